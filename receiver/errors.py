@@ -1,0 +1,85 @@
+"""Every exception of Frontdesk. A message is one sentence: where, what, remedy.
+
+FrontdeskError
+├── SettingsError          a setting is wrong or missing
+├── RoutesError            routes.yaml is wrong; carries every Problem with file and line
+├── HandlerError           a handler cannot be loaded, or its options are wrong
+├── RequestRefused         a request is answered with an HTTP status and nothing is kept
+├── StorageUnavailable     Redis cannot be reached or refuses the write; nothing was promised
+├── EventUnknown           no event of that id is kept
+├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
+├── UnsafePlan             a plan removes too much; needs --force
+└── UsageError             a command was called wrongly
+"""
+
+from dataclasses import dataclass
+
+
+class FrontdeskError(Exception):
+    """Root of all our exceptions; `str()` of each is fit to be shown to an operator."""
+
+
+class SettingsError(FrontdeskError):
+    """A setting from the environment is wrong, unknown or missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file, as `frontdesk check` shows it. *line* counts from 1; 0: the whole file."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.message}"
+
+
+class RoutesError(FrontdeskError):
+    """The routing file is wrong. *problems* is never empty."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class HandlerError(FrontdeskError):
+    """A handler is not installed, cannot be imported, or does not take the options that its route gives."""
+
+
+class RequestRefused(FrontdeskError):
+    """A request that is answered with *status* (4xx or 503) and of which nothing is kept."""
+
+    def __init__(self, status: int, reason: str, *, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(FrontdeskError):
+    """Redis does not answer, or refuses the write. Whether the write happened is unknown; repeating it is safe."""
+
+
+class EventUnknown(FrontdeskError):
+    """No event of that id is kept: never was, or its time is over."""
+
+
+class NexudusError(FrontdeskError):
+    """The Nexudus API refused or failed a call.
+
+    *status* is the HTTP status, or 0 when there was no answer; *properties* maps property names to their messages.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, properties: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.properties = properties or {}
+
+
+class UnsafePlan(FrontdeskError):
+    """A plan that deactivates or deletes more than the safety limit; `--force` overrides it."""
+
+
+class UsageError(FrontdeskError):
+    """A command was called in a way that cannot be carried out."""

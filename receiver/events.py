@@ -1,0 +1,107 @@
+"""The nouns that everything else is about: an event as it is kept, and an event as a handler sees it.
+
+An **envelope** holds one record of one request, byte for byte as Nexudus sent it, with what Frontdesk knows about it.
+A **delivery** is one envelope for one route; an **attempt** is one run of that route's handler.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+import orjson
+
+from receiver import ids
+
+Origin = Literal["webhook", "replay", "backfill", "simulated"]
+
+
+class EventStatus(StrEnum):
+    """What became of an event; the first that applies, in this order."""
+
+    QUARANTINED = "quarantined"
+    UNROUTED = "unrouted"
+    IN_FLIGHT = "in_flight"
+    DEAD = "dead"
+    SUCCEEDED = "succeeded"
+    DISCARDED = "discarded"
+    EXPIRED = "expired"
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a delivery."""
+
+    IN_FLIGHT = "in_flight"
+    DEAD = "dead"
+    SUCCEEDED = "succeeded"
+    DISCARDED = "discarded"
+    EXPIRED = "expired"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    DISCARDED = "discarded"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event as it is kept. `body` is the record's own bytes; for a quarantined request, the whole body.
+
+    *received_ms* is Unix time in milliseconds; *action_code* is None for an action that Nexudus added after our table;
+    *verified_by* names the reading of the signature that matched; *routes* is the hash of the table that routed it;
+    *quarantine* is the reason why a request was set aside, and *headers* then are those that a later check needs.
+    """
+
+    id: str
+    business_id: int
+    action: str
+    action_code: int | None
+    received_ms: int
+    body: bytes
+    origin: Origin = "webhook"
+    verified_by: str | None = None
+    routes: str = ""
+    entity: str | None = None
+    quarantine: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def received_at(self) -> datetime:
+        """When the request arrived, in UTC."""
+        return datetime.fromtimestamp(self.received_ms / 1_000, UTC)
+
+    @property
+    def hour(self) -> int:
+        """The hour (Unix hours) under which the event is indexed and counted: that of its id, wherever it waited."""
+        return ids.milliseconds_of(self.id) // 3_600_000
+
+    def record(self) -> Any:
+        """Return the record as Python values. Raises ValueError for a quarantined body that is no JSON."""
+        return orjson.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as a handler sees it.
+
+    *key* is the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
+    *attempt* counts from 1. *superseded*: a newer event of the same entity is already kept. *data* is the record as
+    Nexudus sent it, in PascalCase.
+    """
+
+    id: str
+    key: str
+    action: str
+    action_code: int | None
+    business_id: int
+    received_at: datetime
+    origin: Origin
+    attempt: int
+    superseded: bool
+    data: dict[str, Any]

@@ -1,0 +1,191 @@
+"""Settings from the environment: read once, closed to unknown names, secret by type. The only reader of `os.environ`.
+
+Every process reads the same settings and demands only those it needs (`Settings.need`).
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from receiver.durations import Milliseconds
+from receiver.errors import SettingsError
+
+PREFIX = "FRONTDESK_"
+
+_KUBERNETES = re.compile(r"FRONTDESK_(SERVICE_\w+|PORT_\w+)")
+"""What Kubernetes injects into every pod beside a Service called frontdesk."""
+
+Names = Mapping[str, str]
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _base_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("must be http:// or https://, a host and perhaps a path, without a query")
+    return value.rstrip("/")
+
+
+class WebhookSecret(BaseModel):
+    """A Nexudus shared secret. *business_id* None: it signs hooks of any business; else of that one only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    business_id: int | None
+    secret: SecretStr
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        business, equals, secret = value.partition("=")
+        if equals and business.isdigit():
+            return {"business_id": int(business), "secret": secret}
+        return {"business_id": None, "secret": value}
+
+
+class NamedToken(BaseModel):
+    """A token that signs somebody in to the console. *name* tells people apart in `frontdesk acts`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    token: SecretStr
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        name, equals, token = value.partition("=")
+        return {"name": name, "token": token} if equals else {"name": "operator", "token": value}
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_List = BeforeValidator(_split)
+
+
+class Settings(BaseModel):
+    """All settings; see `deploy/env.example` for a sentence on each. Field names are the names without the prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    redis_url: SecretStr | None = None
+    routes: Path = Path("routes.yaml")
+    data_dir: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535)
+    console_port: int = Field(8001, ge=0, le=65_535)
+    trusted_proxies: Annotated[tuple[Network, ...], _List] = ()
+    public_url: BaseUrl | None = None
+    url_keys: Annotated[tuple[SecretStr, ...], _List] = ()
+    webhook_secrets: Annotated[tuple[WebhookSecret, ...], _List] = ()
+    on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
+    max_body: int = Field(1_048_576, ge=1_024, le=64 * 1_048_576)
+    retention: Milliseconds = 7 * 86_400_000
+    retention_kept: Milliseconds = 30 * 86_400_000
+    dedup_window: Milliseconds = 86_400_000
+    durability: Literal["local", "replicated"] = "local"
+    nexudus_url: BaseUrl = "https://spaces.nexudus.com"
+    nexudus_username: str | None = None
+    nexudus_password: SecretStr | None = None
+    nexudus_totp: SecretStr | None = None
+    nexudus_client_id: str | None = None
+    nexudus_token: SecretStr | None = None
+    nexudus_calls_per_minute: int = Field(120, ge=1, le=10_000)
+    nexudus_writes_per_minute: int = Field(60, ge=1, le=10_000)
+    admin_token: Annotated[tuple[NamedToken, ...], _List] = ()
+    viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
+    alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()
+    log_format: Literal["json", "console"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("data_dir", "routes")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @model_validator(mode="after")
+    def _dedup_window_is_bounded(self) -> Self:
+        if not 1_000 <= self.dedup_window <= 30 * 86_400_000:
+            raise ValueError("FRONTDESK_DEDUP_WINDOW: must be between 1s and 30d")
+        return self
+
+    def need(self, *names: str) -> None:
+        """Raise SettingsError for the first of these settings that is not set."""
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsError(f"{PREFIX}{name.upper()} is not set; deploy/env.example says what it is for")
+
+
+def from_environ(environ: Names) -> Settings:
+    """Read the settings. Raises SettingsError with one sentence: which name, what is wrong, what to do."""
+    values: dict[str, Any] = {}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and environ[name] and not _is_kubernetes(name, environ[name]):
+            field, value = _read(name, environ)
+            values[field] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{PREFIX}{str(first['loc'][0]).upper()}: " if first["loc"] else ""
+        raise SettingsError(f"{where}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _is_kubernetes(name: str, value: str) -> bool:
+    return bool(_KUBERNETES.fullmatch(name)) or (name == "FRONTDESK_PORT" and value.startswith("tcp://"))
+
+
+def _read(name: str, environ: Names) -> tuple[str, str]:
+    """Return the field and value of one environment name, following `NAME_FILE` for secrets."""
+    field = name.removeprefix(PREFIX).lower()
+    if field in Settings.model_fields:
+        return field, environ[name]
+    secret = field.removesuffix("_file")
+    if secret != field and secret in SECRETS:
+        if environ.get(name.removesuffix("_FILE")):
+            raise SettingsError(f"{name} and {name.removesuffix('_FILE')} are both set; keep one")
+        try:
+            return secret, Path(environ[name]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}: cannot read {environ[name]!r}: {error}") from None
+    known = [PREFIX + known.upper() for known in Settings.model_fields]
+    known += [f"{PREFIX}{secret.upper()}_FILE" for secret in SECRETS]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise SettingsError(f"{name} is not a setting of Frontdesk" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+SECRETS = frozenset(
+    {
+        "redis_url",
+        "url_keys",
+        "webhook_secrets",
+        "nexudus_password",
+        "nexudus_totp",
+        "nexudus_token",
+        "admin_token",
+        "viewer_token",
+        "alert_urls",
+    }
+)
+"""Settings that may also come as the path of a file, under their name with `_FILE` behind."""

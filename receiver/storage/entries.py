@@ -1,0 +1,37 @@
+"""What goes into the store and what comes back: plain values, no Redis."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from receiver.events import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most."""
+
+    route: str
+    queue: str
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event on its way into the store, with the deliveries that its routes ask for.
+
+    *fingerprint* None: the event never counts as a duplicate and claims nothing (quarantine). *window_ms*: how long an
+    event of the same fingerprint is a duplicate.
+    """
+
+    envelope: Envelope
+    fingerprint: bytes | None
+    window_ms: int
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The store's answer for one entry. For a duplicate, *id* is that of the event that was kept first."""
+
+    id: str
+    status: Literal["accepted", "duplicate", "spooled", "quarantined"]

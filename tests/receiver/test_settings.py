@@ -1,0 +1,93 @@
+"""Settings are read once, closed to unknown names, and secrets stay secret."""
+
+from pathlib import Path
+
+import pytest
+
+from receiver import settings
+from receiver.errors import SettingsError
+
+
+def test_defaults_are_the_published_ones() -> None:
+    """Nothing set: the values of the documentation."""
+    read = settings.from_environ({})
+
+    assert (read.host, read.port, read.console_port) == ("127.0.0.1", 8000, 8001)
+    assert (read.retention, read.retention_kept, read.dedup_window) == (604_800_000, 2_592_000_000, 86_400_000)
+    assert (read.on_bad_signature, read.max_body, read.durability) == ("quarantine", 1_048_576, "local")
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"FRONTDESK_ROUTS": "x"}, r"^FRONTDESK_ROUTS is not a setting of Frontdesk; did you mean FRONTDESK_ROUTES\?$"),
+        ({"FRONTDESK_PORT": "abc"}, "^FRONTDESK_PORT: .*valid integer"),
+        ({"FRONTDESK_PORT": "70000"}, "^FRONTDESK_PORT: .*65535"),
+        ({"FRONTDESK_RETENTION": "7 weeks"}, "^FRONTDESK_RETENTION: '7 weeks' is not a duration"),
+        ({"FRONTDESK_PUBLIC_URL": "example.com"}, "^FRONTDESK_PUBLIC_URL: must be http"),
+        ({"FRONTDESK_TRUSTED_PROXIES": "10.0.0.0/99"}, "^FRONTDESK_TRUSTED_PROXIES: "),
+        ({"FRONTDESK_URL_KEYS_FILE": "/nowhere"}, "^FRONTDESK_URL_KEYS_FILE: cannot read '/nowhere'"),
+        ({"FRONTDESK_HOST_FILE": "/nowhere"}, "^FRONTDESK_HOST_FILE is not a setting"),
+        ({"FRONTDESK_DEDUP_WINDOW": "0"}, "FRONTDESK_DEDUP_WINDOW: must be between"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(environ: dict[str, str], sentence: str) -> None:
+    """Where, what, remedy."""
+    with pytest.raises(SettingsError, match=sentence):
+        settings.from_environ(environ)
+
+
+def test_a_refused_value_is_not_repeated_when_it_is_a_secret() -> None:
+    """The error of a secret setting does not print it."""
+    with pytest.raises(SettingsError) as caught:
+        settings.from_environ(
+            {"FRONTDESK_URL_KEYS": "hush-hush", "FRONTDESK_WEBHOOK_SECRETS": "hush", "FRONTDESK_X": ""}
+            | {"FRONTDESK_MAX_BODY": "hush"}
+        )
+
+    assert "hush" not in str(caught.value)
+
+
+def test_what_kubernetes_injects_is_ignored() -> None:
+    """A Service called frontdesk puts its own FRONTDESK_ names into every pod."""
+    injected = {
+        "FRONTDESK_PORT": "tcp://10.0.0.1:8000",
+        "FRONTDESK_SERVICE_HOST": "10.0.0.1",
+        "FRONTDESK_SERVICE_PORT_HTTP": "8000",
+        "FRONTDESK_PORT_8000_TCP_ADDR": "10.0.0.1",
+    }
+
+    assert settings.from_environ({}) == settings.from_environ(injected)
+
+
+def test_a_secret_can_come_as_a_file_but_not_twice(tmp_path: Path) -> None:
+    """NAME_FILE is the path of a file; with NAME beside it there would be two truths."""
+    file = tmp_path / "keys"
+    file.write_text("new-key,old-key\n")
+
+    read = settings.from_environ({"FRONTDESK_URL_KEYS_FILE": str(file)})
+
+    assert [key.get_secret_value() for key in read.url_keys] == ["new-key", "old-key"]
+    with pytest.raises(SettingsError, match="both set; keep one"):
+        settings.from_environ({"FRONTDESK_URL_KEYS_FILE": str(file), "FRONTDESK_URL_KEYS": "x"})
+
+
+def test_webhook_secrets_are_for_any_business_or_for_one() -> None:
+    """`SECRET` or `BUSINESS=SECRET`; only digits before the sign name a business."""
+    read = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS": "any, 1001=one ,base64=="})
+
+    pairs = [(secret.business_id, secret.secret.get_secret_value()) for secret in read.webhook_secrets]
+    assert pairs == [(None, "any"), (1001, "one"), (None, "base64==")]
+
+
+def test_need_names_the_first_setting_that_is_missing() -> None:
+    """Each process demands only what it uses."""
+    with pytest.raises(SettingsError, match="^FRONTDESK_URL_KEYS is not set"):
+        settings.from_environ({"FRONTDESK_PUBLIC_URL": "https://hooks.example"}).need("public_url", "url_keys")
+
+
+def test_secrets_do_not_show_when_settings_are_printed() -> None:
+    """A settings object in a log or a traceback tells nothing."""
+    read = settings.from_environ({"FRONTDESK_URL_KEYS": "hush", "FRONTDESK_WEBHOOK_SECRETS": "1=hush"})
+
+    assert "hush" not in repr(read) + str(read)

@@ -1,0 +1,95 @@
+"""Every Redis key of ours, and the few of RQ's that we write. The scripts build the same names (`scripts/prelude.lua`).
+
+The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{n}` counts an event's deliveries from 1.
+
+    fd:layout              version of this layout
+    fd:e:{id}              string: the envelope, compressed; written once
+    fd:d:{id}              hash: the state of the event and of all its deliveries (below); small values, so a listpack
+    fd:a:{id}-{n}          list: one JSON object for each attempt of a delivery that has ended
+    fd:i:{hour}            list: ids kept under that hour, in the order they were kept; and the same ids by
+    fd:i:{hour}:a:{action} ... action, :b:{business} business, :r:{route} route
+    fd:hours               sorted set: the hours that have an index, scored by themselves
+    fd:c:{hour}            hash: what happened to the events and deliveries of that hour, counted
+    fd:x:{status}          sorted set of ids, by time: quarantined, unrouted, dead
+    fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 4096 buckets
+    fd:n:{b}               hash: entity to the id of its newest event, spread over 4096 buckets
+    fd:received            hash: {business}/{action} to Unix ms of the last event kept
+    fd:queues              set: every queue that ever held a delivery
+    fd:wake:{queue}        list: tokens that wake idle workers; a lost token costs a pause, never a delivery
+    fd:workers             sorted set: worker to the Unix ms at which its lease ends
+    fd:held:{worker}       set: job ids that a worker has claimed and not acknowledged
+    fd:routes              string: the last good routes.yaml
+    fd:quarantine          hash: bytes held in quarantine, in all (field `total`) and for each hook
+
+Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms at which the last one ended, k kind
+(`u` unrouted, `q` quarantined), y entity. For delivery n, behind its number: r route, q queue, s state (`q` queued,
+`w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its RQ job, a attempts ended,
+f those that count against its schedule, o the worker that holds it, t Unix ms until which it waits, b Unix ms since
+when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone, k deaths while it did,
+m origin when not the event's own. What is absent is zero, or for j one.
+
+The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
+its delivery is stale, whoever runs it, and does nothing.
+"""
+
+PREFIX = "fd:"
+LAYOUT = "fd:layout"
+LAYOUT_VERSION = 1
+HOURS = "fd:hours"
+RECEIVED = "fd:received"
+QUEUES = "fd:queues"
+WORKERS = "fd:workers"
+ROUTES = "fd:routes"
+QUARANTINE = "fd:quarantine"
+
+ISOLATED = "frontdesk-isolated"
+"""The queue of deliveries that were running when a process died: each runs alone in a process of its own."""
+
+
+def envelope(event_id: str) -> str:
+    """The envelope of an event."""
+    return f"fd:e:{event_id}"
+
+
+def state(event_id: str) -> str:
+    """The state of an event and its deliveries."""
+    return f"fd:d:{event_id}"
+
+
+def attempts(delivery_id: str) -> str:
+    """The ended attempts of a delivery."""
+    return f"fd:a:{delivery_id}"
+
+
+def index(hour: int, *, action: str = "", business_id: int | None = None, route: str = "") -> str:
+    """The ids of an hour: all of them, or those of one action, business or route."""
+    if action:
+        return f"fd:i:{hour}:a:{action}"
+    if business_id is not None:
+        return f"fd:i:{hour}:b:{business_id}"
+    return f"fd:i:{hour}:r:{route}" if route else f"fd:i:{hour}"
+
+
+def counters(hour: int) -> str:
+    """What happened to the events of an hour."""
+    return f"fd:c:{hour}"
+
+
+def standing(status: str) -> str:
+    """The ids of all events that are quarantined, unrouted or dead."""
+    return f"fd:x:{status}"
+
+
+def wake(queue: str) -> str:
+    """The tokens that wake workers of a queue."""
+    return f"fd:wake:{queue}"
+
+
+def held(worker: str) -> str:
+    """The job ids that a worker holds."""
+    return f"fd:held:{worker}"
+
+
+def rq_queue(queue: str) -> str:
+    """RQ's list of job ids waiting in a queue."""
+    return f"rq:queue:{queue}"

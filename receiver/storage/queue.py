@@ -1,0 +1,210 @@
+"""The queue of deliveries as workers use it: claim, acknowledge, hold a lease, recover what the dead held."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import redis
+from redis.exceptions import RedisError
+
+from receiver.errors import StorageUnavailable
+from receiver.events import Envelope, Origin
+from receiver.storage import codec, keys, scripts
+from receiver.storage.keep import rq_time, rq_timeout
+
+Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back"]
+
+_VERDICTS: dict[Verdict, str] = {
+    "succeeded": "s",
+    "discarded": "c",
+    "dead": "d",
+    "retry": "r",
+    "uncharged": "u",
+    "give_back": "g",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery in a worker's hands.
+
+    *attempts* that ended before this one, *failures* of them that count against the schedule, *deaths* of the process
+    that ran it; *given_back_ms* is since when (Unix ms, 0: never) it is given back unrun; *envelope* is None when it
+    can no longer be read.
+    """
+
+    job: str
+    queue: str
+    route: str
+    attempts: int
+    failures: int
+    given_back_ms: int
+    deaths: int
+    origin: Origin | None
+    superseded: bool
+    envelope: Envelope | None
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery's id: the event's, and a number."""
+        return self.job.rpartition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one call claimed. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits)."""
+
+    claims: tuple[Claim, ...]
+    next_due_ms: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One ended attempt, as it is recorded."""
+
+    number: int
+    outcome: str
+    started_ms: int
+    ended_ms: int
+    worker: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What becomes of a claimed delivery. *timeout_ms* is that of the next attempt, if there is one."""
+
+    job: str
+    verdict: Verdict
+    delay_ms: int = 0
+    timeout_ms: int = 30_000
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was taken back from a dead worker: job ids, by what becomes of them."""
+
+    worker: str
+    unrun: tuple[str, ...]
+    alone: tuple[str, ...]
+    poisoned: tuple[str, ...]
+    more: bool
+
+
+class DeliveryQueue:
+    """Deliveries, seen by workers. Every method is one call to Redis and raises StorageUnavailable when it fails."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._scripts = {
+            name: client.register_script(scripts.source(name))
+            for name in ("claim", "take", "acknowledge", "lease", "recover")
+        }
+
+    def claim(self, worker: str, queues: Sequence[str], most: int) -> Claimed | None:
+        """Claim up to *most* deliveries, from *queues* in this order. None: the worker's lease is over."""
+        reply = self._call("claim", worker, most, *queues)
+        if not reply:
+            return None
+        next_due, refused, *rows = reply
+        return Claimed(tuple(_claim(row) for row in rows), int(next_due), int(refused))
+
+    def take(self, worker: str, job: str, lease_ms: int) -> Claim | None:
+        """Claim the delivery of *job*, which a stock RQ worker took from its queue. None: the job is stale."""
+        row = self._call("take", worker, job, lease_ms)
+        return _claim(row) if row else None
+
+    def acknowledge(self, worker: str, ended: Iterable[Acknowledgement]) -> tuple[str, ...]:
+        """Record how claimed deliveries ended. Returns the jobs that were no longer this worker's."""
+        arguments: list[Any] = [worker, rq_time()]
+        for one in ended:
+            attempt = _record(one.attempt) if one.attempt else b""
+            arguments += (one.job, _VERDICTS[one.verdict], one.delay_ms, rq_timeout(one.timeout_ms), attempt)
+        return tuple(job.decode() for job in self._call("acknowledge", *arguments))
+
+    def begin_lease(self, worker: str, lease_ms: int) -> None:
+        """Begin a worker's lease; without one it can claim nothing."""
+        self._call("lease", "begin", lease_ms, worker)
+
+    def renew_leases(self, workers: Sequence[str], lease_ms: int) -> tuple[str, ...]:
+        """Renew leases. Returns the workers whose lease is over: what they held is somebody else's now."""
+        return tuple(worker.decode() for worker in self._call("lease", "renew", lease_ms, *workers))
+
+    def end_lease(self, worker: str) -> None:
+        """End the lease of a worker that holds nothing any more."""
+        self._guarded(lambda: self._client.zrem(keys.WORKERS, worker))
+
+    def recover(
+        self, worker: str | None = None, running: Sequence[str] | None = None, most: int = 256
+    ) -> Recovered | None:
+        """Give back what a dead worker held: *worker*, or the one whose lease has been over for longest.
+
+        *running*: exactly the jobs that it was running, when that is known. None: no lease is over.
+        """
+        known = "unknown" if running is None else "known"
+        reply = self._call("recover", worker or "", most, known, *(running or ()))
+        if not reply:
+            return None
+        name, unrun, alone, poisoned, left = reply
+        return Recovered(name.decode(), _texts(unrun), _texts(alone), _texts(poisoned), bool(left))
+
+    def wait(self, queues: Sequence[str], timeout_s: float) -> None:
+        """Sleep until something is put into one of the queues, at most *timeout_s* (at least 10 ms)."""
+        tokens = [keys.wake(queue) for queue in queues]
+        self._guarded(lambda: self._client.blpop(tokens, timeout=max(timeout_s, 0.01)))
+
+    def known_queues(self) -> frozenset[str]:
+        """Every queue that ever held a delivery."""
+        return frozenset(_texts(self._guarded(lambda: self._client.smembers(keys.QUEUES))))
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        return self._guarded(lambda: self._scripts[name](args=arguments))
+
+    def _guarded(self, call: Any) -> Any:
+        try:
+            return call()
+        except (RedisError, OSError) as error:
+            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _texts(values: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(value.decode() for value in values)
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    job, queue, route, attempts, failures, given_back, deaths, origin, superseded, envelope = row
+    return Claim(
+        job=job.decode(),
+        queue=queue.decode(),
+        route=route.decode(),
+        attempts=int(attempts),
+        failures=int(failures),
+        given_back_ms=int(given_back),
+        deaths=int(deaths),
+        origin=origin.decode() or None,
+        superseded=bool(superseded),
+        envelope=_envelope(envelope),
+    )
+
+
+def _envelope(stored: bytes) -> Envelope | None:
+    try:
+        return codec.unpack(stored) if stored else None
+    except (ValueError, RuntimeError, TypeError):
+        return None
+
+
+def _record(attempt: Attempt) -> bytes:
+    fields = {
+        "number": attempt.number,
+        "outcome": attempt.outcome,
+        "started_ms": attempt.started_ms,
+        "ended_ms": attempt.ended_ms,
+        "worker": attempt.worker,
+    }
+    if attempt.error:
+        fields["error"] = attempt.error
+    return orjson.dumps(fields)

@@ -1,0 +1,53 @@
+-- Records how attempts ended and says what becomes of their deliveries.
+--
+-- ARGV: worker, the time as RQ writes it, then for each attempt
+--   job id, verdict, delay in ms, RQ timeout in seconds of the next job, the attempt as JSON ('' for none)
+-- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
+-- delay at no charge, g given back unrun to the front of its queue.
+-- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
+
+local worker, iso = ARGV[1], ARGV[2]
+local stale = {}
+
+local function record(id, n, attempt)
+    if attempt == '' then return end
+    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, attempt)
+    redis.call('HINCRBY', state_key(id), n .. 'a', 1)
+end
+
+for at = 3, #ARGV, 5 do
+    local job, verdict, delay, timeout_s, attempt = unpack(ARGV, at, at + 4)
+    local id, n, serial = parse_job(job)
+    local key = state_key(id)
+    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q')
+    if state[1] ~= 'x' or state[3] ~= worker or tonumber(state[2] or 1) ~= serial then
+        stale[#stale + 1] = job
+    else
+        local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
+        let_go(worker, queue, job)
+        if verdict == 'g' then
+            redis.call('HSET', key, n .. 's', 'q')
+            redis.call('HDEL', key, n .. 'o')
+            redis.call('HSET', job_key(job), 'status', 'queued')
+            redis.call('LPUSH', queue_key(queue), job)
+            wake(queue)
+        else
+            redis.call('DEL', job_key(job))
+            record(id, n, attempt)
+            if FINAL[verdict] then
+                finish(id, n, verdict)
+            else
+                redis.call('HDEL', key, n .. 'o', n .. 'i')
+                if verdict == 'r' then
+                    redis.call('HINCRBY', key, n .. 'f', 1)
+                    redis.call('HDEL', key, n .. 'b')
+                else
+                    redis.call('HSETNX', key, n .. 'b', now_ms)
+                end
+                requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
+            end
+        end
+    end
+end
+write_counts()
+return stale

@@ -1,0 +1,77 @@
+-- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
+-- A delivery is in a queue or in one worker's hands at every moment, never in neither.
+--
+-- ARGV: worker, max, then the queues in the order they are to be served
+-- Returns false when the worker's lease is over (it must take a new one under a new name), else
+--   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, and for each
+--   claimed delivery: job id, queue, route, attempts, failures, given back since, deaths, origin, superseded (1/0), envelope
+-- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible.
+
+local DUE_AT_ONCE = 256
+local ROUNDS = 8  -- a queue full of stale and foreign jobs is cleared over several calls, not in one that blocks the server
+local worker, max = ARGV[1], tonumber(ARGV[2])
+if not redis.call('ZSCORE', 'fd:workers', worker) then return false end
+if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, 0} end
+
+local next_due, refused = 0, 0
+
+local function make_due(queue)
+    local key = scheduled_key(queue)
+    local due = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms / 1000, 'LIMIT', 0, DUE_AT_ONCE)
+    for _, job in ipairs(due) do
+        local id, n, serial = parse_job(job)
+        redis.call('ZREM', key, job)
+        if id and tonumber(redis.call('HGET', state_key(id), n .. 'j') or 1) == serial then
+            redis.call('HSET', state_key(id), n .. 's', 'q')
+            redis.call('HDEL', state_key(id), n .. 't')
+        end
+        if redis.call('EXISTS', job_key(job)) == 1 then redis.call('HSET', job_key(job), 'status', 'queued') end
+        redis.call('RPUSH', queue_key(queue), job)
+    end
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] then
+        local at = math.ceil(first[2] * 1000)
+        if next_due == 0 or at < next_due then next_due = at end
+    end
+end
+
+local function refuse(queue, job)
+    refused = refused + 1
+    if redis.call('EXISTS', job_key(job)) == 1 then
+        redis.call('HSET', job_key(job), 'status', 'failed', 'exc_info', 'refused: not a delivery of Frontdesk')
+        redis.call('ZADD', 'rq:failed:' .. queue, clock[1] + 31536000, job)
+    end
+end
+
+local function take(queue, job, claimed)
+    local id, n, serial = parse_job(job)
+    if not id then return refuse(queue, job) end
+    local state = read_delivery(id, n)
+    if not state[1] then return refuse(queue, job) end
+    if state[1] ~= 'q' or tonumber(state[2] or 1) ~= serial then
+        redis.call('DEL', job_key(job))  -- stale: its delivery went on without it
+        return
+    end
+    redis.call('HSET', job_key(job), 'status', 'started')
+    redis.call('ZADD', 'rq:wip:' .. queue, '+inf', job .. ':' .. worker)
+    claimed[#claimed + 1] = hand_over(worker, queue, job, id, n, state)
+end
+
+local claimed = {}
+for i = 3, #ARGV do make_due(ARGV[i]) end
+for i = 3, #ARGV do
+    local queue = ARGV[i]
+    local rounds = 0
+    while #claimed < max and rounds < ROUNDS do
+        local jobs = redis.call('LPOP', queue_key(queue), max - #claimed)
+        if not jobs then break end
+        for _, job in ipairs(jobs) do take(queue, job, claimed) end
+        rounds = rounds + 1
+    end
+    if redis.call('LLEN', queue_key(queue)) > 0 then
+        wake(queue)
+    else
+        redis.call('DEL', 'fd:wake:' .. queue)
+    end
+end
+return {next_due, refused, unpack(claimed)}

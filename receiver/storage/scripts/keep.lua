@@ -1,0 +1,139 @@
+-- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them. All or, when
+-- the arguments are malformed, nothing; a script error would keep partial writes, so everything is read before the first.
+--
+-- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, then for each event
+--   id, kind ('r' or 'q'), action, business, entity, fingerprint, window in ms, envelope, number of deliveries,
+--   and for each delivery: route, queue, RQ timeout in seconds
+-- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
+-- that was kept first.
+-- Idempotent by id: an event that is there already is answered as it was and not touched.
+
+local iso = ARGV[1]
+local quarantine_limit, hook_limit = tonumber(ARGV[2]), tonumber(ARGV[3])
+local events = {}
+local at = 4
+while at <= #ARGV do
+    local event = {
+        id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
+        fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], deliveries = {},
+    }
+    local made = tonumber(ARGV[at + 8])
+    at = at + 9
+    for n = 1, made do
+        event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2]}
+        if not ARGV[at + 2] then return redis.error_reply('ERR keep: arguments end inside an event') end
+        at = at + 3
+    end
+    if #event.id ~= 20 or not id_ms(event.id) or not event.window then
+        return redis.error_reply('ERR keep: malformed event')
+    end
+    events[#events + 1] = event
+end
+
+-- The event of the same fingerprint that was kept less than a window away, if any; else claims the fingerprint. Two
+-- generations of a window, and the next for events that waited in a spool, hold every event that can be near enough.
+local function first_of(event)
+    if event.fingerprint == '' then return nil end
+    local a, b = string.byte(event.fingerprint, 1, 2)
+    local bucket = a * 16 + math.floor(b / 16)
+    local field = string.sub(event.fingerprint, 2)
+    local generation = math.floor(id_ms(event.id) / event.window)
+    local stem = 'fd:f:' .. event.window .. ':'
+    for g = generation - 1, generation + 1 do
+        local first = redis.call('HGET', stem .. g .. ':' .. bucket, field)
+        if first and math.abs(id_ms(event.id) - id_ms(first)) < event.window then return first end
+    end
+    local key = stem .. generation .. ':' .. bucket
+    redis.call('HSET', key, field, event.id)
+    redis.call('PEXPIRE', key, event.window * 3)
+    return nil
+end
+
+local function remember_entity(event)
+    local key = entity_key(event.entity)
+    local newest = redis.call('HGET', key, event.entity)
+    if not newest or newest < event.id then redis.call('HSET', key, event.entity, event.id) end
+end
+
+local indexes, queues, received, hours = {}, {}, {}, {}
+
+local function make_deliveries(event, state)
+    local seen = {}
+    for n, delivery in ipairs(event.deliveries) do
+        local job = event.id .. '-' .. n .. '-1'
+        state[#state + 1] = n .. 'r'; state[#state + 1] = delivery.route
+        state[#state + 1] = n .. 'q'; state[#state + 1] = delivery.queue
+        state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
+        make_job(job, delivery.queue, 'queued', delivery.timeout_s, iso)
+        append(queues, delivery.queue, job)
+        if not seen[delivery.route] then append(indexes, 'fd:i:' .. id_hour(event.id) .. ':r:' .. delivery.route, event.id) end
+        seen[delivery.route] = true
+    end
+end
+
+local function store(event)
+    local hour, made = id_hour(event.id), #event.deliveries
+    local state = {'n', made, 'p', made}
+    if event.entity ~= '' then state[5] = 'y'; state[6] = event.entity end
+    local standing = event.kind == 'q' and 'quarantined' or made == 0 and 'unrouted'
+    if standing then
+        state[#state + 1] = 'k'; state[#state + 1] = string.sub(standing, 1, 1)
+        state[#state + 1] = 'z'; state[#state + 1] = now_ms
+        redis.call('ZADD', 'fd:x:' .. standing, id_ms(event.id), event.id)
+    end
+    make_deliveries(event, state)
+    redis.call('SET', envelope_key(event.id), event.envelope)
+    redis.call('HSET', state_key(event.id), unpack(state))
+    if event.entity ~= '' then remember_entity(event) end
+    local stem = 'fd:i:' .. hour
+    append(indexes, stem, event.id)
+    append(indexes, stem .. ':a:' .. event.action, event.id)
+    append(indexes, stem .. ':b:' .. event.business, event.id)
+    hours[hour] = true
+    received[event.business .. '/' .. event.action] = id_ms(event.id)
+    count(hour, 'accepted')
+    count(hour, standing or 'routed')
+    if made > 0 then count(hour, 'd_created', made) end
+end
+
+local function fits_quarantine(event)
+    local hook = event.business .. '/' .. event.action
+    local held = redis.call('HMGET', 'fd:quarantine', 'total', hook)
+    local size = #event.envelope
+    if (tonumber(held[1]) or 0) + size > quarantine_limit then return false end
+    if (tonumber(held[2]) or 0) + size > hook_limit then return false end
+    redis.call('HINCRBY', 'fd:quarantine', 'total', size)
+    redis.call('HINCRBY', 'fd:quarantine', hook, size)
+    return true
+end
+
+local replies = {}
+for i, event in ipairs(events) do
+    local reply = event.kind == 'q' and 'q' or 'a'
+    if redis.call('EXISTS', state_key(event.id)) == 0 then
+        local first = first_of(event)
+        if first and first ~= event.id then
+            reply = 'd' .. first
+            count(id_hour(event.id), 'duplicates')
+        elseif event.kind == 'q' and not fits_quarantine(event) then
+            reply = 'f'
+        else
+            store(event)
+        end
+    end
+    replies[i] = reply
+end
+
+-- A batch has at most 256 events, so no list here comes near the 8,000 values that unpack can take.
+for key, ids in pairs(indexes) do redis.call('RPUSH', key, unpack(ids)) end
+for queue, jobs in pairs(queues) do
+    for from = 1, #jobs, 4000 do
+        redis.call('RPUSH', queue_key(queue), unpack(jobs, from, math.min(from + 3999, #jobs)))
+    end
+    announce_queue(queue)
+    wake(queue)
+end
+for hook, ms in pairs(received) do redis.call('HSET', 'fd:received', hook, ms) end
+for hour in pairs(hours) do redis.call('ZADD', 'fd:hours', hour, hour) end
+write_counts()
+return replies

@@ -1,0 +1,122 @@
+-- What the scripts share. It is put in front of each of them; the layout is explained in storage/keys.py.
+
+local ISOLATED = 'frontdesk-isolated'
+local WAKE_TOKENS = 16        -- enough for every idle worker to be woken; each wakes the next while work is left
+local HOUR_MS = 3600000
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function envelope_key(id) return 'fd:e:' .. id end
+local function state_key(id) return 'fd:d:' .. id end
+local function job_key(job) return 'rq:job:' .. job end
+local function queue_key(queue) return 'rq:queue:' .. queue end
+local function scheduled_key(queue) return 'rq:scheduled:' .. queue end
+
+-- The time in an id, in Unix milliseconds. Nine base 36 digits are far below 2^53.
+local function id_ms(id) return tonumber(string.sub(id, 1, 9), 36) end
+local function id_hour(id) return math.floor(id_ms(id) / HOUR_MS) end
+
+-- event id, delivery number, serial of a job id of ours; nil for a job of anybody else.
+local function parse_job(job)
+    local id, n, serial = string.match(job, '^(%w+)%-(%d+)%-(%d+)$')
+    if id and #id == 20 then return id, tonumber(n), tonumber(serial) end
+end
+
+-- Counters are summed here and written once, at the end of a script.
+local sums = {}
+local function count(hour, what, by)
+    local of_hour = sums[hour]
+    if not of_hour then of_hour = {}; sums[hour] = of_hour end
+    of_hour[what] = (of_hour[what] or 0) + (by or 1)
+end
+local function write_counts()
+    for hour, of_hour in pairs(sums) do
+        for what, by in pairs(of_hour) do redis.call('HINCRBY', 'fd:c:' .. hour, what, by) end
+    end
+end
+
+-- Ids to append, by list, so that each list is written once.
+local function append(lists, key, value)
+    local list = lists[key]
+    if list then list[#list + 1] = value else lists[key] = {value} end
+end
+
+-- An RQ job that any RQ worker with the JSON serializer can run. Every value stays under 64 bytes: a longer one would
+-- turn the hash from a listpack into a table of more than twice the size.
+local function make_job(job, queue, status, timeout_s, iso)
+    redis.call('HSET', job_key(job), 'data', '["workers.deliver.run",null,["' .. job .. '"],{}]', 'origin', queue,
+        'status', status, 'timeout', timeout_s, 'result_ttl', 0, 'created_at', iso, 'description', 'delivery')
+end
+
+local function announce_queue(queue)
+    redis.call('SADD', 'rq:queues', queue_key(queue))
+    redis.call('SADD', 'fd:queues', queue)
+end
+
+local function wake(queue)
+    if redis.call('LLEN', 'fd:wake:' .. queue) < WAKE_TOKENS then redis.call('LPUSH', 'fd:wake:' .. queue, 1) end
+end
+
+-- Makes the next job of delivery n of an event and puts it where it waits: into its queue, or into RQ's schedule until
+-- *due_ms*. *queue* is where it runs next, which is not its own queue while it must run alone.
+local function requeue(id, n, serial, queue, due_ms, timeout_s, iso, front)
+    local job = id .. '-' .. n .. '-' .. serial
+    local waits = due_ms > now_ms
+    make_job(job, queue, waits and 'scheduled' or 'queued', timeout_s, iso)
+    redis.call('HSET', state_key(id), n .. 'j', serial, n .. 's', waits and 'w' or 'q')
+    if waits then
+        redis.call('HSET', state_key(id), n .. 't', due_ms)
+        redis.call('ZADD', scheduled_key(queue), due_ms / 1000, job)
+    else
+        redis.call('HDEL', state_key(id), n .. 't')
+        redis.call(front and 'LPUSH' or 'RPUSH', queue_key(queue), job)
+    end
+    announce_queue(queue)
+    wake(queue)
+end
+
+-- Takes a job out of a worker's hands. RQ's own entry for it goes too.
+local function let_go(worker, queue, job)
+    redis.call('SREM', 'fd:held:' .. worker, job)
+    redis.call('ZREM', 'rq:wip:' .. queue, job .. ':' .. worker)
+end
+
+local FINAL = {s = 'succeeded', d = 'dead', c = 'discarded'}
+
+-- Ends delivery n of an event as *state* (`s`, `d` or `c`).
+local function finish(id, n, state)
+    local key = state_key(id)
+    redis.call('HSET', key, n .. 's', state)
+    redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
+    if redis.call('HINCRBY', key, 'p', -1) == 0 then redis.call('HSET', key, 'z', now_ms) end
+    count(id_hour(id), 'd_' .. FINAL[state])
+    if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
+end
+
+-- The newest events of all entities are spread over 4096 small hashes, which stay listpacks up to two million entities.
+local function entity_key(entity) return 'fd:n:' .. tonumber(string.sub(redis.sha1hex(entity), 1, 3), 16) end
+
+local function superseded(id, entity)
+    if not entity then return 0 end
+    local newest = redis.call('HGET', entity_key(entity), entity)
+    return newest and newest > id and 1 or 0
+end
+
+
+-- What a worker needs to know of delivery n: state, serial, route, attempts, failures, given back since, deaths, origin,
+-- entity.
+local function read_delivery(id, n)
+    return redis.call('HMGET', state_key(id), n .. 's', n .. 'j', n .. 'r', n .. 'a', n .. 'f', n .. 'b', n .. 'c', n .. 'm',
+        'y')
+end
+
+-- Puts a delivery into a worker's hands, and returns what the worker is told of it.
+local function hand_over(worker, queue, job, id, n, state)
+    redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
+    redis.call('SADD', 'fd:held:' .. worker, job)
+    return {
+        job, queue, state[3], state[4] or '0', state[5] or '0', state[6] or '0', state[7] or '0', state[8] or '',
+        superseded(id, state[9]), redis.call('GET', envelope_key(id)) or '',
+    }
+end

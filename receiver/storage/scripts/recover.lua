@@ -1,0 +1,61 @@
+-- Gives back what a dead worker held. What it was running when it died runs again alone, in a process of its own, so that
+-- the delivery that kills its process is found and its neighbours are not blamed; three deaths while alone are poison.
+--
+-- ARGV: worker ('' for the one whose lease has been over for longest), most jobs to give back in this call,
+--   'known' when the job ids that follow are exactly those it was running, 'unknown' when it may have run any it held
+-- Returns the worker, jobs given back unrun, jobs to be run alone, poisoned jobs, and whether it still holds some (1/0);
+-- false when no lease is over. The worker's lease ends when it holds nothing more.
+
+local POISON = 3
+local worker, most, known = ARGV[1], tonumber(ARGV[2]), ARGV[3] == 'known'
+if worker == '' then
+    worker = redis.call('ZRANGEBYSCORE', 'fd:workers', '-inf', now_ms, 'LIMIT', 0, 1)[1]
+    if not worker then return false end
+end
+local was_running = {}
+for i = 4, #ARGV do was_running[ARGV[i]] = true end
+
+local function record_death(id, n, queue, poisoned)
+    local key = state_key(id)
+    local number = redis.call('HINCRBY', key, n .. 'a', 1)
+    redis.call('HINCRBY', key, n .. 'c', 1)
+    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, cjson.encode({
+        number = number, outcome = 'crashed', ended_ms = now_ms, worker = worker,
+        error = poisoned and 'poison: its process died ' .. POISON .. ' times while it ran alone'
+            or 'the process that ran it died',
+    }))
+end
+
+local unrun, alone, poisoned = {}, {}, {}
+local jobs = redis.call('SRANDMEMBER', 'fd:held:' .. worker, most)
+for _, job in ipairs(jobs) do
+    local id, n, serial = parse_job(job)
+    local key = state_key(id)
+    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'i', n .. 'k')
+    local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
+    let_go(worker, queue, job)
+    if state[1] == 'x' and state[3] == worker and tonumber(state[2] or 1) == serial then
+        local timeout_s = redis.call('HGET', job_key(job), 'timeout') or '180'
+        redis.call('HDEL', key, n .. 'o')
+        redis.call('DEL', job_key(job))
+        local deaths = tonumber(state[6] or 0)
+        if known and not was_running[job] then
+            requeue(id, n, serial + 1, queue, now_ms, timeout_s, '', true)
+            unrun[#unrun + 1] = job
+        elseif state[5] and deaths + 1 >= POISON then
+            record_death(id, n, queue, true)
+            finish(id, n, 'd')
+            poisoned[#poisoned + 1] = job
+        else
+            record_death(id, n, queue, false)
+            if state[5] then redis.call('HINCRBY', key, n .. 'k', 1) end
+            redis.call('HSET', key, n .. 'i', 1)
+            requeue(id, n, serial + 1, ISOLATED, now_ms, timeout_s, '')
+            alone[#alone + 1] = job
+        end
+    end
+end
+local left = redis.call('EXISTS', 'fd:held:' .. worker)
+if left == 0 then redis.call('ZREM', 'fd:workers', worker) end
+write_counts()
+return {worker, unrun, alone, poisoned, left}

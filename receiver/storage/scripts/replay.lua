@@ -1,0 +1,60 @@
+-- Makes new deliveries of an event that is kept: the same event, the same key, origin `replay`.
+-- A route whose last delivery is still in flight is left alone. A dead delivery of a replayed route ends as discarded,
+-- because its successor now stands for it.
+--
+-- ARGV: the time as RQ writes it, event id, 'dead' to replay dead deliveries only or 'all',
+--   then for each delivery: route, queue, RQ timeout in seconds
+-- Returns the ids of the deliveries made; false when the event is not kept.
+
+local iso, id, only_dead = ARGV[1], ARGV[2], ARGV[3] == 'dead'
+local key = state_key(id)
+local n = tonumber(redis.call('HGET', key, 'n'))
+if not n then return false end
+
+local last = {}
+for i = 1, n do
+    local state = redis.call('HMGET', key, i .. 'r', i .. 's')
+    last[state[1]] = {n = i, state = state[2]}
+end
+
+local hour, made = id_hour(id), {}
+for at = 4, #ARGV, 3 do
+    local route, queue, timeout_s = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    local before = last[route]
+    local ended = not before or FINAL[before.state] ~= nil
+    if ended and not (only_dead and (not before or before.state ~= 'd')) then
+        n = n + 1
+        local delivery = id .. '-' .. n
+        if before and before.state == 'd' then
+            redis.call('HSET', key, before.n .. 's', 'c')
+            redis.call('RPUSH', 'fd:a:' .. id .. '-' .. before.n, cjson.encode({
+                outcome = 'discarded', ended_ms = now_ms, error = 'replayed as ' .. delivery,
+            }))
+            count(hour, 'd_dead', -1)
+            count(hour, 'd_discarded')
+        end
+        redis.call('HSET', key, n .. 'r', route, n .. 'q', queue, n .. 'm', 'replay')
+        if not before then redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. route, id) end
+        requeue(id, n, 1, queue, now_ms, timeout_s, iso)
+        last[route] = {n = n, state = 'q'}
+        made[#made + 1] = delivery
+    end
+end
+
+if #made > 0 then
+    redis.call('HSET', key, 'n', n)
+    redis.call('HINCRBY', key, 'p', #made)
+    redis.call('HDEL', key, 'z')
+    count(hour, 'd_created', #made)
+    if redis.call('HGET', key, 'k') == 'u' then
+        redis.call('HDEL', key, 'k')
+        redis.call('ZREM', 'fd:x:unrouted', id)
+        count(hour, 'unrouted', -1)
+        count(hour, 'routed')
+    end
+    local dead = false
+    for _, delivery in pairs(last) do dead = dead or delivery.state == 'd' end
+    if not dead then redis.call('ZREM', 'fd:x:dead', id) end
+end
+write_counts()
+return made

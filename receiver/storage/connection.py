@@ -1,0 +1,124 @@
+"""Clients for the server that FRONTDESK_REDIS_URL names. Nothing connects before the first command.
+
+Every wait is bounded, and a command is sent once: redis-py's own retries would run a pipeline twice when its reply was
+lost, so whoever can repeat a command safely does so himself.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import redis
+import redis.asyncio
+import redis.asyncio.retry
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from receiver.errors import SettingsError
+from receiver.storage import address
+from receiver.storage.address import Address
+from receiver.storage.rundir import socket_path
+
+TIMEOUT_S: Final = 5.0
+"""How long a command, and connecting, may take unless the caller says otherwise."""
+
+LOCAL_URL: Final = "redis://127.0.0.1:6379/0"
+"""Where a server is looked for when nothing is set and none is embedded."""
+
+_PATHS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+
+
+def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | None = None) -> redis.Redis:
+    """Return a client for threads. Replies are bytes. Raises SettingsError when the URL is wrong.
+
+    *timeout_s* bounds connecting and each reply. Under `redis+sentinel://` every new connection asks the sentinels
+    first, one after another; each of those waits is bounded the same way. Close it when done.
+    """
+    where = _checked(url)
+    options = _options(where, timeout_s) | {"retry": Retry(NoBackoff(), 0), "max_connections": max_connections}
+    if where.service is None:
+        return redis.Redis(**_place(where), **options)
+    sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
+    )
+    client: redis.Redis = sentinel.master_for(where.service)  # type: ignore[no-untyped-call]
+    return client
+
+
+def connect_async(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | None = None) -> redis.asyncio.Redis:
+    """Return a client for one event loop; otherwise as `connect`. Close it with `aclose()`."""
+    where = _checked(url)
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    options = _options(where, timeout_s) | {"retry": retry, "max_connections": max_connections}
+    if where.service is None:
+        return redis.asyncio.Redis(**_place(where), **options)
+    sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
+    )
+    client: redis.asyncio.Redis = sentinel.master_for(where.service)
+    return client
+
+
+def default_url(data_dir: Path) -> str:
+    """Return the URL of the embedded server of *data_dir* if one answers there, else LOCAL_URL."""
+    path = socket_path(data_dir)
+    return socket_url(path) if answers(path) else LOCAL_URL
+
+
+def socket_url(path: Path) -> str:
+    """Return the URL of a server that listens at a socket."""
+    return f"unix://{quote(str(path))}"
+
+
+def answers(path: Path) -> bool:
+    """Say whether a server answers at a socket: ready, or still loading its data."""
+    if not path.exists():
+        return False
+    with connect(socket_url(path), timeout_s=1.0) as client:
+        try:
+            client.ping()
+        except redis.BusyLoadingError:
+            return True
+        except redis.RedisError:
+            return False
+    return True
+
+
+def _checked(url: str) -> Address:
+    """Parse *url* and see that the files it names can be read: redis-py would say so only when it connects."""
+    where = address.parse(url)
+    for name, value in where.tls or ():
+        if name in _PATHS and not os.access(str(value), os.R_OK):
+            raise SettingsError(f"{address.NAME}: {name}: cannot read {value!r}; give the path of a PEM file")
+    return where
+
+
+def _place(where: Address) -> dict[str, Any]:
+    if where.path is not None:
+        return {"unix_socket_path": where.path}
+    host, port = where.hosts[0]
+    return {"host": host, "port": port}
+
+
+def _options(where: Address, timeout_s: float) -> dict[str, Any]:
+    return {
+        "db": where.db,
+        "username": where.username,
+        "password": where.password,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "health_check_interval": 0,
+        "client_name": "frontdesk",
+        # Plain RESP2 without CLIENT SETINFO: a new connection costs one round trip, not four, inside its timeout.
+        "protocol": 2,
+        "driver_info": None,
+        **({"ssl": True, **dict(where.tls)} if where.tls is not None else {}),
+    }
+
+
+def _sentinel_options(where: Address, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options for talking to the sentinels: the server's, but with their own login and no database."""
+    return options | {"db": 0, "username": where.sentinel_username, "password": where.sentinel_password}

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from receiver.errors import SettingsError
+from receiver.settings import Settings
 from receiver.storage import address
 from receiver.storage.address import Address
 from receiver.storage.rundir import socket_path
@@ -66,6 +67,11 @@ def default_url(data_dir: Path) -> str:
     """Return the URL of the embedded server of *data_dir* if one answers there, else LOCAL_URL."""
     path = socket_path(data_dir)
     return socket_url(path) if answers(path) else LOCAL_URL
+
+
+def url_of(settings: Settings) -> str:
+    """Return the URL that the settings name, else `default_url`."""
+    return settings.redis_url.get_secret_value() if settings.redis_url else default_url(settings.data_dir)
 
 
 def socket_url(path: Path) -> str:

@@ -45,7 +45,9 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | No
     sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
     )
-    client: redis.Redis = sentinel.master_for(where.service)  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        where.service, redis_class=_SentinelClient
+    )
     return client
 
 
@@ -59,7 +61,7 @@ def connect_async(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: in
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
     )
-    client: redis.asyncio.Redis = sentinel.master_for(where.service)
+    client: redis.asyncio.Redis = sentinel.master_for(where.service, redis_class=_AsyncSentinelClient)
     return client
 
 
@@ -91,6 +93,24 @@ def answers(path: Path) -> bool:
         except redis.RedisError:
             return False
     return True
+
+
+class _SentinelClient(redis.Redis):
+    """A client that closes its connections to the sentinels too; redis-py leaves them to the garbage collector."""
+
+    def close(self) -> None:
+        super().close()
+        pool: Any = self.connection_pool
+        pool.sentinel_manager.close()
+
+
+class _AsyncSentinelClient(redis.asyncio.Redis):
+    """The same for an event loop."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        await pool.sentinel_manager.aclose()
 
 
 def _checked(url: str) -> Address:

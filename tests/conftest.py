@@ -1,0 +1,84 @@
+"""What tests share: real servers and real processes, each test's own, gone when it ends."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.processes import Process, Valkey, command, environment
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("nginx")`: skip, loudly, where the program is missing; fail where CI promised it."""
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            if not shutil.which(name):
+                sentence = f"NOT TESTED: {name} is not installed on this machine"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(f"{sentence}, and under CI=true it must be")
+                pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The server of this test process; tests take `redis_url`, which empties it."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def redis_url(valkey: Valkey) -> str:
+    """The URL of a real server that is empty and that nobody else uses while the test runs."""
+    with valkey.client() as client:
+        client.flushall()
+        client.script_flush()
+    return valkey.url
+
+
+class StartValkey(Protocol):
+    """Starts one more server, for tests that kill, freeze or configure it. *port* 0: a socket instead of TCP."""
+
+    def __call__(self, *options: str, port: int = 0, password: str = "") -> Valkey: ...
+
+
+@pytest.fixture
+def start_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartValkey]:
+    """Start extra servers; all are gone when the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str, port: int = 0, password: str = "") -> Valkey:
+            server = Valkey(tmp_path_factory.mktemp("valkey"), *options, port=port, password=password)
+            stack.callback(server.end)
+            return server
+
+        yield start
+
+
+class StartFrontdesk(Protocol):
+    """Starts `frontdesk ARGUMENTS`. *settings*: its environment names; the data directory is below tmp_path."""
+
+    def __call__(
+        self, *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Process: ...
+
+
+@pytest.fixture
+def frontdesk(tmp_path: Path) -> Iterator[StartFrontdesk]:
+    """Start commands of Frontdesk; all are gone when the test ends, in the order of their start."""
+    started: list[Process] = []
+
+    def start(*arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
+        environ = environment({"FRONTDESK_DATA_DIR": str(tmp_path / "var"), **(settings or {})})
+        log = tmp_path / f"{len(started)}-{arguments[0] if arguments else 'frontdesk'}.log"
+        process = Process(command(*arguments), log=log, environ=environ, cwd=cwd)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.end()

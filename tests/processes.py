@@ -1,0 +1,243 @@
+"""Real processes for tests: commands of Frontdesk and Valkey servers, waited for by what they do, ended by their id.
+
+Everything that waits has a deadline and says what it waited for, with the last output of the process.
+"""
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import redis
+
+from receiver.storage import connection, program
+
+DEADLINE_S = 30.0
+"""How long a test waits for something that takes a second: six builds may share this machine."""
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T | None], what: str | Callable[[], str], *, timeout_s: float = DEADLINE_S) -> T:
+    """Return the first true value of *condition*; fail the test when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:.0f} s for {what if isinstance(what, str) else what()}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a command: ours without any setting of Frontdesk, then *settings*."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FRONTDESK_", "COV_"))}
+    return kept | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"} | dict(settings or {})
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the argument list that runs `frontdesk ARGUMENTS` from this tree."""
+    return [sys.executable, "-m", "receiver", *arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(
+    *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = 60.0
+) -> Ran:
+    """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
+    ended = subprocess.run(
+        command(*arguments),
+        env=_importable(environment(settings)),
+        cwd=cwd,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+def _importable(environ: dict[str, str]) -> dict[str, str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    return environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH")]))}
+
+
+class Process:
+    """A started program; what it prints (both streams) goes to *log*, so that it never blocks on us."""
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.log = log
+        self._argv = [str(word) for word in argv]
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=None if environ is None else _importable(dict(environ)),
+                cwd=cwd,
+                start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.popen.pid
+
+    @property
+    def output(self) -> str:
+        """Everything printed so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self.popen.poll() is None
+
+    def wait_for(self, pattern: str, *, timeout_s: float = DEADLINE_S) -> re.Match[str]:
+        """Return the first match of a regular expression in the output; fail when the process ends without it."""
+
+        def found() -> re.Match[str] | None:
+            ended = not self.is_running
+            match = re.search(pattern, self.output, re.MULTILINE)
+            assert match or not ended, f"{self} ended with {self.popen.returncode} without {pattern!r}"
+            return match
+
+        return wait_until(found, lambda: f"{pattern!r} from {self}", timeout_s=timeout_s)
+
+    def wait_for_http(self, url: str, *, status: int = 200, timeout_s: float = DEADLINE_S) -> None:
+        """Wait until a GET of *url* answers *status*; fail when the process ends before."""
+
+        def answered() -> bool:
+            assert self.is_running, f"{self} ended with {self.popen.returncode} before {url} answered {status}"
+            return get(url) == status
+
+        wait_until(answered, lambda: f"{status} from {url}, of {self}", timeout_s=timeout_s)
+
+    def wait(self, *, timeout_s: float = DEADLINE_S) -> int:
+        """Return the exit status; fail when the process does not end in time."""
+        wait_until(lambda: not self.is_running, lambda: f"the end of {self}", timeout_s=timeout_s)
+        return self.popen.returncode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone."""
+        if self.is_running:
+            self.popen.send_signal(number)
+
+    def stop(self, *, timeout_s: float = DEADLINE_S) -> int:
+        """SIGTERM, then wait. Returns the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(timeout_s=timeout_s)
+
+    def kill(self) -> int:
+        """SIGKILL, then wait. Returns the exit status."""
+        self.signal(signal.SIGKILL)
+        return self.popen.wait(DEADLINE_S)
+
+    def freeze(self) -> None:
+        """SIGSTOP: the process keeps its sockets and answers nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        """Make sure that it is gone: asked for first, killed after three seconds."""
+        self.thaw()
+        self.signal(signal.SIGTERM)
+        try:
+            self.popen.wait(3)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def __str__(self) -> str:
+        return f"{self._argv} (process {self.pid}) that printed:\n{self.output[-4000:]}\n"
+
+
+def get(url: str, *, timeout_s: float = 5.0) -> int:
+    """Return the status of a GET, or 0 when nothing answers."""
+    parts = urlsplit(url)
+    client = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout_s)
+    with contextlib.closing(client):
+        try:
+            client.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+            return client.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+
+
+class Valkey(Process):
+    """A server of a test's own, with what `deploy/` demands: append-only, noeviction.
+
+    It listens at *url*: a socket, or with *port* at 127.0.0.1. `start_again()` after `kill()` finds its data again.
+    *options* are those of the server's command line; with *password* it asks for one, and *url* holds it.
+    """
+
+    def __init__(self, folder: Path, *options: str, port: int = 0, password: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._options = ["--port", str(port), "--appendonly", "yes", "--save", "", "--dir", str(folder), *options]
+        if password:
+            self._options += ["--requirepass", password, "--masterauth", password]
+        login = f":{quote(password, safe='')}@" if password else ""
+        if port:
+            self.url = f"redis://{login}127.0.0.1:{port}/0"
+        else:
+            path = folder / "socket"
+            assert len(str(path)) < 104, f"{path} is too long for a socket; run pytest with a shorter --basetemp"
+            self.url = connection.socket_url(path).replace("unix://", f"unix://{login}")
+            self._options += ["--unixsocket", str(path)]
+        self.start_again()
+
+    def start_again(self) -> Self:
+        """Start the server, or start it again, and wait until it answers."""
+        super().__init__([program.find(), *self._options], log=self._folder / "log")
+        try:
+            wait_until(self._answers, lambda: f"a PONG from {self}")
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def client(self, *, timeout_s: float = DEADLINE_S) -> redis.Redis:
+        """Return a client of this server; the caller closes it."""
+        return connection.connect(self.url, timeout_s=timeout_s)
+
+    def _answers(self) -> bool:
+        assert self.is_running, f"{self} ended with {self.popen.returncode}"
+        with self.client() as client, contextlib.suppress(redis.RedisError):
+            return bool(client.ping())
+        return False

@@ -1,0 +1,73 @@
+"""The signature on a body: HMAC-SHA256 with the location's shared secret, in hex, as `X-Nexudus-Hook-Signature`.
+
+Nexudus documents the .NET code that makes it (help.nexudus.com, "Verifying webhooks created via the API"): secret and
+text both pass through `ASCIIEncoding.GetBytes`, which writes one `?` for each UTF-16 unit from 0x80 up, two for an
+emoji. Whether live deliveries are signed that way or over the bytes that are sent is not known, so both readings count.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Literal
+
+HEADER = "X-Nexudus-Hook-Signature"
+
+Reading = Literal["raw", "dotnet-ascii"]
+"""How the signed bytes are read: as they came, or as .NET's ASCII encoding writes them. Equal for an ASCII body."""
+
+_HEX_LENGTH = 64
+_LEADS = bytes(code if code < 0x80 else 0x3F if code < 0xF0 else 0xF0 for code in range(256))
+"""First bytes of UTF-8 sequences: of two or three bytes to `?`, of four (two UTF-16 units) to a mark of their own."""
+
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+
+
+def sign(body: bytes, secret: str) -> str:
+    """Return the signature that Nexudus documents: the .NET reading, in upper-case hex; of no UTF-8, the raw one."""
+    text = _dotnet_ascii(body)
+    digest = _digest(_raw_key(secret), body) if text is None else _digest(_dotnet_key(secret), text)
+    return digest.hex().upper()
+
+
+def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> Reading | None:
+    """Return the reading under which one of *secrets* made *header*, or None when none did.
+
+    Total: any bytes, any header. Hex of either case. An empty secret opens nothing. Compares in constant time.
+    """
+    given = (header or "").strip().encode("utf-8", "surrogatepass").lower()
+    if len(given) != _HEX_LENGTH:
+        return None
+    text = body if body.isascii() else _dotnet_ascii(body)
+    for secret in filter(None, secrets):
+        if _matches(_raw_key(secret), body, given):
+            return "raw"
+        if text is None or (text is body and secret.isascii()):
+            continue
+        if _matches(_dotnet_key(secret), text, given):
+            return "dotnet-ascii"
+    return None
+
+
+def _matches(key: bytes, message: bytes, given: bytes) -> bool:
+    return hmac.compare_digest(_digest(key, message).hex().encode(), given)
+
+
+def _digest(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, hashlib.sha256)
+
+
+def _raw_key(secret: str) -> bytes:
+    return secret.encode("utf-8", "replace")
+
+
+def _dotnet_key(secret: str) -> bytes:
+    return _dotnet_ascii(_raw_key(secret)) or b""
+
+
+def _dotnet_ascii(body: bytes) -> bytes | None:
+    """Return what .NET's ASCIIEncoding makes of a text, or None for bytes that are no UTF-8."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return body.translate(_LEADS, _CONTINUATIONS).replace(b"\xf0", b"??")

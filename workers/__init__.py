@@ -1,0 +1,25 @@
+'''Frontdesk's workers; and, for the author of a handler, the whole API: `from workers import Event, Retry, Discard`.
+
+A handler is a function. Its keyword-only parameters are its options, which routes.yaml gives under `with:`:
+
+    from workers import Discard, Event, Retry
+
+    def announce(event: Event, *, webhook_url: str, channel: str = "#general") -> None:
+        """Post one line to Slack for each booking."""
+        if event.data.get("Tentative"):
+            raise Discard("not confirmed yet")
+        response = httpx2.post(webhook_url, json={"channel": channel, "text": event.data["ResourceName"]}, timeout=10)
+        if response.status_code == 429:
+            raise Retry("Slack asks us to slow down", after=float(response.headers["Retry-After"]))
+        response.raise_for_status()
+
+It may be `async def`. Returning means done, whatever is returned; any exception means failed, and the route's schedule
+says when the next attempt comes. A delivery can come twice: `event.key` stays the same over attempts and replays, so
+hand it on as the idempotency key. Save the function as `slack.py` beside routes.yaml and route to it with `handler:
+slack:announce`, or let `frontdesk new-handler slack` write a package with a test. To test a handler, call it.
+'''
+
+from receiver.events import Event
+from workers.api import Discard, Retry
+
+__all__ = ["Discard", "Event", "Retry"]

@@ -1,0 +1,33 @@
+"""What a handler may say besides returning: try again later, or let this one go."""
+
+import math
+
+LONGEST_DELAY = 7 * 86_400.0
+"""Seconds; a longer `after` is cut to this, so that no header of a target parks a delivery for years."""
+
+
+class Retry(Exception):
+    """Raise it to end this attempt and choose when the next one comes.
+
+    *after* is in seconds, from 0, at most a week; None: the route's schedule says. The attempt counts as one of the
+    route's, unless *charged* is false: then the delivery only waits, because the target asked for it (429 or 503 with
+    `Retry-After`) and nothing has been tried in vain. An uncharged wait needs its *after*, and has a maximum age.
+    Raises ValueError when *after* is not such a number.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | None = None, charged: bool = True) -> None:
+        super().__init__(reason)
+        if after is None:
+            if not charged:
+                raise ValueError("Retry(charged=False) needs after=, the seconds to wait")
+        elif isinstance(after, bool) or not isinstance(after, int | float) or math.isnan(after) or after < 0:
+            raise ValueError(f"Retry(after={after!r}): must be a number of seconds from 0")
+        self.after = None if after is None else min(float(after), LONGEST_DELAY)
+        self.charged = charged
+
+
+class Discard(Exception):
+    """Raise it to end the delivery for good: it is recorded as discarded, with the reason, and not tried again."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)

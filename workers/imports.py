@@ -1,0 +1,159 @@
+"""Finding a handler's function: an installed plugin by its name, or `module:function` beside routes.yaml or anywhere.
+
+Importing runs a stranger's code. Whatever it does, an exception, `sys.exit`, the caller gets the function or a
+HandlerError. What is imported stays imported: a changed module takes effect in a new process.
+"""
+
+import difflib
+import importlib
+import importlib.machinery
+import importlib.util
+import re
+import sys
+import threading
+import traceback
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from receiver import HANDLER_GROUP
+from receiver.errors import HandlerError
+from workers.error_text import describe, one_line
+
+_TARGET = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_IMPORTING = threading.RLock()
+
+
+def installed() -> tuple[str, ...]:
+    """Return the names of all installed handlers, sorted, without importing any."""
+    return tuple(sorted({point.name for point in metadata.entry_points(group=HANDLER_GROUP)}))
+
+
+def find(name: str, folder: Path) -> Any:
+    """Return what *name* stands for. Raises HandlerError: not installed, offered twice, or it cannot be imported."""
+    if ":" in name:
+        return _by_path(name, folder)
+    points = {(point.value, _owner(point)): point for point in metadata.entry_points(group=HANDLER_GROUP, name=name)}
+    if not points:
+        raise HandlerError(_unknown(name, folder))
+    if len(points) > 1:
+        offers = " and ".join(f"{owner} ({value})" for value, owner in sorted(points))
+        raise HandlerError(f"is offered twice, by {offers}; uninstall one, or name the function: module:function")
+    ((value, owner),) = points
+    match = _TARGET.fullmatch(value.split("[")[0].strip())
+    if match is None:
+        raise HandlerError(f"its entry point {one_line(value, 120)!r} in {owner} is not module:function")
+    return _attribute(_imported(match["module"]), match["function"])
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+
+
+def _unknown(name: str, folder: Path) -> str:
+    names = installed()
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    if not near and (folder / f"{name}.py").is_file():
+        hint = f"for the file {name}.py beside routes.yaml write '{name}:' and the name of its function; "
+    return f"is not installed; {hint}installed: {', '.join(names) or 'none'}"
+
+
+def _by_path(name: str, folder: Path) -> Any:
+    match = _TARGET.fullmatch(name)
+    if match is None:
+        raise HandlerError("is not written as module:function")
+    with _IMPORTING:
+        importlib.invalidate_caches()  # the file may be younger than what the import system remembers of its folder
+        _import_from(folder.resolve(), match["module"].partition(".")[0])
+        return _attribute(_imported(match["module"], folder), match["function"])
+
+
+def _import_from(folder: Path, top: str) -> None:
+    """Import *top* from *folder* if it is there; and let what lies there be importable, behind all that is installed.
+
+    The folder is searched first for the handler's own module and last for everything else: a `calendar.py` that
+    happens to lie beside routes.yaml must not replace Python's own for every library in the process.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(folder)])
+    if spec is None or spec.loader is None or spec.origin is None:
+        return
+    if top in sys.stdlib_module_names:
+        raise HandlerError(
+            f"the module {top!r} beside routes.yaml has the name of one of Python's own; rename the file"
+        )
+    present = sys.modules.get(top)
+    if present is None:
+        _execute(spec)
+    elif not _same_file(getattr(present, "__file__", None), spec.origin):
+        where = getattr(present, "__file__", None) or "elsewhere"
+        raise HandlerError(
+            f"the module {top!r} beside routes.yaml has the name of one in use, {where}; rename the file"
+        )
+
+
+def _execute(spec: importlib.machinery.ModuleSpec) -> None:
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]  # the caller made sure
+    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+        sys.modules.pop(spec.name, None)
+        raise HandlerError(_import_failed(spec.name, error)) from None
+
+
+def _same_file(one: str | None, other: str) -> bool:
+    return one is not None and Path(one).resolve() == Path(other).resolve()
+
+
+def _imported(module: str, folder: Path | None = None) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            raise HandlerError(_no_module(module, error.name, folder)) from None
+        raise HandlerError(_import_failed(module, error)) from None
+
+
+def _no_module(module: str, missing: str, folder: Path | None) -> str:
+    if folder is None:
+        return f"its module {module!r} is not installed"
+    near = difflib.get_close_matches(missing, [file.stem for file in folder.glob("*.py")], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"there is no module {missing!r} beside routes.yaml or among the installed ones{hint}"
+
+
+def _import_failed(module: str, error: BaseException) -> str:
+    return f"importing {module!r} failed{_place(error)}: {describe(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Return ` at FILE:LINE`, where in the plugin's own code its import went wrong."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ") and frame.filename not in {__file__, importlib.__file__}
+    ]
+    if not frames:
+        return ""
+    first = Path(frames[0].filename)
+    own = first.parent if first.name == "__init__.py" else first
+    last = [frame for frame in frames if own in (Path(frame.filename), *Path(frame.filename).parents)][-1]
+    return f" at {last.filename}:{last.lineno}"
+
+
+def _attribute(module: ModuleType, path: str) -> Any:
+    found: Any = module
+    for name in path.split("."):
+        if not hasattr(found, name):
+            functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            near = difflib.get_close_matches(path, functions, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise HandlerError(f"the module {module.__name__!r} has no {path!r}{hint}")
+        found = getattr(found, name)
+    return found

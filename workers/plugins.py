@@ -1,0 +1,65 @@
+"""From the name in routes.yaml to a function that takes an event: found, its options resolved, converted and checked.
+
+A name without a colon is that of an installed plugin, from the entry-point group `frontdesk.handlers`; `log`, `forward`
+and `archive` come through the same door. `module:function` is a module beside routes.yaml, or anywhere importable.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from receiver.errors import HandlerError
+from receiver.events import Event
+from workers import imports, references
+from workers.error_text import masked, one_line
+from workers.options import checked, signature_of
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A handler with its options. *call* starts it; when *is_async*, what it returns is to be awaited.
+
+    *secrets* are the values that `env/NAME` and `file/PATH` brought in: an error that quotes one shows asterisks.
+    """
+
+    name: str
+    is_async: bool
+    call: Callable[[Event], Any]
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def installed() -> tuple[str, ...]:
+    """Return the names of all installed handlers, sorted, without importing any."""
+    return imports.installed()
+
+
+def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> Handler:
+    """Return the handler that *name* stands for, with its *options*; *folder* is that of routes.yaml.
+
+    Raises HandlerError with one sentence that names the handler: it is not there, cannot be imported or called with an
+    event, or its options are unknown, missing, of the wrong type, or refer to what is not set. Harmless otherwise,
+    whatever the plugin does when it is imported.
+    """
+    secrets: tuple[str, ...] = ()
+    try:
+        function = imports.find(name, folder)
+        signature = signature_of(function)
+        resolved = references.resolve(options, environ=environ, folder=folder)
+        secrets = resolved.secrets
+        converted = checked(function, signature, resolved.options, secrets)
+    except HandlerError as error:
+        raise HandlerError(f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}") from None
+    return Handler(
+        name=name,
+        is_async=inspect.iscoroutinefunction(function),
+        call=functools.partial(function, **converted),
+        secrets=secrets,
+    )
+
+
+def check(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> None:
+    """Raise what `load` would raise."""
+    load(name, options, environ=environ, folder=folder)

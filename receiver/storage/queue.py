@@ -101,7 +101,7 @@ class DeliveryQueue:
         self._client = client
         self._scripts = {
             name: client.register_script(scripts.source(name))
-            for name in ("claim", "take", "acknowledge", "lease", "recover")
+            for name in ("claim", "take", "look", "acknowledge", "lease", "recover")
         }
 
     def claim(self, worker: str, queues: Sequence[str], most: int) -> Claimed | None:
@@ -150,6 +150,15 @@ class DeliveryQueue:
             return None
         name, unrun, alone, poisoned, left = reply
         return Recovered(name.decode(), _texts(unrun), _texts(alone), _texts(poisoned), bool(left))
+
+    def look(self, job: str) -> Claim | None:
+        """Return a delivery that is in a worker's hands, without touching it. None: the job is stale."""
+        row = self._call("look", job)
+        return _claim(row) if row else None
+
+    def length(self, queue: str) -> int:
+        """How many jobs are in a queue now."""
+        return int(self._guarded(lambda: self._client.llen(keys.rq_queue(queue))))
 
     def wait(self, queues: Sequence[str], timeout_s: float) -> None:
         """Sleep until something is put into one of the queues, at most *timeout_s* (at least 10 ms)."""

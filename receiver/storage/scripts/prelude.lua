@@ -111,12 +111,17 @@ local function read_delivery(id, n)
         'y')
 end
 
--- Puts a delivery into a worker's hands, and returns what the worker is told of it.
-local function hand_over(worker, queue, job, id, n, state)
-    redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
-    redis.call('SADD', 'fd:held:' .. worker, job)
+-- What a worker is told of a delivery.
+local function describe(queue, job, id, state)
     return {
         job, queue, state[3], state[4] or '0', state[5] or '0', state[6] or '0', state[7] or '0', state[8] or '',
         superseded(id, state[9]), redis.call('GET', envelope_key(id)) or '',
     }
+end
+
+-- Puts a delivery into a worker's hands, and returns what the worker is told of it.
+local function hand_over(worker, queue, job, id, n, state)
+    redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
+    redis.call('SADD', 'fd:held:' .. worker, job)
+    return describe(queue, job, id, state)
 end

@@ -1,0 +1,51 @@
+"""Events for tests: small, each with its own id."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+
+import redis
+
+from receiver.events import Envelope
+from receiver.ids import IdGenerator
+from receiver.storage import keep, scripts
+from receiver.storage.entries import Entry, Receipt, Wanted
+
+_mint = IdGenerator()
+
+DAY_MS = 86_400_000
+
+
+def entry(
+    record: bytes = b'{"Id":1}',
+    *,
+    routes: Sequence[str] = ("announce",),
+    queue: str = "default",
+    action: str = "BookingCreate",
+    business_id: int = 1001,
+    entity: str | None = "Booking:1",
+    at: float | None = None,
+    window_ms: int = DAY_MS,
+    quarantine: str | None = None,
+) -> Entry:
+    """Return an entry with a new id; its fingerprint is that of its record. *at*: Unix seconds of its arrival."""
+    moment = time.time() if at is None else at
+    envelope = Envelope(
+        id=IdGenerator()(moment) if at is not None else _mint(),
+        business_id=business_id,
+        action=action,
+        action_code=6,
+        received_ms=int(moment * 1_000),
+        body=record,
+        entity=entity,
+        quarantine=quarantine,
+    )
+    digest = hashlib.blake2b(f"{business_id}/{action}/".encode() + record, digest_size=16).digest()
+    wanted = () if quarantine else tuple(Wanted(route, queue, 30_000) for route in routes)
+    return Entry(envelope, None if quarantine else digest, window_ms, wanted)
+
+
+def keep_all(client: redis.Redis, *entries: Entry, quarantine_limit: int = keep.NO_LIMIT) -> list[Receipt | None]:
+    """Keep entries in one call of the script."""
+    script = client.register_script(scripts.source("keep"))
+    return keep.receipts(entries, script(args=keep.arguments(entries, quarantine_limit=quarantine_limit)))

@@ -1,0 +1,201 @@
+"""What a CEL expression says about itself before it runs: which fields it reads, and whether it can be bounded.
+
+CEL always ends, but not always soon: comprehensions inside comprehensions multiply, and a hostile list then holds the
+interpreter for minutes. So an expression is looked at word by word, once, when the routes are loaded. The grammar of
+the words is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
+"""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+MAX_LENGTH = 1_000
+"""Characters in an expression."""
+
+MAX_COMPREHENSIONS = 3
+"""Comprehensions (`all`, `exists`, `exists_one`, `filter`, `map`) in an expression, one after another."""
+
+MAX_SUMS = 4
+"""`+` in an expression that has a comprehension: each may double a text or a list for every item."""
+
+VARIABLES = ("data", "action", "business_id")
+"""What an expression can name."""
+
+FUNCTIONS = frozenset(
+    {"contains", "endsWith", "matches", "size", "startsWith"}
+    | {"bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"}
+    | {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"}
+    | {"getMinutes", "getMonth", "getSeconds"}
+    | {"hasValue", "none", "of", "ofNonZeroValue", "or", "orValue", "value"}
+)
+"""The functions that the implementation knows; it says so only when it runs, we when the routes are loaded."""
+
+COMPREHENSIONS = frozenset({"all", "exists", "existsOne", "exists_one", "filter", "map"})
+
+_TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "optional", "string", "type", "uint"})
+
+_WORD = re.compile(
+    r"""
+      (?P<space>  \s+ | //[^\n]* )
+    | (?P<text>   [bB]? (?: [rR] (?: \"{3}.*?\"{3} | '{3}.*?'{3} | "[^"\n\r]*" | '[^'\n\r]*' )
+                  | \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
+                  | "(?:\\.|[^"\\\n\r])*" | '(?:\\.|[^'\\\n\r])*' ) )
+    | (?P<name>   [A-Za-z_]\w* )
+    | (?P<number> 0x[0-9a-fA-F]+[uU]? | (?: \d+ (?:\.\d+)? | \.\d+ ) (?:[eE][+-]?\d+)? [uU]? )
+    | (?P<sign>   . )
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+
+
+class ExpressionRefused(ValueError):
+    """An expression that cannot be bounded, or that names something there is not; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A call `.matches(literal)`: the regular expression as it is written, and where the call's words stand."""
+
+    literal: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an expression reads. *fields* None: the whole record, because `data` stands there without a field."""
+
+    variables: frozenset[str]
+    fields: tuple[str, ...] | None
+    patterns: tuple[Pattern, ...]
+    has_comprehension: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+_NOTHING = _Word("", "", 0, 0)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over the words of an expression, and what it found."""
+
+    words: list[_Word]
+    fields: set[str] = field(default_factory=set)
+    items: set[str] = field(default_factory=set)
+    patterns: list[Pattern] = field(default_factory=list)
+    whole: bool = False
+    comprehensions: int = 0
+
+    def word(self, at: int) -> _Word:
+        return self.words[at] if 0 <= at < len(self.words) else _NOTHING
+
+    def walk(self) -> None:
+        brackets: list[bool] = []  # for each open bracket: does it hold the body of a comprehension?
+        for at, word in enumerate(self.words):
+            if word.kind == "name":
+                self._name(at)
+            elif word.text in ("(", "[", "{"):
+                body = word.text == "(" and self._is_method(at - 1) and self.word(at - 1).text in COMPREHENSIONS
+                if body:
+                    self._comprehension(at, nested=any(brackets))
+                brackets.append(body)
+            elif word.text in (")", "]", "}") and brackets:
+                brackets.pop()
+
+    def _is_method(self, at: int) -> bool:
+        return self.word(at).kind == "name" and self.word(at - 1).text == "." and self.word(at + 1).text == "("
+
+    def _name(self, at: int) -> None:
+        name = self.word(at).text
+        if name == "matches" and self.word(at + 1).text == "(":
+            self._matches(at)
+        elif name == "data" and self.word(at - 1).text != ".":
+            self._data(at)
+
+    def _comprehension(self, at: int, *, nested: bool) -> None:
+        if nested:
+            raise ExpressionRefused(
+                f"{self.word(at - 1).text}() stands inside another comprehension; nested ones are refused, "
+                "because a long list in one event would hold up all others"
+            )
+        item = self.word(at + 1).text
+        if item in VARIABLES:
+            raise ExpressionRefused(f"{item} is a variable already; give the items of a list another name")
+        self.items.add(item)
+        self.comprehensions += 1
+
+    def _matches(self, at: int) -> None:
+        literal = self.word(at + 2)
+        is_text = literal.kind == "text" and literal.text[0] not in "bB" and self.word(at + 3).text == ")"
+        if not (self._is_method(at) and is_text):
+            raise ExpressionRefused('write matches() as data.Name.matches("pattern"), with the pattern in quotes')
+        self.patterns.append(Pattern(literal.text, self.word(at).start, self.word(at + 3).end))
+
+    def _data(self, at: int) -> None:
+        """`data.Name` and `data["Name"]` read one field, so does `"Name" in data`; anything else reads them all."""
+        before, behind, beyond = self.word(at - 1), self.word(at + 1), self.word(at + 2)
+        if behind.text == "." and beyond.kind == "name" and not self._is_method(at + 2):
+            self.fields.add(beyond.text)
+        elif behind.text == "[" and _is_plain(beyond) and self.word(at + 3).text == "]":
+            self.fields.add(beyond.text[1:-1])
+        elif before.text == "in" and _is_plain(self.word(at - 2)) and behind.text not in (".", "["):
+            self.fields.add(self.word(at - 2).text[1:-1])
+        else:
+            self.whole = True
+
+
+def read(expression: str, *, names: Collection[str], functions: Collection[str]) -> Reading:
+    """Look at *expression*, of which the implementation says that it uses these variable *names* and *functions*.
+
+    Raises ExpressionRefused for what cannot be bounded or is not there.
+    """
+    walk = _Walk(_words(expression))
+    walk.walk()
+    if walk.comprehensions > MAX_COMPREHENSIONS:
+        raise ExpressionRefused(f"has {walk.comprehensions} comprehensions; at most {MAX_COMPREHENSIONS} are allowed")
+    if walk.comprehensions and sum(word.text == "+" for word in walk.words) > MAX_SUMS:
+        raise ExpressionRefused(f"has more than {MAX_SUMS} '+' beside a comprehension")
+    _refuse_unknown_names(set(names) - walk.items)
+    _refuse_unknown_functions(functions)
+    seen = walk.fields or walk.whole or "data" not in names
+    return Reading(
+        variables=frozenset(names) & set(VARIABLES),
+        fields=tuple(sorted(walk.fields)) if seen and not walk.whole else None,
+        patterns=tuple(walk.patterns),
+        has_comprehension=walk.comprehensions > 0,
+    )
+
+
+def _words(expression: str) -> list[_Word]:
+    matches = _WORD.finditer(expression)
+    return [_Word(str(m.lastgroup), m[0], m.start(), m.end()) for m in matches if m.lastgroup != "space"]
+
+
+def _is_plain(word: _Word) -> bool:
+    """Is *word* a text in one pair of quotation marks, without escapes?"""
+    return (
+        word.kind == "text" and word.text[0] in "\"'" and word.text[:3] not in ('"""', "'''") and "\\" not in word.text
+    )
+
+
+def _refuse_unknown_names(names: Collection[str]) -> None:
+    for name in sorted(set(names) - set(VARIABLES) - _TYPES):
+        near = difflib.get_close_matches(name, VARIABLES, n=1) or [f"data.{name.lstrip('.')}"]
+        raise ExpressionRefused(f"unknown variable {name!r}; did you mean {near[0]}?")
+
+
+def _refuse_unknown_functions(functions: Collection[str]) -> None:
+    for name in sorted(set(functions) - FUNCTIONS):
+        if name in COMPREHENSIONS:
+            raise ExpressionRefused(f"write {name}() as data.Names.{name}(item, condition)")
+        if name.isidentifier():  # operators are functions too: `_==_`, `!_`, `@in`
+            near = difflib.get_close_matches(name, FUNCTIONS | COMPREHENSIONS | {"has"}, n=1)
+            raise ExpressionRefused(f"unknown function {name}()" + (f"; did you mean {near[0]}()?" if near else ""))

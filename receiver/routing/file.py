@@ -1,0 +1,237 @@
+"""From the text of routes.yaml to a routing table, or to everything that is wrong with it, each with its line."""
+
+import difflib
+import hashlib
+import re
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from receiver.errors import Problem, RoutesError
+from receiver.routing import marked
+from receiver.routing.document import NAME, NOT_YET, Defaults, Document, RouteShape
+from receiver.routing.marked import Marked
+from receiver.routing.table import Route, RoutingTable
+
+MAX_BYTES = 1_048_576
+"""Size of a routing file."""
+
+_DOCUMENT_KEYS = ("businesses", "defaults", "queues", "routes")
+_DEFAULT_KEYS = ("timeout", "retry", "queue")
+_ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
+
+
+def read(path: Path, *, known_actions: Collection[str]) -> RoutingTable:
+    """Read the file at *path*. Raises RoutesError with every problem, also when the file cannot be read."""
+    return parse(read_text(path), file=str(path), known_actions=known_actions)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the file at *path*, UTF-8 and not too large. Raises RoutesError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _one(path, 0, "is not a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _one(path, 0, f"cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise _one(path, 0, "cannot be read: there is a null character in its name") from None
+    if len(content) > MAX_BYTES:
+        raise _one(path, 0, f"is larger than {MAX_BYTES} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _one(path, line, "is not UTF-8 from here on; save the file as UTF-8") from None
+
+
+def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTable:
+    """Make the table that *text* describes. Raises RoutesError with every problem; *file* is for the messages only.
+
+    *known_actions* are the names that Nexudus documents; a route that names another one is wrong.
+    """
+    document = marked.read(text, file=file)
+    problems = list(document.problems)
+    if not problems and not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else "does not begin with keys"
+        problems.append(Problem(file, 0, f"{what}; it needs at least `routes:` and a list of routes"))
+    if not isinstance(document.value, dict):
+        raise RoutesError(tuple(problems))
+    checked = _Check(document, file)
+    value = checked.document(document.value)
+    try:
+        shape = Document.model_validate(value, context={"known_actions": known_actions})
+    except ValidationError as error:
+        problems += [_problem(details, document, file) for details in error.errors(include_url=False)]
+        raise RoutesError(_sorted([*problems, *checked.problems])) from None
+    if problems or checked.problems:
+        raise RoutesError(_sorted([*problems, *checked.problems]))
+    return _table(shape, document, text, file)
+
+
+class _Check:
+    """What pydantic cannot see or say: keys that do not belong, keys without a value, names that are given twice."""
+
+    def __init__(self, document: Marked, file: str) -> None:
+        self._document = document
+        self._file = file
+        self.problems: list[Problem] = []
+
+    def document(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return *value* without what is reported here already."""
+        tidy = self._tidy(value, (), _DOCUMENT_KEYS, "routes.yaml")
+        if isinstance(tidy.get("defaults"), dict):
+            tidy["defaults"] = self._tidy(tidy["defaults"], ("defaults",), _DEFAULT_KEYS, "defaults")
+        if isinstance(tidy.get("queues"), list):
+            self._refuse_twice(enumerate(tidy["queues"]), ("queues",))
+        if isinstance(tidy.get("routes"), list):
+            routes = tidy["routes"] = list(tidy["routes"])
+            self._refuse_clashes([route if isinstance(route, dict) else {} for route in routes])
+            for at, route in enumerate(routes):
+                if isinstance(route, dict):
+                    routes[at] = self._tidy(route, ("routes", at), _ROUTE_KEYS, "a route")
+        return tidy
+
+    def _report(self, path: marked.Path, message: str) -> None:
+        self.problems.append(Problem(self._file, self._document.line(path), message))
+
+    def _tidy(self, value: Mapping[Any, Any], path: marked.Path, known: tuple[str, ...], what: str) -> dict[str, Any]:
+        tidy: dict[str, Any] = {}
+        for key, content in value.items():
+            meant = key
+            if key not in known:
+                meant = "action" if key == "on" else _nearest(key, known)
+                self._report((*path, key), _unknown(key, meant, known, what))
+            elif content is None:
+                self._report((*path, key), f"{key}: is empty; give it a value, or remove the key")
+            else:
+                tidy[key] = content
+                continue
+            if meant in _PLACEHOLDERS and value.get(meant) is None:
+                tidy[meant] = _PLACEHOLDERS[meant]
+        return tidy
+
+    def _refuse_twice(self, values: Iterator[tuple[int, Any]], path: marked.Path) -> None:
+        seen: dict[str, int] = {}
+        for at, value in values:
+            if isinstance(value, str) and seen.setdefault(value, at) != at:
+                self._report((*path, at), f"{value!r} stands in the list already")
+
+    def _refuse_clashes(self, routes: list[dict[Any, Any]]) -> None:
+        seen: dict[str, int] = {}
+        for at, route in enumerate(routes):
+            name = _name_of(route.get("name"), route.get("handler"))
+            if name is None:
+                continue
+            if not re.fullmatch(NAME, name):
+                self._report(("routes", at), "no name can be made from its handler's; give the route a `name`")
+            elif name in seen:
+                line = self._document.line(("routes", seen[name]))
+                if "name" in route:
+                    self._report(("routes", at, "name"), f"name: route {name!r} is already defined on line {line}")
+                else:
+                    message = f"would be called {name!r} like the route on line {line}; give this one a `name`"
+                    self._report(("routes", at), message)
+            else:
+                seen[name] = at
+
+
+_PLACEHOLDERS: dict[str, Any] = {"action": "*", "handler": "log", "routes": []}
+"""What stands in for a needed key that is reported as empty or misspelt, so that it is not reported as missing too."""
+
+
+def _name_of(name: object, handler: object) -> str | None:
+    """Return the route's name: as given, else the handler's (of `module:function` the function's) made fit.
+
+    None: there is neither, which is reported elsewhere.
+    """
+    if isinstance(name, str):
+        return name if re.fullmatch(NAME, name) else None
+    if name is not None or not isinstance(handler, str) or not handler:
+        return None
+    function = re.split(r"[:.]", handler)[-1] if ":" in handler else handler
+    return re.sub(r"[^a-z0-9]+", "-", function.lower()).strip("-")[:40].strip("-")
+
+
+def _nearest(key: object, known: tuple[str, ...]) -> str | None:
+    near = difflib.get_close_matches(str(key), known, n=1)
+    return near[0] if near else None
+
+
+def _unknown(key: object, meant: str | None, known: tuple[str, ...], what: str) -> str:
+    if key == "on":
+        return "'on' is no key here (and YAML 1.1 reads it as true); write `action`"
+    if key in NOT_YET and what == "a route":
+        return f"{key!r} is not supported yet by this version; remove it"
+    hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(known)}"
+    return f"unknown key {str(key)[:60]!r} in {what}; {hint}"
+
+
+_SENTENCES = {
+    "missing": "is missing",
+    "too_long": "has too many items",
+    "model_type": "must be a mapping, like {key: value}",
+    "invalid_key": "a key must be a word",
+}
+
+
+def _problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
+    path: marked.Path = details["loc"]
+    keys = [part for part in path if isinstance(part, str) and part != "routes"]
+    where = ".".join(keys) + (f"[{path[-1]}]" if keys and isinstance(path[-1], int) else "")
+    if where.endswith("[0]") and path not in document.lines:
+        where = where.removesuffix("[0]")  # one thing that was taken for a list of one
+    sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        sentence = (
+            f"a route needs `{keys[-1]}`" if len(path) > 1 else "`routes` is missing; it holds the list of routes"
+        )
+        where = ""
+    elif len(path) == 1 and path[0] == "routes":
+        where = "routes"
+    elif not keys:
+        where = "route"
+    return Problem(file, document.line(path), f"{where}: {sentence}" if where else sentence)
+
+
+def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
+
+
+def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTable:
+    routes = tuple(
+        _route(route, shape.defaults, document.line(("routes", at))) for at, route in enumerate(shape.routes)
+    )
+    queues = dict.fromkeys([*shape.queues, *(route.queue for route in routes)])
+    return RoutingTable(
+        routes=routes,
+        queues=tuple(queues) or (shape.defaults.queue,),
+        businesses=shape.businesses or "all",
+        hash=hashlib.sha256(text.encode()).hexdigest()[:16],
+        text=text,
+        file=file,
+    )
+
+
+def _route(shape: RouteShape, defaults: Defaults, line: int) -> Route:
+    return Route(
+        name=str(_name_of(shape.name, shape.handler)),
+        actions=tuple(dict.fromkeys(shape.action)),
+        businesses=None if shape.business is None else frozenset(shape.business),
+        where=shape.where,
+        handler=shape.handler,
+        options=shape.options,
+        queue=shape.queue or defaults.queue,
+        timeout_ms=defaults.timeout if shape.timeout is None else shape.timeout,
+        retry_ms=defaults.retry if shape.retry is None else shape.retry,
+        enabled=shape.enabled,
+        line=line,
+    )
+
+
+def _one(path: Path, line: int, message: str) -> RoutesError:
+    return RoutesError((Problem(str(path), line, message),))

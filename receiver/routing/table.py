@@ -1,0 +1,172 @@
+"""The routing table: which routes want an event. Pure; made by `receiver.routing.file`, never changed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from receiver.routing.filters import Filter
+
+NEVER = "None"
+"""The action that stands for no action at Nexudus (eWebhookAction 1). No event has it and no route matches it."""
+
+_MAX_REMEMBERED = 20_000
+"""Pairs of business and action whose routes are remembered; there are 89 actions, and a location is a business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule: which events go to which handler, and how.
+
+    *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
+    references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
+    where the route begins in its file.
+    """
+
+    name: str
+    actions: tuple[str, ...]
+    businesses: frozenset[int] | None
+    where: Filter | None
+    handler: str
+    options: Mapping[str, Any]
+    queue: str
+    timeout_ms: int
+    retry_ms: tuple[int, ...]
+    enabled: bool
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The routes that want an event, in the order of the file; *failed*: names of those whose filter failed on it."""
+
+    routes: tuple[Route, ...]
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether a route wants an event, and if not, the first condition that does not hold, in words."""
+
+    route: str
+    matched: bool
+    why_not: str | None = None
+    failed: bool = False
+
+
+_NOBODY = Matched(())
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """All routes of one file.
+
+    *queues* are in order of priority and include every queue that a route names. *hash* is the first 16 hexadecimal
+    digits of the SHA-256 of *text*. *businesses* are the locations that the registrar looks after.
+    """
+
+    routes: tuple[Route, ...]
+    queues: tuple[str, ...]
+    businesses: tuple[int, ...] | Literal["all"]
+    hash: str
+    text: str = field(repr=False)
+    file: str
+    _candidates: dict[tuple[int, str], tuple[Route, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def match(self, business_id: int, action: str, record: Mapping[str, Any]) -> Matched:
+        """Return the routes that want this event; costs what their filters cost, however many other routes there are.
+
+        Total over hostile records: a filter that cannot be evaluated is false, and its route is named in `failed`.
+        """
+        candidates = self._candidates.get((business_id, action))
+        if candidates is None:
+            candidates = self._remember(business_id, action)
+        if not candidates:
+            return _NOBODY
+        routes: list[Route] = []
+        failed: list[str] = []
+        for route in candidates:
+            if route.where is None:
+                routes.append(route)
+                continue
+            verdict = route.where.judge(business_id, action, record)
+            if verdict.is_true:
+                routes.append(route)
+            elif verdict.failure is not None:
+                failed.append(route.name)
+        return Matched(tuple(routes), tuple(failed))
+
+    def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
+        candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)
+        if len(self._candidates) >= _MAX_REMEMBERED:
+            self._candidates.clear()
+        self._candidates[business_id, action] = candidates
+        return candidates
+
+    def explain(self, business_id: int, action: str, record: Mapping[str, Any]) -> tuple[Explanation, ...]:
+        """Say of each route whether it wants this event, and why not."""
+        return tuple(_explain(route, business_id, action, record) for route in self.routes)
+
+    def route(self, name: str) -> Route | None:
+        """Return the route of that name, enabled or not."""
+        return next((route for route in self.routes if route.name == name), None)
+
+    def actions(self, known: Iterable[str]) -> frozenset[str]:
+        """Return the actions that enabled routes want, with wildcards expanded over the *known* ones."""
+        patterns = {pattern for route in self.routes if route.enabled for pattern in route.actions}
+        exact = {pattern for pattern in patterns if "*" not in pattern}
+        wild = patterns - exact
+        return frozenset(exact | {name for name in known if matches(wild, name)}) - {NEVER}
+
+
+def matches(patterns: Iterable[str], action: str) -> bool:
+    """Does one of *patterns* (names, or wildcards where `*` stands for any characters) match *action*?"""
+    return action != NEVER and any(_matches(pattern, action) for pattern in patterns)
+
+
+def _matches(pattern: str, action: str) -> bool:
+    """Match without backtracking: the pieces between the stars, each as far left as it fits."""
+    head, *pieces = pattern.split("*")
+    if not pieces:
+        return pattern == action
+    tail = pieces.pop()
+    if not action.startswith(head) or len(action) < len(head) + len(tail) or not action.endswith(tail):
+        return False
+    return _fits(action[len(head) : len(action) - len(tail)], pieces)
+
+
+def _fits(text: str, pieces: Sequence[str]) -> bool:
+    at = 0
+    for piece in pieces:
+        found = text.find(piece, at)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
+def _obstacle(route: Route, business_id: int, action: str) -> str | None:
+    """Return the first condition that keeps the route from events of this business and action, if any."""
+    if not route.enabled:
+        return "the route is not enabled"
+    if not matches(route.actions, action):
+        return f"it wants {', '.join(route.actions)}, not {action}"
+    if route.businesses is not None and business_id not in route.businesses:
+        return f"it wants business {', '.join(map(str, sorted(route.businesses)))}, not {business_id}"
+    return None
+
+
+def _explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
+    why_not = _obstacle(route, business_id, action)
+    if why_not is not None:
+        return Explanation(route.name, matched=False, why_not=why_not)
+    if route.where is None:
+        return Explanation(route.name, matched=True)
+    verdict = route.where.judge(business_id, action, record)
+    if verdict.is_true:
+        return Explanation(route.name, matched=True)
+    if verdict.failure is not None:
+        why_not = f"its filter failed: {verdict.failure} ({route.where.source})"
+        return Explanation(route.name, matched=False, why_not=why_not, failed=True)
+    return Explanation(route.name, matched=False, why_not=f"its filter is false: {route.where.source}")

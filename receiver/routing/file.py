@@ -29,19 +29,19 @@ def read(path: Path, *, known_actions: Collection[str]) -> RoutingTable:
     return parse(read_text(path), file=str(path), known_actions=known_actions)
 
 
-def read_text(path: Path) -> str:
-    """Return the text of the file at *path*, UTF-8 and not too large. Raises RoutesError."""
+def read_text(path: Path, *, most: int = MAX_BYTES) -> str:
+    """Return the text of the file at *path*, UTF-8 and of *most* bytes. Raises RoutesError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise _one(path, 0, "is not a file")
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise _one(path, 0, f"cannot be read: {error.strerror or error}") from None
     except ValueError:
         raise _one(path, 0, "cannot be read: there is a null character in its name") from None
-    if len(content) > MAX_BYTES:
-        raise _one(path, 0, f"is larger than {MAX_BYTES} bytes")
+    if len(content) > most:
+        raise _one(path, 0, f"is larger than {most} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

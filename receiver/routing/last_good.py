@@ -1,0 +1,105 @@
+"""The last routing file that was right, kept where a process finds it when today's file is wrong.
+
+There are two copies: one in the data directory, one wherever the caller's functions put it (the store). Each begins
+with a comment that says when it was saved, so that the newest can be told.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from receiver import logs
+from receiver.errors import FrontdeskError
+from receiver.routing import file
+
+NAME = "routes.last-good.yaml"
+"""The copy's name in the data directory."""
+
+_HEADER = re.compile(r"# frontdesk: the last good routes, saved ([0-9T:.+-]{20,40})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a routing file, and where it was found."""
+
+    text: str
+    saved_at: str
+    where: str
+
+
+class LastGood:
+    """Keeps and finds copies. Never raises: a copy that cannot be kept or read is logged, and life goes on."""
+
+    def __init__(
+        self, data_dir: Path, save: Callable[[str], None] | None = None, load: Callable[[], str | None] | None = None
+    ) -> None:
+        self._path = data_dir / NAME
+        self._save = save
+        self._load = load
+        self._log = logs.get()
+
+    def keep(self, text: str) -> None:
+        """Save *text* as the last good one, in both places."""
+        saved_at = datetime.now(UTC).isoformat(timespec="microseconds")
+        copy = f"# frontdesk: the last good routes, saved {saved_at}\n{text}"
+        try:
+            _write(self._path, copy)
+        except OSError as error:
+            self._log.warning("routes.copy_failed", where=str(self._path), error=str(error))
+        if self._save is not None:
+            try:
+                self._save(copy)
+            except Exception as error:  # noqa: BLE001  # a copy is a convenience; whatever its keeper raises
+                self._log.warning("routes.copy_failed", where="store", error=str(error))
+
+    def copies(self) -> tuple[Copy, ...]:
+        """Return what was kept, the newest first."""
+        found = [_copy(text, where) for where, text in (("store", self._stored()), (str(self._path), self._read()))]
+        return tuple(sorted((copy for copy in found if copy), key=lambda copy: copy.saved_at, reverse=True))
+
+    def _stored(self) -> str | None:
+        if self._load is None:
+            return None
+        try:
+            return self._load()
+        except Exception as error:  # noqa: BLE001  # as above
+            self._log.warning("routes.copy_unreadable", where="store", error=str(error))
+            return None
+
+    def _read(self) -> str | None:
+        if not self._path.exists():
+            return None
+        try:
+            return file.read_text(self._path, most=file.MAX_BYTES + 200)
+        except FrontdeskError as error:
+            self._log.warning("routes.copy_unreadable", where=str(self._path), error=str(error))
+            return None
+
+
+def _copy(text: str | None, where: str) -> Copy | None:
+    """Take the header off. A copy without one was made by hand: it is the oldest."""
+    if not text:
+        return None
+    header = _HEADER.match(text)
+    return Copy(text[header.end() :], header[1], where) if header else Copy(text, "", where)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write so that a reader sees the old file or the new one, and a crash leaves one of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -1,0 +1,110 @@
+"""What the server must be so that a kept event stays kept: asked of the server itself, for `check --online`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import redis
+
+from receiver.errors import StorageUnavailable
+
+LEAST_VERSION: Final = (6, 2)
+"""Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
+
+_UNKNOWN: Final = "could not find out {what}, because {why}; make sure that {remedy}"
+
+
+def problems(client: redis.Redis) -> tuple[str, ...]:
+    """Return one sentence for each thing that the server is not but must be, or that it does not let us find out.
+
+    Empty: the server is fit. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
+    """
+    try:
+        about, fsync = _about(client), _config(client, "appendfsync")
+        scripts = _scripts(client)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StorageUnavailable(
+            f"the server does not answer: {error}; start it, or correct FRONTDESK_REDIS_URL"
+        ) from None
+    if isinstance(about, str):
+        what = "version, append-only file, eviction policy and role"
+        remedy = "it is 6.2 or later, a primary, with appendonly yes and maxmemory-policy noeviction"
+        found = [_UNKNOWN.format(what=what, why=about, remedy=remedy)]
+    else:
+        found = [*_version(about), *_role(about), *_append_only(about), *_eviction(about)]
+    return (*found, *_fsync(fsync), *scripts)
+
+
+def _about(client: redis.Redis) -> Mapping[str, Any] | str:
+    """Return INFO, or why it is refused."""
+    try:
+        return dict(client.info())
+    except redis.ResponseError as error:
+        return f"INFO is refused ({error})"
+
+
+def _config(client: redis.Redis, name: str) -> tuple[str | None, str]:
+    """Return one option of the server, or None and why it is unknown."""
+    try:
+        value = client.config_get(name).get(name)
+    except redis.ResponseError as error:
+        return None, f"CONFIG is not allowed ({error})"
+    return (None if value is None else str(value)), "the server does not say"
+
+
+def _scripts(client: redis.Redis) -> list[str]:
+    try:
+        client.eval("return 1", 0)
+    except redis.ResponseError as error:
+        return [f"Lua scripts are refused ({error}); allow EVAL, EVALSHA and SCRIPT to this user"]
+    return []
+
+
+def _version(about: Mapping[str, Any]) -> list[str]:
+    text = str(about.get("redis_version", ""))
+    digits = text.split(".")[:2]
+    if len(digits) < 2 or not all(part.isdigit() for part in digits):
+        return [_UNKNOWN.format(what="the version", why="the server does not say", remedy="it is 6.2 or later")]
+    if tuple(int(part) for part in digits) < LEAST_VERSION:
+        return [f"the server is version {text}; it must be Redis 6.2 or later, or Valkey"]
+    return []
+
+
+def _role(about: Mapping[str, Any]) -> list[str]:
+    found = []
+    if about.get("cluster_enabled"):
+        found.append("the server is part of a cluster; Frontdesk needs one primary, with Sentinel if it must not fail")
+    if about.get("role") not in (None, "master"):
+        found.append("the server is a read-only replica; name its primary, or the sentinels")
+    return found
+
+
+def _append_only(about: Mapping[str, Any]) -> list[str]:
+    enabled = about.get("aof_enabled")
+    if enabled is None:
+        remedy = "it keeps every write on disk (appendonly yes)"
+        return [_UNKNOWN.format(what="whether writes are kept on disk", why="the server does not say", remedy=remedy)]
+    if not enabled:
+        return ["the append-only file is off: a restart of the server loses events; set appendonly yes"]
+    if about.get("aof_last_write_status", "ok") != "ok":
+        return ["the server cannot write its append-only file; see its log and the space on its disk"]
+    return []
+
+
+def _eviction(about: Mapping[str, Any]) -> list[str]:
+    policy = about.get("maxmemory_policy")
+    if policy is None:
+        remedy = "maxmemory-policy is noeviction"
+        return [_UNKNOWN.format(what="maxmemory-policy", why="the server does not say", remedy=remedy)]
+    if policy != "noeviction":
+        return [f"maxmemory-policy is {policy}: a full server throws events away; set noeviction"]
+    return []
+
+
+def _fsync(fsync: tuple[str | None, str]) -> list[str]:
+    value, why = fsync
+    if value is None:
+        remedy = "it is everysec or always"
+        return [_UNKNOWN.format(what="appendfsync", why=why, remedy=remedy)]
+    if value not in ("everysec", "always"):
+        return [f"appendfsync is {value}: a crash of the machine loses half a minute; set everysec or always"]
+    return []

@@ -47,7 +47,8 @@ except OSError as error:
 class Child:
     """A command to run. *once*: ending with status 0 is its end; otherwise whenever it ends it is started again.
 
-    *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket.
+    *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket. *gate*:
+    it is first started when this event is set, such as by a thread that waits until another child answers.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Child:
     environ: Mapping[str, str] | None = None
     once: bool = False
     fds: tuple[int, ...] = ()
+    gate: threading.Event | None = None
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ class Supervisor:
         if one.done or self._failure:
             return
         if one.process is None:
-            if now >= one.next_start:
+            if now >= one.next_start and (one.child.gate is None or one.child.gate.is_set()):
                 self._start(one, now)
         elif one.process.poll() is not None:
             self._ended(one, one.process.returncode, now)

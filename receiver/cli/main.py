@@ -19,7 +19,9 @@ app = cyclopts.App(
     help_format="plaintext",
 )
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "up": "receiver.cli.up:up",
+}
 """Command name to the `module:function` that carries it out."""
 
 for _name, _target in COMMANDS.items():

@@ -1,0 +1,122 @@
+"""What `up` needs before it starts anything: a data directory of its own, a routing file, a free port, a store."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from receiver.errors import SettingsError, StorageUnavailable, UsageError
+from receiver.settings import Settings
+from receiver.storage import address, connection, server
+
+MINIMAL_ROUTES: Final = """\
+# Written by `frontdesk up --demo`, because there was no routing file here. Edit it: running processes read it anew.
+routes:
+  - name: tell
+    action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorCreated, CoworkerInvoicePaid]
+    handler: log
+"""
+
+Say = Callable[[str], None]
+
+
+def see_routes(settings: Settings, *, demo: bool) -> None:
+    """Make sure that there is a routing file; a demo gets a small one if need be. Raises SettingsError."""
+    if settings.routes.exists():
+        return
+    if not demo or settings.routes != Path("routes.yaml"):
+        raise SettingsError(
+            f"{settings.routes}: there is no routing file; write one (two keys suffice: action and handler), "
+            "name it in FRONTDESK_ROUTES, or begin with frontdesk up --demo"
+        )
+    settings.routes.write_text(MINIMAL_ROUTES, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """Hold the lock of the data directory: two `up` over one store would stop it under each other's feet."""
+    import fcntl  # not on Windows, where `up` does not run
+
+    path = data_dir / "up.lock"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise SettingsError(f"FRONTDESK_DATA_DIR: cannot write to {str(data_dir)!r}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UsageError(
+                f"{data_dir}: frontdesk up runs here already (process {file.read(20).strip()}); stop it first, or set "
+                "FRONTDESK_DATA_DIR"
+            ) from None
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
+
+
+def free_port(settings: Settings) -> int:
+    """Return the receiver's port, chosen now if it is 0. Raises SettingsError when it is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family) as listener:
+            port: int = listener.getsockname()[1]
+            return port
+    except (OSError, UnicodeError) as error:
+        # create_server writes the address into strerror; a name that cannot be resolved has an errno of its own kind.
+        what = error if isinstance(error, socket.gaierror | UnicodeError) else os.strerror(error.errno or 0)
+        raise SettingsError(
+            f"cannot listen at {settings.host} port {settings.port}: {what}; stop what listens there, or set "
+            "FRONTDESK_HOST and FRONTDESK_PORT"
+        ) from None
+
+
+@contextlib.contextmanager
+def store(settings: Settings, say: Say) -> Iterator[str]:
+    """Yield the URL of the store: the one that is set, seen to answer, or the embedded one, run as long as we run.
+
+    Raises StorageUnavailable.
+    """
+    if settings.redis_url:
+        url = settings.redis_url.get_secret_value()
+        with connection.connect(url) as client:
+            for problem in server.problems(client):
+                say(f"{address.parse(url)}: {problem}")
+        yield url
+        return
+    from receiver.storage import embedded  # not on Windows
+
+    try:
+        started = embedded.start(settings.data_dir, progress=say)
+    except KeyboardInterrupt:
+        embedded.stop(settings.data_dir, grace_s=2)
+        raise
+    ended = threading.Event()
+    guard = threading.Thread(target=_guard, args=(settings.data_dir, ended, say), daemon=True)
+    guard.start()
+    try:
+        yield started.url
+    finally:
+        ended.set()
+        guard.join(2)
+        embedded.stop(settings.data_dir, grace_s=2)
+
+
+def _guard(data_dir: Path, ended: threading.Event, say: Say) -> None:
+    """Start the embedded server again when it dies: it is nobody's child that the supervisor could watch."""
+    from receiver.storage import embedded
+
+    while not ended.wait(0.5):
+        if embedded.is_running(data_dir):
+            continue
+        say("the embedded server ended; it is started again")
+        try:
+            embedded.start(data_dir, progress=say)
+        except StorageUnavailable as error:
+            say(str(error))
+            ended.wait(5)

@@ -1,0 +1,119 @@
+"""`frontdesk up`: everything on this machine, under one supervisor, until Ctrl-C."""
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from receiver import settings as environment
+from receiver.cli import keyring, parts, premises
+from receiver.errors import UsageError
+from receiver.screen import Screen
+from receiver.settings import Settings
+from receiver.supervisor import Supervisor
+
+STOP_S: Final = 7.0
+"""How long the parts may take to stop; with the server's two seconds, Ctrl-C takes less than ten."""
+
+READY_S: Final = 30.0
+"""When the receiver has not answered by then, it is said."""
+
+_NAME: Final = "frontdesk"
+Count = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
+
+
+def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
+    """Run everything on this machine: store, receiver and workers, until Ctrl-C.
+
+    The store is the server that FRONTDESK_REDIS_URL names, else an embedded one that keeps its data on disk.
+
+    Parameters
+    ----------
+    demo
+        Also send realistic signed events to the receiver, a few each second.
+    receivers
+        Processes that take requests.
+    workers
+        Processes that run handlers.
+    """
+    if sys.platform == "win32":
+        raise UsageError("up needs Linux or macOS; on Windows use WSL2, or serve and work with a Redis of your own")
+    settings = environment.from_environ(os.environ)
+    # Until the supervisor listens, SIGTERM ends us as Ctrl-C does: by an exception, so that the server is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    premises.see_routes(settings, demo=demo)
+    with premises.alone(settings.data_dir):
+        settings = settings.model_copy(update={"port": premises.free_port(settings)})
+        names = [_NAME, *(part.name for part in parts.PARTS)]
+        screen = Screen(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        try:
+            with premises.store(settings, lambda sentence: screen.say(_NAME, sentence)) as url:
+                return _supervise(
+                    settings, url, screen, demo=demo, processes={"receiver": receivers, "worker": workers}
+                )
+        finally:
+            screen.close()
+
+
+def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, processes: dict[str, int]) -> int:
+    environ = {"FRONTDESK_LOG_FORMAT": "console"} | dict(os.environ)
+    environ |= {"FRONTDESK_PORT": str(settings.port), "FRONTDESK_DATA_DIR": str(settings.data_dir)}
+    environ |= {"FRONTDESK_REDIS_URL": url} if settings.redis_url is None else {}
+    for name in ("url_keys", *(("webhook_secrets",) if demo else ())):
+        if not getattr(settings, name):
+            environ[f"{environment.PREFIX}{name.upper()}_FILE"] = str(keyring.make(settings.data_dir, name).absolute())
+    ready = threading.Event()
+    threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
+    children = parts.children(environ, demo=demo, processes=processes, ready=ready)
+    status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
+    screen.say(_NAME, "stopped" if status == 0 else "stopped, because something went wrong; see above")
+    return status
+
+
+def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> None:
+    """Wait until the receiver answers, then say how to go on from here."""
+    late = time.monotonic() + READY_S
+    while not _is_ready(settings):
+        if time.monotonic() > late:
+            screen.say(_NAME, "the receiver does not answer yet; its lines above may say why")
+            late += READY_S
+        time.sleep(0.1)
+    ready.set()
+    itself = "frontdesk" if shutil.which("frontdesk") else sys.argv[0]
+    store = (
+        "the server of FRONTDESK_REDIS_URL"
+        if settings.redis_url
+        else f"an embedded Valkey, data in {settings.data_dir}"
+    )
+    for line in (
+        "Frontdesk is up.",
+        f"  hooks    {_url(settings)}/hooks/...",
+        f"  routes   {settings.routes}; edit it, it is read anew",
+        f"  store    {store}",
+        f"  events   {itself} events   (in another terminal; also: show ID, tail)",
+        "  stop     Ctrl-C",
+    ):
+        screen.say(_NAME, line)
+
+
+def _url(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- it is replaced
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _is_ready(settings: Settings) -> bool:
+    client = http.client.HTTPConnection(_url(settings).removeprefix("http://"), timeout=2)
+    with contextlib.closing(client):
+        try:
+            client.request("GET", "/readyz")
+            return client.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False

@@ -1,0 +1,52 @@
+"""Each part of `up` gets what it needs of the environment and no secret beyond."""
+
+import threading
+
+import pytest
+
+from receiver.cli import parts
+from receiver.settings import SECRETS
+from receiver.supervisor import Child
+
+EVERYTHING = {f"FRONTDESK_{name.upper()}": "hush" for name in SECRETS} | {
+    f"FRONTDESK_{name.upper()}_FILE": "hush" for name in SECRETS
+}
+
+
+def _children(*, demo: bool = True, processes: dict[str, int] | None = None) -> dict[str, Child]:
+    environ = EVERYTHING | {"PATH": "/bin", "FRONTDESK_PORT": "1", "CRM_SECRET": "for a handler"}
+    found = parts.children(environ, demo=demo, processes=processes or {}, ready=threading.Event())
+    return {child.name: child for child in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"), [("receiver", {"REDIS_URL", "URL_KEYS", "WEBHOOK_SECRETS"}), ("worker", {"REDIS_URL"})]
+)
+def test_a_part_sees_only_its_own_secrets(name: str, seen: set[str]) -> None:
+    """The receiver no API credentials, the worker no URL keys; handlers' own secrets reach them."""
+    environ = _children()[name].environ or {}
+
+    hush = {key for key, value in environ.items() if value == "hush"}
+    assert hush == {f"FRONTDESK_{secret}{end}" for secret in seen for end in ("", "_FILE")}
+    assert (environ["PATH"], environ["FRONTDESK_PORT"], environ["CRM_SECRET"]) == ("/bin", "1", "for a handler")
+
+
+def test_the_demo_waits_for_the_receiver_and_the_rest_does_not() -> None:
+    """Events before the receiver listens would be refused."""
+    children = _children()
+
+    assert children["receiver"].gate is children["worker"].gate is None
+    assert all(child.gate for name, child in children.items() if name not in ("receiver", "worker"))
+
+
+def test_without_the_demo_there_is_a_receiver_and_a_worker() -> None:
+    """Nothing invents events."""
+    assert list(_children(demo=False)) == ["receiver", "worker"]
+
+
+def test_several_processes_of_a_part_are_asked_of_its_command() -> None:
+    """The part's own parent looks after them."""
+    children = _children(processes={"worker": 3})
+
+    assert children["worker"].argv[-2:] == ("--processes", "3")
+    assert "--processes" not in children["receiver"].argv

@@ -16,7 +16,7 @@ import orjson
 
 from receiver.nexudus import actions
 
-_WRITTEN = datetime(2026, 3, 2, 9, 15, 44, tzinfo=UTC)
+WRITTEN = datetime(2026, 3, 2, 9, 15, 44, tzinfo=UTC)
 """The moment at which, by their own times, the files were sent."""
 
 _QUARTER = 900
@@ -86,7 +86,7 @@ def _cast(text: str, person: _Person) -> str:
 
 def _move(text: str, now: datetime) -> str:
     """Move every time by as much as *now* is later than the file; appointments stay on the quarter of an hour."""
-    shift = int((now - _WRITTEN).total_seconds())
+    shift = int((now - WRITTEN).total_seconds())
 
     def moved(time: re.Match[str]) -> str:
         was = datetime.fromisoformat(time[1])

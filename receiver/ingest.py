@@ -1,0 +1,224 @@
+"""From an authentic request to kept events: verify, read, route, keep. Nothing is answered before it is kept.
+
+What cannot be verified or read is set aside, not refused: after ten refusals Nexudus would switch the hook off.
+"""
+
+import asyncio
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from receiver import logs
+from receiver.errors import RequestRefused
+from receiver.events import Envelope
+from receiver.ids import IdGenerator
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions, fingerprint, payload, signature
+from receiver.storage.entries import Entry, Receipt, Wanted
+
+_log = logs.get()
+
+_LONGEST_HEADER = 512
+"""Characters of each header that a quarantined request keeps for a later check."""
+
+
+class Keeper(Protocol):
+    """Whoever keeps events. Returns when the event is safe; raises StorageUnavailable or RequestRefused (503)."""
+
+    async def keep(self, entry: Entry) -> Receipt: ...
+
+
+class Route(Protocol):
+    """What ingest needs of a route."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def timeout_ms(self) -> int: ...
+
+
+class Matched(Protocol):
+    """The routes that want an event, and the names of those whose `where` failed on it."""
+
+    @property
+    def routes(self) -> Sequence[Route]: ...
+    @property
+    def failed(self) -> Iterable[str]: ...
+
+
+class Table(Protocol):
+    """What ingest needs of the routing table."""
+
+    @property
+    def hash(self) -> str: ...
+
+    def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One POST to a hook whose token was right. Headers as they came, None when they did not."""
+
+    business_id: int
+    action: str
+    body: bytes
+    signature: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings say about requests. *secrets*: pairs of a location (None: any) and a shared secret."""
+
+    secrets: tuple[tuple[int | None, str], ...] = ()
+    on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
+    dedup_window_ms: int = 86_400_000
+
+
+class _Doubt(ValueError):
+    """Why a request is set aside: a *kind* to count by, and the reason in words. Never leaves this module."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Ingest:
+    """Takes requests in, for one event loop."""
+
+    def __init__(
+        self, keeper: Keeper, table: Callable[[], Table | None], policy: Policy, metrics: IngestMetrics
+    ) -> None:
+        """*table* returns the routing table as it is now; None: there is none yet, and events are kept unrouted."""
+        self._keeper = keeper
+        self._table = table
+        self._policy = policy
+        self._metrics = metrics
+        self._mint = IdGenerator()
+        self._for_any = tuple(secret for business, secret in policy.secrets if business is None)
+        self._for_one: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
+        for business, secret in policy.secrets:
+            if business is not None:
+                self._for_one[business] += (secret,)
+
+    async def accept(self, request: Request) -> list[Receipt]:
+        """Return one receipt for each record, or one for the whole request when it was set aside.
+
+        Raises RequestRefused (401) for a bad signature under `reject`, and what the keeper raises.
+        """
+        reading = None
+        try:
+            reading = self._verify(request)
+            records = _read(request)
+            entries = [self._entry(request, reading, record) for record in records]
+        except RequestRefused:
+            raise
+        except Exception as doubt:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
+            entries = [self._set_aside(request, reading, doubt)]
+        receipts = await self._keep(entries)
+        for receipt in receipts:
+            self._metrics.event(receipt.status, request.action)
+        return receipts
+
+    def _verify(self, request: Request) -> signature.Reading | None:
+        """Return the reading that matched, or None when no secret is set for this location."""
+        secrets = self._for_any + self._for_one.get(request.business_id, ())
+        if not secrets:
+            return None
+        reading = signature.verify(request.body, request.signature, secrets)
+        if reading is not None:
+            return reading
+        reason = "does not match" if request.signature else "is missing"
+        if self._policy.on_bad_signature == "reject":
+            raise RequestRefused(401, f"{signature.HEADER} {reason}")
+        raise _Doubt("signature", f"{signature.HEADER} {reason}")
+
+    def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
+        business_id, action = request.business_id, request.action
+        routes, wanted = self._route(request, record)
+        return Entry(
+            envelope=Envelope(
+                id=self._mint(),
+                business_id=business_id,
+                action=action,
+                action_code=actions.code_of(action),
+                received_ms=int(time.time() * 1_000),
+                body=record.raw,
+                verified_by=reading,
+                routes=routes,
+                entity=fingerprint.entity(action, record.data),
+            ),
+            fingerprint=fingerprint.of(business_id, action, record.data),
+            window_ms=fingerprint.window_ms(action, self._policy.dedup_window_ms),
+            wanted=wanted,
+        )
+
+    def _route(self, request: Request, record: payload.Record) -> tuple[str, tuple[Wanted, ...]]:
+        table = self._table()
+        if table is None:
+            return "", ()
+        matched = table.match(request.business_id, request.action, record.data)
+        for route in matched.failed:
+            self._metrics.where_failed(route)
+        return table.hash, tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes)
+
+    def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:
+        """Return the entry of a request that goes into quarantine whole, with what a later check needs."""
+        if isinstance(doubt, _Doubt):
+            kind, reason = doubt.kind, str(doubt)
+        else:
+            kind, reason = "fault", f"Frontdesk failed to read it ({type(doubt).__name__}); see the log"
+            _log.error("request.failed", action=request.action, business_id=request.business_id, **_place(doubt))
+        self._metrics.set_aside(kind)
+        return Entry(
+            envelope=Envelope(
+                id=self._mint(),
+                business_id=request.business_id,
+                action=request.action,
+                action_code=actions.code_of(request.action),
+                received_ms=int(time.time() * 1_000),
+                body=request.body,
+                verified_by=reading,
+                quarantine=reason,
+                headers=_headers(request),
+            ),
+            fingerprint=None,
+            window_ms=0,
+            wanted=(),
+        )
+
+    async def _keep(self, entries: Sequence[Entry]) -> list[Receipt]:
+        if len(entries) == 1:  # nearly always; saves a task
+            return [await self._keeper.keep(entries[0])]
+        return await asyncio.gather(*(self._keeper.keep(entry) for entry in entries))
+
+
+def _read(request: Request) -> tuple[payload.Record, ...]:
+    encoding = (request.content_encoding or "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise _Doubt("compressed", f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
+    try:
+        return payload.split(request.body)
+    except ValueError as error:
+        raise _Doubt("unreadable", f"the body cannot be read: {error}") from None
+
+
+def _place(fault: Exception) -> dict[str, str]:
+    """Return what a log may tell of a fault: its class and line, but not its message, which may quote the payload."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    return {"error": type(fault).__name__, "at": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""}
+
+
+def _headers(request: Request) -> dict[str, str]:
+    kept = {
+        signature.HEADER: request.signature,
+        "Content-Type": request.content_type,
+        "Content-Encoding": request.content_encoding,
+    }
+    return {name: value[:_LONGEST_HEADER] for name, value in kept.items() if value is not None}

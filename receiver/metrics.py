@@ -1,0 +1,83 @@
+"""What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
+
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_OTHER = "other"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class IngestMetrics:
+    """The counters of one receiver process.
+
+    *actions*: the names that get a label of their own; all others are counted as "other". *folder*: where the
+    processes that share a port keep their counts, so that a scrape of any of them tells of all.
+    """
+
+    def __init__(self, actions: Collection[str], *, folder: Path | None = None) -> None:
+        self._actions = frozenset(actions)
+        self._folder = folder
+        self._registry = CollectorRegistry()
+        counter = partial(Counter, namespace="frontdesk", registry=self._registry)
+        self._requests = counter(
+            "ingest_requests", "Requests to a hook, by HTTP status of the answer.", ["answer", "action"]
+        )
+        self._events = counter("ingest_events", "Events answered for, by what became of them.", ["status", "action"])
+        self._set_aside = counter("ingest_set_aside", "Requests put into quarantine, by what was wrong.", ["doubt"])
+        self._where_failed = counter(
+            "routing_where_failed", "Events on which the `where` of a route failed and counted as false.", ["route"]
+        )
+        self._refused = counter("connections_refused", "Connections closed by one of our limits.", ["limit"])
+        self._seconds = Histogram(
+            "ingest_seconds",
+            "From the head of an authentic request to its answer.",
+            namespace="frontdesk",
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
+        # `labels()` locks and looks up each time; the children that a busy hook needs are few.
+        self._children: dict[tuple[str, str], Counter] = {}
+
+    def answered(self, status: int, action: str | None, seconds: float) -> None:
+        """Count one answer to a hook. *action* None: it was no hook of ours, and its time is not observed."""
+        self._child(self._requests, str(status), action or _OTHER).inc()
+        if action is not None:
+            self._seconds.observe(seconds)
+
+    def event(self, status: str, action: str) -> None:
+        """Count one event by its receipt."""
+        self._child(self._events, status, action).inc()
+
+    def set_aside(self, doubt: str) -> None:
+        """Count one request that went into quarantine. *doubt* is one of a handful of words."""
+        self._set_aside.labels(doubt).inc()
+
+    def where_failed(self, route: str) -> None:
+        """Count one event on which a route's `where` could not be evaluated."""
+        self._where_failed.labels(route).inc()
+
+    def connection_refused(self, limit: str) -> None:
+        """Count one connection that ran into a limit."""
+        self._refused.labels(limit).inc()
+
+    def exposition(self) -> bytes:
+        """Return all counts in Prometheus's text form."""
+        registry = self._registry
+        if self._folder is not None:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _child(self, counter: Counter, kind: str, action: str) -> Counter:
+        key = (kind, action)  # one counter's kinds are numbers, the other's are words
+        child = self._children.get(key)
+        if child is None:
+            child = counter.labels(kind, action if action in self._actions else _OTHER)
+            if len(self._children) < 4_096:
+                self._children[key] = child
+        return child

@@ -1,0 +1,78 @@
+"""The receiver as an ASGI application: the door for Nexudus in front, three pages for operators behind it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Lifespan, Receive, Scope, Send
+
+from receiver import metrics
+from receiver.nexudus import hooks
+from receiver.web import answers
+from receiver.web.door import Door
+
+_READY_WITHIN_S = 2.0
+
+
+class Receiver(Starlette):
+    """Everything that one receiver process answers. Only what is below `/hooks/` is for the public."""
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        can_keep: Callable[[], Awaitable[bool]],
+        counts: metrics.IngestMetrics,
+        lifespan: Lifespan["Receiver"] | None = None,
+    ) -> None:
+        """*can_keep* tells whether an event could be kept right now."""
+        super().__init__(
+            routes=[
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._metrics),
+            ],
+            exception_handlers={HTTPException: _refuse},
+            lifespan=lifespan,
+        )
+        self.router.redirect_slashes = False
+        self.is_draining = False
+        self._door = door
+        self._can_keep = can_keep
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hooks go straight to the door; Starlette's middleware and router would cost as much as all our work."""
+        if scope["type"] == "http" and scope["path"].startswith(hooks.PREFIX):
+            await self._door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _healthz(self, _: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def _readyz(self, _: Request) -> Response:
+        reason = "draining" if self.is_draining else None if await self._is_storing() else "no event can be kept"
+        ready = reason is None
+        return JSONResponse({"ready": ready, "reason": reason}, status_code=200 if ready else 503)
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self._counts.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    async def _is_storing(self) -> bool:
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S):
+                return await self._can_keep()
+        except TimeoutError:
+            return False
+
+
+async def _refuse(_: Request, refusal: Exception) -> Response:
+    """Refuse as the door does: a path that does not exist and a wrong token look the same."""
+    status = refusal.status_code if isinstance(refusal, HTTPException) else 500
+    headers = refusal.headers if isinstance(refusal, HTTPException) else None
+    return Response(answers.error(status), status, headers, media_type="application/json")

@@ -1,0 +1,182 @@
+"""HTTP/1.1 with bounds: uvicorn's protocol, which trusts whoever is on the other end, under limits of size and time.
+
+A refusal is written, our side of the connection is closed, and what still comes is dropped for a moment: closing at
+once would reset the connection, and the other end might never read why. No limit costs a timer for each request: each
+connection knows what it waits for since when, and the server looks at all of them once a second.
+"""
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from receiver.metrics import IngestMetrics
+from receiver.web import answers
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on every connection. Seconds and bytes."""
+
+    connections: int = 1_000
+    head_bytes: int = 65_536
+    target_bytes: int = 8_192
+    head_s: float = 10.0
+    body_s: float = 30.0
+    unread_answer_s: float = 30.0
+    farewell_s: float = 3.0
+
+
+class _Awaiting(Enum):
+    """What a connection waits for from the other end."""
+
+    NOTHING = 0
+    HEAD = 1
+    BODY = 2
+    CLOSE = 3
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. Made by the server through `functools.partial` with *limits* and *metrics*."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: Any = None,
+        *,
+        limits: Limits,
+        metrics: IngestMetrics,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._metrics = metrics
+        self._awaiting = _Awaiting.HEAD
+        self._since = time.monotonic()
+        self._head_bytes = 0
+        self._refusal = 400
+        self._is_draining = False
+        self._unread_since: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection, unless there are too many already."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self._metrics.connection_refused("connections")
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and see that a head stays within its bounds while it is still coming."""
+        if self._awaiting is _Awaiting.CLOSE:
+            return
+        if self._awaiting is _Awaiting.NOTHING:
+            self._await(_Awaiting.HEAD)
+        if self._awaiting is _Awaiting.HEAD:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._awaiting is _Awaiting.HEAD and self._head_bytes > self._limits.head_bytes:
+            self._refuse(431, "head")
+
+    def on_message_begin(self) -> None:
+        """Begin a head; with pipelining that may be in the middle of what came."""
+        super().on_message_begin()
+        if self._awaiting is not _Awaiting.HEAD:
+            self._await(_Awaiting.HEAD)
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the request target."""
+        super().on_url(url)
+        if len(self.url) > self._limits.target_bytes:
+            self._refusal = 414
+            raise ValueError("request target too long")
+
+    def on_headers_complete(self) -> None:
+        """Check the whole head when it may be too large, then start the request."""
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise ValueError("not a version that we speak")
+        if self._head_bytes > self._limits.head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._limits.head_bytes:
+                self._refusal = 431
+                raise ValueError("request head too large")
+        super().on_headers_complete()
+        self._await(_Awaiting.BODY)
+        if self._is_draining:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """End a request; the connection owes us nothing now."""
+        self._awaiting = _Awaiting.NOTHING
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give a request whose answer came first (413, 404) a moment to end; what comes of it is dropped."""
+        super().on_response_complete()
+        if self._awaiting is _Awaiting.BODY and self.cycle.response_complete:
+            self._since = time.monotonic() - self._limits.body_s + self._limits.farewell_s
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed; called by uvicorn."""
+        self._refuse(self._refusal, {431: "head", 414: "target"}.get(self._refusal, "malformed"))
+
+    def expire(self, now: float) -> None:
+        """Close the connection if the other end took too long; called once a second with the monotonic clock."""
+        waited = now - self._since
+        if self._awaiting is _Awaiting.HEAD and waited > self._limits.head_s:
+            self._refuse(408, "head_time")
+        elif self._awaiting is _Awaiting.BODY and waited > self._limits.body_s:
+            self._refuse(408, "body_time")
+        elif self._awaiting is _Awaiting.CLOSE and waited > self._limits.farewell_s and not self._is_busy():
+            self.transport.abort()
+        else:
+            self._expire_unread_answer(now)
+
+    def shutdown(self) -> None:
+        """Finish what was taken, then close; called by the server when it stops."""
+        self._is_draining = True
+        if self._is_busy():
+            self.cycle.keep_alive = False
+        elif self._awaiting is not _Awaiting.HEAD or self._head_bytes == 0:
+            self.transport.close()
+
+    def _expire_unread_answer(self, now: float) -> None:
+        if self.transport.get_write_buffer_size() == 0:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > self._limits.unread_answer_s:
+            self._metrics.connection_refused("unread_answer")
+            self.transport.abort()
+
+    def _await(self, what: _Awaiting) -> None:
+        self._awaiting = what
+        self._since = time.monotonic()
+        self._head_bytes = 0
+
+    def _is_busy(self) -> bool:
+        """Whether a request is still to be answered."""
+        return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
+
+    def _refuse(self, status: int, limit: str) -> None:
+        """Take nothing more from this connection, say why, and close it."""
+        self._metrics.connection_refused(limit)
+        is_silent = self._awaiting is _Awaiting.HEAD and self._head_bytes == 0
+        is_answered = self._awaiting is _Awaiting.BODY and self.cycle.response_started
+        is_behind = bool(self.pipeline) or (self._awaiting is not _Awaiting.BODY and self._is_busy())
+        if self._awaiting is _Awaiting.BODY:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._await(_Awaiting.CLOSE)
+        if is_behind:
+            # Requests before this one are being answered; their last answer closes the connection.
+            self.cycle.keep_alive = False
+            return
+        if not (is_silent or is_answered):
+            self.transport.write(answers.raw(status))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()

@@ -1,0 +1,136 @@
+"""The server: uvicorn under our limits, a listening socket that says what is wrong with it, and an orderly end."""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import gc
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import uvicorn
+
+from receiver.errors import SettingsError
+from receiver.metrics import IngestMetrics
+from receiver.web.app import Receiver
+from receiver.web.protocol import BoundedProtocol, Limits
+
+_BACKLOG = 2_048
+_KEEP_ALIVE_S = 75
+"""Longer than load balancers keep idle connections (60 s), so that they close them, and not we under a request."""
+
+_TICKS_PER_SECOND = 10
+_FINISH_WITHIN_S = 25
+"""After SIGTERM; Kubernetes and systemd send SIGKILL after 30 s and 90 s."""
+
+
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Return a listening socket. *is_shared*: other processes of ours listen at the same port.
+
+    Raises SettingsError with one sentence when that cannot be.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise SettingsError(f"FRONTDESK_HOST: cannot listen on {host!r}: {error.strerror or error}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            # `::` means every address, the old ones too, whatever the machine's default is.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in ("::", "")))
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"cannot listen on {host} port {port}: {_remedy(error)}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def run(app: Receiver, listener: socket.socket, *, limits: Limits, metrics: IngestMetrics, drain_s: float = 0) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was taken and return."""
+    config = uvicorn.Config(
+        app,
+        http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics)),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_FINISH_WITHIN_S,
+    )
+    Server(config, app, drain_s=drain_s).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with an eye on slow connections and an end that loses nothing."""
+
+    def __init__(self, config: uvicorn.Config, app: Receiver, *, drain_s: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_s = drain_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then keep the garbage collector away from what start-up made: it halves the slowest answers."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close slow connections once a second."""
+        if counter % _TICKS_PER_SECOND == 0:
+            self._expire_connections()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that we are not ready, stop listening once nobody is being served any more, and finish the rest.
+
+        While a request from before the signal is still coming, or for *drain_s*, load balancers are told by `/readyz`
+        to send no more, and what they send until they have understood is taken as ever.
+        """
+        self._app.is_draining = True
+        until = time.monotonic() + self._drain_s
+        before = set(self.server_state.tasks)
+        latest = time.monotonic() + max(self._drain_s, _FINISH_WITHIN_S / 2)
+        while not self.force_exit and time.monotonic() < latest:
+            if time.monotonic() >= until and all(task.done() for task in before):
+                break
+            await asyncio.sleep(0.05)
+            self._expire_connections()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as a wish to end in order: the exit status is then 0, not that of the killed."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+    def _expire_connections(self) -> None:
+        now = time.monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.expire(now)
+
+
+def _remedy(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "something else listens there already; stop it, or set FRONTDESK_PORT"
+        case errno.EACCES:
+            return "the system does not allow it; set FRONTDESK_PORT to 1024 or above"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address; set FRONTDESK_HOST"
+    return error.strerror or str(error)

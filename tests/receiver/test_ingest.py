@@ -1,0 +1,180 @@
+"""From a request to kept events: verified, read, routed, or set aside; never refused for our faults."""
+
+import asyncio
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.ingest import Ingest, Policy, Request
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions, fingerprint
+from receiver.storage.entries import Entry, Receipt, Wanted
+from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
+
+SECRETS = ((None, "any"), (1001, "of-1001"), (1002, "of-1002"))
+BODY = b'[{"Id":5,"FullName":"Jose"}]'
+
+
+def _signed(secret: str, body: bytes = BODY) -> str:
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _accept(request: Request, *, table: HandTable | None = None, **policy: Any) -> tuple[list[Receipt], list[Entry]]:
+    keeper = MemoryKeeper()
+    ingest = Ingest(keeper, lambda: table, Policy(**policy), IngestMetrics(actions.NAMES))
+    return asyncio.run(ingest.accept(request)), keeper.entries
+
+
+def test_an_event_is_tagged_and_routed() -> None:
+    """Action, number, location, entity, table, deliveries, fingerprint, window."""
+    receipts, (entry,) = _accept(Request(1001, "BookingCreate", BODY), table=HandTable())
+
+    envelope = entry.envelope
+    assert receipts == [Receipt(envelope.id, "accepted")]
+    assert (envelope.action, envelope.action_code, envelope.business_id) == ("BookingCreate", 6, 1001)
+    assert (envelope.body, envelope.entity, envelope.origin) == (BODY[1:-1], "Booking:5", "webhook")
+    assert (envelope.verified_by, envelope.quarantine, envelope.routes) == (None, None, HandTable.hash)
+    assert entry.wanted == (Wanted("announce", "default", 30_000), Wanted("mirror", "bulk", 60_000))
+    assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", {"Id": 5, "FullName": "Jose"})
+    assert entry.window_ms == 86_400_000
+
+
+def test_an_action_of_tomorrow_is_taken_as_a_name() -> None:
+    """Without a number."""
+    _, (entry,) = _accept(Request(1001, "RobotCreate", BODY))
+
+    assert (entry.envelope.action, entry.envelope.action_code, entry.envelope.entity) == (
+        "RobotCreate",
+        None,
+        "Robot:5",
+    )
+
+
+def test_without_a_table_events_are_kept_unrouted() -> None:
+    """Wrong routes never stop the receiver."""
+    _, (entry,) = _accept(Request(1001, "BookingCreate", BODY), table=None)
+
+    assert (entry.envelope.routes, entry.wanted) == ("", ())
+
+
+def test_what_repeats_itself_has_a_short_window() -> None:
+    """AccessControlUpdate: a minute."""
+    _, (entry,) = _accept(Request(1001, "AccessControlUpdate", BODY))
+
+    assert entry.window_ms == 60_000
+
+
+def test_records_of_one_body_are_events_of_their_own() -> None:
+    """Ids ascend in their order."""
+    receipts, entries = _accept(Request(1001, "BookingCreate", b'[{"Id":1},{"Id":2},{"Id":3}]'))
+
+    assert [receipt.id for receipt in receipts] == sorted(entry.envelope.id for entry in entries)
+    assert [entry.envelope.body for entry in entries] == [b'{"Id":1}', b'{"Id":2}', b'{"Id":3}']
+
+
+@pytest.mark.parametrize(
+    ("business_id", "signature", "verified_by"),
+    [
+        pytest.param(1001, _signed("any"), "raw", id="any"),
+        pytest.param(1001, _signed("of-1001").upper(), "raw", id="own"),
+        pytest.param(1001, _signed("of-1002"), None, id="of-another-location"),
+        pytest.param(1002, _signed("of-1001"), None, id="of-another-location-too"),
+        pytest.param(9, _signed("any"), "raw", id="any-for-a-new-location"),
+        pytest.param(9, _signed("of-1001"), None, id="of-another-for-a-new-location"),
+        pytest.param(1001, "", None, id="empty"),
+        pytest.param(1001, None, None, id="missing"),
+    ],
+)
+def test_a_secret_opens_its_own_location_only(business_id: int, signature: str | None, verified_by: str | None) -> None:
+    """And what does not match is set aside whole, with what a later check needs."""
+    request = Request(business_id, "BookingCreate", BODY, signature, "application/json")
+
+    receipts, (entry,) = _accept(request, secrets=SECRETS, table=HandTable())
+
+    if verified_by:
+        assert (receipts[0].status, entry.envelope.verified_by) == ("accepted", verified_by)
+        return
+    assert receipts[0].status == "quarantined"
+    assert (entry.envelope.body, entry.fingerprint, entry.wanted) == (BODY, None, ())
+    expected = {"Content-Type": "application/json"}
+    if signature is not None:
+        expected["X-Nexudus-Hook-Signature"] = signature
+    assert entry.envelope.headers == expected
+    wrong = "does not match" if signature else "is missing"
+    assert entry.envelope.quarantine == f"X-Nexudus-Hook-Signature {wrong}"
+
+
+def test_a_location_without_a_secret_is_not_asked_for_one() -> None:
+    """Secrets of other locations say nothing about it."""
+    receipts, _ = _accept(Request(7, "BookingCreate", BODY), secrets=((1001, "s"),))
+
+    assert receipts[0].status == "accepted"
+
+
+@pytest.mark.parametrize("signature", [None, "AB" * 32])
+def test_under_reject_a_bad_signature_is_refused(signature: str | None) -> None:
+    """401, and nothing is kept."""
+    with pytest.raises(RequestRefused, match="X-Nexudus-Hook-Signature") as caught:
+        _accept(Request(1001, "BookingCreate", BODY, signature), secrets=SECRETS, on_bad_signature="reject")
+
+    assert caught.value.status == 401
+
+
+def test_under_reject_what_cannot_be_read_is_still_set_aside() -> None:
+    """Only the signature is a reason to refuse."""
+    request = Request(1001, "BookingCreate", b"{", _signed("any", b"{"))
+
+    receipts, (entry,) = _accept(request, secrets=SECRETS, on_bad_signature="reject")
+
+    assert receipts[0].status == "quarantined"
+    assert entry.envelope.verified_by == "raw"
+    assert (entry.envelope.quarantine or "").startswith("the body cannot be read: not JSON")
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", "quarantined"), ("Identity", "accepted"), ("", "accepted")])
+def test_a_compressed_body_is_set_aside(encoding: str, status: str) -> None:
+    """Nexudus sends plain JSON; the encoding is kept for a later check."""
+    receipts, (entry,) = _accept(Request(1001, "BookingCreate", BODY, content_encoding=encoding))
+
+    assert receipts[0].status == status
+    if status == "quarantined":
+        assert entry.envelope.headers == {"Content-Encoding": "gzip"}
+
+
+def test_headers_kept_for_later_are_bounded() -> None:
+    """A header may have tens of kilobytes."""
+    _, (entry,) = _accept(Request(1001, "BookingCreate", b"{", "A" * 60_000), secrets=SECRETS)
+
+    assert len(entry.envelope.headers["X-Nexudus-Hook-Signature"]) == 512
+
+
+def test_a_fault_of_ours_sets_the_request_aside(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is kept, the log says where it happened, and neither tells of the payload."""
+    receipts, (entry,) = _accept(Request(1001, "Broken", BODY), table=HandTable())
+
+    assert receipts[0].status == "quarantined"
+    assert entry.envelope.quarantine == "Frontdesk failed to read it (RuntimeError); see the log"
+    assert entry.envelope.body == BODY
+    assert "Jose" not in "".join(capfd.readouterr())
+
+
+def test_a_where_that_fails_is_counted() -> None:
+    """By the route that it belongs to."""
+    metrics = IngestMetrics(actions.NAMES)
+    table = HandTable()
+
+    asyncio.run(
+        Ingest(MemoryKeeper(), lambda: table, Policy(), metrics).accept(Request(1, "CoworkerInvoicePaid", BODY))
+    )
+
+    assert b'frontdesk_routing_where_failed_total{route="dear"} 1.0' in metrics.exposition()
+
+
+@pytest.mark.parametrize("body", [BODY, b'[{"Id":1},{"Id":2}]'])
+def test_what_the_keeper_raises_goes_on(body: bytes) -> None:
+    """The door answers 503."""
+    with pytest.raises(StorageUnavailable, match="away"):
+        _accept(Request(1001, "Unavailable", body))

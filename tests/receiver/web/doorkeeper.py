@@ -1,0 +1,148 @@
+"""A receiver process for tests: the real server, door and ingest over a keeper that holds events in memory.
+
+`python -m tests.receiver.web.doorkeeper OPTIONS` prints its port, serves until SIGTERM, and shows under `/kept` what it
+was asked to keep. The action says how the keeper behaves: `Unavailable`, `Full`; `Slow` waits half a second first.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from receiver import logs
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.ingest import Ingest, Policy
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions
+from receiver.storage.entries import Entry, Receipt
+from receiver.web import server
+from receiver.web.app import Receiver
+from receiver.web.clients import ClientAddresses
+from receiver.web.door import Door
+from receiver.web.protocol import Limits
+from receiver.web.requestlog import RequestLog
+
+KEYS = ("new-key", "old-key")
+
+
+class MemoryKeeper:
+    """Keeps entries in a list; an equal fingerprint is a duplicate for ever."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._ids: dict[bytes, str] = {}
+
+    async def keep(self, entry: Entry) -> Receipt:
+        """Keep one entry, or fail as its action says."""
+        match entry.envelope.action:
+            case "Unavailable":
+                raise StorageUnavailable("Redis: away")
+            case "Full":
+                raise RequestRefused(503, "quarantine is full", retry_after=60)
+            case "Slow":
+                await asyncio.sleep(0.5)
+        if entry.fingerprint is not None and entry.fingerprint in self._ids:
+            return Receipt(self._ids[entry.fingerprint], "duplicate")
+        self.entries.append(entry)
+        if entry.fingerprint is None:
+            return Receipt(entry.envelope.id, "quarantined")
+        self._ids[entry.fingerprint] = entry.envelope.id
+        return Receipt(entry.envelope.id, "accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class HandRoute:
+    """A route of the table below."""
+
+    name: str
+    queue: str = "default"
+    timeout_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class HandMatched:
+    """What the table below answers."""
+
+    routes: tuple[HandRoute, ...]
+    failed: tuple[str, ...] = ()
+
+
+class HandTable:
+    """Routes bookings, breaks on the action `Broken`, and has a `where` that fails on invoices."""
+
+    hash = "0123456789abcdef"
+
+    def match(self, business_id: int, action: str, record: dict[str, Any]) -> HandMatched:
+        """Return the routes by the action's name."""
+        if action == "Broken":
+            raise RuntimeError(f"a fault of ours at {business_id} on {record}")
+        if action.startswith("Booking"):
+            return HandMatched((HandRoute("announce"), HandRoute("mirror", "bulk", 60_000)))
+        return HandMatched((), ("dear",) if "Invoice" in action else ())
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON can say it."""
+    envelope = entry.envelope
+    return {
+        "id": envelope.id,
+        "business_id": envelope.business_id,
+        "action": envelope.action,
+        "action_code": envelope.action_code,
+        "received_ms": envelope.received_ms,
+        "body": base64.b64encode(envelope.body).decode(),
+        "verified_by": envelope.verified_by,
+        "routes": envelope.routes,
+        "entity": envelope.entity,
+        "quarantine": envelope.quarantine,
+        "headers": dict(envelope.headers),
+        "fingerprint": entry.fingerprint.hex() if entry.fingerprint else None,
+        "wanted": [wanted.route for wanted in entry.wanted],
+    }
+
+
+def main(options: dict[str, Any]) -> None:
+    """Serve until SIGTERM."""
+    logs.configure("info", "json")
+    keeper = MemoryKeeper()
+    metrics = IngestMetrics(actions.NAMES)
+    policy = Policy(
+        secrets=tuple((business, secret) for business, secret in options.get("secrets", ())),
+        on_bad_signature=options.get("on_bad_signature", "quarantine"),
+    )
+    table = None if options.get("tableless") else HandTable()
+    log = RequestLog("info", options.get("log_format"))
+    trusted = [ipaddress.ip_network(network) for network in options.get("trusted_proxies", ())]
+    door = Door(
+        Ingest(keeper, lambda: table, policy, metrics),
+        url_keys=KEYS,
+        max_body=options.get("max_body", 65_536),
+        clients=ClientAddresses(trusted),
+        log=log,
+        metrics=metrics,
+    )
+
+    async def can_keep() -> bool:
+        return not options.get("unready")
+
+    async def kept(_: Request) -> Response:
+        return Response(orjson.dumps([shown(entry) for entry in keeper.entries]), media_type="application/json")
+
+    app = Receiver(door, can_keep=can_keep, counts=metrics)
+    app.router.routes.append(Route("/kept", kept))
+    listener = server.listen("127.0.0.1", 0)
+    print(listener.getsockname()[1], flush=True)
+    limits = Limits(**options.get("limits", {}))
+    server.run(app, listener, limits=limits, metrics=metrics, drain_s=options.get("drain_s", 0))
+    log.flush()
+
+
+if __name__ == "__main__":
+    main(orjson.loads(sys.argv[1]))

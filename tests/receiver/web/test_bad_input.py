@@ -1,0 +1,318 @@
+"""Bad input from a plain socket: a clear 4xx or a closed connection; never a 500, never a stuck or dead process."""
+
+import socket
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from receiver.nexudus import hooks
+from tests.receiver.web.conftest import BOOKING, Running, Start, head, read_all, statuses, wait_until
+from tests.receiver.web.doorkeeper import KEYS
+
+PATH = hooks.path(KEYS[0], 1001, "BookingCreate").encode()
+CHUNKED = head(transfer_encoding="chunked")
+
+
+def _exchange(door: Running, *parts: bytes) -> bytes:
+    """Send parts as they are and read until the other end closes."""
+    with door.connect() as connection:
+        for part in parts:
+            try:
+                connection.sendall(part)
+            except ConnectionError:
+                break
+        return read_all(connection)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, [400], id="tls-on-a-plain-port"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400], id="http-2"),
+        pytest.param(b"hello\r\n\r\n", [400], id="no-http"),
+        pytest.param(b"POST " + PATH + b"\r\n\r\n", [400], id="http-0.9"),
+        pytest.param(b"POST " + PATH + b" HTTP/1.1\r\nno colon\r\n\r\n", [400], id="header-without-colon"),
+        pytest.param(b"POST " + PATH + b" HTTP/1.1\r\nA: b\x00c\r\n\r\n", [400], id="nul-in-header"),
+        pytest.param(b"POST /\xff\xfe HTTP/1.1\r\n\r\n", [400], id="target-that-is-no-ascii"),
+        pytest.param(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", [400], id="connect"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n", [404], id="options-asterisk"),
+        pytest.param(head(content_length="-1"), [400], id="negative-length"),
+        pytest.param(head(content_length="abc"), [400], id="length-that-is-no-number"),
+        pytest.param(head(content_length="9" * 40), [400], id="length-beyond-64-bits"),
+        pytest.param(head(content_length=5, Content_Length=6) + b"123456", [400], id="two-lengths"),
+        pytest.param(
+            head(content_length=5, transfer_encoding="chunked") + b"0\r\n\r\n", [400], id="length-and-chunked"
+        ),
+        pytest.param(CHUNKED + b"zz\r\nabc\r\n0\r\n\r\n", [400], id="chunk-size-that-is-no-number"),
+        pytest.param(CHUNKED + b"5\r\nabcdefgh\r\n0\r\n\r\n", [400], id="chunk-longer-than-said"),
+        pytest.param(CHUNKED + b"f" * 20 + b"\r\n", [400], id="chunk-size-beyond-64-bits"),
+        pytest.param(b"POST /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", [414], id="long-target"),
+        pytest.param(b"POST /" + b"a" * 100_000, [414], id="target-without-end"),
+        pytest.param(head(x_long="a" * 10_000_000), [431], id="header-line-of-10-mb"),
+        pytest.param(head()[:-2] + b"X: " + b"a" * 70_000, [431], id="header-line-without-end"),
+        pytest.param(head()[:-2] + b"X-Name: value\r\n" * 6_000 + b"\r\n", [431], id="thousands-of-headers"),
+        pytest.param(head()[:-2] + b"A" * 70_000, [431], id="header-name-without-end"),
+    ],
+)
+def test_what_is_no_request_is_refused(door: Running, request_bytes: bytes, expected: list[int]) -> None:
+    """One refusal, then the connection is closed; nothing is kept."""
+    before = len(door.kept())
+
+    received = _exchange(door, request_bytes)
+
+    assert statuses(received) == expected
+    assert b'{"error":"' in received
+    assert len(door.kept()) == before
+    assert door.is_alive()
+
+
+def test_a_head_that_comes_in_small_pieces_is_bounded_too(door: Running) -> None:
+    """64 KiB altogether, however it is cut."""
+    received = _exchange(door, head()[:-2], *([b"X-Piece: " + b"p" * 1_000 + b"\r\n"] * 80))
+
+    assert statuses(received) == [431]
+
+
+def test_half_a_request_is_not_taken(door: Running) -> None:
+    """The other end goes away in the middle of the head, or of the body: nothing is kept, nobody is answered."""
+    before = len(door.kept())
+    for part in (head()[:30], head(content_length=len(BOOKING)) + BOOKING[:-1], CHUNKED + b"2\r\n[]\r\n"):
+        with door.connect() as connection:
+            connection.sendall(part)
+            connection.shutdown(socket.SHUT_WR)
+
+            assert read_all(connection) == b""
+    assert len(door.kept()) == before
+    assert door.is_alive()
+
+
+@pytest.mark.parametrize("silence", [b"", b"\r\n", b"POST /hooks", head()[:-2]])
+def test_a_slow_head_is_closed(door: Running, silence: bytes) -> None:
+    """Who sent nothing is closed without a word, who began is told."""
+    with door.connect() as connection:
+        connection.sendall(silence)
+
+        assert statuses(read_all(connection)) == ([408] if silence else [])
+
+
+@pytest.mark.parametrize("part", [head(content_length=100), head(content_length=100) + b"[", CHUNKED + b"1\r\n["])
+def test_a_slow_body_is_answered_408(door: Running, part: bytes) -> None:
+    """And nothing of it is kept."""
+    before = len(door.kept())
+
+    assert statuses(_exchange(door, part)) == [408]
+    assert len(door.kept()) == before
+
+
+def test_a_body_that_trickles_is_slow_too(door: Running) -> None:
+    """The limit is on the whole body, not on the pauses in it."""
+    with door.connect() as connection:
+        connection.settimeout(0.2)
+        connection.sendall(head(content_length=10_000))
+        received = b""
+        for _ in range(100):
+            try:
+                connection.sendall(b" ")
+                received += connection.recv(65_536)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+            if received:
+                break
+
+    assert statuses(received) == [408]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(head(content_length=70_000), id="by-its-length"),
+        pytest.param(head(content_length="9" * 18), id="by-an-absurd-length"),
+        pytest.param(CHUNKED + b"ffff0\r\n" + b"x" * 70_000, id="while-reading"),
+    ],
+)
+def test_a_body_over_the_limit_is_refused_before_it_is_whole(door: Running, request_bytes: bytes) -> None:
+    """413 at once; the rest is never waited for."""
+    with door.connect() as connection:
+        connection.sendall(request_bytes)
+
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_sender_of_too_much_can_read_why(door: Running) -> None:
+    """The whole body is sent before the answer is read: the connection is not reset under it."""
+    assert door.post(b"[" + b" " * 5_000_000 + b"]").status == 413
+
+
+def test_a_body_of_the_limit_is_taken(door: Running) -> None:
+    """The limit is 65,536 bytes here."""
+    assert door.post(b"[" + b" " * 65_534 + b"]").status == 202
+    assert door.post(b"[" + b" " * 65_535 + b"]").status == 413
+
+
+def test_chunked_bodies_are_taken(door: Running) -> None:
+    """With extensions and trailers, in pieces of one byte."""
+    with door.connect() as connection:
+        connection.sendall(CHUNKED)
+        for byte in b'[{"Id":9001}]':
+            connection.sendall(b"1;ext=a\r\n" + bytes([byte]) + b"\r\n")
+        connection.sendall(b"0\r\nTrailer: x\r\n\r\n")
+
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 202 ")
+
+
+def test_expect_100_continue_is_honoured(door: Running) -> None:
+    """.NET may ask before it sends a body."""
+    with door.connect() as connection:
+        connection.sendall(head(content_length=2, expect="100-continue"))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"[]")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 202 ")
+
+
+def test_pipelined_requests_are_answered_in_order(door: Running) -> None:
+    """A hundred in one go, the slow one first, then one that ends the connection."""
+    slow = head(path=hooks.path(KEYS[0], 1, "Slow"), content_length=2) + b"[]"
+    many = b"".join(
+        head(content_length=len(body)) + body for body in (b'[{"Id":%d}]' % number for number in range(5_000, 5_100))
+    )
+    last = head(path="/hooks/none", connection="close", content_length=0)
+
+    received = _exchange(door, slow + many + last)
+
+    assert statuses(received) == [202] * 101 + [404]
+
+
+@pytest.mark.parametrize("junk", [b"junk\r\n\r\n", head()[:-2] + b"X: " + b"a" * 300_000])
+def test_junk_behind_a_request_does_not_cost_its_answer(door: Running, junk: bytes) -> None:
+    """The request before it is taken, kept and answered; then the connection is closed."""
+    received = _exchange(door, head(content_length=2) + b"[]" + junk)
+
+    assert statuses(received)[0] == 202
+    assert statuses(received)[1:] in ([], [400], [431])
+    assert door.is_alive()
+
+
+def test_an_upgrade_is_not_an_exception(door: Running) -> None:
+    """Websockets are not spoken here."""
+    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "Sec_WebSocket_Key": "x", "Sec_WebSocket_Version": "13"}
+
+    with door.connect() as connection:
+        connection.sendall(head("GET", "/hooks/x", **upgrade))
+
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"{", {}, "not JSON"),
+        (b"", {}, "an empty body"),
+        (b"[1]", {}, "other than objects"),
+        (b'[{"a":"\xff"}]', {}, "not JSON"),
+        (b'[{"a":NaN}]', {}, "not JSON"),
+        (b'[{"a":1e999}]', {}, "infinity"),
+        (b"[" * 10_000 + b"]" * 10_000, {}, "nested deeper"),
+        (b"\x1f\x8b\x08\x00\x00", {"Content-Encoding": "gzip"}, "compressed ('gzip')"),
+        (b"[]", {"Content-Encoding": "\xe9vil"}, "compressed"),
+    ],
+)
+def test_what_cannot_be_read_is_set_aside(door: Running, body: bytes, headers: dict[str, str], reason: str) -> None:
+    """202 and one quarantined event, with the whole body and the reason: Nexudus must not count a failure."""
+    answer = door.request("POST", PATH.decode(), body, headers)
+
+    assert answer.status == 202
+    (event,) = answer.json()["events"]
+    kept = next(kept for kept in door.kept() if kept["id"] == event["id"])
+    assert event["status"] == "quarantined"
+    assert reason in kept["quarantine"]
+
+
+def test_duplicate_keys_are_taken(door: Running) -> None:
+    """The last one counts, for the entity too; the bytes stay as they came."""
+    (event,) = door.post(b'[{"Id":1,"Id":6006}]').json()["events"]
+
+    assert event["status"] == "accepted"
+    assert next(kept for kept in door.kept() if kept["id"] == event["id"])["entity"] == "Booking:6006"
+
+
+def test_connections_are_bounded(start: Start) -> None:
+    """Above the limit they are closed at once; when others end, new ones are taken."""
+    running = start(limits={"connections": 5, "head_s": 60})
+    held = [running.connect() for _ in range(5)]
+    for connection in held:
+        connection.sendall(head("GET", "/healthz"))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    with running.connect() as sixth:
+        assert read_all(sixth) == b""
+
+    held.pop().close()
+
+    def is_taken() -> bool:
+        with running.connect() as another:
+            try:
+                another.sendall(head("GET", "/healthz", connection="close"))
+                return another.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            except ConnectionError:
+                return False
+
+    wait_until(is_taken)
+    for connection in held:
+        connection.close()
+
+
+def test_who_does_not_read_answers_is_closed(start: Start) -> None:
+    """A flood of pipelined requests whose answers are left to pile up."""
+    running = start(limits={"unread_answer_s": 1.0})
+    with running.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.settimeout(1.0)
+        burst = head("GET", "/metrics") * 200
+
+        def is_closed() -> bool:
+            try:
+                connection.sendall(burst)
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+            return False
+
+        wait_until(is_closed)
+    assert running.is_alive()
+
+
+_PIECES = st.sampled_from(
+    [
+        head(content_length=2) + b"[]",
+        head(content_length=13) + b'[{"Id":"x"}]\n',
+        CHUNKED,
+        b"0\r\n\r\n",
+        b"5\r\nabcde\r\n",
+        b"\r\n",
+        b"POST / HTTP/1.1\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"X-Nexudus-Hook-Signature: \xff\xfe\r\n",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_PIECES | st.binary(max_size=40), min_size=1, max_size=6), st.booleans())
+def test_any_bytes_are_answered_or_closed(door: Running, parts: list[bytes], at_once: bool) -> None:
+    """Pieces of requests in any order, cut anywhere: no 500, and the process goes on."""
+    with door.connect() as connection:
+        try:
+            for part in [b"".join(parts)] if at_once else parts:
+                connection.sendall(part)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        received = read_all(connection)
+
+    assert all(status < 500 for status in statuses(received))
+    assert door.process.poll() is None

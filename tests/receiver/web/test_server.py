@@ -1,0 +1,50 @@
+"""The listening socket says in one sentence why it cannot listen."""
+
+import socket
+
+import pytest
+
+from receiver.errors import SettingsError
+from receiver.web import server
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    """Where, what, remedy."""
+    with server.listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+
+        with pytest.raises(
+            SettingsError, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: something else .*FRONTDESK_PORT"
+        ):
+            server.listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("192.0.2.1", "^cannot listen on 192.0.2.1 port 0: this machine has no such address; set FRONTDESK_HOST$"),
+        ("no host", "^FRONTDESK_HOST: cannot listen on 'no host': "),
+    ],
+)
+def test_an_address_that_is_not_ours_is_one_sentence(host: str, sentence: str) -> None:
+    """Not a traceback."""
+    with pytest.raises(SettingsError, match=sentence):
+        server.listen(host, 0)
+
+
+def test_shared_ports_are_shared() -> None:
+    """Several processes of ours may listen at one port."""
+    with server.listen("127.0.0.1", 0, is_shared=True) as first:
+        port = first.getsockname()[1]
+        with server.listen("127.0.0.1", port, is_shared=True) as second:
+            assert second.getsockname() == first.getsockname()
+
+
+def test_the_double_colon_is_every_address() -> None:
+    """`::` takes IPv4 too, whatever the machine's default."""
+    try:
+        listener = server.listen("::", 0)
+    except SettingsError:
+        pytest.skip("this machine has no IPv6")
+    with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5):
+        pass

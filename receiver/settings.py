@@ -100,6 +100,8 @@ class Settings(BaseModel):
     url_keys: Annotated[tuple[SecretStr, ...], _List] = ()
     webhook_secrets: Annotated[tuple[WebhookSecret, ...], _List] = ()
     on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
+    max_connections: int = Field(1_000, ge=1, le=100_000)
+    shutdown_delay: Milliseconds = 0
     max_body: int = Field(1_048_576, ge=1_024, le=64 * 1_048_576)
     retention: Milliseconds = 7 * 86_400_000
     retention_kept: Milliseconds = 30 * 86_400_000

@@ -1,6 +1,11 @@
 """What a handler may say besides returning: try again later, or let this one go."""
 
 import math
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from receiver import durations
 
 LONGEST_DELAY = 7 * 86_400.0
 """Seconds; a longer `after` is cut to this, so that no header of a target parks a delivery for years."""
@@ -31,3 +36,11 @@ class Discard(Exception):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+def _seconds(value: object) -> float:
+    return durations.parse(value) / 1_000
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A type for an option: written as a duration (`500ms`, `30s`, `10m`) or as plain seconds, held in seconds."""

@@ -30,14 +30,16 @@ def signature_of(function: Function) -> inspect.Signature:
     starred = [p for p in signature.parameters.values() if p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
     if starred:
         raise HandlerError(
-            f"takes {starred[0]}, so its options cannot be checked; name each of them: {_shown(signature)}"
+            f"takes {starred[0]}, so its options cannot be checked; name each of them: {_shown(function, signature)}"
         )
     if not positional:
-        raise HandlerError(f"takes no event; write def name(event, *, option: type = default), not {_shown(signature)}")
+        raise HandlerError(
+            f"takes no event; write def name(event, *, option: type = default), not {_shown(function, signature)}"
+        )
     if len(positional) > 1:
         extra = positional[1].name
         raise HandlerError(
-            f"takes {extra!r} by position; write '*, ' before it to make it an option: {_shown(signature)}"
+            f"takes {extra!r} by position; write '*, ' before it to make it an option: {_shown(function, signature)}"
         )
     return signature
 
@@ -66,7 +68,7 @@ def checked(
     Raises HandlerError for an option that it does not take, that is missing, or that has the wrong type.
     """
     takes = {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
-    shown = f"it takes {_shown(signature)}"
+    shown = f"it takes {_shown(function, signature)}"
     for name in options:
         if name not in takes:
             near = difflib.get_close_matches(name, takes, n=1)
@@ -86,14 +88,17 @@ def checked(
     return converted
 
 
-def _annotation(function: Function, parameter: inspect.Parameter) -> Any:
-    """Return the type of one option; of one only, because `event: "Event"` may be imported for type checkers alone."""
+def _annotation(function: Function, parameter: inspect.Parameter, *, extras: bool = True) -> Any:
+    """Return the type of one option; of one only, because `event: "Event"` may be imported for type checkers alone.
+
+    Not *extras*: without what `Annotated` adds, as a reader wants to see it.
+    """
     if parameter.annotation is parameter.empty:
         return Any
     plain: Any = inspect.unwrap(function)
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
-        hints = typing.get_type_hints(holder, globalns=getattr(plain, "__globals__", {}), include_extras=True)
+        hints = typing.get_type_hints(holder, globalns=getattr(plain, "__globals__", {}), include_extras=extras)
     except Exception as error:  # noqa: BLE001 - an annotation is a stranger's code
         raise HandlerError(f"its type {parameter.annotation!r} cannot be read: {describe(error)}") from None
     return hints[parameter.name]
@@ -125,14 +130,18 @@ def _first(name: str, error: ValidationError, secrets: tuple[str, ...]) -> str:
     return one_line(f"option {one_line(where, 120)!r}: {message[:1].lower()}{message[1:]}", 400)
 
 
-def _shown(signature: inspect.Signature) -> str:
-    """Return the parameters as the author wrote them, without the annotation of the event: every handler takes one."""
+def _shown(function: Function, signature: inspect.Signature) -> str:
+    """Return the parameters as a reader wants them: without the type of the event, which every handler takes."""
     parameters = list(signature.parameters.values())
-    if parameters:
-        parameters[0] = parameters[0].replace(annotation=inspect.Parameter.empty)
     try:
-        text = str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
-    except Exception:  # noqa: BLE001 - the representation of a default is a stranger's code
+        shown = [
+            p.replace(annotation=_annotation(function, p, extras=False))
+            if p.kind is p.KEYWORD_ONLY and p.annotation is not p.empty
+            else p.replace(annotation=p.empty)
+            for p in parameters
+        ]
+        text = str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
+    except Exception:  # noqa: BLE001 - an annotation and the representation of a default are a stranger's code
         text = f"({', '.join(p.name for p in parameters)})"
     return one_line(text, _LONGEST_SIGNATURE)
 

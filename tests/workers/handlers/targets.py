@@ -1,0 +1,111 @@
+"""What forward posts to: real HTTP servers on this machine, each a thread, and sockets that send whatever they like."""
+
+import contextlib
+import http.server
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived. *peer* tells connections apart."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    peer: tuple[str, int]
+
+
+@dataclass
+class Target:
+    """A server, what it answers, and what it got."""
+
+    port: int
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"ok"
+    received: list[Received] = field(default_factory=list)
+    scheme: str = "http"
+
+    def url(self, host: str = "127.0.0.1", path: str = "/hooks") -> str:
+        return f"{self.scheme}://{host}:{self.port}{path}"
+
+
+@contextlib.contextmanager
+def a_target(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Target]:
+    """Serve HTTP (with *context*, HTTPS) until the block ends."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 30
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            target.received.append(Received(self.path, headers, body, self.client_address))
+            self.send_response(target.status)
+            for name, value in target.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(target.body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(target.body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+        request_queue_size = 256
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that went away, or did not like our certificate, is no error of the test."""
+
+    server = Server((host, 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    target = Target(server.server_address[1], scheme="http" if context is None else "https")
+    with _serving(lambda: server.serve_forever(poll_interval=0.02)):
+        yield target
+        server.shutdown()
+    server.server_close()
+
+
+@contextlib.contextmanager
+def a_socket(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Accept connections and let *talk* do what it wants with each, in a thread of its own; the port is given."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def accept() -> None:
+        while not ended.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=_talk, args=(talk, connection), daemon=True).start()
+
+    with _serving(accept):
+        yield listener.getsockname()[1]
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def _talk(talk: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.settimeout(30)
+        talk(connection)
+
+
+@contextlib.contextmanager
+def _serving(serve: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield
+    thread.join(30)

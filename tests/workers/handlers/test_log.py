@@ -1,0 +1,55 @@
+"""log writes one line for each event and nothing of what the event says."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from receiver import logs
+from receiver.errors import HandlerError
+from tests.workers.events import an_event
+from workers import plugins
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_line_names_the_event_and_tells_nothing_of_its_record(tmp_path: Path) -> None:
+    """Action, business, entity and ids; never a name, a note or a price."""
+    stream = io.StringIO()
+    logs.configure("info", "json", stream=stream)
+    handler = plugins.load("log", {"level": "warning"}, environ={}, folder=tmp_path)
+
+    handler.call(an_event(attempt=3))
+    handler.call(an_event(data={"Id": "Zoë Ångström", "CoworkerFullName": "Zoë Ångström"}))
+
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first.pop("timestamp")
+    assert first == {
+        "event": "event.handled", "level": "warning", "action": "BookingCreate", "business": 1001, "entity": 77,
+        "event_id": "00m5x2k1qabcdefg0001", "attempt": 3,
+    }  # fmt: skip
+    assert second["entity"] is None
+    assert "Ångström" not in stream.getvalue()
+
+
+def test_a_level_below_the_process_is_not_written(tmp_path: Path) -> None:
+    """As any log line."""
+    stream = io.StringIO()
+    logs.configure("info", "json", stream=stream)
+
+    plugins.load("log", {"level": "debug"}, environ={}, folder=tmp_path).call(an_event())
+
+    assert stream.getvalue() == ""
+
+
+def test_an_unknown_level_is_refused_when_the_route_is_checked(tmp_path: Path) -> None:
+    """Not at the first event."""
+    with pytest.raises(HandlerError, match="handler 'log': option 'level': input should be 'debug', 'info'"):
+        plugins.load("log", {"level": "loud"}, environ={}, folder=tmp_path)

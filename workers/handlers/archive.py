@@ -1,0 +1,101 @@
+"""Every event on disk, in plain files that anything can read: one JSON Lines file for each day.
+
+A line holds the event as a handler sees it: `id, key, action, action_code, business_id, received_at, origin, attempt,
+superseded, data`. It is written to the file of the day of writing (UTC), `2026-03-14.jsonl`, so the files of past days
+never change. A delivery may come twice, and then stands there twice, under the same `key`.
+"""
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from workers import Event
+
+_LONGEST_WAIT = 10.0
+"""Seconds to wait for the other writers of the file; one that was stopped while it writes must not hang all others."""
+
+
+class NotArchived(Exception):
+    """The line is not in the file; the attempt failed and may be repeated."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def archive(event: Event, *, path: Path) -> None:
+    """Append the event to today's file in the folder *path*, and return when it is on disk.
+
+    The folder and the files are made as needed, for their owner alone. Any number of threads and processes may write at
+    once: lines never mix. What a crash left of a line stays a line of its own.
+    """
+    append(Path(path).expanduser(), event, clock=_now)
+
+
+def append(folder: Path, event: Event, *, clock: Callable[[], datetime]) -> Path:
+    """Do what `archive` promises, by this *clock*; return the file. Raises OSError or NotArchived."""
+    line = orjson.dumps(event, option=orjson.OPT_UTC_Z) + b"\n"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / f"{clock():%Y-%m-%d}.jsonl"
+    # Not through a link, and not into a pipe that somebody put there: both would send the records elsewhere.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(file, flags, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotArchived(f"{file} is not a file")
+        _lock(descriptor, file)
+        first = _write(descriptor, line)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        # Outside the lock, so that the disk serves all who wait for it in one go.
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if first:
+        _sync_folder(folder)
+    return file
+
+
+def _lock(descriptor: int, file: Path) -> None:
+    give_up = time.monotonic() + _LONGEST_WAIT
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise NotArchived(f"{file} is kept locked by another process for {_LONGEST_WAIT:g} s") from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        else:
+            return
+
+
+def _write(descriptor: int, line: bytes) -> bool:
+    """Append *line*, whole or not at all; return whether it is the file's first."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        line = b"\n" + line  # a writer died within its line; ours begins on the next
+    try:
+        written = os.write(descriptor, line)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+    if written != len(line):
+        os.ftruncate(descriptor, size)
+        raise NotArchived("the disk took only a part of the line; is it full?")
+    return size == 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the file's name on disk too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,28 @@
+"""The handler that is seen to work first: one structured line for each event, and never what the event says."""
+
+from typing import Literal
+
+import structlog
+
+from workers import Event
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def log(event: Event, *, level: Level = "info") -> None:
+    """Write one log line with the event's action, business, entity and ids; nothing else of its record."""
+    logger = structlog.get_logger()
+    write = getattr(logger, level)
+    write(
+        "event.handled",
+        action=event.action,
+        business=event.business_id,
+        entity=_entity(event.data.get("Id")),
+        event_id=event.id,
+        attempt=event.attempt,
+    )
+
+
+def _entity(identifier: object) -> int | None:
+    """Return the record's id if it is one: a number. Anything else may be a person's name."""
+    return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None

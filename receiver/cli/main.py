@@ -21,6 +21,7 @@ app = cyclopts.App(
 
 COMMANDS: dict[str, str] = {
     "up": "receiver.cli.up:up",
+    "new-handler": "receiver.cli.new_handler:new_handler",
 }
 """Command name to the `module:function` that carries it out."""
 

@@ -19,9 +19,14 @@ app = cyclopts.App(
     help_format="plaintext",
 )
 
-COMMANDS: dict[str, str] = {
+COMMANDS = {
     "up": "receiver.cli.up:up",
     "new-handler": "receiver.cli.new_handler:new_handler",
+    "work": "receiver.cli.work:work",
+    "events": "receiver.cli.events:events",
+    "show": "receiver.cli.events:show",
+    "tail": "receiver.cli.events:tail",
+    "replay": "receiver.cli.replay:replay",
 }
 """Command name to the `module:function` that carries it out."""
 

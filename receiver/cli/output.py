@@ -13,6 +13,13 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0
 # Bidirectional overrides reorder what a reader sees; line and paragraph separators break a table.
 _CONTROLS |= {code: f"\\u{code:04x}" for code in [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029]}
 
+# JSON escapes the first 32 by itself; the rest of the controls it leaves as they are.
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in _CONTROLS if code >= 0x7F}
+
+
+def _json_text(value: Mapping[str, Any], option: int) -> str:
+    return orjson.dumps(value, default=str, option=option).decode().translate(_JSON_CONTROLS)
+
 
 def plain(value: object) -> str:
     """Return *value* as text with every control character escaped: no escape sequence reaches the terminal."""
@@ -21,8 +28,7 @@ def plain(value: object) -> str:
 
 def json_line(value: Mapping[str, Any]) -> None:
     """Print one object on one line of standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
-    sys.stdout.buffer.flush()
+    print(_json_text(value, 0), flush=True)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
@@ -33,6 +39,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     Console(highlight=False).print(shown)
+
+
+def pretty(value: Mapping[str, Any]) -> None:
+    """Print one object over several lines, with its control characters escaped and non-ASCII text readable."""
+    print(_json_text(value, orjson.OPT_INDENT_2), flush=True)
 
 
 def say(sentence: str) -> None:

@@ -7,6 +7,8 @@
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
 
 local worker, iso = ARGV[1], ARGV[2]
+-- A stock RQ worker deletes the job itself when our function has returned, and fails when it is gone before.
+local is_stock = string.sub(worker, 1, 6) == 'stock:'
 local stale = {}
 
 local function record(id, n, attempt)
@@ -32,7 +34,7 @@ for at = 3, #ARGV, 5 do
             redis.call('LPUSH', queue_key(queue), job)
             wake(queue)
         else
-            redis.call('DEL', job_key(job))
+            if not is_stock then redis.call('DEL', job_key(job)) end
             record(id, n, attempt)
             if FINAL[verdict] then
                 finish(id, n, verdict)

@@ -120,7 +120,20 @@ def test_quarantine_claims_no_fingerprint_and_has_limits(client: redis.Redis) ->
 def test_malformed_arguments_write_nothing(client: redis.Redis) -> None:
     """A script error keeps what was written before it, so everything is checked first."""
     script = client.register_script(scripts.source("keep"))
-    good = ["0" * 20, "r", "BookingCreate", 1001, "", "", 1000, b"x", 1, "announce", "default", 90]
+    good: list[str | int | bytes] = [
+        "0" * 20,
+        "r",
+        "BookingCreate",
+        1001,
+        "",
+        "",
+        1000,
+        b"x",
+        1,
+        "announce",
+        "default",
+        90,
+    ]
 
     for bad in (good[:-1], [*good[:5], "short", *good[6:8]], ["id", *good[1:]], [*good[:6], "soon", *good[7:]]):
         with pytest.raises(redis.ResponseError):

@@ -1,0 +1,34 @@
+"""What commands need before they can begin: settings, logs, a connection to the store."""
+
+import os
+from functools import cached_property
+
+import redis
+
+from receiver import logs, settings
+from receiver.settings import Settings
+from receiver.storage import connection
+from receiver.storage.archive import Archive
+
+
+class Context:
+    """The settings of this process, and the store they name, connected when first used."""
+
+    def __init__(self) -> None:
+        self.settings: Settings = settings.from_environ(os.environ)
+        logs.configure(self.settings.log_level, self.settings.log_format)
+
+    @cached_property
+    def redis_url(self) -> str:
+        """The store's URL: the setting, else the embedded server of the data directory, else the local default."""
+        return connection.url_of(self.settings)
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """A connection for a command that a person waits for."""
+        return connection.connect(self.redis_url)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """What is kept."""
+        return Archive(self.client)

@@ -1,0 +1,107 @@
+"""How events look on the command line: as JSON objects with published keys, and as rows of a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from receiver.cli import moments
+from receiver.cli.output import plain
+from receiver.events import EventStatus
+from receiver.storage.archive import Stored, StoredDelivery
+
+HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
+
+_COLOURS = {
+    EventStatus.SUCCEEDED: "green",
+    EventStatus.DEAD: "bold red",
+    EventStatus.QUARANTINED: "bold yellow",
+    EventStatus.UNROUTED: "yellow",
+    EventStatus.IN_FLIGHT: "cyan",
+}
+
+
+def brief(stored: Stored) -> dict[str, Any]:
+    """The object that `events`, `tail` and `replay` print for an event."""
+    envelope = stored.envelope
+    shape: dict[str, Any] = {
+        "id": envelope.id,
+        "action": envelope.action,
+        "action_code": envelope.action_code,
+        "business_id": envelope.business_id,
+        "received_at": moments.show(envelope.received_ms),
+        "origin": envelope.origin,
+        "status": str(stored.status),
+        "deliveries": [_delivery(delivery) for delivery in stored.deliveries],
+    }
+    if envelope.quarantine:
+        shape["reason"] = envelope.quarantine
+    return shape
+
+
+def full(stored: Stored, *, redact: bool) -> dict[str, Any]:
+    """The object that `show` prints: with the record, how it was verified, and every attempt."""
+    envelope = stored.envelope
+    shape = brief(stored) | {"verified_by": envelope.verified_by, "entity": envelope.entity, "routes": envelope.routes}
+    try:
+        data = envelope.record()
+        shape["data"] = redacted(data) if redact else data
+    except ValueError:
+        body = envelope.body.decode("utf-8", "backslashreplace")
+        shape["data"] = None
+        shape["body"] = f"{len(envelope.body)} bytes" if redact else body
+    shape["attempts"] = [_attempt(delivery, attempt) for delivery in stored.deliveries for attempt in delivery.attempts]
+    return shape
+
+
+def row(stored: Stored) -> tuple[object, ...]:
+    """One line of the table of events."""
+    envelope = stored.envelope
+    received = (moments.show(envelope.received_ms) or "")[:19].replace("T", " ")
+    status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
+    deliveries = ", ".join(_in_words(delivery) for delivery in stored.deliveries) or envelope.quarantine or ""
+    return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))
+
+
+def redacted(value: Any) -> Any:
+    """The same shape without what it says about people: every text is replaced by its length."""
+    if isinstance(value, str):
+        return f"<{len(value)} characters>" if value else ""
+    if isinstance(value, list):
+        return [redacted(item) for item in value]
+    if isinstance(value, dict):
+        return {key: redacted(item) for key, item in value.items()}
+    return value
+
+
+def _delivery(delivery: StoredDelivery) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "route": delivery.route,
+        "status": str(delivery.status),
+        "attempts": len(delivery.attempts),
+        "next_attempt_at": moments.show(delivery.next_attempt_ms),
+        "error": delivery.error,
+        "origin": delivery.origin,
+        "waits_for": delivery.state or None,
+    }
+
+
+def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any]) -> dict[str, Any]:
+    started, ended = attempt.get("started_ms"), attempt.get("ended_ms")
+    return {
+        "delivery": delivery.id,
+        "route": delivery.route,
+        "number": attempt.get("number"),
+        "outcome": attempt.get("outcome"),
+        "started_at": moments.show(started),
+        "ended_at": moments.show(ended),
+        "duration_ms": ended - started if started is not None and ended is not None else None,
+        "error": attempt.get("error"),
+        "worker": attempt.get("worker"),
+    }
+
+
+def _in_words(delivery: StoredDelivery) -> str:
+    error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
+    return f"{delivery.route}: {delivery.state or delivery.status}{error}"

@@ -1,0 +1,57 @@
+"""`work`: worker processes under one parent."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli import output
+from receiver.cli.context import Context
+from receiver.errors import HandlerError, UsageError
+from receiver.nexudus.actions import CODES
+from receiver.routing.current import CurrentTable
+from receiver.routing.table import RoutingTable
+from workers import plugins
+from workers.child import Launch
+from workers.fleet import Fleet
+
+
+def work(
+    *,
+    processes: int = 1,
+    threads: int = 16,
+    queue: Annotated[tuple[str, ...], Parameter(help="serve this queue only; may be given several times")] = (),
+    burst: bool = False,
+    grace: float = 25.0,
+) -> int:
+    """Run deliveries: claim, run their handlers, record what became of them.
+
+    Parameters
+    ----------
+    processes: worker processes
+    threads: handlers at a time in each process; async handlers do not count
+    burst: stop when nothing is left to do
+    grace: seconds that running handlers may take after SIGTERM
+    """
+    if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
+        raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")
+    context = Context()
+    read = context.settings
+    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table.start(strict=True)
+    if table.table:
+        _say_what_cannot_run(table.table, read.routes.resolve().parent)
+    launch = Launch(threads, queue, burst, grace, dict(os.environ))
+    return Fleet(launch, processes, context.client, lambda: table.table).run()
+
+
+def _say_what_cannot_run(table: RoutingTable, folder: Path) -> None:
+    """A handler that cannot be loaded stops its own route and no other: its deliveries wait an hour for a remedy."""
+    for route in table.routes:
+        if not route.enabled:
+            continue
+        try:
+            plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
+        except HandlerError as error:
+            output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

@@ -1,0 +1,68 @@
+"""Replay: an event that is kept gets new deliveries by the table of today. The event, its key and its history stay."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from receiver.errors import EventUnknown, StorageUnavailable
+from receiver.events import DeliveryStatus, EventStatus
+from receiver.routing.table import Route, RoutingTable
+from receiver.storage import scripts
+from receiver.storage.archive import Stored
+from receiver.storage.keep import rq_time, rq_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay of one event did: the ids of the deliveries made; or why there are none."""
+
+    event_id: str
+    deliveries: tuple[str, ...]
+    reason: str | None = None
+
+
+class Replay:
+    """Replays events by a routing table. *route*: that route only; *only_dead*: dead deliveries only."""
+
+    def __init__(
+        self, client: redis.Redis, table: RoutingTable, *, route: str | None = None, only_dead: bool = False
+    ) -> None:
+        self._script = client.register_script(scripts.source("replay"))
+        self._table = table
+        self._route = route
+        self._only_dead = only_dead
+
+    def routes(self, stored: Stored) -> tuple[Route, ...]:
+        """The routes that would get a delivery of this event, as far as can be known before it is tried."""
+        if stored.status == EventStatus.QUARANTINED:
+            return ()
+        record = stored.envelope.record()
+        matched = self._table.match(stored.envelope.business_id, stored.envelope.action, record).routes
+        dead = {delivery.route for delivery in stored.deliveries if delivery.status == DeliveryStatus.DEAD}
+        return tuple(
+            route
+            for route in matched
+            if self._route in (None, route.name) and (not self._only_dead or route.name in dead)
+        )
+
+    def run(self, stored: Stored) -> Replayed:
+        """Make the deliveries. Raises EventUnknown, StorageUnavailable."""
+        event_id = stored.envelope.id
+        if stored.status == EventStatus.QUARANTINED:
+            return Replayed(event_id, (), "it is quarantined; `frontdesk release` checks it again")
+        routes = self.routes(stored)
+        if not routes:
+            return Replayed(event_id, (), "no route of today's table wants it")
+        arguments: list[Any] = [rq_time(), event_id, "dead" if self._only_dead else "all"]
+        for route in routes:
+            arguments += (route.name, route.queue, rq_timeout(route.timeout_ms))
+        try:
+            made = self._script(args=arguments)
+        except (RedisError, OSError) as error:
+            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        if made is None:
+            raise EventUnknown(f"event {event_id!r} is not kept any more")
+        deliveries = tuple(delivery.decode() for delivery in made)
+        return Replayed(event_id, deliveries, None if deliveries else "its deliveries are still in flight")

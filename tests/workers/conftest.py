@@ -1,0 +1,135 @@
+"""A folder with routes.yaml and handlers beside it, a store, and workers as real processes."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.storage import connection
+from receiver.storage.archive import Archive, Stored
+from tests.conftest import StartFrontdesk
+from tests.events import entry, keep_all
+from tests.processes import Process, wait_until
+
+HANDLERS = '''
+"""Handlers for tests: each writes down that it ran, then does what its name says."""
+import asyncio, ctypes, json, os, re, signal, socket, sys, threading, time
+from pathlib import Path
+
+from workers import Discard, Event, Retry
+
+SEEN = Path(__file__).with_name("seen.jsonl")
+
+
+def note(event, **more):
+    line = {"id": event.data.get("Id"), "event": event.id, "key": event.key, "attempt": event.attempt,
+            "origin": event.origin, "superseded": event.superseded, "pid": os.getpid(), **more}
+    fd = os.open(SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, (json.dumps(line) + "\\\\n").encode())
+    os.close(fd)
+
+
+def ok(event: Event): note(event)
+async def ok_async(event: Event): note(event)
+def fail(event: Event): note(event); raise ValueError("no good")
+def fail_once(event: Event):
+    note(event)
+    if event.attempt == 1: raise ValueError("not yet")
+def discard(event: Event): note(event); raise Discard("not ours")
+def again(event: Event, *, after: float = 0.1):
+    note(event)
+    if event.attempt == 1: raise Retry("later", after=after)
+def leave(event: Event): note(event); sys.exit(3)
+def odd_return(event: Event): note(event); return threading.Lock()
+def slow(event: Event, *, seconds: float = 1.0): note(event); time.sleep(seconds); note(event, done=True)
+async def slow_async(event: Event, *, seconds: float = 1.0):
+    note(event); await asyncio.sleep(seconds); note(event, done=True)
+def spin(event: Event):
+    note(event)
+    while True: pass
+def spin_stubborn(event: Event):
+    note(event)
+    while True:
+        try:
+            while True: pass
+        except BaseException: pass
+def sleep(event: Event): note(event); time.sleep(3600)
+def receive(event: Event):
+    note(event)
+    a, b = socket.socketpair()
+    a.recv(1)
+def lock(event: Event):
+    note(event)
+    one = threading.Lock(); one.acquire(); one.acquire()
+def regex(event: Event): note(event); re.match(r"(a+)+$", "a" * 64 + "b")
+async def block_loop(event: Event): note(event); time.sleep(3600)
+async def swallow(event: Event):
+    note(event)
+    while True:
+        try: await asyncio.sleep(3600)
+        except asyncio.CancelledError: pass
+def vanish(event: Event): note(event); os._exit(1)
+def segfault(event: Event): note(event); ctypes.string_at(0)
+def die(event: Event): note(event); os.kill(os.getpid(), signal.SIGKILL)
+'''.replace("\\\\n", "\\n")
+
+
+class Bench:
+    """A store, a routing file with handlers beside it, and what the handlers wrote down."""
+
+    def __init__(self, folder: Path, redis_url: str, client: redis.Redis, start: StartFrontdesk) -> None:
+        self.folder = folder
+        self.client = client
+        self.archive = Archive(client)
+        self._start = start
+        self.settings = {
+            "FRONTDESK_REDIS_URL": redis_url,
+            "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
+            "FRONTDESK_LOG_FORMAT": "json",
+        }
+        (folder / "deeds.py").write_text(HANDLERS)
+
+    def routes(self, *routes: Mapping[str, object], **top: object) -> None:
+        """Write routes.yaml (JSON is YAML). Each route gets no retries and its handler's name unless it says so."""
+        complete = [
+            {"action": "*", "name": str(route["handler"]).partition(":")[2].replace("_", "-"), **route}
+            for route in routes
+        ]
+        (self.folder / "routes.new").write_text(json.dumps({"routes": complete, **top}))
+        (self.folder / "routes.new").replace(self.folder / "routes.yaml")
+
+    def work(self, *arguments: str) -> Process:
+        """Start `frontdesk work`."""
+        return self._start("work", *arguments, settings=self.settings, cwd=self.folder)
+
+    def keep(self, number: int, *routes: str, queue: str = "default") -> str:
+        """Keep one event with a delivery for each of these routes; return its id."""
+        one = entry(json.dumps({"Id": number}).encode(), routes=routes, queue=queue, entity=f"Booking:{number}")
+        keep_all(self.client, one)
+        return one.envelope.id
+
+    def seen(self) -> list[dict[str, object]]:
+        """What handlers wrote down, in the order they did."""
+        file = self.folder / "seen.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def ended(self, event_id: str, *, timeout_s: float = 60.0) -> Stored:
+        """Wait until an event is no longer in flight, and return it."""
+
+        def look() -> Stored | None:
+            stored = self.archive.get(event_id)
+            return None if stored.status == "in_flight" else stored
+
+        return wait_until(look, lambda: f"the end of {self.archive.get(event_id)}", timeout_s=timeout_s)
+
+
+MakeBench = Callable[[], Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> Iterator[Bench]:
+    """A fresh bench."""
+    with connection.connect(redis_url) as client:
+        yield Bench(tmp_path, redis_url, client, frontdesk)

@@ -1,0 +1,248 @@
+"""`frontdesk work`, as real processes on a real store: every delivery reaches its end, whatever handlers do."""
+
+import os
+import signal
+import time
+
+import pytest
+from rq import Queue, Worker
+
+from receiver.storage import keys
+from tests.processes import wait_until
+from tests.workers.conftest import Bench
+
+QUICK = {"timeout": "1s", "retry": []}
+
+
+def test_sync_and_async_handlers_succeed_and_every_attempt_is_recorded(bench: Bench) -> None:
+    """The handler sees the event; the store says when it ran, for how long, and how it ended."""
+    bench.routes({"handler": "deeds:ok"}, {"handler": "deeds:ok_async"})
+    event_id = bench.keep(7, "ok", "ok-async")
+
+    bench.work()
+
+    stored = bench.ended(event_id)
+    assert stored.status == "succeeded"
+    assert sorted((seen["key"], seen["attempt"]) for seen in bench.seen()) == [
+        (f"{event_id}-ok", 1),
+        (f"{event_id}-ok-async", 1),
+    ]
+    for delivery in stored.deliveries:
+        (attempt,) = delivery.attempts
+        assert attempt["outcome"] == "succeeded"
+        assert 0 <= attempt["ended_ms"] - attempt["started_ms"] < 60_000
+
+
+def test_a_failing_handler_is_retried_by_its_schedule_then_dead(bench: Bench) -> None:
+    """Three attempts for two delays; the error is kept, its neighbour succeeds."""
+    bench.routes({"handler": "deeds:fail", "retry": ["10ms", "300ms"]}, {"handler": "deeds:ok"})
+    event_id = bench.keep(1, "fail", "ok")
+
+    bench.work()
+
+    stored = bench.ended(event_id)
+    failed, fine = stored.deliveries
+    assert (stored.status, failed.status, fine.status) == ("dead", "dead", "succeeded")
+    assert [attempt["number"] for attempt in failed.attempts] == [1, 2, 3]
+    assert failed.error == "ValueError: no good"
+    gaps = [
+        after["started_ms"] - before["ended_ms"]
+        for before, after in zip(failed.attempts, failed.attempts[1:], strict=False)
+    ]
+    assert gaps[0] >= 10
+    assert gaps[1] >= 300
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "attempts"),
+    [
+        ("fail_once", "succeeded", 2),
+        ("discard", "discarded", 1),
+        ("again", "succeeded", 2),
+        ("odd_return", "succeeded", 1),
+    ],
+)
+def test_what_a_handler_says_is_done(bench: Bench, handler: str, status: str, attempts: int) -> None:
+    """Retry, Discard, a failure that passes; an odd return value changes nothing."""
+    bench.routes({"handler": f"deeds:{handler}", "retry": ["20ms"]})
+    event_id = bench.keep(1, handler.replace("_", "-"))
+
+    bench.work()
+
+    stored = bench.ended(event_id)
+    assert (stored.status, len(stored.deliveries[0].attempts)) == (status, attempts)
+
+
+@pytest.mark.parametrize("handler", ["spin", "sleep", "receive", "lock", "regex", "spin_stubborn"])
+def test_a_handler_that_hangs_is_recorded_as_timed_out_and_harms_no_neighbour(bench: Bench, handler: str) -> None:
+    """Whatever it hangs in. What cannot be interrupted costs its process, not its neighbours."""
+    bench.routes(
+        {"handler": f"deeds:{handler}", **QUICK},
+        {"handler": "deeds:ok"},
+        {"handler": "deeds:slow", "with": {"seconds": 0.3}},
+    )
+    hanging = bench.keep(1, handler.replace("_", "-"))
+    neighbours = [bench.keep(number, "ok", "slow") for number in range(2, 8)]
+
+    bench.work("--threads", "4")
+
+    stored = bench.ended(hanging)
+    assert stored.status == "dead"
+    assert stored.deliveries[0].attempts[-1]["outcome"] == "timed_out"
+    assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}
+    later = bench.keep(100, "ok")
+    assert bench.ended(later).status == "succeeded"
+
+
+@pytest.mark.parametrize("handler", ["block_loop", "swallow", "slow_async"])
+def test_an_async_handler_that_hangs_is_recorded_as_timed_out(bench: Bench, handler: str) -> None:
+    """It may block the whole loop, swallow its cancellation, or just take too long."""
+    bench.routes(
+        {"handler": f"deeds:{handler}", **QUICK, **({"with": {"seconds": 60}} if handler == "slow_async" else {})},
+        {"handler": "deeds:ok_async"},
+    )
+    hanging = bench.keep(1, handler.replace("_", "-"))
+    neighbours = [bench.keep(number, "ok-async") for number in range(2, 8)]
+
+    bench.work()
+
+    assert bench.ended(hanging).deliveries[0].attempts[-1]["outcome"] == "timed_out"
+    assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}
+
+
+@pytest.mark.parametrize("handler", ["vanish", "segfault", "die"])
+def test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is(bench: Bench, handler: str) -> None:
+    """It is found by running alone; every death is on record; neighbours all succeed."""
+    bench.routes({"handler": f"deeds:{handler}", **QUICK}, {"handler": "deeds:slow", "with": {"seconds": 0.2}})
+    poison = bench.keep(1, handler)
+    neighbours = [bench.keep(number, "slow") for number in range(2, 10)]
+
+    bench.work("--threads", "4")
+
+    stored = bench.ended(poison)
+    assert stored.status == "dead"
+    assert {attempt["outcome"] for attempt in stored.deliveries[0].attempts} == {"crashed"}
+    assert 3 <= len(stored.deliveries[0].attempts) <= 4
+    assert stored.deliveries[0].error is not None
+    assert stored.deliveries[0].error.startswith("poison")
+    assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}
+
+
+def test_sys_exit_in_a_handler_is_a_failure_like_any_other(bench: Bench) -> None:
+    """The process goes on."""
+    bench.routes({"handler": "deeds:leave", "retry": []}, {"handler": "deeds:ok"})
+    left, fine = bench.keep(1, "leave"), bench.keep(2, "ok")
+
+    bench.work()
+
+    assert bench.ended(left).deliveries[0].error == "SystemExit: 3"
+    assert bench.ended(fine).status == "succeeded"
+    assert len({seen["pid"] for seen in bench.seen()}) == 1
+
+
+def test_a_killed_worker_loses_nothing(bench: Bench) -> None:
+    """kill -9 of the worker process: what it ran runs again, at once, under the same parent."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 1.0}})
+    ids = [bench.keep(number, "slow") for number in range(4)]
+    bench.work("--threads", "2")
+    first = wait_until(lambda: bench.seen()[:1], "a handler to start")[0]
+
+    os.kill(int(str(first["pid"])), signal.SIGKILL)
+
+    assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
+
+
+def test_a_whole_fleet_killed_is_recovered_by_another_within_thirty_seconds(bench: Bench) -> None:
+    """kill -9 of parent and process alike."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 2.0}})
+    event_id = bench.keep(1, "slow")
+    first = bench.work()
+    pid = int(str(wait_until(lambda: bench.seen()[:1], "a handler to start")[0]["pid"]))
+    bench.work()
+
+    first.kill()
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    wait_until(lambda: len(bench.seen()) > 1, "the second run", timeout_s=60)
+
+    assert time.monotonic() - killed < 30
+    assert bench.ended(event_id).status == "succeeded"
+
+
+def test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held(bench: Bench) -> None:
+    """A deploy loses and doubles nothing."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 0.5}})
+    ids = [bench.keep(number, "slow") for number in range(12)]
+    worker = bench.work("--threads", "2")
+    wait_until(bench.seen, "a handler to start")
+
+    assert worker.stop() == 0
+
+    assert {bench.archive.get(event_id).deliveries[0].state for event_id in ids} <= {"", "queued"}
+    assert bench.client.keys("fd:held:*") == []
+    assert bench.client.zcard(keys.WORKERS) == 0
+    bench.work()
+    assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
+    assert sorted(seen["id"] for seen in bench.seen() if "done" not in seen) == list(range(12))  # type: ignore[type-var]
+
+
+def test_an_unknown_route_is_given_back_uncharged_until_it_is_known(bench: Bench) -> None:
+    """The worker of an older deploy harms nothing; a reload makes the route known."""
+    bench.routes({"handler": "deeds:ok"})
+    event_id = bench.keep(1, "new-route")
+    worker = bench.work()
+    worker.wait_for("unknown route")
+
+    bench.routes({"handler": "deeds:ok"}, {"handler": "deeds:ok", "name": "new-route"})
+
+    stored = bench.ended(event_id)
+    assert (stored.status, len(stored.deliveries[0].attempts)) == ("succeeded", 1)
+
+
+def test_burst_ends_when_nothing_is_left(bench: Bench) -> None:
+    """For a pipeline, or a cron job."""
+    bench.routes({"handler": "deeds:ok"})
+    ids = [bench.keep(number, "ok") for number in range(300)]
+
+    assert bench.work("--burst", "--processes", "2").wait() == 0
+
+    assert {bench.archive.get(event_id).status.value for event_id in ids} == {"succeeded"}
+    assert len(bench.seen()) == 300
+
+
+def test_wrong_routes_and_wrong_arguments_are_one_sentence(bench: Bench) -> None:
+    """No start; exit status 1."""
+    (bench.folder / "routes.yaml").write_text("routes:\n  - action: BookingCraete\n    handler: log\n")
+
+    wrong = bench.work()
+
+    assert wrong.wait() == 1
+    assert "BookingCreate" in wrong.output
+    assert "Traceback" not in wrong.output
+    few = bench.work("--processes", "0")
+    assert few.wait() == 1
+    assert "between 1 and 256 processes" in few.output
+
+
+def test_a_store_that_goes_away_is_waited_for(bench: Bench) -> None:
+    """What runs finishes and is recorded when the store is back; nothing is run twice."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 1.0}})
+    event_id = bench.keep(1, "slow")
+    bench.work()
+    wait_until(bench.seen, "the handler to start")
+
+    bench.client.client_pause(4_000, all=True)
+
+    assert bench.ended(event_id).status == "succeeded"
+    assert len([seen for seen in bench.seen() if "done" not in seen]) == 1
+
+
+def test_rq_info_shows_our_workers_and_queues(bench: Bench) -> None:
+    """An operator who knows RQ sees what he knows."""
+    bench.routes({"handler": "deeds:ok", "queue": "doors"}, queues=["doors", "default"])
+    bench.work("--processes", "2")
+
+    workers = wait_until(lambda: len(found := Worker.all(connection=bench.client)) == 2 and found, "two workers")
+    assert workers
+    bench.ended(bench.keep(1, "ok", queue="doors"))
+    assert [queue.name for queue in Queue.all(connection=bench.client)] == ["doors"]

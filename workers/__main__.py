@@ -1,0 +1,70 @@
+"""The root of one worker process, started by its parent (`frontdesk work`) with its orders as JSON."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from receiver import logs, settings
+from receiver.errors import FrontdeskError, StorageUnavailable
+from receiver.nexudus.actions import CODES
+from receiver.routing.current import CurrentTable
+from receiver.storage import connection, keys
+from receiver.storage.queue import DeliveryQueue
+from workers.board import Board
+from workers.preparation import Preparation
+from workers.process import Orders, WorkerProcess, leave
+
+_QUEUES_AGE_S = 5.0
+
+
+class ServedQueues:
+    """The queues a worker serves: those it was given, or all that the table names by priority, then any that still
+    hold deliveries of an earlier table."""
+
+    def __init__(self, given: Sequence[str], table: CurrentTable, deliveries: DeliveryQueue) -> None:
+        self._given = tuple(given)
+        self._table = table
+        self._deliveries = deliveries
+        self._known: frozenset[str] = frozenset()
+        self._read_at = float("-inf")
+
+    def __call__(self) -> Sequence[str]:
+        """Return the queues in the order of their priority."""
+        if self._given:
+            return self._given
+        now = time.monotonic()
+        if now - self._read_at > _QUEUES_AGE_S:
+            self._known = self._deliveries.known_queues()
+            self._read_at = now
+        table = self._table.table
+        named = table.queues if table else ("default",)
+        return (*named, *sorted(self._known - {*named, keys.ISOLATED}))
+
+
+def main(message: str) -> int:
+    """Run one worker process to its end."""
+    told = json.loads(message)
+    orders = Orders(**told["orders"])
+    read = settings.from_environ(os.environ)
+    logs.configure(read.log_level, read.log_format)
+    url = connection.url_of(read)
+    deliveries, recorder = (DeliveryQueue(connection.connect(url)) for _ in range(2))
+    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table.start()
+    table.start_watching()
+    preparation = Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
+    queues = ServedQueues(told["queues"], table, deliveries)
+    board = Board(told["board"], orders.threads + 256)
+    return WorkerProcess(orders, deliveries, recorder, preparation, queues, board).run()
+
+
+if __name__ == "__main__":
+    try:
+        status = main(sys.argv[1])
+    except (FrontdeskError, StorageUnavailable):
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    leave(status)

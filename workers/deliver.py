@@ -1,0 +1,88 @@
+"""The function that our RQ jobs name: one attempt of one delivery, for a stock `rq worker` that serves our queues.
+
+Our own workers never call it; they take the delivery's id from the queue and run it in their threads. Here RQ has taken
+the job already, so the attempt begins by taking the delivery itself, and a job that is stale does nothing.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from functools import lru_cache
+
+from receiver import logs, settings
+from receiver.nexudus.actions import CODES
+from receiver.routing.current import CurrentTable
+from receiver.storage import connection
+from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
+from workers import execution, verdict
+from workers.execution import AttemptTimeout, Ended
+from workers.preparation import Impossible, NotReady, Preparation, Prepared
+from workers.settlement import STUCK_AFTER_S, timed_out
+from workers.threads import inject
+
+_LEASE_MARGIN_MS = 60_000
+
+_log = logs.get()
+
+
+def run(job: str) -> None:
+    """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
+    deliveries, preparation = _tools(os.getpid())
+    worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
+    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS * 60)
+    if claim is None:
+        _log.info("delivery.stale", job=job)
+        return
+    deliveries.acknowledge(worker, [_attempt(claim, preparation, worker)])
+    deliveries.end_lease(worker)
+
+
+@lru_cache(maxsize=1)
+def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
+    """Connect once for each process: a stock worker forks, and connections do not survive that."""
+    del pid
+    read = settings.from_environ(os.environ)
+    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table.start()
+    deliveries = DeliveryQueue(connection.connect(connection.url_of(read)))
+    return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
+
+
+def _attempt(claim: Claim, preparation: Preparation, worker: str) -> Acknowledgement:
+    started_ms = int(time.time() * 1_000)
+    try:
+        prepared = preparation.prepare(claim)
+    except NotReady as reason:
+        return verdict.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
+    except Impossible as reason:
+        return verdict.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
+    ended = _in_time(prepared)
+    ended_ms = int(time.time() * 1_000)
+    return verdict.after_attempt(claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms)
+
+
+def _in_time(prepared: Prepared) -> Ended:
+    """Run the handler in a thread of its own: RQ's alarm belongs to RQ, and ours must come first."""
+    results: list[Ended] = []
+
+    def attempt() -> None:
+        with contextlib.suppress(AttemptTimeout):
+            results.append(_run(prepared, seconds))
+
+    seconds = prepared.route.timeout_ms / 1_000
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive() and thread.ident:
+        inject(thread.ident, AttemptTimeout)
+        thread.join(STUCK_AFTER_S)
+        return timed_out(prepared)
+    return results[0] if results else timed_out(prepared)
+
+
+def _run(prepared: Prepared, seconds: float) -> Ended:
+    if prepared.handler.is_async:
+        return asyncio.run(execution.run_async(prepared.handler, prepared.event, seconds))
+    return execution.run(prepared.handler, prepared.event)

@@ -1,0 +1,84 @@
+"""From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.errors import HandlerError
+from receiver.events import Event
+from receiver.routing.table import Route, RoutingTable
+from receiver.storage.queue import Claim
+from workers import plugins
+
+_MOST_HANDLERS = 4_096
+
+
+class NotReady(Exception):
+    """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
+
+
+class Impossible(Exception):
+    """The event itself cannot be given to any handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A claimed delivery that is ready to run."""
+
+    claim: Claim
+    route: Route
+    handler: plugins.Handler
+    event: Event
+
+
+class Preparation:
+    """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
+
+    def __init__(self, table: Callable[[], RoutingTable | None], environ: Mapping[str, str], folder: Path) -> None:
+        self._table = table
+        self._environ = environ
+        self._folder = folder
+        self._handlers: dict[tuple[str, str], plugins.Handler] = {}
+
+    def prepare(self, claim: Claim) -> Prepared:
+        """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
+        table = self._table()
+        route = table.route(claim.route) if table else None
+        if route is None:
+            raise NotReady(f"unknown route: routes.yaml of this worker has no route {claim.route!r}")
+        handler = self._handler(route)
+        return Prepared(claim, route, handler, self._event(claim))
+
+    def _handler(self, route: Route) -> plugins.Handler:
+        key = (route.handler, repr(sorted(route.options.items())))
+        handler = self._handlers.get(key)
+        if handler is None:
+            try:
+                handler = plugins.load(route.handler, route.options, environ=self._environ, folder=self._folder)
+            except HandlerError as error:
+                raise NotReady(f"unknown handler: {error}") from error
+            if len(self._handlers) >= _MOST_HANDLERS:
+                self._handlers.clear()
+            self._handlers[key] = handler
+        return handler
+
+    def _event(self, claim: Claim) -> Event:
+        envelope = claim.envelope
+        if envelope is None:
+            raise Impossible("its record can no longer be read from the store")
+        try:
+            data = envelope.record()
+        except ValueError as error:
+            raise Impossible(f"its record is no JSON: {error}") from error
+        return Event(
+            id=envelope.id,
+            key=f"{envelope.id}-{claim.route}",
+            action=envelope.action,
+            action_code=envelope.action_code,
+            business_id=envelope.business_id,
+            received_at=envelope.received_at,
+            origin=claim.origin or envelope.origin,
+            attempt=claim.attempts + 1,
+            superseded=claim.superseded,
+            data=data,
+        )

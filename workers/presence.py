@@ -1,0 +1,43 @@
+"""Our worker processes as RQ sees them, so that `rq info` and rq-dashboard show who works, on what, since when."""
+
+from collections.abc import Callable, Sequence
+
+import redis
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+
+from receiver import logs
+
+_log = logs.get()
+
+
+class Presence:
+    """The entry of one worker process among RQ's workers. A failure here is logged and harms no delivery."""
+
+    def __init__(self, client: redis.Redis, name: str, queues: Sequence[str], pid: int, ttl_s: int) -> None:
+        self._worker: SimpleWorker | None = None
+        self._ttl_s = ttl_s
+        self._guarded(lambda: self._begin(client, name, queues, pid))
+
+    def renew(self) -> None:
+        """Say that the process is still there."""
+        if worker := self._worker:
+            self._guarded(lambda: worker.heartbeat(self._ttl_s))
+
+    def end(self) -> None:
+        """Say that the process has ended."""
+        if worker := self._worker:
+            self._guarded(worker.register_death)
+
+    def _begin(self, client: redis.Redis, name: str, queues: Sequence[str], pid: int) -> None:
+        worker = SimpleWorker(list(queues), name=name, connection=client, serializer="json", worker_ttl=self._ttl_s)
+        worker.pid = pid
+        worker.register_birth()  # type: ignore[no-untyped-call]
+        worker.set_state("busy")
+        self._worker = worker
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except (RedisError, OSError, ValueError) as error:
+            _log.warning("presence.failed", error=str(error))

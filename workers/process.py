@@ -1,0 +1,296 @@
+"""One worker process: claims deliveries, runs them in threads and on one event loop, acknowledges in batches.
+
+Three threads of its own beside the handlers': one claims, one acknowledges, one watches the clock. Redis may go away at
+any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
+"""
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from receiver import logs
+from receiver.errors import StorageUnavailable
+from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
+from workers import verdict
+from workers.board import Board
+from workers.coroutines import HandlerLoop
+from workers.execution import Ended
+from workers.preparation import Impossible, NotReady, Preparation, Prepared
+from workers.threads import HandlerThreads
+
+RETIRED = 75
+"""Exit status of a process that ends because a handler does not come back, or because its lease is over."""
+
+ASYNC_LIMIT = 256
+"""Async handlers at a time in one process."""
+
+_TICK_S = 0.05
+_AHEAD_MS = 50.0
+_MOST_CLAIMS = 256
+_MOST_UNRECORDED = 2_048
+_MOST_IN_ONE_RECORD = 256
+_LONGEST_WAIT_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+_HELD_TOO_LONG_S = 0.5
+
+_log = logs.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a process is told by its parent. *grace_s*: how long running handlers may take after SIGTERM."""
+
+    worker: str
+    threads: int
+    burst: bool = False
+    alone: bool = False
+    grace_s: float = 25.0
+
+
+class WorkerProcess:
+    """The life of one worker process; `run` returns its exit status."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        queue_of_deliveries: DeliveryQueue,
+        recorder: DeliveryQueue,
+        preparation: Preparation,
+        queues: Callable[[], Sequence[str]],
+        board: Board,
+    ) -> None:
+        """*recorder* has a connection of its own, so that recording never waits behind a blocking claim."""
+        self._orders = orders
+        self._deliveries = queue_of_deliveries
+        self._recorder = recorder
+        self._preparation = preparation
+        self._queues = queues
+        self._board = board
+        self._ended: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
+        self._threads = HandlerThreads(orders.threads, board, self._settle)
+        self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
+        self._stop = threading.Event()
+        self._at_once = threading.Event()
+        self._stuck = threading.Event()
+        self._unsettled = 0
+        self._unrecorded = 0
+        self._changed = threading.Condition()
+        self._average_ms = _AHEAD_MS
+        self._turns = 0
+        self._last_begun = time.monotonic()
+
+    def run(self) -> int:
+        """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+        acknowledger = threading.Thread(target=self._acknowledge, name="acknowledge", daemon=True)
+        acknowledger.start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        status = self._claim_until_stopped()
+        self._finish()
+        self._ended.put(None)
+        acknowledger.join(self._orders.grace_s)
+        return RETIRED if self._stuck.is_set() else status
+
+    # -- claiming ---------------------------------------------------------------------------------------------------
+
+    def _claim_until_stopped(self) -> int:
+        pause = 0.1
+        while not self._stop.is_set():
+            try:
+                status = self._claim_once()
+                pause = 0.1
+            except StorageUnavailable as error:
+                _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
+                self._stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            if status is not None:
+                return status
+        return 0
+
+    def _claim_once(self) -> int | None:
+        """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
+        room = self._room()
+        if room <= 0:
+            self._wait_for_room()
+            return None
+        queues = self._in_turn(self._queues())
+        claimed = self._deliveries.claim(self._orders.worker, queues, room)
+        if claimed is None:
+            _log.error("worker.lease_lost", worker=self._orders.worker)
+            return RETIRED
+        if claimed.refused:
+            _log.error("job.refused", jobs=claimed.refused, reason="not a delivery of Frontdesk", kept_in="rq:failed")
+        for claim in claimed.claims:
+            self._begin(claim)
+        if claimed.claims:
+            return None
+        if self._orders.burst and self._unrecorded == 0:
+            return 0
+        self._wait_for_work(queues, claimed.next_due_ms)
+        return None
+
+    def _room(self) -> int:
+        """How many deliveries to claim: about 50 ms of work for each thread, and one for each when they are slow."""
+        if self._orders.alone:
+            return 1 - self._unrecorded
+        ahead = max(1.0, _AHEAD_MS / max(self._average_ms, 0.01))
+        room = min(_MOST_CLAIMS, int(self._orders.threads * ahead)) - self._unsettled
+        return min(room, _MOST_UNRECORDED - self._unrecorded)
+
+    def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
+        """The order in which queues are served: by priority, but each eighth time the last ones first."""
+        self._turns += 1
+        return tuple(reversed(queues)) if self._turns % 8 == 0 else queues
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            if self._room() <= 0:
+                self._changed.wait(_TICK_S)
+        if time.monotonic() - self._last_begun > _HELD_TOO_LONG_S:
+            # Every thread is busy with something slow: what waits behind it is better off in another process.
+            self._average_ms = max(self._average_ms, _AHEAD_MS)
+            self._give_back(self._threads.take_back() + self._loop.take_back())
+
+    def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
+        wait = _LONGEST_WAIT_S
+        if next_due_ms:
+            wait = min(wait, max(next_due_ms / 1_000 - time.time(), 0.0))
+        self._deliveries.wait(queues, wait)
+
+    def _begin(self, claim: Claim) -> None:
+        now = int(time.time() * 1_000)
+        with self._changed:
+            self._unsettled += 1
+            self._unrecorded += 1
+        try:
+            prepared = self._preparation.prepare(claim)
+        except NotReady as reason:
+            _log.warning("delivery.not_ready", delivery=claim.delivery_id, route=claim.route, reason=str(reason))
+            self._end(verdict.when_not_ready(claim, str(reason), worker=self._orders.worker, now_ms=now))
+        except Impossible as reason:
+            _log.error("delivery.impossible", delivery=claim.delivery_id, route=claim.route, reason=str(reason))
+            self._end(verdict.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
+        else:
+            self._last_begun = time.monotonic()
+            (self._loop if prepared.handler.is_async else self._threads).submit(prepared)
+
+    # -- recording --------------------------------------------------------------------------------------------------
+
+    def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
+        """Called once for each attempt, from whichever thread ended it."""
+        took = ended_ms - started_ms
+        if not prepared.handler.is_async:
+            self._average_ms += (took - self._average_ms) * 0.1
+        self._last_begun = time.monotonic()
+        self._end(
+            verdict.after_attempt(
+                prepared.claim,
+                prepared.route,
+                ended,
+                worker=self._orders.worker,
+                started_ms=started_ms,
+                ended_ms=ended_ms,
+            )
+        )
+        envelope = prepared.event
+        _log.info(
+            "delivery.attempted",
+            event_id=envelope.id,
+            delivery=prepared.claim.delivery_id,
+            action=envelope.action,
+            business=envelope.business_id,
+            route=prepared.route.name,
+            attempt=envelope.attempt,
+            outcome=str(ended.outcome),
+            ms=took,
+            error=ended.error,
+        )
+
+    def _end(self, ended: Acknowledgement) -> None:
+        """Hand the end of a delivery to the thread that records it; there is room for another."""
+        with self._changed:
+            self._unsettled -= 1
+            self._changed.notify()
+        self._ended.put(ended)
+
+    def _acknowledge(self) -> None:
+        """Record ended attempts, as many as have ended in one call, until told that there are no more."""
+        while True:
+            batch = [self._ended.get()]
+            while len(batch) < _MOST_IN_ONE_RECORD and batch[-1] is not None:
+                try:
+                    batch.append(self._ended.get_nowait())
+                except queue.Empty:
+                    break
+            self._record([one for one in batch if one is not None])
+            if batch[-1] is None:
+                return
+
+    def _record(self, batch: list[Acknowledgement]) -> None:
+        """Record, however long Redis is away: what has been done must not be done again."""
+        pause = 0.05
+        while batch:
+            try:
+                stale = self._recorder.acknowledge(self._orders.worker, batch)
+            except StorageUnavailable as error:
+                _log.warning("record.delayed", attempts=len(batch), error=str(error), pause_s=pause)
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            if stale:
+                _log.warning("record.stale", jobs=list(stale))
+            break
+        with self._changed:
+            self._unrecorded -= len(batch)
+            self._changed.notify()
+
+    def _give_back(self, unrun: Sequence[Prepared]) -> None:
+        for prepared in unrun:
+            self._end(Acknowledgement(prepared.claim.job, "give_back"))
+
+    # -- the clock and the end --------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Show the pulse, end attempts whose time is up, and stop the process when a handler does not come back."""
+        parent = os.getppid()
+        while True:
+            self._board.pulse()
+            if os.getppid() != parent:
+                self._stop.set()  # nobody renews our lease any more
+            now = time.monotonic()
+            stuck = self._threads.watch(now)
+            if (self._loop.watch(now) or stuck) and not self._stuck.is_set():
+                _log.error("worker.retiring", worker=self._orders.worker, reason="a handler does not come back")
+                self._stuck.set()
+                self._stop.set()
+            time.sleep(_TICK_S)
+
+    def _finish(self) -> None:
+        """Give back what has not begun, let what runs finish within the grace time, give back what does not."""
+        deadline = time.monotonic() + self._orders.grace_s
+        self._give_back(self._threads.take_back() + self._loop.take_back())
+        while time.monotonic() < deadline and not self._at_once.is_set():
+            if not self._threads.running() and not self._loop.running():
+                return
+            time.sleep(_TICK_S)
+        for prepared in self._threads.running() + self._loop.running():
+            self._end(Acknowledgement(prepared.claim.job, "uncharged", 0, prepared.route.timeout_ms))
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """First SIGTERM: stop claiming, finish what runs. Second: give back at once what is still held."""
+        del number, frame
+        if self._stop.is_set():
+            self._at_once.set()
+        self._stop.set()
+
+
+def leave(status: int) -> None:
+    """End the process without waiting for threads that do not come back."""
+    os._exit(status)

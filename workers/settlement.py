@@ -1,0 +1,19 @@
+"""What both ways of running handlers share: how an attempt is reported once it has ended, and how long is too long."""
+
+from collections.abc import Callable
+
+from receiver.events import Outcome
+from workers.execution import Ended
+from workers.preparation import Prepared
+
+Settle = Callable[[Prepared, Ended, int, int], None]
+"""What is called once for each attempt: the delivery, how it ended, Unix ms at its beginning and at its end."""
+
+STUCK_AFTER_S = 1.0
+"""How long after its timeout a handler may still take to come back before it counts as stuck."""
+
+
+def timed_out(prepared: Prepared) -> Ended:
+    """Return the end of an attempt whose time is up."""
+    seconds = prepared.route.timeout_ms / 1_000
+    return Ended(Outcome.TIMED_OUT, f"timed out after {seconds:g} s")

@@ -1,0 +1,52 @@
+"""What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
+
+from receiver.events import Outcome
+from receiver.routing.table import Route
+from receiver.storage.queue import Acknowledgement, Attempt, Claim
+from workers.execution import Ended
+
+UNKNOWN_FOR_MS = 3_600_000
+"""A route or handler that a worker does not know yet may be on its way to it in a deploy: so long is it waited for."""
+
+WAITING_FOR_MS = 3 * 86_400_000
+"""A target that keeps saying `Retry-After` is waited for so long, uncharged."""
+
+_SHORTEST_PAUSE_MS = 1_000
+_LONGEST_PAUSE_MS = 60_000
+
+
+def after_attempt(
+    claim: Claim, route: Route, ended: Ended, *, worker: str, started_ms: int, ended_ms: int
+) -> Acknowledgement:
+    """Return what becomes of a delivery whose handler ran."""
+    attempt = Attempt(claim.attempts + 1, str(ended.outcome), started_ms, ended_ms, worker, ended.error)
+    if ended.outcome == Outcome.SUCCEEDED:
+        return Acknowledgement(claim.job, "succeeded", attempt=attempt)
+    if ended.outcome == Outcome.DISCARDED:
+        return Acknowledgement(claim.job, "discarded", attempt=attempt)
+    if ended.uncharged and not _overdue(claim, ended_ms, WAITING_FOR_MS):
+        delay = _SHORTEST_PAUSE_MS if ended.retry_after_ms is None else ended.retry_after_ms
+        return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms)
+    if claim.failures >= len(route.retry_ms):
+        return Acknowledgement(claim.job, "dead", attempt=attempt)
+    delay = route.retry_ms[claim.failures] if ended.retry_after_ms is None else ended.retry_after_ms
+    return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt)
+
+
+def when_not_ready(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
+    """Return what becomes of a delivery whose route or handler this worker does not know: given back, for an hour."""
+    if _overdue(claim, now_ms, UNKNOWN_FOR_MS):
+        return when_impossible(claim, reason, worker=worker, now_ms=now_ms)
+    waited = now_ms - claim.given_back_ms if claim.given_back_ms else 0
+    pause = min(max(waited, _SHORTEST_PAUSE_MS), _LONGEST_PAUSE_MS)
+    return Acknowledgement(claim.job, "uncharged", pause)
+
+
+def when_impossible(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
+    """Return the end of a delivery that no attempt can help."""
+    attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, reason)
+    return Acknowledgement(claim.job, "dead", attempt=attempt)
+
+
+def _overdue(claim: Claim, now_ms: int, longest_ms: int) -> bool:
+    return claim.given_back_ms > 0 and now_ms - claim.given_back_ms > longest_ms

@@ -19,7 +19,7 @@ from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from workers import execution, verdict
 from workers.execution import AttemptTimeout, Ended
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
-from workers.settlement import STUCK_AFTER_S, timed_out
+from workers.settlement import STUCK_AFTER_S, tell, timed_out
 from workers.threads import inject
 
 _LEASE_MARGIN_MS = 60_000
@@ -60,6 +60,7 @@ def _attempt(claim: Claim, preparation: Preparation, worker: str) -> Acknowledge
         return verdict.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
     ended = _in_time(prepared)
     ended_ms = int(time.time() * 1_000)
+    tell(prepared, ended, ended_ms - started_ms)
     return verdict.after_attempt(claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms)
 
 

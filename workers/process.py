@@ -5,7 +5,6 @@ any time: claiming pauses, what runs finishes, and its record waits until Redis 
 """
 
 import os
-import queue
 import signal
 import threading
 import time
@@ -16,11 +15,13 @@ from types import FrameType
 from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
-from workers import verdict
+from workers import settlement, verdict
 from workers.board import Board
+from workers.capacity import Capacity
 from workers.coroutines import HandlerLoop
 from workers.execution import Ended
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
+from workers.recorder import Recorder
 from workers.threads import HandlerThreads
 
 RETIRED = 75
@@ -30,10 +31,6 @@ ASYNC_LIMIT = 256
 """Async handlers at a time in one process."""
 
 _TICK_S = 0.05
-_AHEAD_MS = 50.0
-_MOST_CLAIMS = 256
-_MOST_UNRECORDED = 2_048
-_MOST_IN_ONE_RECORD = 256
 _LONGEST_WAIT_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 _HELD_TOO_LONG_S = 0.5
@@ -58,43 +55,37 @@ class WorkerProcess:
     def __init__(
         self,
         orders: Orders,
-        queue_of_deliveries: DeliveryQueue,
-        recorder: DeliveryQueue,
+        deliveries: DeliveryQueue,
+        recording: DeliveryQueue,
         preparation: Preparation,
         queues: Callable[[], Sequence[str]],
         board: Board,
     ) -> None:
-        """*recorder* has a connection of its own, so that recording never waits behind a blocking claim."""
+        """*recording* has a connection of its own, see Recorder."""
         self._orders = orders
-        self._deliveries = queue_of_deliveries
-        self._recorder = recorder
+        self._deliveries = deliveries
         self._preparation = preparation
         self._queues = queues
         self._board = board
-        self._ended: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
         self._threads = HandlerThreads(orders.threads, board, self._settle)
         self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
         self._stop = threading.Event()
         self._at_once = threading.Event()
         self._stuck = threading.Event()
-        self._unsettled = 0
-        self._unrecorded = 0
-        self._changed = threading.Condition()
-        self._average_ms = _AHEAD_MS
+        self._capacity = Capacity(orders.threads, alone=orders.alone)
+        self._recorder = Recorder(recording, orders.worker, self._recorded)
+        self._holding: set[str] = set()
+        self._in_doubt = False
         self._turns = 0
-        self._last_begun = time.monotonic()
 
     def run(self) -> int:
         """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-        acknowledger = threading.Thread(target=self._acknowledge, name="acknowledge", daemon=True)
-        acknowledger.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         status = self._claim_until_stopped()
         self._finish()
-        self._ended.put(None)
-        acknowledger.join(self._orders.grace_s)
+        self._recorder.close(self._orders.grace_s)
         return RETIRED if self._stuck.is_set() else status
 
     # -- claiming ---------------------------------------------------------------------------------------------------
@@ -107,6 +98,7 @@ class WorkerProcess:
                 pause = 0.1
             except StorageUnavailable as error:
                 _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
+                self._in_doubt = True
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
@@ -116,7 +108,9 @@ class WorkerProcess:
 
     def _claim_once(self) -> int | None:
         """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
-        room = self._room()
+        if self._in_doubt:
+            self._return_what_was_lost()
+        room = self._capacity.room()
         if room <= 0:
             self._wait_for_room()
             return None
@@ -131,18 +125,19 @@ class WorkerProcess:
             self._begin(claim)
         if claimed.claims:
             return None
-        if self._orders.burst and self._unrecorded == 0:
+        if self._orders.burst and self._capacity.is_empty():
             return 0
         self._wait_for_work(queues, claimed.next_due_ms)
         return None
 
-    def _room(self) -> int:
-        """How many deliveries to claim: about 50 ms of work for each thread, and one for each when they are slow."""
-        if self._orders.alone:
-            return 1 - self._unrecorded
-        ahead = max(1.0, _AHEAD_MS / max(self._average_ms, 0.01))
-        room = min(_MOST_CLAIMS, int(self._orders.threads * ahead)) - self._unsettled
-        return min(room, _MOST_UNRECORDED - self._unrecorded)
+    def _return_what_was_lost(self) -> None:
+        """Give back what a claim put into our hands whose answer never arrived."""
+        held = self._deliveries.held(self._orders.worker)
+        lost = held - self._holding
+        if lost:
+            _log.warning("claim.lost", worker=self._orders.worker, jobs=len(lost))
+            self._deliveries.acknowledge(self._orders.worker, [Acknowledgement(job, "give_back") for job in lost])
+        self._in_doubt = False
 
     def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
         """The order in which queues are served: by priority, but each eighth time the last ones first."""
@@ -150,12 +145,9 @@ class WorkerProcess:
         return tuple(reversed(queues)) if self._turns % 8 == 0 else queues
 
     def _wait_for_room(self) -> None:
-        with self._changed:
-            if self._room() <= 0:
-                self._changed.wait(_TICK_S)
-        if time.monotonic() - self._last_begun > _HELD_TOO_LONG_S:
+        self._capacity.wait_for_room(_TICK_S)
+        if self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
             # Every thread is busy with something slow: what waits behind it is better off in another process.
-            self._average_ms = max(self._average_ms, _AHEAD_MS)
             self._give_back(self._threads.take_back() + self._loop.take_back())
 
     def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
@@ -166,9 +158,8 @@ class WorkerProcess:
 
     def _begin(self, claim: Claim) -> None:
         now = int(time.time() * 1_000)
-        with self._changed:
-            self._unsettled += 1
-            self._unrecorded += 1
+        self._holding.add(claim.job)
+        self._capacity.claimed()
         try:
             prepared = self._preparation.prepare(claim)
         except NotReady as reason:
@@ -178,17 +169,14 @@ class WorkerProcess:
             _log.error("delivery.impossible", delivery=claim.delivery_id, route=claim.route, reason=str(reason))
             self._end(verdict.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
         else:
-            self._last_begun = time.monotonic()
             (self._loop if prepared.handler.is_async else self._threads).submit(prepared)
 
     # -- recording --------------------------------------------------------------------------------------------------
 
     def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
         """Called once for each attempt, from whichever thread ended it."""
-        took = ended_ms - started_ms
         if not prepared.handler.is_async:
-            self._average_ms += (took - self._average_ms) * 0.1
-        self._last_begun = time.monotonic()
+            self._capacity.ran(ended_ms - started_ms)
         self._end(
             verdict.after_attempt(
                 prepared.claim,
@@ -199,57 +187,16 @@ class WorkerProcess:
                 ended_ms=ended_ms,
             )
         )
-        envelope = prepared.event
-        _log.info(
-            "delivery.attempted",
-            event_id=envelope.id,
-            delivery=prepared.claim.delivery_id,
-            action=envelope.action,
-            business=envelope.business_id,
-            route=prepared.route.name,
-            attempt=envelope.attempt,
-            outcome=str(ended.outcome),
-            ms=took,
-            error=ended.error,
-        )
+        settlement.tell(prepared, ended, ended_ms - started_ms)
 
     def _end(self, ended: Acknowledgement) -> None:
         """Hand the end of a delivery to the thread that records it; there is room for another."""
-        with self._changed:
-            self._unsettled -= 1
-            self._changed.notify()
-        self._ended.put(ended)
+        self._capacity.settled()
+        self._recorder.put(ended)
 
-    def _acknowledge(self) -> None:
-        """Record ended attempts, as many as have ended in one call, until told that there are no more."""
-        while True:
-            batch = [self._ended.get()]
-            while len(batch) < _MOST_IN_ONE_RECORD and batch[-1] is not None:
-                try:
-                    batch.append(self._ended.get_nowait())
-                except queue.Empty:
-                    break
-            self._record([one for one in batch if one is not None])
-            if batch[-1] is None:
-                return
-
-    def _record(self, batch: list[Acknowledgement]) -> None:
-        """Record, however long Redis is away: what has been done must not be done again."""
-        pause = 0.05
-        while batch:
-            try:
-                stale = self._recorder.acknowledge(self._orders.worker, batch)
-            except StorageUnavailable as error:
-                _log.warning("record.delayed", attempts=len(batch), error=str(error), pause_s=pause)
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-                continue
-            if stale:
-                _log.warning("record.stale", jobs=list(stale))
-            break
-        with self._changed:
-            self._unrecorded -= len(batch)
-            self._changed.notify()
+    def _recorded(self, batch: Sequence[Acknowledgement]) -> None:
+        self._holding.difference_update([one.job for one in batch])
+        self._capacity.recorded(len(batch))
 
     def _give_back(self, unrun: Sequence[Prepared]) -> None:
         for prepared in unrun:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from receiver import logs
 from receiver.events import Outcome
 from workers.execution import Ended
 from workers.preparation import Prepared
@@ -12,8 +13,26 @@ Settle = Callable[[Prepared, Ended, int, int], None]
 STUCK_AFTER_S = 1.0
 """How long after its timeout a handler may still take to come back before it counts as stuck."""
 
+_log = logs.get()
+
 
 def timed_out(prepared: Prepared) -> Ended:
     """Return the end of an attempt whose time is up."""
     seconds = prepared.route.timeout_ms / 1_000
     return Ended(Outcome.TIMED_OUT, f"timed out after {seconds:g} s")
+
+
+def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
+    """Log the attempt: one line. Of an error only its class: what a handler says may quote the record."""
+    _log.info(
+        "delivery.attempted",
+        event_id=prepared.event.id,
+        delivery=prepared.claim.delivery_id,
+        action=prepared.event.action,
+        business=prepared.event.business_id,
+        route=prepared.route.name,
+        attempt=prepared.event.attempt,
+        outcome=str(ended.outcome),
+        ms=took_ms,
+        error=ended.error.partition(":")[0] if ended.error else None,
+    )

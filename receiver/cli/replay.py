@@ -44,7 +44,6 @@ def replay(
     ----------
     rate: events a second, at most
     dry_run: only count
-    yes: do not ask
     """
     wanted = filtered(action, business, route, status, since, until)
     context = Context()
@@ -59,12 +58,9 @@ def replay(
     if dry_run or not _agreed(len(chosen), count, ask=not (yes or event_ids or json)):
         _report(json, {"events": len(chosen), "deliveries": count, "dry_run": True, "skipped": []})
         return
-    made, skipped = 0, []
-    for stored in _paced(chosen, rate, show=not json):
-        result = tool.run(stored)
-        made += len(result.deliveries)
-        if result.reason:
-            skipped.append({"id": result.event_id, "reason": result.reason})
+    results = [tool.run(stored) for stored in _paced(chosen, rate, show=not json)]
+    made = sum(len(result.deliveries) for result in results)
+    skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(chosen), "deliveries": made, "dry_run": False, "skipped": skipped})
 
 

@@ -156,6 +156,10 @@ class DeliveryQueue:
         row = self._call("look", job)
         return _claim(row) if row else None
 
+    def held(self, worker: str) -> frozenset[str]:
+        """The jobs that are in a worker's hands, as the store sees it."""
+        return frozenset(_texts(self._guarded(lambda: self._client.smembers(keys.held(worker)))))
+
     def length(self, queue: str) -> int:
         """How many jobs are in a queue now."""
         return int(self._guarded(lambda: self._client.llen(keys.rq_queue(queue))))

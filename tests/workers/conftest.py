@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection
+from receiver.storage import connection, keys
 from receiver.storage.archive import Archive, Stored
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
@@ -110,6 +110,10 @@ class Bench:
         keep_all(self.client, one)
         return one.envelope.id
 
+    def workers(self) -> list[str]:
+        """The workers that are under lease."""
+        return [str(name, "ascii") for name in self.client.zrange(keys.WORKERS, 0, -1) if isinstance(name, bytes)]
+
     def seen(self) -> list[dict[str, object]]:
         """What handlers wrote down, in the order they did."""
         file = self.folder / "seen.jsonl"
@@ -131,5 +135,5 @@ MakeBench = Callable[[], Bench]
 @pytest.fixture
 def bench(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> Iterator[Bench]:
     """A fresh bench."""
-    with connection.connect(redis_url) as client:
+    with connection.connect(redis_url, timeout_s=30.0) as client:
         yield Bench(tmp_path, redis_url, client, frontdesk)

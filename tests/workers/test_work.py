@@ -8,6 +8,7 @@ import pytest
 from rq import Queue, Worker
 
 from receiver.storage import keys
+from receiver.storage.queue import DeliveryQueue
 from tests.processes import wait_until
 from tests.workers.conftest import Bench
 
@@ -246,3 +247,19 @@ def test_rq_info_shows_our_workers_and_queues(bench: Bench) -> None:
     assert workers
     bench.ended(bench.keep(1, "ok", queue="doors"))
     assert [queue.name for queue in Queue.all(connection=bench.client)] == ["doors"]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(bench: Bench) -> None:
+    """The store handed a delivery over and the worker never heard of it: it finds out when the store is back."""
+    bench.routes({"handler": "deeds:ok"})
+    worker = bench.work("--queue", "default")
+    bench.ended(bench.keep(0, "ok"))
+    (name,) = bench.workers()
+    lost = bench.keep(1, "ok", queue="elsewhere")
+    assert DeliveryQueue(bench.client).claim(name, ["elsewhere"], 1) is not None
+
+    bench.client.client_pause(6_000, all=True)
+
+    wait_until(lambda: bench.archive.get(lost).deliveries[0].state == "queued", "the delivery to be given back")
+    assert worker.is_running
+    assert bench.client.llen("rq:queue:elsewhere") == 1

@@ -1,0 +1,75 @@
+"""How many deliveries a worker process takes at a time: about 50 ms of work for each thread, one when they are slow.
+
+Claiming many saves round trips; claiming more than can soon be run keeps them from another process that is idle.
+"""
+
+import threading
+import time
+
+_AHEAD_MS = 50.0
+_MOST_HELD = 256
+_MOST_UNRECORDED = 2_048
+_WEIGHT = 0.1
+
+
+class Capacity:
+    """Counts what a process holds, and learns how long its handlers take. Safe to use from every thread."""
+
+    def __init__(self, threads: int, *, alone: bool) -> None:
+        """*alone*: one delivery at a time, and the next only when it is recorded."""
+        self._threads = threads
+        self._alone = alone
+        self._changed = threading.Condition()
+        self._unsettled = 0
+        self._unrecorded = 0
+        self._average_ms = _AHEAD_MS
+        self._moved = time.monotonic()
+
+    def room(self) -> int:
+        """How many deliveries to claim now."""
+        if self._alone:
+            return 1 - self._unrecorded
+        ahead = max(1.0, _AHEAD_MS / max(self._average_ms, 0.01))
+        room = min(_MOST_HELD, int(self._threads * ahead)) - self._unsettled
+        return min(room, _MOST_UNRECORDED - self._unrecorded)
+
+    def wait_for_room(self, timeout_s: float) -> None:
+        """Return when there is room, or after *timeout_s*."""
+        with self._changed:
+            if self.room() <= 0:
+                self._changed.wait(timeout_s)
+
+    def claimed(self) -> None:
+        """A delivery was claimed."""
+        with self._changed:
+            self._unsettled += 1
+            self._unrecorded += 1
+            self._moved = time.monotonic()
+
+    def ran(self, took_ms: int) -> None:
+        """A handler of a thread ran for so long."""
+        self._average_ms += (took_ms - self._average_ms) * _WEIGHT
+
+    def settled(self) -> None:
+        """It is known how a delivery ended."""
+        with self._changed:
+            self._unsettled -= 1
+            self._moved = time.monotonic()
+            self._changed.notify()
+
+    def recorded(self, number: int) -> None:
+        """The ends of so many deliveries are recorded."""
+        with self._changed:
+            self._unrecorded -= number
+            self._changed.notify()
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held and nothing is left to record."""
+        return self._unrecorded == 0
+
+    def is_stuck_for(self, seconds: float) -> bool:
+        """Whether nothing has begun or ended for so long. If so, the handlers are slow ones from now on."""
+        if time.monotonic() - self._moved <= seconds:
+            return False
+        self._average_ms = max(self._average_ms, _AHEAD_MS)
+        return True

@@ -1,0 +1,71 @@
+"""Records how deliveries ended: in batches, in the order they ended, however long the store is away."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from receiver import logs
+from receiver.errors import StorageUnavailable
+from receiver.storage.queue import Acknowledgement, DeliveryQueue
+
+_MOST_IN_ONE_CALL = 256
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+
+_log = logs.get()
+
+
+class Recorder:
+    """One thread that records. Whatever ends while a call is on its way goes into the next one together."""
+
+    def __init__(
+        self, deliveries: DeliveryQueue, worker: str, recorded: Callable[[Sequence[Acknowledgement]], None]
+    ) -> None:
+        """*deliveries* has a connection of its own, so that recording never waits behind a blocking claim.
+
+        *recorded* is told what was recorded, after each call.
+        """
+        self._deliveries = deliveries
+        self._worker = worker
+        self._recorded = recorded
+        self._ended: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, ended: Acknowledgement) -> None:
+        """Have the end of a delivery recorded. Never blocks."""
+        self._ended.put(ended)
+
+    def close(self, timeout_s: float) -> None:
+        """Wait until everything is recorded, at most *timeout_s*. What is not is run again by somebody else."""
+        self._ended.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._ended.get()]
+            while len(batch) < _MOST_IN_ONE_CALL and batch[-1] is not None:
+                try:
+                    batch.append(self._ended.get_nowait())
+                except queue.Empty:
+                    break
+            self._record([one for one in batch if one is not None])
+            if batch[-1] is None:
+                return
+
+    def _record(self, batch: list[Acknowledgement]) -> None:
+        """Record, as often as it takes: what has been done must not be done again."""
+        pause = _SHORTEST_PAUSE_S
+        while batch:
+            try:
+                stale = self._deliveries.acknowledge(self._worker, batch)
+            except StorageUnavailable as error:
+                _log.warning("record.delayed", attempts=len(batch), error=str(error), pause_s=pause)
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            if stale:
+                _log.warning("record.stale", jobs=list(stale))
+            self._recorded(batch)
+            return

@@ -13,8 +13,15 @@ from dataclasses import dataclass, field
 MAX_LENGTH = 1_000
 """Characters in an expression."""
 
+MAX_SIGNS = 120
+"""Operators, dots and brackets in an expression (`&&`, `||` and commas not counted): a long chain of them is evaluated
+by a recursion, which 150 deep still fits into the 128 KiB stack of a thread under musl."""
+
+MAX_BRACKETS = 12
+"""Brackets inside one another. The parser takes 8 KiB of stack for each."""
+
 MAX_COMPREHENSIONS = 3
-"""Comprehensions (`all`, `exists`, `exists_one`, `filter`, `map`) in an expression, one after another."""
+"""Comprehensions (`all`, `exists`, `exists_one`, `filter`) in an expression, one after another."""
 
 MAX_SUMS = 4
 """`+` in an expression that has a comprehension: each may double a text or a list for every item."""
@@ -91,6 +98,7 @@ class _Walk:
     fields: set[str] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
     patterns: list[Pattern] = field(default_factory=list)
+    bodies: list[bool] = field(default_factory=list)  # of each open bracket: does it hold a comprehension's body?
     whole: bool = False
     comprehensions: int = 0
 
@@ -98,17 +106,16 @@ class _Walk:
         return self.words[at] if 0 <= at < len(self.words) else _NOTHING
 
     def walk(self) -> None:
-        brackets: list[bool] = []  # for each open bracket: does it hold the body of a comprehension?
         for at, word in enumerate(self.words):
             if word.kind == "name":
                 self._name(at)
             elif word.text in ("(", "[", "{"):
                 body = word.text == "(" and self._is_method(at - 1) and self.word(at - 1).text in COMPREHENSIONS
                 if body:
-                    self._comprehension(at, nested=any(brackets))
-                brackets.append(body)
-            elif word.text in (")", "]", "}") and brackets:
-                brackets.pop()
+                    self._comprehension(at, nested=any(self.bodies))
+                self.bodies.append(body)
+            elif word.text in (")", "]", "}") and self.bodies:
+                self.bodies.pop()
 
     def _is_method(self, at: int) -> bool:
         return self.word(at).kind == "name" and self.word(at - 1).text == "." and self.word(at + 1).text == "("
@@ -126,6 +133,8 @@ class _Walk:
                 f"{self.word(at - 1).text}() stands inside another comprehension; nested ones are refused, "
                 "because a long list in one event would hold up all others"
             )
+        if self.word(at - 1).text == "map":
+            raise ExpressionRefused("map() is refused, because it copies what it has made for every item; use exists()")
         item = self.word(at + 1).text
         if item in VARIABLES:
             raise ExpressionRefused(f"{item} is a variable already; give the items of a list another name")
@@ -137,7 +146,15 @@ class _Walk:
         is_text = literal.kind == "text" and literal.text[0] not in "bB" and self.word(at + 3).text == ")"
         if not (self._is_method(at) and is_text):
             raise ExpressionRefused('write matches() as data.Name.matches("pattern"), with the pattern in quotes')
+        if any(self.bodies) and not self._belongs_to_item(at - 2):
+            raise ExpressionRefused("matches() on anything but the item stands in a comprehension; move it out")
         self.patterns.append(Pattern(literal.text, self.word(at).start, self.word(at + 3).end))
+
+    def _belongs_to_item(self, at: int) -> bool:
+        """Is the name at this word `item`, or the end of `item.Name.Name`?"""
+        while self.word(at - 1).text == ".":
+            at -= 2
+        return self.word(at).kind == "name" and self.word(at).text in self.items
 
     def _data(self, at: int) -> None:
         """`data.Name` and `data["Name"]` read one field, so does `"Name" in data`; anything else reads them all."""
@@ -150,6 +167,21 @@ class _Walk:
             self.fields.add(self.word(at - 2).text[1:-1])
         else:
             self.whole = True
+
+
+def measure(expression: str) -> None:
+    """Raise ExpressionRefused for an expression that is too large to be given to the parser."""
+    if len(expression) > MAX_LENGTH:
+        raise ExpressionRefused(f"is {len(expression)} characters long; {MAX_LENGTH} are allowed")
+    words = _words(expression)
+    signs = sum(word.kind == "sign" and word.text not in "&|,)]}" for word in words)
+    if signs > MAX_SIGNS:
+        raise ExpressionRefused(f"has {signs} operators, dots and brackets; {MAX_SIGNS} are allowed")
+    depth = 0
+    for word in words:
+        depth += (word.text in ("(", "[", "{")) - (word.text in (")", "]", "}"))
+        if depth > MAX_BRACKETS:
+            raise ExpressionRefused(f"has more than {MAX_BRACKETS} brackets inside one another")
 
 
 def read(expression: str, *, names: Collection[str], functions: Collection[str]) -> Reading:

@@ -1,0 +1,344 @@
+"""Filters say true, false or why they failed; what cannot be bounded is refused when it is loaded."""
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.routing import filters
+from receiver.routing.expressions import ExpressionRefused
+from receiver.routing.filters import Filter, Verdict
+
+RECORD: dict[str, Any] = {
+    "Id": 7,
+    "Tentative": False,
+    "EstimatedCost": 120.5,
+    "Price": 150,
+    "Notes": None,
+    "CoworkerFullName": "José 🥶 Núñez",
+    "FromTime": "2026-03-01T09:00:00.1234567Z",
+    "Tags": ["vip", "desk"],
+    "Extra": {"Level": {"Name": "Gold"}},
+    "Big": 2**70,
+    "Rows": [{"Name": {"Last": "Núñez"}}],
+}
+
+
+def judge(source: str, record: dict[str, Any] | None = None) -> Verdict:
+    return Filter(source).judge(1001, "BookingCreate", RECORD if record is None else record)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_true"),
+    [
+        ("data.Tentative == false && data.EstimatedCost > 100.0", True),
+        ("data.EstimatedCost > 100", True),  # CEL compares numbers of all kinds
+        ("data.Price > 100.5", True),
+        ('action == "BookingCreate" && business_id == 1001', True),
+        ("business_id in [1, 2]", False),
+        ('data["CoworkerFullName"].startsWith("José")', True),
+        ('data.CoworkerFullName.contains("🥶")', True),
+        ("has(data.Gone)", False),
+        ("has(data.Notes)", True),  # a null is there
+        ("data.Notes == null", True),
+        ('"Notes" in data', True),
+        ('!("Gone" in data)', True),
+        ("data.Gone == 1 || data.Price == 150", True),  # the other side decides
+        ("data.Gone == 1 && data.Price == 1", False),
+        ('data.Tags.exists(tag, tag == "vip")', True),
+        ('data.Tags.filter(tag, tag.startsWith("d")).all(tag, tag == "desk")', True),
+        ('data.Extra.Level.Name == "Gold"', True),
+        ('timestamp(data.FromTime) > timestamp("2026-01-01T00:00:00Z")', True),
+        ("size(data.Tags) == 2 // a comment with data.Gone in it", True),
+        ("data.Big > 1", True),
+        ('data.CoworkerFullName.matches("(?i)^josé")', True),
+        ('data.CoworkerFullName.matches(r"^\\d+$")', False),
+        ('data.Tags.exists(t, t.matches("^v")) && data.CoworkerFullName.matches("z$")', True),
+        ('data.Rows.exists(row, row.Name.Last.matches("^N"))', True),
+        ("true", True),
+        ("size(data) == 11", True),  # the whole record
+    ],
+)
+def test_filters_that_can_be_evaluated(source: str, is_true: bool) -> None:
+    """CEL as its specification has it, over data, action and business_id."""
+    assert judge(source) == Verdict(is_true)
+
+
+@pytest.mark.parametrize(
+    ("source", "failure"),
+    [
+        ("data.Gone == 1", "there is no 'Gone' in it"),
+        ("data.Notes > 1", "null, or of another type"),
+        ('data.Notes.contains("x")', "a function cannot work"),
+        ('data.Notes.matches("x")', "not true or false"),
+        ('!data.Notes.matches("x")', "null, or of another type"),
+        ('data.Price.matches("1")', "not true or false"),
+        ("data.Price", "the result is a number"),
+        ("data.CoworkerFullName", "the result is a text"),
+        ("data.Notes", "the result is null"),
+        ("data", "the result is a mapping"),
+        ("timestamp(data.FromTime)", "the result is something else"),
+        ("data.Price / 0 == 1", "out of range, or a division by zero"),
+        ("9223372036854775807 + data.Price > 0", "out of range"),
+        ("data.Tags[5] == data.Tags[0]", "a list is shorter"),
+        ("data[data.CoworkerFullName] == 1", "a key is missing"),
+        ("int(data.CoworkerFullName) == 1", "a function cannot work"),
+        ("timestamp(data.CoworkerFullName) > timestamp(data.FromTime)", "a function cannot work"),
+        ("data.Extra.Level.Gone.More == 1", "there is no 'Gone' in it"),
+    ],
+)
+def test_a_filter_that_fails_is_false_and_says_why_without_the_payload(source: str, failure: str) -> None:
+    """A missing field, a null, another type: never an exception, never a person's name in a log."""
+    verdict = judge(source)
+
+    assert not verdict.is_true
+    assert failure in str(verdict.failure)
+    assert "José" not in str(verdict.failure)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("data.x ==", "is no CEL at character 10: it ends too early"),
+        ("data.x = 1", "write == to compare"),
+        ("data.x\n  &&& data.y", "is no CEL at character 5 of line 2"),
+        ("", "is no CEL: it is empty"),
+        ("  ", "is no CEL: it is empty"),
+        ("# not a comment in CEL", "is no CEL at character 1"),
+        ("dta.x == 1", "unknown variable 'dta'; did you mean data?"),
+        ("Price > 1", "unknown variable 'Price'; did you mean data.Price?"),
+        (".data.x == 1", "unknown variable '.data'; did you mean data?"),
+        ("now > 1", "unknown variable 'now'"),
+        ("data.x.lower() == 'a'", "unknown function lower()"),
+        ("data.x.startswith('a')", r"unknown function startswith(); did you mean startsWith()?"),
+        ("exists(data.x)", "write exists() as data.Names.exists(item, condition)"),
+        ("data.a.all(x, data.b.all(y, x == y))", "nested ones are refused"),
+        ("data.a.all (x, (data.b) . exists (y, x == y))", "nested ones are refused"),
+        ("data.a.map(x, [x].map(y, [y].map(z, z))) == []", "map() is refused"),
+        (".".join(["data.a", *["filter(x, x)"] * 4]) + " == []", "has 4 comprehensions; at most 3"),
+        ("data.a.all(x, x + x + x + x + x + x == 'a')", "more than 4 '+'"),
+        ("data.a.map(x, x.b) == []", "map() is refused"),
+        ("data.a.exists(data, data == 1)", "data is a variable already"),
+        ("data.a.matches(data.b)", "with the pattern in quotes"),
+        ("data.a.matches(b'x')", "with the pattern in quotes"),
+        ("matches(data.a, 'x')", 'write matches() as data.Name.matches("pattern")'),
+        ("data.a.exists(x, data.b.matches('x'))", "matches() on anything but the item"),
+        ("data.a.exists(x, (x + data.b).matches('x'))", "matches() on anything but the item"),
+        ("data.a.matches('(')", "the pattern '(' is no regular expression"),
+        ("data.a.matches('(?<=x)y')", "is no regular expression"),
+        ("data.a.matches('(a{1000}){1000}')", "is too large"),
+        (r"data.a.matches('\\w{50}')", "is too large"),
+        ("x" * 1001, "is 1001 characters long; 1000 are allowed"),
+        ("(" * 13 + "true" + ")" * 13, "more than 12 brackets inside one another"),
+        ("!" * 500 + "true", "has 500 operators, dots and brackets; 120 are allowed"),
+        ('"\ud800" == data.a', "is no CEL"),
+    ],
+)
+def test_what_cannot_be_bounded_or_does_not_exist_is_refused_when_it_is_loaded(source: str, sentence: str) -> None:
+    """One sentence each, long before an event comes."""
+    with pytest.raises(ExpressionRefused) as caught:
+        Filter(source)
+
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("data.A == data.B", ("A", "B")),
+        ('data["A"] == data . B', ("A", "B")),
+        ("data['A'] // data.C\n == 1", ("A",)),
+        ('has(data.A) && "B" in data', ("A", "B")),
+        ("data.A.B.C == 1", ("A",)),
+        ('"data.X" == data.A', ("A",)),
+        ("r'data.X\\' == data.A", ("A",)),
+        ('"""data.X " data.Y""" == data.A', ("A",)),
+        ("data.A.data.B == 1", ("A",)),
+        ("data.L.exists(x, x.data == data.A)", ("A", "L")),
+        ('action == "x"', ()),
+        ("data[action] == 1", None),
+        ('data["A" + "B"] == 1', None),
+        ("size(data) > 1", None),
+        ("data.exists(name, name == action)", None),
+        ('data["\\u0041"] == 1', None),
+        ("(data).A == 1", None),
+        ("data == data", None),
+    ],
+)
+def test_only_the_fields_that_an_expression_names_are_handed_over(source: str, fields: tuple[str, ...] | None) -> None:
+    """None: all of them, because `data` stands there without one."""
+    assert Filter(source).fields == fields
+
+
+_DEEP: Any = 1
+for _ in range(200):
+    _DEEP = [_DEEP]
+
+
+@pytest.mark.parametrize(
+    ("source", "record", "failure"),
+    [
+        ("data.A == 1", {"A": _DEEP}, "nested more than 16 levels"),
+        ("data.A.size() > 1", {"A": list(range(257))}, "more than 256 items"),
+        ("data.A.size() > 1", {"A": {str(n): n for n in range(257)}}, "more than 256 items"),
+        ("size(data) > 1", {str(n): n for n in range(257)}, "more than 256 items"),
+        ("data.A.size() > 1", {"A": [list(range(250))] * 9}, "more than 2000 values"),
+        ("data.A == ''", {"A": "x" * 65_537}, "more than 65536 characters"),
+        ("data.A == '' || data.B.exists(x, x == '')", {"A": "x" * 16_385, "B": []}, "more than 16384 characters"),
+    ],
+)
+def test_what_is_handed_over_is_bounded(source: str, record: dict[str, Any], failure: str) -> None:
+    """Too deep, too long, too much: the filter fails, the process does not."""
+    assert failure in str(judge(source, record).failure)
+    assert judge("data.Other == 1", {**record, "Other": 1} if len(record) < 200 else {"Other": 1}).is_true
+
+
+def test_the_largest_that_is_allowed_is_evaluated() -> None:
+    """The bounds themselves are inside."""
+    deep: Any = 1
+    for _ in range(15):
+        deep = [deep]
+
+    assert judge("data.A != 1 && data.B.size() == 256", {"A": deep, "B": list(range(256))}).is_true
+    assert judge("data.A.size() == 65536", {"A": "x" * 65_536}).is_true
+
+
+class _Interrupt(BaseException):
+    """Stands for what interrupts a thread on purpose."""
+
+
+class _Program:
+    """A CEL program whose evaluation raises what the test wants."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def execute(self, _context: object) -> object:
+        raise self.error
+
+
+def test_a_panic_of_the_extension_is_a_failure_and_an_interrupt_is_not() -> None:
+    """pyo3's PanicException is no Exception; KeyboardInterrupt, SystemExit and their kin pass through."""
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+    one = Filter("data.A == 1")
+
+    one._program = _Program(panic("it panicked"))  # type: ignore[assignment]
+    assert one.judge(1, "x", {}) == Verdict(is_true=False, failure="the CEL library failed on it")
+    for interrupt in (KeyboardInterrupt, SystemExit, _Interrupt):
+        one._program = _Program(interrupt())  # type: ignore[assignment]
+        with pytest.raises(interrupt):
+            one.judge(1, "x", {})
+
+
+def test_a_filter_is_shared_between_threads() -> None:
+    """Compiled in one thread, evaluated in many at once."""
+    one = Filter('data.Name.matches("^b") && data.Id > 1')
+    wrong: list[Verdict] = []
+
+    def evaluate(number: int) -> None:
+        for _ in range(200):
+            verdict = one.judge(1, "x", {"Name": "bob" if number % 2 else "eve", "Id": 5})
+            if verdict != Verdict(is_true=bool(number % 2)):
+                wrong.append(verdict)
+
+    threads = [threading.Thread(target=evaluate, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=20,
+)
+_SOURCES = [
+    "data.A == data.B",
+    "data.A > 1 || data.B.contains('x')",
+    "data.A.exists(x, x > data.B)",
+    "data.A + data.B != data.A",
+    "data[data.A] == data.B",
+    'data.A.matches("^[a-z]+$") && !has(data.B.C)',
+    "timestamp(data.A) > timestamp(data.B) || int(data.A) > 1",
+    "data.A.filter(x, x + x != data.B).size() > 1",
+    "data in [data.A, data.B]",
+]
+
+
+@pytest.mark.parametrize("source", _SOURCES)
+@given(a=_JSON, b=_JSON)
+def test_a_filter_is_total_over_any_record(source: str, a: Any, b: Any) -> None:
+    """Whatever JSON can hold, lone surrogates and numbers beyond 64 bits included."""
+    verdict = Filter(source).judge(1, "x", {"A": a, "B": b})
+
+    assert isinstance(verdict.is_true, bool)
+    assert not (verdict.is_true and verdict.failure)
+
+
+@given(st.text(max_size=80) | st.text("data.AB()[]{}\"'\\+-=&|!<>?:,xin 01mapfilterexists\n", max_size=80))
+def test_compiling_is_total_over_any_text(source: str) -> None:
+    """A filter or a refusal of one line."""
+    try:
+        Filter(source)
+    except ExpressionRefused as refused:
+        assert "\n" not in str(refused)  # noqa: PT017  # either ending is right
+
+
+HOSTILE = """
+import sys, threading
+from receiver.routing.filters import Filter
+
+deep = []
+for _ in range(200_000):
+    deep = [deep]
+wide = {"Word": "a" * 65_000, "Items": list(range(250)), "Texts": ["b" * 60] * 250, "Deep": deep}
+sources = [
+    "data.Deep == data.Items",
+    "size(data) > 1",
+    '!data.Word.matches("(?:[a-z]{1,50}){1,20}x")',
+    '!data.Word.matches("(?:a?){1200}a{1200}b")',
+    '!data.Word.matches("(a*)*b") && !data.Word.matches("(a|aa)+$b")',
+    "(data.Texts + data.Texts + data.Texts + data.Texts).filter(x, x != '').filter(x, x in data.Texts).size() == 1",
+    "data.Items.all(x, data.Texts + data.Texts + data.Texts + data.Texts + data.Texts != [])",
+    'data.Items.all(x, data.Texts.size() in data.Items && x in data.Items)',
+    'data.Items.filter(x, x in data.Items).filter(x, x in data.Items).filter(x, x in data.Items).size() == 250',
+    " && ".join(["true"] * 110),
+    "!" * 120 + "true",
+    "-" * 120 + "1",
+    "+".join(["1"] * 121),
+    " == ".join(["1"] * 61),
+    "data" + ".A" * 120,
+    "[" + ",".join(["1"] * 490) + "] == data.Items",
+    "true?true:" * 60 + "true",
+    "[" * 12 + "]" * 12 + " == []",
+    "!(" * 12 + "true" + ")" * 12,
+]
+def run():
+    for source in sources:
+        try:
+            print(Filter(source).judge(1, "x", wide).failure)
+        except ValueError as refused:
+            print("refused", refused)
+    print("alive")
+threading.stack_size(128 * 1024)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def test_hostile_filters_and_data_neither_crash_nor_hang_the_process() -> None:
+    """Run in a process of its own, on a thread with a small stack: a crash would be its exit status."""
+    ended = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "alive"
+    assert f"a field is nested more than {filters.MAX_DEPTH} levels deep" in ended.stdout

@@ -1,0 +1,35 @@
+"""The JSON Schema knows every key and every action that the reader knows."""
+
+import re
+
+from receiver.nexudus import actions
+from receiver.routing import file
+from receiver.routing.schema import schema
+
+
+def test_the_schema_names_every_key() -> None:
+    """Closed, like the reader; with a sentence for each key of a route."""
+    made = schema(actions.CODES)
+    route = made["$defs"]["RouteShape"]
+
+    assert tuple(made["properties"]) == file._DOCUMENT_KEYS
+    assert tuple(route["properties"]) == file._ROUTE_KEYS
+    assert tuple(made["$defs"]["Defaults"]["properties"]) == file._DEFAULT_KEYS
+    assert all(value["description"] for value in route["properties"].values())
+    assert route["required"] == ["action", "handler"]
+    assert (made["additionalProperties"], route["additionalProperties"]) == (False, False)
+
+
+def test_the_schema_speaks_as_one_writes() -> None:
+    """Defaults as durations, one thing or a list, actions and wildcards."""
+    made = schema(actions.CODES)
+
+    assert made["$defs"]["Defaults"]["properties"]["timeout"]["default"] == "30s"
+    assert made["$defs"]["Defaults"]["properties"]["retry"]["default"] == ["10s", "1m", "10m", "1h", "6h"]
+    assert made["properties"]["businesses"]["default"] == "all"
+    names, wildcard = made["$defs"]["Action"]["anyOf"]
+    assert names["enum"] == sorted(actions.NAMES)
+    assert all(re.search(wildcard["pattern"], text) for text in ("*", "Booking*", "*Create", "B*C*"))
+    assert not re.search(wildcard["pattern"], "BookingCreate")
+    assert made["$defs"]["RouteShape"]["properties"]["business"]["anyOf"][0] == {"type": "integer", "minimum": 1}
+    assert not re.search("null", str(made))

@@ -34,7 +34,7 @@ PARTS: Final = (
     Part("worker", ("work", "--grace", "5"), frozenset({"redis_url"})),
     _sender("bookings", "BookingCreate", 1),
     _sender("check-ins", "CoworkerCheckin", 0.5),
-    _sender("visitors", "VisitorCreated", 0.2),
+    _sender("visitors", "VisitorRegistered", 0.2),
 )
 """In the order of their start. Everything else in this file and in `up` follows from this table."""
 

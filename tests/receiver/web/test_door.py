@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from receiver.nexudus import hooks, samples
-from tests.receiver.web.conftest import BOOKING, Running, Start, head, read_all, statuses, wait_until
 from tests.receiver.web.doorkeeper import KEYS
+from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses, wait_until
 
 
 def test_an_event_is_taken_and_told(door: Running) -> None:

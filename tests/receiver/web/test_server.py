@@ -32,14 +32,6 @@ def test_an_address_that_is_not_ours_is_one_sentence(host: str, sentence: str) -
         server.listen(host, 0)
 
 
-def test_shared_ports_are_shared() -> None:
-    """Several processes of ours may listen at one port."""
-    with server.listen("127.0.0.1", 0, is_shared=True) as first:
-        port = first.getsockname()[1]
-        with server.listen("127.0.0.1", port, is_shared=True) as second:
-            assert second.getsockname() == first.getsockname()
-
-
 def test_the_double_colon_is_every_address() -> None:
     """`::` takes IPv4 too, whatever the machine's default."""
     try:

@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "receiver.cli.events:show",
     "tail": "receiver.cli.events:tail",
     "replay": "receiver.cli.replay:replay",
+    "serve": "receiver.cli.serve:serve",
     "send": "receiver.cli.send:send",
 }
 """Command name to the `module:function` that carries it out."""

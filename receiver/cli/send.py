@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from receiver import settings
-from receiver.cli import output
+from receiver.cli import keyring, output
 from receiver.cli.tally import Tally
 from receiver.errors import UsageError
 from receiver.nexudus import hooks, payload, samples, signature
@@ -76,7 +76,7 @@ def send(
     json
         Print one JSON object.
     """
-    current = settings.from_environ(os.environ)
+    current = keyring.completed(settings.from_environ(os.environ))
     current.need("url_keys")
     if not 1 <= count <= _MOST:
         raise UsageError(f"--count {count}: must be between 1 and {_MOST}")

@@ -33,8 +33,9 @@ def listen(host: str, port: int) -> socket.socket:
             0
         ]
         listener = socket.socket(family, kind)
-    except OSError as error:
-        raise SettingsError(f"FRONTDESK_HOST: cannot listen on {host!r}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"FRONTDESK_HOST: cannot listen on {host!r}: {reason}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

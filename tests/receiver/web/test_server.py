@@ -24,6 +24,7 @@ def test_a_port_in_use_is_one_sentence() -> None:
     [
         ("192.0.2.1", "^cannot listen on 192.0.2.1 port 0: this machine has no such address; set FRONTDESK_HOST$"),
         ("no host", "^FRONTDESK_HOST: cannot listen on 'no host': "),
+        ("x" * 300, "^FRONTDESK_HOST: cannot listen on 'xxx"),
     ],
 )
 def test_an_address_that_is_not_ours_is_one_sentence(host: str, sentence: str) -> None:

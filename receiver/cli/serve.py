@@ -1,0 +1,138 @@
+"""`frontdesk serve`: the receiver, wired together; in several processes behind one port if asked."""
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from receiver import logs, settings
+from receiver.errors import UsageError
+from receiver.ingest import Ingest, Policy
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions
+from receiver.routing.current import CurrentTable
+from receiver.settings import Settings
+from receiver.storage import connection, keys
+from receiver.storage.committer import Committer
+from receiver.supervisor import Child, Supervisor
+from receiver.web import server
+from receiver.web.app import Receiver
+from receiver.web.clients import ClientAddresses
+from receiver.web.door import Door
+from receiver.web.protocol import Limits
+from receiver.web.requestlog import RequestLog
+
+_MOST_PROCESSES = 64
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
+
+_ROUTES_TIMEOUT_S = 1.0
+"""The last good routes in Redis are a convenience: the receiver does not wait long for them."""
+
+
+def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=False)] = None) -> int:
+    """Take events in from Nexudus, until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    processes
+        How many processes share the port; about one for each core.
+    listener
+        An open listening socket to serve at, as the parent of several processes hands it down.
+    """
+    current = settings.from_environ(os.environ)
+    current.need("url_keys")
+    url = connection.url_of(current)
+    connection.connect(url).close()  # nothing connects yet, but a wrong URL is told before anything starts
+    logs.configure(current.log_level, current.log_format)
+    if not 1 <= processes <= _MOST_PROCESSES:
+        raise UsageError(f"--processes {processes}: must be between 1 and {_MOST_PROCESSES}")
+    if processes > 1 and sys.platform == "win32":
+        raise UsageError("--processes: Windows cannot share a port; run one process")
+    taken = server.listen(current.host, current.port) if listener is None else socket.socket(fileno=listener)
+    if listener is None:
+        host, port = taken.getsockname()[:2]
+        logs.get().info("receiver.listening", host=host, port=port, processes=processes)
+    with taken:
+        if processes > 1:
+            return _supervise(taken, processes, current)
+        _run(taken, current, url)
+    return 0
+
+
+def _supervise(taken: socket.socket, processes: int, current: Settings) -> int:
+    """Run children that accept from one socket; it stays open here, so that no restart of one loses a connection."""
+    command = (sys.executable, "-P", "-m", "receiver", "serve", "--listener", str(taken.fileno()))
+    grace_s = server.FINISH_WITHIN_S + current.shutdown_delay / 1_000 + 5
+    with tempfile.TemporaryDirectory(prefix="frontdesk-metrics-") as folder:
+        environ = {**os.environ, _FOLDER: folder}
+        names = [f"receiver-{number}" for number in range(1, processes + 1)]
+        children = [Child(name, command, environ, fds=(taken.fileno(),)) for name in names]
+        return Supervisor(children, grace_s=grace_s).run()
+
+
+def _run(taken: socket.socket, current: Settings, url: str) -> None:
+    """Serve in this process."""
+    folder = os.environ.get(_FOLDER)
+    metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
+    committer = Committer(connection.connect_async(url))
+    table = _table(current, url)
+    log = RequestLog(current.log_level, current.log_format)
+    door = Door(
+        Ingest(committer, lambda: table.table, _policy(current), metrics),
+        url_keys=[key.get_secret_value() for key in current.url_keys],
+        max_body=current.max_body,
+        clients=ClientAddresses(current.trusted_proxies),
+        log=log,
+        metrics=metrics,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Receiver) -> AsyncIterator[None]:
+        table.start_watching()
+        yield
+        table.stop_watching()
+        await committer.close()
+        log.flush()
+
+    server.run(
+        Receiver(door, can_keep=committer.ping, counts=metrics, lifespan=lifespan),
+        taken,
+        limits=Limits(connections=current.max_connections),
+        metrics=metrics,
+        drain_s=current.shutdown_delay / 1_000,
+    )
+    logs.get().info("receiver.stopped")
+
+
+def _policy(current: Settings) -> Policy:
+    return Policy(
+        secrets=tuple((each.business_id, each.secret.get_secret_value()) for each in current.webhook_secrets),
+        on_bad_signature=current.on_bad_signature,
+        dedup_window_ms=current.dedup_window,
+    )
+
+
+def _table(current: Settings, url: str) -> CurrentTable:
+    """Return the routing table, read; the last good one is kept in Redis too, where every receiver finds it."""
+    client: Any = connection.connect(url, timeout_s=_ROUTES_TIMEOUT_S)
+
+    def load() -> str | None:
+        text: bytes | None = client.get(keys.ROUTES)
+        return None if text is None else text.decode("utf-8", "replace")
+
+    table = CurrentTable(
+        current.routes,
+        known_actions=actions.CODES,
+        data_dir=current.data_dir,
+        save=lambda text: client.set(keys.ROUTES, text),
+        load=load,
+    )
+    table.start()
+    return table

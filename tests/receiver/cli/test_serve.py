@@ -1,0 +1,249 @@
+"""`frontdesk serve` on real processes over a real server: it keeps, stays up, and ends in order."""
+
+import http.client
+import re
+import socket
+import threading
+from pathlib import Path
+
+import orjson
+import pytest
+
+from receiver.nexudus import hooks, samples, signature
+from receiver.storage.archive import Archive
+from tests.conftest import StartFrontdesk, StartValkey
+from tests.processes import Process, Valkey, free_port, get, run, wait_until
+
+ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
+KEY = "a-key"
+SECRET = "s3cr3t"
+
+
+class Serving:
+    """A receiver that was started, and how to post to it."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(self, body: bytes, action: str = "BookingCreate") -> tuple[int, dict[str, list[dict[str, str]]]]:
+        """Post a signed body; return status and answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            headers = {signature.HEADER: signature.sign(body, SECRET)}
+            connection.request("POST", hooks.path(KEY, 1001, action), body, headers)
+            answer = connection.getresponse()
+            return answer.status, orjson.loads(answer.read())
+        finally:
+            connection.close()
+
+
+def _settings(url: str, folder: Path, /, **more: str) -> dict[str, str]:
+    settings = {
+        "FRONTDESK_REDIS_URL": url,
+        "FRONTDESK_URL_KEYS": KEY,
+        "FRONTDESK_WEBHOOK_SECRETS": SECRET,
+        "FRONTDESK_PORT": "0",
+        "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
+        "FRONTDESK_LOG_FORMAT": "json",
+    }
+    return settings | {name if name.isupper() else f"FRONTDESK_{name.upper()}": value for name, value in more.items()}
+
+
+def _serve(frontdesk: StartFrontdesk, redis_url: str, folder: Path, *arguments: str, **more: str) -> Serving:
+    process = frontdesk("serve", *arguments, settings=_settings(redis_url, folder, **more))
+    port = int(process.wait_for(r'"port":(\d+)')[1])
+    process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+    return Serving(process, port)
+
+
+def test_a_sample_is_kept_and_routed(frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path) -> None:
+    """From HTTP to the store, by the real parts: bytes, tags, verification, delivery; a repetition is a duplicate."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path)
+    body = samples.body("BookingCreate", now=samples.WRITTEN, number=7)
+
+    status, answer = serving.post(body)
+    _, again = serving.post(body)
+
+    (event,) = answer["events"]
+    assert (status, event["status"]) == (202, "accepted")
+    assert again == {"events": [{"id": event["id"], "status": "duplicate"}]}
+    with valkey.client() as client:
+        stored = Archive(client).get(event["id"])
+    assert stored.envelope.body == body[1:-1]
+    assert (stored.envelope.verified_by, stored.envelope.entity) == ("dotnet-ascii", "Booking:1400000007")
+    assert [delivery.route for delivery in stored.deliveries] == ["tell"]
+    assert get(f"{serving.url}/readyz") == 200
+
+
+def test_what_does_not_verify_is_quarantined(
+    frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path
+) -> None:
+    """Shown with its reason, and with the bytes as they came."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path)
+    ran = run(
+        "send",
+        "BookingCreate",
+        "--url",
+        serving.url,
+        "--json",
+        settings=_settings(redis_url, tmp_path) | {"FRONTDESK_WEBHOOK_SECRETS": "wrong"},
+    )
+
+    (event,) = orjson.loads(ran.out)["first"]
+    assert (ran.status, event["status"]) == (0, "quarantined")
+    with valkey.client() as client:
+        stored = Archive(client).get(event["id"])
+    assert stored.envelope.quarantine == "X-Nexudus-Hook-Signature does not match"
+
+
+def test_it_starts_and_stays_up_without_a_store(
+    frontdesk: StartFrontdesk, start_valkey: StartValkey, tmp_path: Path
+) -> None:
+    """Not ready, and alive; as soon as the store is there it keeps events."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    port = free_port()
+    serving = _serve(frontdesk, f"redis://127.0.0.1:{port}/0", tmp_path)
+    assert get(f"{serving.url}/readyz") == 503
+    assert get(f"{serving.url}/healthz") == 200
+
+    start_valkey(port=port)
+
+    wait_until(lambda: get(f"{serving.url}/readyz") == 200, "a receiver that found its store")
+    assert serving.post(b'[{"Id":1}]')[0] == 202
+
+
+def test_wrong_routes_do_not_stop_it(frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path) -> None:
+    """Without a last good table events are kept unrouted; the file is followed; the last good one outlives it."""
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("routes: [{action: BookingCraete, handler: log}]\n")
+    serving = _serve(frontdesk, redis_url, tmp_path)
+
+    def deliveries(number: int) -> list[str]:
+        _, answer = serving.post(b'[{"Id":%d}]' % number)
+        with valkey.client() as client:
+            return [delivery.route for delivery in Archive(client).get(answer["events"][0]["id"]).deliveries]
+
+    assert deliveries(1) == []
+    routes.write_text(ROUTES)
+    serving.process.wait_for("routes.reloaded")
+    assert deliveries(2) == ["tell"]
+    routes.write_text("routes: 7\n")
+    wait_until(lambda: serving.process.output.count("routes.refused") >= 2, "a refusal of the edited file")
+    assert deliveries(3) == ["tell"]
+    assert serving.process.stop() == 0
+    serving = _serve(frontdesk, redis_url, tmp_path, DATA_DIR=str(tmp_path / "elsewhere"))
+    assert deliveries(4) == ["tell"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "sentence"),
+    [
+        ({"url_keys": ""}, (), "FRONTDESK_URL_KEYS is not set; deploy/env.example says what it is for"),
+        ({"port": "abc"}, (), "FRONTDESK_PORT: "),
+        ({"redis_url": "http://hush@x"}, (), "FRONTDESK_REDIS_URL: "),
+        ({"host": "192.0.2.1"}, (), "cannot listen on 192.0.2.1 port 0: this machine has no such address"),
+        ({}, ("--processes", "0"), "--processes 0: must be between 1 and 64"),
+        ({}, ("--processes", "many"), "Invalid value "),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    tmp_path: Path, settings: dict[str, str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    """No start, exit status 1, no secret, no traceback."""
+    ran = run("serve", *arguments, settings=_settings("redis://127.0.0.1:1/0", tmp_path, **settings))
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith(f"frontdesk: {sentence}")
+    assert (ran.err.count("\n"), "hush" in ran.err) == (1, False)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, processes: str) -> None:
+    """For several processes too: they do not share a port with strangers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = _settings("redis://127.0.0.1:1/0", tmp_path, port=str(port))
+
+        ran = run("serve", "--processes", processes, settings=settings)
+
+    assert ran.status == 1
+    assert ran.err == (
+        f"frontdesk: cannot listen on 127.0.0.1 port {port}: something else listens there already; stop it, or set "
+        "FRONTDESK_PORT\n"
+    )
+
+
+def test_several_processes_share_a_port_and_their_counts(
+    frontdesk: StartFrontdesk, redis_url: str, tmp_path: Path
+) -> None:
+    """A scrape of any of them counts all; SIGTERM ends all of them, with status 0."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path, "--processes", "2")
+    wait_until(lambda: serving.process.output.count("routes.reloaded") >= 2, "two processes")
+    for number in range(60):
+        assert serving.post(b'[{"Id":%d}]' % number)[0] == 202
+
+    def counted() -> list[bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=20)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+        pattern = rb'^frontdesk_ingest_requests_total{action="BookingCreate",answer="202"} (\S+)'
+        return re.findall(pattern, text, re.MULTILINE)
+
+    assert {tuple(counted()) for _ in range(10)} == {(b"60.0",)}
+    assert serving.process.stop() == 0
+    assert serving.process.output.count("receiver.stopped") == 2
+
+
+def test_a_process_that_cannot_start_ends_the_whole(frontdesk: StartFrontdesk, redis_url: str, tmp_path: Path) -> None:
+    """And is told: the exit status is not 0."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    broken = "import sys\nif '--listener' in sys.orig_argv and '-I' not in sys.orig_argv: sys.exit('no start today')\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    settings = _settings(redis_url, tmp_path, PYTHONPATH=str(tmp_path))
+
+    process = frontdesk("serve", "--processes", "2", settings=settings)
+
+    assert process.wait() == 1
+    assert "no start today" in process.output
+    assert re.search("receiver-[12] cannot start", process.output)
+
+
+def test_sigterm_under_load_loses_nothing(
+    frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path
+) -> None:
+    """Every event that was answered 202 is in the store, and the exit status is 0."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path)
+    kept: list[str] = []
+    statuses: set[int] = set()
+
+    def post(first: int) -> None:
+        for number in range(first, first + 100_000):
+            try:
+                status, answer = serving.post(b'[{"Id":%d}]' % number)
+            except (OSError, http.client.HTTPException):
+                return
+            statuses.add(status)
+            kept.extend(event["id"] for event in answer["events"])
+
+    posting = [threading.Thread(target=post, args=(first * 100_000,), daemon=True) for first in range(4)]
+    for thread in posting:
+        thread.start()
+    wait_until(lambda: len(kept) > 200, "two hundred events")
+
+    assert serving.process.stop() == 0
+    for thread in posting:
+        thread.join(20)
+    assert statuses == {202}
+    with valkey.client() as client:
+        assert client.exists(*(f"fd:e:{event_id}" for event_id in kept)) == len(kept)

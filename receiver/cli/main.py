@@ -20,6 +20,7 @@ app = cyclopts.App(
 )
 
 COMMANDS = {
+    "try": "receiver.cli.trial:trial",
     "up": "receiver.cli.up:up",
     "new-handler": "receiver.cli.new_handler:new_handler",
     "work": "receiver.cli.work:work",

@@ -5,6 +5,7 @@ HandlerError. What is imported stays imported: a changed module takes effect in 
 """
 
 import difflib
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -34,17 +35,29 @@ def find(name: str, folder: Path) -> Any:
     """Return what *name* stands for. Raises HandlerError: not installed, offered twice, or it cannot be imported."""
     if ":" in name:
         return _by_path(name, folder)
-    points = {(point.value, _owner(point)): point for point in metadata.entry_points(group=HANDLER_GROUP, name=name)}
-    if not points:
+    offers = _offers(tuple(sys.path)).get(name)
+    if offers is None:
+        _offers.cache_clear()  # it may have been installed since
+        offers = _offers(tuple(sys.path)).get(name)
+    if offers is None:
         raise HandlerError(_unknown(name, folder))
-    if len(points) > 1:
-        offers = " and ".join(f"{owner} ({value})" for value, owner in sorted(points))
-        raise HandlerError(f"is offered twice, by {offers}; uninstall one, or name the function: module:function")
-    ((value, owner),) = points
+    if len(offers) > 1:
+        both = " and ".join(f"{owner} ({value})" for value, owner in sorted(offers))
+        raise HandlerError(f"is offered twice, by {both}; uninstall one, or name the function: module:function")
+    ((value, owner),) = offers
     match = _TARGET.fullmatch(value.split("[")[0].strip())
     if match is None:
         raise HandlerError(f"its entry point {one_line(value, 120)!r} in {owner} is not module:function")
     return _attribute(_imported(match["module"]), match["function"])
+
+
+@functools.lru_cache(maxsize=4)
+def _offers(path: tuple[str, ...]) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return what is offered under each name, and by which package; remembered, because a scan reads every package."""
+    offers: dict[str, frozenset[tuple[str, str]]] = {}
+    for point in metadata.entry_points(group=HANDLER_GROUP):
+        offers[point.name] = offers.get(point.name, frozenset()) | {(point.value, _owner(point))}
+    return offers
 
 
 def _owner(point: metadata.EntryPoint) -> str:

@@ -22,6 +22,7 @@ from receiver.nexudus import actions, payload, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from workers import execution, plugins
+from workers.error_text import describe
 from workers.execution import Ended
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
@@ -187,10 +188,13 @@ def _attempt(handler: plugins.Handler, event: Event, timeout_s: float) -> tuple[
     ended: list[Ended] = []
 
     def run() -> None:
-        if handler.is_async:
-            ended.append(asyncio.run(execution.run_async(handler, event, timeout_s)))
-        else:
-            ended.append(execution.run(handler, event))
+        try:
+            if handler.is_async:
+                ended.append(asyncio.run(execution.run_async(handler, event, timeout_s)))
+            else:
+                ended.append(execution.run(handler, event))
+        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
+            ended.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
 
     started = time.monotonic()
     thread = threading.Thread(target=run, daemon=True)

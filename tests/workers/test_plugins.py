@@ -396,6 +396,34 @@ def test_modules_beside_routes_yaml_import_each_other_and_shadow_nothing(tmp_pat
     assert f"has the name of one in use, {redis.__file__}; rename" in refused("redis:f", tmp_path)
 
 
+def test_packages_beside_routes_yaml_are_found_with_and_without_an_init_file(tmp_path: Path, beside: Beside) -> None:
+    """As Python finds them."""
+    for package, init in (("plug_regular", True), ("plug_namespace", False)):
+        (tmp_path / package / "deep").mkdir(parents=True)
+        (tmp_path / package / "deep" / "inner.py").write_text("from . import sibling\ndef f(event): ...\n")
+        (tmp_path / package / "deep" / "sibling.py").write_text("")
+        if init:
+            (tmp_path / package / "__init__.py").write_text("")
+            (tmp_path / package / "deep" / "__init__.py").write_text("")
+
+    names = [load(f"{package}.deep.inner:f", tmp_path).name for package in ("plug_regular", "plug_namespace")]
+
+    assert names == ["plug_regular.deep.inner:f", "plug_namespace.deep.inner:f"]
+
+
+def test_a_plugin_that_is_installed_later_is_found(
+    tmp_path: Path, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is installed is remembered, but a name that is missing is looked for again."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "is not installed" in refused("later", tmp_path)
+    module = beside("def f(event): ...")
+
+    a_distribution(tmp_path, "later", f"later = {module}:f")
+
+    assert load("later", tmp_path).name == "later"
+
+
 def test_check_raises_what_load_would_raise(tmp_path: Path, beside: Beside) -> None:
     """`frontdesk check` and a worker judge alike."""
     module = beside(SLACK)

@@ -37,6 +37,11 @@ async def sleeps(event):
 
 async def exits(event):
     raise SystemExit(3)
+
+async def exits_in_a_task(event):
+    async def task():
+        raise SystemExit(4)
+    await asyncio.gather(task())
 """
 
 ROUTES = """
@@ -50,6 +55,7 @@ routes:
   - {name: hangs, action: "*", handler: "handlers_of_a_trial:hangs", timeout: 300ms, retry: []}
   - {name: sleeps, action: "*", handler: "handlers_of_a_trial:sleeps", timeout: 300ms}
   - {name: exits, action: "*", handler: "handlers_of_a_trial:exits", enabled: false}
+  - {name: exits-in-a-task, action: "*", handler: "handlers_of_a_trial:exits_in_a_task"}
   - {name: no-module, action: "*", handler: "nowhere_at_all:f"}
   - {name: to-target, action: BookingCreate, handler: forward, with: {url: env/TARGET, allow_private: true}}
 """
@@ -148,6 +154,7 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
         ("hangs", "timed_out", "timed out after 0.3 s, and still running", "a worker would not try again"),
         ("sleeps", "timed_out", "timed out after 0.3 s", "a worker would try again in"),
         ("exits", "failed", "SystemExit: 3", "a worker would try again in"),
+        ("exits-in-a-task", "failed", "SystemExit: 4", "a worker would try again in"),
     ],
 )
 def test_a_handler_that_does_not_succeed_ends_the_command_with_1(

@@ -20,7 +20,7 @@ def configure(level: str, style: Literal["json", "console"] | None, *, stream: T
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
         ],

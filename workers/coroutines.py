@@ -9,11 +9,14 @@ import threading
 import time
 from dataclasses import dataclass
 
+from receiver import logs
 from workers import execution
 from workers.board import Board
 from workers.execution import Ended
 from workers.preparation import Prepared
 from workers.settlement import STUCK_AFTER_S, Settle, timed_out
+
+_log = logs.get()
 
 
 @dataclass(eq=False, slots=True)
@@ -38,7 +41,7 @@ class HandlerLoop:
         self._line: list[Prepared] = []
         self._running: set[_Running] = set()
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="handler-loop", daemon=True).start()
+        threading.Thread(target=self._run, name="handler-loop", daemon=True).start()
 
     def submit(self, prepared: Prepared) -> None:
         """Put a delivery at the end of the line; it starts as soon as a slot is free."""
@@ -68,6 +71,14 @@ class HandlerLoop:
         for one in late:
             self._report(one, timed_out(one.prepared))
         return bool(late)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # A task that a handler started called sys.exit: asyncio passes that on, and everybody else's stop here.
+                _log.warning("handler.tried_to_exit", error=type(error).__name__)
 
     def _start(self) -> None:
         with self._lock:

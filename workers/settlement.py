@@ -24,6 +24,7 @@ def timed_out(prepared: Prepared) -> Ended:
 
 def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
     """Log the attempt: one line. Of an error only its class: what a handler says may quote the record."""
+    error = {"error": ended.error.partition(":")[0]} if ended.error else {}
     _log.info(
         "delivery.attempted",
         event_id=prepared.event.id,
@@ -34,5 +35,5 @@ def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
         attempt=prepared.event.attempt,
         outcome=str(ended.outcome),
         ms=took_ms,
-        error=ended.error.partition(":")[0] if ended.error else None,
+        **error,
     )

@@ -33,9 +33,11 @@ def json_line(value: Mapping[str, Any]) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print a table that fits the terminal; cells are shown as they are, without markup."""
-    shown = Table(title=title, box=None, header_style="bold", pad_edge=False)
-    for heading in headings:
-        shown.add_column(heading, overflow="ellipsis", no_wrap=True)
+    shown = Table(title=title, box=None, header_style="bold", pad_edge=False, expand=True)
+    for heading in headings[:-1]:
+        shown.add_column(heading, no_wrap=True)
+    # The last column takes what is left: whatever does not fit is cut there, never an id.
+    shown.add_column(headings[-1], overflow="ellipsis", no_wrap=True, ratio=1)
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     Console(highlight=False).print(shown)

@@ -70,6 +70,10 @@ async def swallow(event: Event):
     while True:
         try: await asyncio.sleep(3600)
         except asyncio.CancelledError: pass
+async def leave_from_task(event: Event):
+    note(event)
+    async def out(): sys.exit(3)
+    await asyncio.gather(out(), asyncio.sleep(0.1))
 def vanish(event: Event): note(event); os._exit(1)
 def segfault(event: Event): note(event); ctypes.string_at(0)
 def die(event: Event): note(event); os.kill(os.getpid(), signal.SIGKILL)

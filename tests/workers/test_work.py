@@ -129,10 +129,11 @@ def test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is(bench: Be
     assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}
 
 
-def test_sys_exit_in_a_handler_is_a_failure_like_any_other(bench: Bench) -> None:
-    """The process goes on."""
-    bench.routes({"handler": "deeds:leave", "retry": []}, {"handler": "deeds:ok"})
-    left, fine = bench.keep(1, "leave"), bench.keep(2, "ok")
+@pytest.mark.parametrize("handler", ["leave", "leave_from_task"])
+def test_sys_exit_in_a_handler_is_a_failure_like_any_other(bench: Bench, handler: str) -> None:
+    """The process goes on, and the loop too."""
+    bench.routes({"handler": f"deeds:{handler}", "retry": []}, {"handler": "deeds:ok_async"})
+    left, fine = bench.keep(1, handler.replace("_", "-")), bench.keep(2, "ok-async")
 
     bench.work()
 

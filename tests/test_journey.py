@@ -1,4 +1,4 @@
-"""The main job, end to end, in real processes: Nexudus posts, the event is kept, routed, handled, and can be looked up."""
+"""The main job, end to end, in real processes: Nexudus posts; the event is kept, routed, handled, and can be found."""
 
 import contextlib
 import http.client

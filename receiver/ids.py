@@ -10,6 +10,7 @@ import time
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _COUNTER_END = 36**4
+_PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
 
 LENGTH = 20
 """Characters in an id."""
@@ -41,7 +42,7 @@ class IdGenerator:
             self._advance(self._milliseconds + 1)
         number = self._counter
         self._counter += 1
-        return self._prefix + _base36(number, 4)
+        return f"{self._prefix}{_PAIRS[number // 1_296]}{_PAIRS[number % 1_296]}"
 
     def _advance(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds

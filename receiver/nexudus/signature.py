@@ -37,14 +37,14 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> Reading |
     given = (header or "").strip().encode("utf-8", "surrogatepass").lower()
     if len(given) != _HEX_LENGTH:
         return None
-    text = body if body.isascii() else _dotnet_ascii(body)
-    for secret in filter(None, secrets):
-        if _matches(_raw_key(secret), body, given):
-            return "raw"
-        if text is None or (text is body and secret.isascii()):
-            continue
-        if _matches(_dotnet_key(secret), text, given):
-            return "dotnet-ascii"
+    usable = [secret for secret in secrets if secret]
+    if any(_matches(_raw_key(secret), body, given) for secret in usable):
+        return "raw"
+    if body.isascii() and all(secret.isascii() for secret in usable):
+        return None
+    text = _dotnet_ascii(body)
+    if text is not None and any(_matches(_dotnet_key(secret), text, given) for secret in usable):
+        return "dotnet-ascii"
     return None
 
 

@@ -64,11 +64,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, unless there are too many already."""
+        """Take a connection. When there are too many, the one that has been idle for longest makes room, or it goes."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             self._metrics.connection_refused("connections")
-            transport.abort()
+            idle = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_idle()]
+            longest = min(idle, key=lambda one: one._since, default=self)  # noqa: SLF001 - of this same class
+            self.connections.discard(longest)
+            longest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and see that a head stays within its bounds while it is still coming."""
@@ -123,6 +126,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed; called by uvicorn."""
         self._refuse(self._refusal, {431: "head", 414: "target"}.get(self._refusal, "malformed"))
+
+    def is_idle(self) -> bool:
+        """Whether this connection was of use once and does nothing now."""
+        return self._awaiting is _Awaiting.NOTHING and not self._is_busy()
 
     def expire(self, now: float) -> None:
         """Close the connection if the other end took too long; called once a second with the monotonic clock."""

@@ -19,7 +19,7 @@ from receiver.storage.entries import Receipt
 _FLUSH_AFTER_S = 0.2
 _FLUSH_AT = 512
 _LONGEST_PATH = 120
-_LONG_SEGMENT = re.compile(r"(?<=/)[^/]{20,}")
+_LONG_SEGMENT = re.compile(r"[^/]{20,}")
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class RequestLog:
 
 def masked(path: str) -> str:
     """Return a path that is fit to be logged: whatever could be a token is not in it."""
-    return _LONG_SEGMENT.sub("***", path[:_LONGEST_PATH])
+    return _LONG_SEGMENT.sub("***", path)[:_LONGEST_PATH]
 
 
 def _level(status: int) -> str:

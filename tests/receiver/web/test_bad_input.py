@@ -239,28 +239,47 @@ def test_duplicate_keys_are_taken(door: Running) -> None:
 
 
 def test_connections_are_bounded(start: Start) -> None:
-    """Above the limit they are closed at once; when others end, new ones are taken."""
+    """Above the limit a new one is closed at once when all are in the middle of something."""
     running = start(limits={"connections": 5, "head_s": 60})
     held = [running.connect() for _ in range(5)]
     for connection in held:
-        connection.sendall(head("GET", "/healthz"))
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-    with running.connect() as sixth:
-        assert read_all(sixth) == b""
+        connection.sendall(head(content_length=2))
+        connection.sendall(b"[")
+    wait_until(lambda: _is_refused(running))
 
-    held.pop().close()
+    held[0].sendall(b"]")
 
-    def is_taken() -> bool:
-        with running.connect() as another:
-            try:
-                another.sendall(head("GET", "/healthz", connection="close"))
-                return another.recv(65_536).startswith(b"HTTP/1.1 200 ")
-            except ConnectionError:
-                return False
-
-    wait_until(is_taken)
-    for connection in held:
+    assert held[0].recv(65_536).startswith(b"HTTP/1.1 202 ")
+    assert not _is_refused(running)
+    for connection in held[1:]:
+        connection.sendall(b"]")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 202 ")
         connection.close()
+    held[0].close()
+
+
+def test_idle_connections_make_room(start: Start) -> None:
+    """A stranger cannot shut others out by keeping connections open: the one that is idle for longest is closed."""
+    running = start(limits={"connections": 3})
+    with running.connect() as first, running.connect() as second, running.connect() as third:
+        for connection in (first, second, third):
+            connection.sendall(head("HEAD", "/healthz"))
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+        assert not _is_refused(running)
+
+        assert read_all(first) == b""
+        second.sendall(head("HEAD", "/healthz"))
+        assert second.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def _is_refused(running: Running) -> bool:
+    with running.connect() as another:
+        try:
+            another.sendall(head("HEAD", "/healthz", connection="close"))
+            return read_all(another) == b""
+        except ConnectionError:
+            return True
 
 
 def test_who_does_not_read_answers_is_closed(start: Start) -> None:

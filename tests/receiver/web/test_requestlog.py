@@ -1,0 +1,103 @@
+"""The line of a request: for programs or for people, and fit to be read by anybody."""
+
+import asyncio
+import io
+
+import orjson
+import pytest
+
+from receiver.storage.entries import Receipt
+from receiver.web.requestlog import Answered, RequestLog, masked
+
+TAKEN = Answered(
+    "POST", "192.0.2.1", 202, None, 1001, "BookingCreate", 1_523, [Receipt("e1", "accepted")], None, 0.0019
+)
+
+
+def _written(answered: Answered, level: str = "info", style: str = "json") -> bytes:
+    async def write() -> bytes:
+        stream = io.BytesIO()
+        log = RequestLog(level, "console" if style == "console" else "json", stream)
+        log.write(answered)
+        log.flush()
+        return stream.getvalue()
+
+    return asyncio.run(write())
+
+
+def test_people_read_what_matters() -> None:
+    """Time, status, what and where, size, what became of it, how long."""
+    line = _written(TAKEN, style="console").decode()
+
+    assert line[8:] == "  202  BookingCreate@1001  1523 bytes  accepted e1  1.9 ms\n"
+
+
+def test_a_path_cannot_write_to_the_terminal() -> None:
+    """Control characters and long segments are not in it."""
+    line = _written(Answered("GET", "192.0.2.1", 404, "/\x1b[31m/" + "s" * 32), style="console")
+
+    assert b"404  GET  '/\\x1b[31m/***'" in line
+
+
+@pytest.mark.parametrize(
+    ("level", "status", "is_written"),
+    [("info", 202, True), ("warning", 202, False), ("warning", 401, True), ("error", 401, False), ("error", 503, True)],
+)
+def test_below_the_level_nothing_is_written(level: str, status: int, is_written: bool) -> None:
+    """Refusals are warnings, our own failures errors."""
+    answered = Answered("POST", "192.0.2.1", status, None, 1, "A", error="why")
+
+    assert bool(_written(answered, level)) == is_written
+
+
+def test_lines_are_written_together_soon() -> None:
+    """Without anybody asking for it; and at once when there are many."""
+
+    async def write() -> tuple[int, int]:
+        stream = io.BytesIO()
+        log = RequestLog("info", "json", stream)
+        for _ in range(513):
+            log.write(TAKEN)
+        at_once = stream.getvalue().count(b"\n")
+        for _ in range(500):
+            if stream.getvalue().count(b"\n") == 513:
+                break
+            await asyncio.sleep(0.02)
+        return at_once, stream.getvalue().count(b"\n")
+
+    assert asyncio.run(write()) == (512, 513)
+
+
+def test_a_log_that_is_gone_stops_nothing() -> None:
+    """A closed pipe is no reason to stop taking events."""
+
+    async def write() -> None:
+        stream = io.BytesIO()
+        log = RequestLog("info", "json", stream)
+        stream.close()
+        log.write(TAKEN)
+        log.flush()
+
+    asyncio.run(write())
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/hooks/1001/BookingCreate/tGRskeNILPFZsailLndYzlo9IhlULoxl", "/hooks/1001/BookingCreate/***"),
+        ("/hook/1001/BookingCreate/tGRskeNILPFZsailLndYzlo9IhlULoxl/", "/hook/1001/BookingCreate/***/"),
+        ("tGRskeNILPFZsailLndYzlo9IhlULoxl", "***"),
+        ("/favicon.ico", "/favicon.ico"),
+        ("/a/" * 200, "/a/" * 40),
+    ],
+)
+def test_tokens_are_masked_wherever_they_are(path: str, shown: str) -> None:
+    """A mistyped URL has the token in it too."""
+    assert masked(path) == shown
+
+
+def test_the_line_of_a_refusal_says_why() -> None:
+    """With its level."""
+    line = orjson.loads(_written(Answered("POST", "192.0.2.1", 503, None, 1, "A", error="Redis: away")))
+
+    assert (line["level"], line["error"], line["outcome"]) == ("error", "Redis: away", [])

@@ -22,6 +22,8 @@ app = cyclopts.App(
 COMMANDS = {
     "try": "receiver.cli.trial:trial",
     "up": "receiver.cli.up:up",
+    "check": "receiver.cli.check:check",
+    "routes": "receiver.cli.routes:app",
     "new-handler": "receiver.cli.new_handler:new_handler",
     "work": "receiver.cli.work:work",
     "events": "receiver.cli.events:events",

@@ -125,7 +125,8 @@ def _action(value: object, info: ValidationInfo) -> str:
         raise Unfit(f"{pattern[:60]!r} is no action; write a name, or a wildcard with * for any characters")
     if pattern == "*" or any(table.matches((pattern,), name) for name in known):
         return pattern
-    near = difflib.get_close_matches(pattern.rstrip("*") or pattern, known, n=1)
+    names = set(known) - {table.NEVER}
+    near = difflib.get_close_matches(pattern.rstrip("*") or pattern, sorted(names), n=1)
     what = "no action of Nexudus matches" if "*" in pattern else "unknown action"
     raise Unfit(f"{what} {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 

@@ -1,0 +1,131 @@
+"""`check`: everything that can be known to be wrong before anything runs. Made for a deployment pipeline."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver import logs, settings
+from receiver.cli import output
+from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
+from receiver.nexudus.actions import CODES
+from receiver.routing import file
+from receiver.routing.table import RoutingTable
+from receiver.settings import Settings
+from receiver.storage import address, connection, server
+from workers import plugins
+
+ENVIRONMENT = "environment"
+"""The `file` of a problem with a setting."""
+
+_SHORT_KEY = 16
+
+
+def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
+    """Check settings, routes and handlers; exit 1 if anything is wrong. Nothing is changed, and no network is used.
+
+    Parameters
+    ----------
+    online
+        also ask Redis whether it is what it must be
+    """
+    read, problems = _settings(os.environ)
+    logs.configure(read.log_level, read.log_format)
+    warnings = list(_weak_settings(read))
+    try:
+        table = file.read(read.routes, known_actions=CODES)
+    except RoutesError as error:
+        problems += error.problems
+    else:
+        problems += _handlers(table, read)
+        warnings += _strays(table)
+    if online:
+        problems += _store(read)
+    _report(problems, warnings, json=json)
+    return 1 if problems else 0
+
+
+def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
+    """Return the settings without those that are wrong, and a problem for each of these.
+
+    Reading stops at the first wrong one and names it; so it is taken away, and the rest is read again.
+    """
+    rest, problems = dict(environ), list[Problem]()
+    while True:
+        try:
+            read = settings.from_environ(rest)
+            if read.redis_url:
+                address.parse(read.redis_url.get_secret_value())
+        except SettingsError as error:
+            problems.append(Problem(ENVIRONMENT, 0, str(error)))
+            named = re.match(rf"{settings.PREFIX}\w+", str(error))
+            wrong = {named[0], f"{named[0]}_FILE"} & rest.keys() if named else set[str]()
+            if not wrong:
+                return settings.from_environ({}), problems
+            rest = {name: value for name, value in rest.items() if name not in wrong}
+        else:
+            return read, problems
+
+
+def _weak_settings(read: Settings) -> Iterator[str]:
+    if not read.webhook_secrets:
+        yield (
+            "FRONTDESK_WEBHOOK_SECRETS is not set: signatures are not asked for, and the token in each hook's URL is "
+            "all that keeps others out; set the shared secret of your Nexudus account"
+        )
+    for number, key in enumerate(read.url_keys, 1):
+        if len(key.get_secret_value()) < _SHORT_KEY:
+            which = f"key {number} of FRONTDESK_URL_KEYS" if len(read.url_keys) > 1 else "FRONTDESK_URL_KEYS"
+            yield f"{which} has less than {_SHORT_KEY} characters; `openssl rand -hex 32` makes one that nobody guesses"
+
+
+def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem]:
+    """Load the handler of each enabled route, as a worker would: it is there, takes its options, and they are set."""
+    folder = read.routes.resolve().parent
+    for route in table.routes:
+        if not route.enabled:
+            continue
+        try:
+            with contextlib.redirect_stdout(
+                sys.stderr
+            ):  # what a plugin prints when it is imported is no answer of ours
+                plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
+        except HandlerError as error:
+            yield Problem(table.file, route.line, f"route {route.name!r}: {error}")
+
+
+def _strays(table: RoutingTable) -> Iterator[str]:
+    if table.businesses == "all":
+        return
+    for route in table.routes:
+        strays = sorted((route.businesses or frozenset()) - set(table.businesses))
+        if route.enabled and strays:
+            yield (
+                f"{table.file}:{route.line}: route {route.name!r} wants business {', '.join(map(str, strays))}, which "
+                "`businesses` does not list: nobody registers webhooks there"
+            )
+
+
+def _store(read: Settings) -> list[Problem]:
+    url = connection.url_of(read)
+    try:
+        with connection.connect(url) as client:
+            return [Problem(f"{address.parse(url)}", 0, sentence) for sentence in server.problems(client)]
+    except FrontdeskError as error:
+        return [Problem(ENVIRONMENT, 0, str(error))]
+
+
+def _report(problems: list[Problem], warnings: list[str], *, json: bool) -> None:
+    if json:
+        shown = [{"file": each.file, "line": each.line, "message": each.message} for each in problems]
+        output.json_line({"ok": not problems, "problems": shown, "warnings": warnings})
+        return
+    for warning in warnings:
+        output.warn(f"warning: {warning}")
+    for problem in problems:
+        output.warn(str(problem))
+    output.say("Nothing is wrong." if not problems else f"{len(problems)} problem{'s' * (len(problems) > 1)}.")

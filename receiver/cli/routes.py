@@ -1,0 +1,164 @@
+"""`routes`: the routing table as it is read, why an event goes where it goes, and the schema of the file."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import orjson
+from cyclopts import Parameter
+
+from receiver import durations
+from receiver.cli import output
+from receiver.cli.context import Context
+from receiver.errors import UsageError
+from receiver.events import Envelope
+from receiver.nexudus.actions import CODES
+from receiver.routing import file
+from receiver.routing.schema import schema as json_schema
+from receiver.routing.table import Explanation, Route, RoutingTable
+
+app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
+
+Json = Annotated[bool, Parameter(help="one JSON object per line")]
+
+_EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
+
+
+@app.default
+def routes(*, json: Json = False) -> None:
+    """Show the routes, as routes.yaml says them."""
+    table = _table(Context())
+    if json:
+        for route in table.routes:
+            output.json_line(_object(route))
+        return
+    if not table.routes:
+        output.say(f"{table.file} has no routes: every event is kept, and none is handled.")
+        return
+    rows = [(*_cells(route), "yes" if route.enabled else "no") for route in table.routes]
+    output.table(("name", "action", "business", "handler", "queue", "enabled"), rows)
+
+
+@app.command
+def explain(
+    action: str,
+    event: Annotated[str, Parameter(name="FILE|EVENT_ID")],
+    /,
+    *,
+    business: int | None = None,
+    json: Json = False,
+) -> None:
+    """Say of each route whether it wants an event, and if not, why.
+
+    Parameters
+    ----------
+    action
+        the action that the event would have
+    event
+        a file with a record as JSON (or an array of them), or the id of an event that is kept
+    business
+        the Nexudus location that the event would come from; default: where the kept event came from
+    """
+    context = Context()
+    table = _table(context)
+    if action not in CODES:
+        near = difflib.get_close_matches(action, CODES, n=1)
+        output.warn(f"{action!r} is no action that we know" + (f"; did you mean {near[0]!r}?" if near else ""))
+    for record, origin in _records(event, context):
+        location = business or origin or _any_location(table)
+        explained = table.explain(location, action, record)
+        if json:
+            shown = [
+                {"route": e.route, "matched": e.matched, "why_not": e.why_not, "failed": e.failed} for e in explained
+            ]
+            output.json_line({"action": action, "business_id": location, "routes": shown})
+        else:
+            output.table(("route", "wants it", "why not"), [_row(each) for each in explained])
+
+
+@app.command
+def schema() -> None:
+    """Print the JSON Schema of routes.yaml, for editors that complete and check it."""
+    print(orjson.dumps(json_schema(CODES), option=orjson.OPT_INDENT_2).decode())
+
+
+def _table(context: Context) -> RoutingTable:
+    return file.read(context.settings.routes, known_actions=CODES)
+
+
+def _object(route: Route) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "action": list(route.actions),
+        "business": None if route.businesses is None else sorted(route.businesses),
+        "where": route.where.source if route.where else None,
+        "handler": route.handler,
+        "queue": route.queue,
+        "timeout": durations.show(route.timeout_ms),
+        "retry": [durations.show(delay) for delay in route.retry_ms],
+        "enabled": route.enabled,
+        "line": route.line,
+    }
+
+
+def _cells(route: Route) -> tuple[str, str, str, str, str]:
+    businesses = "all" if route.businesses is None else ", ".join(map(str, sorted(route.businesses)))
+    return route.name, ", ".join(route.actions), businesses, route.handler, route.queue
+
+
+def _row(explained: Explanation) -> tuple[str, str, str]:
+    return explained.route, "yes" if explained.matched else "no", explained.why_not or ""
+
+
+def _records(event: str, context: Context) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """Yield each record with the location that it came from, where that is known."""
+    path = Path(event)
+    if path.is_file():
+        for record in _of_file(path, context.settings.max_body):
+            yield record, None
+        return
+    if not _EVENT_ID.fullmatch(event):
+        raise UsageError(f"{event}: is neither a file nor the id of an event")
+    envelope = context.archive.get(event).envelope
+    try:
+        record = envelope.record()
+    except ValueError:
+        raise _recordless(event, envelope) from None
+    if not isinstance(record, dict):
+        raise _recordless(event, envelope)
+    yield record, envelope.business_id
+
+
+def _recordless(event: str, envelope: Envelope) -> UsageError:
+    return UsageError(f"event {event!r} is quarantined ({envelope.quarantine}); it holds no record to route")
+
+
+def _of_file(path: Path, most: int) -> list[dict[str, Any]]:
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(most + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > most:
+        raise UsageError(f"{path}: is larger than {most} bytes (FRONTDESK_MAX_BODY)")
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{path}: is no JSON: {error}") from None
+    records = found if isinstance(found, list) else [found]
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise UsageError(f"{path}: holds no record; a record is a JSON object, or an array of them")
+    return records
+
+
+def _any_location(table: RoutingTable) -> int:
+    """Any location will do when no route asks which it is."""
+    asks = any(
+        route.businesses is not None or (route.where and "business_id" in route.where.source) for route in table.routes
+    )
+    if asks:
+        raise UsageError("--business is missing: some routes ask which location an event comes from")
+    return 1

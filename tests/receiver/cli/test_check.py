@@ -1,0 +1,158 @@
+"""`frontdesk check` in a real process: everything that is wrong, in one go, with where and what."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests import processes
+from tests.conftest import StartValkey
+
+RIGHT = """\
+routes:
+  - {action: "Booking*", handler: log, where: data.Price > 100}
+  - {action: BookingCreate, handler: "crm:sync", with: {url: env/CRM_URL, limit: "5"}}
+  - {name: later, action: BookingCreate, handler: not-installed, enabled: false}
+"""
+PLUGIN = """\
+from workers import Event
+print("a plugin that talks when it is imported")
+
+def sync(event: Event, *, url: str, limit: int = 1) -> None:
+    pass
+"""
+GUARDED = {"FRONTDESK_WEBHOOK_SECRETS": "s3cr3t", "FRONTDESK_URL_KEYS": "0123456789abcdef", "CRM_URL": "https://crm"}
+
+
+def check(tmp_path: Path, *arguments: str, routes: str | None = RIGHT, **settings: str) -> processes.Ran:
+    if routes is not None:
+        (tmp_path / "routes.yaml").write_text(routes)
+    (tmp_path / "crm.py").write_text(PLUGIN)
+    return processes.run("check", *arguments, settings=settings, cwd=tmp_path)
+
+
+def answer(tmp_path: Path, *arguments: str, routes: str | None = RIGHT, **settings: str) -> tuple[int, dict[str, Any]]:
+    ran = check(tmp_path, "--json", *arguments, routes=routes, **settings)
+    shown: dict[str, Any] = json.loads(ran.out)
+    assert set(shown) == {"ok", "problems", "warnings"}
+    assert shown["ok"] == (ran.status == 0) == (not shown["problems"])
+    return ran.status, shown
+
+
+def test_what_is_right_is_said_to_be(tmp_path: Path) -> None:
+    """Settings, routes, a handler beside routes.yaml with its options, an environment name; nothing on stderr."""
+    ran = check(tmp_path, **GUARDED)
+
+    assert (ran.status, ran.out) == (0, "Nothing is wrong.\n")
+    assert ran.err == "a plugin that talks when it is imported\n"
+    assert answer(tmp_path, **GUARDED) == (0, {"ok": True, "problems": [], "warnings": []})
+
+
+def test_every_problem_of_routes_and_settings_is_told_at_once(tmp_path: Path) -> None:
+    """File and line for the routes, the word environment for settings; exit status 1."""
+    wrong = 'routes:\n  - {actoin: BookingCreate, handler: log}\n  - action: BookingCraete\n    where: "data.x =="\n'
+    settings = GUARDED | {"FRONTDESK_PORT": "x", "FRONTDESK_ROUTS": "y", "FRONTDESK_REDIS_URL": "http://x"}
+
+    ran = check(tmp_path, routes=wrong, **settings)
+    status, shown = answer(tmp_path, routes=wrong, **settings)
+
+    assert (ran.status, status, ran.out) == (1, 1, "7 problems.\n")
+    found = [(each["file"], each["line"], each["message"]) for each in shown["problems"]]
+    assert [place for *place, _ in found] == [
+        ["environment", 0],
+        ["environment", 0],
+        ["environment", 0],
+        ["routes.yaml", 2],
+        ["routes.yaml", 3],
+        ["routes.yaml", 3],
+        ["routes.yaml", 4],
+    ]
+    messages = "\n".join(message for *_, message in found)
+    for part in (
+        "FRONTDESK_ROUTES?",
+        "FRONTDESK_PORT: ",
+        "FRONTDESK_REDIS_URL",
+        "'action'?",
+        "'BookingCreate'?",
+        "CEL",
+    ):
+        assert part in messages
+    for file, line, message in found:
+        assert f"frontdesk: {file}:{line}: {message}" in ran.err or f"frontdesk: {file}: {message}" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_handlers_that_cannot_run_are_problems_of_their_routes(tmp_path: Path) -> None:
+    """Not installed, not there, options that do not fit, an environment name that is not set."""
+    routes = """\
+routes:
+  - {name: a, action: BookingCreate, handler: forwrad}
+  - {name: b, action: BookingCreate, handler: "crm:gone"}
+  - {name: c, action: BookingCreate, handler: "crm:sync", with: {limit: many, url: x}}
+  - {name: d, action: BookingCreate, handler: "crm:sync", with: {url: env/NOT_SET}}
+  - {name: e, action: BookingCreate, handler: "crm:sync"}
+"""
+
+    status, shown = answer(tmp_path, routes=routes, **GUARDED)
+
+    assert status == 1
+    assert [(each["file"], each["line"]) for each in shown["problems"]] == [
+        ("routes.yaml", line) for line in (2, 3, 4, 5, 6)
+    ]
+    parts = (("a", "forward"), ("b", "gone"), ("c", "limit"), ("d", "NOT_SET"), ("e", "url"))
+    for each, (name, part) in zip(shown["problems"], parts, strict=True):
+        assert each["message"].startswith(f"route {name!r}: handler ")
+        assert part in each["message"]
+
+
+def test_a_missing_file_is_one_problem(tmp_path: Path) -> None:
+    """Wherever FRONTDESK_ROUTES leads, and although another setting is wrong."""
+    status, shown = answer(tmp_path, routes=None, FRONTDESK_ROUTES="else/where.yaml", FRONTDESK_PORT="x", **GUARDED)
+
+    assert status == 1
+    assert [each["file"] for each in shown["problems"]] == ["environment", "else/where.yaml"]
+    assert "No such file" in shown["problems"][1]["message"]
+
+
+def test_what_is_weak_is_a_warning_and_no_problem(tmp_path: Path) -> None:
+    """No signatures asked for, a key that can be guessed, a route for a location that nobody registers at."""
+    routes = 'businesses: [1001]\nroutes:\n  - {action: "*", handler: log, business: [1001, 1002]}\n'
+
+    status, shown = answer(tmp_path, routes=routes, FRONTDESK_URL_KEYS="0123456789abcdef,short")
+    ran = check(tmp_path, routes=routes)
+
+    assert (status, ran.status) == (0, 0)
+    signatures, key, stray = shown["warnings"]
+    assert signatures.startswith("FRONTDESK_WEBHOOK_SECRETS is not set")
+    assert key.startswith("key 2 of FRONTDESK_URL_KEYS has less than 16 characters")
+    assert stray.startswith("routes.yaml:3: route 'log' wants business 1002")
+    assert "short" not in key
+    assert ran.err.startswith("frontdesk: warning: FRONTDESK_WEBHOOK_SECRETS")
+
+
+def test_no_secret_is_ever_printed(tmp_path: Path) -> None:
+    """Neither of a setting that is wrong nor of one that is right."""
+    ran = check(
+        tmp_path,
+        FRONTDESK_WEBHOOK_SECRETS="hush-hush",
+        FRONTDESK_URL_KEYS="hush",
+        FRONTDESK_REDIS_URL="redis://:hush@nowhere:x/0",
+    )
+
+    assert ran.status == 1
+    assert "hush" not in ran.out + ran.err
+
+
+def test_online_asks_the_server_what_it_is(tmp_path: Path, start_valkey: StartValkey) -> None:
+    """Right, wrongly configured, and not there at all."""
+    right = start_valkey()
+    wrong = start_valkey("--maxmemory-policy", "allkeys-lru")
+    gone = f"redis://127.0.0.1:{processes.free_port()}/0"
+
+    assert answer(tmp_path, "--online", FRONTDESK_REDIS_URL=right.url, **GUARDED)[0] == 0
+    status, shown = answer(tmp_path, "--online", FRONTDESK_REDIS_URL=wrong.url, **GUARDED)
+    assert status == 1
+    assert "noeviction" in shown["problems"][0]["message"]
+    status, shown = answer(tmp_path, "--online", FRONTDESK_REDIS_URL=gone, **GUARDED)
+    assert status == 1
+    assert "does not answer" in shown["problems"][0]["message"]
+    assert answer(tmp_path, FRONTDESK_REDIS_URL=gone, **GUARDED)[0] == 0

@@ -1,0 +1,183 @@
+"""`frontdesk routes` in a real process: the table, why an event goes where it goes, the schema."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from receiver.storage import connection
+from tests import processes
+from tests.events import entry, keep_all
+
+ROUTES = """\
+routes:
+  - {name: dear, action: "Booking*", handler: log, where: data.Price > 100}
+  - {name: doors, action: [BookingCreate, BookingDelete], business: [1002, 1001], handler: "door:open", queue: doors}
+  - {name: "off", action: "*", handler: log, enabled: false, retry: []}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a routing file."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    return tmp_path
+
+
+def routes(folder: Path, *arguments: str, **settings: str) -> processes.Ran:
+    return processes.run("routes", *arguments, settings=settings, cwd=folder)
+
+
+def objects(ran: processes.Ran) -> list[dict[str, Any]]:
+    assert ran.status == 0, ran.err
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def test_the_routes_are_listed(folder: Path) -> None:
+    """As a table, and as one object a line with the file's own words."""
+    table = routes(folder).out.splitlines()
+
+    assert table[0].split() == ["name", "action", "business", "handler", "queue", "enabled"]
+    assert table[2].split() == [
+        "doors",
+        "BookingCreate,",
+        "BookingDelete",
+        "1001,",
+        "1002",
+        "door:open",
+        "doors",
+        "yes",
+    ]
+    assert table[3].split()[-1] == "no"
+    dear, doors, off = objects(routes(folder, "--json"))
+    assert doors == {
+        "name": "doors",
+        "action": ["BookingCreate", "BookingDelete"],
+        "business": [1001, 1002],
+        "where": None,
+        "handler": "door:open",
+        "queue": "doors",
+        "timeout": "30s",
+        "retry": ["10s", "1m", "10m", "1h", "6h"],
+        "enabled": True,
+        "line": 3,
+    }
+    assert (dear["where"], dear["business"], off["enabled"], off["retry"]) == ("data.Price > 100", None, False, [])
+
+
+def test_no_routes_are_said_in_a_sentence(folder: Path) -> None:
+    """And are nothing with --json."""
+    (folder / "routes.yaml").write_text("routes: []")
+
+    assert routes(folder).out == "routes.yaml has no routes: every event is kept, and none is handled.\n"
+    assert routes(folder, "--json").out == ""
+
+
+def test_a_wrong_file_is_told_with_all_its_problems(folder: Path) -> None:
+    """As `check` tells them."""
+    (folder / "routes.yaml").write_text("routes:\n  - {hander: log, action: BookingCraete}\n")
+
+    ran = routes(folder)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("frontdesk: routes.yaml:2: ")
+    assert "'handler'?" in ran.err
+    assert "'BookingCreate'?" in ran.err
+
+
+def test_explain_a_record_in_a_file(folder: Path) -> None:
+    """One answer for each record; which location it came from is asked for, because a route wants to know."""
+    (folder / "one.json").write_text('{"Id": 1, "Price": 150}')
+    (folder / "two.json").write_text('[{"Id": 1, "Price": 50}, {"Id": 2}]')
+
+    (one,) = objects(routes(folder, "explain", "BookingCreate", "one.json", "--business", "1003", "--json"))
+    cheap, priceless = objects(routes(folder, "explain", "BookingUpdate", "two.json", "--business", "1", "--json"))
+
+    assert (one["action"], one["business_id"]) == ("BookingCreate", 1003)
+    assert one["routes"] == [
+        {"route": "dear", "matched": True, "why_not": None, "failed": False},
+        {"route": "doors", "matched": False, "why_not": "it wants business 1001, 1002, not 1003", "failed": False},
+        {"route": "off", "matched": False, "why_not": "the route is not enabled", "failed": False},
+    ]
+    assert cheap["routes"][0]["why_not"] == "its filter is false: data.Price > 100"
+    assert priceless["routes"][0]["failed"]
+    table = routes(folder, "explain", "BookingCreate", "one.json", "--business", "1001").out
+    assert [line.split()[:2] for line in table.splitlines()[1:]] == [["dear", "yes"], ["doors", "yes"], ["off", "no"]]
+
+
+def test_explain_without_a_location_where_nobody_asks_for_it(folder: Path) -> None:
+    """Then any will do."""
+    (folder / "routes.yaml").write_text("routes: [{action: '*', handler: log}]")
+    (folder / "one.json").write_text("{}")
+
+    assert objects(routes(folder, "explain", "BookingCreate", "one.json", "--json"))[0]["routes"][0]["matched"]
+
+
+def test_explain_an_event_that_is_kept(folder: Path, redis_url: str) -> None:
+    """With its own location, read from the store by its id."""
+    with connection.connect(redis_url) as client:
+        event_id, quarantined = _keep(client)
+
+    (one,) = objects(routes(folder, "explain", "BookingCreate", event_id, "--json", FRONTDESK_REDIS_URL=redis_url))
+    refused = routes(folder, "explain", "BookingCreate", quarantined, FRONTDESK_REDIS_URL=redis_url)
+    unknown = routes(folder, "explain", "BookingCreate", "0" * 20, FRONTDESK_REDIS_URL=redis_url)
+
+    assert one["business_id"] == 1001
+    assert [each["matched"] for each in one["routes"]] == [True, True, False]
+    assert (refused.status, unknown.status) == (1, 1)
+    assert "is quarantined (no JSON); it holds no record to route" in refused.err
+    assert "is not kept" in unknown.err
+
+
+def _keep(client: redis.Redis) -> tuple[str, str]:
+    kept = entry(b'{"Id":1,"Price":150}', business_id=1001)
+    aside = entry(b"[no json", routes=(), quarantine="no JSON")
+    keep_all(client, kept, aside)
+    return kept.envelope.id, aside.envelope.id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["BookingCreate", "nowhere.json"], "nowhere.json: is neither a file nor the id of an event"),
+        (["BookingCreate", "bad.json", "--business", "1"], "bad.json: is no JSON: "),
+        (["BookingCreate", "list.json", "--business", "1"], "list.json: holds no record"),
+        (["BookingCreate", "empty.json", "--business", "1"], "empty.json: holds no record"),
+        (["BookingCreate", "large.json", "--business", "1"], "large.json: is larger than 1048576 bytes"),
+        (["BookingCreate", "one.json"], "--business is missing"),
+        (["BookingCreate"], "FILE|EVENT_ID"),
+        (["BookingCreate", "one.json", "--business", "x"], "business"),
+    ],
+)
+def test_explain_says_what_it_cannot_read(folder: Path, arguments: list[str], sentence: str) -> None:
+    """One sentence, exit status 1."""
+    (folder / "bad.json").write_text("{")
+    (folder / "list.json").write_text("[1]")
+    (folder / "empty.json").write_text("[]")
+    (folder / "one.json").write_text("{}")
+    (folder / "large.json").write_text(" " * 1_048_577)
+
+    ran = routes(folder, "explain", *arguments)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_explain_warns_of_an_action_that_nobody_knows(folder: Path) -> None:
+    """And answers all the same: Nexudus may add one tomorrow."""
+    (folder / "one.json").write_text('{"Price": 150}')
+
+    ran = routes(folder, "explain", "BookingCraete", "one.json", "--business", "1", "--json")
+
+    assert "did you mean 'BookingCreate'?" in ran.err
+    assert [each["matched"] for each in objects(ran)[0]["routes"]] == [True, False, False]
+
+
+def test_the_schema_is_printed_as_json(folder: Path) -> None:
+    """Without a routing file, too."""
+    (folder / "routes.yaml").unlink()
+
+    assert json.loads(routes(folder, "schema").out)["properties"]["routes"]["type"] == "array"

@@ -197,9 +197,9 @@ def _in_words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
         return 'is no YAML: a value that begins with * must be in quotes: "*"'
     if "cannot start any token" in problem:
         return "is no YAML: a value begins with a character that means something to YAML; put the value in quotes"
+    if "block collection" in (error.context or ""):
+        return "is no YAML: the line is not indented like the list it stands in"
     if "expected key" in problem or "block end" in problem:
         return "is no YAML: something stands behind a quoted value, or the indentation is wrong; quote the whole value"
-    if "'-' indicator" in problem:
-        return "is no YAML: the line is not indented like the list it stands in"
     context = f"{error.context}: " if error.context else ""
     return f"is no YAML: {context}{problem}"

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from pathlib import Path
 
 import orjson
@@ -263,12 +262,10 @@ def test_aliases_are_followed_and_bombs_are_not() -> None:
     text = "routes:\n- {action: BookingCreate, handler: log, retry: &r [1s, 2s]}\n"
     text += "- {action: BookingUpdate, handler: log, name: b, retry: *r}\n"
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 11))
-    began = time.monotonic()
 
     assert parse(text).routes[1].retry_ms == (1_000, 2_000)
     found = problems(f"l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n{levels}")
     assert any("more than 200000 values, aliases included" in message for _, message in found)
-    assert time.monotonic() - began < 60
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

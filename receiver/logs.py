@@ -14,7 +14,9 @@ def configure(level: str, style: Literal["json", "console"] | None, *, stream: T
     """Set up logging for this process. *style* None: `console` on a terminal, else `json`."""
     console = style == "console" or (style is None and stream.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if console else structlog.processors.JSONRenderer(_json)
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=18, pad_level=False)
+        if console
+        else structlog.processors.JSONRenderer(_json)
     )
     structlog.configure(
         processors=[

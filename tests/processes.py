@@ -187,6 +187,25 @@ class Process:
         return f"{self._argv} (process {self.pid}) that printed:\n{self.output[-4000:]}\n"
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process lives; a zombie that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Return the living children of a process, by id, with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(pid):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                found[int(entry.name)] = line
+    return {child: line for child, line in found.items() if is_alive(child)}
+
+
 def get(url: str, *, timeout_s: float = 5.0) -> int:
     """Return the status of a GET, or 0 when nothing answers."""
     parts = urlsplit(url)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.processes import Process, environment, wait_until
+from tests.processes import Process, environment, is_alive, wait_until
 
 DRIVER = """
 import json, sys
@@ -70,16 +70,8 @@ def _pid(process: Process, name: str) -> int:
     return int(process.wait_for(rf"^{name} +\| up (\d+)$")[1])
 
 
-def _is_alive(pid: int) -> bool:
-    """Whether a process lives; a zombie that nobody has reaped yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def _gone(pid: int) -> Callable[[], bool]:
-    return lambda: not _is_alive(pid)
+    return lambda: not is_alive(pid)
 
 
 def test_each_line_is_told_by_whom_it_is(supervise: Supervise) -> None:
@@ -116,7 +108,7 @@ def test_sigterm_asks_each_child_to_stop(supervise: Supervise) -> None:
     assert status == 0
     assert "one   | bye" in process.output
     assert "other | bye" in process.output
-    assert not any(map(_is_alive, pids))
+    assert not any(map(is_alive, pids))
 
 
 def test_ctrl_c_reaches_only_the_supervisor(supervise: Supervise) -> None:
@@ -142,7 +134,7 @@ def test_a_child_that_does_not_stop_is_killed_after_the_grace_time(supervise: Su
 
     assert status == 1
     assert "one did not stop in time and is killed" in process.output
-    assert not _is_alive(pid)
+    assert not is_alive(pid)
 
 
 def test_a_second_signal_ends_all_at_once(supervise: Supervise) -> None:
@@ -156,7 +148,7 @@ def test_a_second_signal_ends_all_at_once(supervise: Supervise) -> None:
     process.signal(signal.SIGTERM)
 
     assert process.wait() == 1
-    assert not _is_alive(pid)
+    assert not is_alive(pid)
     wait_until(_gone(grandchild), "the end of the grandchild")
 
 

@@ -1,0 +1,179 @@
+"""`frontdesk up --demo` as a newcomer meets it: events come in, are kept, routed and handled; Ctrl-C ends all of it."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.storage import connection, embedded
+from tests.conftest import StartFrontdesk
+from tests.processes import Process, Ran, children_of, get, is_alive, run, wait_until
+
+HANDLED = r"event\.handled .*action={}\b"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with nothing in it, whose embedded server is gone afterwards, whatever the test did to its parent."""
+    yield tmp_path
+    embedded.stop(tmp_path / "var", grace_s=2)
+
+
+@pytest.fixture
+def up(folder: Path, frontdesk: StartFrontdesk) -> Process:
+    """The demo, up."""
+    return _up(folder, frontdesk)
+
+
+def _up(folder: Path, frontdesk: StartFrontdesk, *arguments: str, **settings: str) -> Process:
+    names = {f"FRONTDESK_{name.upper()}": value for name, value in settings.items()}
+    process = frontdesk("up", "--demo", *arguments, settings={"FRONTDESK_PORT": "0"} | names, cwd=folder)
+    process.wait_for(r"^frontdesk \| Frontdesk is up\.$")
+    return process
+
+
+def _beside(folder: Path, *arguments: str) -> Ran:
+    """Run another command in the same folder, without any setting: the way a newcomer does in a second terminal."""
+    return run(*arguments, cwd=folder)
+
+
+def _events(folder: Path) -> list[dict[str, Any]]:
+    ran = _beside(folder, "events", "--json")
+    assert ran.status == 0, ran.err
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def _child(process: Process, command: str) -> int:
+    """Return the id of the child that runs a command of ours."""
+    (pid,) = [pid for pid, line in children_of(process.pid).items() if f"-m receiver {command}" in line]
+    return pid
+
+
+def _url(process: Process) -> str:
+    return process.wait_for(r"hooks    (http://\S+)/hooks/")[1]
+
+
+def test_a_newcomer_sees_events_handled_within_the_minute(up: Process, folder: Path) -> None:
+    """Several actions, through the real door; `frontdesk events` beside it finds the store without any setting."""
+    for action in ("BookingCreate", "CoworkerCheckin", "VisitorRegistered"):
+        up.wait_for(HANDLED.format(action))
+
+    wait_until(lambda: any(event["status"] == "succeeded" for event in _events(folder)), "a succeeded event")
+    assert {event["status"] for event in _events(folder)} <= {"succeeded", "in_flight"}
+
+
+def test_ctrl_c_stops_all_of_it_and_the_data_stays(up: Process, folder: Path, frontdesk: StartFrontdesk) -> None:
+    """Within ten seconds, with status 0; the next start finds the events again."""
+    up.wait_for(HANDLED.format("BookingCreate"))
+    children = children_of(up.pid)
+    url = _url(up)
+
+    up.signal(signal.SIGINT)
+
+    assert up.wait(timeout_s=10) == 0
+    assert [line for pid, line in children.items() if is_alive(pid)] == []
+    assert (embedded.is_running(folder / "var"), get(f"{url}/healthz")) == (False, 0)
+    ids = set(re.findall(r"event_id=(\w+)", up.output))
+    _up(folder, frontdesk)
+    assert ids <= {event["id"] for event in _events(folder)}
+
+
+def test_a_second_one_over_the_same_data_is_refused(up: Process, folder: Path) -> None:
+    """It would end with the first one's server."""
+    ran = run("up", settings={"FRONTDESK_PORT": "0"}, cwd=folder)
+
+    assert ran.status == 1
+    assert f"frontdesk up runs here already (process {up.pid}); stop it first" in ran.err
+    assert up.is_running
+
+
+def test_a_store_that_dies_is_started_again(up: Process, folder: Path) -> None:
+    """kill -9 of the embedded server: it comes back with its data, and events go on being handled."""
+    up.wait_for(HANDLED.format("BookingCreate"))
+    before = {event["id"] for event in _events(folder)}
+    with connection.connect(embedded.socket_url(folder / "var")) as client:
+        pid = int(client.info("server")["process_id"])
+
+    os.kill(pid, signal.SIGKILL)
+
+    up.wait_for("the embedded server ended; it is started again")
+    handled = up.output.count("event.handled")
+    wait_until(lambda: up.output.count("event.handled") > handled + 3, up.__str__)
+    assert before <= {event["id"] for event in _events(folder)}
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_a_part_that_dies_is_started_again(up: Process, command: str) -> None:
+    """kill -9 of the receiver or the worker; the other parts go on."""
+    up.wait_for(HANDLED.format("BookingCreate"))
+    first = _child(up, command)
+
+    os.kill(first, signal.SIGKILL)
+
+    up.wait_for(r"was ended by signal 9; it is started again")
+    second = wait_until(lambda: next((p for p in [_maybe(up, command)] if p not in (None, first)), None), up.__str__)
+    handled = up.output.count("event.handled")
+    wait_until(lambda: up.output.count("event.handled") > handled + 3, up.__str__)
+    assert second != first
+
+
+def _maybe(process: Process, command: str) -> int | None:
+    found = [pid for pid, line in children_of(process.pid).items() if f"-m receiver {command}" in line]
+    return found[0] if found else None
+
+
+def test_after_kill_9_the_next_one_attaches(up: Process, folder: Path, frontdesk: StartFrontdesk) -> None:
+    """The parts stop, the store lives on, and nothing that was accepted is missing."""
+    up.wait_for(HANDLED.format("BookingCreate"))
+    children = children_of(up.pid)
+    with connection.connect(embedded.socket_url(folder / "var")) as client:
+        pid = int(client.info("server")["process_id"])
+    parts = [child for child in children if child != pid]
+
+    up.kill()
+
+    wait_until(lambda: not any(map(is_alive, parts)), "the end of the parts")
+    assert is_alive(pid)
+    ids = {event["id"] for event in _events(folder)}
+    _up(folder, frontdesk)
+    with connection.connect(embedded.socket_url(folder / "var")) as client:
+        assert client.info("server")["process_id"] == pid
+    assert ids <= {event["id"] for event in _events(folder)}
+
+
+def test_a_server_that_is_set_is_used(folder: Path, frontdesk: StartFrontdesk, redis_url: str) -> None:
+    """No embedded one is started beside it."""
+    process = _up(folder, frontdesk, redis_url=redis_url)
+    process.wait_for(HANDLED.format("BookingCreate"))
+
+    assert "store    the server of FRONTDESK_REDIS_URL" in process.output
+    assert not (folder / "var" / "valkey").exists()
+    assert process.stop() == 0
+
+
+def test_several_processes_share_the_work(folder: Path, frontdesk: StartFrontdesk) -> None:
+    """Two receivers behind one port and two workers, all gone at the end."""
+    process = _up(folder, frontdesk, "--receivers", "2", "--workers", "2")
+    process.wait_for(HANDLED.format("BookingCreate"))
+    grown = {pid for child in children_of(process.pid) for pid in children_of(child)}
+
+    assert len(children_of(_child(process, "serve"))) >= 2
+    assert process.stop() == 0
+    wait_until(lambda: not any(map(is_alive, grown)), "the end of the grandchildren")
+
+
+def test_no_part_sees_a_secret_of_another(up: Process, folder: Path) -> None:
+    """The worker's environment names no URL key, and no environment holds one: they come as files."""
+    key = (folder / "var" / "secrets" / "url-keys").read_bytes().strip()
+    environ = {name: Path(f"/proc/{_child(up, name)}/environ").read_bytes() for name in ("serve", "work")}
+
+    assert b"FRONTDESK_URL_KEYS_FILE=" in environ["serve"]
+    assert b"URL_KEYS" not in environ["work"]
+    assert b"WEBHOOK_SECRETS" not in environ["work"]
+    assert key not in environ["serve"] + environ["work"]
+    assert key not in up.output.encode()

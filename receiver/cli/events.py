@@ -55,10 +55,14 @@ def events(
 
     Parameters
     ----------
-    status: quarantined, unrouted, in_flight, dead, succeeded, discarded or expired
-    since: a time (2026-05-01T12:00:00Z) or how long ago (2h)
-    until: as --since
-    limit: how many at most; by default 50 in a table, all with --json
+    status
+        quarantined, unrouted, in_flight, dead, succeeded, discarded or expired
+    since
+        a time (2026-05-01T12:00:00Z) or how long ago (2h)
+    until
+        as --since
+    limit
+        how many at most; by default 50 in a table, all with --json
     """
     wanted = filtered(action, business, route, status, since, until)
     archive = Context().archive
@@ -78,7 +82,8 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
     Parameters
     ----------
-    redact: replace every text of the record by its length
+    redact
+        replace every text of the record by its length
     """
     shape = shapes.full(Context().archive.get(event_id), redact=redact)
     if json:

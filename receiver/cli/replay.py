@@ -42,8 +42,10 @@ def replay(
 
     Parameters
     ----------
-    rate: events a second, at most
-    dry_run: only count
+    rate
+        events a second, at most
+    dry_run
+        only count
     """
     wanted = filtered(action, business, route, status, since, until)
     context = Context()

@@ -29,10 +29,14 @@ def work(
 
     Parameters
     ----------
-    processes: worker processes
-    threads: handlers at a time in each process; async handlers do not count
-    burst: stop when nothing is left to do
-    grace: seconds that running handlers may take after SIGTERM
+    processes
+        worker processes
+    threads
+        handlers at a time in each process; async handlers do not count
+    burst
+        stop when nothing is left to do
+    grace
+        seconds that running handlers may take after SIGTERM
     """
     if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
         raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")

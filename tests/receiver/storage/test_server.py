@@ -42,7 +42,7 @@ def test_each_unfitness_is_one_sentence_with_its_remedy(
     start_valkey: StartValkey, options: tuple[str, ...], sentence: str
 ) -> None:
     """Only the one thing that is wrong is told."""
-    started = start_valkey(*options, port=free_port())
+    started = start_valkey(*options, "--cluster-port", str(free_port()), port=free_port())
     with started.client() as client:
         (problem,) = server.problems(client)
 

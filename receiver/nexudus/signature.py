@@ -37,14 +37,20 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> Reading |
     given = (header or "").strip().encode("utf-8", "surrogatepass").lower()
     if len(given) != _HEX_LENGTH:
         return None
-    usable = [secret for secret in secrets if secret]
-    if any(_matches(_raw_key(secret), body, given) for secret in usable):
-        return "raw"
-    if body.isascii() and all(secret.isascii() for secret in usable):
+    for secret in secrets:
+        if secret and _matches(_raw_key(secret), body, given):
+            return "raw"
+    return _verify_dotnet(body, given, secrets)
+
+
+def _verify_dotnet(body: bytes, given: bytes, secrets: Sequence[str]) -> Reading | None:
+    text = body if body.isascii() else _dotnet_ascii(body)
+    if text is None:
         return None
-    text = _dotnet_ascii(body)
-    if text is not None and any(_matches(_dotnet_key(secret), text, given) for secret in usable):
-        return "dotnet-ascii"
+    for secret in secrets:
+        is_another_reading = text is not body or not secret.isascii()
+        if secret and is_another_reading and _matches(_dotnet_key(secret), text, given):
+            return "dotnet-ascii"
     return None
 
 

@@ -7,6 +7,7 @@ a fifth of a second and are written together; whoever stops the receiver closes 
 import asyncio
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,14 +18,17 @@ import orjson
 from receiver.storage.entries import Receipt
 
 _FLUSH_AFTER_S = 0.2
-_FLUSH_AT = 512
+_FLUSH_AT = 64
 _LONGEST_PATH = 120
 _LONG_SEGMENT = re.compile(r"[^/]{20,}")
 
 
 @dataclass(slots=True)
 class Answered:
-    """What is known of one request when it has been answered. *path* is set only when it led to no hook."""
+    """What is known of one request when it has been answered. *path* is set only when it led to no hook.
+
+    Not to be changed once it was given to the log.
+    """
 
     method: str
     client: str
@@ -49,15 +53,15 @@ class RequestLog:
         is_console = style == "console" or (style is None and self._stream.isatty())
         self._render = _console_line if is_console else _json_line
         self._least = {"debug": 0, "info": 0, "warning": 400}.get(level, 500)
-        self._lines: list[bytes] = []
+        self._waiting: list[tuple[Answered, float]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, answered: Answered) -> None:
         """Note one answer."""
         if answered.status < self._least:
             return
-        self._lines.append(self._render(answered, datetime.now(UTC)))
-        if len(self._lines) >= _FLUSH_AT:
+        self._waiting.append((answered, time.time()))
+        if len(self._waiting) >= _FLUSH_AT:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self.flush)
@@ -67,7 +71,9 @@ class RequestLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines, self._lines = self._lines, []
+        waiting, self._waiting = self._waiting, []
+        # Rendered here, one after another: that costs a third of what it costs between a request and its answer.
+        lines = [self._render(answered, datetime.fromtimestamp(when, UTC)) for answered, when in waiting]
         try:
             self._stream.write(b"".join(lines))
             self._stream.flush()

@@ -56,16 +56,16 @@ def test_lines_are_written_together_soon() -> None:
     async def write() -> tuple[int, int]:
         stream = io.BytesIO()
         log = RequestLog("info", "json", stream)
-        for _ in range(513):
+        for _ in range(65):
             log.write(TAKEN)
         at_once = stream.getvalue().count(b"\n")
         for _ in range(500):
-            if stream.getvalue().count(b"\n") == 513:
+            if stream.getvalue().count(b"\n") == 65:
                 break
             await asyncio.sleep(0.02)
         return at_once, stream.getvalue().count(b"\n")
 
-    assert asyncio.run(write()) == (512, 513)
+    assert asyncio.run(write()) == (64, 65)
 
 
 def test_a_log_that_is_gone_stops_nothing() -> None:

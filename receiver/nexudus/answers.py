@@ -1,0 +1,115 @@
+"""What an answer of the Nexudus API means. Pure: bytes in, a value or one NexudusError out.
+
+The rules and their sources: `WasSuccessful` may be false on 200; validation is 400 with `Errors[].PropertyName`
+(https://developers.nexudus.com/rest-api/sys/post-webhooks); throttling is 409 with `Retry-After` and an empty body
+(https://developers.nexudus.com/reference/api-limitations); an unknown record is 500 with a page of HTML.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from receiver.errors import NexudusError
+
+_LONGEST_MESSAGE = 300
+_LONGEST_WAIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_throttled(self) -> bool:
+        """Nexudus asks us to slow down; it has not carried out the call.
+
+        A 409 without `Retry-After` is a conflict of the business kind and no reason to repeat anything.
+        """
+        return self.status == 429 or (self.status in (409, 503) and self.retry_after is not None)
+
+    @property
+    def is_passing(self) -> bool:
+        """An error that may be gone the next time; whether the call was carried out is unknown."""
+        return self.status >= 500 or self.status == 408
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that `Retry-After` asks for, bounded; None when it says nothing readable."""
+        value = self.headers.get("retry-after", "").strip()
+        return min(float(value), _LONGEST_WAIT_S) if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) else None
+
+
+def read(answer: Answer, *, call: str, role: str = "") -> Any:
+    """Return the JSON value of a successful answer. Raises NexudusError, which says what *call* was refused and why.
+
+    *role* is the Nexudus role that the call needs, named when it is refused for want of permission.
+    """
+    value = _json(answer)
+    if not 200 <= answer.status < 300:
+        raise NexudusError(
+            f"Nexudus answered {answer.status} to {call}: {_reason(answer, value, role)}",
+            status=answer.status,
+            properties=_properties(value),
+        )
+    if value is None:
+        raise NexudusError(
+            f"Nexudus answered {answer.status} to {call}, but not with JSON; is FRONTDESK_NEXUDUS_URL right?",
+            status=answer.status,
+        )
+    if isinstance(value, dict) and value.get("WasSuccessful") is False:
+        raise NexudusError(
+            f"Nexudus answered {answer.status} to {call}, but did not do it: {_message(value) or 'no reason given'}",
+            status=answer.status,
+            properties=_properties(value),
+        )
+    return value
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _reason(answer: Answer, value: Any, role: str) -> str:
+    if answer.status in (401, 403):
+        need = f" and the role {role}" if role else ""
+        return f"the credentials are refused, or the API user lacks something: it needs API access{need}"
+    if answer.is_throttled:
+        return "it asks us to slow down, and went on asking; lower FRONTDESK_NEXUDUS_CALLS_PER_MINUTE"
+    if 300 <= answer.status < 400:
+        return "a redirect, which is never followed; is FRONTDESK_NEXUDUS_URL right?"
+    if message := _message(value):
+        return message
+    if answer.body.lstrip()[:1] == b"<":
+        return "a page of HTML instead of JSON, as it does for records that do not exist and when it fails"
+    return "without a reason"
+
+
+def _message(value: Any) -> str:
+    """Return what Nexudus says about an error, on one line and bounded."""
+    if not isinstance(value, dict):
+        return ""
+    for name in ("Message", "error_description", "error"):
+        if isinstance(value.get(name), str) and value[name].strip():
+            return " ".join(value[name].split())[:_LONGEST_MESSAGE]
+    return "; ".join(f"{name}: {message}" for name, message in _properties(value).items())[:_LONGEST_MESSAGE]
+
+
+def _properties(value: Any) -> dict[str, str]:
+    errors = value.get("Errors") if isinstance(value, dict) else None
+    if not isinstance(errors, list):
+        return {}
+    return {
+        str(error.get("PropertyName"))[:100]: str(error.get("Message"))[:_LONGEST_MESSAGE]
+        for error in errors[:50]
+        if isinstance(error, dict)
+    }

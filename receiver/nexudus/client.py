@@ -1,0 +1,191 @@
+"""HTTP to the Nexudus API: signed in, within the budget, patient with throttling and faults, bounded in every way.
+
+What a call means is `receiver.nexudus.webhooks`'s matter; what an answer means is `receiver.nexudus.answers`'s.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+import orjson
+import structlog
+
+from receiver import __version__
+from receiver.errors import NexudusError
+from receiver.nexudus import answers
+from receiver.nexudus.answers import Answer
+from receiver.nexudus.budget import Budget
+from receiver.nexudus.oauth import BearerToken, Password, PasswordTokens, Tokens
+
+_LARGEST_ANSWER = 32 * 1_048_576
+"""Bytes. 500 hooks are about 0.3 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried, and how long we wait between tries and for an answer."""
+
+    attempts: int = 6
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
+    connect_s: float = 10.0
+    silence_s: float = 30.0
+    whole_answer_s: float = 120.0
+
+    def pause(self, attempt: int, asked: float | None) -> float:
+        """Return the seconds to wait after the failed *attempt*: what Nexudus *asked* for, or twice as long each time.
+
+        Jitter on top, so that processes which failed together do not come back together.
+        """
+        backoff = min(self.longest_pause_s, self.first_pause_s * 2.0 ** (attempt - 1))
+        spread: float = random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a secret
+        return asked + self.first_pause_s * spread if asked is not None else backoff * spread
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the API. *repeatable*: done twice it does no harm, so an unknown outcome is simply repeated."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None = None
+    record: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    repeatable: bool = True
+    attempts: int | None = None
+    role: str = ""
+
+    @property
+    def is_write(self) -> bool:
+        """Nexudus counts POST, PUT and DELETE apart, the token request included."""
+        return self.method != "GET"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Client:
+    """Calls the API at *base_url*. Threads may share it. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: BearerToken | Password,
+        budget: Budget,
+        *,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._budget = budget
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._log = structlog.get_logger()
+        timeout = httpx2.Timeout(self._patience.silence_s, connect=self._patience.connect_s)
+        self._http = httpx2.Client(timeout=timeout, follow_redirects=False, headers=_HEADERS)
+        self._tokens: Tokens = (
+            credentials if isinstance(credentials, BearerToken) else PasswordTokens(credentials, self._request_token)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def do(self, call: Call) -> Any:
+        """Carry out *call*, signed in, and return the JSON of the answer.
+
+        Raises NexudusError. When its status is 0 or 500 and more and the call is not `repeatable`, the call may
+        have been carried out all the same.
+        """
+        token = self._tokens.current()
+        answer = self._try(call, token)
+        if answer.status == 401:
+            other = self._tokens.after_refusal(token)
+            if other is not None:
+                answer = self._try(call, other)
+        return answers.read(answer, call=str(call), role=call.role)
+
+    def _request_token(self, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+        call = Call("POST", "/api/token", form=form, headers=headers)
+        answer = self._try(call, None)
+        if answer.status in (400, 401):
+            raise NexudusError(
+                f"Nexudus refused the credentials ({answer.status});"
+                " check FRONTDESK_NEXUDUS_USERNAME, _PASSWORD and _TOTP",
+                status=answer.status,
+            )
+        return answers.read(answer, call=str(call))
+
+    def _try(self, call: Call, token: str | None) -> Answer:
+        """Send until an answer is worth reading: not throttled, no passing fault, or patience is at its end."""
+        attempts = call.attempts or self._patience.attempts
+        attempt = 1
+        while True:
+            answer: Answer | None = None
+            try:
+                answer = self._send(call, token)
+            except httpx2.RequestError as error:
+                # Without a connection nothing was sent; later than that, nobody knows.
+                again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+                if not again or attempt >= attempts:
+                    raise NexudusError(_no_answer(call, self._base_url, error)) from error
+            else:
+                again = answer.is_throttled or (call.repeatable and answer.is_passing)
+                if not again or attempt >= attempts:
+                    return answer
+            pause = self._patience.pause(attempt, answer.retry_after if answer else None)
+            self._log.debug("nexudus.repeated", call=str(call), attempt=attempt, status=answer.status if answer else 0)
+            self._sleep(pause)
+            attempt += 1
+
+    def _send(self, call: Call, token: str | None) -> Answer:
+        self._budget.take(write=call.is_write)
+        headers = dict(call.headers or {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        content = None
+        if call.record is not None:
+            content = orjson.dumps(call.record)
+            headers["Content-Type"] = "application/json"
+        with self._http.stream(
+            call.method,
+            self._base_url + call.path,
+            params=call.params,
+            content=content,
+            data=call.form,
+            headers=headers,
+        ) as response:
+            return Answer(response.status_code, dict(response.headers), self._body(response))
+
+    def _body(self, response: httpx2.Response) -> bytes:
+        deadline = time.monotonic() + self._patience.whole_answer_s
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER:
+                raise httpx2.ReadError(f"the answer is larger than {_LARGEST_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise httpx2.ReadTimeout(f"the answer took longer than {self._patience.whole_answer_s:g} s")
+        return bytes(body)
+
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"frontdesk/{__version__}",
+}
+
+
+def _no_answer(call: Call, base_url: str, error: httpx2.RequestError) -> str:
+    what = str(error) or type(error).__name__
+    return f"Nexudus gave no answer to {call} at {base_url}: {what}; is it up, and is FRONTDESK_NEXUDUS_URL right?"

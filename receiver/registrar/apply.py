@@ -1,0 +1,150 @@
+"""Carries out a plan, one registration after another, and looks again until nothing is left that we can do.
+
+Killed at any call and run again, it goes on from what Nexudus then has: nothing is remembered outside Nexudus. Run from
+two places at once, the lock lets one write; whoever lost it finds out before the next write.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from receiver.errors import NexudusError
+from receiver.nexudus import actions
+from receiver.nexudus.registration import Registration
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.plan import DESCRIPTION, Change, Op, Plan, State
+
+_ROUNDS = 4
+_SILENCES = 3
+
+Told = Callable[[Change, NexudusError | None], None]
+"""Called after each change, with the error when it was refused or left unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A change that Nexudus refused."""
+
+    change: Change
+    error: NexudusError
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan. *pending*: said to be done or never answered, and still not so on a fresh list."""
+
+    done: tuple[Change, ...]
+    pending: tuple[Change, ...]
+    failed: tuple[Failure, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing is left to do."""
+        return not self.pending and not self.failed
+
+
+@dataclass(slots=True)
+class _Course:
+    """What happened so far: changes that Nexudus said it did, and those it refused, by what they are."""
+
+    done: dict[tuple[object, ...], Change] = field(default_factory=dict)
+    refused: dict[tuple[object, ...], Failure] = field(default_factory=dict)
+    silences: int = 0
+
+    def is_settled(self, change: Change) -> bool:
+        return _key(change) in self.done or _key(change) in self.refused
+
+
+class Applier:
+    """Writes changes through *webhooks*. *fence* is asked before each write and raises when we may write no more."""
+
+    def __init__(self, webhooks: Webhooks, *, fence: Callable[[], None], told: Told) -> None:
+        self._webhooks = webhooks
+        self._fence = fence
+        self._told = told
+
+    def apply(self, plan: Plan, look: Callable[[], Plan]) -> Applied:
+        """Carry out *plan*; *look* makes the plan anew from a fresh list and is what success is judged by.
+
+        A change that was left unanswered is planned again, not sent again: a create whose answer was lost may have
+        made its hook. One that Nexudus says is done, and is not, is `pending`: it is not tried twice. Raises
+        NexudusError when Nexudus refuses us as such (401, 403) or is silent, and whatever the fence raises.
+        """
+        course = _Course()
+        for _ in range(_ROUNDS):
+            open_changes = [change for change in plan.changes if not course.is_settled(change)]
+            if not open_changes:
+                break
+            for change in open_changes:
+                self._carry_out(change, course)
+            plan = look()
+        left = tuple(change for change in plan.changes if _key(change) not in course.refused)
+        unreal = {_key(change) for change in left}
+        done = tuple(change for key, change in course.done.items() if key not in unreal)
+        return Applied(done, left, tuple(course.refused.values()))
+
+    def _carry_out(self, change: Change, course: _Course) -> None:
+        try:
+            written = self._write(change)
+        except NexudusError as error:
+            self._told(change, error)
+            if error.status in (401, 403):
+                raise
+            if error.status and error.status < 500:
+                course.refused[_key(change)] = Failure(change, error)
+                return
+            course.silences += 1
+            if course.silences >= _SILENCES:
+                raise
+        else:
+            course.silences = 0
+            if written:
+                course.done[_key(change)] = change
+                self._told(change, None)
+
+    def _write(self, change: Change) -> bool:
+        """Write one change. Returns False when the record is no longer what was planned for: it is planned anew."""
+        if change.hook_id is None:
+            self._fence()
+            self._webhooks.create(_new_record(change))
+            return True
+        whole = self._webhooks.get(change.hook_id)
+        if change.before is None or whole.url != change.before.url:
+            return False
+        self._fence()
+        if change.op is Op.DELETE:
+            self._webhooks.delete(change.hook_id)
+        elif change.after is not None:
+            self._webhooks.update(_whole_record(whole, change.after))
+        return True
+
+
+def _key(change: Change) -> tuple[object, ...]:
+    return change.op, change.business_id, change.action, change.hook_id
+
+
+def _new_record(change: Change) -> dict[str, Any]:
+    assert change.after is not None  # noqa: S101 -- a create has nothing but an after
+    return {
+        "BusinessId": change.business_id,
+        "Name": change.after.name,
+        "Action": actions.code_of(change.after.action),
+        "URL": change.after.url,
+        "Description": DESCRIPTION,
+        "Active": True,
+    }
+
+
+def _whole_record(whole: Registration, after: State) -> dict[str, Any]:
+    """Return the record to send: everything it holds, since PUT clears what is not sent, with our fields changed.
+
+    https://developers.nexudus.com/rest-api/sys/put-webhooks
+    """
+    record = dict(whole.record)
+    record |= {"Name": after.name, "URL": after.url, "Active": after.active}
+    code = actions.code_of(after.action)
+    if code is not None:
+        record["Action"] = code
+    if not record.get("Description"):
+        record["Description"] = DESCRIPTION
+    return record

@@ -1,0 +1,110 @@
+"""The health of every registration of ours: what Nexudus says of it, and what we last received on it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from receiver.nexudus import actions
+from receiver.nexudus.registration import Registration
+from receiver.registrar.ownership import Owned, Owner, Ownership
+from receiver.registrar.plan import DUPLICATE, Pair, Plan
+
+
+class Condition(StrEnum):
+    """The state of one registration."""
+
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    DISABLED = "disabled"
+    DRIFTED = "drifted"
+    MISSING = "missing"
+    DUPLICATE = "duplicate"
+    UNROUTED = "unrouted"
+    RETIRED = "retired"
+    ELSEWHERE = "elsewhere"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `frontdesk hooks`. *registration* is None for one that is missing."""
+
+    business_id: int
+    action: str
+    registration: Registration | None
+    url_key: int | None
+    received_ms: int | None
+    condition: Condition
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for `--json`. *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs."""
+        found = self.registration
+        return {
+            "business_id": self.business_id,
+            "action": self.action,
+            "action_code": found.action_code if found else actions.code_of(self.action),
+            "hook_id": found.id if found else None,
+            "active": found.active if found else None,
+            "error_count": found.error_count if found else None,
+            "last_error": found.last_error if found else None,
+            "last_trigger": found.last_trigger if found else None,
+            "last_received_at": datetime.fromtimestamp(self.received_ms / 1_000, UTC) if self.received_ms else None,
+            "url_key": self.url_key,
+            "state": self.condition.value,
+        }
+
+
+def rows(
+    existing: Iterable[Registration], ownership: Ownership, plan: Plan | None, received: Mapping[Pair, int]
+) -> tuple[Row, ...]:
+    """Return a row for each of our registrations, here or elsewhere, and for each that *plan* would create.
+
+    *plan* None: routes.yaml could not be read, so nothing is told about what is wanted.
+    """
+    changes = {change.hook_id: change for change in plan.changes} if plan else {}
+    found = []
+    for owned in map(ownership.of, existing):
+        if owned.owner is Owner.FOREIGN:
+            continue
+        change = changes.get(owned.registration.id)
+        why = change.why if change else ""
+        found.append(_row(owned, _condition(owned, why, plan), received))
+    for change in plan.changes if plan else ():
+        if change.hook_id is None:
+            pair = (change.business_id, change.action)
+            found.append(Row(*pair, None, None, received.get(pair), Condition.MISSING))
+    return tuple(sorted(found, key=lambda row: (row.business_id, actions.code_of(row.action) or 0, row.action)))
+
+
+def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[Row, ...]:
+    """Return a row for each registration of somebody else."""
+    owned = (ownership.of(registration) for registration in existing)
+    return tuple(_row(one, Condition.FOREIGN, {}) for one in owned if one.owner is Owner.FOREIGN)
+
+
+def _row(owned: Owned, condition: Condition, received: Mapping[Pair, int]) -> Row:
+    registration = owned.registration
+    action = owned.action or str(registration.action_code)
+    pair = (registration.business_id, action)
+    return Row(*pair, registration, owned.key_index, received.get(pair), condition)
+
+
+def _condition(owned: Owned, why: str, plan: Plan | None) -> Condition:
+    registration = owned.registration
+    if owned.owner is Owner.ELSEWHERE:
+        return Condition.ELSEWHERE
+    if why == DUPLICATE:
+        return Condition.DUPLICATE
+    if why and "inactive" not in why:
+        return Condition.DRIFTED if registration.active and why.isprintable() and _is_drift(why) else Condition.UNROUTED
+    if why:
+        return Condition.DISABLED
+    if not registration.active:
+        return Condition.RETIRED if plan else Condition.DISABLED
+    return Condition.FAILING if registration.error_count else Condition.HEALTHY
+
+
+def _is_drift(why: str) -> bool:
+    return not why.startswith("no longer")

@@ -1,0 +1,240 @@
+"""The plan: what has to change at Nexudus so that its registrations follow routes.yaml. Pure; a plan is a value."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from receiver.errors import UnsafePlan
+from receiver.nexudus import actions
+from receiver.nexudus.registration import Registration
+from receiver.registrar.ownership import Owned, Owner, Ownership
+
+Pair = tuple[int, str]
+"""A business and an action: what there should be exactly one active hook for."""
+
+_UNSAFE_SHARE = 0.3
+_UNSAFE_COUNT = 3
+
+
+class Op(StrEnum):
+    """What a change does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DEACTIVATE = "deactivate"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A registration as far as a plan is about it. *action* is a name, or a number that our table does not know."""
+
+    name: str
+    url: str
+    action: str
+    active: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state for `--json`."""
+        return {"name": self.name, "url": self.url, "action": self.action, "active": self.active}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. *before* is None for a create, *after* for a delete. *why* is a word or a few for people."""
+
+    op: Op
+    business_id: int
+    action: str
+    hook_id: int | None
+    before: State | None
+    after: State | None
+    why: str
+
+    @property
+    def is_removal(self) -> bool:
+        """The pair loses its hook; taking away a duplicate does not count, because another one stays."""
+        return self.op in (Op.DEACTIVATE, Op.DELETE) and self.why != DUPLICATE
+
+    @property
+    def enables(self) -> bool:
+        """The hook was inactive and will be active."""
+        return bool(self.op is Op.UPDATE and self.before and not self.before.active)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the change for `--json`."""
+        return {
+            "op": self.op.value,
+            "business_id": self.business_id,
+            "action": self.action,
+            "hook_id": self.hook_id,
+            "from": self.before.as_json() if self.before else None,
+            "to": self.after.as_json() if self.after else None,
+        }
+
+
+DUPLICATE = "duplicate"
+UNROUTED = "no longer routed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What routes.yaml asks for: every one of *actions* at every one of *businesses*."""
+
+    businesses: tuple[int, ...]
+    actions: frozenset[str]
+
+    def pairs(self) -> Iterator[Pair]:
+        """Return each pair, businesses as they are listed, actions by number. `None` happens to nobody."""
+        names = sorted(self.actions - {"None"}, key=lambda name: (actions.code_of(name) or 0, name))
+        for business_id in dict.fromkeys(self.businesses):
+            for action in names:
+                yield business_id, action
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to change, and what stays: *ours* counts our registrations, *unchanged* those of them that stay."""
+
+    changes: tuple[Change, ...]
+    ours: int
+    unchanged: int
+    foreign: int
+    elsewhere: tuple[Owned, ...]
+    warnings: tuple[str, ...] = ()
+
+    def check_safe(self) -> None:
+        """Raise UnsafePlan when more than 30 % of our registrations (and more than three) would go."""
+        removals = sum(change.is_removal for change in self.changes)
+        if removals > _UNSAFE_COUNT and removals > _UNSAFE_SHARE * self.ours:
+            raise UnsafePlan(
+                f"{removals} of our {self.ours} registrations would be deactivated or deleted, more than 30 %;"
+                " look at the plan, then repeat with --force"
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan for `--json`: one object."""
+        return {
+            "changes": [change.as_json() for change in self.changes],
+            "unchanged": self.unchanged,
+            "foreign": self.foreign,
+            "elsewhere": len(self.elsewhere),
+            "elsewhere_at": sorted({owned.home for owned in self.elsewhere}),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far a plan goes. *prune*: delete instead of deactivate. *move_from*: take hooks below these URLs for ours."""
+
+    prune: bool = False
+    move_from: tuple[str, ...] = ()
+
+
+def make(
+    wanted: Wanted,
+    existing: Iterable[Registration],
+    ownership: Ownership,
+    *,
+    scope: Scope | None = None,
+    unsigned: Collection[int] = (),
+) -> Plan:
+    """Compare *wanted* with *existing*. *unsigned* are businesses without a shared secret, to warn of."""
+    scope = scope or Scope()
+    everything = [ownership.of(registration, move_from=scope.move_from) for registration in existing]
+    ours = [owned for owned in everything if owned.owner is Owner.OURS]
+    by_pair: dict[Pair | None, list[Owned]] = defaultdict(list)
+    for owned in ours:
+        by_pair[owned.pair].append(owned)
+    changes = []
+    for pair in wanted.pairs():
+        changes += _for_pair(pair, by_pair.pop(pair, []), ownership, scope)
+    leftover = (owned for group in by_pair.values() for owned in group)
+    for owned in sorted(leftover, key=lambda owned: owned.registration.id):
+        changes += _remove(owned, UNROUTED, scope)
+    return Plan(
+        changes=tuple(changes),
+        ours=len(ours),
+        unchanged=len(ours) - sum(change.hook_id is not None for change in changes),
+        foreign=sum(owned.owner is Owner.FOREIGN for owned in everything),
+        elsewhere=tuple(owned for owned in everything if owned.owner is Owner.ELSEWHERE),
+        warnings=_warnings(wanted, unsigned),
+    )
+
+
+def name_of(action: str) -> str:
+    """Return the name of a registration of ours: it says who manages it."""
+    return f"Frontdesk {action}"
+
+
+DESCRIPTION = "Managed by Frontdesk: it follows routes.yaml, and changes made here are undone."
+
+
+def _for_pair(pair: Pair, found: list[Owned], ownership: Ownership, scope: Scope) -> list[Change]:
+    """Return what makes exactly one right hook out of those found; the best of them is kept, the oldest of equals."""
+    right = State(name_of(pair[1]), ownership.url(*pair), pair[1], active=True)
+    if not found:
+        return [Change(Op.CREATE, *pair, None, None, right, "missing")]
+    ranked = sorted(
+        found,
+        key=lambda owned: (
+            state_of(owned.registration) != right,
+            not owned.registration.active,
+            bool(owned.home),
+            owned.registration.id,
+        ),
+    )
+    changes = []
+    kept = ranked[0].registration
+    before = state_of(kept)
+    if before != right:
+        changes.append(Change(Op.UPDATE, *pair, kept.id, before, right, ", ".join(_differences(before, right))))
+    for owned in ranked[1:]:
+        changes += _remove(owned, DUPLICATE, scope)
+    return changes
+
+
+def _remove(owned: Owned, why: str, scope: Scope) -> list[Change]:
+    """Return the change that takes a hook away; none for one that is inactive already and may stay."""
+    registration = owned.registration
+    before = state_of(registration)
+    business_id, action = registration.business_id, owned.action or before.action
+    if scope.prune:
+        return [Change(Op.DELETE, business_id, action, registration.id, before, None, why)]
+    if not registration.active:
+        return []
+    after = State(before.name, before.url, before.action, active=False)
+    return [Change(Op.DEACTIVATE, business_id, action, registration.id, before, after, why)]
+
+
+def state_of(registration: Registration) -> State:
+    """Return the part of a registration that plans are about."""
+    action = _NAMES.get(registration.action_code, str(registration.action_code))
+    return State(registration.name, registration.url, action, registration.active)
+
+
+_NAMES: Mapping[int, str] = {code: name for name, code in actions.CODES.items()}
+
+
+def _differences(before: State, after: State) -> Iterator[str]:
+    if before.url != after.url:
+        yield "url"
+    if before.name != after.name:
+        yield "name"
+    if before.action != after.action:
+        yield "action"
+    if before.active != after.active:
+        yield "inactive"
+
+
+def _warnings(wanted: Wanted, unsigned: Collection[int]) -> tuple[str, ...]:
+    bare = [str(business_id) for business_id in wanted.businesses if business_id in unsigned]
+    if not bare:
+        return ()
+    shown = ", ".join(bare[:10]) + (f" and {len(bare) - 10} more" if len(bare) > 10 else "")
+    return (
+        f"no shared secret for business {shown}: its events are believed by their URL; see FRONTDESK_WEBHOOK_SECRETS",
+    )

@@ -1,0 +1,46 @@
+"""Proof, through the public URL, that it leads to a receiver which holds one of our URL keys."""
+
+import hmac
+import secrets
+from collections.abc import Sequence
+
+import httpx2
+
+from receiver.nexudus import hooks
+
+_TIMEOUT_S = 10.0
+_LONGEST_ANSWER = 1_024
+
+
+def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | None:
+    """Ask the receiver at *public_url* for the proof. Returns None when it gave it, else one clause that says why not.
+
+    Any of *keys* will do, since during a rotation the receivers may not sign with the newest yet. Redirects are not
+    followed: Nexudus may not follow them either.
+    """
+    nonce = secrets.token_hex(16)
+    url = f"{public_url.rstrip('/')}/hooks/-/probe"
+    try:
+        with (
+            httpx2.Client(timeout=timeout_s, follow_redirects=False) as client,
+            client.stream("GET", url, params={"nonce": nonce}) as response,
+        ):
+            answer = _start_of(response)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return f"the receiver cannot be reached at {url}: {str(error) or type(error).__name__}"
+    if response.status_code != 200:
+        return f"the receiver's probe at {url} answered {response.status_code}"
+    given = answer.strip().strip(b'"')
+    for key in keys:
+        if hmac.compare_digest(given, (hooks.probe_answer(key, nonce) or "").encode()):
+            return None
+    return f"what answers at {url} holds none of our URL keys"
+
+
+def _start_of(response: httpx2.Response) -> bytes:
+    body = b""
+    for chunk in response.iter_bytes(chunk_size=_LONGEST_ANSWER):
+        body += chunk
+        if len(body) >= _LONGEST_ANSWER:
+            break
+    return body[:_LONGEST_ANSWER]

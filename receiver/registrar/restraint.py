@@ -1,0 +1,101 @@
+"""What the watch holds back from a plan, and for how long. Pure.
+
+A person who runs `apply` means it. The watch acts alone, so it waits: a week before it takes a hook away that is no
+longer routed, for proof that the receiver can be reached before it re-enables one, and longer each time for one that
+Nexudus disables again and again.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from receiver.errors import UnsafePlan
+from receiver.registrar.plan import Change, Op, Plan
+from receiver.storage.registrations import Flap
+
+_MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Restraint:
+    """How long the watch waits, in milliseconds.
+
+    *grace_ms* before it deactivates what is no longer routed; *first_pause_ms* before it re-enables a hook for the
+    second time in a row, then twice as long each time up to *longest_pause_ms*; a hook that stayed healthy for
+    *healed_ms* after it was re-enabled starts afresh.
+    """
+
+    grace_ms: int = 7 * _DAY_MS
+    first_pause_ms: int = 10 * _MINUTE_MS
+    longest_pause_ms: int = _DAY_MS
+    healed_ms: int = 2 * _DAY_MS
+
+    def pause_ms(self, flap: Flap | None) -> int:
+        """Return how long a hook must have been left alone before it is re-enabled again."""
+        if flap is None or flap.count <= 0:
+            return 0
+        return min(self.longest_pause_ms, self.first_pause_ms << min(flap.count - 1, 20))
+
+    def next_flap(self, flap: Flap | None, now_ms: int) -> Flap:
+        """Return what to remember of a hook that is re-enabled now."""
+        return Flap(count=(flap.count if flap and not self.is_healed(flap, now_ms) else 0) + 1, last_ms=now_ms)
+
+    def is_healed(self, flap: Flap, now_ms: int) -> bool:
+        """Say whether a hook that is active was re-enabled so long ago that it counts as healthy."""
+        return now_ms - flap.last_ms >= self.healed_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A change that the watch does not make now, and why."""
+
+    change: Change
+    why: str
+
+
+def restrain(
+    plan: Plan,
+    *,
+    restraint: Restraint,
+    now_ms: int,
+    unrouted_since: Mapping[int, int],
+    flaps: Mapping[int, Flap],
+    unreachable: Callable[[], str | None],
+) -> tuple[Plan, tuple[Held, ...]]:
+    """Return the part of *plan* to carry out now, and what is held back.
+
+    *unreachable* says why the receiver cannot be reached through the public URL, or None when it was; it is asked only
+    when a hook is to be re-enabled.
+    """
+    changes = []
+    held = []
+    for change in plan.changes:
+        why = _reason(change, restraint, now_ms, unrouted_since, flaps) or (unreachable() if change.enables else None)
+        if why:
+            held.append(Held(change, why))
+        else:
+            changes.append(change)
+    now = dataclasses.replace(plan, changes=tuple(changes))
+    try:
+        now.check_safe()
+    except UnsafePlan as error:
+        held += [Held(change, str(error)) for change in changes if change.is_removal]
+        now = dataclasses.replace(plan, changes=tuple(change for change in changes if not change.is_removal))
+    return now, tuple(held)
+
+
+def _reason(
+    change: Change, restraint: Restraint, now_ms: int, unrouted_since: Mapping[int, int], flaps: Mapping[int, Flap]
+) -> str | None:
+    hook = change.hook_id
+    if hook is None:
+        return None
+    if change.op in (Op.DEACTIVATE, Op.DELETE) and change.is_removal:
+        since = unrouted_since.get(hook, now_ms)
+        return "no longer routed, but not for long enough" if now_ms - since < restraint.grace_ms else None
+    if change.enables:
+        flap = flaps.get(hook)
+        if flap is not None and now_ms - flap.last_ms < restraint.pause_ms(flap):
+            return f"re-enabled {flap.count} times already, left alone for a while"
+    return None

@@ -1,0 +1,88 @@
+"""Looks at Nexudus and at the routes, and makes a plan of the difference."""
+
+from collections.abc import Collection, Iterable
+from typing import Literal, Protocol
+
+import structlog
+
+from receiver.errors import NexudusError, Problem, RoutesError
+from receiver.nexudus import actions
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar import plan
+from receiver.registrar.ownership import Ownership
+from receiver.registrar.plan import Plan, Scope, Wanted
+
+_NOT_FOR_US = (401, 403, 404)
+
+
+class Routes(Protocol):
+    """What the registrar asks of a routing table."""
+
+    @property
+    def file(self) -> str:
+        """The path it was read from."""
+
+    @property
+    def businesses(self) -> tuple[int, ...] | Literal["all"]:
+        """The locations to register at."""
+
+    def actions(self, known: Iterable[str]) -> frozenset[str]:
+        """The routed actions, wildcards expanded over *known*."""
+
+
+class Survey:
+    """Plans against what *webhooks* lists. *secrets* are the businesses with a shared secret, "all" for every one."""
+
+    def __init__(self, webhooks: Webhooks, ownership: Ownership, secrets: Collection[int] | str) -> None:
+        self._webhooks = webhooks
+        self._ownership = ownership
+        self._secrets = secrets
+        self._log = structlog.get_logger()
+
+    def wanted(self, table: Routes) -> Wanted:
+        """Return what *table* asks for, its businesses and actions checked with Nexudus.
+
+        Raises NexudusError, and RoutesError for a business that Nexudus does not know.
+        """
+        wanted = Wanted(self._businesses(table), table.actions(actions.CODES) - {"None"})
+        self._check_actions(wanted.actions)
+        return wanted
+
+    def plan(self, wanted: Wanted, scope: Scope | None = None) -> Plan:
+        """Return the plan against a fresh list. Raises NexudusError."""
+        unsigned = () if self._secrets == "all" else [b for b in wanted.businesses if b not in self._secrets]
+        return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
+
+    def _businesses(self, table: Routes) -> tuple[int, ...]:
+        try:
+            known = self._webhooks.businesses()
+        except NexudusError as error:
+            # The webhook roles do not include Business-List; a list of ids in routes.yaml does without.
+            if table.businesses == "all" or error.status not in _NOT_FOR_US:
+                raise
+            self._log.info("registrar.businesses_unchecked", reason=str(error))
+            return tuple(table.businesses)
+        if table.businesses == "all":
+            return tuple(known)
+        unknown = [business_id for business_id in table.businesses if business_id not in known]
+        if unknown:
+            shown = ", ".join(f"{number} {name}".strip() for number, name in list(known.items())[:20])
+            what = f"businesses: {unknown[0]} is no location that the API user sees; it sees {shown or 'none'}"
+            raise RoutesError((Problem(table.file, 0, what),))
+        return tuple(table.businesses)
+
+    def _check_actions(self, wanted: Collection[str]) -> None:
+        """Compare our table of actions with Nexudus's of today, when it tells."""
+        table = self._webhooks.actions()
+        if table is None:
+            return
+        for action in sorted(wanted):
+            theirs = table.get(action)
+            if theirs is not None and theirs != actions.code_of(action):
+                raise NexudusError(
+                    f"Nexudus numbers the action {action} {theirs} today, we {actions.code_of(action)};"
+                    " nothing is registered before Frontdesk is updated"
+                )
+        added = sorted(table.keys() - actions.CODES.keys())
+        if added:
+            self._log.warning("registrar.actions_added", actions=added[:20])

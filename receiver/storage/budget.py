@@ -1,0 +1,45 @@
+"""The budget of Nexudus calls that all processes of one deployment share: token buckets in Redis, by its clock."""
+
+import time
+from collections.abc import Callable
+from importlib.resources import files
+
+import redis
+
+from receiver.errors import StorageUnavailable
+
+_SCRIPT = files("receiver.storage.scripts").joinpath("budget.lua")
+
+KEY = "fd:nexudus:budget"
+
+
+class SharedBudget:
+    """Takes calls from the shared buckets. *first*: the registrar, which is served before everyone else.
+
+    Each bucket is (burst, per second). Threads may share it. Raises StorageUnavailable when Redis does not answer.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        calls: tuple[int, float],
+        writes: tuple[int, float],
+        *,
+        first: bool,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
+        self._buckets = (*calls, *writes)
+        self._first = first
+        self._sleep = sleep
+
+    def take(self, *, write: bool) -> None:
+        """Sleep until the call is allowed; takes from both buckets or from none."""
+        while wait := self._ask(write):
+            self._sleep(wait / 1_000_000)
+
+    def _ask(self, write: bool) -> int:
+        try:
+            return int(self._script(keys=[KEY], args=[int(write), int(self._first), *self._buckets]))
+        except redis.RedisError as error:
+            raise StorageUnavailable(f"Redis does not keep the budget of Nexudus calls: {error}") from error

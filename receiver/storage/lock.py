@@ -1,0 +1,107 @@
+"""A lock: one holder at a time among all processes, for as long as it keeps answering.
+
+Every holder comes with a fencing token that only ever grows. Nexudus cannot check it, so the holder does, right before
+each write: a process that slept through its time finds that out before it does harm.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from receiver.errors import StorageUnavailable
+
+_SCRIPT = files("receiver.storage.scripts").joinpath("lock.lua")
+
+LEASE_MS = 10_000
+"""How long a lock outlives a holder that was killed."""
+
+
+class LockLost(StorageUnavailable):
+    """The time ran out, or somebody else has it; nothing may be written any more."""
+
+
+class Lock:
+    """The lock *name*. Take it, then `check` before each write, then `free` it; a thread keeps it meanwhile."""
+
+    def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
+        self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
+        self._keys = [f"fd:lock:{name}", f"fd:lock:{name}:fence"]
+        self._name = name
+        self._lease_ms = lease_ms
+        self._who = f"{socket.gethostname()}:{os.getpid()}"
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self.token = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.free()
+
+    def take(self) -> str | None:
+        """Take the lock. Returns None when it is ours now, else who holds it. Raises StorageUnavailable."""
+        token, holder = self._ask("take")
+        if not token:
+            return holder
+        self.token = token
+        self._stop.clear()
+        self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._name}", daemon=True)
+        self._keeper.start()
+        return None
+
+    def wait(self, seconds: float, *, waiting: Callable[[str], None], poll_s: float = 0.1) -> None:
+        """Take the lock within *seconds*; *waiting* is told once who has it. Raises StorageUnavailable when late."""
+        deadline = time.monotonic() + seconds
+        told = False
+        while holder := self.take():
+            if time.monotonic() >= deadline:
+                raise StorageUnavailable(
+                    f"{holder} holds the lock {self._name!r} for {seconds:g} s already; try again later"
+                )
+            if not told:
+                waiting(holder)
+                told = True
+            time.sleep(poll_s)
+
+    def check(self) -> None:
+        """Return when the lock is still ours, and for its whole length again. Raises LockLost or StorageUnavailable."""
+        ours, holder = self._ask("keep") if self.token else (0, "")
+        if not ours:
+            now = f"{holder} has it now" if holder else "nobody has it now"
+            raise LockLost(f"the lock {self._name!r} is no longer ours ({now}); run the command again")
+
+    def free(self) -> None:
+        """Give the lock back if it is still ours; never raises: it runs out by itself."""
+        self._stop.set()
+        if self._keeper is not None:
+            self._keeper.join()
+            self._keeper = None
+        if self.token:
+            with contextlib.suppress(StorageUnavailable):
+                self._ask("free")
+            self.token = 0
+
+    def _keep(self) -> None:
+        while not self._stop.wait(self._lease_ms / 3_000):
+            try:
+                ours, _ = self._ask("keep")
+            except StorageUnavailable:
+                continue  # `check` says so, loudly, when it matters
+            if not ours:
+                return
+
+    def _ask(self, verb: str) -> tuple[int, str]:
+        try:
+            number, holder = self._script(keys=self._keys, args=[verb, self._who, self._lease_ms, self.token])
+        except redis.RedisError as error:
+            raise StorageUnavailable(f"Redis does not keep the lock {self._name!r}: {error}") from error
+        return int(number), holder.decode(errors="replace") if isinstance(holder, bytes) else str(holder)

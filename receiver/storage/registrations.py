@@ -1,0 +1,104 @@
+"""What the registrar remembers between its runs, and what the store last received on each hook."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+import orjson
+import redis
+
+from receiver.errors import StorageUnavailable
+
+_UNROUTED = "fd:registrar:unrouted"
+_FLAPS = "fd:registrar:flaps"
+_COUNTS = "fd:registrar:counts"
+_ACTS = "fd:registrar:acts"
+_RECEIVED = "fd:received"
+_MOST_ACTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """How often in a row a hook had to be re-enabled, and when last (Unix milliseconds)."""
+
+    count: int
+    last_ms: int
+
+
+class RegistrarMemory:
+    """Small hashes in Redis, of one entry per hook. Every method raises StorageUnavailable."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._redis = connection
+
+    def unrouted_since(self, hooks: Iterable[int], *, now_ms: int) -> Mapping[int, int]:
+        """Return since when (Unix milliseconds) each of *hooks* has been unrouted; forgets all others."""
+        wanted = set(hooks)
+        with _Storage():
+            known = {int(hook): int(since) for hook, since in self._redis.hgetall(_UNROUTED).items()}
+            gone = [str(hook) for hook in known.keys() - wanted]
+            fresh = {str(hook): now_ms for hook in wanted - known.keys()}
+            if gone:
+                self._redis.hdel(_UNROUTED, *gone)
+            for hook, since in fresh.items():
+                self._redis.hsetnx(_UNROUTED, hook, since)
+        return {hook: known.get(hook, now_ms) for hook in wanted}
+
+    def flaps(self) -> Mapping[int, Flap]:
+        """Return what is remembered of hooks that were re-enabled."""
+        with _Storage():
+            found = self._redis.hgetall(_FLAPS)
+        return {int(hook): Flap(**orjson.loads(flap)) for hook, flap in found.items()}
+
+    def remember_flap(self, hook: int, flap: Flap) -> None:
+        """Remember that *hook* was re-enabled."""
+        with _Storage():
+            self._redis.hset(_FLAPS, str(hook), orjson.dumps(asdict(flap)))
+
+    def forget_flaps(self, hooks: Iterable[int]) -> None:
+        """Forget hooks that stayed healthy, or are gone."""
+        names = [str(hook) for hook in hooks]
+        if names:
+            with _Storage():
+                self._redis.hdel(_FLAPS, *names)
+
+    def note(self, act: str, **facts: str | int) -> None:
+        """Count *act* and keep it in the list of the latest ten thousand acts of the registrar."""
+        entry = {"act": act, "at_ms": int(time.time() * 1_000), **facts}
+        with _Storage():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hincrby(_COUNTS, act, 1)
+            pipeline.xadd(_ACTS, {"act": orjson.dumps(entry)}, maxlen=_MOST_ACTS, approximate=True)
+            pipeline.execute()
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how often each kind of act was done, ever."""
+        with _Storage():
+            found = self._redis.hgetall(_COUNTS)
+        return {_text(act): int(count) for act, count in found.items()}
+
+    def last_received(self) -> Mapping[tuple[int, str], int]:
+        """Return when the store last kept an event of each (business, action), in Unix milliseconds."""
+        with _Storage():
+            found = self._redis.hgetall(_RECEIVED)
+        received = {}
+        for pair, at in found.items():
+            business, _, action = _text(pair).partition("/")
+            if business.isdigit() and at.isdigit():
+                received[int(business), action] = int(at)
+        return received
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+class _Storage:
+    """Turns redis's exceptions into ours."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
+        if isinstance(error, redis.RedisError):
+            raise StorageUnavailable(f"Redis does not answer the registrar: {error}") from error

@@ -96,13 +96,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to change, and what stays: *ours* counts our registrations, *unchanged* those of them that stay."""
+    """What to change, and what stays: *ours* counts our registrations, *unchanged* those of them that stay.
+
+    *failing* are ours that gather errors at Nexudus, disabled ones included.
+    """
 
     changes: tuple[Change, ...]
     ours: int
     unchanged: int
     foreign: int
     elsewhere: tuple[Owned, ...]
+    failing: tuple[Registration, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def check_safe(self) -> None:
@@ -161,6 +165,7 @@ def make(
         unchanged=len(ours) - sum(change.hook_id is not None for change in changes),
         foreign=sum(owned.owner is Owner.FOREIGN for owned in everything),
         elsewhere=tuple(owned for owned in everything if owned.owner is Owner.ELSEWHERE),
+        failing=tuple(owned.registration for owned in ours if owned.registration.error_count),
         warnings=_warnings(wanted, unsigned),
     )
 

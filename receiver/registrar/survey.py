@@ -44,7 +44,11 @@ class Survey:
 
         Raises NexudusError, and RoutesError for a business that Nexudus does not know.
         """
-        wanted = Wanted(self._businesses(table), table.actions(actions.CODES) - {"None"})
+        names = table.actions(actions.CODES) - {"None"}
+        unknown = sorted(names - actions.CODES.keys())
+        if unknown:
+            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is no action that can be registered"),))
+        wanted = Wanted(self._businesses(table), names)
         self._check_actions(wanted.actions)
         return wanted
 
@@ -54,6 +58,8 @@ class Survey:
         return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
 
     def _businesses(self, table: Routes) -> tuple[int, ...]:
+        if not table.businesses:
+            raise RoutesError((Problem(table.file, 0, "businesses: names no location to register at; or write all"),))
         try:
             known = self._webhooks.businesses()
         except NexudusError as error:

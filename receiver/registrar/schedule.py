@@ -1,0 +1,77 @@
+"""When the watch looks: at once, on a schedule with jitter, and when routes.yaml is edited; only the leader does."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from receiver.errors import FrontdeskError
+from receiver.storage.lock import Lock, LockLost
+
+_JITTER = 0.2
+_POLL_S = 1.0
+_STANDBY_S = 2.0
+
+
+def run(
+    reconcile: Callable[[], object],
+    leader: Lock,
+    routes: Path,
+    *,
+    every_s: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Lead when nobody else does, and reconcile as long as we lead. Returns only by an exception from outside.
+
+    An error of Nexudus, of Redis or of the routes is logged and waited out; it never ends the loop.
+    """
+    log = structlog.get_logger()
+    while True:
+        try:
+            leader.wait(float("inf"), waiting=lambda who: log.info("watch.standing_by", leader=who), poll_s=_STANDBY_S)
+            log.info("watch.leading")
+            _lead(reconcile, leader, routes, every_s, sleep, log)
+        except LockLost as error:
+            log.warning("watch.leader_lost", reason=str(error))
+        except FrontdeskError as error:
+            log.warning("watch.interrupted", reason=str(error))
+            sleep(_STANDBY_S)
+        finally:
+            leader.free()
+
+
+def _lead(
+    reconcile: Callable[[], object],
+    leader: Lock,
+    routes: Path,
+    every_s: float,
+    sleep: Callable[[float], None],
+    log: structlog.typing.FilteringBoundLogger,
+) -> None:
+    while True:
+        leader.check()
+        try:
+            reconcile()
+        except LockLost:
+            raise
+        except FrontdeskError as error:
+            log.warning("watch.failed", reason=str(error))
+        _pause(every_s * random.uniform(1 - _JITTER, 1 + _JITTER), routes, sleep)  # noqa: S311 -- jitter, not a secret
+
+
+def _pause(seconds: float, routes: Path, sleep: Callable[[float], None]) -> None:
+    """Wait, but not longer than until the routes are edited: looked at, not subscribed to, so that any disk will do."""
+    before = _stamp(routes)
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and _stamp(routes) == before:
+        sleep(min(_POLL_S, left))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,0 +1,173 @@
+"""The registrar as a loop: one leader among the replicas looks at Nexudus again and again, and mends what it may.
+
+It never moves hosts and never forces. What it must not do yet it holds back (`restraint`), and says so in the log.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from receiver.errors import NexudusError, RoutesError
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.apply import Applied, Applier
+from receiver.registrar.plan import Change, Op, Plan, Wanted
+from receiver.registrar.restraint import Held, Restraint, restrain
+from receiver.registrar.survey import Routes, Survey
+from receiver.storage.lock import Lock
+from receiver.storage.registrations import Flap, RegistrarMemory
+
+_ACTS = {Op.CREATE: "created", Op.UPDATE: "updated", Op.DEACTIVATE: "deactivated", Op.DELETE: "deleted"}
+
+
+def act_of(change: Change) -> str:
+    """Return what a change did, as logs and counters name it."""
+    return "reenabled" if change.enables else _ACTS[change.op]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the watch works with. *unreachable* probes the receiver; *lock* is the one that `apply` takes too."""
+
+    webhooks: Webhooks
+    survey: Survey
+    memory: RegistrarMemory
+    lock: Lock
+    read_routes: Callable[[], Routes]
+    unreachable: Callable[[], str | None]
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said in the log already, so that it is not said every few minutes."""
+
+    held: set[tuple[int | None, str]] = field(default_factory=set)
+    failing: dict[int, int] = field(default_factory=dict)
+    routes: str = ""
+
+
+class Watch:
+    """Reconciles. *leads* raises when we are no longer the leader; it is asked before each write."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        leads: Callable[[], None],
+        restraint: Restraint | None = None,
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1_000),
+    ) -> None:
+        self._parts = parts
+        self._leads = leads
+        self._restraint = restraint or Restraint()
+        self._now_ms = now_ms
+        self._routes: Routes | None = None
+        self._told = _Told()
+        self._log = structlog.get_logger()
+
+    def reconcile(self) -> Applied | None:
+        """Bring Nexudus one step nearer to routes.yaml. Returns None when there is nothing to go by, or no turn for us.
+
+        Raises NexudusError and StorageUnavailable; the next round begins from what is there then.
+        """
+        routes = self._current_routes()
+        if routes is None:
+            return None
+        wanted = self._parts.survey.wanted(routes)
+        with self._parts.lock as lock:
+            holder = lock.take()
+            if holder is not None:
+                self._log.info("registrar.busy", holder=holder)
+                return None
+            return self._mend(wanted)
+
+    def _mend(self, wanted: Wanted) -> Applied:
+        look = functools.partial(self._look, wanted, functools.cache(self._parts.unreachable))
+        plan = look()
+        applier = Applier(self._parts.webhooks, fence=self._fence, told=self._tell)
+        applied = applier.apply(plan, look)
+        for change in applied.pending:
+            self._log.error("registration.pending", **_facts(change))
+        self._log.info(
+            "registrar.reconciled",
+            done=len(applied.done),
+            pending=len(applied.pending),
+            failed=len(applied.failed),
+            unchanged=plan.unchanged,
+            foreign=plan.foreign,
+            elsewhere=len(plan.elsewhere),
+        )
+        return applied
+
+    def _look(self, wanted: Wanted, unreachable: Callable[[], str | None]) -> Plan:
+        plan = self._parts.survey.plan(wanted)
+        now_ms = self._now_ms()
+        removals = [change.hook_id for change in plan.changes if change.is_removal and change.hook_id is not None]
+        flaps = self._parts.memory.flaps()
+        open_hooks = {change.hook_id for change in plan.changes}
+        self._parts.memory.forget_flaps(
+            hook for hook, flap in flaps.items() if hook not in open_hooks and self._restraint.is_healed(flap, now_ms)
+        )
+        allowed, held = restrain(
+            plan,
+            restraint=self._restraint,
+            now_ms=now_ms,
+            unrouted_since=self._parts.memory.unrouted_since(removals, now_ms=now_ms),
+            flaps=flaps,
+            unreachable=unreachable,
+        )
+        self._tell_held(held)
+        self._tell_failing(plan)
+        return allowed
+
+    def _fence(self) -> None:
+        self._leads()
+        self._parts.lock.check()
+
+    def _current_routes(self) -> Routes | None:
+        try:
+            self._routes = self._parts.read_routes()
+            self._told.routes = ""
+        except RoutesError as error:
+            if str(error) != self._told.routes:
+                self._log.error("routes.refused", reason=str(error), kept=self._routes is not None)
+                self._told.routes = str(error)
+        return self._routes
+
+    def _tell(self, change: Change, error: NexudusError | None) -> None:
+        if error is not None:
+            self._log.error("registration.refused", **_facts(change), status=error.status, reason=str(error))
+            return
+        act = act_of(change)
+        self._log.info(f"registration.{act}", **_facts(change), why=change.why)
+        self._parts.memory.note(act, **_facts(change))
+        if change.enables and change.hook_id is not None:
+            flap: Flap | None = self._parts.memory.flaps().get(change.hook_id)
+            self._parts.memory.remember_flap(change.hook_id, self._restraint.next_flap(flap, self._now_ms()))
+
+    def _tell_held(self, held: tuple[Held, ...]) -> None:
+        now = {(one.change.hook_id, one.why): one for one in held}
+        for key in now.keys() - self._told.held:
+            self._log.warning("registration.held", **_facts(now[key].change), why=now[key].why)
+        self._told.held = set(now)
+
+    def _tell_failing(self, plan: Plan) -> None:
+        for registration in plan.failing:
+            if self._told.failing.get(registration.id) != registration.error_count:
+                self._log.warning(
+                    "registration.failing",
+                    business_id=registration.business_id,
+                    hook_id=registration.id,
+                    active=registration.active,
+                    error_count=registration.error_count,
+                    last_error=(registration.last_error or "")[:200],
+                )
+        self._told.failing = {registration.id: registration.error_count for registration in plan.failing}
+
+
+def _facts(change: Change) -> dict[str, int | str]:
+    """Return what logs say of a change; never its URL, whose token is a secret."""
+    facts: dict[str, int | str] = {"business_id": change.business_id, "action": change.action}
+    return facts | ({"hook_id": change.hook_id} if change.hook_id is not None else {})

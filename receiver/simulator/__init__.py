@@ -1,0 +1,1 @@
+"""A Nexudus on this machine, for trying routes and plugins without an account: its API and the events it fires."""

@@ -1,0 +1,194 @@
+"""The HTTP API of the simulated Nexudus: five calls about webhooks, token, businesses, enumerations.
+
+Envelopes and errors as developers.nexudus.com shows them. List rows lack `Description`; filters it does not know are
+ignored; `dir` is ignored, since the documents contradict each other about it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from receiver.nexudus import actions
+from receiver.simulator.access import Access
+from receiver.simulator.faults import Fault, Knobs, Meter
+from receiver.simulator.tenant import Invalid, Record, Tenant, Unknown
+
+_LARGEST_BODY = 1_048_576
+_DEFAULT_PAGE = 25
+_FILTERS = {"WebHook_Business": "BusinessId", "WebHook_Action": "Action", "WebHook_Active": "Active"}
+_FILTERS |= {"WebHook_Name": "Name", "WebHook_URL": "URL"}
+
+Answering = Callable[[Request, bool], Awaitable[Response]]
+"""Answers a request; the flag says to pretend only, for a write that gets lost."""
+
+
+class Cut(Response):
+    """Breaks the connection in the middle of the answer: a length is promised and nothing follows."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the start of an answer, and nothing else: the server then closes the connection."""
+        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]}
+        await send(start)
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Return a JSON answer."""
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+async def read_json(request: Request) -> Any:
+    """Return the JSON body, None when it is none or too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            return None
+    try:
+        return orjson.loads(bytes(body))
+    except orjson.JSONDecodeError:
+        return None
+
+
+class Api:
+    """The API over *tenant*."""
+
+    def __init__(self, tenant: Tenant, access: Access, knobs: Knobs) -> None:
+        self._tenant = tenant
+        self._access = access
+        self._knobs = knobs
+        self.meter = Meter()
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the API."""
+        hooks, one = "/api/sys/webhooks", "/api/sys/webhooks/{id:int}"
+        return [
+            self._route("POST", "/api/token", self._token, None),
+            self._route("GET", hooks, self._search, "WebHook-List"),
+            self._route("GET", one, self._get, "WebHook-Read"),
+            self._route("POST", hooks, self._create, "WebHook-Create"),
+            self._route("PUT", hooks, self._update, "WebHook-Edit"),
+            self._route("DELETE", one, self._delete, "WebHook-Delete"),
+            self._route("GET", "/api/sys/businesses", self._businesses, "Business-List"),
+            self._route("GET", "/api/utils/enums", self._enums, ""),
+        ]
+
+    def _route(self, method: str, path: str, answering: Answering, role: str | None) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, answering, role)
+
+        return Route(path, endpoint, methods=[method])
+
+    async def _answer(self, request: Request, answering: Answering, role: str | None) -> Response:
+        """Answer a call as the knobs want it. *role* None: the caller need not be signed in."""
+        fault = self._knobs.draw()
+        if self._knobs.slow_ms:
+            await asyncio.sleep(self._knobs.slow_ms / 1_000)
+        over = self.meter.is_over(self._knobs, write=request.method != "GET")
+        if over or fault is Fault.THROTTLE:
+            return Response(status_code=409, headers={"Retry-After": f"{self._knobs.retry_after_s:g}"})
+        if fault is Fault.ERROR:
+            return json_response({"Message": "An error has occurred.", "WasSuccessful": False}, 500)
+        if fault is Fault.HTML:
+            return _page_of_html()
+        if fault is Fault.CUT:
+            return Cut()
+        if role is not None and not self._access.allows(request.headers.get("authorization", ""), role):
+            return json_response({"Message": "Authorization has been denied for this request."}, 401)
+        response = await self._carry_out(request, answering, lose=fault is Fault.LOST_WRITE)
+        return Cut() if fault is Fault.LOST_ANSWER else response
+
+    async def _carry_out(self, request: Request, answering: Answering, *, lose: bool) -> Response:
+        try:
+            return await answering(request, lose)
+        except Unknown:
+            return _page_of_html()
+        except Invalid as error:
+            wrong = {"AttemptedValue": error.attempted, "Message": error.message, "PropertyName": error.name}
+            return json_response({"Message": str(error), "Value": None, "Errors": [wrong], "WasSuccessful": False}, 400)
+
+    async def _token(self, request: Request, _lose: bool) -> Response:
+        body = (await request.body())[:_LARGEST_BODY]
+        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)) if is_form else {}
+        status, answer = self._access.grant(form, request.headers.get("client_id", ""))
+        return json_response(answer, status)
+
+    async def _search(self, request: Request, _lose: bool) -> Response:
+        rows = [record for record in self._tenant.hooks.values() if _matches(record, request.query_params)]
+        listed = ({name: value for name, value in record.items() if name != "Description"} for record in rows)
+        return json_response(self._page(request, list(listed)))
+
+    async def _get(self, request: Request, _lose: bool) -> Response:
+        return json_response(self._tenant.get(request.path_params["id"]))
+
+    async def _create(self, request: Request, lose: bool) -> Response:
+        return _done("created", self._tenant.create(_object(await read_json(request)), lose=lose))
+
+    async def _update(self, request: Request, lose: bool) -> Response:
+        return _done("updated", self._tenant.update(_object(await read_json(request)), lose=lose))
+
+    async def _delete(self, request: Request, lose: bool) -> Response:
+        record = self._tenant.get(request.path_params["id"])
+        self._tenant.delete(record["Id"], lose=lose)
+        return _done("deleted", record)
+
+    async def _businesses(self, request: Request, _lose: bool) -> Response:
+        rows = [{"Id": number, "Name": name, "Suspended": False} for number, name in self._tenant.businesses.items()]
+        return json_response(self._page(request, rows))
+
+    async def _enums(self, request: Request, _lose: bool) -> Response:
+        if request.query_params.get("name") != "eWebhookAction":
+            return json_response([])
+        return json_response([{"Id": code, "Name": name} for name, code in actions.CODES.items()])
+
+    def _page(self, request: Request, rows: list[Record]) -> dict[str, Any]:
+        size = min(_positive(request.query_params.get("size"), _DEFAULT_PAGE), self._knobs.largest_page)
+        asked = _positive(request.query_params.get("page"), 1)
+        first = 0 if self._knobs.repeat_pages else (asked - 1) * size
+        shown = rows[first : first + size]
+        return {
+            "Records": shown,
+            "CurrentPage": asked,
+            "CurrentPageSize": size,
+            "CurrentOrderField": "Id",
+            "CurrentSortDirection": 1,
+            "FirstItem": first + 1 if shown else 0,
+            "LastItem": first + len(shown),
+            "TotalItems": len(rows),
+            "TotalPages": -(-len(rows) // size),
+            "HasNextPage": self._knobs.repeat_pages or first + size < len(rows),
+            "HasPreviousPage": asked > 1,
+        }
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Invalid("Name", "is a required field", None)
+    return value
+
+
+def _positive(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() and int(text[:9]) > 0 else default
+
+
+def _matches(record: Record, params: Mapping[str, str]) -> bool:
+    wanted: Iterable[tuple[str, str]] = ((name, params[key]) for key, name in _FILTERS.items() if key in params)
+    return all(text.lower() in str(record[name]).lower() for name, text in wanted)
+
+
+def _done(what: str, record: Record) -> Response:
+    answer = {"Status": 200, "Message": f"WebHook was successfully {what}.", "Value": {"Id": record["Id"]}}
+    answer |= {"OpenInDialog": False, "OpenInWindow": False, "RedirectURL": None, "JavaScript": None}
+    answer |= {"UpdatedOn": record["UpdatedOn"], "UpdatedBy": record["UpdatedBy"], "Errors": None}
+    return json_response(answer | {"WasSuccessful": True})
+
+
+def _page_of_html() -> Response:
+    return HTMLResponse("<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>", 500)

@@ -1,0 +1,101 @@
+"""The knobs: how the simulated Nexudus misbehaves, by chance or at exactly the next calls."""
+
+import random
+import time
+from collections import deque
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Fault(StrEnum):
+    """One way for a call to go wrong."""
+
+    ERROR = "error"
+    """500 with a JSON error."""
+    HTML = "html"
+    """500 with a page of HTML."""
+    THROTTLE = "throttle"
+    """409 with Retry-After and an empty body; nothing is done."""
+    CUT = "cut"
+    """The connection breaks; nothing is done."""
+    LOST_ANSWER = "lost_answer"
+    """It is done, then the connection breaks."""
+    LOST_WRITE = "lost_write"
+    """A write reports success and is not done."""
+
+
+class Knobs(BaseModel):
+    """Everything that can be set while the simulator runs. Rates are shares of all calls, from 0 to 1."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    slow_ms: int = Field(0, ge=0, le=120_000)
+    """How long each call waits before its answer."""
+    error_rate: Share = 0
+    html_rate: Share = 0
+    throttle_rate: Share = 0
+    cut_rate: Share = 0
+    lost_answer_rate: Share = 0
+    lost_write_rate: Share = 0
+    next: list[Fault | None] = Field(default_factory=list, max_length=10_000)
+    """Faults of exactly the next calls, in order; null lets one pass."""
+    retry_after_s: float = Field(1, ge=0, le=60)
+    """What a throttled answer says in Retry-After."""
+    calls_per_minute: int = Field(0, ge=0, le=100_000)
+    """More calls in any minute are throttled; 0: no limit. Nexudus allows 120."""
+    writes_per_minute: int = Field(0, ge=0, le=100_000)
+    """The same for POST, PUT and DELETE. Nexudus allows 60."""
+    largest_page: int = Field(1_000, ge=1, le=1_000)
+    """Pages hold no more records than this, whatever size is asked for."""
+    repeat_pages: bool = False
+    """Every page is the first one, and says that there is another."""
+    events_per_second: float = Field(0, ge=0, le=1_000)
+    """How many events happen by themselves."""
+    retry_scale: float = Field(1, ge=0, le=10)
+    """The delays before failed deliveries are repeated (10 s to 4 h) are multiplied by this."""
+
+    def draw(self) -> Fault | None:
+        """Return the fault of the next call."""
+        if self.next:
+            return self.next.pop(0)
+        rates = {fault: float(getattr(self, f"{fault.value}_rate")) for fault in Fault}
+        chance = random.random()  # noqa: S311 -- dice, not a secret
+        for fault, rate in rates.items():
+            if chance < rate:
+                return fault
+            chance -= rate
+        return None
+
+
+class Meter:
+    """Counts the calls of the last minute, and says when there were too many."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.writes_total = 0
+        self._calls: deque[float] = deque(maxlen=100_000)
+        self._writes: deque[float] = deque(maxlen=100_000)
+
+    def is_over(self, knobs: Knobs, *, write: bool) -> bool:
+        """Count a call; say whether it is one too many."""
+        self.total += 1
+        self.writes_total += write
+        now = time.monotonic()
+        over = _count(self._calls, now) >= knobs.calls_per_minute > 0
+        if write:
+            over = over or _count(self._writes, now) >= knobs.writes_per_minute > 0
+        if not over:
+            self._calls.append(now)
+            if write:
+                self._writes.append(now)
+        return over
+
+
+def _count(calls: deque[float], now: float) -> int:
+    while calls and now - calls[0] >= 60:
+        calls.popleft()
+    return len(calls)

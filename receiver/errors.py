@@ -6,6 +6,7 @@ FrontdeskError
 ├── HandlerError           a handler cannot be loaded, or its options are wrong
 ├── RequestRefused         a request is answered with an HTTP status and nothing is kept
 ├── StorageUnavailable     Redis cannot be reached or refuses the write; nothing was promised
+│   └── LockLost           a lock that keeps others from writing is no longer ours
 ├── EventUnknown           no event of that id is kept
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
 ├── UnsafePlan             a plan removes too much; needs --force
@@ -59,6 +60,10 @@ class RequestRefused(FrontdeskError):
 
 class StorageUnavailable(FrontdeskError):
     """Redis does not answer, or refuses the write. Whether the write happened is unknown; repeating it is safe."""
+
+
+class LockLost(StorageUnavailable):
+    """A lock ran out, or somebody else has it; its holder may write no more."""
 
 
 class EventUnknown(FrontdeskError):

@@ -32,6 +32,11 @@ COMMANDS = {
     "replay": "receiver.cli.replay:replay",
     "serve": "receiver.cli.serve:serve",
     "send": "receiver.cli.send:send",
+    "plan": "receiver.cli.plan:plan",
+    "apply": "receiver.cli.plan:apply",
+    "hooks": "receiver.cli.hooks:hooks",
+    "watch": "receiver.cli.watch:watch",
+    "simulate": "receiver.cli.simulate:simulate",
 }
 """Command name to the `module:function` that carries it out."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from receiver.errors import FrontdeskError
-from receiver.storage.lock import Lock, LockLost
+from receiver.errors import FrontdeskError, LockLost
+from receiver.storage.lock import Lock
 
 _JITTER = 0.2
 _POLL_S = 1.0

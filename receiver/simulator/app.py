@@ -76,6 +76,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # from now on connections wait instead of being refused
     except OSError as error:
         listener.close()
         raise SettingsError(f"cannot listen at {host} port {port}: {error.strerror}; choose another --port") from error

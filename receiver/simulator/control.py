@@ -38,14 +38,21 @@ class Control:
     def routes(self) -> list[Route]:
         """Return the routes of the remote control."""
         return [
-            Route("/simulator/state", self._state, methods=["GET"]),
+            Route("/simulator/state", self._state, methods=["GET", "DELETE"]),
             Route("/simulator/faults", self._faults, methods=["GET", "POST", "DELETE"]),
             Route("/simulator/fire", self._fire, methods=["POST"]),
             Route("/simulator/hooks/{id:int}", self._edit, methods=["PATCH", "DELETE"]),
             Route("/simulator/tokens", self._end_tokens, methods=["DELETE"]),
         ]
 
-    async def _state(self, _request: Request) -> Response:
+    async def _state(self, request: Request) -> Response:
+        """GET shows everything, DELETE starts afresh: no hooks, no tokens, no faults."""
+        if request.method == "DELETE":
+            self._tenant.hooks.clear()
+            self._tenant.is_changed = True
+            self._access.expire()
+            self._firing.forget()
+            self._turn(Knobs())
         return json_response(
             {
                 "businesses": [{"Id": number, "Name": name} for number, name in self._tenant.businesses.items()],
@@ -71,9 +78,12 @@ class Control:
             except ValidationError as error:
                 first = error.errors()[0]
                 return json_response({"error": f"{first['loc'][0] if first['loc'] else '?'}: {first['msg']}"}, 400)
-            for name in Knobs.model_fields:
-                setattr(self._knobs, name, getattr(checked, name))
+            self._turn(checked)
         return json_response(self._knobs.model_dump(mode="json"))
+
+    def _turn(self, knobs: Knobs) -> None:
+        for name in Knobs.model_fields:
+            setattr(self._knobs, name, getattr(knobs, name))
 
     async def _fire(self, request: Request) -> Response:
         try:

@@ -84,10 +84,15 @@ class Firing:
         """Return the counts, and how many deliveries are under way."""
         return {**asdict(self.counts), "underway": len(self._tasks)}
 
-    async def close(self) -> None:
-        """Give up what is under way."""
-        for task in list(self._tasks):
+    def forget(self) -> None:
+        """Give up what is under way, and count from zero."""
+        for task in self._tasks:
             task.cancel()
+        self.counts = Counts()
+
+    async def close(self) -> None:
+        """Give up what is under way, and close the connections."""
+        self.forget()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._http.aclose()
 

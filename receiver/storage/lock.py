@@ -16,16 +16,12 @@ from typing import Self
 
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.errors import LockLost, StorageUnavailable
 
 _SCRIPT = files("receiver.storage.scripts").joinpath("lock.lua")
 
 LEASE_MS = 10_000
 """How long a lock outlives a holder that was killed."""
-
-
-class LockLost(StorageUnavailable):
-    """The time ran out, or somebody else has it; nothing may be written any more."""
 
 
 class Lock:

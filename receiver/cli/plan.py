@@ -1,0 +1,207 @@
+"""`frontdesk plan` and `frontdesk apply`: what would change at Nexudus, and changing it."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from receiver import durations
+from receiver.cli import diff, output
+from receiver.cli.registrar import LOCK, Registrar, opened
+from receiver.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
+from receiver.registrar.apply import Applied, Applier, Told
+from receiver.registrar.plan import Change, Plan, Scope, Wanted
+from receiver.registrar.watch import act_of
+from receiver.storage.lock import Lock
+from receiver.storage.registrations import RegistrarMemory
+
+MoveFrom = Annotated[list[str] | None, Parameter(negative="")]
+
+
+def plan(*, prune: bool = False, move_from: MoveFrom = None, json: bool = False) -> int:
+    """Show what has to change at Nexudus so that its webhooks follow routes.yaml; changes nothing.
+
+    Exit status 2 when something would change, 0 when nothing would.
+
+    Parameters
+    ----------
+    prune
+        Delete what is no longer routed, instead of deactivating it.
+    move_from
+        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+    json
+        Print one JSON object.
+    """
+    with opened("plan") as registrar:
+        wanted = registrar.survey.wanted(registrar.routes())
+        made = registrar.survey.plan(wanted, Scope(prune, tuple(move_from or ())))
+    _show(made, json=json)
+    return 2 if made.changes else 0
+
+
+def apply(
+    *,
+    prune: bool = False,
+    force: bool = False,
+    move_from: MoveFrom = None,
+    yes: bool = False,
+    wait: str = "10m",
+    json: bool = False,
+) -> int:
+    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first; running it again is safe.
+
+    Parameters
+    ----------
+    prune
+        Delete what is no longer routed, instead of deactivating it. Needs the role WebHook-Delete.
+    force
+        Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
+    move_from
+        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+    yes
+        Do not ask.
+    wait
+        How long to wait while somebody else applies.
+    json
+        Print one JSON object: what was done, what is pending, what failed.
+    """
+    patience_s = _seconds(wait)
+    scope = Scope(prune, tuple(move_from or ()))
+    with opened("apply") as registrar:
+        wanted = registrar.survey.wanted(registrar.routes())
+        shown = registrar.survey.plan(wanted, scope)
+        if not json:
+            _show(shown, json=False)
+        if shown.changes and not yes:
+            _check(shown, force=force)
+            _ask(shown)
+        with _locked(registrar, patience_s) as fence:
+            applied = _carry_out(registrar, wanted, scope, fence, force=force, expected=None if yes else shown)
+    return _report(applied, json=json)
+
+
+def _seconds(wait: str) -> float:
+    try:
+        return durations.parse(wait) / 1_000
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+
+
+def _show(made: Plan, *, json: bool) -> None:
+    if json:
+        output.json_line(made.as_json())
+    else:
+        diff.show(made)
+    for warning in made.warnings:
+        output.warn(warning)
+
+
+def _check(made: Plan, *, force: bool) -> None:
+    if not force:
+        made.check_safe()
+
+
+def _ask(shown: Plan) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("apply asks before it changes anything, and nobody is there to answer; repeat with --yes")
+    answer = input(f"Make these {len(shown.changes)} changes at Nexudus? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was changed")
+
+
+@contextlib.contextmanager
+def _locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
+    """Yield what to ask before each write."""
+    if registrar.store is None:
+        output.warn("no Redis is there to keep a second apply away; do not run two at once")
+        yield lambda: None
+        return
+    with Lock(registrar.store, LOCK) as lock:
+        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is applying already; waiting for it"))
+        yield lock.check
+
+
+def _carry_out(
+    registrar: Registrar,
+    wanted: Wanted,
+    scope: Scope,
+    fence: Callable[[], None],
+    *,
+    force: bool,
+    expected: Plan | None,
+) -> Applied:
+    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to."""
+
+    def look() -> Plan:
+        made = registrar.survey.plan(wanted, scope)
+        _check(made, force=force)
+        return made
+
+    fresh = look()
+    if expected is not None and fresh.changes != expected.changes:
+        raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
+    with _progress(len(fresh.changes)) as advance:
+        applier = Applier(registrar.webhooks, fence=fence, told=_remembering(registrar, advance))
+        try:
+            return applier.apply(fresh, look)
+        except NexudusError as error:
+            raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
+        except UnsafePlan as error:
+            raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar with the time left, on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("Registering", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _remembering(registrar: Registrar, advance: Callable[[], None]) -> Told:
+    """Return what counts each act, in the bar and, when there is a store, for good."""
+    memory = RegistrarMemory(registrar.store) if registrar.store is not None else None
+
+    def told(change: Change, error: NexudusError | None) -> None:
+        advance()
+        if memory is None or error is not None:
+            return
+        facts: dict[str, str | int] = {"business_id": change.business_id, "action": change.action}
+        with contextlib.suppress(StorageUnavailable):
+            memory.note(act_of(change), **facts, by="apply")
+
+    return told
+
+
+def _report(applied: Applied, *, json: bool) -> int:
+    if json:
+        output.json_line(
+            {
+                "done": [change.as_json() for change in applied.done],
+                "pending": [change.as_json() for change in applied.pending],
+                "failed": [
+                    {**failure.change.as_json(), "error": str(failure.error), "properties": failure.error.properties}
+                    for failure in applied.failed
+                ],
+            }
+        )
+    elif applied.done:
+        output.say(f"Done: {len(applied.done)} changes, seen on a fresh list.")
+    elif applied.is_complete:
+        output.say("Nothing to do.")
+    for failure in applied.failed[:20]:
+        output.warn(f"{diff.subject(failure.change)}: {failure.error}")
+    for change in applied.pending[:20]:
+        output.warn(f"{diff.subject(change)}: pending: Nexudus does not show it; run apply again")
+    if applied.is_complete:
+        return 0
+    output.warn(
+        f"not all is as it should be: {len(applied.pending)} changes are pending, {len(applied.failed)} refused"
+    )
+    return 1

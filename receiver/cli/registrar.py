@@ -1,0 +1,132 @@
+"""Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import redis
+
+from receiver import logs, settings
+from receiver.cli import output
+from receiver.errors import SettingsError, StorageUnavailable
+from receiver.nexudus import actions, budget
+from receiver.nexudus.budget import Budget, LocalBudget
+from receiver.nexudus.client import Client
+from receiver.nexudus.oauth import BearerToken, Password
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.ownership import Ownership
+from receiver.registrar.survey import Survey
+from receiver.routing import file as routes_file
+from receiver.routing.table import RoutingTable
+from receiver.settings import Settings
+from receiver.storage import connection
+from receiver.storage.budget import SharedBudget
+
+LOCK = "registrar"
+"""Whoever writes registrations holds it: `apply` and the watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registrar:
+    """The parts. *store* is None when no Redis is there and none was asked for."""
+
+    settings: Settings
+    webhooks: Webhooks
+    ownership: Ownership
+    survey: Survey
+    store: redis.Redis | None
+
+    def routes(self) -> RoutingTable:
+        """Read the routing file. Raises RoutesError."""
+        return routes_file.read(self.settings.routes, known_actions=actions.CODES)
+
+
+@contextlib.contextmanager
+def opened(
+    role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True
+) -> Iterator[Registrar]:
+    """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
+
+    Raises SettingsError for what is missing. *alone*: the command can do without Redis.
+    """
+    current = settings.from_environ(os.environ)
+    logs.configure(current.log_level, current.log_format)
+    current.need(*needs)
+    if current.public_url:
+        check_public_url(current.public_url)
+    who = credentials(current, role)
+    with contextlib.ExitStack() as stack:
+        store = _store(current, stack, alone=alone)
+        client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store)))
+        webhooks = Webhooks(client)
+        ownership = Ownership(current.public_url, tuple(key.get_secret_value() for key in current.url_keys))
+        yield Registrar(current, webhooks, ownership, Survey(webhooks, ownership, _signed(current)), store)
+
+
+def check_public_url(url: str) -> None:
+    """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+        return
+    raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
+
+
+def credentials(current: Settings, role: str) -> BearerToken | Password:
+    """Return how to sign in at Nexudus. Raises SettingsError when the settings do not say.
+
+    By default each host and command has its own client id: refreshing the token of one ends those of its namesakes.
+    """
+    if current.nexudus_token:
+        return BearerToken(current.nexudus_token.get_secret_value())
+    if not current.nexudus_username:
+        raise SettingsError(
+            "FRONTDESK_NEXUDUS_USERNAME is not set; Nexudus needs it with FRONTDESK_NEXUDUS_PASSWORD,"
+            " or FRONTDESK_NEXUDUS_TOKEN instead"
+        )
+    current.need("nexudus_password")
+    return Password(
+        username=current.nexudus_username,
+        password=current.nexudus_password.get_secret_value() if current.nexudus_password else "",
+        client_id=current.nexudus_client_id or f"frontdesk-{socket.gethostname()}-{role}",
+        totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> redis.Redis | None:
+    store: redis.Redis = stack.enter_context(connection.connect(connection.url_of(current)))
+    try:
+        store.ping()
+    except redis.RedisError as error:
+        if not alone or current.redis_url:
+            raise StorageUnavailable(f"Redis does not answer: {error}; is FRONTDESK_REDIS_URL right?") from error
+        output.warn("no Redis is there: the limit on Nexudus calls is this process's own")
+        return None
+    return store
+
+
+def _budget(current: Settings, store: redis.Redis | None) -> Budget:
+    calls, writes = current.nexudus_calls_per_minute, current.nexudus_writes_per_minute
+    if store is None:
+        return LocalBudget(calls, writes)
+    call_rate, write_rate = budget.rate(calls), budget.rate(writes)
+    return SharedBudget(
+        store, (call_rate.burst, call_rate.per_second), (write_rate.burst, write_rate.per_second), first=True
+    )
+
+
+def _signed(current: Settings) -> frozenset[int] | str:
+    """Return the businesses that have a shared secret, or "all"."""
+    if any(secret.business_id is None for secret in current.webhook_secrets):
+        return "all"
+    return frozenset(secret.business_id for secret in current.webhook_secrets if secret.business_id is not None)

@@ -1,0 +1,92 @@
+"""The simulated Nexudus as a real process, and its remote control, for tests of everything that talks to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from receiver.nexudus.budget import Budget
+from receiver.nexudus.client import Client, Patience
+from receiver.nexudus.oauth import BearerToken, Password
+from tests.processes import Process
+
+HURRY = Patience(first_pause_s=0.001, longest_pause_s=0.01, silence_s=10)
+"""As patient as ever in tries, in milliseconds instead of seconds."""
+
+DEMO = Password("demo@example.com", "demo", "tests")
+
+
+class CountingBudget:
+    """A budget without a limit that counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.writes = 0
+
+    def take(self, *, write: bool) -> None:
+        """Allow it."""
+        self.calls += 1
+        self.writes += write
+
+
+class SimulatedNexudus:
+    """Controls a running simulator."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.url = process.wait_for(r"simulated at (http://\S+)")[1]
+        self._http = httpx2.Client(base_url=self.url, timeout=30)
+
+    def close(self) -> None:
+        """Close our connections."""
+        self._http.close()
+
+    def reset(self) -> None:
+        """Forget all hooks, tokens, faults."""
+        self._ask("DELETE", "/simulator/state")
+        self.turn(retry_scale=0.001)
+
+    def state(self) -> Any:
+        """Return everything it knows."""
+        return self._ask("GET", "/simulator/state")
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """Return the whole records of all hooks."""
+        hooks: list[dict[str, Any]] = self.state()["hooks"]
+        return hooks
+
+    def turn(self, **knobs: object) -> None:
+        """Turn knobs."""
+        self._ask("POST", "/simulator/faults", knobs)
+
+    def fire(self, business_id: int, action: str, count: int = 1) -> int:
+        """Let events happen; returns how many posts they make."""
+        order = {"business_id": business_id, "action": action, "count": count}
+        posts: int = self._ask("POST", "/simulator/fire", order)["posts"]
+        return posts
+
+    def edit(self, hook_id: int, **fields: object) -> None:
+        """Change a hook behind everybody's back."""
+        self._ask("PATCH", f"/simulator/hooks/{hook_id}", fields)
+
+    def remove(self, hook_id: int) -> None:
+        """Take a hook away behind everybody's back."""
+        self._ask("DELETE", f"/simulator/hooks/{hook_id}")
+
+    def end_tokens(self) -> None:
+        """End all access tokens."""
+        self._ask("DELETE", "/simulator/tokens")
+
+    def client(
+        self,
+        budget: Budget | None = None,
+        credentials: BearerToken | Password = DEMO,
+        sleep: Callable[[float], None] = lambda _: None,
+    ) -> Client:
+        """Return a client of its API that does not really wait; the caller closes it."""
+        return Client(self.url, credentials, budget or CountingBudget(), patience=HURRY, sleep=sleep)
+
+    def _ask(self, method: str, path: str, value: Any = None) -> Any:
+        answer = self._http.request(method, path, json=value)
+        assert answer.status_code == 200, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()

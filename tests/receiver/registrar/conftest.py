@@ -1,0 +1,16 @@
+"""An office for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.nexudus import SimulatedNexudus
+from tests.receiver.registrar.offices import Office
+
+
+@pytest.fixture
+def office(nexudus: SimulatedNexudus) -> Iterator[Office]:
+    """A registrar that knows the key `key-1`."""
+    opened = Office(nexudus)
+    yield opened
+    opened.client.close()

@@ -1,0 +1,96 @@
+"""A registrar put together for tests: the real parts against the simulator, without waiting."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from receiver.errors import NexudusError
+from receiver.nexudus import actions
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.apply import Applied, Applier
+from receiver.registrar.ownership import Ownership
+from receiver.registrar.plan import Change, Plan, Scope, Wanted
+from receiver.registrar.survey import Survey
+from tests.nexudus import CountingBudget, SimulatedNexudus
+
+PUBLIC = "https://hooks.example/front"
+BUSINESSES = (1001, 1002, 1003)
+FEW = frozenset({"BookingCreate", "BookingUpdate", "CoworkerCreate", "VisitorCheckedin"})
+
+
+@dataclass(frozen=True)
+class Routes:
+    """A routing table, as far as the registrar asks it."""
+
+    names: frozenset[str] = FEW
+    businesses: tuple[int, ...] | Literal["all"] = (1001,)
+    file: str = "routes.yaml"
+
+    def actions(self, known: Iterable[str]) -> frozenset[str]:
+        """The routed actions."""
+        return self.names & frozenset(known)
+
+
+ALL = Routes(frozenset(actions.NAMES), BUSINESSES)
+
+
+@dataclass
+class Office:
+    """Plans and applies at *nexudus* with *keys*."""
+
+    nexudus: SimulatedNexudus
+    keys: tuple[str, ...] = ("key-1",)
+    public_url: str = PUBLIC
+    told: list[tuple[Change, NexudusError | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Open the client."""
+        self.budget = CountingBudget()
+        self.client = self.nexudus.client(self.budget)
+        self.webhooks = Webhooks(self.client)
+        self.ownership = Ownership(self.public_url, self.keys)
+        self.survey = Survey(self.webhooks, self.ownership, "all")
+
+    def plan(self, routes: Routes = Routes(), scope: Scope | None = None) -> Plan:
+        """Return the plan of now."""
+        return self.survey.plan(self.survey.wanted(routes), scope)
+
+    def apply(
+        self,
+        routes: Routes = Routes(),
+        scope: Scope | None = None,
+        *,
+        fence: Callable[[], None] = lambda: None,
+    ) -> Applied:
+        """Apply the plan of now."""
+        wanted = self.survey.wanted(routes)
+        return self.carry_out(self.survey.plan(wanted, scope), wanted, scope, fence=fence)
+
+    def carry_out(
+        self, plan: Plan, wanted: Wanted, scope: Scope | None = None, *, fence: Callable[[], None] = lambda: None
+    ) -> Applied:
+        """Apply *plan*."""
+        applier = Applier(self.webhooks, fence=fence, told=lambda change, error: self.told.append((change, error)))
+        return applier.apply(plan, lambda: self.survey.plan(wanted, scope))
+
+    def active(self) -> dict[tuple[int, int], list[dict[str, Any]]]:
+        """Return the active hooks of ours by (business, action number)."""
+        found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+        for hook in self.nexudus.hooks():
+            if hook["Active"] and "foreign" not in hook["URL"] and "laptop" not in hook["URL"]:
+                found.setdefault((hook["BusinessId"], hook["Action"]), []).append(hook)
+        return found
+
+    def assert_converged(self, routes: Routes = Routes(), scope: Scope | None = None) -> None:
+        """Exactly one right active hook for each pair, nothing else of ours active, and nothing left to do."""
+        assert routes.businesses != "all"
+        right = {
+            (business_id, actions.CODES[name]): self.ownership.url(business_id, name)
+            for business_id in routes.businesses
+            for name in routes.names
+        }
+        active = self.active()
+        assert {pair: [hook["URL"] for hook in hooks] for pair, hooks in active.items()} == {
+            pair: [url] for pair, url in right.items()
+        }
+        assert self.plan(routes, scope).changes == ()

@@ -9,6 +9,7 @@ FrontdeskError
 │   └── LockLost           a lock that keeps others from writing is no longer ours
 ├── EventUnknown           no event of that id is kept
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
+│   └── CredentialsRefused Nexudus does not give us a token
 ├── UnsafePlan             a plan removes too much; needs --force
 └── UsageError             a command was called wrongly
 """
@@ -80,6 +81,10 @@ class NexudusError(FrontdeskError):
         super().__init__(message)
         self.status = status
         self.properties = properties or {}
+
+
+class CredentialsRefused(NexudusError):
+    """Nexudus does not accept the API user's name and password; trying again would only lock the account."""
 
 
 class UnsafePlan(FrontdeskError):

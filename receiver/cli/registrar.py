@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import redis
 
 from receiver import logs, settings
-from receiver.cli import output
 from receiver.errors import SettingsError, StorageUnavailable
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget, LocalBudget
@@ -110,7 +109,6 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
     except redis.RedisError as error:
         if not alone or current.redis_url:
             raise StorageUnavailable(f"Redis does not answer: {error}; is FRONTDESK_REDIS_URL right?") from error
-        output.warn("no Redis is there: the limit on Nexudus calls is this process's own")
         return None
     return store
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from receiver import __version__
-from receiver.errors import NexudusError
+from receiver.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import answers
 from receiver.nexudus.answers import Answer
 from receiver.nexudus.budget import Budget
@@ -119,7 +119,7 @@ class Client:
         call = Call("POST", "/api/token", form=form, headers=headers)
         answer = self._try(call, None)
         if answer.status in (400, 401):
-            raise NexudusError(
+            raise CredentialsRefused(
                 f"Nexudus refused the credentials ({answer.status});"
                 " check FRONTDESK_NEXUDUS_USERNAME, _PASSWORD and _TOTP",
                 status=answer.status,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from receiver.errors import NexudusError
+from receiver.errors import CredentialsRefused, NexudusError
 
 TokenRequest = Callable[[Mapping[str, str], Mapping[str, str]], Any]
 """Posts a form with headers to the token endpoint and returns the JSON of its answer."""
@@ -88,7 +88,7 @@ class PasswordTokens:
                 answer = self._ask({"grant_type": "refresh_token", "refresh_token": refresh})
             except NexudusError as error:
                 # Somebody with our client id refreshed, or it is older than 15 days: the password still works.
-                if error.status not in (400, 401):
+                if not isinstance(error, CredentialsRefused):
                     raise
         if answer is None:
             answer = self._ask(self._by_password())

@@ -35,7 +35,11 @@ class Registration:
 
 
 def _text(value: object) -> object:
-    return "" if value is None else value
+    return "" if value is None else str(value)
+
+
+def _said(value: object) -> object:
+    return None if value is None else str(value)
 
 
 def _number(value: object) -> object:
@@ -64,8 +68,8 @@ class _Row(BaseModel):
     url: Annotated[str, BeforeValidator(_text)] = Field("", alias="URL")
     active: Annotated[bool, BeforeValidator(bool)] = Field(False, alias="Active")
     error_count: Annotated[int, BeforeValidator(_number)] = Field(0, alias="ErrorCount")
-    last_error: str | None = Field(None, alias="LastError")
-    last_trigger: str | None = Field(None, alias="LastTrigger")
+    last_error: Annotated[str | None, BeforeValidator(_said)] = Field(None, alias="LastError")
+    last_trigger: Annotated[str | None, BeforeValidator(_said)] = Field(None, alias="LastTrigger")
 
 
 def parse(value: object) -> Registration:

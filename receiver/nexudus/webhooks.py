@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from receiver.errors import NexudusError
+from receiver.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import registration
 from receiver.nexudus.client import Call, Client
 from receiver.nexudus.registration import Registration
@@ -81,6 +81,8 @@ class Webhooks:
         call = Call("GET", "/api/utils/enums", params={"name": "eWebhookAction"}, attempts=1)
         try:
             answer = self._client.do(call)
+        except CredentialsRefused:
+            raise
         except NexudusError as error:
             self._log.debug("nexudus.actions_unknown", reason=str(error))
             return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.errors import NexudusError
+from receiver.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
@@ -88,9 +88,9 @@ class Applier:
             written = self._write(change)
         except NexudusError as error:
             self._told(change, error)
-            if error.status in (401, 403):
+            if isinstance(error, CredentialsRefused) or error.status in (401, 403):
                 raise
-            if error.status and error.status < 500:
+            if error.status and error.status < 500 and error.status not in (408, 429):
                 course.refused[_key(change)] = Failure(change, error)
                 return
             course.silences += 1

@@ -1,33 +1,18 @@
 """Looks at Nexudus and at the routes, and makes a plan of the difference."""
 
-from collections.abc import Collection, Iterable
-from typing import Literal, Protocol
+from collections.abc import Collection
 
 import structlog
 
-from receiver.errors import NexudusError, Problem, RoutesError
+from receiver.errors import CredentialsRefused, NexudusError, Problem, RoutesError
 from receiver.nexudus import actions
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import plan
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.routing.table import RoutingTable
 
 _NOT_FOR_US = (401, 403, 404)
-
-
-class Routes(Protocol):
-    """What the registrar asks of a routing table."""
-
-    @property
-    def file(self) -> str:
-        """The path it was read from."""
-
-    @property
-    def businesses(self) -> tuple[int, ...] | Literal["all"]:
-        """The locations to register at."""
-
-    def actions(self, known: Iterable[str]) -> frozenset[str]:
-        """The routed actions, wildcards expanded over *known*."""
 
 
 class Survey:
@@ -39,7 +24,7 @@ class Survey:
         self._secrets = secrets
         self._log = structlog.get_logger()
 
-    def wanted(self, table: Routes) -> Wanted:
+    def wanted(self, table: RoutingTable) -> Wanted:
         """Return what *table* asks for, its businesses and actions checked with Nexudus.
 
         Raises NexudusError, and RoutesError for a business that Nexudus does not know.
@@ -57,16 +42,17 @@ class Survey:
         unsigned = () if self._secrets == "all" else [b for b in wanted.businesses if b not in self._secrets]
         return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
 
-    def _businesses(self, table: Routes) -> tuple[int, ...]:
+    def _businesses(self, table: RoutingTable) -> tuple[int, ...]:
         if not table.businesses:
             raise RoutesError((Problem(table.file, 0, "businesses: names no location to register at; or write all"),))
         try:
             known = self._webhooks.businesses()
         except NexudusError as error:
             # The webhook roles do not include Business-List; a list of ids in routes.yaml does without.
-            if table.businesses == "all" or error.status not in _NOT_FOR_US:
+            is_about_us = isinstance(error, CredentialsRefused)
+            if is_about_us or table.businesses == "all" or error.status not in _NOT_FOR_US:
                 raise
-            self._log.info("registrar.businesses_unchecked", reason=str(error))
+            self._log.debug("registrar.businesses_unchecked", reason=str(error))
             return tuple(table.businesses)
         if table.businesses == "all":
             return tuple(known)

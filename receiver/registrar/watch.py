@@ -15,7 +15,8 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.plan import Change, Op, Plan, Wanted
 from receiver.registrar.restraint import Held, Restraint, restrain
-from receiver.registrar.survey import Routes, Survey
+from receiver.registrar.survey import Survey
+from receiver.routing.table import RoutingTable
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import Flap, RegistrarMemory
 
@@ -35,7 +36,7 @@ class Parts:
     survey: Survey
     memory: RegistrarMemory
     lock: Lock
-    read_routes: Callable[[], Routes]
+    read_routes: Callable[[], RoutingTable]
     unreachable: Callable[[], str | None]
 
 
@@ -63,7 +64,7 @@ class Watch:
         self._leads = leads
         self._restraint = restraint or Restraint()
         self._now_ms = now_ms
-        self._routes: Routes | None = None
+        self._routes: RoutingTable | None = None
         self._told = _Told()
         self._log = structlog.get_logger()
 
@@ -126,7 +127,7 @@ class Watch:
         self._leads()
         self._parts.lock.check()
 
-    def _current_routes(self) -> Routes | None:
+    def _current_routes(self) -> RoutingTable | None:
         try:
             self._routes = self._parts.read_routes()
             self._told.routes = ""

@@ -11,6 +11,8 @@ from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Change, Plan, Scope, Wanted
 from receiver.registrar.survey import Survey
+from receiver.routing import file
+from receiver.routing.table import RoutingTable
 from tests.nexudus import CountingBudget, SimulatedNexudus
 
 PUBLIC = "https://hooks.example/front"
@@ -18,20 +20,15 @@ BUSINESSES = (1001, 1002, 1003)
 FEW = frozenset({"BookingCreate", "BookingUpdate", "CoworkerCreate", "VisitorCheckedin"})
 
 
-@dataclass(frozen=True)
-class Routes:
-    """A routing table, as far as the registrar asks it."""
-
-    names: frozenset[str] = FEW
-    businesses: tuple[int, ...] | Literal["all"] = (1001,)
-    file: str = "routes.yaml"
-
-    def actions(self, known: Iterable[str]) -> frozenset[str]:
-        """The routed actions."""
-        return self.names & frozenset(known)
+def routes(names: Iterable[str] = FEW, businesses: tuple[int, ...] | Literal["all"] = (1001,)) -> RoutingTable:
+    """Return the table of one route for *names*."""
+    where = "all" if businesses == "all" else list(businesses)
+    text = f"businesses: {where}\nroutes: [{{action: [{', '.join(sorted(names))}], handler: log}}]\n"
+    return file.parse(text, file="routes.yaml", known_actions=actions.CODES)
 
 
-ALL = Routes(frozenset(actions.NAMES), BUSINESSES)
+USUAL = routes()
+ALL = routes(actions.NAMES, BUSINESSES)
 
 
 @dataclass
@@ -51,19 +48,19 @@ class Office:
         self.ownership = Ownership(self.public_url, self.keys)
         self.survey = Survey(self.webhooks, self.ownership, "all")
 
-    def plan(self, routes: Routes = Routes(), scope: Scope | None = None) -> Plan:
+    def plan(self, table: RoutingTable = USUAL, scope: Scope | None = None) -> Plan:
         """Return the plan of now."""
-        return self.survey.plan(self.survey.wanted(routes), scope)
+        return self.survey.plan(self.survey.wanted(table), scope)
 
     def apply(
         self,
-        routes: Routes = Routes(),
+        table: RoutingTable = USUAL,
         scope: Scope | None = None,
         *,
         fence: Callable[[], None] = lambda: None,
     ) -> Applied:
         """Apply the plan of now."""
-        wanted = self.survey.wanted(routes)
+        wanted = self.survey.wanted(table)
         return self.carry_out(self.survey.plan(wanted, scope), wanted, scope, fence=fence)
 
     def carry_out(
@@ -81,16 +78,16 @@ class Office:
                 found.setdefault((hook["BusinessId"], hook["Action"]), []).append(hook)
         return found
 
-    def assert_converged(self, routes: Routes = Routes(), scope: Scope | None = None) -> None:
+    def assert_converged(self, table: RoutingTable = USUAL, scope: Scope | None = None) -> None:
         """Exactly one right active hook for each pair, nothing else of ours active, and nothing left to do."""
-        assert routes.businesses != "all"
+        assert table.businesses != "all"
         right = {
             (business_id, actions.CODES[name]): self.ownership.url(business_id, name)
-            for business_id in routes.businesses
-            for name in routes.names
+            for business_id in table.businesses
+            for name in table.actions(actions.CODES)
         }
         active = self.active()
         assert {pair: [hook["URL"] for hook in hooks] for pair, hooks in active.items()} == {
             pair: [url] for pair, url in right.items()
         }
-        assert self.plan(routes, scope).changes == ()
+        assert self.plan(table, scope).changes == ()

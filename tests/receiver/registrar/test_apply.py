@@ -9,7 +9,7 @@ from receiver.errors import LockLost, NexudusError, RoutesError, UnsafePlan
 from receiver.nexudus import hooks
 from receiver.registrar.plan import DUPLICATE, Op, Scope
 from tests.nexudus import SimulatedNexudus
-from tests.receiver.registrar.offices import ALL, FEW, PUBLIC, Office, Routes
+from tests.receiver.registrar.offices import ALL, FEW, PUBLIC, Office, routes
 
 
 def _foreign(office: Office) -> int:
@@ -98,7 +98,7 @@ def test_a_fault_at_every_call_changes_nothing_in_the_end(office: Office, fault:
     """The k-th call goes wrong, for every k of a run that creates, updates, deactivates."""
     for number in range(14):
         office.nexudus.reset()
-        office.apply(Routes(FEW | {"TeamCreated"}))
+        office.apply(routes(FEW | {"TeamCreated"}))
         hooks_now = office.nexudus.hooks()
         office.nexudus.edit(hooks_now[0]["Id"], Active=False)
         office.nexudus.remove(hooks_now[1]["Id"])
@@ -117,14 +117,14 @@ def test_faults_all_the_time(office: Office) -> None:
 
     for _ in range(5):
         try:
-            if office.apply(Routes(businesses=(1001, 1002))).is_complete:
+            if office.apply(routes(businesses=(1001, 1002))).is_complete:
                 break
         except NexudusError:
             continue
 
     office.nexudus.turn(**dict.fromkeys(rates, 0))
-    office.apply(Routes(businesses=(1001, 1002)))
-    office.assert_converged(Routes(businesses=(1001, 1002)))
+    office.apply(routes(businesses=(1001, 1002)))
+    office.assert_converged(routes(businesses=(1001, 1002)))
 
 
 def test_a_create_whose_answer_is_lost_is_not_repeated_blindly(office: Office) -> None:
@@ -154,7 +154,7 @@ def test_a_write_that_does_not_stick_is_pending(office: Office) -> None:
 
 def test_a_refused_change_stops_only_itself(office: Office) -> None:
     """A validation error of one record is told with its property; the others are made."""
-    wanted = office.survey.wanted(Routes(businesses=(1001,)))
+    wanted = office.survey.wanted(routes(businesses=(1001,)))
     plan = office.survey.plan(wanted)
     broken = dataclasses.replace(plan.changes[0], business_id=4711)
 
@@ -166,7 +166,7 @@ def test_a_refused_change_stops_only_itself(office: Office) -> None:
 
 def test_a_nexudus_that_is_silent_ends_the_run(office: Office) -> None:
     """After three changes without an answer there is no point in asking for the next two hundred."""
-    wanted = office.survey.wanted(Routes())
+    wanted = office.survey.wanted(routes())
     plan = office.survey.plan(wanted)
     office.nexudus.turn(cut_rate=1)
 
@@ -226,7 +226,7 @@ def test_another_host_with_our_keys_is_left_alone_until_it_is_moved(office: Offi
 def test_what_is_no_longer_routed_is_deactivated_or_pruned(office: Office) -> None:
     """Deactivated, and then left alone; deleted only when asked for."""
     office.apply()
-    fewer = Routes(FEW - {"BookingCreate"})
+    fewer = routes(FEW - {"BookingCreate"})
 
     applied = office.apply(fewer)
 
@@ -256,7 +256,7 @@ def test_duplicates_are_reduced_to_the_oldest_right_one(office: Office) -> None:
 
 def test_an_unsafe_plan_says_so_with_numbers(office: Office) -> None:
     """More than 30 % and more than three."""
-    office.apply(Routes(businesses=(1001, 1002)))
+    office.apply(routes(businesses=(1001, 1002)))
 
     with pytest.raises(UnsafePlan, match=r"^4 of our 8 registrations .* more than 30 %; .* --force"):
         office.plan().check_safe()
@@ -265,13 +265,13 @@ def test_an_unsafe_plan_says_so_with_numbers(office: Office) -> None:
 def test_an_unknown_business_is_said_before_anything_is_written(office: Office, nexudus: SimulatedNexudus) -> None:
     """Where, what, and which there are."""
     with pytest.raises(RoutesError, match=r"^routes.yaml: businesses: 4711 is no location .* 1001 Location 1001"):
-        office.apply(Routes(businesses=(1001, 4711)))
+        office.apply(routes(businesses=(1001, 4711)))
 
     assert nexudus.hooks() == []
 
 
 def test_all_businesses_means_those_that_nexudus_lists(office: Office) -> None:
     """`businesses: all` asks Nexudus."""
-    office.apply(Routes(businesses="all"))
+    office.apply(routes(businesses="all"))
 
-    office.assert_converged(Routes(businesses=(1001, 1002, 1003)))
+    office.assert_converged(routes(businesses=(1001, 1002, 1003)))

@@ -44,7 +44,7 @@ class SimulatedNexudus:
     def reset(self) -> None:
         """Forget all hooks, tokens, faults."""
         self._ask("DELETE", "/simulator/state")
-        self.turn(retry_scale=0.001)
+        self.turn(retry_scale=0.00001)
 
     def state(self) -> Any:
         """Return everything it knows."""

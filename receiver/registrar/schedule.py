@@ -52,20 +52,21 @@ def _lead(
 ) -> None:
     while True:
         leader.check()
+        seen = _stamp(routes)  # before they are read: an edit while we are busy is not missed
         try:
             reconcile()
         except LockLost:
             raise
         except FrontdeskError as error:
             log.warning("watch.failed", reason=str(error))
-        _pause(every_s * random.uniform(1 - _JITTER, 1 + _JITTER), routes, sleep)  # noqa: S311 -- jitter, not a secret
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not a secret
+        _pause(every_s * jitter, routes, seen, sleep)
 
 
-def _pause(seconds: float, routes: Path, sleep: Callable[[float], None]) -> None:
+def _pause(seconds: float, routes: Path, seen: object, sleep: Callable[[float], None]) -> None:
     """Wait, but not longer than until the routes are edited: looked at, not subscribed to, so that any disk will do."""
-    before = _stamp(routes)
     deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and _stamp(routes) == before:
+    while (left := deadline - time.monotonic()) > 0 and _stamp(routes) == seen:
         sleep(min(_POLL_S, left))
 
 

@@ -1,0 +1,380 @@
+"""plan, apply, hooks and watch as commands: real processes against a simulated Nexudus and a real Redis."""
+
+import os
+import pty
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from receiver.nexudus import hooks
+from tests.conftest import StartFrontdesk
+from tests.nexudus import SimulatedNexudus
+from tests.processes import Process, Valkey, command, environment, run, wait_until
+
+ROUTES = """
+businesses: [1001, 1002]
+routes:
+  - {name: bookings, action: "Booking*", handler: log}
+  - {name: invoices, action: "CoworkerInvoice*", handler: log}
+"""
+PAIRS = 2 * (3 + 13)
+
+
+@pytest.fixture
+def settings(nexudus: SimulatedNexudus, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    """What an operator sets, with limits that do not slow a test down."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    return {
+        "FRONTDESK_REDIS_URL": redis_url,
+        "FRONTDESK_ROUTES": str(tmp_path / "routes.yaml"),
+        "FRONTDESK_DATA_DIR": str(tmp_path / "var"),
+        "FRONTDESK_NEXUDUS_URL": nexudus.url,
+        "FRONTDESK_NEXUDUS_USERNAME": "demo@example.com",
+        "FRONTDESK_NEXUDUS_PASSWORD": "demo",
+        "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
+        "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
+        "FRONTDESK_PUBLIC_URL": "https://hooks.example",
+        "FRONTDESK_URL_KEYS": "key-1",
+        "FRONTDESK_WEBHOOK_SECRETS": "s3cr3t",
+        "FRONTDESK_LOG_FORMAT": "json",
+    }
+
+
+def _plan(settings: Mapping[str, str], *options: str, status: int) -> dict[str, Any]:
+    ran = run("plan", "--json", *options, settings=settings)
+    assert ran.status == status, ran.err
+    plan: dict[str, Any] = orjson.loads(ran.out)
+    return plan
+
+
+def _assert_converged(nexudus: SimulatedNexudus, settings: Mapping[str, str]) -> None:
+    active = [hook for hook in nexudus.hooks() if hook["Active"]]
+    assert len(active) == len({(hook["BusinessId"], hook["Action"]) for hook in active}) == PAIRS
+    assert _plan(settings, status=0)["changes"] == []
+
+
+def test_from_nothing_to_converged(nexudus: SimulatedNexudus, settings: dict[str, str]) -> None:
+    """plan says what apply will do, exit status 2; apply does it; then there is nothing to do, exit status 0."""
+    plan = _plan(settings, status=2)
+
+    applied = run("apply", "--yes", settings=settings)
+
+    assert (len(plan["changes"]), plan["unchanged"], plan["foreign"], plan["elsewhere"]) == (PAIRS, 0, 0, 0)
+    first = plan["changes"][0]
+    assert (first["op"], first["business_id"], first["action"], first["hook_id"], first["from"]) == (
+        "create",
+        1001,
+        "BookingCreate",
+        None,
+        None,
+    )
+    assert first["to"]["url"] == hooks.url("https://hooks.example", "key-1", 1001, "BookingCreate")
+    assert (applied.status, applied.err) == (0, "")
+    assert f"Done: {PAIRS} changes" in applied.out
+    _assert_converged(nexudus, settings)
+    assert "nothing to change" in run("apply", "--yes", settings=settings).out
+
+
+def test_tokens_in_urls_are_cut_short_for_people(settings: dict[str, str]) -> None:
+    """A plan that is pasted into a ticket opens no door."""
+    shown = run("plan", settings=settings)
+
+    token = hooks.token("key-1", 1001, "BookingCreate")
+    assert f"/hooks/1001/BookingCreate/{token[:4]}..." in shown.out
+    assert token not in shown.out
+    assert f"{PAIRS} to create" in shown.out
+
+
+def test_a_business_without_a_secret_is_warned_of(settings: dict[str, str]) -> None:
+    """One business has its own secret, the other none."""
+    warned = run("plan", settings=settings | {"FRONTDESK_WEBHOOK_SECRETS": "1001=s3cr3t"})
+
+    assert "no shared secret for business 1002" in warned.err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"FRONTDESK_PUBLIC_URL": ""}, "FRONTDESK_PUBLIC_URL is not set"),
+        ({"FRONTDESK_PUBLIC_URL": "http://hooks.example"}, "FRONTDESK_PUBLIC_URL: must be https://"),
+        ({"FRONTDESK_URL_KEYS": ""}, "FRONTDESK_URL_KEYS is not set"),
+        ({"FRONTDESK_NEXUDUS_USERNAME": ""}, "FRONTDESK_NEXUDUS_USERNAME is not set"),
+        ({"FRONTDESK_NEXUDUS_PASSWORD": ""}, "FRONTDESK_NEXUDUS_PASSWORD is not set"),
+        ({"FRONTDESK_NEXUDUS_PASSWORD": "wrong"}, "Nexudus refused the credentials (401)"),
+        ({"FRONTDESK_NEXUDUS_TOKEN": "wrong"}, "Nexudus answered 401 to GET /api/sys/webhooks"),
+        ({"FRONTDESK_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer"),
+        ({"FRONTDESK_ROUTES": "/nowhere.yaml"}, "/nowhere.yaml: cannot be read"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_sentence(
+    settings: dict[str, str], nexudus: SimulatedNexudus, change: dict[str, str], sentence: str
+) -> None:
+    """Exit status 1, nothing on standard output, nothing written."""
+    ran = run("apply", "--yes", settings=settings | change)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert sentence in ran.err
+    assert ran.err.count("\n") == 1
+    assert nexudus.hooks() == []
+
+
+def test_an_unknown_business_is_one_sentence(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """Said by plan already."""
+    Path(settings["FRONTDESK_ROUTES"]).write_text(ROUTES.replace("1002", "4711"))
+
+    ran = run("plan", settings=settings)
+
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
+    assert "businesses: 4711 is no location that the API user sees; it sees 1001 Location 1001" in ran.err
+
+
+def test_without_a_terminal_apply_wants_yes(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """A cron job without --yes changes nothing."""
+    ran = run("apply", settings=settings)
+
+    assert (ran.status, nexudus.hooks()) == (1, [])
+    assert "repeat with --yes" in ran.err
+
+
+@pytest.mark.parametrize(("answer", "status", "made"), [("n", 1, 0), ("y", 0, PAIRS)])
+def test_on_a_terminal_apply_asks(
+    settings: dict[str, str], nexudus: SimulatedNexudus, answer: str, status: int, made: int
+) -> None:
+    """It shows the plan, asks, and shows a bar while it works."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("apply"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(settings) | {"TERM": "xterm"},
+        close_fds=True,
+    )
+    os.close(theirs)
+    try:
+        seen = _read_until(ours, f"Make these {PAIRS} changes at Nexudus? [y/N] ")
+        os.write(ours, f"{answer}\n".encode())
+        seen += _read_until(ours, None)
+        assert process.wait(30) == status, seen
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+    assert len(nexudus.hooks()) == made
+    assert ("Registering" in seen) is (made > 0)
+
+
+def _read_until(terminal: int, text: str | None) -> str:
+    seen = ""
+    while text is None or text not in seen:
+        try:
+            chunk = os.read(terminal, 65_536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        seen += chunk.decode(errors="replace")
+    return seen
+
+
+def test_more_than_a_third_is_refused_without_force(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """13 of 16 actions are no longer routed."""
+    run("apply", "--yes", settings=settings)
+    Path(settings["FRONTDESK_ROUTES"]).write_text(ROUTES[: ROUTES.index("  - {name: invoices")])
+
+    refused = run("apply", "--yes", settings=settings)
+    forced = run("apply", "--yes", "--force", settings=settings)
+
+    assert refused.status == 1
+    assert "26 of our 32 registrations" in refused.err
+    assert forced.status == 0
+    assert sum(hook["Active"] for hook in nexudus.hooks()) == 6
+
+
+def test_a_nexudus_that_lies_is_pending_and_exit_status_1(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """A write that reports success and does not stick."""
+    nexudus.turn(lost_write_rate=1)
+
+    lied_to = run("apply", "--yes", "--json", settings=settings)
+    nexudus.turn(lost_write_rate=0)
+    again = run("apply", "--yes", settings=settings)
+
+    assert lied_to.status == 1
+    assert len(orjson.loads(lied_to.out)["pending"]) == PAIRS
+    assert f"{PAIRS} changes are pending" in lied_to.err
+    assert again.status == 0
+    _assert_converged(nexudus, settings)
+
+
+def test_a_missing_role_is_named(settings: dict[str, str], frontdesk: StartFrontdesk) -> None:
+    """401 means either: it says which role the call needs."""
+    started = frontdesk(
+        "simulate", "--port", "0", "--without-role", "WebHook-Create", "--without-role", "Business-List"
+    )
+    url = started.wait_for(r"simulated at (http://\S+)")[1]
+
+    ran = run("apply", "--yes", settings=settings | {"FRONTDESK_NEXUDUS_URL": url})
+
+    assert ran.status == 1
+    assert "401 to POST /api/sys/webhooks" in ran.err
+    assert "the role WebHook-Create" in ran.err
+
+
+def test_kill_9_at_any_moment_and_again(
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
+) -> None:
+    """Killed after some hooks, while its call is under way; the next run goes on, and nothing is there twice.
+
+    Without Redis, so that nobody has to wait for the dead one's lock to run out; the next test is about that.
+    """
+    alone = {name: value for name, value in settings.items() if name != "FRONTDESK_REDIS_URL"}
+    nexudus.turn(slow_ms=10)
+    for enough in (1, 9, 20):
+        killed = frontdesk("apply", "--yes", settings=alone)
+        wait_until(lambda enough=enough: len(nexudus.hooks()) >= enough, f"{enough} hooks")  # type: ignore[misc]
+        killed.kill()
+
+    nexudus.turn(slow_ms=0)
+    assert run("apply", "--yes", settings=alone).status == 0
+
+    _assert_converged(nexudus, settings)
+    assert len(nexudus.hooks()) == PAIRS
+
+
+def test_two_applies_at_once_and_one_that_is_killed(
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
+) -> None:
+    """The first is killed while it holds the lock; of the two others one waits for its lock, one for the other."""
+    nexudus.turn(slow_ms=10)
+    dead = frontdesk("apply", "--yes", settings=settings)
+    wait_until(lambda: len(nexudus.hooks()) >= 3, "the first hooks")
+    dead.kill()
+
+    both = [frontdesk("apply", "--yes", settings=settings) for _ in range(2)]
+
+    assert [process.wait() for process in both] == [0, 0], [process.output for process in both]
+    assert all("is applying already; waiting for it" in process.output for process in both)
+    _assert_converged(nexudus, settings)
+    assert len(nexudus.hooks()) == PAIRS
+
+
+def test_the_keys_rotate_and_hooks_shows_which(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """A new first key: hooks shows the old one until apply moved them."""
+    run("apply", "--yes", settings=settings)
+    rotated = settings | {"FRONTDESK_URL_KEYS": "key-2,key-1"}
+
+    before = run("hooks", "--json", settings=rotated)
+    table = run("hooks", settings=rotated)
+    assert run("apply", "--yes", settings=rotated).status == 0
+    after = run("hooks", "--json", settings=rotated)
+
+    rows = [orjson.loads(line) for line in before.out.splitlines()]
+    assert {(row["url_key"], row["state"]) for row in rows} == {(1, "drifted")}
+    assert "old (2 of 2)" in table.out
+    rows = [orjson.loads(line) for line in after.out.splitlines()]
+    assert {(row["url_key"], row["state"]) for row in rows} == {(0, "healthy")}
+    _assert_converged(nexudus, rotated)
+
+
+def test_hooks_tells_what_nexudus_and_the_store_know(
+    settings: dict[str, str], nexudus: SimulatedNexudus, valkey: Valkey
+) -> None:
+    """All keys of the documentation; what is missing is listed too."""
+    run("apply", "--yes", settings=settings)
+    made = {(hook["BusinessId"], hook["Action"]): hook["Id"] for hook in nexudus.hooks()}
+    nexudus.edit(made[1001, 6], ErrorCount=3, LastError="500 \x1b[31m", LastTrigger="2026-03-01T10:00:00Z")
+    nexudus.edit(made[1001, 7], Active=False, ErrorCount=10)
+    nexudus.remove(made[1001, 8])
+    with valkey.client() as client:
+        client.hset("fd:received", "1001/BookingCreate", 1_772_359_200_000)
+
+    listed = run("hooks", "--json", settings=settings)
+    table = run("hooks", settings=settings)
+
+    rows = [orjson.loads(line) for line in listed.out.splitlines()]
+    assert len(rows) == PAIRS
+    assert rows[0] == {
+        "business_id": 1001,
+        "action": "BookingCreate",
+        "action_code": 6,
+        "hook_id": made[1001, 6],
+        "active": True,
+        "error_count": 3,
+        "last_error": "500 \x1b[31m",
+        "last_trigger": "2026-03-01T10:00:00Z",
+        "last_received_at": "2026-03-01T10:00:00+00:00",
+        "url_key": 0,
+        "state": "failing",
+    }
+    assert [row["state"] for row in rows[1:4]] == ["disabled", "missing", "healthy"]
+    assert "\x1b[31m" not in table.out
+    assert "3 that need attention" in table.out
+
+
+@pytest.fixture
+def answering(tmp_path: Path) -> Iterator[tuple[Process, str]]:
+    """A receiver's outside that holds key-1, and its URL."""
+    import sys
+
+    process = Process(
+        [sys.executable, "-m", "tests.answering", "key-1"], log=tmp_path / "answering", environ=environment()
+    )
+    yield process, process.wait_for(r"listening at (\S+)")[1]
+    process.end()
+
+
+def test_the_watch_finds_what_nexudus_disabled_and_brings_it_back(
+    nexudus: SimulatedNexudus,
+    settings: dict[str, str],
+    frontdesk: StartFrontdesk,
+    answering: tuple[Process, str],
+) -> None:
+    """Ten strikes disable a hook; it stays so while the receiver is broken, and is back when the probe is answered."""
+    _, url = answering
+    settings |= {"FRONTDESK_PUBLIC_URL": url}
+    watch = frontdesk("watch", "--every", "200ms", settings=settings)
+    wait_until(lambda: len(nexudus.hooks()) == PAIRS, "all hooks")
+    httpx2.put(f"{url}/break")
+    nexudus.fire(1001, "BookingCreate")
+    disabled = watch.wait_for(r'"action":"BookingCreate".*the receiver\'s probe at \S+ answered 503.*registration.held')
+    assert [hook["Action"] for hook in nexudus.hooks() if not hook["Active"]] == [6], disabled[0]
+
+    httpx2.put(f"{url}/mend")
+    watch.wait_for(r"registration.reenabled")
+
+    assert nexudus.fire(1001, "BookingCreate") == 1
+    wait_until(lambda: nexudus.state()["deliveries"]["delivered"] == 1, "a delivery")
+    assert "/hooks/1001/BookingCreate" not in watch.output, "tokens and URLs are not for logs"
+    assert watch.stop() == 0
+    _assert_converged(nexudus, settings)
+
+
+def test_one_watch_leads_and_another_takes_over(
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
+) -> None:
+    """Of two replicas one stands by; when the leader ends, the other goes on, and sees an edit of the routes."""
+    first = frontdesk("watch", "--every", "1h", settings=settings)
+    first.wait_for("watch.leading")
+    second = frontdesk("watch", "--every", "1h", settings=settings)
+    second.wait_for("watch.standing_by")
+    assert first.stop() == 0
+
+    second.wait_for("registrar.reconciled")
+    Path(settings["FRONTDESK_ROUTES"]).write_text("routes: [{action: NoSuchThing, handler: log}]")
+    second.wait_for("routes.refused")
+    Path(settings["FRONTDESK_ROUTES"]).write_text(ROUTES + "  - {name: teams, action: TeamCreated, handler: log}\n")
+
+    wait_until(lambda: len(nexudus.hooks()) == PAIRS + 2, "hooks for the new route")
+    assert second.stop() == 0
+
+
+def test_watch_once_is_for_cron(nexudus: SimulatedNexudus, settings: dict[str, str]) -> None:
+    """One look, exit status 0 when all is well."""
+    ran = run("watch", "--once", settings=settings)
+
+    assert ran.status == 0, ran.err
+    _assert_converged(nexudus, settings)

@@ -1,6 +1,8 @@
 """`frontdesk simulate`: a Nexudus on this machine."""
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +95,8 @@ def simulate(
     listener = app.listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     output.say(f"Nexudus is simulated at http://{shown}:{listener.getsockname()[1]} for {account.username}")
+    # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app.serve(application, listener)
 
 

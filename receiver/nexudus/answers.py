@@ -100,8 +100,14 @@ def _message(value: Any) -> str:
         return ""
     for name in ("Message", "error_description", "error"):
         if isinstance(value.get(name), str) and value[name].strip():
-            return " ".join(value[name].split())[:_LONGEST_MESSAGE]
-    return "; ".join(f"{name}: {message}" for name, message in _properties(value).items())[:_LONGEST_MESSAGE]
+            return _one_line(value[name])
+    return _one_line("; ".join(f"{name}: {message}" for name, message in _properties(value).items()))
+
+
+def _one_line(text: str) -> str:
+    """Return *text* bounded, without line breaks and whatever else could move a cursor."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * _LONGEST_MESSAGE])
+    return " ".join(printable.split())[:_LONGEST_MESSAGE]
 
 
 def _properties(value: Any) -> dict[str, str]:

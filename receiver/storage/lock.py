@@ -60,9 +60,7 @@ class Lock:
         told = False
         while holder := self.take():
             if time.monotonic() >= deadline:
-                raise StorageUnavailable(
-                    f"{holder} holds the lock {self._name!r} for {seconds:g} s already; try again later"
-                )
+                raise StorageUnavailable(f"{holder} still holds the lock {self._name!r} after {seconds:g} s; try later")
             if not told:
                 waiting(holder)
                 told = True

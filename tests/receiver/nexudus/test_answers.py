@@ -1,0 +1,82 @@
+"""What an answer means: a value, or one error with status, message and property errors."""
+
+import pytest
+
+from receiver.errors import NexudusError
+from receiver.nexudus import answers
+from receiver.nexudus.answers import Answer
+
+VALIDATION = (
+    b'{"Message":"Name: is a required field","Value":null,"WasSuccessful":false,'
+    b'"Errors":[{"AttemptedValue":null,"Message":"is a required field","PropertyName":"Name"}]}'
+)
+
+
+def _answer(status: int, body: bytes = b"", **headers: str) -> Answer:
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "sentence"),
+    [
+        pytest.param(
+            _answer(400, VALIDATION), 400, "answered 400 to PUT /x: Name: is a required field$", id="validation"
+        ),
+        pytest.param(
+            _answer(200, VALIDATION), 200, "but did not do it: Name: is a required field$", id="unsuccessful-200"
+        ),
+        pytest.param(_answer(500, b"<html>"), 500, "answered 500 .* a page of HTML instead of JSON", id="html"),
+        pytest.param(_answer(200, b"<html>"), 200, "but not with JSON; is FRONTDESK_NEXUDUS_URL right", id="html-200"),
+        pytest.param(_answer(401, b"{}"), 401, "needs API access and the role WebHook-Edit$", id="role"),
+        pytest.param(_answer(403, b""), 403, "the role WebHook-Edit$", id="forbidden"),
+        pytest.param(_answer(409, b""), 409, "answered 409 to PUT /x: without a reason$", id="conflict"),
+        pytest.param(_answer(409, b"", retry_after="1"), 409, "asks us to slow down", id="throttled"),
+        pytest.param(_answer(302, b""), 302, "a redirect, which is never followed", id="redirect"),
+        pytest.param(_answer(500, b'{"Message":"a\\n\\u0007b"}'), 500, "to PUT /x: a b$", id="one-line"),
+        pytest.param(_answer(500, b"\xff\xfe"), 500, "without a reason", id="junk"),
+        pytest.param(_answer(400, b'{"Errors":[1,{"PropertyName":null}]}'), 400, "None: None", id="odd-errors"),
+    ],
+)
+def test_an_error_says_status_and_reason(answer: Answer, status: int, sentence: str) -> None:
+    """One sentence; never a traceback, whatever the body holds."""
+    with pytest.raises(NexudusError, match=sentence) as caught:
+        answers.read(answer, call="PUT /x", role="WebHook-Edit")
+
+    assert caught.value.status == status
+
+
+def test_property_errors_are_carried() -> None:
+    """For programs."""
+    with pytest.raises(NexudusError, match="Name") as caught:
+        answers.read(_answer(400, VALIDATION), call="PUT /x")
+
+    assert caught.value.properties == {"Name": "is a required field"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "throttled", "passing"),
+    [
+        (_answer(409, retry_after="1"), True, False),
+        (_answer(409), False, False),
+        (_answer(409, retry_after="soon"), False, False),
+        (_answer(429), True, False),
+        (_answer(503), False, True),
+        (_answer(503, retry_after="7"), True, True),
+        (_answer(500), False, True),
+        (_answer(408), False, True),
+        (_answer(404), False, False),
+    ],
+)
+def test_throttling_is_told_from_conflict_and_fault(answer: Answer, throttled: bool, passing: bool) -> None:
+    """409 with Retry-After is throttling; without, it is a conflict that no repetition mends."""
+    assert (answer.is_throttled, answer.is_passing) == (throttled, passing)
+
+
+def test_retry_after_is_bounded() -> None:
+    """Nobody makes us sleep for a year."""
+    assert _answer(429, retry_after="999999999").retry_after == 120
+
+
+def test_a_good_answer_is_its_value() -> None:
+    """Lists too."""
+    assert answers.read(_answer(200, b"[1]"), call="GET /x") == [1]

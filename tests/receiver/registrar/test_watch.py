@@ -1,0 +1,191 @@
+"""The watch: what it does in which round, what it remembers in Redis, what it never does."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from receiver.errors import LockLost, Problem, RoutesError
+from receiver.registrar.restraint import Restraint
+from receiver.registrar.watch import Parts, Watch
+from receiver.routing.table import RoutingTable
+from receiver.storage import connection
+from receiver.storage.lock import Lock
+from receiver.storage.registrations import RegistrarMemory
+from tests.receiver.registrar.offices import FEW, Office, routes
+
+DAY = 86_400_000
+
+
+class World:
+    """What a watch lives in; tests change it between rounds."""
+
+    def __init__(self, office: Office, client: redis.Redis) -> None:
+        self.office = office
+        self.table: RoutingTable | None = routes()
+        self.why_unreachable: str | None = None
+        self.probes = 0
+        self.now_ms = 1_000 * DAY
+        self.leads = True
+        self.lock = Lock(client, "registrar")
+        self.memory = RegistrarMemory(client)
+
+    def read_routes(self) -> RoutingTable:
+        """Read the file."""
+        if self.table is None:
+            raise RoutesError((Problem("routes.yaml", 3, "is wrong"),))
+        return self.table
+
+    def unreachable(self) -> str | None:
+        """Probe."""
+        self.probes += 1
+        return self.why_unreachable
+
+    def check_leader(self) -> None:
+        """Ask whether we lead."""
+        if not self.leads:
+            raise LockLost("somebody else leads")
+
+    def watch(self) -> Watch:
+        """A watch as a fresh process has it."""
+        parts = Parts(
+            self.office.webhooks, self.office.survey, self.memory, self.lock, self.read_routes, self.unreachable
+        )
+        return Watch(parts, leads=self.check_leader, restraint=Restraint(), now_ms=lambda: self.now_ms)
+
+    def disable_all(self) -> None:
+        """Nexudus counts to ten."""
+        for hook in self.office.nexudus.hooks():
+            self.office.nexudus.edit(hook["Id"], Active=False, ErrorCount=10, LastError="500")
+
+    def inactive(self) -> int:
+        """How many hooks do not fire."""
+        return sum(not hook["Active"] for hook in self.office.nexudus.hooks())
+
+
+@pytest.fixture
+def world(office: Office, redis_url: str) -> Iterator[World]:
+    """A world with an empty Redis."""
+    with connection.connect(redis_url) as client:
+        yield World(office, client)
+
+
+def test_it_registers_what_is_routed(world: World) -> None:
+    """From nothing, without a probe; the second round does nothing."""
+    first = world.watch().reconcile()
+    second = world.watch().reconcile()
+
+    assert first is not None
+    assert second is not None
+    assert (len(first.done), len(second.done), world.probes) == (len(FEW), 0, 0)
+    assert world.memory.counts() == {"created": len(FEW)}
+    world.office.assert_converged()
+
+
+def test_disabled_hooks_come_back_when_the_receiver_is_reachable(world: World) -> None:
+    """Not before; one probe serves all of them; the acts are counted."""
+    world.watch().reconcile()
+    world.disable_all()
+    world.why_unreachable = "the receiver cannot be reached"
+
+    world.watch().reconcile()
+    held = world.inactive()
+    world.why_unreachable = None
+    world.probes = 0
+    world.watch().reconcile()
+
+    assert (held, world.inactive()) == (len(FEW), 0)
+    assert world.memory.counts()["reenabled"] == len(FEW)
+    assert world.probes <= 2, "one before, one when it looks again"
+    world.office.assert_converged()
+
+
+def test_a_hook_that_flaps_is_left_alone_for_longer_each_time(world: World) -> None:
+    """Remembered in Redis: every round here is a fresh process."""
+    world.watch().reconcile()
+    minutes = []
+    for _ in range(3):
+        world.disable_all()
+        waited = 0
+        while world.inactive():
+            world.watch().reconcile()
+            world.now_ms += 5 * 60_000
+            waited += 5
+        minutes.append(waited - 5)
+
+    assert minutes == sorted(minutes)
+    assert minutes[0] == 0
+    assert (minutes[1], minutes[2]) == (5, 15), "10 and 20 minutes after the last, of which 5 had passed"
+    world.now_ms += 2 * DAY
+    world.watch().reconcile()
+    assert world.memory.flaps() == {}
+
+
+def test_a_week_of_grace_for_what_is_no_longer_routed(world: World) -> None:
+    """Counted from when the watch first saw it, over restarts; routed again, the week starts afresh."""
+    world.watch().reconcile()
+    world.table = routes(FEW - {"BookingCreate"})
+    world.watch().reconcile()
+    world.now_ms += 6 * DAY
+    world.watch().reconcile()
+    within = world.inactive()
+    world.table = routes()
+    world.watch().reconcile()
+    world.table = routes(FEW - {"BookingCreate"})
+    world.now_ms += 6 * DAY
+    world.watch().reconcile()
+    afresh = world.inactive()
+    world.now_ms += 7 * DAY
+    world.watch().reconcile()
+
+    assert (within, afresh, world.inactive()) == (0, 0, 1)
+    assert world.memory.counts()["deactivated"] == 1
+
+
+def test_it_never_moves_hosts(world: World) -> None:
+    """Hooks of another deployment with our keys stay where they are."""
+    laptop = Office(world.office.nexudus, public_url="https://laptop.example")
+    laptop.apply()
+
+    world.watch().reconcile()
+
+    urls = [hook["URL"] for hook in world.office.nexudus.hooks()]
+    assert sum("laptop" in url for url in urls) == len(FEW) == len(urls) / 2
+    laptop.client.close()
+
+
+def test_wrong_routes_keep_the_last_good_ones(world: World) -> None:
+    """Without any, nothing is done; with some, they are used."""
+    watch = world.watch()
+    world.table = None
+    assert watch.reconcile() is None
+    assert world.office.nexudus.hooks() == []
+    world.table = routes()
+    watch.reconcile()
+    world.table = None
+    world.disable_all()
+
+    watch.reconcile()
+
+    assert world.inactive() == 0
+
+
+def test_an_apply_goes_first(world: World, redis_url: str) -> None:
+    """While somebody applies by hand, the watch does not write."""
+    with connection.connect(redis_url) as other, Lock(other, "registrar") as lock:
+        assert lock.take() is None
+
+        assert world.watch().reconcile() is None
+
+    assert world.office.nexudus.hooks() == []
+    assert world.watch().reconcile() is not None
+
+
+def test_who_leads_no_more_writes_no_more(world: World) -> None:
+    """Asked before each write."""
+    world.leads = False
+
+    with pytest.raises(LockLost, match="somebody else leads"):
+        world.watch().reconcile()
+
+    assert world.office.nexudus.hooks() == []

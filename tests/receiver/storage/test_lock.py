@@ -1,0 +1,152 @@
+"""One holder at a time, found out when it is not; and the budget that all processes share."""
+
+import threading
+import time
+
+import pytest
+import redis
+
+from receiver.errors import LockLost, StorageUnavailable
+from receiver.storage import connection
+from receiver.storage.budget import SharedBudget
+from receiver.storage.lock import Lock
+from tests.conftest import StartValkey
+from tests.processes import wait_until
+
+
+def test_one_holds_and_the_other_is_told_who(client: redis.Redis) -> None:
+    """And gets it when it is given back, under a higher fencing token."""
+    first, second = Lock(client, "x"), Lock(client, "x")
+
+    assert first.take() is None
+    holder = second.take()
+    token = first.token
+    first.free()
+
+    assert holder is not None
+    assert second.take() is None
+    assert second.token > token
+    second.free()
+
+
+def test_it_is_kept_while_the_holder_lives(client: redis.Redis) -> None:
+    """A call of Nexudus may take longer than the lock lasts."""
+    with Lock(client, "x", lease_ms=150) as lock:
+        lock.take()
+        client.pexpire("fd:lock:x", 150)
+        seen = time.monotonic() + 0.6
+        wait_until(lambda: time.monotonic() > seen, "four times its length")
+
+        lock.check()
+
+
+def test_whoever_slept_through_it_finds_out(client: redis.Redis) -> None:
+    """The old holder may not write, and freeing does not hurt the new one."""
+    old, new = Lock(client, "x"), Lock(client, "x")
+    old.take()
+    client.delete("fd:lock:x")
+    new.take()
+
+    with pytest.raises(LockLost, match=r"'x' is no longer ours \(.+ has it now\)"):
+        old.check()
+    old.free()
+
+    new.check()
+    new.free()
+
+
+def test_a_lock_that_was_never_taken_protects_nothing(client: redis.Redis) -> None:
+    """Asking it is an error."""
+    with pytest.raises(LockLost, match="no longer ours"):
+        Lock(client, "x").check()
+
+
+def test_waiting_ends(client: redis.Redis) -> None:
+    """Told once who has it; late is an error."""
+    told: list[str] = []
+    with Lock(client, "x") as lock:
+        lock.take()
+
+        with pytest.raises(StorageUnavailable, match="still holds the lock 'x' after 0.1 s"):
+            Lock(client, "x").wait(0.1, waiting=told.append, poll_s=0.01)
+
+    assert len(told) == 1
+
+
+def test_without_redis_it_says_so(start_valkey: StartValkey) -> None:
+    """Not held means not held."""
+    server = start_valkey()
+    with connection.connect(server.url) as client:
+        lock = Lock(client, "x")
+        lock.take()
+        server.kill()
+
+        with pytest.raises(StorageUnavailable, match="Redis does not keep the lock"):
+            lock.check()
+        lock.free()
+        with pytest.raises(StorageUnavailable, match="Redis does not keep the budget"):
+            SharedBudget(client, (1, 1), (1, 1), first=True).take(write=False)
+
+
+def test_processes_share_one_budget(redis_url: str) -> None:
+    """Two of them, ten calls at once and forty a second: whoever comes, no more are allowed."""
+    deadline = time.monotonic() + 1.0
+    made = []
+
+    def use() -> None:
+        with connection.connect(redis_url) as client:
+            budget = SharedBudget(client, (10, 40.0), (10, 40.0), first=False)
+            while time.monotonic() < deadline:
+                budget.take(write=True)
+                made.append(time.monotonic())
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(made) <= 10 + 40 * (max(made) - started) + 1
+    assert len(made) >= 20
+
+
+def test_writes_are_counted_apart(client: redis.Redis) -> None:
+    """A call that only reads does not wait for the writes' bucket."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        client.delete("fd:nexudus:budget")
+
+    budget = SharedBudget(client, (100, 100.0), (1, 0.01), first=True, sleep=sleep)
+    budget.take(write=True)
+    budget.take(write=False)
+    assert slept == []
+
+    budget.take(write=True)
+
+    assert len(slept) == 1
+    assert 50 < slept[0] <= 101
+
+
+def test_the_registrar_goes_before_everyone_else(client: redis.Redis) -> None:
+    """While it waits for a call, a handler that asks is told to wait longer than it."""
+    pauses: list[tuple[str, float]] = []
+
+    class Waited(Exception):
+        pass
+
+    def sleep(who: str, seconds: float) -> None:
+        pauses.append((who, seconds))
+        raise Waited
+
+    registrar = SharedBudget(client, (1, 0.1), (1, 0.1), first=True, sleep=lambda s: sleep("registrar", s))
+    handler = SharedBudget(client, (1, 0.1), (1, 0.1), first=False, sleep=lambda s: sleep("handler", s))
+    handler.take(write=False)
+    for budget in (registrar, handler):
+        with pytest.raises(Waited):
+            budget.take(write=False)
+
+    (_, first), (_, second) = pauses
+    assert second > first

@@ -172,7 +172,7 @@ def test_a_wrong_knob_is_named(http: httpx2.Client) -> None:
 def test_hooks_survive_in_a_file(frontdesk: StartFrontdesk, tmp_path: Path) -> None:
     """--state keeps them over a restart; a file that is something else is one sentence."""
     file = tmp_path / "state.json"
-    started = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--state", str(file)))
+    started = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--rate", "0", "--state", str(file)))
     with httpx2.Client(base_url=started.url) as client:
         token = client.post("/api/token", data=PASSWORD).json()["access_token"]
         client.post(HOOKS, json=RECORD, headers={"Authorization": f"Bearer {token}"})
@@ -180,7 +180,7 @@ def test_hooks_survive_in_a_file(frontdesk: StartFrontdesk, tmp_path: Path) -> N
     started.close()
     assert started.process.stop() == 0
 
-    again = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--state", str(file)))
+    again = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--rate", "0", "--state", str(file)))
     after = again.hooks()
     again.close()
 

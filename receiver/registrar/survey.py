@@ -43,8 +43,6 @@ class Survey:
         return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
 
     def _businesses(self, table: RoutingTable) -> tuple[int, ...]:
-        if not table.businesses:
-            raise RoutesError((Problem(table.file, 0, "businesses: names no location to register at; or write all"),))
         try:
             known = self._webhooks.businesses()
         except NexudusError as error:
@@ -54,6 +52,8 @@ class Survey:
                 raise
             self._log.debug("registrar.businesses_unchecked", reason=str(error))
             return tuple(table.businesses)
+        if not known:
+            raise NexudusError("Nexudus lists no location; does the API user have access to any?")
         if table.businesses == "all":
             return tuple(known)
         unknown = [business_id for business_id in table.businesses if business_id not in known]

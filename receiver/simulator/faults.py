@@ -29,34 +29,33 @@ class Fault(StrEnum):
 
 
 class Knobs(BaseModel):
-    """Everything that can be set while the simulator runs. Rates are shares of all calls, from 0 to 1."""
+    """Everything that can be set while the simulator runs. Rates of faults are shares of all calls, from 0 to 1."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid")
 
-    slow_ms: int = Field(0, ge=0, le=120_000)
-    """How long each call waits before its answer."""
-    error_rate: Share = 0
-    html_rate: Share = 0
-    throttle_rate: Share = 0
-    cut_rate: Share = 0
-    lost_answer_rate: Share = 0
-    lost_write_rate: Share = 0
-    next: list[Fault | None] = Field(default_factory=list, max_length=10_000)
-    """Faults of exactly the next calls, in order; null lets one pass."""
-    retry_after_s: float = Field(1, ge=0, le=60)
-    """What a throttled answer says in Retry-After."""
-    calls_per_minute: int = Field(0, ge=0, le=100_000)
-    """More calls in any minute are throttled; 0: no limit. Nexudus allows 120."""
-    writes_per_minute: int = Field(0, ge=0, le=100_000)
-    """The same for POST, PUT and DELETE. Nexudus allows 60."""
-    largest_page: int = Field(1_000, ge=1, le=1_000)
-    """Pages hold no more records than this, whatever size is asked for."""
-    repeat_pages: bool = False
-    """Every page is the first one, and says that there is another."""
-    events_per_second: float = Field(0, ge=0, le=1_000)
-    """How many events happen by themselves."""
-    retry_scale: float = Field(1, ge=0, le=10)
-    """The delays before failed deliveries are repeated (10 s to 4 h) are multiplied by this."""
+    events_per_second: float = Field(0, ge=0, le=1_000, description="How many events happen by themselves.")
+    retry_scale: float = Field(
+        0.1, ge=0, le=10, description="Failed deliveries are repeated ten times, after 10 s to 4 h multiplied by this."
+    )
+    slow_ms: int = Field(0, ge=0, le=120_000, description="How long each API call waits, in milliseconds.")
+    error_rate: Share = Field(0, description="The share of API calls answered 500.")
+    html_rate: Share = Field(0, description="The share answered 500 with a page of HTML.")
+    throttle_rate: Share = Field(0, description="The share answered 409 with Retry-After and not done.")
+    cut_rate: Share = Field(0, description="The share whose connection breaks and that are not done.")
+    lost_answer_rate: Share = Field(0, description="The share that are done before the connection breaks.")
+    lost_write_rate: Share = Field(0, description="The share of writes that report success and are not done.")
+    next: list[Fault | None] = Field(
+        default_factory=list, max_length=10_000, description="Faults of exactly the next calls; null lets one pass."
+    )
+    retry_after_s: float = Field(1, ge=0, le=60, description="What a throttled answer says in Retry-After.")
+    calls_per_minute: int = Field(
+        0, ge=0, le=100_000, description="More calls in any minute are throttled; 120 at the real one; 0: no limit."
+    )
+    writes_per_minute: int = Field(
+        0, ge=0, le=100_000, description="More POST, PUT, DELETE are throttled; 60 at the real one; 0: no limit."
+    )
+    largest_page: int = Field(1_000, ge=1, le=1_000, description="Pages hold no more records, whatever is asked for.")
+    repeat_pages: bool = Field(False, description="Every page is the first one, and says that there is another.")
 
     def draw(self) -> Fault | None:
         """Return the fault of the next call."""

@@ -194,7 +194,7 @@ def test_hooks_survive_in_a_file(frontdesk: StartFrontdesk, tmp_path: Path) -> N
 
 def test_a_wrong_option_is_one_sentence() -> None:
     """Which, and why."""
-    ran = run("simulate", "--error-rate", "2")
+    ran = run("simulate", "--knob", "error_rate=2")
 
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("frontdesk: --error-rate: ")
+    assert ran.err.startswith("frontdesk: --knob error_rate: ")

@@ -3,18 +3,17 @@
 import os
 import pty
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 
 from receiver.nexudus import hooks
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
-from tests.processes import Process, Valkey, command, environment, run, wait_until
+from tests.processes import Process, Valkey, command, environment, free_port, run, wait_until
 
 ROUTES = """
 businesses: [1001, 1002]
@@ -315,35 +314,48 @@ def test_hooks_tells_what_nexudus_and_the_store_know(
     assert "3 that need attention" in table.out
 
 
-@pytest.fixture
-def answering(tmp_path: Path) -> Iterator[tuple[Process, str]]:
-    """A receiver's outside that holds key-1, and its URL."""
-    import sys
+def _receiver(settings: dict[str, str], frontdesk: StartFrontdesk) -> Process:
+    """Start a real receiver at the public URL, which becomes one of this machine."""
+    settings.setdefault("FRONTDESK_PORT", str(free_port()))
+    settings["FRONTDESK_PUBLIC_URL"] = f"http://127.0.0.1:{settings['FRONTDESK_PORT']}"
+    receiver = frontdesk("serve", settings=settings)
+    receiver.wait_for_http(f"{settings['FRONTDESK_PUBLIC_URL']}/readyz")
+    return receiver
 
-    process = Process(
-        [sys.executable, "-m", "tests.answering", "key-1"], log=tmp_path / "answering", environ=environment()
-    )
-    yield process, process.wait_for(r"listening at (\S+)")[1]
-    process.end()
+
+def test_registrations_carry_deliveries(
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
+) -> None:
+    """From apply to kept events: Nexudus fires what is registered, the receiver takes it, hooks says when."""
+    _receiver(settings, frontdesk)
+    run("apply", "--yes", settings=settings)
+
+    assert nexudus.fire(1001, "BookingCreate", 3) == 3
+    assert nexudus.fire(1002, "CoworkerInvoicePaid") == 1
+    wait_until(lambda: nexudus.state()["deliveries"]["delivered"] == 4, "four deliveries")
+
+    rows = [orjson.loads(line) for line in run("hooks", "--json", settings=settings).out.splitlines()]
+    assert {(row["business_id"], row["action"]) for row in rows if row["last_received_at"]} == {
+        (1001, "BookingCreate"),
+        (1002, "CoworkerInvoicePaid"),
+    }
+    events = [orjson.loads(line) for line in run("events", "--json", settings=settings).out.splitlines()]
+    assert sorted(event["action"] for event in events) == ["BookingCreate"] * 3 + ["CoworkerInvoicePaid"]
 
 
 def test_the_watch_finds_what_nexudus_disabled_and_brings_it_back(
-    nexudus: SimulatedNexudus,
-    settings: dict[str, str],
-    frontdesk: StartFrontdesk,
-    answering: tuple[Process, str],
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
 ) -> None:
-    """Ten strikes disable a hook; it stays so while the receiver is broken, and is back when the probe is answered."""
-    _, url = answering
-    settings |= {"FRONTDESK_PUBLIC_URL": url}
+    """Ten strikes disable a hook; it stays so while the receiver is away, and is back when the probe is answered."""
+    receiver = _receiver(settings, frontdesk)
     watch = frontdesk("watch", "--every", "200ms", settings=settings)
     wait_until(lambda: len(nexudus.hooks()) == PAIRS, "all hooks")
-    httpx2.put(f"{url}/break")
+    receiver.kill()
     nexudus.fire(1001, "BookingCreate")
-    disabled = watch.wait_for(r'"action":"BookingCreate".*the receiver\'s probe at \S+ answered 503.*registration.held')
-    assert [hook["Action"] for hook in nexudus.hooks() if not hook["Active"]] == [6], disabled[0]
+    held = watch.wait_for(r'"action":"BookingCreate".*the receiver cannot be reached at .*registration.held')
+    assert [hook["Action"] for hook in nexudus.hooks() if not hook["Active"]] == [6], held[0]
 
-    httpx2.put(f"{url}/mend")
+    _receiver(settings, frontdesk)
     watch.wait_for(r"registration.reenabled")
 
     assert nexudus.fire(1001, "BookingCreate") == 1

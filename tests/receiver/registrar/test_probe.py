@@ -1,22 +1,19 @@
 """Proof through the public URL: only a receiver that holds one of our keys can give it."""
 
-import sys
-from collections.abc import Iterator
-
-import httpx2
 import pytest
 
 from receiver.registrar import probe
-from tests.processes import Process, environment, free_port
+from tests.conftest import StartFrontdesk
+from tests.processes import free_port
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A process that answers the probe with `key-1`."""
-    log = tmp_path_factory.mktemp("answering") / "log"
-    process = Process([sys.executable, "-m", "tests.answering", "key-1"], log=log, environ=environment())
-    yield process.wait_for(r"listening at (\S+)")[1]
-    process.end()
+@pytest.fixture
+def url(frontdesk: StartFrontdesk, redis_url: str) -> str:
+    """A real receiver that holds `key-1`."""
+    port = free_port()
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_PORT": str(port), "FRONTDESK_URL_KEYS": "key-1"}
+    frontdesk("serve", settings=settings).wait_for_http(f"http://127.0.0.1:{port}/readyz")
+    return f"http://127.0.0.1:{port}"
 
 
 def test_a_receiver_with_one_of_our_keys_is_reachable(url: str) -> None:
@@ -40,12 +37,3 @@ def test_nobody_there_and_the_wrong_place_are_told_apart(url: str) -> None:
     assert nobody is not None
     assert nobody.startswith("the receiver cannot be reached at http://127.0.0.1:")
     assert wrong == f"the receiver's probe at {url}/elsewhere/hooks/-/probe answered 404"
-
-
-def test_a_broken_receiver_is_unreachable(url: str) -> None:
-    """It answers, and not well."""
-    httpx2.put(f"{url}/break")
-    try:
-        assert "answered 503" in (probe.unreachable(url, ("key-1",)) or "")
-    finally:
-        httpx2.put(f"{url}/mend")

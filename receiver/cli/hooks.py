@@ -8,7 +8,7 @@ from rich.text import Text
 
 from receiver.cli import output
 from receiver.cli.registrar import Registrar, opened
-from receiver.errors import RoutesError, StorageUnavailable
+from receiver.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
 from receiver.registrar import health, plan
 from receiver.registrar.health import Condition, Row
@@ -56,7 +56,7 @@ def _plan(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | No
         return None
     try:
         wanted = registrar.survey.wanted(registrar.routes())
-    except RoutesError as error:
+    except (RoutesError, NexudusError) as error:
         output.warn(f"what is wanted is not known: {error}")
         return None
     return plan.make(wanted, existing, registrar.ownership)

@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from urllib.parse import urlsplit
 
 import redis
 
-from receiver import logs, settings
+from receiver.cli import keyring
+from receiver.cli.context import Context
 from receiver.errors import SettingsError, StorageUnavailable
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget, LocalBudget
@@ -52,8 +52,7 @@ def opened(
 
     Raises SettingsError for what is missing. *alone*: the command can do without Redis.
     """
-    current = settings.from_environ(os.environ)
-    logs.configure(current.log_level, current.log_format)
+    current = keyring.completed(Context().settings)
     current.need(*needs)
     if current.public_url:
         check_public_url(current.public_url)

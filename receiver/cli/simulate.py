@@ -1,6 +1,5 @@
 """`frontdesk simulate`: a Nexudus on this machine."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -10,8 +9,8 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
-from receiver import logs, settings
-from receiver.cli import output
+from receiver.cli import keyring, output
+from receiver.cli.context import Context
 from receiver.errors import UsageError
 from receiver.settings import Settings
 from receiver.simulator import app
@@ -65,8 +64,7 @@ def simulate(
         lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale (1: failed deliveries are
         repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page, repeat_pages.
     """
-    current = settings.from_environ(os.environ)
-    logs.configure(current.log_level, current.log_format)
+    current = keyring.completed(Context().settings)
     knobs = _knobs([f"events_per_second={rate}", *(knob or ())])
     tenant = Tenant({number: f"Location {number}" for number in business or (1001, 1002, 1003)})
     account = _account(current, token_lifetime, frozenset(without_role or ()))

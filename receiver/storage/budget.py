@@ -7,10 +7,9 @@ from importlib.resources import files
 import redis
 
 from receiver.errors import StorageUnavailable
+from receiver.storage import keys
 
 _SCRIPT = files("receiver.storage.scripts").joinpath("budget.lua")
-
-KEY = "fd:nexudus:budget"
 
 
 class SharedBudget:
@@ -40,6 +39,6 @@ class SharedBudget:
 
     def _ask(self, write: bool) -> int:
         try:
-            return int(self._script(keys=[KEY], args=[int(write), int(self._first), *self._buckets]))
+            return int(self._script(keys=[keys.NEXUDUS_BUDGET], args=[int(write), int(self._first), *self._buckets]))
         except redis.RedisError as error:
             raise StorageUnavailable(f"Redis does not keep the budget of Nexudus calls: {error}") from error

@@ -20,6 +20,13 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:held:{worker}       set: job ids that a worker has claimed and not acknowledged
     fd:routes              string: the last good routes.yaml
     fd:quarantine          hash: bytes held in quarantine, in all (field `total`) and for each hook
+    fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
+    fd:lock:{name}         hash: who holds a lock, under which fencing token; gone when its holder is
+    fd:lock:{name}:fence   counter: the last fencing token of a lock
+    fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
+    fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
+    fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
+    fd:registrar:acts      stream: its latest ten thousand acts, one JSON object each in the field `act`
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms at which the last one ended, k kind
 (`u` unrouted, `q` quarantined), y entity. For delivery n, behind its number: r route, q queue, s state (`q` queued,
@@ -41,6 +48,11 @@ QUEUES = "fd:queues"
 WORKERS = "fd:workers"
 ROUTES = "fd:routes"
 QUARANTINE = "fd:quarantine"
+NEXUDUS_BUDGET = "fd:nexudus:budget"
+REGISTRAR_UNROUTED = "fd:registrar:unrouted"
+REGISTRAR_FLAPS = "fd:registrar:flaps"
+REGISTRAR_COUNTS = "fd:registrar:counts"
+REGISTRAR_ACTS = "fd:registrar:acts"
 
 ISOLATED = "frontdesk-isolated"
 """The queue of deliveries that were running when a process died: each runs alone in a process of its own."""
@@ -78,6 +90,11 @@ def counters(hour: int) -> str:
 def standing(status: str) -> str:
     """The ids of all events that are quarantined, unrouted or dead."""
     return f"fd:x:{status}"
+
+
+def lock(name: str) -> tuple[str, str]:
+    """A lock, and its fence counter."""
+    return f"fd:lock:{name}", f"fd:lock:{name}:fence"
 
 
 def wake(queue: str) -> str:

@@ -17,6 +17,7 @@ from typing import Self
 import redis
 
 from receiver.errors import LockLost, StorageUnavailable
+from receiver.storage import keys
 
 _SCRIPT = files("receiver.storage.scripts").joinpath("lock.lua")
 
@@ -29,7 +30,7 @@ class Lock:
 
     def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
         self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
-        self._keys = [f"fd:lock:{name}", f"fd:lock:{name}:fence"]
+        self._keys = list(keys.lock(name))
         self._name = name
         self._lease_ms = lease_ms
         self._who = f"{socket.gethostname()}:{os.getpid()}"

@@ -8,12 +8,8 @@ import orjson
 import redis
 
 from receiver.errors import StorageUnavailable
+from receiver.storage import keys
 
-_UNROUTED = "fd:registrar:unrouted"
-_FLAPS = "fd:registrar:flaps"
-_COUNTS = "fd:registrar:counts"
-_ACTS = "fd:registrar:acts"
-_RECEIVED = "fd:received"
 _MOST_ACTS = 10_000
 
 
@@ -35,52 +31,52 @@ class RegistrarMemory:
         """Return since when (Unix milliseconds) each of *hooks* has been unrouted; forgets all others."""
         wanted = set(hooks)
         with _Storage():
-            known = {int(hook): int(since) for hook, since in self._redis.hgetall(_UNROUTED).items()}
+            known = {int(hook): int(since) for hook, since in self._redis.hgetall(keys.REGISTRAR_UNROUTED).items()}
             gone = [str(hook) for hook in known.keys() - wanted]
             fresh = {str(hook): now_ms for hook in wanted - known.keys()}
             if gone:
-                self._redis.hdel(_UNROUTED, *gone)
+                self._redis.hdel(keys.REGISTRAR_UNROUTED, *gone)
             for hook, since in fresh.items():
-                self._redis.hsetnx(_UNROUTED, hook, since)
+                self._redis.hsetnx(keys.REGISTRAR_UNROUTED, hook, since)
         return {hook: known.get(hook, now_ms) for hook in wanted}
 
     def flaps(self) -> Mapping[int, Flap]:
         """Return what is remembered of hooks that were re-enabled."""
         with _Storage():
-            found = self._redis.hgetall(_FLAPS)
+            found = self._redis.hgetall(keys.REGISTRAR_FLAPS)
         return {int(hook): Flap(**orjson.loads(flap)) for hook, flap in found.items()}
 
     def remember_flap(self, hook: int, flap: Flap) -> None:
         """Remember that *hook* was re-enabled."""
         with _Storage():
-            self._redis.hset(_FLAPS, str(hook), orjson.dumps(asdict(flap)))
+            self._redis.hset(keys.REGISTRAR_FLAPS, str(hook), orjson.dumps(asdict(flap)))
 
     def forget_flaps(self, hooks: Iterable[int]) -> None:
         """Forget hooks that stayed healthy, or are gone."""
         names = [str(hook) for hook in hooks]
         if names:
             with _Storage():
-                self._redis.hdel(_FLAPS, *names)
+                self._redis.hdel(keys.REGISTRAR_FLAPS, *names)
 
     def note(self, act: str, **facts: str | int) -> None:
         """Count *act* and keep it in the list of the latest ten thousand acts of the registrar."""
         entry = {"act": act, "at_ms": int(time.time() * 1_000), **facts}
         with _Storage():
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hincrby(_COUNTS, act, 1)
-            pipeline.xadd(_ACTS, {"act": orjson.dumps(entry)}, maxlen=_MOST_ACTS, approximate=True)
+            pipeline.hincrby(keys.REGISTRAR_COUNTS, act, 1)
+            pipeline.xadd(keys.REGISTRAR_ACTS, {"act": orjson.dumps(entry)}, maxlen=_MOST_ACTS, approximate=True)
             pipeline.execute()
 
     def counts(self) -> Mapping[str, int]:
         """Return how often each kind of act was done, ever."""
         with _Storage():
-            found = self._redis.hgetall(_COUNTS)
+            found = self._redis.hgetall(keys.REGISTRAR_COUNTS)
         return {_text(act): int(count) for act, count in found.items()}
 
     def last_received(self) -> Mapping[tuple[int, str], int]:
         """Return when the store last kept an event of each (business, action), in Unix milliseconds."""
         with _Storage():
-            found = self._redis.hgetall(_RECEIVED)
+            found = self._redis.hgetall(keys.RECEIVED)
         received = {}
         for pair, at in found.items():
             business, _, action = _text(pair).partition("/")

@@ -19,7 +19,7 @@ from receiver.storage.registrations import RegistrarMemory
 _LEADER = "registrar-leader"
 
 
-def watch(*, every: str = "5m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
+def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Keep the webhooks at Nexudus in step with routes.yaml; of several watches one leads, the others stand by.
 
     Re-enables what Nexudus disabled once the receiver answers at FRONTDESK_PUBLIC_URL; never moves hooks between hosts,

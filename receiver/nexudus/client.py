@@ -26,7 +26,10 @@ _LARGEST_ANSWER = 32 * 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a call is tried, and how long we wait between tries and for an answer."""
+    """How often a call is tried, and how long we wait between tries and for an answer.
+
+    *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no other try is begun.
+    """
 
     attempts: int = 6
     first_pause_s: float = 0.5
@@ -34,6 +37,7 @@ class Patience:
     connect_s: float = 10.0
     silence_s: float = 30.0
     whole_answer_s: float = 120.0
+    give_up_s: float = 90.0
 
     def pause(self, attempt: int, asked: float | None) -> float:
         """Return the seconds to wait after the failed *attempt*: what Nexudus *asked* for, or twice as long each time.
@@ -129,19 +133,22 @@ class Client:
     def _try(self, call: Call, token: str | None) -> Answer:
         """Send until an answer is worth reading: not throttled, no passing fault, or patience is at its end."""
         attempts = call.attempts or self._patience.attempts
+        late = time.monotonic() + self._patience.give_up_s
         attempt = 1
         while True:
             answer: Answer | None = None
             try:
                 answer = self._send(call, token)
+            except (httpx2.InvalidURL, ValueError) as error:
+                raise NexudusError(f"Nexudus cannot be asked for {call}: {_UNSENDABLE}") from error
             except httpx2.RequestError as error:
                 # Without a connection nothing was sent; later than that, nobody knows.
                 again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-                if not again or attempt >= attempts:
+                if not again or attempt >= attempts or time.monotonic() > late:
                     raise NexudusError(_no_answer(call, self._base_url, error)) from error
             else:
                 again = answer.is_throttled or (call.repeatable and answer.is_passing)
-                if not again or attempt >= attempts:
+                if not again or attempt >= attempts or time.monotonic() > late:
                     return answer
             pause = self._patience.pause(attempt, answer.retry_after if answer else None)
             self._log.debug("nexudus.repeated", call=str(call), attempt=attempt, status=answer.status if answer else 0)
@@ -184,6 +191,9 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": f"frontdesk/{__version__}",
 }
+
+
+_UNSENDABLE = "FRONTDESK_NEXUDUS_URL, _TOKEN or _CLIENT_ID holds what no request can carry; correct it"
 
 
 def _no_answer(call: Call, base_url: str, error: httpx2.RequestError) -> str:

@@ -14,7 +14,8 @@ from receiver.supervisor import Child
 class Part:
     """One child of `up`. *command*: what follows `frontdesk`. *secrets*: the secret settings that it gets to see.
 
-    *last*: it is started when the receiver answers. *demo*: it runs only with --demo.
+    *last*: it is started when the receiver answers. *demo*: it runs only with --demo. *needs*: it runs only when one
+    setting of each of these groups is set.
     """
 
     name: str
@@ -22,19 +23,27 @@ class Part:
     secrets: frozenset[str] = frozenset()
     last: bool = False
     demo: bool = False
+    needs: tuple[tuple[str, ...], ...] = ()
 
-
-def _sender(name: str, action: str, rate: float) -> Part:
-    command = ("send", action, "--count", "1000000", "--rate", str(rate))
-    return Part(name, command, frozenset({"url_keys", "webhook_secrets"}), last=True, demo=True)
+    def is_wanted(self, environ: Mapping[str, str], *, demo: bool) -> bool:
+        """Say whether the part runs under *environ*."""
+        return (demo or not self.demo) and all(
+            any(environ.get(f"{PREFIX}{name.upper()}{end}") for name in group for end in ("", "_FILE"))
+            for group in self.needs
+        )
 
 
 PARTS: Final = (
     Part("receiver", ("serve",), frozenset({"redis_url", "url_keys", "webhook_secrets"})),
     Part("worker", ("work", "--grace", "5"), frozenset({"redis_url"})),
-    _sender("bookings", "BookingCreate", 1),
-    _sender("check-ins", "CoworkerCheckin", 0.5),
-    _sender("visitors", "VisitorRegistered", 0.2),
+    Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
+    Part(
+        "registrar",
+        ("watch", "--every", "15s"),
+        frozenset({"redis_url", "url_keys", "nexudus_password", "nexudus_totp", "nexudus_token"}),
+        last=True,
+        needs=(("public_url",), ("nexudus_username", "nexudus_token")),
+    ),
 )
 """In the order of their start. Everything else in this file and in `up` follows from this table."""
 
@@ -43,7 +52,8 @@ def children(
     environ: Mapping[str, str], *, demo: bool, processes: Mapping[str, int], ready: threading.Event
 ) -> list[Child]:
     """Return what the supervisor runs. *processes*: how many of a part; *ready*: set when the receiver answers."""
-    return [_child(part, environ, processes.get(part.name, 1), ready) for part in PARTS if demo or not part.demo]
+    wanted = (part for part in PARTS if part.is_wanted(environ, demo=demo))
+    return [_child(part, environ, processes.get(part.name, 1), ready) for part in wanted]
 
 
 def _child(part: Part, environ: Mapping[str, str], processes: int, ready: threading.Event) -> Child:

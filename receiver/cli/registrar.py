@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from receiver.cli import keyring
+from receiver.cli import demo, keyring
 from receiver.cli.context import Context
 from receiver.errors import SettingsError, StorageUnavailable
 from receiver.nexudus import actions, budget
@@ -52,7 +52,7 @@ def opened(
 
     Raises SettingsError for what is missing. *alone*: the command can do without Redis.
     """
-    current = keyring.completed(Context().settings)
+    current = demo.completed(keyring.completed(Context().settings))
     current.need(*needs)
     if current.public_url:
         check_public_url(current.public_url)
@@ -68,7 +68,7 @@ def opened(
 def check_public_url(url: str) -> None:
     """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return
     raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
 
@@ -94,7 +94,8 @@ def credentials(current: Settings, role: str) -> BearerToken | Password:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -4,6 +4,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 from pydantic import ValidationError
@@ -11,12 +12,18 @@ from starlette.applications import Starlette
 
 from receiver.cli import keyring, output
 from receiver.cli.context import Context
-from receiver.errors import UsageError
+from receiver.cli.registrar import is_loopback
+from receiver.errors import RoutesError, UsageError
+from receiver.nexudus import actions
+from receiver.routing import file as routes_file
 from receiver.settings import Settings
 from receiver.simulator import app
 from receiver.simulator.access import Account
 from receiver.simulator.faults import Knobs
 from receiver.simulator.tenant import Tenant
+
+_PORT = 8002
+_BUSINESSES = (1001, 1002, 1003)
 
 T = TypeVar("T")
 
@@ -26,7 +33,7 @@ Several = Annotated[list[T] | None, Parameter(negative="")]
 def simulate(
     *,
     host: str = "127.0.0.1",
-    port: int = 8002,
+    port: int | None = None,
     business: Several[int] = None,
     rate: float = 1.0,
     without_role: Several[str] = None,
@@ -48,9 +55,9 @@ def simulate(
     host
         Where to listen; it is a tool for one machine and has no guard of its own.
     port
-        The port; 0 takes a free one.
+        The port; 0 takes a free one. Without it that of FRONTDESK_NEXUDUS_URL if it is of this machine, else 8002.
     business
-        A location; may be given several times. Without it there are 1001, 1002 and 1003.
+        A location; may be given several times. Without it there are those that routes.yaml names, else 1001 to 1003.
     rate
         How many events happen by themselves in a second, of actions that have a hook; 0: none.
     without_role
@@ -66,10 +73,10 @@ def simulate(
     """
     current = keyring.completed(Context().settings)
     knobs = _knobs([f"events_per_second={rate}", *(knob or ())])
-    tenant = Tenant({number: f"Location {number}" for number in business or (1001, 1002, 1003)})
+    tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
     account = _account(current, token_lifetime, frozenset(without_role or ()))
     application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)
-    _serve(application, host, port, account.username)
+    _serve(application, host, _port(current) if port is None else port, account.username)
 
 
 def _serve(application: Starlette, host: str, port: int, username: str) -> None:
@@ -79,6 +86,19 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
     # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app.serve(application, listener)
+
+
+def _port(current: Settings) -> int:
+    parts = urlsplit(current.nexudus_url)
+    return parts.port if parts.port and is_loopback(parts.hostname or "") else _PORT
+
+
+def _businesses(current: Settings) -> tuple[int, ...]:
+    try:
+        named = routes_file.read(current.routes, known_actions=actions.CODES).businesses
+    except RoutesError:
+        return _BUSINESSES
+    return _BUSINESSES if named == "all" else named
 
 
 def _knobs(given: list[str]) -> Knobs:

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from receiver import settings as environment
+from receiver.cli import demo as nexudus
 from receiver.cli import keyring, parts, premises
 from receiver.errors import UsageError
 from receiver.screen import Screen
@@ -31,14 +32,14 @@ Count = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
 
 
 def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
-    """Run everything on this machine: store, receiver and workers, until Ctrl-C.
+    """Run everything on this machine: store, receiver, workers, and the registrar if it can sign in; until Ctrl-C.
 
     The store is the server that FRONTDESK_REDIS_URL names, else an embedded one that keeps its data on disk.
 
     Parameters
     ----------
     demo
-        Also send realistic signed events to the receiver, a few each second.
+        Also simulate Nexudus: hooks are registered with it, and it fires a few realistic events each second.
     receivers
         Processes that take requests.
     workers
@@ -70,10 +71,14 @@ def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, proc
     for name in ("url_keys", *(("webhook_secrets",) if demo else ())):
         if not getattr(settings, name):
             environ[f"{environment.PREFIX}{name.upper()}_FILE"] = str(keyring.make(settings.data_dir, name).absolute())
-    ready = threading.Event()
-    threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
-    children = parts.children(environ, demo=demo, processes=processes, ready=ready)
-    status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
+    with contextlib.ExitStack() as stack:
+        if demo:
+            found = stack.enter_context(nexudus.simulated(settings.data_dir, _url(settings)))
+            environ = nexudus.instead_of_the_real(environ, found)
+        ready = threading.Event()
+        threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
+        children = parts.children(environ, demo=demo, processes=processes, ready=ready)
+        status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
     screen.say(_NAME, "stopped" if status == 0 else "stopped, because something went wrong; see above")
     return status
 
@@ -98,7 +103,7 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
         f"  hooks    {_url(settings)}/hooks/...",
         f"  routes   {settings.routes}; edit it, it is read anew",
         f"  store    {store}",
-        f"  events   {itself} events   (in another terminal; also: show ID, tail)",
+        f"  events   {itself} events   (in another terminal; also: show ID, tail, hooks)",
         "  stop     Ctrl-C",
     ):
         screen.say(_NAME, line)

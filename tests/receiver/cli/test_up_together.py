@@ -67,6 +67,20 @@ def test_a_newcomer_sees_events_handled_within_the_minute(up: Process, folder: P
     assert {event["status"] for event in _events(folder)} <= {"succeeded", "in_flight"}
 
 
+def test_what_nexudus_fires_is_registered_with_it(up: Process, folder: Path) -> None:
+    """The events come through real registrations; `frontdesk hooks` beside it shows them, healthy."""
+    up.wait_for(r"nexudus +\| Nexudus is simulated at")
+    up.wait_for(HANDLED.format("BookingCreate"))
+
+    ran = _beside(folder, "hooks", "--json")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.status == 0, ran.err
+    assert len(rows) == 15, "five actions at three locations"
+    assert {row["state"] for row in rows} == {"healthy"}
+    assert any(row["last_received_at"] for row in rows if row["action"] == "BookingCreate")
+    assert _beside(folder, "plan").status == 0
+
+
 def test_ctrl_c_stops_all_of_it_and_the_data_stays(up: Process, folder: Path, frontdesk: StartFrontdesk) -> None:
     """Within ten seconds, with status 0; the next start finds the events again."""
     up.wait_for(HANDLED.format("BookingCreate"))

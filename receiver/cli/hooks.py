@@ -70,30 +70,58 @@ def _received(registrar: Registrar) -> Mapping[Pair, int]:
 
 
 def _table(rows: tuple[Row, ...], keys: int) -> None:
-    headings = ("business", "action", "hook", "state", "errors", "last error", "fired", "received", "key")
-    output.table(headings, (_cells(row, keys) for row in rows))
+    now = datetime.now(UTC)
+    columns = [
+        ("business", [row.business_id for row in rows]),
+        ("action", [row.action for row in rows]),
+        ("hook", [row.registration.id if row.registration else "" for row in rows]),
+        ("state", [Text(row.condition.value, style=_COLOURS.get(row.condition, "")) for row in rows]),
+        ("fired", [_fired(row, now) for row in rows]),
+        ("received", [_received_ago(row, now) for row in rows]),
+    ]
+    # What is the same and of no interest for all of them takes no room from the rest.
+    if any(row.url_key != 0 for row in rows if row.registration):
+        columns.append(("key", [_key(row, keys) for row in rows]))
+    if any(row.registration.error_count for row in rows if row.registration):
+        columns.append(("errors", [row.registration.error_count if row.registration else "" for row in rows]))
+        columns.append(("last error", [_last_error(row) for row in rows]))
+    headings = [heading for heading, _ in columns]
+    output.table(headings, zip(*(cells for _, cells in columns), strict=True))
     bad = sum(row.condition in _COLOURS and row.condition is not Condition.HEALTHY for row in rows)
     output.say(f"{len(rows)} webhooks, {bad} that need attention")
 
 
-def _cells(row: Row, keys: int) -> tuple[object, ...]:
-    found = row.registration
-    received = datetime.fromtimestamp(row.received_ms / 1_000, UTC) if row.received_ms else None
-    return (
-        row.business_id,
-        row.action,
-        found.id if found else "",
-        Text(row.condition.value, style=_COLOURS.get(row.condition, "")),
-        (found.error_count or "") if found else "",
-        (found.last_error or "") if found else "",
-        (found.last_trigger or "never") if found else "",
-        received.strftime("%Y-%m-%d %H:%M:%S") if received else "never",
-        _key(row.url_key, keys),
-    )
+def _fired(row: Row, now: datetime) -> str:
+    """Return how long ago Nexudus last fired the hook with success, by its own account."""
+    trigger = row.registration.last_trigger if row.registration else None
+    if not trigger:
+        return "never"
+    try:
+        at = datetime.fromisoformat(trigger)
+    except ValueError:
+        return trigger
+    return _ago(at if at.tzinfo else at.replace(tzinfo=UTC), now)
 
 
-def _key(index: int | None, keys: int) -> str:
+def _received_ago(row: Row, now: datetime) -> str:
+    return _ago(datetime.fromtimestamp(row.received_ms / 1_000, UTC), now) if row.received_ms else "never"
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def _key(row: Row, keys: int) -> str:
     """Return which URL key made the hook: the current one, or which of the old ones."""
-    if index is None:
-        return "none" if keys else ""
-    return "current" if index == 0 else f"old ({index + 1} of {keys})"
+    if row.registration is None or row.url_key is None:
+        return "" if row.registration is None or not keys else "none"
+    return "current" if row.url_key == 0 else f"old ({row.url_key + 1} of {keys})"
+
+
+def _last_error(row: Row) -> str:
+    found = row.registration
+    return (found.last_error or "") if found and found.error_count else ""

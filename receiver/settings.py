@@ -107,6 +107,8 @@ class Settings(BaseModel):
     retention_kept: Milliseconds = 30 * 86_400_000
     dedup_window: Milliseconds = 86_400_000
     durability: Literal["local", "replicated"] = "local"
+    replicas: int = Field(1, ge=1, le=16)
+    spool_max: int = Field(1_073_741_824, ge=1_048_576)
     nexudus_url: BaseUrl = "https://spaces.nexudus.com"
     nexudus_username: str | None = None
     nexudus_password: SecretStr | None = None

@@ -15,6 +15,7 @@ def test_defaults_are_the_published_ones() -> None:
     assert (read.host, read.port, read.console_port) == ("127.0.0.1", 8000, 8001)
     assert (read.retention, read.retention_kept, read.dedup_window) == (604_800_000, 2_592_000_000, 86_400_000)
     assert (read.on_bad_signature, read.max_body, read.durability) == ("quarantine", 1_048_576, "local")
+    assert (read.replicas, read.spool_max) == (1, 1_073_741_824)
 
 
 @pytest.mark.parametrize(

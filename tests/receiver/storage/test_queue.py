@@ -235,7 +235,7 @@ def test_three_deaths_while_alone_are_poison(client: redis.Redis, deliveries: De
     kept = entry()
     keep_all(client, kept)
     (claim,) = claim_all(deliveries)
-    deliveries.recover("ann", [claim.job])
+    recovered = deliveries.recover("ann", [claim.job])
 
     poisoned = []
     for death in range(3):

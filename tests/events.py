@@ -45,7 +45,10 @@ def entry(
     return Entry(envelope, None if quarantine else digest, window_ms, wanted)
 
 
-def keep_all(client: redis.Redis, *entries: Entry, quarantine_limit: int = keep.NO_LIMIT) -> list[Receipt | None]:
-    """Keep entries in one call of the script."""
+def keep_all(
+    client: redis.Redis, *entries: Entry, quarantine_limit: int = keep.NO_LIMIT, alias_ms: int = 0
+) -> list[Receipt | None]:
+    """Keep entries in one call of the script. *alias_ms*: as if they came out of a spool."""
     script = client.register_script(scripts.source("keep"))
-    return keep.receipts(entries, script(args=keep.arguments(entries, quarantine_limit=quarantine_limit)))
+    arguments = keep.arguments(entries, quarantine_limit=quarantine_limit, alias_ms=alias_ms)
+    return keep.receipts(entries, script(args=arguments))

@@ -81,8 +81,10 @@ class Archive:
         self._client = client
 
     def get(self, event_id: str) -> Stored:
-        """Return one event. Raises EventUnknown."""
+        """Return one event; for a duplicate that waited in a spool, the event kept first. Raises EventUnknown."""
         found = next(iter(self._load([event_id])), None)
+        if found is None and (first := self._guarded("get", keys.alias(event_id))):
+            found = next(iter(self._load([first.decode()])), None)
         if found is None:
             raise EventUnknown(f"event {event_id!r} is not kept: the id is wrong, or its time is over")
         return found

@@ -26,9 +26,15 @@ def rq_timeout(timeout_ms: int) -> int:
     return -(-timeout_ms // 1_000) + RQ_MARGIN_S
 
 
-def arguments(batch: Sequence[Entry], *, quarantine_limit: int = NO_LIMIT) -> list[bytes | str | int]:
-    """Return the script's arguments. *quarantine_limit*: bytes; one hook may fill a quarter of them."""
-    flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4]
+def arguments(
+    batch: Sequence[Entry], *, quarantine_limit: int = NO_LIMIT, alias_ms: int = 0
+) -> list[bytes | str | int]:
+    """Return the script's arguments.
+
+    *quarantine_limit*: bytes; one hook may fill a quarter of them. *alias_ms*: for events out of a spool, how long the
+    id of one that turns out to be a duplicate leads to the event that was kept first.
+    """
+    flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
         envelope = entry.envelope
         flat += (

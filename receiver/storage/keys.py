@@ -27,6 +27,9 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
     fd:registrar:acts      stream: its latest ten thousand acts, one JSON object each in the field `act`
+    fd:spools              hash: what each spool that holds events last said of itself, as JSON (storage/spools.py)
+    fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
+                           its own and turned out to be a duplicate. Expires with the retention of events
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms at which the last one ended, k kind
 (`u` unrouted, `q` quarantined), y entity. For delivery n, behind its number: r route, q queue, s state (`q` queued,
@@ -53,6 +56,7 @@ REGISTRAR_UNROUTED = "fd:registrar:unrouted"
 REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"
 REGISTRAR_ACTS = "fd:registrar:acts"
+SPOOLS = "fd:spools"
 
 ISOLATED = "frontdesk-isolated"
 """The queue of deliveries that were running when a process died: each runs alone in a process of its own."""
@@ -61,6 +65,11 @@ ISOLATED = "frontdesk-isolated"
 def envelope(event_id: str) -> str:
     """The envelope of an event."""
     return f"fd:e:{event_id}"
+
+
+def alias(event_id: str) -> str:
+    """The id under which an event was kept that waited in a spool while the same event arrived again."""
+    return f"fd:alias:{event_id}"
 
 
 def state(event_id: str) -> str:

@@ -1,7 +1,8 @@
 -- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them. All or, when
 -- the arguments are malformed, nothing; a script error would keep partial writes, so everything is read before the first.
 --
--- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, then for each event
+-- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
+--   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
 --   id, kind ('r' or 'q'), action, business, entity, fingerprint, window in ms, envelope, number of deliveries,
 --   and for each delivery: route, queue, RQ timeout in seconds
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
@@ -10,8 +11,10 @@
 
 local iso = ARGV[1]
 local quarantine_limit, hook_limit = tonumber(ARGV[2]), tonumber(ARGV[3])
+local alias_ms = tonumber(ARGV[4])
+if not alias_ms then return redis.error_reply('ERR keep: malformed header') end
 local events = {}
-local at = 4
+local at = 5
 while at <= #ARGV do
     local event = {
         id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
@@ -47,6 +50,13 @@ local function first_of(event)
     redis.call('HSET', key, field, event.id)
     redis.call('PEXPIRE', key, event.window * 3)
     return nil
+end
+
+-- An event from a spool was answered under its own id, which therefore has to lead to the first. It may come again, when
+-- the reply to a drained batch was lost, and is then not counted again.
+local function is_new_duplicate(event, first)
+    if alias_ms == 0 then return true end
+    return redis.call('SET', 'fd:alias:' .. event.id, first, 'NX', 'PX', alias_ms)
 end
 
 local function remember_entity(event)
@@ -114,7 +124,7 @@ for i, event in ipairs(events) do
         local first = first_of(event)
         if first and first ~= event.id then
             reply = 'd' .. first
-            count(id_hour(event.id), 'duplicates')
+            if is_new_duplicate(event, first) then count(id_hour(event.id), 'duplicates') end
         elseif event.kind == 'q' and not fits_quarantine(event) then
             reply = 'f'
         else

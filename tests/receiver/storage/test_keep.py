@@ -7,6 +7,7 @@ import redis
 from rq import Queue
 from rq.job import Job
 
+from receiver.errors import EventUnknown
 from receiver.events import EventStatus
 from receiver.storage import codec, keys, scripts
 from receiver.storage.archive import Archive, Filter
@@ -137,7 +138,9 @@ def test_malformed_arguments_write_nothing(client: redis.Redis) -> None:
 
     for bad in (good[:-1], [*good[:5], "short", *good[6:8]], ["id", *good[1:]], [*good[:6], "soon", *good[7:]]):
         with pytest.raises(redis.ResponseError):
-            script(args=["now", 1, 1, *good, *bad])
+            script(args=["now", 1, 1, 0, *good, *bad])
+    with pytest.raises(redis.ResponseError):
+        script(args=["now", 1, 1, *good])
 
     assert client.dbsize() == 0
 
@@ -180,3 +183,28 @@ def test_a_job_is_gone_from_rq_when_its_hash_is_read_as_stock_rq_does(client: re
     assert job.get_status() == "queued"
     assert client.smembers("rq:queues") == {b"rq:queue:default"}
     assert client.smembers(keys.QUEUES) == {b"default"}
+
+
+def test_a_spooled_event_that_proves_a_duplicate_is_found_under_both_ids(client: redis.Redis) -> None:
+    """Its sender was told its own id long ago. Drained twice, because a reply was lost, it is still one duplicate."""
+    spooled, live = entry(), entry()
+    keep_all(client, live)
+
+    receipts = [keep_all(client, spooled, alias_ms=60_000)[0] for _ in range(2)]
+
+    assert receipts == [Receipt(live.envelope.id, "duplicate")] * 2
+    archive = Archive(client)
+    assert archive.get(spooled.envelope.id).envelope == live.envelope
+    assert archive.counters(live.envelope.hour)["duplicates"] == 1
+    assert 0 < client.pttl(keys.alias(spooled.envelope.id)) <= 60_000
+
+
+def test_a_duplicate_that_was_told_the_first_id_leaves_no_alias(client: redis.Redis) -> None:
+    """A live request costs no memory for an id that nobody was given."""
+    live, again = entry(), entry()
+
+    keep_all(client, live, again)
+
+    assert list(client.scan_iter("fd:alias:*")) == []
+    with pytest.raises(EventUnknown, match=again.envelope.id):
+        Archive(client).get(again.envelope.id)

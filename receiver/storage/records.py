@@ -1,0 +1,76 @@
+"""How an entry is written in a spool: its packed envelope, and beside it what the store has to be told. Pure."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from receiver.storage import codec
+from receiver.storage.entries import Entry, Wanted
+
+OVERHEAD = 256
+"""Bytes that a row costs beside its envelope, roughly: keys, deliveries, SQLite's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry on its way into or out of a spool."""
+
+    id: str
+    envelope: bytes
+    fingerprint: bytes | None
+    window_ms: int
+    wanted: bytes
+    quarantined: bool
+
+    @property
+    def size(self) -> int:
+        """What it costs of the spool's bound, in bytes."""
+        return len(self.envelope) + OVERHEAD
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return the columns of its row, the checksum last."""
+        return (
+            self.id,
+            self.envelope,
+            self.fingerprint,
+            self.window_ms,
+            self.wanted,
+            int(self.quarantined),
+            self.checksum(),
+        )
+
+    def checksum(self) -> int:
+        """Return a checksum over all of it."""
+        crc = zlib.crc32(self.envelope)
+        return zlib.crc32(
+            b"%b|%b|%d|%b|%d"
+            % (self.id.encode(), self.fingerprint or b"", self.window_ms, self.wanted, self.quarantined),
+            crc,
+        )
+
+    def entry(self) -> Entry:
+        """Return the entry. Raises ValueError or TypeError when a newer version wrote it."""
+        wanted = tuple(Wanted(*fields) for fields in orjson.loads(self.wanted))
+        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
+
+
+def record(entry: Entry) -> Record:
+    """Return what the spool keeps of an entry: all of it."""
+    envelope = entry.envelope
+    wanted = orjson.dumps([(one.route, one.queue, one.timeout_ms) for one in entry.wanted])
+    return Record(
+        envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
+    )
+
+
+def checked(columns: Sequence[Any]) -> Record | None:
+    """Return the record of a row, or None when the row is not what was written."""
+    try:
+        identifier, envelope, fingerprint, window_ms, wanted, quarantined, crc = columns
+        found = Record(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))
+        return found if found.checksum() == crc else None
+    except (TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,103 @@
+"""Places for spool files in a data directory: numbered slots, each owned by whoever holds the lock on its lock file.
+
+The lock is the kernel's (flock), so it ends with its process, however that ends. A slot whose file lies there without
+an owner is an orphan. Lock files are never removed: a lock on a file that somebody has just unlinked protects nothing.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+MOST = 1_000
+"""Slots in one folder, and so receiver processes on one data directory, at most."""
+
+_FILE = re.compile(r"(\d{3})\.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot that this process owns until `release`."""
+
+    folder: Path
+    number: int
+    _lock: int
+
+    @property
+    def path(self) -> Path:
+        """Where the spool file of this slot is, or will be."""
+        return self.folder / f"{self.number:03}.db"
+
+    def release(self) -> None:
+        """Let go; whoever comes next may have it."""
+        os.close(self._lock)
+
+    @classmethod
+    def take(cls, folder: Path, number: int) -> Self | None:
+        """Return the slot if nobody owns it. Raises OSError when the folder cannot be written."""
+        lock = os.open(folder / f"{number:03}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        except OSError:
+            os.close(lock)
+            raise
+        return cls(folder, number, lock)
+
+
+def folder_of(data_dir: Path) -> Path:
+    """Return the folder of a data directory's spools; it need not exist."""
+    return data_dir.absolute() / "spool"
+
+
+def prepare(folder: Path) -> str:
+    """Make the folder, for nobody's eyes but ours, and return its identity: the same as long as the folder lives.
+
+    A host's name changes with each restart of a container; what lies on the disk does not. Raises OSError.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    named = folder / "identity"
+    if not named.exists():
+        draft = folder / f"identity.{secrets.token_hex(4)}"
+        draft.write_text(f"{secrets.token_hex(6)}\n", encoding="ascii")
+        try:
+            os.link(draft, named)  # unlike a rename, it never replaces what another process has just made
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return named.read_text(encoding="ascii", errors="replace").strip()
+
+
+def free(folder: Path) -> Iterator[Slot]:
+    """Yield slots that nobody owned, lowest first, each taken; whoever does not want one releases it."""
+    for number in range(MOST):
+        slot = Slot.take(folder, number)
+        if slot is not None:
+            yield slot
+
+
+def used(folder: Path) -> list[int]:
+    """The numbers of the slots that have a file, owned or not."""
+    if not folder.is_dir():
+        return []
+    found = (_FILE.fullmatch(entry.name) for entry in folder.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def orphans(folder: Path) -> Iterator[Slot]:
+    """Yield the slots that have a file and no owner, each taken; whoever does not want one releases it."""
+    for number in used(folder):
+        slot = Slot.take(folder, number)
+        if slot is None:
+            continue
+        if slot.path.exists():
+            yield slot
+        else:  # its last owner emptied it between our two looks
+            slot.release()

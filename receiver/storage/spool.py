@@ -1,0 +1,177 @@
+"""The spool: events on the receiver's own disk while the store is away, each synced before it is answered.
+
+For one event loop. One file for each receiver process, in a slot that no other process can have at the same time;
+`Spool` itself never waits for the disk on the loop: a thread does.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.storage import records, salvage
+from receiver.storage.entries import Entry
+from receiver.storage.slots import Slot
+from receiver.storage.spooler import Spooler
+from receiver.storage.spoolfile import Row, SpoolFile
+from receiver.storage.tenancy import Contents, Tenancy
+
+_APPEND_WITHIN_S = 10.0
+_CALL_WITHIN_S = 60.0
+_MOST_WAITING_BYTES = 64 * 1_048_576
+_READ_BYTES = 4 * 1_048_576
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """An entry in the spool, with what it takes to remove it."""
+
+    row: Row
+    entry: Entry
+
+
+class Spool:
+    """A bounded file of entries in the order they came."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, slot: Slot | None = None) -> None:
+        """*max_bytes* bounds all files of the folder together. *slot*: an adopted one; None: one of our own."""
+        self._tenancy = Tenancy(folder, max_bytes, slot)
+        self._spooler = Spooler(self._tenancy)
+        self._waiting_bytes = 0
+        self._is_closed = False
+
+    @property
+    def contents(self) -> Contents:
+        """What the file held when the disk was last done with something."""
+        return self._tenancy.contents
+
+    @property
+    def depth(self) -> int:
+        """Events in the file."""
+        return self._tenancy.contents.count
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest event in the file arrived, in Unix ms; None: the file is empty."""
+        return self._tenancy.contents.oldest_ms
+
+    @property
+    def name(self) -> str:
+        """What this spool is called in the store: the folder's identity and the slot. Empty before there is a file."""
+        slot = self._tenancy.slot
+        return f"{self._tenancy.identity}/{slot.number:03}" if slot and self._tenancy.identity else ""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this spool and its siblings."""
+        return self._tenancy.folder
+
+    async def open(self) -> bool:
+        """Take a slot and open its file. Return False when that failed: it is tried again whenever it is needed."""
+        self._spooler.start()
+        return await self.can_keep()
+
+    async def append(self, entry: Entry) -> None:
+        """Return when the entry is on disk. Raises RequestRefused (503) when the spool is full or its disk fails."""
+        record = records.record(entry)
+        if self._is_closed or self._waiting_bytes + record.size > _MOST_WAITING_BYTES:
+            raise RequestRefused(503, "the spool takes nothing now", retry_after=5)
+        reply = asyncio.get_running_loop().create_future()
+        self._waiting_bytes += record.size
+        try:
+            self._spooler.append(record, reply)
+            async with asyncio.timeout(_APPEND_WITHIN_S):
+                await reply
+        except TimeoutError:
+            raise RequestRefused(503, "the disk of the spool does not answer", retry_after=30) from None
+        finally:
+            self._waiting_bytes -= record.size
+
+    async def read(self, most: int, *, after: int = 0) -> list[Spooled]:
+        """Return the first entries behind place *after*, oldest first, at most *most* and about 4 MiB.
+
+        A row that is not what was written, or that nobody here can read, is set aside. Raises StorageUnavailable.
+        """
+        path = self._path
+        return await self._call(lambda file: _read(file, path(), most, after))
+
+    async def remove(self, spooled: Sequence[Spooled]) -> None:
+        """Forget entries that are safe elsewhere. Raises StorageUnavailable."""
+        await self._call(lambda file: file.remove([one.row for one in spooled]))
+
+    async def set_aside(self, spooled: Spooled, reason: str) -> None:
+        """Write an entry that the store will never take into a file of its own. Raises StorageUnavailable."""
+        path = self._path
+        await self._call(lambda file: _set_aside(file, path(), spooled.row, reason))
+
+    async def compact(self) -> None:
+        """Give space back to the disk, and with it what the removed entries said. Raises StorageUnavailable."""
+        await self._call(SpoolFile.compact)
+
+    async def can_keep(self) -> bool:
+        """Whether an event could be put in now: there is a file, room in it, and space on its disk."""
+        tenancy = self._tenancy
+        try:
+            refusal = await self._call(
+                lambda file: tenancy.room.refusal(file.bytes, file.quarantined, records.OVERHEAD), within_s=2.0
+            )
+        except StorageUnavailable:
+            return False
+        return refusal is None
+
+    async def close(self) -> None:
+        """Write what was asked for, close the file (an empty one is removed), and let the slot go."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._spooler.finish()
+        await asyncio.to_thread(self._spooler.join, _CALL_WITHIN_S)
+
+    def _path(self) -> Path:
+        assert self._tenancy.slot is not None  # noqa: S101 - called with an open file only
+        return self._tenancy.slot.path
+
+    async def _call(self, function: Callable[[SpoolFile], T], *, within_s: float = _CALL_WITHIN_S) -> T:
+        if self._is_closed:
+            raise StorageUnavailable("the spool is closed")
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._spooler.call(function, reply)
+        try:
+            async with asyncio.timeout(within_s):
+                answer: T = await reply
+        except TimeoutError:
+            raise StorageUnavailable(f"the disk of the spool does not answer within {within_s:.0f} s") from None
+        return answer
+
+
+def _read(file: SpoolFile, path: Path, most: int, after: int) -> list[Spooled]:
+    found: list[Spooled] = []
+    while not found:
+        rows, damaged = file.read(most, _READ_BYTES, after=after)
+        for seq, columns in damaged:
+            salvage.set_aside_row(path, seq, columns, "its checksum is wrong")
+            file.drop(seq)
+        found = _entries(file, path, rows)
+        if not rows and not damaged:
+            break
+    return found
+
+
+def _entries(file: SpoolFile, path: Path, rows: Sequence[Row]) -> list[Spooled]:
+    found = []
+    for row in rows:
+        try:
+            found.append(Spooled(row, row[1].entry()))
+        except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError is LZ4's way of saying it
+            _set_aside(file, path, row, f"this Frontdesk cannot read it: {error}")
+    return found
+
+
+def _set_aside(file: SpoolFile, path: Path, row: Row, reason: str) -> None:
+    seq, record = row
+    salvage.set_aside_row(path, seq, record.columns(), reason)
+    file.remove([row])

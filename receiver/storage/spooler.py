@@ -1,0 +1,181 @@
+"""The thread that owns a spool file: it alone writes, many entries in one transaction, and tells the event loop."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from receiver import logs
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.storage import spoolfile
+from receiver.storage.records import Record
+from receiver.storage.spoolfile import SpoolFile
+from receiver.storage.tenancy import Tenancy
+
+_RECORDS_AT_ONCE = 512
+_BYTES_AT_ONCE = 8 * 1_048_576
+_WRITE_AGAIN_AFTER_S = 1.0
+_RETRY_AFTER_S = 30
+
+_log = logs.get()
+
+Reply = asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    record: Record
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    function: Callable[[SpoolFile], Any]
+    reply: Reply
+
+
+class Spooler(threading.Thread):
+    """Carries out what is asked of one spool file, and answers on the event loop that asked.
+
+    A disk that fails refuses what comes (RequestRefused 503) and is tried again; it never stops the thread.
+    """
+
+    def __init__(self, tenancy: Tenancy) -> None:
+        super().__init__(name="spool", daemon=True)
+        self._tenancy = tenancy
+        self._jobs: queue.SimpleQueue[_Append | _Call | None] = queue.SimpleQueue()
+        self._left_over: _Call | None = None
+        self._failed_at = float("-inf")
+        self._failure = ""
+
+    def append(self, record: Record, reply: Reply) -> None:
+        """Answer *reply* when the record is on disk."""
+        self._jobs.put(_Append(record, reply))
+
+    def call(self, function: Callable[[SpoolFile], Any], reply: Reply) -> None:
+        """Answer *reply* with what *function* returns of the open file."""
+        self._jobs.put(_Call(function, reply))
+
+    def finish(self) -> None:
+        """End the thread after what was asked for so far; the slot is left."""
+        self._jobs.put(None)
+
+    def run(self) -> None:
+        """Carry out jobs in their order until `finish`."""
+        while (job := self._left_over or self._jobs.get()) is not None:
+            self._left_over = None
+            if isinstance(job, _Append):
+                self._append(self._gather(job))
+            else:
+                self._answer(job)
+        try:
+            self._tenancy.leave()
+        except (sqlite3.Error, OSError) as error:
+            _log.error("spool.failed", folder=str(self._tenancy.folder), error=str(error))
+
+    def _gather(self, first: _Append) -> list[_Append]:
+        """Return the first and what is waiting behind it: all of it shares one sync of the disk."""
+        batch, size = [first], first.record.size
+        while len(batch) < _RECORDS_AT_ONCE and size < _BYTES_AT_ONCE:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(job, _Append):
+                if job is None:
+                    self._jobs.put(None)
+                self._left_over = job
+                break
+            batch.append(job)
+            size += job.record.size
+        return batch
+
+    def _append(self, batch: list[_Append]) -> None:
+        try:
+            self._see_whether_it_failed_just_now()
+            fitting, outcomes = self._fit(self._tenancy.open(), batch)
+            if fitting:
+                self._write(fitting)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told and the thread must live
+            outcomes = self._fail(batch, error)
+        self._tenancy.publish()
+        _tell(outcomes)
+
+    def _see_whether_it_failed_just_now(self) -> None:
+        if time.monotonic() - self._failed_at < _WRITE_AGAIN_AFTER_S:
+            raise StorageUnavailable(self._failure)
+
+    def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[Record], list[tuple[Reply, Any]]]:
+        """Return the records that there is room for, and what everybody is to be answered once they are written."""
+        held, quarantined = file.bytes, file.quarantined
+        fitting: list[Record] = []
+        outcomes: list[tuple[Reply, Any]] = []
+        for job in batch:
+            record = job.record
+            refusal = self._tenancy.room.refusal(held, quarantined, record.size, is_quarantined=record.quarantined)
+            if refusal:
+                outcomes.append((job.reply, RequestRefused(503, refusal, retry_after=_RETRY_AFTER_S)))
+                continue
+            held += record.size
+            quarantined += record.size if record.quarantined else 0
+            fitting.append(record)
+            outcomes.append((job.reply, None))
+        return fitting, outcomes
+
+    def _write(self, records: Sequence[Record]) -> None:
+        try:
+            self._tenancy.open().append(records)
+        except sqlite3.Error as error:
+            if not spoolfile.is_damage(error):
+                raise
+            self._tenancy.mend(str(error)).append(records)
+
+    def _fail(self, batch: list[_Append], error: Exception) -> list[tuple[Reply, Any]]:
+        """Return refusals for everybody; they are repeated for a second without asking the disk again."""
+        now = time.monotonic()
+        if now - self._failed_at >= _WRITE_AGAIN_AFTER_S:
+            self._failed_at, self._failure = now, f"the spool cannot be written: {error}"
+            self._tenancy.room.look_again()
+            _log.error("spool.failed", folder=str(self._tenancy.folder), events=len(batch), error=str(error))
+        return [(job.reply, RequestRefused(503, self._failure, retry_after=_RETRY_AFTER_S)) for job in batch]
+
+    def _answer(self, job: _Call) -> None:
+        outcome: Any
+        try:
+            outcome = job.function(self._tenancy.open())
+        except Exception as error:  # noqa: BLE001 - as above
+            outcome = StorageUnavailable(f"the spool cannot be read: {error}")
+            if isinstance(error, sqlite3.Error) and spoolfile.is_damage(error):
+                self._mend(error)
+        self._tenancy.publish()
+        _tell([(job.reply, outcome)])
+
+    def _mend(self, damage: sqlite3.Error) -> None:
+        try:
+            self._tenancy.mend(str(damage))
+        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+            _log.error("spool.failed", folder=str(self._tenancy.folder), error=str(error))
+
+
+def _tell(outcomes: Sequence[tuple[Reply, Any]]) -> None:
+    """Answer on the event loop that waits; one that has ended waits no more."""
+    if not outcomes:
+        return
+    try:
+        outcomes[0][0].get_loop().call_soon_threadsafe(_settle, outcomes)
+    except RuntimeError:
+        _log.warning("spool.unheard", events=len(outcomes))
+
+
+def _settle(outcomes: Sequence[tuple[Reply, Any]]) -> None:
+    for reply, outcome in outcomes:
+        if reply.done():
+            continue
+        if isinstance(outcome, BaseException):
+            reply.set_exception(outcome)
+        else:
+            reply.set_result(outcome)

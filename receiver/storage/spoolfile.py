@@ -1,0 +1,184 @@
+"""One spool file: entries in SQLite, in the order they came, each on disk when `append` returns.
+
+Synchronous and for one thread. Write-ahead log with synchronous=FULL: what was committed survives the death of the
+process and of the machine. Every row has a checksum, because SQLite's pages have none.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from receiver import ids
+from receiver.errors import StorageUnavailable
+from receiver.storage import records
+from receiver.storage.records import Record
+
+_VERSION = 1
+_COLUMNS = "id, envelope, fingerprint, window_ms, wanted, quarantined, crc"
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY_MS = 2_000
+
+Row = tuple[int, Record]
+"""A record with its place in the file."""
+
+
+class NewerFile(StorageUnavailable):
+    """A spool file that a newer Frontdesk wrote; it is left alone."""
+
+
+class SpoolFile:
+    """An open spool file. Every method may raise sqlite3.Error; `is_damage` tells a broken file from a full disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.count = 0
+        self.bytes = 0
+        self.quarantined = 0
+        self.oldest_ms: int | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, measure: bool = True) -> Self:
+        """Open or make the file. Raises NewerFile, sqlite3.Error, OSError.
+
+        *measure*: read all of it once, to know what it holds and that it is whole.
+        """
+        path.touch(mode=0o600)  # SQLite gives its two companions the permissions of this one
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_MS / 1_000, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
+        connection.text_factory = bytes  # a damaged text that is no UTF-8 is a damaged row, not an error
+        try:
+            _set_up(connection, path)
+            opened = cls(connection)
+            if measure:
+                opened._measure()
+        except BaseException:
+            connection.close()
+            raise
+        return opened
+
+    def append(self, batch: Sequence[Record]) -> None:
+        """Put records behind the others, in one transaction; a record whose id is there already changes nothing."""
+        sentence = f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+        self.count += self._transaction(sentence, [record.columns() for record in batch])
+        self.bytes += sum(record.size for record in batch)
+        self.quarantined += sum(record.size for record in batch if record.quarantined)
+        if self.oldest_ms is None:
+            self.oldest_ms = self._oldest()
+
+    def read(self, most: int, most_bytes: int, *, after: int = 0) -> tuple[list[Row], list[tuple[int, Any]]]:
+        """Return the first rows behind place *after*, and those among them whose checksum is wrong, as they are.
+
+        At most *most*; and no more once they have *most_bytes*, so that large bodies do not fill the memory.
+        """
+        rows: list[Row] = []
+        damaged: list[tuple[int, Any]] = []
+        size = 0
+        for seq, *columns in self._select("WHERE seq > ? ORDER BY seq LIMIT ?", (after, most)):
+            record = records.checked(columns)
+            if record is None:
+                damaged.append((seq, columns))
+                continue
+            rows.append((seq, record))
+            size += record.size
+            if size >= most_bytes:
+                break
+        return rows, damaged
+
+    def remove(self, rows: Sequence[Row]) -> None:
+        """Forget rows."""
+        self._delete([seq for seq, _ in rows])
+        self.bytes -= sum(record.size for _, record in rows)
+        self.quarantined -= sum(record.size for _, record in rows if record.quarantined)
+        self._settle()
+
+    def drop(self, seq: int) -> None:
+        """Forget a damaged row."""
+        self._delete([seq])
+        self._settle()
+
+    def scan(self, *, backwards: bool = False, above: int = 0) -> Iterator[Row]:
+        """Yield every readable row, oldest or newest first, as far as the file can be read."""
+        order = "DESC" if backwards else "ASC"
+        for seq, *columns in self._select(f"WHERE seq > ? ORDER BY seq {order} LIMIT ?", (above, -1)):
+            record = records.checked(columns)
+            if record is not None:
+                yield seq, record
+
+    def compact(self) -> None:
+        """Give the space of removed rows back to the disk, and with it what they said."""
+        self._connection.execute("VACUUM")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close; the write-ahead log is folded in when nobody else has the file open."""
+        self._connection.close()
+
+    def _select(self, clause: str, parameters: tuple[int, int]) -> Iterator[Any]:
+        cursor = self._connection.execute(f"SELECT seq, {_COLUMNS} FROM event {clause}", parameters)  # noqa: S608
+        try:
+            yield from cursor
+        finally:
+            cursor.close()  # an open cursor would hold back the checkpoints
+
+    def _transaction(self, sentence: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one sentence for all rows, all or nothing, and return how many rows it changed."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            changed = self._connection.executemany(sentence, rows).rowcount
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return changed
+
+    def _measure(self) -> None:
+        # Reads every page that holds a row, so that a broken one is found now and not in the middle of an outage.
+        size = f"length(envelope) + {records.OVERHEAD}"
+        row = self._connection.execute(
+            f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event"  # noqa: S608
+        ).fetchone()
+        self.count, self.bytes, self.quarantined = (int(value) for value in row)
+        self.oldest_ms = self._oldest()
+
+    def _delete(self, places: Sequence[int]) -> None:
+        self.count -= self._transaction("DELETE FROM event WHERE seq = ?", [(seq,) for seq in places])
+
+    def _settle(self) -> None:
+        """See that an empty file is known to be empty, and one that is not is not taken for empty."""
+        self.oldest_ms = self._oldest()
+        if (self.oldest_ms is None) != (self.count <= 0):
+            self._measure()
+        elif self.oldest_ms is None:
+            self.bytes = self.quarantined = 0
+
+    def _oldest(self) -> int | None:
+        row = self._connection.execute("SELECT id FROM event ORDER BY seq LIMIT 1").fetchone()
+        try:
+            return ids.milliseconds_of(row[0].decode("ascii")) if row else None
+        except (ValueError, AttributeError):
+            return 0
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file is broken, and not that the disk is full or slow."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _DAMAGE
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise NewerFile(f"{path}: a spool of version {version}, and this Frontdesk knows {_VERSION}; use the newer one")
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != b"wal":
+        raise sqlite3.OperationalError("the file system does not allow a write-ahead log")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, "
+        "envelope BLOB NOT NULL, fingerprint BLOB, window_ms INTEGER NOT NULL, wanted BLOB NOT NULL, "
+        "quarantined INTEGER NOT NULL, crc INTEGER NOT NULL)"
+    )
+    connection.execute(f"PRAGMA user_version={_VERSION}")

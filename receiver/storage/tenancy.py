@@ -1,0 +1,128 @@
+"""A slot, the spool file in it, and its bounds, as one thing that opens, mends and leaves itself. For one thread."""
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver import logs
+from receiver.errors import StorageUnavailable
+from receiver.storage import salvage, slots, spoolfile
+from receiver.storage.room import Room
+from receiver.storage.slots import Slot
+from receiver.storage.spoolfile import NewerFile, SpoolFile
+
+_OPEN_AGAIN_AFTER_S = 1.0
+
+_log = logs.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a spool file holds. *oldest_ms*: when the oldest event arrived; None: there is none."""
+
+    count: int = 0
+    bytes: int = 0
+    oldest_ms: int | None = None
+
+
+class Tenancy:
+    """Who lives in a slot. Methods raise sqlite3.Error, OSError and StorageUnavailable."""
+
+    def __init__(self, folder: Path, max_bytes: int, slot: Slot | None) -> None:
+        """*slot*: one that was adopted; None: the first free one, when it is needed."""
+        self.folder = folder
+        self.slot = slot
+        self.identity = ""
+        self.contents = Contents()
+        self._max_bytes = max_bytes
+        self._file: SpoolFile | None = None
+        self._room = Room(folder, max_bytes)
+        self._failed_at = float("-inf")
+        self._failure = ""
+
+    @property
+    def room(self) -> Room:
+        """What still fits."""
+        return self._room
+
+    def open(self) -> SpoolFile:
+        """Return the open file.
+
+        A failure is remembered for a second: a disk that hangs is not asked again by every request.
+        """
+        if self._file is not None:
+            return self._file
+        if time.monotonic() - self._failed_at < _OPEN_AGAIN_AFTER_S:
+            raise StorageUnavailable(self._failure)
+        try:
+            self.identity = slots.prepare(self.folder)
+            self._file = _open(self.slot) if self.slot else self._move_in()
+        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+            self._failed_at, self._failure = time.monotonic(), str(error)
+            raise
+        assert self.slot is not None  # noqa: S101 - a file is open, so it is in a slot
+        self._room = Room(self.slot.path, self._max_bytes)
+        self.publish()
+        return self._file
+
+    def mend(self, damage: str) -> SpoolFile:
+        """Put a new file in the place of one that proved broken, with all that could be saved of it."""
+        self.close()
+        if self.slot is None:
+            return self.open()
+        self._file = salvage.reopen(self.slot.path, damage)
+        self.publish()
+        return self._file
+
+    def publish(self) -> None:
+        """Make known what the file holds now."""
+        if self._file is not None:
+            self.contents = Contents(self._file.count, self._file.bytes, self._file.oldest_ms)
+
+    def close(self) -> None:
+        """Close the file; the slot stays ours."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except sqlite3.Error as error:
+                _log.error("spool.failed", folder=str(self.folder), error=str(error))
+
+    def leave(self) -> None:
+        """Close the file, remove it when it is empty, and let the slot go."""
+        is_empty = self._file is not None and self._file.oldest_ms is None
+        self.close()
+        if self.slot is None:
+            return
+        try:
+            if is_empty:
+                for suffix in ("", "-wal", "-shm"):
+                    self.slot.path.with_name(self.slot.path.name + suffix).unlink(missing_ok=True)
+        finally:
+            self.slot.release()
+
+    def _move_in(self) -> SpoolFile:
+        """Open the file of the first slot that is free and not written by a newer version."""
+        for slot in slots.free(self.folder):
+            try:
+                opened = _open(slot)
+            except NewerFile as error:
+                _log.warning("spool.passed_over", file=str(slot.path), reason=str(error))
+                slot.release()
+            except BaseException:
+                slot.release()
+                raise
+            else:
+                self.slot = slot
+                return opened
+        raise StorageUnavailable(f"{self.folder}: all {slots.MOST} slots are taken")
+
+
+def _open(slot: Slot) -> SpoolFile:
+    try:
+        return SpoolFile.open(slot.path)
+    except sqlite3.Error as error:
+        if not spoolfile.is_damage(error):
+            raise
+        return salvage.reopen(slot.path, str(error))

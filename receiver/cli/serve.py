@@ -20,6 +20,7 @@ from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
 from receiver.storage import connection, keys
 from receiver.storage.committer import Committer
+from receiver.storage.store import Store
 from receiver.supervisor import Child, Supervisor
 from receiver.web import server
 from receiver.web.app import Receiver
@@ -81,7 +82,8 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
-    committer = Committer(connection.connect_async(url))
+    store = Store(connection.connect_async(url))
+    committer = Committer(store)
     table = _table(current, url)
     log = RequestLog(current.log_level, current.log_format)
     door = Door(
@@ -99,10 +101,11 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         yield
         table.stop_watching()
         await committer.close()
+        await store.close()
         log.flush()
 
     server.run(
-        Receiver(door, can_keep=committer.ping, counts=metrics, lifespan=lifespan),
+        Receiver(door, can_keep=lambda: store.answers(timeout_s=1.0), counts=metrics, lifespan=lifespan),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,

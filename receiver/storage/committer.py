@@ -6,117 +6,178 @@ answered before the reply to the batch that holds its event.
 
 import asyncio
 from collections import deque
-
-import redis.asyncio
-from redis.exceptions import RedisError
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.storage import keep, scripts
+from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt
+from receiver.storage.store import Store
 
 _BATCHES_IN_FLIGHT = 2
+_MOST_LATE = 4
 _MOST_PENDING = 20_000
-_QUARANTINE_SHARE = 10
-_LIMIT_AGE_S = 60.0
+_LOOP_WAS_LATE_S = 0.03
+_GRACE_S = 0.01
 
 _log = logs.get()
 
 
-class Committer:
-    """Keeps events in Redis, many in one call. Belongs to one event loop; made before it runs, used inside it."""
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An event whose sender waits. *batch* is the call that it is in, once it is in one."""
 
-    def __init__(self, client: redis.asyncio.Redis, *, timeout_s: float = 5.0) -> None:
-        """*timeout_s*: how long one call may take before its events count as not kept."""
-        self._client = client
-        self._script = client.register_script(scripts.source("keep"))
+    entry: Entry
+    answer: asyncio.Future[Receipt]
+    since: float
+    batch: asyncio.Task[None] | None = None
+
+
+class Committer:
+    """Keeps events in Redis, many in one call. Belongs to one event loop; made before it runs, used inside it.
+
+    A call whose reply is late is not torn down: its events are answered for (as not certainly kept), its connection
+    waits on, up to *timeout_s*, and other calls go through other connections meanwhile.
+    """
+
+    def __init__(self, store: Store, *, patience_s: float = 5.0, timeout_s: float = 5.0) -> None:
+        """*patience_s*: how long an event may wait for its answer, in the queue and in a call together."""
+        self._store = store
+        self._patience_s = patience_s
         self._timeout_s = timeout_s
-        self._pending: deque[tuple[Entry, asyncio.Future[Receipt]]] = deque()
+        self._pending: deque[_Waiting] = deque()
+        self._unanswered: deque[_Waiting] = deque()
         self._flying: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
         self._scheduled = False
-        self._quarantine_limit = 0
-        self._limit_read_at = float("-inf")
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether events are waiting or on their way right now."""
+        return bool(self._pending or self._flying)
 
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is in Redis.
 
-        Raises StorageUnavailable when that is not certain, RequestRefused (503) when quarantine is full.
+        Raises StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
         """
         if len(self._pending) >= _MOST_PENDING:
             raise StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already")
+        if len(self._late) >= _MOST_LATE:
+            raise StorageUnavailable(f"Redis has not answered the last {_MOST_LATE} calls")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Receipt] = loop.create_future()
-        self._pending.append((entry, answer))
+        waiting = _Waiting(entry, loop.create_future(), loop.time())
+        self._pending.append(waiting)
+        self._unanswered.append(waiting)
+        if self._alarm is None:
+            self._set_alarm(loop, waiting.since + self._patience_s)
         if not self._scheduled and len(self._flying) < _BATCHES_IN_FLIGHT:
             self._scheduled = True
             loop.call_soon(self._flush)
-        return await answer
-
-    async def ping(self) -> bool:
-        """Whether Redis answers in time."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return bool(await self._client.ping())
-        except (RedisError, OSError, TimeoutError):
-            return False
+        return await waiting.answer
 
     async def close(self) -> None:
-        """Wait for what is on its way, then close the connections."""
+        """Wait for what is on its way; it takes *timeout_s* at most, and twice that when events are waiting behind."""
         while self._flying or self._pending:
             if not self._flying:
                 self._flush()
-            await asyncio.wait(self._flying)
-        await self._client.aclose()
+            if self._flying:
+                await asyncio.wait(self._flying)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        for batch in self._late:  # their events have been answered for
+            batch.cancel()
+        if self._late:
+            await asyncio.wait(self._late)
 
     def _flush(self) -> None:
         self._scheduled = False
         while self._pending and len(self._flying) < _BATCHES_IN_FLIGHT:
-            size = min(len(self._pending), keep.LARGEST_BATCH)
-            batch = [self._pending.popleft() for _ in range(size)]
-            task = asyncio.get_running_loop().create_task(self._commit(batch))
-            self._flying.add(task)
-            task.add_done_callback(self._landed)
+            batch: list[_Waiting] = []
+            while self._pending and len(batch) < keep.LARGEST_BATCH:
+                waiting = self._pending.popleft()
+                if not waiting.answer.done():  # else it waited too long, or its sender has gone
+                    batch.append(waiting)
+            if batch:
+                self._send(batch)
+
+    def _send(self, batch: list[_Waiting]) -> None:
+        task = asyncio.get_running_loop().create_task(self._commit(batch))
+        for waiting in batch:
+            waiting.batch = task
+        self._flying.add(task)
+        task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
+        self._late.discard(task)
+        while self._unanswered and self._unanswered[0].answer.done():
+            self._unanswered.popleft()
         self._flush()
 
-    async def _commit(self, batch: list[tuple[Entry, asyncio.Future[Receipt]]]) -> None:
+    async def _commit(self, batch: list[_Waiting]) -> None:
         """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
+        confirm_ms = int(self._patience_s * 1_000 * 2 / 3)
         try:
-            receipts = await self._send([entry for entry, _ in batch])
+            entries = [waiting.entry for waiting in batch]
+            receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=confirm_ms)
         except StorageUnavailable as error:
             _log.error("commit.failed", events=len(batch), error=str(error))
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(StorageUnavailable(str(error)))
+            _refuse(batch, str(error))
+        except BaseException as error:
+            _refuse(batch, f"the batch could not be sent ({type(error).__name__})")
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            _log.error("commit.failed", events=len(batch), error=type(error).__name__)
+        else:
+            _answer(batch, receipts)
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        self._alarm = loop.call_at(at, self._ring, at, False)
+
+    def _ring(self, due: float, was_forgiven: bool) -> None:
+        """Answer for those who have waited long enough.
+
+        When the loop itself was late, the reply may lie in the socket unread: it gets a moment to be read first.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not was_forgiven and now - due > _LOOP_WAS_LATE_S:
+            self._alarm = loop.call_later(_GRACE_S, self._ring, due, True)
             return
-        for (_, answer), receipt in zip(batch, receipts, strict=True):
-            if answer.done():
-                continue
-            if receipt is None:
-                answer.set_exception(RequestRefused(503, "quarantine is full", retry_after=60))
-            else:
-                answer.set_result(receipt)
+        self._alarm = None
+        while self._unanswered and self._unanswered[0].since + self._patience_s <= now:
+            self._give_up(self._unanswered.popleft())
+        while self._unanswered and self._unanswered[0].answer.done():
+            self._unanswered.popleft()
+        if self._unanswered:
+            self._set_alarm(loop, self._unanswered[0].since + self._patience_s)
 
-    async def _send(self, entries: list[Entry]) -> list[Receipt | None]:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                limit = keep.NO_LIMIT
-                if any(entry.envelope.quarantine for entry in entries):
-                    limit = await self._read_quarantine_limit()
-                reply = await self._script(args=keep.arguments(entries, quarantine_limit=limit))
-        except (RedisError, OSError, TimeoutError) as error:
-            # Redis may have kept the batch without our hearing of it: the ids make a repetition harmless.
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
-        return keep.receipts(entries, reply)
+    def _give_up(self, waiting: _Waiting) -> None:
+        if waiting.answer.done():
+            return
+        waiting.answer.set_exception(
+            StorageUnavailable(f"Redis has not answered within {self._patience_s * 1_000:.0f} ms")
+        )
+        if waiting.batch in self._flying:
+            self._flying.discard(waiting.batch)
+            self._late.add(waiting.batch)
 
-    async def _read_quarantine_limit(self) -> int:
-        """A tenth of the memory that the server may use: strangers cannot fill what customers' events need."""
-        now = asyncio.get_running_loop().time()
-        if now - self._limit_read_at > _LIMIT_AGE_S:
-            memory = await self._client.info("memory")
-            bound = int(memory.get("maxmemory") or 0) or int(memory.get("total_system_memory") or 0)
-            self._quarantine_limit = bound // _QUARANTINE_SHARE or keep.NO_LIMIT
-            self._limit_read_at = now
-        return self._quarantine_limit
+
+def _refuse(batch: Sequence[_Waiting], reason: str) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(StorageUnavailable(reason))
+
+
+def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:
+    for waiting, receipt in zip(batch, receipts, strict=True):
+        if waiting.answer.done():
+            continue
+        if receipt is None:
+            waiting.answer.set_exception(RequestRefused(503, "quarantine is full", retry_after=60))
+        else:
+            waiting.answer.set_result(receipt)

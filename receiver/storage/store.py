@@ -1,0 +1,139 @@
+"""What a receiver asks of Redis: keep a batch, take a report, say how full it is. All of it bounded in time.
+
+Whatever goes wrong is a StorageUnavailable. A call that is given up on may still be carried out: every event has its
+id, so that sending it again is harmless.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import redis.asyncio
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from receiver.errors import StorageUnavailable
+from receiver.storage import keep, keys, scripts
+from receiver.storage.entries import Entry, Receipt
+
+_QUARANTINE_SHARE = 10
+_LIMIT_AGE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that the server uses, and may use; *limit* 0: as many as there are."""
+
+    used: int
+    limit: int
+
+
+class Store:
+    """The server, for one event loop. *replicas*: how many must have a write before it counts; 0: none is asked."""
+
+    def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0) -> None:
+        self._client = client
+        self._source = scripts.source("keep")
+        self._script = client.register_script(self._source)
+        self._replicas = replicas
+        self._is_loaded = False
+        self._quarantine_limit = 0
+        self._limit_read_at = float("-inf")
+
+    async def keep(
+        self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int = 100, alias_ms: int = 0
+    ) -> list[Receipt | None]:
+        """Keep a batch in one call; None for an event that was not kept because quarantine is full.
+
+        *confirm_ms*: how long to wait for replicas, when they are asked. *alias_ms*: see `keep.arguments`.
+        Raises StorageUnavailable when it is not certain that every event is kept.
+        """
+        async with _bounded(timeout_s):
+            limit = keep.NO_LIMIT
+            if any(entry.envelope.quarantine for entry in entries):
+                limit = await self._read_quarantine_limit()
+            arguments = keep.arguments(entries, quarantine_limit=limit, alias_ms=alias_ms)
+            if self._replicas:
+                reply = await self._confirmed(("EVALSHA", self._script.sha, 0, *arguments), confirm_ms)
+            else:
+                reply = await self._script(args=arguments)
+            return keep.receipts(entries, reply)
+
+    async def report(self, values: Mapping[str, bytes | None], *, timeout_s: float, confirm_ms: int = 100) -> None:
+        """Write what spools say of themselves; None: nothing is in that one any more.
+
+        This is also how a receiver finds out whether the store takes writes again, so every value is written, and only
+        then taken away.
+        """
+        async with _bounded(timeout_s):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                _ = pipeline.hset(keys.SPOOLS, mapping={name: value or b"" for name, value in values.items()})
+                if gone := [name for name, value in values.items() if value is None]:
+                    _ = pipeline.hdel(keys.SPOOLS, *gone)
+                await pipeline.execute()
+            if self._replicas:
+                await self._confirmed(("HDEL", keys.SPOOLS, ""), confirm_ms)
+
+    async def memory(self, *, timeout_s: float) -> Memory:
+        """Return how much memory is used, and the bound."""
+        async with _bounded(timeout_s):
+            about = await self._client.info("memory")
+            return Memory(int(about.get("used_memory") or 0), int(about.get("maxmemory") or 0))
+
+    async def answers(self, *, timeout_s: float) -> bool:
+        """Whether the server answers in time."""
+        try:
+            async with _bounded(timeout_s):
+                return bool(await self._client.ping())
+        except StorageUnavailable:
+            return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _confirmed(self, command: tuple[bytes | str | int, ...], confirm_ms: int) -> list[bytes]:
+        """Send a write with WAIT right behind it, in one round trip, and return the reply to the write."""
+        while True:
+            if not self._is_loaded:  # a NOSCRIPT would cost a whole wait for the replicas
+                await self._client.script_load(self._source)
+                self._is_loaded = True
+            async with self._client.pipeline(transaction=False) as pipeline:
+                _ = pipeline.execute_command(*command)
+                _ = pipeline.execute_command("WAIT", self._replicas, confirm_ms)
+                reply, confirmed = await pipeline.execute(raise_on_error=False)
+            if not isinstance(reply, NoScriptError):
+                break
+            self._is_loaded = False
+        for answer in (reply, confirmed):
+            if isinstance(answer, Exception):
+                raise answer
+        if int(confirmed) < self._replicas:
+            raise StorageUnavailable(f"{confirmed} of {self._replicas} replicas have confirmed within {confirm_ms} ms")
+        kept: list[bytes] = reply
+        return kept
+
+    async def _read_quarantine_limit(self) -> int:
+        """A tenth of the memory that the server may use: strangers cannot fill what customers' events need."""
+        now = asyncio.get_running_loop().time()
+        if now - self._limit_read_at > _LIMIT_AGE_S:
+            memory = await self._client.info("memory")
+            bound = int(memory.get("maxmemory") or 0) or int(memory.get("total_system_memory") or 0)
+            self._quarantine_limit = bound // _QUARANTINE_SHARE or keep.NO_LIMIT
+            self._limit_read_at = now
+        return self._quarantine_limit
+
+
+def is_refusal(error: StorageUnavailable) -> bool:
+    """Whether the script refused what it was given, so that the same will be refused for ever."""
+    cause = error.__cause__
+    return isinstance(cause, ResponseError) and "keep: malformed" in str(cause)
+
+
+@contextlib.asynccontextmanager
+async def _bounded(timeout_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error

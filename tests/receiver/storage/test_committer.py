@@ -1,0 +1,210 @@
+"""Group commit on a real server: many in one call, nobody answered early or never, a late reply harms no neighbour."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+import redis
+
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.storage import connection
+from receiver.storage.archive import Archive
+from receiver.storage.committer import Committer
+from receiver.storage.entries import Entry, Receipt
+from receiver.storage.store import Store
+from tests.conftest import StartValkey
+from tests.events import entry
+from tests.processes import free_port, wait_until
+
+T = TypeVar("T")
+PATIENCE_S = 0.3
+
+
+def committing(
+    url: str,
+    work: Callable[[Committer], Awaitable[T]],
+    *,
+    patience_s: float = 5.0,
+    timeout_s: float = 5.0,
+    replicas: int = 0,
+) -> T:
+    """Run *work* with a committer, and close it."""
+
+    async def run() -> T:
+        store = Store(connection.connect_async(url), replicas=replicas)
+        committer = Committer(store, patience_s=patience_s, timeout_s=timeout_s)
+        try:
+            return await work(committer)
+        finally:
+            await committer.close()
+            await store.close()
+
+    return asyncio.run(run())
+
+
+async def outcome(committer: Committer, one: Entry) -> Receipt | str:
+    """The receipt, or why there is none."""
+    try:
+        return await committer.keep(one)
+    except StorageUnavailable as error:
+        return str(error)
+
+
+def test_events_of_one_turn_share_a_call(redis_url: str, client: redis.Redis) -> None:
+    """A thousand at once take a handful of calls, and each is answered with its own receipt."""
+    many = [entry(b"%d" % number) for number in range(1_000)]
+
+    async def work(committer: Committer) -> list[Receipt]:
+        return list(await asyncio.gather(*(committer.keep(one) for one in many)))
+
+    receipts = committing(redis_url, work)
+
+    assert receipts == [Receipt(one.envelope.id, "accepted") for one in many]
+    calls = client.info("commandstats")
+    assert sum(calls.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval")) <= 6
+
+
+def test_a_full_quarantine_refuses_junk_and_nothing_else(start_valkey: StartValkey) -> None:
+    """A tenth of the memory is for junk, a quarter of that for one hook; the event in the same call is kept."""
+    server = start_valkey("--maxmemory", "8mb")
+    junk = [entry(os.urandom(100_000), quarantine="no JSON") for _ in range(4)]
+
+    async def work(committer: Committer) -> list[object]:
+        keeps = [committer.keep(one) for one in (*junk, entry())]
+        return list(await asyncio.gather(*keeps, return_exceptions=True))
+
+    results = committing(server.url, work)
+
+    assert [type(result) for result in results] == [Receipt] * 2 + [RequestRefused] * 2 + [Receipt]
+
+
+def test_a_late_reply_is_not_waited_for_but_the_batch_is_kept(start_valkey: StartValkey) -> None:
+    """Those who wait are told in time; Redis carries the call out when it wakes; later events go through."""
+    server = start_valkey()
+    late, later = [entry(b"%d" % number) for number in range(5)], entry(b"later")
+
+    async def work(committer: Committer) -> tuple[list[Receipt | str], Receipt]:
+        await committer.keep(entry(b"first"))
+        server.freeze()
+        try:
+            told = await asyncio.gather(*(outcome(committer, one) for one in late))
+        finally:
+            server.thaw()
+        return list(told), await committer.keep(later)
+
+    told, receipt = committing(server.url, work, patience_s=PATIENCE_S, timeout_s=20)
+
+    assert told == ["Redis has not answered within 300 ms"] * 5
+    assert receipt == Receipt(later.envelope.id, "accepted")
+    with server.client() as client:
+        archive = Archive(client)
+        wait_until(lambda: len(archive.many([one.envelope.id for one in late])) == 5, "the late batch")
+
+
+def test_what_nobody_waits_for_any_more_is_not_sent(start_valkey: StartValkey) -> None:
+    """Behind two calls that hang, events wait in line; once they were given up they are somebody else's."""
+    server = start_valkey()
+    many = [entry(b"%d" % number) for number in range(600)]
+
+    async def work(committer: Committer) -> list[Receipt | str]:
+        await committer.keep(entry(b"first"))
+        server.freeze()
+        try:
+            told = list(await asyncio.gather(*(outcome(committer, one) for one in many)))
+        finally:
+            server.thaw()
+        await committer.keep(entry(b"last"))
+        with server.client() as client:
+            await asyncio.to_thread(wait_until, lambda: client.llen("rq:queue:default") >= 514, "two batches of 256")
+            await committer.keep(entry(b"and another"))
+            assert client.llen("rq:queue:default") == 515
+        return told
+
+    told = committing(server.url, work, patience_s=PATIENCE_S, timeout_s=20)
+
+    assert set(told) == {"Redis has not answered within 300 ms"}
+
+
+def test_calls_that_hang_are_few(start_valkey: StartValkey) -> None:
+    """They hold a connection each; beyond four, events are refused at once."""
+    server = start_valkey()
+
+    async def work(committer: Committer) -> str:
+        server.freeze()
+        try:
+            for number in range(100):
+                told = await outcome(committer, entry(b"%d" % number))
+                if "last 4 calls" in str(told):
+                    return str(told)
+        finally:
+            server.thaw()
+        return ""
+
+    assert committing(server.url, work, patience_s=0.05, timeout_s=20)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), "OutOfMemory"),
+        (("REPLICAOF", "127.0.0.1", "1"), "ReadOnly"),
+        (("CONFIG", "SET", "min-replicas-to-write", "1"), "NOREPLICAS"),
+    ],
+)
+def test_a_server_that_refuses_writes_is_unavailable(
+    start_valkey: StartValkey, break_it: tuple[str], said: str
+) -> None:
+    """Every way of refusing is told apart in the log and means the same: not kept."""
+    server = start_valkey()
+    with server.client() as admin:
+        admin.execute_command(*break_it)
+
+    told = committing(server.url, lambda committer: outcome(committer, entry()))
+
+    assert isinstance(told, str)
+    assert said in told
+
+
+def test_a_server_that_restarts_is_used_again(start_valkey: StartValkey) -> None:
+    """Connections that died with it are replaced; the script is loaded again."""
+    server = start_valkey()
+    before, after = entry(b"before"), entry(b"after")
+
+    async def work(committer: Committer) -> Receipt:
+        await committer.keep(before)
+        await asyncio.to_thread(server.kill)
+        assert isinstance(await outcome(committer, entry(b"meanwhile")), str)
+        await asyncio.to_thread(server.start_again)
+        return await committer.keep(after)
+
+    assert committing(server.url, work).status == "accepted"
+    with server.client() as client:
+        assert len(Archive(client).many([before.envelope.id, after.envelope.id])) == 2
+
+
+class TestReplicated:
+    """A write counts once the replicas have it."""
+
+    def test_it_is_kept_when_the_replica_has_it(self, start_valkey: StartValkey) -> None:
+        """The answer comes after the replica's confirmation: it is there."""
+        port = free_port()
+        primary = start_valkey("--repl-diskless-sync-delay", "0", port=port)
+        replica = start_valkey("--replicaof", f"127.0.0.1 {port}")
+        with replica.client() as client:
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up", "the replica's link")
+            one = entry()
+
+            receipt = committing(primary.url, lambda committer: committer.keep(one), replicas=1)
+
+            assert receipt == Receipt(one.envelope.id, "accepted")
+            assert client.exists(f"fd:d:{one.envelope.id}") == 1
+
+    def test_without_the_replica_it_is_not_kept(self, start_valkey: StartValkey) -> None:
+        """It may be in the primary; but that is not what was asked for."""
+        server = start_valkey()
+
+        told = committing(server.url, lambda committer: outcome(committer, entry()), replicas=1, patience_s=0.3)
+
+        assert told == "0 of 1 replicas have confirmed within 200 ms"

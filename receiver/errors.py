@@ -6,7 +6,8 @@ FrontdeskError
 ├── HandlerError           a handler cannot be loaded, or its options are wrong
 ├── RequestRefused         a request is answered with an HTTP status and nothing is kept
 ├── StorageUnavailable     Redis cannot be reached or refuses the write; nothing was promised
-│   └── LockLost           a lock that keeps others from writing is no longer ours
+│   ├── LockLost           a lock that keeps others from writing is no longer ours
+│   └── SpoolUnavailable   the spool's own disk cannot be read or written
 ├── EventUnknown           no event of that id is kept
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
 │   └── CredentialsRefused Nexudus does not give us a token
@@ -65,6 +66,10 @@ class StorageUnavailable(FrontdeskError):
 
 class LockLost(StorageUnavailable):
     """A lock ran out, or somebody else has it; its holder may write no more."""
+
+
+class SpoolUnavailable(StorageUnavailable):
+    """The disk of a spool cannot be read or written, or its file is one that this version must leave alone."""
 
 
 class EventUnknown(FrontdeskError):

@@ -120,7 +120,7 @@ class Committer:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
-        confirm_ms = int(self._patience_s * 1_000 * 2 / 3)
+        confirm_ms = int(self._patience_s * 500)
         try:
             entries = [waiting.entry for waiting in batch]
             receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=confirm_ms)

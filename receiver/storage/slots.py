@@ -91,13 +91,10 @@ def used(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def orphans(folder: Path) -> Iterator[Slot]:
-    """Yield the slots that have a file and no owner, each taken; whoever does not want one releases it."""
-    for number in used(folder):
-        slot = Slot.take(folder, number)
-        if slot is None:
-            continue
-        if slot.path.exists():
-            yield slot
-        else:  # its last owner emptied it between our two looks
-            slot.release()
+def adopt(folder: Path, number: int) -> Slot | None:
+    """Return the slot, taken, if it has a file and no owner. Raises OSError."""
+    slot = Slot.take(folder, number)
+    if slot is not None and not slot.path.exists():  # its last owner emptied it between our two looks
+        slot.release()
+        return None
+    return slot

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.storage import records, salvage
+from receiver.errors import RequestRefused, SpoolUnavailable
+from receiver.storage import records, salvage, slots
 from receiver.storage.entries import Entry
 from receiver.storage.slots import Slot
 from receiver.storage.spooler import Spooler
@@ -63,7 +63,17 @@ class Spool:
     def name(self) -> str:
         """What this spool is called in the store: the folder's identity and the slot. Empty before there is a file."""
         slot = self._tenancy.slot
-        return f"{self._tenancy.identity}/{slot.number:03}" if slot and self._tenancy.identity else ""
+        return self.name_of(slot.number) if slot and self._tenancy.identity else ""
+
+    def name_of(self, number: int) -> str:
+        """What the spool in another slot of the same folder is called."""
+        return f"{self._tenancy.identity}/{number:03}"
+
+    def names_without_file(self) -> set[str]:
+        """Names that nobody uses: a process that was killed may have had no time to say that it was empty."""
+        if not self._tenancy.identity:
+            return set()
+        return {self.name_of(number) for number in set(range(slots.MOST)) - set(slots.used(self.folder))}
 
     @property
     def folder(self) -> Path:
@@ -94,22 +104,22 @@ class Spool:
     async def read(self, most: int, *, after: int = 0) -> list[Spooled]:
         """Return the first entries behind place *after*, oldest first, at most *most* and about 4 MiB.
 
-        A row that is not what was written, or that nobody here can read, is set aside. Raises StorageUnavailable.
+        A row that is not what was written, or that nobody here can read, is set aside. Raises SpoolUnavailable.
         """
         path = self._path
         return await self._call(lambda file: _read(file, path(), most, after))
 
     async def remove(self, spooled: Sequence[Spooled]) -> None:
-        """Forget entries that are safe elsewhere. Raises StorageUnavailable."""
+        """Forget entries that are safe elsewhere. Raises SpoolUnavailable."""
         await self._call(lambda file: file.remove([one.row for one in spooled]))
 
     async def set_aside(self, spooled: Spooled, reason: str) -> None:
-        """Write an entry that the store will never take into a file of its own. Raises StorageUnavailable."""
+        """Write an entry that the store will never take into a file of its own. Raises SpoolUnavailable."""
         path = self._path
         await self._call(lambda file: _set_aside(file, path(), spooled.row, reason))
 
     async def compact(self) -> None:
-        """Give space back to the disk, and with it what the removed entries said. Raises StorageUnavailable."""
+        """Give space back to the disk, and with it what the removed entries said. Raises SpoolUnavailable."""
         await self._call(SpoolFile.compact)
 
     async def can_keep(self) -> bool:
@@ -119,17 +129,17 @@ class Spool:
             refusal = await self._call(
                 lambda file: tenancy.room.refusal(file.bytes, file.quarantined, records.OVERHEAD), within_s=2.0
             )
-        except StorageUnavailable:
+        except SpoolUnavailable:
             return False
         return refusal is None
 
-    async def close(self) -> None:
-        """Write what was asked for, close the file (an empty one is removed), and let the slot go."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._spooler.finish()
-        await asyncio.to_thread(self._spooler.join, _CALL_WITHIN_S)
+    async def close(self) -> bool:
+        """Write what was asked for, close the file, let the slot go. Return whether it was empty, and so removed."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._spooler.finish()
+            await asyncio.to_thread(self._spooler.join, _CALL_WITHIN_S)
+        return self._tenancy.was_left_empty
 
     def _path(self) -> Path:
         assert self._tenancy.slot is not None  # noqa: S101 - called with an open file only
@@ -137,14 +147,14 @@ class Spool:
 
     async def _call(self, function: Callable[[SpoolFile], T], *, within_s: float = _CALL_WITHIN_S) -> T:
         if self._is_closed:
-            raise StorageUnavailable("the spool is closed")
+            raise SpoolUnavailable("the spool is closed")
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._spooler.call(function, reply)
         try:
             async with asyncio.timeout(within_s):
                 answer: T = await reply
         except TimeoutError:
-            raise StorageUnavailable(f"the disk of the spool does not answer within {within_s:.0f} s") from None
+            raise SpoolUnavailable(f"the disk of the spool does not answer within {within_s:.0f} s") from None
         return answer
 
 

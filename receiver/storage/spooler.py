@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver import logs
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.errors import RequestRefused, SpoolUnavailable
 from receiver.storage import spoolfile
 from receiver.storage.records import Record
 from receiver.storage.spoolfile import SpoolFile
@@ -107,7 +107,7 @@ class Spooler(threading.Thread):
 
     def _see_whether_it_failed_just_now(self) -> None:
         if time.monotonic() - self._failed_at < _WRITE_AGAIN_AFTER_S:
-            raise StorageUnavailable(self._failure)
+            raise SpoolUnavailable(self._failure)
 
     def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[Record], list[tuple[Reply, Any]]]:
         """Return the records that there is room for, and what everybody is to be answered once they are written."""
@@ -148,7 +148,7 @@ class Spooler(threading.Thread):
         try:
             outcome = job.function(self._tenancy.open())
         except Exception as error:  # noqa: BLE001 - as above
-            outcome = StorageUnavailable(f"the spool cannot be read: {error}")
+            outcome = SpoolUnavailable(f"the spool cannot be read: {error}")
             if isinstance(error, sqlite3.Error) and spoolfile.is_damage(error):
                 self._mend(error)
         self._tenancy.publish()
@@ -157,7 +157,7 @@ class Spooler(threading.Thread):
     def _mend(self, damage: sqlite3.Error) -> None:
         try:
             self._tenancy.mend(str(damage))
-        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+        except (sqlite3.Error, OSError, SpoolUnavailable) as error:
             _log.error("spool.failed", folder=str(self._tenancy.folder), error=str(error))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from receiver import ids
-from receiver.errors import StorageUnavailable
+from receiver.errors import SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.records import Record
 
@@ -23,7 +23,7 @@ Row = tuple[int, Record]
 """A record with its place in the file."""
 
 
-class NewerFile(StorageUnavailable):
+class NewerFile(SpoolUnavailable):
     """A spool file that a newer Frontdesk wrote; it is left alone."""
 
 

@@ -6,7 +6,7 @@ id, so that sending it again is harmless.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis.asyncio
@@ -59,16 +59,19 @@ class Store:
                 reply = await self._script(args=arguments)
             return keep.receipts(entries, reply)
 
-    async def report(self, values: Mapping[str, bytes | None], *, timeout_s: float, confirm_ms: int = 100) -> None:
-        """Write what spools say of themselves; None: nothing is in that one any more.
+    async def report(
+        self, values: Mapping[str, bytes], gone: Collection[str] = (), *, timeout_s: float, confirm_ms: int = 100
+    ) -> None:
+        """Write what spools say of themselves, and take away what *gone* ones said.
 
-        This is also how a receiver finds out whether the store takes writes again, so every value is written, and only
-        then taken away.
+        This is also how a receiver finds out whether the store takes writes again: one that is gone too may be among
+        the values, so that there always is something to write.
         """
         async with _bounded(timeout_s):
             async with self._client.pipeline(transaction=False) as pipeline:
-                _ = pipeline.hset(keys.SPOOLS, mapping={name: value or b"" for name, value in values.items()})
-                if gone := [name for name, value in values.items() if value is None]:
+                if values:
+                    _ = pipeline.hset(keys.SPOOLS, items=[part for pair in values.items() for part in pair])
+                if gone:
                     _ = pipeline.hdel(keys.SPOOLS, *gone)
                 await pipeline.execute()
             if self._replicas:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver import logs
-from receiver.errors import StorageUnavailable
+from receiver.errors import SpoolUnavailable
 from receiver.storage import salvage, slots, spoolfile
 from receiver.storage.room import Room
 from receiver.storage.slots import Slot
@@ -27,7 +27,7 @@ class Contents:
 
 
 class Tenancy:
-    """Who lives in a slot. Methods raise sqlite3.Error, OSError and StorageUnavailable."""
+    """Who lives in a slot. Methods raise sqlite3.Error, OSError and SpoolUnavailable."""
 
     def __init__(self, folder: Path, max_bytes: int, slot: Slot | None) -> None:
         """*slot*: one that was adopted; None: the first free one, when it is needed."""
@@ -35,6 +35,7 @@ class Tenancy:
         self.slot = slot
         self.identity = ""
         self.contents = Contents()
+        self.was_left_empty = False
         self._max_bytes = max_bytes
         self._file: SpoolFile | None = None
         self._room = Room(folder, max_bytes)
@@ -54,11 +55,11 @@ class Tenancy:
         if self._file is not None:
             return self._file
         if time.monotonic() - self._failed_at < _OPEN_AGAIN_AFTER_S:
-            raise StorageUnavailable(self._failure)
+            raise SpoolUnavailable(self._failure)
         try:
             self.identity = slots.prepare(self.folder)
             self._file = _open(self.slot) if self.slot else self._move_in()
-        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+        except (sqlite3.Error, OSError, SpoolUnavailable) as error:
             self._failed_at, self._failure = time.monotonic(), str(error)
             raise
         assert self.slot is not None  # noqa: S101 - a file is open, so it is in a slot
@@ -93,6 +94,7 @@ class Tenancy:
         """Close the file, remove it when it is empty, and let the slot go."""
         is_empty = self._file is not None and self._file.oldest_ms is None
         self.close()
+        self.was_left_empty = is_empty
         if self.slot is None:
             return
         try:
@@ -116,7 +118,7 @@ class Tenancy:
             else:
                 self.slot = slot
                 return opened
-        raise StorageUnavailable(f"{self.folder}: all {slots.MOST} slots are taken")
+        raise SpoolUnavailable(f"{self.folder}: all {slots.MOST} slots are taken")
 
 
 def _open(slot: Slot) -> SpoolFile:

@@ -1,0 +1,137 @@
+"""The background task that empties spools: this process's own, and those that a dead process left on this disk."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from receiver import logs
+from receiver.errors import SpoolUnavailable, StorageUnavailable
+from receiver.storage import keep, slots
+from receiver.storage.committer import Committer
+from receiver.storage.drain import Drained, drain
+from receiver.storage.slots import Slot
+from receiver.storage.spool import Spool
+from receiver.storage.store import Store
+
+_LOOK_FOR_ORPHANS_EVERY_S = 5.0
+_REST_S = 1.0
+_AFTER_FAILURE_S = 30.0
+_GIVE_WAY_S = 0.1
+_GLANCE_S = 0.002
+_SMALL_BATCH = 64
+
+_log = logs.get()
+
+
+class Drainer:
+    """Drains whenever the store is well and something waits. For one event loop."""
+
+    def __init__(
+        self,
+        own: Spool,
+        store: Store,
+        committer: Committer,
+        *,
+        max_bytes: int,
+        alias_ms: int,
+        is_welcome: Callable[[], bool],
+        failed: Callable[[StorageUnavailable], None],
+        told: Callable[[], None],
+    ) -> None:
+        """*is_welcome*: whether the store should get anything now. *failed* hears when the store took nothing, *told*
+        when there is news for the reports."""
+        self._own = own
+        self._store = store
+        self._committer = committer
+        self._max_bytes = max_bytes
+        self._alias_ms = alias_ms
+        self._is_welcome = is_welcome
+        self._failed = failed
+        self._told = told
+        self._adopted: Spool | None = None
+        self._next_look = 0.0
+        self._not_before: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self.gone: set[str] = set()
+        """Names of adopted spools that are empty now; whoever reports it takes them out."""
+
+    @property
+    def spools(self) -> tuple[Spool, ...]:
+        """The spools that this process looks after."""
+        return (self._own,) if self._adopted is None else (self._own, self._adopted)
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Drain until cancelled. Cancelling loses nothing: what is not removed yet is sent again, by its ids."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._wake.clear()
+            if self._is_welcome():
+                if self._own.depth and clock() >= self._not_before.get(self._own.name, 0.0):
+                    await self._drain(self._own)
+                if clock() >= self._next_look:
+                    await self._adopt()
+                    self._next_look = clock() + _LOOK_FOR_ORPHANS_EVERY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REST_S):
+                    await self._wake.wait()
+
+    async def _adopt(self) -> None:
+        """Drain the spools without an owner, one after another."""
+        folder, clock = self._own.folder, asyncio.get_running_loop().time
+        try:
+            for number in await asyncio.to_thread(slots.used, folder):
+                if clock() < self._not_before.get(self._own.name_of(number), 0.0) or not self._is_welcome():
+                    continue
+                slot = await asyncio.to_thread(slots.adopt, folder, number)
+                if slot is not None:
+                    await self._drain_adopted(slot)
+        except OSError as error:
+            _log.error("spool.failed", folder=str(folder), error=str(error))
+
+    async def _drain_adopted(self, slot: Slot) -> None:
+        spool = self._adopted = Spool(self._own.folder, max_bytes=self._max_bytes, slot=slot)
+        try:
+            if await spool.open():
+                _log.warning("spool.adopted", spool=spool.name, events=spool.depth)
+            await self._drain(spool)
+        finally:
+            self._adopted = None
+            is_empty = await spool.close()
+            if is_empty:
+                self.gone.add(spool.name)
+                self._told()
+
+    async def _drain(self, spool: Spool) -> None:
+        """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""
+        drained = Drained()
+        try:
+            drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace)
+            if spool.depth == 0:
+                await spool.compact()
+        except SpoolUnavailable as error:
+            _log.error("spool.failed", spool=spool.name, error=str(error))
+            self._leave_alone(spool)
+        except StorageUnavailable as error:
+            self._failed(error)
+        if drained.held_back:
+            self._leave_alone(spool)
+        _log.info("spool.drained", spool=spool.name, left=spool.depth, **drained.counts())
+        if spool.depth == 0:
+            self._told()
+
+    def _leave_alone(self, spool: Spool) -> None:
+        self._not_before[spool.name] = asyncio.get_running_loop().time() + _AFTER_FAILURE_S
+
+    async def _pace(self) -> int:
+        """Let live events go first, for a tenth of a second; under steady load go on in small batches."""
+        for _ in range(int(_GIVE_WAY_S / _GLANCE_S)):
+            if not self._is_welcome():
+                return 0
+            if not self._committer.is_busy:
+                return keep.LARGEST_BATCH
+            await asyncio.sleep(_GLANCE_S)
+        return _SMALL_BATCH

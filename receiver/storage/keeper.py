@@ -1,0 +1,158 @@
+"""Keeps events, come what may: in the store when it answers in time, else in the spool on this machine's disk.
+
+Nobody waits for the store longer than 150 ms, and once it has failed nobody waits for it at all until a probe in the
+background has gone through. Whatever reached both places has one id, so that draining the spool doubles nothing.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from receiver import logs
+from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.storage.committer import Committer
+from receiver.storage.drainer import Drainer
+from receiver.storage.entries import Entry, Receipt
+from receiver.storage.spool import Spool
+from receiver.storage.store import Store
+from receiver.storage.watch import Watch
+
+PATIENCE_S = 0.15
+"""How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""
+
+MEMORY_SHARE = 0.9
+"""The share of the server's maxmemory beyond which events are spooled rather than fill it."""
+
+_CALL_WITHIN_S = 2.0
+
+_log = logs.get()
+
+
+class Keeper:
+    """What Ingest keeps events with. For one event loop, between `start` and `close`."""
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        *,
+        max_bytes: int,
+        alias_ms: int,
+        patience_s: float = PATIENCE_S,
+        memory_share: float = MEMORY_SHARE,
+    ) -> None:
+        """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
+        duplicate leads to the event kept first. The store is closed with the keeper."""
+        self._store = store
+        self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S)
+        self._spool = Spool(folder, max_bytes=max_bytes)
+        self._drainer = Drainer(
+            self._spool,
+            store,
+            self._committer,
+            max_bytes=max_bytes,
+            alias_ms=alias_ms,
+            is_welcome=lambda: self._watch.is_welcome,
+            failed=lambda error: self._watch.failed(error),
+            told=lambda: self._watch.told(),
+        )
+        self._watch = Watch(
+            store,
+            patience_s=patience_s,
+            memory_share=memory_share,
+            spools_of=lambda: self._drainer.spools,
+            gone=self._drainer.gone,
+            became_well=self._drainer.wake,
+        )
+        self._patience_s = patience_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self._taking = 0
+        self._is_closing = False
+        self._has_answered_all = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,
+        tried again, and is no reason not to start."""
+        if not await self._spool.open():
+            _log.error("spool.unavailable", folder=str(self._spool.folder))
+        self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._watch.run()), loop.create_task(self._drainer.run())]
+
+    async def keep(self, entry: Entry) -> Receipt:
+        """Return when the event is in the store, or on this machine's disk (status `spooled`).
+
+        Raises RequestRefused (503) when neither can keep it, or quarantine is full.
+        """
+        if self._is_closing:
+            raise RequestRefused(503, "the receiver is stopping", retry_after=5)
+        self._taking += 1
+        try:
+            if self._watch.is_well:
+                try:
+                    return await self._committer.keep(entry)
+                except StorageUnavailable as error:
+                    self._watch.failed(error)
+                    return await self._put_by(entry)
+            return await self._put_by_or_try(entry)
+        finally:
+            self._taking -= 1
+            if self._is_closing and not self._taking:
+                self._has_answered_all.set()
+
+    async def ready(self) -> bool:
+        """Whether an event could be kept now."""
+        if self._is_closing:
+            return False
+        return await self._spool.can_keep() or await self._store.answers(timeout_s=self._patience_s)
+
+    @property
+    def spooled(self) -> int:
+        """Events in the spools that this process looks after."""
+        return sum(spool.depth for spool in self._drainer.spools)
+
+    def oldest_age_s(self) -> float:
+        """How long the oldest of them has waited, in seconds; 0 when there is none."""
+        moments = [spool.oldest for spool in self._drainer.spools if spool.oldest is not None]
+        return max(time.time() - min(moments) / 1_000, 0.0) if moments else 0.0
+
+    async def close(self, *, grace_s: float = 10.0) -> None:
+        """Take no more, let everybody who waits be answered, and let the spool's slot go.
+
+        What the store does not confirm in time is in the spool then, for the next process on this disk.
+        """
+        self._is_closing = True
+        if self._taking:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._has_answered_all.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._say_goodbye()
+            await self._spool.close()
+        await self._committer.close()
+        await self._store.close()
+
+    async def _say_goodbye(self) -> None:
+        try:
+            await self._watch.report(timeout_s=self._patience_s)
+        except StorageUnavailable as error:
+            _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
+
+    async def _put_by(self, entry: Entry) -> Receipt:
+        await self._spool.append(entry)
+        return Receipt(entry.envelope.id, "spooled")
+
+    async def _put_by_or_try(self, entry: Entry) -> Receipt:
+        """Spool at once; only if that cannot be, see whether the store has come back meanwhile."""
+        try:
+            return await self._put_by(entry)
+        except RequestRefused as refused:
+            try:
+                return await self._committer.keep(entry)
+            except StorageUnavailable as error:
+                self._watch.failed(error)
+                raise refused from error

@@ -1,0 +1,94 @@
+"""What spools say of themselves in the store, so that the spool of a receiver that is gone is not forgotten.
+
+One field of the hash `fd:spools` for each spool that holds events: the folder's identity and the slot. The value tells
+where the folder is, for the person who has to find it.
+"""
+
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+from redis.exceptions import RedisError
+
+from receiver.errors import StorageUnavailable
+from receiver.storage import keys
+from receiver.storage.tenancy import Contents
+
+REPORT_EVERY_S = 5.0
+"""How often a receiver reports a spool that is not empty."""
+
+SILENT_AFTER_MS = 30_000
+"""A spool that was not reported for so long belongs to nobody who runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReport:
+    """The last that was heard of a spool. *depth* events, the oldest of them from *oldest_ms*; times are Unix ms."""
+
+    name: str
+    host: str
+    folder: str
+    depth: int
+    bytes: int
+    oldest_ms: int
+    reported_ms: int
+
+    def is_orphaned(self, now_ms: int) -> bool:
+        """Whether nobody looks after it any more."""
+        return now_ms - self.reported_ms > SILENT_AFTER_MS
+
+
+def value(folder: Path, contents: Contents) -> bytes:
+    """Return what is written for a spool that holds events."""
+    return orjson.dumps(
+        {
+            "host": socket.gethostname(),
+            "folder": str(folder),
+            "depth": contents.count,
+            "bytes": contents.bytes,
+            "oldest_ms": contents.oldest_ms or 0,
+            "reported_ms": int(time.time() * 1_000),
+        }
+    )
+
+
+def reports(client: redis.Redis) -> tuple[SpoolReport, ...]:
+    """Return all reports, the longest silent first; the sum of their depths is what is spooled.
+
+    Raises StorageUnavailable.
+    """
+    try:
+        found: Any = client.hgetall(keys.SPOOLS)
+    except (RedisError, OSError) as error:
+        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    read = (_report(name.decode("utf-8", "replace"), stored) for name, stored in found.items())
+    return tuple(sorted((report for report in read if report), key=lambda report: report.reported_ms))
+
+
+def forget(client: redis.Redis, name: str) -> bool:
+    """Forget the report of a spool that will never be drained, because its disk is lost. Raises StorageUnavailable."""
+    try:
+        return bool(client.hdel(keys.SPOOLS, name))
+    except (RedisError, OSError) as error:
+        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _report(name: str, stored: bytes) -> SpoolReport | None:
+    """Return a report, or None for what is not one: a probe leaves an empty value for a moment."""
+    try:
+        fields = orjson.loads(stored)
+        return SpoolReport(
+            name=name,
+            host=str(fields["host"]),
+            folder=str(fields["folder"]),
+            depth=int(fields["depth"]),
+            bytes=int(fields["bytes"]),
+            oldest_ms=int(fields["oldest_ms"]),
+            reported_ms=int(fields["reported_ms"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,162 @@
+"""The background task that knows how the store is: it probes it, watches its memory, and reports the spools to it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from receiver import logs
+from receiver.errors import StorageUnavailable
+from receiver.storage import spools
+from receiver.storage.breaker import Breaker
+from receiver.storage.spool import Spool
+from receiver.storage.store import Memory, Store
+
+_LOOK_EVERY_S = 1.0
+_CALL_WITHIN_S = 2.0
+_MEMORY_WITHIN_S = 0.5
+_REMIND_EVERY_S = 60.0
+_RELIEF = 0.02
+
+_log = logs.get()
+
+
+class Watch:
+    """What is known of the store. For one event loop.
+
+    `is_well`: live events may go there. `is_welcome`: drained ones may: also to a store that is too slow for live
+    events but does take writes, because otherwise the spool of a store that stays slow would fill up.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        patience_s: float,
+        memory_share: float,
+        spools_of: Callable[[], tuple[Spool, ...]],
+        gone: set[str],
+        became_well: Callable[[], None],
+    ) -> None:
+        """*memory_share* of the server's maxmemory is what events may fill. *gone*: reports to be taken away."""
+        self._store = store
+        self._patience_s = patience_s
+        self._memory_share = memory_share
+        self._spools_of = spools_of
+        self._gone = gone
+        self._became_well = became_well
+        self._breaker = Breaker()
+        self._is_slow = False
+        self._is_memory_full = False
+        self._is_memory_unknown = False
+        self._reminded_at = float("-inf")
+        self._report_at = 0.0
+        self._wake = asyncio.Event()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether live events should go to the store."""
+        return not (self._breaker.is_open or self._is_memory_full)
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether spooled events should go to the store."""
+        return (self._is_slow or not self._breaker.is_open) and not self._is_memory_full
+
+    def failed(self, error: StorageUnavailable) -> None:
+        """Note that the store did not do what it was asked for."""
+        self._is_slow = False
+        if not self._breaker.is_open:
+            _log.error("store.unavailable", error=str(error))
+        self._breaker.fail(_now())
+        self._wake.set()
+
+    def told(self) -> None:
+        """Report soon: a spool has become empty."""
+        self._report_at = 0.0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self._wake.clear()
+            if not self._breaker.is_open:
+                await self._look()
+                rest_s = _LOOK_EVERY_S
+            elif (rest_s := self._breaker.wait_s(_now())) <= 0:
+                await self._probe()
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._wake.wait()
+
+    async def report(self, *, timeout_s: float = _CALL_WITHIN_S) -> None:
+        """Tell the store what the spools hold. Raises StorageUnavailable."""
+        watched = [spool for spool in self._spools_of() if spool.name]
+        full = {spool.name: spools.value(spool.folder, spool.contents) for spool in watched if spool.depth}
+        empty = {spool.name: b"" for spool in watched if not spool.depth}
+        told = set(self._gone) - full.keys()
+        await self._store.report(full | (empty or {"": b""}), {*empty, *told, ""}, timeout_s=timeout_s)
+        self._gone -= told
+        self._report_at = _now() + spools.REPORT_EVERY_S
+
+    async def _probe(self) -> None:
+        """See whether the store takes writes, and then whether it does so in time: a first one may have to connect."""
+        takes_writes = False
+        try:
+            await self.report()
+            takes_writes = True
+            await self.report(timeout_s=self._patience_s)
+        except StorageUnavailable:
+            self._breaker.fail(_now())
+            self._is_slow = takes_writes
+            if takes_writes:
+                self._became_well()
+            return
+        self._is_slow = False
+        self._breaker.succeed(_now())
+        _log.warning("store.available", spooled=sum(spool.depth for spool in self._spools_of()))
+        self._became_well()
+
+    async def _look(self) -> None:
+        await self._look_at_memory()
+        if _now() >= self._report_at and (self._report_at == 0.0 or self._gone or self._holds_events()):
+            try:
+                await self.report()
+            except StorageUnavailable as error:
+                self.failed(error)
+
+    def _holds_events(self) -> bool:
+        return any(spool.depth for spool in self._spools_of())
+
+    async def _look_at_memory(self) -> None:
+        try:
+            memory = await self._store.memory(timeout_s=_MEMORY_WITHIN_S)
+        except StorageUnavailable as error:
+            if not self._is_memory_unknown:
+                _log.warning("store.memory_unknown", error=str(error))
+            self._is_memory_unknown = True
+            return
+        self._is_memory_unknown = False
+        was_full = self._is_memory_full
+        bound = self._memory_share - (_RELIEF if was_full else 0.0)
+        self._is_memory_full = memory.limit > 0 and memory.used >= memory.limit * bound
+        if self._is_memory_full:
+            self._remind(memory)
+        elif was_full:
+            _log.warning("store.memory_free", used=memory.used, maxmemory=memory.limit)
+            self._reminded_at = float("-inf")
+            self._became_well()
+
+    def _remind(self, memory: Memory) -> None:
+        if _now() - self._reminded_at > _REMIND_EVERY_S:
+            self._reminded_at = _now()
+            _log.error(
+                "store.memory_full",
+                used=memory.used,
+                maxmemory=memory.limit,
+                remedy="events are spooled; raise maxmemory or shorten FRONTDESK_RETENTION",
+            )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,48 @@
+"""A process that keeps numbered events until SIGTERM, and prints `id status milliseconds` for each that was answered.
+
+Run as `python -m tests.receiver.storage.keeping URL FOLDER EVENTS_PER_SECOND`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from receiver import logs
+from receiver.errors import RequestRefused
+from receiver.storage import connection
+from receiver.storage.keeper import Keeper
+from receiver.storage.store import Store
+from tests.events import entry
+
+
+async def keep_on(url: str, folder: Path, rate: float) -> None:
+    """Keep an event every so often, whether the one before has been answered or not."""
+    keeper = Keeper(Store(connection.connect_async(url)), folder, max_bytes=1 << 30, alias_ms=3_600_000)
+    await keeper.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    async def one(number: int) -> None:  # the process id makes it different from those of other processes
+        kept = entry(f"{os.getpid()}/{number}".encode())
+        started = time.perf_counter()
+        try:
+            status = (await keeper.keep(kept)).status
+        except RequestRefused:
+            status = "refused"  # type: ignore[assignment]
+        print(kept.envelope.id, status, round((time.perf_counter() - started) * 1_000, 1), flush=True)
+
+    async with asyncio.TaskGroup() as group:
+        number = 0
+        while not stop.is_set():
+            group.create_task(one(number))
+            number += 1
+            await asyncio.sleep(1 / rate)
+        await keeper.close()
+
+
+if __name__ == "__main__":
+    logs.configure("info", "json")
+    asyncio.run(keep_on(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))

@@ -9,7 +9,8 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:i:{hour}            list: ids kept under that hour, in the order they were kept; and the same ids by
     fd:i:{hour}:a:{action} ... action, :b:{business} business, :r:{route} route
     fd:hours               sorted set: the hours that have an index, scored by themselves
-    fd:c:{hour}            hash: what happened to the events and deliveries of that hour, counted
+    fd:c:{hour}            hash: what happened to the events and deliveries of that hour, counted; fd:c:0 those of all
+                           hours that ended too long ago to be told apart
     fd:x:{status}          sorted set of ids, by time: quarantined, unrouted, dead
     fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 4096 buckets
     fd:n:{b}               hash: entity to the id of its newest event, spread over 4096 buckets
@@ -30,13 +31,22 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:spools              hash: what each spool that holds events last said of itself, as JSON (storage/spools.py)
     fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
                            its own and turned out to be a duplicate. Expires with the retention of events
+    fd:unsealed, fd:sealed sorted sets: hours whose counters moved since they were last found in order, and hours that
+                           are over and were found in order (an hour that is in both is not sealed)
+    fd:due                 sorted set: hour to the Unix ms at which one of its events may be over
+    fd:turning             hash: a list of ids that is being turned round, to what was learnt of it so far
+    fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
+    fd:retention           string: the times of retention that fd:due was worked out with
+    fd:spools              hash: one field for each spool of a receiver, JSON with its `depth`
+    fd:audit               string: what the sweeper found last, as JSON
+    fd:acts                stream: who did what, for a year
 
-Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms at which the last one ended, k kind
-(`u` unrouted, `q` quarantined), y entity. For delivery n, behind its number: r route, q queue, s state (`q` queued,
-`w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its RQ job, a attempts ended,
-f those that count against its schedule, o the worker that holds it, t Unix ms until which it waits, b Unix ms since
-when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone, k deaths while it did,
-m origin when not the event's own. What is absent is zero, or for j one.
+Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
+`q` quarantined), h the hook whose share of quarantine it takes, y entity. For delivery n, behind its number: r route,
+q queue, s state (`q` queued, `w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its
+RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t Unix ms until which it
+waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone,
+k deaths while it did, m origin when not the event's own. What is absent is zero, or for j one.
 
 The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
 its delivery is stale, whoever runs it, and does nothing.
@@ -57,6 +67,15 @@ REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"
 REGISTRAR_ACTS = "fd:registrar:acts"
 SPOOLS = "fd:spools"
+UNSEALED = "fd:unsealed"
+SEALED = "fd:sealed"
+DUE = "fd:due"
+TURNING = "fd:turning"
+STALE = "fd:stale"
+RETENTION = "fd:retention"
+SPOOLS = "fd:spools"
+AUDIT = "fd:audit"
+ACTS = "fd:acts"
 
 ISOLATED = "frontdesk-isolated"
 """The queue of deliveries that were running when a process died: each runs alone in a process of its own."""
@@ -96,6 +115,11 @@ def counters(hour: int) -> str:
     return f"fd:c:{hour}"
 
 
+def stale(hour: int) -> str:
+    """The lists of an hour that hold ids of expired events."""
+    return f"fd:stale:{hour}"
+
+
 def standing(status: str) -> str:
     """The ids of all events that are quarantined, unrouted or dead."""
     return f"fd:x:{status}"
@@ -114,6 +138,11 @@ def wake(queue: str) -> str:
 def held(worker: str) -> str:
     """The job ids that a worker holds."""
     return f"fd:held:{worker}"
+
+
+def rq_job(job: str) -> str:
+    """RQ's hash of a job."""
+    return f"rq:job:{job}"
 
 
 def rq_queue(queue: str) -> str:

@@ -89,6 +89,7 @@ local function store(event)
     if standing then
         state[#state + 1] = 'k'; state[#state + 1] = string.sub(standing, 1, 1)
         state[#state + 1] = 'z'; state[#state + 1] = now_ms
+        if event.kind == 'q' then state[#state + 1] = 'h'; state[#state + 1] = event.business .. '/' .. event.action end
         redis.call('ZADD', 'fd:x:' .. standing, id_ms(event.id), event.id)
     end
     make_deliveries(event, state)

@@ -23,7 +23,7 @@ local function parse_job(job)
     if id and #id == 20 then return id, tonumber(n), tonumber(serial) end
 end
 
--- Counters are summed here and written once, at the end of a script.
+-- Counters are summed here and written once, at the end of a script. An hour whose counters move is no longer sealed.
 local sums = {}
 local function count(hour, what, by)
     local of_hour = sums[hour]
@@ -33,6 +33,7 @@ end
 local function write_counts()
     for hour, of_hour in pairs(sums) do
         for what, by in pairs(of_hour) do redis.call('HINCRBY', 'fd:c:' .. hour, what, by) end
+        redis.call('ZADD', 'fd:unsealed', hour, hour)
     end
 end
 
@@ -103,6 +104,18 @@ local function superseded(id, entity)
     return newest and newest > id and 1 or 0
 end
 
+
+-- In a list of ids that is being turned round (turn.lua): where the turn began.
+local TURNING_MARK = '-'
+
+-- All fields of an event's state, by name; nil when there is none.
+local function read_state(id)
+    local flat = redis.call('HGETALL', state_key(id))
+    if #flat == 0 then return nil end
+    local state = {}
+    for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
+    return state
+end
 
 -- What a worker needs to know of delivery n: state, serial, route, attempts, failures, given back since, deaths, origin,
 -- entity.

@@ -1,0 +1,198 @@
+"""The audit: every event that was ever accepted is something, and every delivery that was ever made is somewhere.
+
+Events: accepted = unrouted + quarantined + routed + expired. Deliveries: created = succeeded + dead + discarded + in
+flight + expired. Each hour has counters that move in the same step as what they count. An hour that is over, whose
+deliveries have all ended and whose events were looked at and found to be what the counters say, is sealed: its counters
+are believed until one of them moves. All other hours are looked at, event by event: each delivery in flight must have
+its job in a queue, in the schedule, or in the hands of a worker under lease.
+
+Nothing stands still for it. Each page is read in one atomic step, so what it says of waiting and running deliveries is
+true of one instant. Whether a job is in its queue takes a second look (`suspects.py`). Sums are compared only for an
+hour whose counters did not move while it was read.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import redis
+
+from receiver import ids
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+from receiver.storage.indexes import Indexes
+from receiver.storage.suspects import Suspects
+from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted
+
+PAGE = 256
+"""Events that one call looks at; it keeps Redis busy for about a millisecond."""
+
+_MOST_NAMED = 1_000
+_READ_AT_ONCE = 500
+_TRIES = 3
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an audit found. *offenders*: ids of events that break a formula, at most 1,000 of them; *unaccounted* counts
+    all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now."""
+
+    events: dict[str, int]
+    deliveries: dict[str, int]
+    spooled: int
+    duplicates: int
+    unaccounted: int
+    offenders: tuple[str, ...]
+    repaired: int = 0
+
+    def shape(self) -> dict[str, Any]:
+        """The object that `frontdesk audit --json` prints; its keys are published."""
+        return {
+            "events": self.events,
+            "deliveries": self.deliveries,
+            "spooled": self.spooled,
+            "duplicates": self.duplicates,
+            "unaccounted": self.unaccounted,
+            "offenders": list(self.offenders),
+        }
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a look at one hour found."""
+
+    found: Tally = field(default_factory=Tally)
+    looked_at: int = 0
+    nameless: set[str] = field(default_factory=set)  # ids without a state: none of the sums can know them
+    offenders: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the events and deliveries of an hour are, those that are wrong, and how many more must be."""
+
+    tally: Tally
+    wrong: set[str]
+    missing: int
+
+
+class Audit:
+    """Audits what is kept. *pause_s*: how long it leaves Redis alone after each page of events."""
+
+    def __init__(
+        self, client: redis.Redis, *, pause_s: float = 0.0, looked_at: Callable[[int], None] | None = None
+    ) -> None:
+        """*looked_at* is told after each page how many events more were looked at."""
+        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist")
+        self._indexes = Indexes(self._calls)
+        self._pause_s = pause_s
+        self._looked_at = looked_at or (lambda number: None)
+
+    def size(self, *, full: bool = False) -> int:
+        """How many events an audit would look at now."""
+        hours, sealed = self._hours()
+        return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
+
+    def run(self, *, full: bool = False, repair: bool = False) -> Report:
+        """Look, and name what is wrong. Raises StorageUnavailable.
+
+        *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
+        believe no seal, and compare every event with every list that should name it.
+        """
+        hours, sealed = self._hours()
+        suspects = Suspects(self._calls, repair=repair)
+        totals, offenders, unnamed = Tally(), set[str](), 0
+        for hour, tally in self._read(hours).items():
+            if hour in sealed and not full:
+                totals.add(tally)
+                unnamed += tally.gap
+                continue
+            verdict = self._open_hour(hour, suspects, repair=repair, full=full)
+            totals.add(verdict.tally)
+            offenders |= verdict.wrong
+            unnamed += verdict.missing
+        adrift = suspects.settle()
+        if not repair:
+            offenders |= {job[: ids.LENGTH] for job in adrift}
+            totals.sums["d_in_flight"] = totals["d_in_flight"] - len(adrift)
+        if full:
+            offenders |= self._indexes.strangers(hours, repair=repair)
+        return Report(
+            events={name: totals[name] for name in ("accepted", *EVENTS)},
+            deliveries={"created": totals["d_created"]} | {name: totals[f"d_{name}"] for name in DELIVERIES},
+            spooled=self._spooled(),
+            duplicates=totals["duplicates"],
+            unaccounted=len(offenders) + unnamed,
+            offenders=tuple(sorted(offenders)[:_MOST_NAMED]),
+            repaired=len(adrift) if repair else 0,
+        )
+
+    def _hours(self) -> tuple[list[int], set[int]]:
+        """Every hour that has events or counters, in order, and which of them are sealed."""
+        listed, moved, sealed = (
+            {int(hour) for hour in self._calls.ask("zrange", key, 0, -1)}
+            for key in (keys.HOURS, keys.UNSEALED, keys.SEALED)
+        )
+        return sorted(listed | moved | sealed), sealed - moved
+
+    def _read(self, hours: list[int]) -> dict[int, Tally]:
+        tallies: dict[int, Tally] = {}
+        for start in range(0, len(hours), _READ_AT_ONCE):
+            some = hours[start : start + _READ_AT_ONCE]
+            replies = self._calls.ask_all("hgetall", [keys.counters(hour) for hour in some])
+            tallies |= dict(zip(some, map(counted, replies), strict=True))
+        return tallies
+
+    def _open_hour(self, hour: int, suspects: Suspects, *, repair: bool, full: bool) -> _Verdict:
+        """Look at an hour; when nothing moved meanwhile, compare the sums, and seal it if it is over and in order."""
+        before, seen, stood_still = self._look(hour, suspects, repair=repair)
+        tries = 1
+        while not stood_still and tries < _TRIES and seen.looked_at <= _TRIES * PAGE:
+            before, seen, stood_still = self._look(hour, suspects, repair=repair)
+            tries += 1
+        if full:
+            seen.offenders |= self._indexes.unlisted(hour, repair=repair)
+        tally = counted(before)
+        wrong = seen.offenders | seen.nameless
+        if not stood_still:
+            return _Verdict(tally, wrong, tally.gap)
+        events, deliveries = tally.difference(seen.found)
+        missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + tally.gap
+        if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // _HOUR_MS:
+            self._calls.run("seal", hour, *[part for pair in before.items() for part in pair])
+        return _Verdict(tally.replaced(seen.found), wrong, missing)
+
+    def _look(self, hour: int, suspects: Suspects, *, repair: bool) -> tuple[dict[bytes, bytes], _Seen, bool]:
+        """Return the counters of an hour, what its events are, and whether the counters stood still meanwhile."""
+        before = self._calls.ask("hgetall", keys.counters(hour))
+        seen = _Seen()
+        length = PAGE
+        while length == PAGE:
+            reply = self._calls.run("survey", hour, seen.looked_at, PAGE)
+            length, numbers, lost, bare, miscounted, adrift, queued = reply
+            seen.looked_at += length
+            seen.found.add_found(numbers)
+            seen.nameless.update(event_id.decode() for event_id in lost)
+            seen.offenders.update(event_id.decode() for event_id in bare)
+            if repair and miscounted:
+                self._calls.run("recount", *miscounted)
+            else:
+                seen.offenders.update(event_id.decode() for event_id in miscounted)
+            suspects.consider(queued, adrift)
+            self._looked_at(length)
+            time.sleep(self._pause_s)
+        return before, seen, before == self._calls.ask("hgetall", keys.counters(hour))
+
+    def _spooled(self) -> int:
+        """How many events wait in spools, also of receivers that are gone, as they reported last."""
+        return sum(_depth(report) for report in self._calls.ask("hvals", keys.SPOOLS))
+
+
+def _depth(report: bytes) -> int:
+    try:
+        return int(orjson.loads(report)["depth"])
+    except (ValueError, KeyError, TypeError):
+        return 0

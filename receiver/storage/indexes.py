@@ -1,0 +1,105 @@
+"""Are all lists of events complete? Compares every event with every list that should name it."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from receiver import ids
+from receiver.storage import codec, keys
+from receiver.storage.calls import Calls
+from receiver.storage.roll import Roll
+
+_PAGE = 256
+_ASKED_AT_ONCE = 16
+_MOST_ASKED = 10_000
+_HOUR_MS = 3_600_000
+_ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
+
+
+class Indexes:
+    """The lists `fd:i:...`. Whoever seems to be missing is looked for once more, in the script that also repairs."""
+
+    def __init__(self, calls: Calls) -> None:
+        """*calls* must know the script `enlist`."""
+        self._calls = calls
+
+    def unlisted(self, hour: int, *, repair: bool) -> set[str]:
+        """Return events of an hour that the lists of their action, business or routes do not name."""
+        rolls: dict[str, Roll] = {}
+        suspects = (
+            (name, event_id)
+            for page in self._pages(keys.index(hour))
+            for name, event_id in self._expected(page)
+            if event_id not in _cached(rolls, name, self)
+        )
+        return self._confirm(suspects, repair=repair)
+
+    def strangers(self, hours: Iterable[int], *, repair: bool) -> set[str]:
+        """Return events that the list of their hour does not name. Reads all keys, in pages."""
+        roll = Roll()
+        for hour in hours:
+            for page in self._pages(keys.index(hour)):
+                roll.add_all(page)
+        suspects = (
+            (_hour_of(event_id), event_id)
+            for pattern in ("fd:d:*", "fd:e:*")
+            for event_id in self._scan(pattern)
+            if event_id not in roll
+        )
+        return self._confirm(suspects, repair=repair)
+
+    def roll_of(self, name: str) -> Roll:
+        """Return everyone on one list."""
+        roll = Roll()
+        for page in self._pages("fd:i:" + name):
+            roll.add_all(page)
+        return roll
+
+    def _confirm(self, suspects: Iterable[tuple[str, bytes]], *, repair: bool) -> set[str]:
+        missing: set[str] = set()
+        bounded = islice(suspects, _MOST_ASKED)
+        while some := [part for pair in islice(bounded, _ASKED_AT_ONCE) for part in pair]:
+            reply = self._calls.run("enlist", "repair" if repair else "look", *some)
+            missing |= {event_id.decode() for event_id in reply}
+        return set() if repair else missing
+
+    def _expected(self, page: list[bytes]) -> Iterator[tuple[str, bytes]]:
+        """Yield the narrower lists that should name each of these events."""
+        names = [event_id.decode() for event_id in page]
+        envelopes = self._calls.ask_all("get", map(keys.envelope, names))
+        states = self._calls.ask_all("hgetall", map(keys.state, names))
+        for event_id, packed, state in zip(page, envelopes, states, strict=True):
+            if not packed or not state:
+                continue
+            envelope = codec.unpack(packed)
+            stem = _hour_of(event_id)
+            yield f"{stem}:a:{envelope.action}", event_id
+            yield f"{stem}:b:{envelope.business_id}", event_id
+            for number in range(1, int(state[b"n"]) + 1):
+                yield f"{stem}:r:{state[b'%dr' % number].decode()}", event_id
+
+    def _pages(self, key: str) -> Iterator[list[bytes]]:
+        start = 0
+        while page := self._calls.ask("lrange", key, start, start + _PAGE - 1):
+            yield page
+            start += len(page)
+
+    def _scan(self, pattern: str) -> Iterator[bytes]:
+        cursor = 0
+        while True:
+            cursor, page = self._calls.ask("scan", cursor, match=pattern, count=1_000)
+            for key in page:
+                event_id = key.rpartition(b":")[2]
+                if len(event_id) == ids.LENGTH and _ID.issuperset(event_id):
+                    yield event_id
+            if not cursor:
+                return
+
+
+def _cached(rolls: dict[str, Roll], name: str, indexes: Indexes) -> Roll:
+    if name not in rolls:
+        rolls[name] = indexes.roll_of(name)
+    return rolls[name]
+
+
+def _hour_of(event_id: bytes) -> str:
+    return str(ids.milliseconds_of(event_id.decode()) // _HOUR_MS)

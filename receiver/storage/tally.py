@@ -1,0 +1,58 @@
+"""The counters of each hour, and what was found of it by looking. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+EVENTS = ("unrouted", "quarantined", "routed", "expired")
+"""What an accepted event is counted as; exactly one of these at any moment."""
+
+DELIVERIES = ("succeeded", "dead", "discarded", "in_flight", "expired")
+"""What a delivery that was made is counted as; exactly one of these at any moment."""
+
+_FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discarded", "d_in_flight")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums by the names of the counters; those of deliveries begin with `d_`. What is absent is zero."""
+
+    sums: dict[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> int:
+        return self.sums.get(name, 0)
+
+    def add(self, other: "Tally") -> None:
+        """Add the sums of another."""
+        for name, value in other.sums.items():
+            self.sums[name] = self[name] + value
+
+    def add_found(self, numbers: list[int]) -> None:
+        """Add what one page of `survey.lua` found."""
+        for name, value in zip(_FOUND, numbers, strict=True):
+            self.sums[name] = self[name] + value
+
+    def replaced(self, found: "Tally") -> "Tally":
+        """Return these counters with what was found by looking in the place of what was counted."""
+        return Tally(self.sums | {name: found[name] for name in _FOUND})
+
+    def difference(self, found: "Tally") -> tuple[int, int]:
+        """How many events, and how many deliveries, are counted as something else than what was found."""
+        return self._apart(found, _FOUND[:3]), self._apart(found, _FOUND[3:])
+
+    def _apart(self, found: "Tally", names: tuple[str, ...]) -> int:
+        differences = [self[name] - found[name] for name in names]
+        more = sum(number for number in differences if number > 0)
+        return max(more, more - sum(differences))
+
+    @property
+    def gap(self) -> int:
+        """How many events were accepted and are counted as nothing."""
+        return abs(self["accepted"] - sum(self[name] for name in EVENTS))
+
+
+def counted(raw: Mapping[bytes, bytes]) -> Tally:
+    """Read the counters of an hour. What is in flight is not counted but follows from the others."""
+    tally = Tally({name.decode(): int(value) for name, value in raw.items()})
+    ended = sum(tally[f"d_{name}"] for name in DELIVERIES if name != "in_flight")
+    tally.sums["d_in_flight"] = tally["d_created"] - ended
+    return tally

@@ -1,0 +1,132 @@
+"""Retention: what has ended is kept for its time, then it is gone with everything that was kept about it.
+
+An event's time begins when its last delivery ends, and never runs while one is in flight. An expired event leaves what
+it was counted as and is counted as expired, and so do its deliveries: `routed` - 1 and `expired` + 1, `d_succeeded` - 1
+and `d_expired` + 1; both formulas of the audit hold at every moment. The counters of an hour outlive its events by 400
+days; then they are added to those of hour 0, so that totals never go backwards.
+
+All of it happens in pages of 256 ids, one call each, as many in a turn as the caller allows; the next turn goes on
+where this one stopped, also after a crash.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import redis
+
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+
+PAGE = 256
+_HOUR_MS = 3_600_000
+_COUNTERS_KEPT_MS = 400 * 86_400_000
+_FOLDED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What a turn did: events that expired, pages looked at, and whether there is more to do already."""
+
+    events: int
+    pages: int
+    more: bool
+
+
+class _Exhausted(Exception):
+    """This turn has used up its pages."""
+
+
+class Retention:
+    """Applies the times of retention: *retention_ms* for ordinary events, *kept_ms* for dead, unrouted, quarantined."""
+
+    def __init__(self, client: redis.Redis, retention_ms: int, kept_ms: int) -> None:
+        self._calls = Calls(client, "turn", "fold")
+        self._times = (retention_ms, kept_ms)
+        self._pages_left = 0
+        self._events = 0
+
+    def turn(self, pages: int) -> Expired:
+        """Look at no more than *pages* pages. Raises StorageUnavailable."""
+        self._pages_left, self._events = pages, 0
+        self._heed_new_times()
+        more = False
+        try:
+            for hour in self._hours_due():
+                self._look_through(hour)
+        except _Exhausted:
+            more = True
+        self._fold()
+        return Expired(self._events, pages - self._pages_left, more)
+
+    def _heed_new_times(self) -> None:
+        """Forget when hours are due if that was worked out with other times."""
+        times = "{}/{}".format(*self._times)
+        known = self._calls.ask("get", keys.RETENTION)
+        if known is None or known.decode() != times:
+            self._calls.ask("delete", keys.DUE)
+            self._calls.ask("set", keys.RETENTION, times)
+
+    def _hours_due(self) -> Iterator[int]:
+        now = self._calls.now_ms()
+        due = {int(hour): at for hour, at in self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True)}
+        unfinished = {int(hour) for hour in self._calls.ask("smembers", keys.STALE)}
+        listed = {int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)}
+        for hour in sorted(listed | unfinished):
+            if hour in unfinished or due.get(hour, hour * _HOUR_MS + min(self._times)) <= now:
+                yield hour
+
+    def _look_through(self, hour: int) -> None:
+        """Let an hour's events expire, then take their ids out of the narrower lists."""
+        in_turn = self._calls.ask("hexists", keys.TURNING, str(hour))
+        if in_turn or not self._calls.ask("exists", keys.stale(hour)):
+            earliest = self._turn_round(str(hour))
+            self._calls.ask("zadd", keys.DUE, {str(hour): self._next_look(earliest)})
+        self._clear_narrower_lists(hour)
+        if not self._calls.ask("exists", keys.index(hour)):
+            self._turn_round(str(hour))  # which ends an hour that is empty
+
+    def _next_look(self, earliest: int) -> int:
+        """Not before something can be over, but neither so often that it costs, nor so late that anything is missed."""
+        now = self._calls.now_ms()
+        shorter = min(self._times)
+        soonest = now + min(_HOUR_MS, shorter // 10)
+        return min(max(earliest, soonest), now + max(shorter, 1))
+
+    def _clear_narrower_lists(self, hour: int) -> None:
+        """The key that names them goes with the last one, so a crash loses none."""
+        stale = keys.stale(hour)
+        names = {name.decode() for name in self._calls.ask("smembers", stale)}
+        if "*" in names:
+            names |= self._by_action_and_business(hour)
+            self._calls.ask("sadd", stale, *names)
+            self._calls.ask("srem", stale, "*")
+        for name in sorted(names - {"*"}):
+            self._turn_round(name)
+            self._calls.ask("srem", stale, name)
+        self._calls.ask("srem", keys.STALE, str(hour))
+
+    def _by_action_and_business(self, hour: int) -> set[str]:
+        names = set()
+        for hook in self._calls.ask("hkeys", keys.RECEIVED):
+            business, _, action = hook.decode().partition("/")
+            names |= {f"{hour}:a:{action}", f"{hour}:b:{business}"}
+        ordered = sorted(names)
+        there = self._calls.ask_all("exists", [f"fd:i:{name}" for name in ordered])
+        return {name for name, exists in zip(ordered, there, strict=True) if exists}
+
+    def _turn_round(self, name: str) -> int:
+        """Turn one list round once; returns the moment at which the first of those that stay may be over."""
+        while True:
+            if not self._pages_left:
+                raise _Exhausted
+            self._pages_left -= 1
+            _, gone, complete, earliest = self._calls.run("turn", name, PAGE, *self._times)
+            self._events += gone if ":" not in name else 0
+            if complete:
+                return int(earliest)
+
+    def _fold(self) -> None:
+        """Add up the counters of hours that are over for longer than anybody asks."""
+        oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // _HOUR_MS
+        for hour in self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE):
+            self._calls.run("fold", int(hour))

@@ -1,0 +1,195 @@
+"""Retention takes what is over, whole, and nothing else; the audit stays at 0 on every page of it."""
+
+import time
+
+import pytest
+import redis
+
+from receiver.errors import EventUnknown
+from receiver.events import EventStatus
+from receiver.storage import keys
+from receiver.storage.archive import Archive, Filter
+from receiver.storage.audit import Audit
+from receiver.storage.entries import Entry
+from receiver.storage.retention import Expired, Retention
+from tests.deliveries import acknowledge, claim_all
+from tests.events import DAY_MS, entry, keep_all
+
+HOUR_S = 3_600
+NEVER = 10 * DAY_MS
+
+
+def is_kept(client: redis.Redis, one: Entry) -> bool:
+    """Whether an event can still be shown."""
+    try:
+        return Archive(client).get(one.envelope.id) is not None
+    except EventUnknown:
+        return False
+
+
+def assert_audit_is_0(client: redis.Redis) -> None:
+    """With every list compared."""
+    report = Audit(client).run(full=True)
+    assert (report.unaccounted, report.offenders) == (0, ())
+    assert report.events["accepted"] == sum(report.events[name] for name in report.events if name != "accepted")
+
+
+def leftovers(client: redis.Redis) -> set[str]:
+    """Keys that hold something of an event, an hour or a person."""
+    lasting = (
+        b"fd:c:",
+        b"fd:f:",
+        b"fd:received",
+        b"fd:queues",
+        b"fd:sealed",
+        b"fd:unsealed",
+        b"fd:retention",
+        b"rq:queues",
+    )
+    return {key.decode() for key in client.scan_iter() if not key.startswith((*lasting, b"fd:wake", b"fd:workers"))}
+
+
+def test_what_succeeded_expires_whole_and_is_counted(client: redis.Redis) -> None:
+    """Envelope, state, attempts, lists, entity: nothing is left but counters; quarantine's bytes are given back."""
+    then = time.time() - 2 * HOUR_S
+    gone = [entry(f"{number}".encode(), routes=("a", "b"), at=then) for number in range(3)]
+    keep_all(client, *gone, entry(b"junk", at=then, quarantine="no JSON"), entry(b"lonely", routes=(), at=then))
+    acknowledge(client, *claim_all(client))
+
+    expired = Retention(client, 0, 0).turn(1_000)
+
+    assert (expired.events, expired.more) == (5, False)
+    assert leftovers(client) == {keys.QUARANTINE}
+    assert client.hgetall(keys.QUARANTINE) == {b"total": b"0"}
+    report = Audit(client).run(full=True)
+    assert report.events == {"accepted": 5, "unrouted": 0, "quarantined": 0, "routed": 0, "expired": 5}
+    assert report.deliveries | {"created": 6, "expired": 6} == report.deliveries
+    assert_audit_is_0(client)
+
+
+def test_dead_unrouted_and_quarantined_are_kept_for_longer(client: redis.Redis) -> None:
+    """The times differ, and an event with one dead delivery is a dead one."""
+    dead = entry(b"1", routes=("a", "b"))
+    others = [entry(b"2", routes=()), entry(b"3", quarantine="no JSON")]
+    succeeded = entry(b"4")
+    keep_all(client, dead, *others, succeeded)
+    one, *rest = claim_all(client)
+    acknowledge(client, one, verdict="dead")
+    acknowledge(client, *rest)
+
+    Retention(client, 0, NEVER).turn(1_000)
+
+    assert [is_kept(client, one) for one in (dead, *others, succeeded)] == [True, True, True, False]
+    assert_audit_is_0(client)
+    assert Retention(client, NEVER, 0).turn(1_000).events == 3
+    assert_audit_is_0(client)
+
+
+def test_what_is_in_flight_never_expires(client: redis.Redis) -> None:
+    """Queued, waiting or running, and whatever its other deliveries are."""
+    kept = [entry(f"{number}".encode(), routes=("a", "b")) for number in range(3)]
+    keep_all(client, *kept)
+    claims = claim_all(client)
+    acknowledge(client, *claims[::2])
+    acknowledge(client, claims[1], verdict="give_back")
+    acknowledge(client, claims[3], verdict="retry", delay_ms=60_000)
+
+    assert Retention(client, 0, 0).turn(1_000).events == 0
+    assert all(is_kept(client, one) for one in kept)
+    assert_audit_is_0(client)
+
+
+def test_time_runs_from_the_end_of_the_last_delivery(client: redis.Redis) -> None:
+    """An event of long ago whose delivery ended now is kept as long as any."""
+    old = entry(at=time.time() - 30 * 24 * HOUR_S)
+    keep_all(client, old)
+    acknowledge(client, *claim_all(client))
+
+    assert Retention(client, DAY_MS, 3 * DAY_MS).turn(1_000).events == 0
+    assert is_kept(client, old)
+    assert Retention(client, 0, 3 * DAY_MS).turn(1_000).events == 1
+
+
+def test_a_turn_is_bounded_and_the_next_goes_on(client: redis.Redis) -> None:
+    """Page by page, with the audit at 0 and every event that stays listed at each step, in its old order at the end."""
+    then = time.time() - 2 * HOUR_S
+    stay = [entry(f"s{number}".encode(), routes=(), at=then) for number in range(40)]
+    go = [entry(f"g{number}".encode(), at=then, action="BookingUpdate") for number in range(600)]
+    mixed: list[Entry] = [*go[:200], *stay[:20], *go[200:], *stay[20:]]
+    for start in range(0, len(mixed), 160):
+        keep_all(client, *mixed[start : start + 160])
+    while claims := claim_all(client):
+        acknowledge(client, *claims)
+    retention = Retention(client, 0, NEVER)
+
+    turns = [retention.turn(1)]
+    while turns[-1].more:
+        assert_audit_is_0(client)
+        listed = {stored.envelope.id for stored in Archive(client).newest(Filter(status=EventStatus.UNROUTED))}
+        assert listed == {one.envelope.id for one in stay}
+        turns.append(Retention(client, 0, NEVER).turn(1))
+
+    assert sum(turn.events for turn in turns) == 600
+    assert {turn.pages for turn in turns} == {1}
+    hour = stay[0].envelope.hour
+    in_order = [one.envelope.id.encode() for one in stay]
+    assert client.lrange(keys.index(hour), 0, -1) == in_order
+    assert client.lrange(keys.index(hour, business_id=1001), 0, -1) == in_order
+    assert client.exists(keys.index(hour, action="BookingUpdate"), keys.index(hour, route="announce")) == 0
+    assert client.exists(keys.TURNING, keys.STALE, keys.stale(hour)) == 0
+    assert retention.turn(10) == Expired(0, 1, False)
+    assert_audit_is_0(client)
+
+
+def test_what_arrives_while_a_list_is_turned_stays(client: redis.Redis) -> None:
+    """A late event from a spool joins behind, and is looked at in this turn or the next."""
+    then = time.time() - 2 * HOUR_S
+    for batch in range(3):
+        keep_all(client, *[entry(f"{batch}/{number}".encode(), routes=(), at=then) for number in range(200)])
+    Retention(client, 0, 0).turn(1)
+    late = entry(b"late", routes=(), at=then)
+    keep_all(client, late)
+
+    assert Retention(client, NEVER, NEVER).turn(1_000).events == 0
+    assert is_kept(client, late)
+    assert Retention(client, 0, 0).turn(1_000).events == 600 - 256 + 1
+    assert leftovers(client) == set()
+    assert_audit_is_0(client)
+
+
+def test_hours_without_anything_due_cost_nothing(client: redis.Redis) -> None:
+    """When the first of its events may be over is remembered; other times of retention make it forget that."""
+    keep_all(client, entry(routes=(), at=time.time() - 20 * 24 * HOUR_S))
+    retention = Retention(client, DAY_MS, 2 * DAY_MS)
+
+    assert [retention.turn(100).pages for _ in range(3)] == [1, 0, 0]
+    assert Retention(client, DAY_MS, 3 * DAY_MS).turn(100).pages == 1
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_the_newest_event_of_an_entity_stays_the_newest(client: redis.Redis, newer: bool) -> None:
+    """An expired event takes only its own entry."""
+    old = entry(b"1", entity="Booking:7")
+    keep_all(client, old)
+    acknowledge(client, *claim_all(client))
+    if newer:
+        keep_all(client, entry(b"2", entity="Booking:7"))
+
+    Retention(client, 0, 0).turn(100)
+
+    assert len(client.keys("fd:n:*")) == (1 if newer else 0)
+
+
+def test_counters_of_hours_long_over_are_added_up(client: redis.Redis) -> None:
+    """The totals stay; the number of keys does not grow for ever."""
+    for years in (2, 3):
+        keep_all(client, entry(f"{years}".encode(), routes=(), at=time.time() - years * 365 * 24 * HOUR_S))
+    Retention(client, 0, 0).turn(100)
+    before = Audit(client).run()
+    assert len(client.keys("fd:c:*")) == 2
+
+    Retention(client, 0, 0).turn(100)
+
+    assert client.keys("fd:c:*") == [b"fd:c:0"]
+    assert Audit(client).run() == before
+    assert before.events["expired"] == 2

@@ -20,23 +20,23 @@ app = cyclopts.App(
 )
 
 COMMANDS = {
+    "apply": "receiver.cli.plan:apply",
+    "check": "receiver.cli.check:check",
+    "events": "receiver.cli.events:events",
+    "hooks": "receiver.cli.hooks:hooks",
+    "new-handler": "receiver.cli.new_handler:new_handler",
+    "plan": "receiver.cli.plan:plan",
+    "replay": "receiver.cli.replay:replay",
+    "routes": "receiver.cli.routes:app",
+    "send": "receiver.cli.send:send",
+    "serve": "receiver.cli.serve:serve",
+    "show": "receiver.cli.events:show",
+    "simulate": "receiver.cli.simulate:simulate",
+    "tail": "receiver.cli.events:tail",
     "try": "receiver.cli.trial:trial",
     "up": "receiver.cli.up:up",
-    "check": "receiver.cli.check:check",
-    "routes": "receiver.cli.routes:app",
-    "new-handler": "receiver.cli.new_handler:new_handler",
-    "work": "receiver.cli.work:work",
-    "events": "receiver.cli.events:events",
-    "show": "receiver.cli.events:show",
-    "tail": "receiver.cli.events:tail",
-    "replay": "receiver.cli.replay:replay",
-    "serve": "receiver.cli.serve:serve",
-    "send": "receiver.cli.send:send",
-    "plan": "receiver.cli.plan:plan",
-    "apply": "receiver.cli.plan:apply",
-    "hooks": "receiver.cli.hooks:hooks",
     "watch": "receiver.cli.watch:watch",
-    "simulate": "receiver.cli.simulate:simulate",
+    "work": "receiver.cli.work:work",
 }
 """Command name to the `module:function` that carries it out."""
 

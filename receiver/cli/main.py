@@ -20,7 +20,9 @@ app = cyclopts.App(
 )
 
 COMMANDS = {
+    "acts": "receiver.cli.acts:acts",
     "apply": "receiver.cli.plan:apply",
+    "audit": "receiver.cli.audit:audit",
     "check": "receiver.cli.check:check",
     "events": "receiver.cli.events:events",
     "hooks": "receiver.cli.hooks:hooks",

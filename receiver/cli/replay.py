@@ -17,6 +17,7 @@ from receiver.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file
+from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive, Filter, Stored
 
 _MOST = 1_000_000
@@ -60,6 +61,16 @@ def replay(
     if dry_run or not _agreed(len(chosen), count, ask=not (yes or event_ids or json)):
         _report(json, {"events": len(chosen), "deliveries": count, "dry_run": True, "skipped": []})
         return
+    Acts(context.client).record(
+        "replay",
+        events=len(chosen),
+        route=route,
+        status=status,
+        since=since,
+        until=until,
+        action=action,
+        business=business,
+    )
     results = [tool.run(stored) for stored in _paced(chosen, rate, show=not json)]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]

@@ -1,0 +1,37 @@
+"""`acts`: who did what."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli import moments, output
+from receiver.cli.context import Context
+from receiver.storage.acts import Act, Acts
+
+
+def acts(
+    *,
+    since: str | None = None,
+    json: Annotated[bool, Parameter(help="one JSON object per line")] = False,
+) -> None:
+    """List what people did: replays, releases, erasures, repairs and changes at Nexudus, newest first, for a year.
+
+    Parameters
+    ----------
+    since: a time (2026-05-01T12:00:00Z) or how long ago (2h)
+    """
+    found = Acts(Context().client).newest(moments.parse("--since", since))
+    if json:
+        for act in found:
+            output.json_line({"at": moments.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail})
+        return
+    rows = [_row(act) for act in found]
+    if not rows:
+        output.say("No acts yet." if since is None else "No acts since then.")
+        return
+    output.table(("at", "who", "what", "detail"), rows)
+
+
+def _row(act: Act) -> tuple[str, ...]:
+    detail = ", ".join(f"{name}={value}" for name, value in act.detail.items())
+    return ((moments.show(act.at_ms) or "")[:19].replace("T", " "), act.who, act.what, detail)

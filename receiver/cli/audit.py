@@ -1,0 +1,56 @@
+"""`audit`: is everything that was ever accepted still something?"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli import output, progress
+from receiver.cli.context import Context
+from receiver.storage.acts import Acts
+from receiver.storage.audit import Audit, Report
+
+_SHOWN = 20
+
+
+def audit(
+    *,
+    full: bool = False,
+    repair: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> int:
+    """Check that nothing is lost: every event is something, every delivery is somewhere. Exits 1 when that is not so.
+
+    Parameters
+    ----------
+    full: look at every event, also of hours that were found in order before, and at every list that should name it
+    repair: give deliveries that nobody would ever run a new job
+    """
+    context = Context()
+    counted = Audit(context.client)
+    with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
+        report = Audit(context.client, looked_at=advance).run(full=full, repair=repair)
+    if repair:
+        Acts(context.client).record("audit.repair", repaired=report.repaired)
+        if report.repaired:
+            output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+    if json:
+        output.json_line(report.shape())
+    else:
+        _print(report)
+    return 1 if report.unaccounted else 0
+
+
+def _print(report: Report) -> None:
+    output.table(("events", ""), list(report.events.items()))
+    output.say("")
+    output.table(("deliveries", ""), [(name.replace("_", " "), number) for name, number in report.deliveries.items()])
+    output.say("")
+    output.say(f"{report.spooled} events wait in spools; {report.duplicates} were duplicates.")
+    if not report.unaccounted:
+        output.say("Nothing is unaccounted for.")
+        return
+    output.say(f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` mends what can be mended:")
+    for event_id in report.offenders[:_SHOWN]:
+        output.say(f"  {event_id}")
+    if len(report.offenders) > _SHOWN:
+        output.say("  and more; `frontdesk audit --json` names them")

@@ -1,0 +1,94 @@
+"""Acts: what people did to what is kept, when, and who. Kept for a year; nothing in them says who an event is about."""
+
+import getpass
+import hashlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import redis
+
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+
+KEPT_MS = 366 * 86_400_000
+_MOST = 100_000
+_PAGE = 500
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act. *what* is a word or two, as `replay` or `audit.repair`; *detail* says how much, and of what kind."""
+
+    at_ms: int
+    who: str
+    what: str
+    detail: dict[str, Any]
+
+
+class Acts:
+    """The record of acts. Every method raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = Calls(client)
+
+    def record(self, what: str, *, who: str | None = None, **detail: object) -> None:
+        """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
+        said = {name: value for name, value in detail.items() if value is not None}
+        self._client.ask(
+            "xadd",
+            keys.ACTS,
+            {"who": (who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(said, default=str)},
+        )
+        oldest = self._client.now_ms() - KEPT_MS
+        self._client.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
+        self._client.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
+
+    def newest(self, since_ms: int | None = None) -> Iterator[Act]:
+        """Yield acts, newest first, in pages. *since_ms*: Unix ms."""
+        last = "+"
+        while page := self._client.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
+            for identifier, fields in page:
+                yield _act(identifier.decode(), fields)
+            last = f"({page[-1][0].decode()}"
+
+
+def operator() -> str:
+    """Who runs this process, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def seal_of(subject: str) -> str:
+    """Return what an act keeps in the place of a person's address or number.
+
+    Enough to confirm a name that somebody already knows, under the salt that stands in front of it; not to read one.
+    """
+    salt = hashlib.blake2b(str(time.time_ns()).encode(), digest_size=8).hexdigest()
+    return f"{salt}:{_digest(salt, subject)}"
+
+
+def is_sealed(subject: str, seal: str) -> bool:
+    """Whether a seal was made of this subject."""
+    salt, _, digest = seal.partition(":")
+    return _digest(salt, subject) == digest
+
+
+def _digest(salt: str, subject: str) -> str:
+    return hashlib.blake2b(subject.casefold().encode(), salt=bytes.fromhex(salt), digest_size=8).hexdigest()
+
+
+def _act(identifier: str, fields: dict[bytes, bytes]) -> Act:
+    return Act(
+        at_ms=int(identifier.partition("-")[0]),
+        who=fields[b"who"].decode(errors="replace"),
+        what=fields[b"what"].decode(errors="replace"),
+        detail=orjson.loads(fields[b"detail"]),
+    )

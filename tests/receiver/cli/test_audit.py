@@ -1,0 +1,60 @@
+"""`frontdesk audit` and `frontdesk acts`, as an operator calls them."""
+
+import json
+
+import pytest
+import redis
+
+from receiver.storage import connection
+from tests.events import entry, keep_all
+from tests.processes import Ran, run
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    """A client of the server that the commands use."""
+    return connection.connect(redis_url)
+
+
+def frontdesk(redis_url: str, *arguments: str) -> Ran:
+    """Run one command on this server."""
+    return run(*arguments, settings={"FRONTDESK_REDIS_URL": redis_url})
+
+
+def test_audit_prints_the_published_keys_and_exits_0(redis_url: str, client: redis.Redis) -> None:
+    """In their published order."""
+    keep_all(client, entry())
+
+    ran = frontdesk(redis_url, "audit", "--json")
+
+    assert (ran.status, ran.err) == (0, "")
+    shape = json.loads(ran.out)
+    assert list(shape) == ["events", "deliveries", "spooled", "duplicates", "unaccounted", "offenders"]
+    assert list(shape["events"]) == ["accepted", "unrouted", "quarantined", "routed", "expired"]
+    assert list(shape["deliveries"]) == ["created", "succeeded", "dead", "discarded", "in_flight", "expired"]
+    assert (shape["events"]["routed"], shape["deliveries"]["in_flight"]) == (1, 1)
+
+
+def test_audit_exits_1_and_names_what_is_lost_and_repair_mends_it(redis_url: str, client: redis.Redis) -> None:
+    """The repair is an act."""
+    lost = entry()
+    keep_all(client, lost)
+    client.delete("rq:queue:default")
+
+    broken = frontdesk(redis_url, "audit")
+    mended = frontdesk(redis_url, "audit", "--full", "--repair")
+    acts = frontdesk(redis_url, "acts", "--json")
+
+    assert broken.status == 1
+    assert "UNACCOUNTED" in broken.out
+    assert lost.envelope.id in broken.out
+    assert (mended.status, "1 deliveries had no live job" in mended.err) == (0, True)
+    assert "Nothing is unaccounted for." in mended.out
+    act = json.loads(acts.out)
+    assert (act["what"], act["detail"]) == ("audit.repair", {"repaired": 1})
+    assert frontdesk(redis_url, "acts", "--since", "1h").out.count("audit.repair") == 1
+
+
+def test_acts_says_when_there_are_none(redis_url: str) -> None:
+    """A sentence, not an empty table."""
+    assert frontdesk(redis_url, "acts").out == "No acts yet.\n"

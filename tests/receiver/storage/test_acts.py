@@ -1,0 +1,54 @@
+"""Acts are kept in order, for a year, and say nothing about the people in the events."""
+
+import time
+
+import redis
+
+from receiver.storage import acts, keys
+from receiver.storage.acts import Acts
+
+
+def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> None:
+    """What is None is left out; a name of one's own counts, as for somebody at the console."""
+    kept = Acts(client)
+    kept.record("replay", events=3, route=None)
+    kept.record("pause", who="ada", route="announce")
+
+    newest, oldest = kept.newest()
+
+    assert (newest.who, newest.what, newest.detail) == ("ada", "pause", {"route": "announce"})
+    assert (oldest.who, oldest.what, oldest.detail) == (acts.operator(), "replay", {"events": 3})
+    assert 0 <= time.time() * 1_000 - newest.at_ms < 60_000
+    assert "@" in oldest.who
+
+
+def test_since_leaves_out_what_was_before(client: redis.Redis) -> None:
+    """And every page is read."""
+    kept = Acts(client)
+    for number in range(600):
+        client.xadd(keys.ACTS, {"who": "ada", "what": "replay", "detail": b"{}"}, id=f"{1_000 + number}-0")
+
+    assert [act.at_ms for act in kept.newest()] == list(range(1_599, 999, -1))
+    assert [act.at_ms for act in kept.newest(1_597)] == [1_599, 1_598, 1_597]
+
+
+def test_after_a_year_an_act_is_forgotten(client: redis.Redis) -> None:
+    """When the next one is recorded."""
+    now = int(time.time() * 1_000)
+    for age in (acts.KEPT_MS + 60_000, acts.KEPT_MS - 60_000):
+        client.xadd(keys.ACTS, {"who": "ada", "what": "replay", "detail": b"{}"}, id=f"{now - age}-0")
+
+    Acts(client).record("release")
+
+    assert [act.what for act in Acts(client).newest()] == ["release", "replay"]
+
+
+def test_a_seal_confirms_a_name_and_tells_none() -> None:
+    """Two seals of one person differ."""
+    one, other = acts.seal_of("Ada@Example.com"), acts.seal_of("ada@example.com")
+
+    assert one != other
+    assert acts.is_sealed("ada@example.com", one)
+    assert acts.is_sealed("ADA@example.com", other)
+    assert not acts.is_sealed("bob@example.com", one)
+    assert "ada" not in one.lower()

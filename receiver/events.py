@@ -56,6 +56,7 @@ class Envelope:
     *received_ms* is Unix time in milliseconds; *action_code* is None for an action that Nexudus added after our table;
     *verified_by* names the reading of the signature that matched; *routes* is the hash of the table that routed it;
     *quarantine* is the reason why a request was set aside, and *headers* then are those that a later check needs.
+    *erased_ms* is the Unix time at which the record was erased for somebody's sake and replaced by `{}`; 0: it was not.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Envelope:
     entity: str | None = None
     quarantine: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    erased_ms: int = 0
 
     @property
     def received_at(self) -> datetime:

@@ -5,6 +5,7 @@ Layout, all base 36: 9 characters of Unix time in milliseconds, 7 random charact
 7 of 78 billion. The time in the id names the hour under which an event is indexed and counted, wherever it waited.
 """
 
+import hashlib
 import secrets
 import time
 
@@ -48,6 +49,12 @@ class IdGenerator:
         self._milliseconds = milliseconds
         self._prefix = _base36(milliseconds, 9) + self._instance
         self._counter = 0
+
+
+def derived(identifier: str, number: int) -> str:
+    """Return the id of the *number*th thing found inside the one of this id: of the same moment, always the same."""
+    digest = hashlib.blake2b(f"{identifier}/{number}".encode(), digest_size=8).digest()
+    return identifier[:9] + _base36(int.from_bytes(digest, "big") % 36**11, 11)
 
 
 def milliseconds_of(identifier: str) -> int:

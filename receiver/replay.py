@@ -36,7 +36,7 @@ class Replay:
 
     def routes(self, stored: Stored) -> tuple[Route, ...]:
         """The routes that would get a delivery of this event, as far as can be known before it is tried."""
-        if stored.status == EventStatus.QUARANTINED:
+        if stored.status == EventStatus.QUARANTINED or stored.envelope.erased_ms:
             return ()
         record = stored.envelope.record()
         matched = self._table.match(stored.envelope.business_id, stored.envelope.action, record).routes
@@ -52,6 +52,8 @@ class Replay:
         event_id = stored.envelope.id
         if stored.status == EventStatus.QUARANTINED:
             return Replayed(event_id, (), "it is quarantined; `frontdesk release` checks it again")
+        if stored.envelope.erased_ms:
+            return Replayed(event_id, (), "its record was erased")
         routes = self.routes(stored)
         if not routes:
             return Replayed(event_id, (), "no route of today's table wants it")

@@ -28,6 +28,7 @@ COMMANDS = {
     "hooks": "receiver.cli.hooks:hooks",
     "new-handler": "receiver.cli.new_handler:new_handler",
     "plan": "receiver.cli.plan:plan",
+    "release": "receiver.cli.release:release",
     "replay": "receiver.cli.replay:replay",
     "routes": "receiver.cli.routes:app",
     "send": "receiver.cli.send:send",

@@ -36,6 +36,8 @@ def brief(stored: Stored) -> dict[str, Any]:
     }
     if envelope.quarantine:
         shape["reason"] = envelope.quarantine
+    if envelope.erased_ms:
+        shape["erased_at"] = moments.show(envelope.erased_ms)
     return shape
 
 

@@ -23,7 +23,7 @@ def pack(envelope: Envelope) -> bytes:
         "action_code": envelope.action_code,
         "received_ms": envelope.received_ms,
     }
-    for name in ("verified_by", "routes", "entity", "quarantine", "headers"):
+    for name in ("verified_by", "routes", "entity", "quarantine", "headers", "erased_ms"):
         value = getattr(envelope, name)
         if value:
             header[name] = value

@@ -27,19 +27,20 @@ def rq_timeout(timeout_ms: int) -> int:
 
 
 def arguments(
-    batch: Sequence[Entry], *, quarantine_limit: int = NO_LIMIT, alias_ms: int = 0
+    batch: Sequence[Entry], *, quarantine_limit: int = NO_LIMIT, alias_ms: int = 0, releases: bool = False
 ) -> list[bytes | str | int]:
     """Return the script's arguments.
 
     *quarantine_limit*: bytes; one hook may fill a quarter of them. *alias_ms*: for events out of a spool, how long the
-    id of one that turns out to be a duplicate leads to the event that was kept first.
+    id of one that turns out to be a duplicate leads to the event that was kept first. *releases*: these events are
+    quarantined under their ids until now.
     """
     flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
         envelope = entry.envelope
         flat += (
             envelope.id,
-            "q" if envelope.quarantine else "r",
+            "p" if releases else "q" if envelope.quarantine else "r",
             envelope.action,
             envelope.business_id,
             envelope.entity or "",

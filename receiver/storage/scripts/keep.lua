@@ -3,10 +3,11 @@
 --
 -- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
 --   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
---   id, kind ('r' or 'q'), action, business, entity, fingerprint, window in ms, envelope, number of deliveries,
+--   id, kind ('r', 'q', or 'p' for one that was quarantined under this id and is put right now), action, business,
+--   entity, fingerprint, window in ms, envelope, number of deliveries,
 --   and for each delivery: route, queue, RQ timeout in seconds
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
--- that was kept first.
+-- that was kept first; of kind 'p' also 'n': it is not quarantined (any more).
 -- Idempotent by id: an event that is there already is answered as it was and not touched.
 
 local iso = ARGV[1]
@@ -96,13 +97,15 @@ local function store(event)
     redis.call('SET', envelope_key(event.id), event.envelope)
     redis.call('HSET', state_key(event.id), unpack(state))
     if event.entity ~= '' then remember_entity(event) end
-    local stem = 'fd:i:' .. hour
-    append(indexes, stem, event.id)
-    append(indexes, stem .. ':a:' .. event.action, event.id)
-    append(indexes, stem .. ':b:' .. event.business, event.id)
-    hours[hour] = true
-    received[event.business .. '/' .. event.action] = id_ms(event.id)
-    count(hour, 'accepted')
+    if event.kind ~= 'p' then
+        local stem = 'fd:i:' .. hour
+        append(indexes, stem, event.id)
+        append(indexes, stem .. ':a:' .. event.action, event.id)
+        append(indexes, stem .. ':b:' .. event.business, event.id)
+        hours[hour] = true
+        received[event.business .. '/' .. event.action] = id_ms(event.id)
+        count(hour, 'accepted')
+    end
     count(hour, standing or 'routed')
     if made > 0 then count(hour, 'd_created', made) end
 end
@@ -118,10 +121,26 @@ local function fits_quarantine(event)
     return true
 end
 
+-- Makes a quarantined request the event that it was all along: accepted, indexed and counted it is already.
+local function release(event)
+    local state = read_state(event.id)
+    if not state or state.k ~= 'q' then return 'n' end
+    local first = first_of(event)
+    if first and first ~= event.id then return 'd' .. first end
+    leave_quarantine(event.id, state)
+    redis.call('ZREM', 'fd:x:quarantined', event.id)
+    redis.call('DEL', state_key(event.id))
+    count(id_hour(event.id), 'quarantined', -1)
+    store(event)
+    return 'a'
+end
+
 local replies = {}
 for i, event in ipairs(events) do
     local reply = event.kind == 'q' and 'q' or 'a'
-    if redis.call('EXISTS', state_key(event.id)) == 0 then
+    if event.kind == 'p' then
+        reply = release(event)
+    elseif redis.call('EXISTS', state_key(event.id)) == 0 then
         local first = first_of(event)
         if first and first ~= event.id then
             reply = 'd' .. first

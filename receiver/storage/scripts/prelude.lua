@@ -117,6 +117,15 @@ local function read_state(id)
     return state
 end
 
+-- Gives back what a quarantined event takes of the bytes that quarantine may hold.
+local function leave_quarantine(id, state)
+    local size = redis.call('STRLEN', envelope_key(id))
+    redis.call('HINCRBY', 'fd:quarantine', 'total', -size)
+    if state.h and redis.call('HINCRBY', 'fd:quarantine', state.h, -size) <= 0 then
+        redis.call('HDEL', 'fd:quarantine', state.h)
+    end
+end
+
 -- What a worker needs to know of delivery n: state, serial, route, attempts, failures, given back since, deaths, origin,
 -- entity.
 local function read_delivery(id, n)

@@ -14,14 +14,6 @@ local key = 'fd:i:' .. list
 local decides = not string.find(list, ':', 1, true)
 local hour = string.match(list, '^%d+')
 
-local function leave_quarantine(id, state)
-    local size = redis.call('STRLEN', envelope_key(id))
-    redis.call('HINCRBY', 'fd:quarantine', 'total', -size)
-    if state.h and redis.call('HINCRBY', 'fd:quarantine', state.h, -size) <= 0 then
-        redis.call('HDEL', 'fd:quarantine', state.h)
-    end
-end
-
 local function forget(id, state)
     redis.call('DEL', envelope_key(id), state_key(id))
     for _, standing in ipairs({'quarantined', 'unrouted', 'dead'}) do redis.call('ZREM', 'fd:x:' .. standing, id) end

@@ -1,0 +1,89 @@
+"""`release`: quarantined requests are checked again and become events."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli import chosen, output
+from receiver.cli.context import Context
+from receiver.cli.events import filtered
+from receiver.events import EventStatus
+from receiver.nexudus.actions import CODES
+from receiver.release import Release
+from receiver.routing import file
+from receiver.settings import Settings
+from receiver.storage.acts import Acts
+
+_SHOWN = 20
+
+
+def release(
+    *event_ids: Annotated[str, Parameter(name="ID")],
+    action: str | None = None,
+    business: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> None:
+    """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
+
+    All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
+    pass stays where it is, with the reason of today.
+
+    Parameters
+    ----------
+    force: also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
+    dry_run: only check and count
+    yes: do not ask
+    """
+    context = Context()
+    tool = Release(
+        context.client,
+        file.read(context.settings.routes, known_actions=CODES),
+        _secrets(context.settings),
+        dedup_window_ms=context.settings.dedup_window,
+        force=force,
+    )
+    wanted = filtered(action, business, None, EventStatus.QUARANTINED, since, until)
+    ids = chosen.chosen(context.archive, event_ids, wanted)
+    passing = sum(tool.would_pass(stored) for stored in chosen.read(context.archive, ids))
+    question = f"Release {passing} of {len(ids)} quarantined requests?"
+    if force:
+        question = f"Release {passing} of {len(ids)} quarantined requests, whatever their signatures say?"
+    if dry_run or not chosen.agreed(question, ask=not yes and not json and (force or not event_ids)):
+        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": []})
+        return
+    Acts(context.client).record(
+        "release", requests=len(ids), force=force or None, action=action, business=business, since=since, until=until
+    )
+    results = [tool.run(stored) for stored in chosen.paced(context.archive, ids, "releasing", shown=not json)]
+    _report(
+        json,
+        {
+            "checked": len(ids),
+            "released": sum(not result.reason for result in results),
+            "dry_run": False,
+            "events": [event_id for result in results for event_id in result.events],
+            "kept": [{"id": result.event_id, "reason": result.reason} for result in results if result.reason],
+        },
+    )
+
+
+def _secrets(settings: Settings) -> list[tuple[int | None, str]]:
+    return [(one.business_id, one.secret.get_secret_value()) for one in settings.webhook_secrets]
+
+
+def _report(json: bool, shape: dict[str, object]) -> None:
+    if json:
+        output.json_line(shape)
+        return
+    would = "would be released" if shape["dry_run"] else "released"
+    output.say(f"{shape['released']} of {shape['checked']} quarantined requests {would}.")
+    kept = list(shape["kept"])  # type: ignore[call-overload]
+    for one in kept[:_SHOWN]:
+        output.say(f"  {one['id']} stays: {one['reason']}")
+    if len(kept) > _SHOWN:
+        output.say(f"  and {len(kept) - _SHOWN} more stay; --json names them")

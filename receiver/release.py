@@ -1,0 +1,131 @@
+"""Release: a quarantined request is checked again, with the secrets and the parser of today, and becomes events.
+
+The request's id stays: it is that of its first record from now on. Further records get ids that follow from it, so a
+release that was cut off and is done again makes the same events. What does not pass stays, with the reason of today.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import redis
+
+from receiver import ids
+from receiver.events import Envelope, EventStatus
+from receiver.nexudus import fingerprint, payload, signature
+from receiver.routing.table import RoutingTable
+from receiver.storage import codec, keep
+from receiver.storage.archive import Stored
+from receiver.storage.calls import Calls
+from receiver.storage.entries import Entry, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found: the records, and how they were verified; or why the request must stay."""
+
+    records: tuple[payload.Record, ...] = ()
+    verified_by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What became of one request: the ids of its events, or the reason why it stays."""
+
+    event_id: str
+    events: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Release:
+    """Releases quarantined requests by a routing table.
+
+    *secrets*: pairs of a location (None: any) and a shared secret. *force*: let pass what can be read, although its
+    signature does not match.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        table: RoutingTable,
+        secrets: Sequence[tuple[int | None, str]],
+        *,
+        dedup_window_ms: int,
+        force: bool = False,
+    ) -> None:
+        self._calls = Calls(client, "keep", "restate")
+        self._table = table
+        self._secrets = secrets
+        self._dedup_window_ms = dedup_window_ms
+        self._force = force
+
+    def check(self, envelope: Envelope) -> Checked:
+        """Check a request as if it arrived today. Reads and changes nothing; total over hostile bodies."""
+        secrets = [secret for business, secret in self._secrets if business in (None, envelope.business_id)]
+        given = envelope.headers.get(signature.HEADER)
+        reading = signature.verify(envelope.body, given, secrets) if secrets else None
+        if secrets and reading is None and not self._force:
+            return Checked(reason=f"{signature.HEADER} {'does not match' if given else 'is missing'}")
+        encoding = (envelope.headers.get("Content-Encoding") or "").strip().lower()
+        if encoding not in ("", "identity"):
+            return Checked(reason=f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
+        try:
+            records = payload.split(envelope.body)
+        except ValueError as error:
+            return Checked(reason=f"the body cannot be read: {error}")
+        if not records:
+            return Checked(reason="the body holds no record")
+        return Checked(records, reading)
+
+    def would_pass(self, stored: Stored) -> bool:
+        """Whether a request would be released, as far as can be known before it is tried."""
+        is_waiting = stored.status == EventStatus.QUARANTINED and not stored.envelope.erased_ms
+        return is_waiting and self.check(stored.envelope).reason is None
+
+    def run(self, stored: Stored) -> Released:
+        """Check one request and, when it passes, make its events. Raises StorageUnavailable."""
+        envelope = stored.envelope
+        if stored.status != EventStatus.QUARANTINED:
+            return Released(envelope.id, reason="it is not quarantined")
+        if envelope.erased_ms:
+            return Released(envelope.id, reason="its record was erased")
+        checked = self.check(envelope)
+        if checked.reason:
+            return self._stays(envelope, checked.reason)
+        first, *others = [self._entry(envelope, checked, number) for number in range(len(checked.records))]
+        made = []
+        for start in range(0, len(others), keep.LARGEST_BATCH):
+            some = others[start : start + keep.LARGEST_BATCH]
+            receipts = keep.receipts(some, self._calls.run("keep", *keep.arguments(some)))
+            made += [receipt.id for receipt in receipts if receipt]
+        # The request's own id comes last: until it is released, all of this can be done again and makes nothing twice.
+        (reply,) = self._calls.run("keep", *keep.arguments([first], releases=True))
+        if reply == b"a":
+            return Released(envelope.id, (envelope.id, *made))
+        if reply[:1] == b"d":
+            return self._stays(envelope, f"a duplicate of {reply[1:].decode()}")
+        return Released(envelope.id, reason="it is not quarantined any more")
+
+    def _stays(self, envelope: Envelope, reason: str) -> Released:
+        if reason != envelope.quarantine:
+            self._calls.run("restate", envelope.id, codec.pack(replace(envelope, quarantine=reason)))
+        return Released(envelope.id, reason=reason)
+
+    def _entry(self, request: Envelope, checked: Checked, number: int) -> Entry:
+        record = checked.records[number]
+        matched = self._table.match(request.business_id, request.action, record.data)
+        return Entry(
+            envelope=replace(
+                request,
+                id=ids.derived(request.id, number) if number else request.id,
+                body=record.raw,
+                verified_by=checked.verified_by,
+                routes=self._table.hash,
+                entity=fingerprint.entity(request.action, record.data),
+                quarantine=None,
+                headers={},
+            ),
+            fingerprint=fingerprint.of(request.business_id, request.action, record.data),
+            window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
+            wanted=tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes),
+        )

@@ -1,0 +1,54 @@
+"""`frontdesk release`, as an operator calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.nexudus import signature
+from receiver.storage import connection
+from tests.events import entry, keep_all
+from tests.processes import Ran, run
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    """A client of the server that the command uses."""
+    return connection.connect(redis_url)
+
+
+def frontdesk(redis_url: str, folder: Path, *arguments: str) -> Ran:
+    """Run one command on this server, with one route."""
+    routes = folder / "routes.yaml"
+    routes.write_text("routes: [{action: '*', handler: log}]", encoding="utf-8")
+    settings = {
+        "FRONTDESK_REDIS_URL": redis_url,
+        "FRONTDESK_ROUTES": str(routes),
+        "FRONTDESK_WEBHOOK_SECRETS": "s3cr3t",
+    }
+    return run(*arguments, settings=settings)
+
+
+def test_release_counts_then_releases_and_records_the_act(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """A dry run changes nothing; what stays is named; forced, it goes too."""
+    forged, junk = entry(b'[{"Id":1}]', quarantine="?"), entry(b"junk", quarantine="?", action="BookingUpdate")
+    keep_all(client, forged, junk)
+
+    dry = json.loads(frontdesk(redis_url, tmp_path, "release", "--dry-run", "--force", "--json").out)
+    stays = json.loads(frontdesk(redis_url, tmp_path, "release", "--json").out)
+    forced = frontdesk(redis_url, tmp_path, "release", forged.envelope.id, "--force")
+    other = json.loads(frontdesk(redis_url, tmp_path, "release", "--action", "BookingCreate", "--json").out)
+    acts = [json.loads(line) for line in frontdesk(redis_url, tmp_path, "acts", "--json").out.splitlines()]
+
+    assert (dry["checked"], dry["released"], dry["dry_run"]) == (2, 1, True)
+    assert (stays["released"], {one["id"]: one["reason"] for one in stays["kept"]}) == (
+        0,
+        dict.fromkeys((forged.envelope.id, junk.envelope.id), f"{signature.HEADER} is missing"),
+    )
+    assert (forced.status, forced.out) == (0, "1 of 1 quarantined requests released.\n")
+    assert other["checked"] == 0
+    assert [act["what"] for act in acts] == ["release"] * 3
+    assert acts[1]["detail"] == {"requests": 1, "force": True}
+    shown = json.loads(frontdesk(redis_url, tmp_path, "show", forged.envelope.id, "--json").out)
+    assert (shown["status"], shown["data"]) == ("in_flight", {"Id": 1})

@@ -24,6 +24,7 @@ COMMANDS = {
     "apply": "receiver.cli.plan:apply",
     "audit": "receiver.cli.audit:audit",
     "check": "receiver.cli.check:check",
+    "erase": "receiver.cli.erase:erase",
     "events": "receiver.cli.events:events",
     "hooks": "receiver.cli.hooks:hooks",
     "new-handler": "receiver.cli.new_handler:new_handler",

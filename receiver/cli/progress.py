@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress
 
+Advance = Callable[[int], None]
+"""What moves a bar on, by so many."""
+
 
 @contextmanager
-def bar(label: str, total: Callable[[], int], *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+def bar(label: str, total: Callable[[], int], *, shown: bool = True) -> Iterator[Advance]:
     """Show a bar, and give what moves it on. *total* is asked for only when there is a bar."""
     if not shown or not sys.stderr.isatty():
         yield lambda number: None

@@ -1,0 +1,206 @@
+"""Erasure: everything that is kept about one person is cleared, and that something was kept stays known.
+
+An event about the person keeps its id, action, business and times; its record becomes `{}`. Its deliveries in flight
+end as discarded, and the errors of its attempts are cleared, because a handler may have put anything into them.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import orjson
+import redis
+
+from receiver import ids
+from receiver.errors import StorageUnavailable
+from receiver.events import Envelope
+from receiver.nexudus import actions
+from receiver.storage import codec, keys
+from receiver.storage.calls import Calls
+
+_SCANNED_AT_ONCE = 500
+_COWORKER = "Coworker"
+_DEEPEST = 1_100
+
+
+class Subject(Protocol):
+    """The person whose events are looked for."""
+
+    def is_in(self, envelope: Envelope) -> bool:
+        """Whether an event is about this person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coworker:
+    """A customer by the number that Nexudus gave them: as the record's own `Id`, or named by it anywhere."""
+
+    number: int
+
+    def is_in(self, envelope: Envelope) -> bool:
+        """Whether the record is the customer's, or has their number as `CoworkerId` or among `CoworkerIds`."""
+        is_own = actions.entity_kind(envelope.action) == _COWORKER
+        read = _read(envelope.body)
+        if read is None:
+            names = rb"(?:CoworkerIds?|Id)" if is_own else rb"CoworkerIds?"
+            pattern = rb'"%b"\s*:\s*[\["\s\d,]*(?<!\d)%d(?!\d)' % (names, self.number)
+            return re.search(pattern, envelope.body, re.IGNORECASE) is not None
+        records = read if isinstance(read, list) else [read]
+        if is_own and any(isinstance(one, dict) and self._is(one.get("Id")) for one in records):
+            return True
+        return any(self._is(value) for name, value in _fields(read) if name in ("CoworkerId", "CoworkerIds"))
+
+    def _is(self, value: object) -> bool:
+        written = value if isinstance(value, list) else str(value).split(",")
+        return any(str(one).strip() == str(self.number) for one in written)
+
+
+class Address:
+    """Somebody by an e-mail address, wherever in a record it stands, in whatever case."""
+
+    def __init__(self, address: str) -> None:
+        # Not inside a longer address: joann@example.com and ann@example.com.au are somebody else's.
+        folded = re.escape(address.strip().casefold())
+        self._pattern = re.compile(rf"(?<![\w.+%-]){folded}(?![\w-]|\.\w)")
+
+    def is_in(self, envelope: Envelope) -> bool:
+        """Whether any text of the record, or of a body that cannot be read, has the address."""
+        read = _read(envelope.body)
+        texts = [_plain(envelope.body)] if read is None else _texts(read)
+        return any(self._pattern.search(text.casefold()) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was done: the ids of the events whose records are cleared, and how many deliveries were cancelled."""
+
+    events: tuple[str, ...]
+    cancelled: int
+
+
+class Erasure:
+    """Finds and clears what is kept about a person. Methods raise StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis, *, looked_at: Callable[[int], None] | None = None) -> None:
+        """*looked_at* is told after each page how many events more were looked at.
+
+        *unsearched* counts what `find` could not look into: compressed bodies, and what a newer version wrote.
+        """
+        self._calls = Calls(client, "erase")
+        self._looked_at = looked_at or (lambda number: None)
+        self.unsearched = 0
+
+    def size(self) -> int:
+        """About how many events a search will look at."""
+        hours = [int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)]
+        return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours]))
+
+    def find(self, subject: Subject) -> list[str]:
+        """Return the events about a person. Reads every envelope, also one that no list names, in pages."""
+        return sorted(set(self._search(subject)))
+
+    def erase(self, event_ids: Iterable[str]) -> Erased:
+        """Clear these events; those that are gone meanwhile are left out."""
+        done, cancelled = [], 0
+        for event_id in event_ids:
+            stored = self._calls.ask("get", keys.envelope(event_id))
+            reply = self._calls.run("erase", event_id, codec.pack(_tombstone(event_id, stored))) if stored else None
+            if reply is not None:
+                done.append(event_id)
+                cancelled += int(reply)
+        return Erased(tuple(done), cancelled)
+
+    def rewrite_log(self) -> str | None:
+        """Have the server write its append-only file anew, without what was cleared. Returns why not, if so."""
+        if not int(self._calls.ask("info", "persistence").get("aof_enabled", 0)):
+            return "the server keeps no append-only file"
+        try:
+            self._calls.ask("bgrewriteaof")
+        except StorageUnavailable as error:
+            return str(error)
+        return None
+
+    def _concerns(self, subject: Subject, stored: bytes) -> bool:
+        try:
+            envelope = codec.unpack(stored)
+        except (ValueError, RuntimeError, TypeError):
+            self.unsearched += 1
+            return False
+        if any(name.lower() == "content-encoding" for name in envelope.headers):
+            self.unsearched += 1
+        return subject.is_in(envelope)
+
+    def _search(self, subject: Subject) -> Iterator[str]:
+        cursor = 0
+        while True:
+            cursor, page = self._calls.ask("scan", cursor, match="fd:e:*", count=_SCANNED_AT_ONCE)
+            for key, stored in zip(page, self._calls.ask_all("get", page), strict=True):
+                event_id = key.decode("ascii", "replace").rpartition(":")[2]
+                if stored and len(event_id) == ids.LENGTH and self._concerns(subject, stored):
+                    yield event_id
+            self._looked_at(len(page))
+            if not cursor:
+                return
+
+
+def _tombstone(event_id: str, stored: bytes) -> Envelope:
+    """What stays of an event: nothing that says who it was about."""
+    envelope = codec.unpack(stored)
+    return replace(
+        envelope,
+        id=event_id,
+        body=b"{}",
+        entity=None,
+        headers={},
+        quarantine="erased" if envelope.quarantine else None,
+        erased_ms=int(time.time() * 1_000),
+    )
+
+
+def _read(body: bytes) -> Any:
+    """Return what a body says, or None when it cannot be read."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _plain(body: bytes) -> str:
+    """Return a body that cannot be read as text, with the one escape that could hide an address."""
+    return body.decode("utf-8", "replace").replace("\\u0040", "@")
+
+
+def _fields(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every field of every object within; as deep as the parser reads."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                yield from one.items()
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        if not below:
+            return
+        level = [one for one in below if isinstance(one, dict | list)]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text within, names of fields included."""
+    if isinstance(value, str):
+        yield value
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            yield from one.keys()
+            children: Iterable[Any] = one.values()
+        else:
+            children = one if isinstance(one, list) else ()
+        for child in children:
+            if isinstance(child, str):
+                yield child
+            elif isinstance(child, dict | list):
+                stack.append(child)

@@ -1,0 +1,55 @@
+-- Puts an empty record in the place of an event's own, ends its deliveries and clears what was said about it.
+-- The event stays counted as what it is, so the audit stays at 0.
+--
+-- ARGV: event id, the envelope without the record
+-- Returns how many deliveries were cancelled; false when the event is not kept.
+
+local id, envelope = ARGV[1], ARGV[2]
+local key = state_key(id)
+local state = read_state(id)
+if not state then return false end
+
+-- The job stays in its queue, if it is in one: it is stale from now on, and whoever takes it finds nothing to do.
+local function cancel(n)
+    local job = id .. '-' .. n .. '-' .. (state[n .. 'j'] or 1)
+    local queue = redis.call('HGET', job_key(job), 'origin') or state[n .. 'q']
+    if state[n .. 'o'] then let_go(state[n .. 'o'], queue, job) end
+    redis.call('ZREM', scheduled_key(queue), job)
+    redis.call('DEL', job_key(job))
+    finish(id, n, 'c')
+    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, cjson.encode({outcome = 'discarded', ended_ms = now_ms, error = 'erased'}))
+end
+
+-- A handler may have put anything into its errors.
+local function clear_errors(n)
+    local attempts = 'fd:a:' .. id .. '-' .. n
+    for at, written in ipairs(redis.call('LRANGE', attempts, 0, -1)) do
+        local is_read, attempt = pcall(cjson.decode, written)
+        if not is_read then attempt = {outcome = 'failed'} end
+        if attempt.error or not is_read then
+            attempt.error = 'erased'
+            redis.call('LSET', attempts, at - 1, cjson.encode(attempt))
+        end
+    end
+end
+
+local cancelled = 0
+for n = 1, tonumber(state.n) do
+    clear_errors(n)
+    if not FINAL[state[n .. 's']] then
+        cancel(n)
+        cancelled = cancelled + 1
+    end
+end
+if state.k == 'q' then
+    local less = #envelope - redis.call('STRLEN', envelope_key(id))
+    redis.call('HINCRBY', 'fd:quarantine', 'total', less)
+    if state.h then redis.call('HINCRBY', 'fd:quarantine', state.h, less) end
+end
+redis.call('SET', envelope_key(id), envelope)
+if state.y then
+    if redis.call('HGET', entity_key(state.y), state.y) == id then redis.call('HDEL', entity_key(state.y), state.y) end
+    redis.call('HDEL', key, 'y')
+end
+write_counts()
+return cancelled

@@ -31,7 +31,6 @@ class Lock:
     def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
         self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
         self._keys = list(keys.lock(name))
-        self._keys = [f"fd:lock:{name}", f"fd:lock:{name}:fence"]
         self._name = name
         self._lease_ms = lease_ms
         self._who = f"{socket.gethostname()}:{os.getpid()}"

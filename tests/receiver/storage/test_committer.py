@@ -55,6 +55,7 @@ async def outcome(committer: Committer, one: Entry) -> Receipt | str:
 def test_events_of_one_turn_share_a_call(redis_url: str, client: redis.Redis) -> None:
     """A thousand at once take a handful of calls, and each is answered with its own receipt."""
     many = [entry(b"%d" % number) for number in range(1_000)]
+    client.config_resetstat()
 
     async def work(committer: Committer) -> list[Receipt]:
         return list(await asyncio.gather(*(committer.keep(one) for one in many)))

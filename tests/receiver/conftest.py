@@ -13,7 +13,9 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedNex
     """The simulator of this test process; tests take `nexudus`, which starts it afresh."""
     log = tmp_path_factory.mktemp("simulator") / "log"
     settings = {"FRONTDESK_WEBHOOK_SECRETS": "s3cr3t,1002=other"}
-    process = Process(command("simulate", "--port", "0", "--rate", "0"), log=log, environ=environment(settings))
+    places = [word for number in (1001, 1002, 1003) for word in ("--business", str(number))]
+    argv = command("simulate", "--port", "0", "--rate", "0", *places)
+    process = Process(argv, log=log, environ=environment(settings))
     try:
         simulated = SimulatedNexudus(process)
         yield simulated

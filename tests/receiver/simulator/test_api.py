@@ -198,3 +198,19 @@ def test_a_wrong_option_is_one_sentence() -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("frontdesk: --knob error_rate: ")
+
+
+def test_its_locations_are_those_of_the_routes(frontdesk: StartFrontdesk, tmp_path: Path) -> None:
+    """So that whatever a user's routing file names can be tried; without one, three."""
+    file = tmp_path / "routes.yaml"
+    file.write_text("businesses: [77, 88]\nroutes: [{action: TeamCreated, handler: log}]\n")
+    named, bare = (
+        SimulatedNexudus(frontdesk("simulate", "--port", "0", settings={"FRONTDESK_ROUTES": str(path)}))
+        for path in (file, tmp_path / "none")
+    )
+
+    locations = [[one["Id"] for one in simulated.state()["businesses"]] for simulated in (named, bare)]
+
+    named.close()
+    bare.close()
+    assert locations == [[77, 88], [1001, 1002, 1003]]

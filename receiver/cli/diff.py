@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from receiver.cli import output
-from receiver.registrar.plan import Change, Op, Plan, State
+from receiver.registrar.change import Change, Op, State
+from receiver.registrar.plan import Plan
 
 _MARKS = {Op.CREATE: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.DEACTIVATE: ("-", "red"), Op.DELETE: ("-", "red")}
 _TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")

@@ -14,7 +14,8 @@ from receiver.cli import diff, output
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
 from receiver.registrar.apply import Applied, Applier, Told
-from receiver.registrar.plan import Change, Plan, Scope, Wanted
+from receiver.registrar.change import Change
+from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.watch import act_of
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import RegistrarMemory
@@ -70,6 +71,8 @@ def apply(
         Print one JSON object: what was done, what is pending, what failed.
     """
     patience_s = _seconds(wait)
+    if json and not yes:
+        raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
     scope = Scope(prune, tuple(move_from or ()))
     with opened("apply") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())

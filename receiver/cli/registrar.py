@@ -50,7 +50,8 @@ def opened(
 ) -> Iterator[Registrar]:
     """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
 
-    Raises SettingsError for what is missing. *alone*: the command can do without Redis.
+    Raises SettingsError for what is missing. *alone*: the command can do without Redis; one that cannot also waits for
+    it in its own way, so it is not asked for here.
     """
     current = demo.completed(keyring.completed(Context().settings))
     current.need(*needs)
@@ -104,10 +105,12 @@ def is_loopback(host: str) -> bool:
 
 def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> redis.Redis | None:
     store: redis.Redis = stack.enter_context(connection.connect(connection.url_of(current)))
+    if not alone:
+        return store
     try:
         store.ping()
     except redis.RedisError as error:
-        if not alone or current.redis_url:
+        if current.redis_url:
             raise StorageUnavailable(f"Redis does not answer: {error}; is FRONTDESK_REDIS_URL right?") from error
         return None
     return store

@@ -12,7 +12,8 @@ from receiver.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
-from receiver.registrar.plan import DESCRIPTION, Change, Op, Plan, State
+from receiver.registrar.change import Change, ChangeKey, Op, State
+from receiver.registrar.plan import DESCRIPTION, Plan
 
 _ROUNDS = 4
 _SILENCES = 3
@@ -47,12 +48,12 @@ class Applied:
 class _Course:
     """What happened so far: changes that Nexudus said it did, and those it refused, by what they are."""
 
-    done: dict[tuple[object, ...], Change] = field(default_factory=dict)
-    refused: dict[tuple[object, ...], Failure] = field(default_factory=dict)
+    done: dict[ChangeKey, Change] = field(default_factory=dict)
+    refused: dict[ChangeKey, Failure] = field(default_factory=dict)
     silences: int = 0
 
     def is_settled(self, change: Change) -> bool:
-        return _key(change) in self.done or _key(change) in self.refused
+        return change.key in self.done or change.key in self.refused
 
 
 class Applier:
@@ -78,8 +79,8 @@ class Applier:
             for change in open_changes:
                 self._carry_out(change, course)
             plan = look()
-        left = tuple(change for change in plan.changes if _key(change) not in course.refused)
-        unreal = {_key(change) for change in left}
+        left = tuple(change for change in plan.changes if change.key not in course.refused)
+        unreal = {change.key for change in left}
         done = tuple(change for key, change in course.done.items() if key not in unreal)
         return Applied(done, left, tuple(course.refused.values()))
 
@@ -91,7 +92,7 @@ class Applier:
             if isinstance(error, CredentialsRefused) or error.status in (401, 403):
                 raise
             if error.status and error.status < 500 and error.status not in (408, 429):
-                course.refused[_key(change)] = Failure(change, error)
+                course.refused[change.key] = Failure(change, error)
                 return
             course.silences += 1
             if course.silences >= _SILENCES:
@@ -99,7 +100,7 @@ class Applier:
         else:
             course.silences = 0
             if written:
-                course.done[_key(change)] = change
+                course.done[change.key] = change
                 self._told(change, None)
 
     def _write(self, change: Change) -> bool:
@@ -117,10 +118,6 @@ class Applier:
         elif change.after is not None:
             self._webhooks.update(_whole_record(whole, change.after))
         return True
-
-
-def _key(change: Change) -> tuple[object, ...]:
-    return change.op, change.business_id, change.action, change.hook_id
 
 
 def _new_record(change: Change) -> dict[str, Any]:

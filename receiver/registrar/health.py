@@ -8,8 +8,9 @@ from typing import Any
 
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
+from receiver.registrar.change import DUPLICATE
 from receiver.registrar.ownership import Owned, Owner, Ownership
-from receiver.registrar.plan import DUPLICATE, Pair, Plan
+from receiver.registrar.plan import Pair, Plan
 
 
 class Condition(StrEnum):

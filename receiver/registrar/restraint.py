@@ -7,10 +7,11 @@ Nexudus disables again and again.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from receiver.errors import UnsafePlan
-from receiver.registrar.plan import Change, Op, Plan
+from receiver.registrar.change import Change, ChangeKey
+from receiver.registrar.plan import Plan
 from receiver.storage.registrations import Flap
 
 _MINUTE_MS = 60_000
@@ -54,13 +55,24 @@ class Held:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known from before, by hook id: since when it has been unrouted (Unix milliseconds), how often it flapped.
+
+    *doubts* are changes that Nexudus said it made, and did not.
+    """
+
+    unrouted_since: Mapping[int, int] = field(default_factory=dict)
+    flaps: Mapping[int, Flap] = field(default_factory=dict)
+    doubts: Mapping[ChangeKey, Flap] = field(default_factory=dict)
+
+
 def restrain(
     plan: Plan,
     *,
     restraint: Restraint,
     now_ms: int,
-    unrouted_since: Mapping[int, int],
-    flaps: Mapping[int, Flap],
+    remembered: Remembered,
     unreachable: Callable[[], str | None],
 ) -> tuple[Plan, tuple[Held, ...]]:
     """Return the part of *plan* to carry out now, and what is held back.
@@ -71,7 +83,7 @@ def restrain(
     changes = []
     held = []
     for change in plan.changes:
-        why = _reason(change, restraint, now_ms, unrouted_since, flaps) or (unreachable() if change.enables else None)
+        why = _reason(change, restraint, now_ms, remembered) or (unreachable() if change.enables else None)
         if why:
             held.append(Held(change, why))
         else:
@@ -85,17 +97,16 @@ def restrain(
     return now, tuple(held)
 
 
-def _reason(
-    change: Change, restraint: Restraint, now_ms: int, unrouted_since: Mapping[int, int], flaps: Mapping[int, Flap]
-) -> str | None:
-    hook = change.hook_id
-    if hook is None:
+def _reason(change: Change, restraint: Restraint, now_ms: int, remembered: Remembered) -> str | None:
+    doubt = remembered.doubts.get(change.key)
+    if doubt is not None and now_ms - doubt.last_ms < restraint.pause_ms(doubt):
+        return "Nexudus said that it did this, and does not show it; left alone for a while"
+    if change.hook_id is None:
         return None
-    if change.op in (Op.DEACTIVATE, Op.DELETE) and change.is_removal:
-        since = unrouted_since.get(hook, now_ms)
+    if change.is_removal:
+        since = remembered.unrouted_since.get(change.hook_id, now_ms)
         return "no longer routed, but not for long enough" if now_ms - since < restraint.grace_ms else None
-    if change.enables:
-        flap = flaps.get(hook)
-        if flap is not None and now_ms - flap.last_ms < restraint.pause_ms(flap):
-            return f"re-enabled {flap.count} times already, left alone for a while"
+    flap = remembered.flaps.get(change.hook_id) if change.enables else None
+    if flap is not None and now_ms - flap.last_ms < restraint.pause_ms(flap):
+        return f"re-enabled {flap.count} times already, left alone for a while"
     return None

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import structlog
 
-from receiver.errors import FrontdeskError, LockLost
+from receiver.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.storage.lock import Lock
 
 _JITTER = 0.2
 _POLL_S = 1.0
 _STANDBY_S = 2.0
+_LONGEST_S = 3_600.0
 
 
 def run(
@@ -50,17 +51,22 @@ def _lead(
     sleep: Callable[[float], None],
     log: structlog.typing.FilteringBoundLogger,
 ) -> None:
+    refusals = 0
     while True:
         leader.check()
         seen = _stamp(routes)  # before they are read: an edit while we are busy is not missed
         try:
             reconcile()
+            refusals = 0
         except LockLost:
             raise
+        except CredentialsRefused as error:
+            refusals += 1  # asking every minute with a wrong password would lock the account
+            log.warning("watch.refused", reason=str(error), times=refusals)
         except FrontdeskError as error:
             log.warning("watch.failed", reason=str(error))
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not a secret
-        _pause(every_s * jitter, routes, seen, sleep)
+        _pause(min(_LONGEST_S, every_s * 2 ** min(refusals, 20)) * jitter, routes, seen, sleep)
 
 
 def _pause(seconds: float, routes: Path, seen: object, sleep: Callable[[float], None]) -> None:

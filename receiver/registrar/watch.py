@@ -4,6 +4,7 @@ It never moves hosts and never forces. What it must not do yet it holds back (`r
 """
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +14,15 @@ import structlog
 from receiver.errors import NexudusError, RoutesError
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
-from receiver.registrar.plan import Change, Op, Plan, Wanted
-from receiver.registrar.restraint import Held, Restraint, restrain
+from receiver.registrar.change import Change, ChangeKey, Op
+from receiver.registrar.plan import Plan, Wanted
+from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
 from receiver.registrar.survey import Survey
 from receiver.routing.table import RoutingTable
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import Flap, RegistrarMemory
 
+_HOOK_PATH = re.compile(r"/hooks/\S*")
 _ACTS = {Op.CREATE: "created", Op.UPDATE: "updated", Op.DEACTIVATE: "deactivated", Op.DELETE: "deleted"}
 
 
@@ -42,10 +45,11 @@ class Parts:
 
 @dataclass(slots=True)
 class _Told:
-    """What was said in the log already, so that it is not said every few minutes."""
+    """What was said already: by us in the log, so that it is not said every minute; by Nexudus, and was not so."""
 
     held: set[tuple[int | None, str]] = field(default_factory=set)
     failing: dict[int, int] = field(default_factory=dict)
+    doubts: dict[ChangeKey, Flap] = field(default_factory=dict)
     routes: str = ""
 
 
@@ -89,8 +93,7 @@ class Watch:
         plan = look()
         applier = Applier(self._parts.webhooks, fence=self._fence, told=self._tell)
         applied = applier.apply(plan, look)
-        for change in applied.pending:
-            self._log.error("registration.pending", **_facts(change))
+        self._doubt(applied)
         self._log.info(
             "registrar.reconciled",
             done=len(applied.done),
@@ -101,6 +104,15 @@ class Watch:
             elsewhere=len(plan.elsewhere),
         )
         return applied
+
+    def _doubt(self, applied: Applied) -> None:
+        """Remember what Nexudus only says: to ask for it every minute might make a hook a minute that nobody sees."""
+        now_ms = self._now_ms()
+        for change in applied.pending:
+            self._log.error("registration.pending", **_facts(change))
+            self._told.doubts[change.key] = self._restraint.next_flap(self._told.doubts.get(change.key), now_ms)
+        for change in applied.done:
+            self._told.doubts.pop(change.key, None)
 
     def _look(self, wanted: Wanted, unreachable: Callable[[], str | None]) -> Plan:
         plan = self._parts.survey.plan(wanted)
@@ -115,8 +127,7 @@ class Watch:
             plan,
             restraint=self._restraint,
             now_ms=now_ms,
-            unrouted_since=self._parts.memory.unrouted_since(removals, now_ms=now_ms),
-            flaps=flaps,
+            remembered=Remembered(self._parts.memory.unrouted_since(removals, now_ms=now_ms), flaps, self._told.doubts),
             unreachable=unreachable,
         )
         self._tell_held(held)
@@ -163,7 +174,7 @@ class Watch:
                     hook_id=registration.id,
                     active=registration.active,
                     error_count=registration.error_count,
-                    last_error=(registration.last_error or "")[:200],
+                    last_error=_HOOK_PATH.sub("/hooks/...", registration.last_error or "")[:200],
                 )
         self._told.failing = {registration.id: registration.error_count for registration in plan.failing}
 

@@ -8,8 +8,9 @@ from receiver.errors import NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
+from receiver.registrar.change import Change
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.plan import Change, Plan, Scope, Wanted
+from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.survey import Survey
 from receiver.routing import file
 from receiver.routing.table import RoutingTable

@@ -7,7 +7,8 @@ import pytest
 
 from receiver.errors import LockLost, NexudusError, RoutesError, UnsafePlan
 from receiver.nexudus import hooks
-from receiver.registrar.plan import DUPLICATE, Op, Scope
+from receiver.registrar.change import DUPLICATE, Op
+from receiver.registrar.plan import Scope
 from tests.nexudus import SimulatedNexudus
 from tests.receiver.registrar.offices import ALL, FEW, PUBLIC, Office, routes
 

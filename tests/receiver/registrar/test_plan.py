@@ -11,8 +11,9 @@ from receiver.errors import UnsafePlan
 from receiver.nexudus import actions, hooks
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
+from receiver.registrar.change import Change, Op
 from receiver.registrar.ownership import Owner, Ownership
-from receiver.registrar.plan import Change, Op, Scope, Wanted, name_of
+from receiver.registrar.plan import Scope, Wanted, name_of
 
 PUBLIC = "https://hooks.example/front"
 OURS = Ownership(PUBLIC, ("new", "old"))

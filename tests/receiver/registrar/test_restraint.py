@@ -6,9 +6,10 @@ from typing import NoReturn
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
+from receiver.registrar.change import ChangeKey, Op
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.plan import Op, Plan, Wanted, name_of
-from receiver.registrar.restraint import Held, Restraint, restrain
+from receiver.registrar.plan import Plan, Wanted, name_of
+from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
 from receiver.storage.registrations import Flap
 
 OURS = Ownership("https://hooks.example", ("key",))
@@ -30,14 +31,14 @@ def _restrained(
     now_ms: int = 100 * DAY,
     since: Mapping[int, int] | None = None,
     flaps: Mapping[int, Flap] | None = None,
+    doubts: Mapping[ChangeKey, Flap] | None = None,
     unreachable: Callable[[], str | None] = lambda: None,
 ) -> tuple[Plan, tuple[Held, ...]]:
     return restrain(
         made,
         restraint=RULES,
         now_ms=now_ms,
-        unrouted_since=since or {},
-        flaps=flaps or {},
+        remembered=Remembered(since or {}, flaps or {}, doubts or {}),
         unreachable=unreachable,
     )
 
@@ -105,3 +106,15 @@ def test_the_watch_never_takes_many_away() -> None:
     assert [change.op for change in allowed.changes] == [Op.CREATE]
     assert len(held) == 5
     assert all("repeat with --force" in one.why for one in held)
+
+
+def test_what_nexudus_only_says_is_not_asked_for_every_minute() -> None:
+    """A hook that is made and never listed would otherwise be made again and again."""
+    made = plan.make(Wanted((1001,), frozenset({"TeamCreated"})), [], OURS)
+    doubts = {made.changes[0].key: Flap(1, 100 * DAY)}
+
+    early, held = _restrained(made, now_ms=100 * DAY + 10 * MINUTE - 1, doubts=doubts)
+    due, _ = _restrained(made, now_ms=100 * DAY + 10 * MINUTE, doubts=doubts)
+
+    assert (len(early.changes), len(due.changes)) == (0, 1)
+    assert held[0].why.startswith("Nexudus said that it did this")

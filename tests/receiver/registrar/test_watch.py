@@ -189,3 +189,21 @@ def test_who_leads_no_more_writes_no_more(world: World) -> None:
         world.watch().reconcile()
 
     assert world.office.nexudus.hooks() == []
+
+
+def test_a_nexudus_that_lies_is_asked_less_and_less_often(world: World) -> None:
+    """One try, then 10 minutes, 20, ...; when it tells the truth again, all is well."""
+    watch = world.watch()
+    world.office.nexudus.turn(lost_write_rate=1)
+    before = world.office.nexudus.state()["writes"]
+
+    for _ in range(15):
+        watch.reconcile()
+        world.now_ms += 60_000
+    tries = world.office.nexudus.state()["writes"] - before
+    world.office.nexudus.turn(lost_write_rate=0)
+    world.now_ms += DAY
+    watch.reconcile()
+
+    assert tries <= 2 * len(FEW) + 1, "and one request for a token"
+    world.office.assert_converged()

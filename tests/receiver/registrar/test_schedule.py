@@ -1,0 +1,106 @@
+"""When the watch looks: errors are waited out, wrong credentials longer each time, a lost lead ends the lead."""
+
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.errors import CredentialsRefused, LockLost, NexudusError
+from receiver.registrar import schedule
+from receiver.storage import connection
+from receiver.storage.lock import Lock
+
+
+class Enough(Exception):
+    """Ends the loop from outside."""
+
+
+class Rounds:
+    """Raises one thing after another, then ends the loop; time passes only in `sleep`."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        self._errors = [*errors, Enough()]
+        self.slept: list[float] = []
+
+    def reconcile(self) -> None:
+        """One round."""
+        self.slept.append(0.0)
+        error = self._errors.pop(0)
+        if error is not None:
+            raise error
+
+    def sleep(self, seconds: float) -> None:
+        """Note it, and look again at once."""
+        self.slept[-1] += seconds
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Path:
+    """A file to look at."""
+    path = tmp_path / "routes.yaml"
+    path.write_text("routes: []")
+    return path
+
+
+def _run(rounds: Rounds, redis_url: str, routes: Path, *, every_s: float) -> None:
+    with connection.connect(redis_url) as client:
+        lock = Lock(client, "leader")
+        with pytest.raises(Enough):
+            schedule.run(rounds.reconcile, lock, routes, every_s=every_s, sleep=rounds.sleep)
+        assert Lock(client, "leader").take() is None, "the lead is given back"
+
+
+def test_an_error_is_waited_out(redis_url: str, routes: Path) -> None:
+    """It never ends the loop."""
+    rounds = Rounds(NexudusError("down"), None, NexudusError("down"))
+
+    _run(rounds, redis_url, routes, every_s=0.01)
+
+    assert len(rounds.slept) == 4
+
+
+def test_a_lost_lead_is_taken_again(redis_url: str, routes: Path) -> None:
+    """Somebody else may have it meanwhile; here nobody has."""
+    rounds = Rounds(LockLost("gone"), None)
+
+    _run(rounds, redis_url, routes, every_s=0.01)
+
+    assert len(rounds.slept) == 3
+
+
+def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes: Path) -> None:
+    """Until they work again."""
+    refused = CredentialsRefused("no", status=401)
+    starts: list[float] = []
+    rounds = Rounds(refused, refused, refused, None, None)
+    with connection.connect(redis_url) as client:
+
+        def reconcile() -> None:
+            starts.append(time.monotonic())
+            rounds.reconcile()
+
+        with pytest.raises(Enough):
+            schedule.run(reconcile, Lock(client, "leader"), routes, every_s=0.05)
+
+    gaps = [later - sooner for sooner, later in itertools.pairwise(starts)]
+    assert gaps[0] >= 0.08
+    assert gaps[1] >= 0.16
+    assert gaps[2] >= 0.32
+    assert gaps[3] >= 0.04
+
+
+def test_without_redis_it_waits(routes: Path) -> None:
+    """The watch starts before its store does, too."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise Enough
+
+    client = redis.Redis(host="127.0.0.1", port=1)
+    with pytest.raises(Enough):
+        schedule.run(lambda: None, Lock(client, "leader"), routes, every_s=1, sleep=sleep)
+    client.close()

@@ -39,7 +39,7 @@ PARTS: Final = (
     Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
     Part(
         "registrar",
-        ("watch", "--every", "15s"),
+        ("watch", "--every", "30s"),
         frozenset({"redis_url", "url_keys", "nexudus_password", "nexudus_totp", "nexudus_token"}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),

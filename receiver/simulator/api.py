@@ -43,15 +43,20 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-async def read_json(request: Request) -> Any:
-    """Return the JSON body, None when it is none or too long."""
+async def read_body(request: Request) -> bytes:
+    """Return the body, nothing of one that is too long."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LARGEST_BODY:
-            return None
+            return b""
+    return bytes(body)
+
+
+async def read_json(request: Request) -> Any:
+    """Return the JSON body, None when it is none or too long."""
     try:
-        return orjson.loads(bytes(body))
+        return orjson.loads(await read_body(request))
     except orjson.JSONDecodeError:
         return None
 
@@ -114,7 +119,7 @@ class Api:
             return json_response({"Message": str(error), "Value": None, "Errors": [wrong], "WasSuccessful": False}, 400)
 
     async def _token(self, request: Request, _lose: bool) -> Response:
-        body = (await request.body())[:_LARGEST_BODY]
+        body = await read_body(request)
         is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)) if is_form else {}
         status, answer = self._access.grant(form, request.headers.get("client_id", ""))

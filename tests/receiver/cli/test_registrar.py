@@ -392,3 +392,21 @@ def test_watch_once_is_for_cron(nexudus: SimulatedNexudus, settings: dict[str, s
 
     assert ran.status == 0, ran.err
     _assert_converged(nexudus, settings)
+
+
+def test_hooks_move_hosts_only_when_it_is_said(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
+    """The old host's hooks are shown, left alone, and then moved."""
+    run("apply", "--yes", settings=settings)
+    moved = settings | {"FRONTDESK_PUBLIC_URL": "https://new.example"}
+
+    beside = _plan(moved, status=2)
+    move = ("--move-from", "https://hooks.example")
+    moving = _plan(moved, *move, status=2)
+    applied = run("apply", "--yes", *move, settings=moved)
+
+    assert (beside["elsewhere"], beside["elsewhere_at"]) == (PAIRS, ["https://hooks.example"])
+    assert {change["op"] for change in beside["changes"]} == {"create"}
+    assert {change["op"] for change in moving["changes"]} == {"update"}
+    assert applied.status == 0
+    _assert_converged(nexudus, moved)
+    assert len(nexudus.hooks()) == PAIRS

@@ -7,10 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import moments, output, shapes
+from receiver.cli import output, shapes
 from receiver.cli.context import Context
-from receiver.errors import UsageError
-from receiver.events import EventStatus
+from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.storage.archive import Archive, Filter, Stored
 
 _ROWS = 50
@@ -19,52 +18,15 @@ _PAUSE_S = 0.2
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
 
 
-def filtered(
-    action: str | None,
-    business: int | None,
-    route: str | None,
-    status: str | None,
-    since: str | None,
-    until: str | None,
-) -> Filter:
-    """Return the filter that these options ask for. Raises UsageError."""
-    if status is not None and status not in set(EventStatus):
-        raise UsageError(f"--status: {status!r} is no status; the statuses are {', '.join(EventStatus)}")
-    return Filter(
-        action=action,
-        business_id=business,
-        route=route,
-        status=EventStatus(status) if status else None,
-        since_ms=moments.parse("--since", since),
-        until_ms=moments.parse("--until", until),
-    )
-
-
-def events(
-    *,
-    action: str | None = None,
-    business: int | None = None,
-    route: str | None = None,
-    status: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    limit: int | None = None,
-    json: Json = False,
-) -> None:
+def events(*, which: SelectionOptions = EVERYTHING, limit: int | None = None, json: Json = False) -> None:
     """List events, newest first.
 
     Parameters
     ----------
-    status
-        quarantined, unrouted, in_flight, dead, succeeded, discarded or expired
-    since
-        a time (2026-05-01T12:00:00Z) or how long ago (2h)
-    until
-        as --since
     limit
         how many at most; by default 50 in a table, all with --json
     """
-    wanted = filtered(action, business, route, status, since, until)
+    wanted = which.wanted()
     archive = Context().archive
     if json:
         for stored in islice(archive.newest(wanted), limit):

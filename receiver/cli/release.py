@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from receiver.cli import chosen, output
 from receiver.cli.context import Context
-from receiver.cli.events import filtered
+from receiver.cli.selection import ANYWHERE, OriginOptions
 from receiver.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.release import Release
@@ -19,10 +19,7 @@ _SHOWN = 20
 
 def release(
     *event_ids: Annotated[str, Parameter(name="ID")],
-    action: str | None = None,
-    business: int | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    which: OriginOptions = ANYWHERE,
     force: bool = False,
     dry_run: bool = False,
     yes: bool = False,
@@ -35,9 +32,12 @@ def release(
 
     Parameters
     ----------
-    force: also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
-    dry_run: only check and count
-    yes: do not ask
+    force
+        also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
+    dry_run
+        only check and count
+    yes
+        do not ask
     """
     context = Context()
     tool = Release(
@@ -47,28 +47,19 @@ def release(
         dedup_window_ms=context.settings.dedup_window,
         force=force,
     )
-    wanted = filtered(action, business, None, EventStatus.QUARANTINED, since, until)
-    ids = chosen.chosen(context.archive, event_ids, wanted)
+    ids = chosen.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
     passing = sum(tool.would_pass(stored) for stored in chosen.read(context.archive, ids))
-    question = f"Release {passing} of {len(ids)} quarantined requests?"
-    if force:
-        question = f"Release {passing} of {len(ids)} quarantined requests, whatever their signatures say?"
+    question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
     if dry_run or not chosen.agreed(question, ask=not yes and not json and (force or not event_ids)):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": []})
         return
-    Acts(context.client).record(
-        "release", requests=len(ids), force=force or None, action=action, business=business, since=since, until=until
-    )
+    Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
     results = [tool.run(stored) for stored in chosen.paced(context.archive, ids, "releasing", shown=not json)]
+    kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
+    made = [event_id for result in results for event_id in result.events]
     _report(
         json,
-        {
-            "checked": len(ids),
-            "released": sum(not result.reason for result in results),
-            "dry_run": False,
-            "events": [event_id for result in results for event_id in result.events],
-            "kept": [{"id": result.event_id, "reason": result.reason} for result in results if result.reason],
-        },
+        {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept},
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.watch import act_of
+from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import RegistrarMemory
 
@@ -147,10 +149,9 @@ def _carry_out(
     fresh = look()
     if expected is not None and fresh.changes != expected.changes:
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-    with _progress(len(fresh.changes)) as advance:
-        applier = Applier(registrar.webhooks, fence=fence, told=_remembering(registrar, advance))
+    with _progress(len(fresh.changes)) as advance, _recorded(registrar, advance) as told:
         try:
-            return applier.apply(fresh, look)
+            return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
         except NexudusError as error:
             raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
         except UnsafePlan as error:
@@ -167,19 +168,26 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _remembering(registrar: Registrar, advance: Callable[[], None]) -> Told:
-    """Return what counts each act, in the bar and, when there is a store, for good."""
-    memory = RegistrarMemory(registrar.store) if registrar.store is not None else None
+@contextlib.contextmanager
+def _recorded(registrar: Registrar, advance: Callable[[], None]) -> Iterator[Told]:
+    """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
+    done: Counter[str] = Counter()
 
     def told(change: Change, error: NexudusError | None) -> None:
         advance()
-        if memory is None or error is not None:
+        if error is not None:
             return
-        facts: dict[str, str | int] = {"business_id": change.business_id, "action": change.action}
-        with contextlib.suppress(StorageUnavailable):
-            memory.note(act_of(change), **facts, by="apply")
+        done[act_of(change)] += 1
+        if registrar.store is not None:
+            with contextlib.suppress(StorageUnavailable):
+                RegistrarMemory(registrar.store).count(act_of(change))
 
-    return told
+    try:
+        yield told
+    finally:
+        if done and registrar.store is not None:
+            with contextlib.suppress(StorageUnavailable):
+                Acts(registrar.store).record("apply", who=None, **done)
 
 
 def _report(applied: Applied, *, json: bool) -> int:

@@ -13,6 +13,7 @@ from receiver.errors import SettingsError, UsageError
 from receiver.registrar import probe, schedule
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
+from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import RegistrarMemory
 
@@ -58,6 +59,7 @@ def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
         webhooks=registrar.webhooks,
         survey=registrar.survey,
         memory=RegistrarMemory(store),
+        acts=Acts(store),
         lock=Lock(store, LOCK),
         read_routes=registrar.routes,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),

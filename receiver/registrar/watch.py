@@ -6,6 +6,7 @@ It never moves hosts and never forces. What it must not do yet it holds back (`r
 import functools
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,9 +20,11 @@ from receiver.registrar.plan import Plan, Wanted
 from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
 from receiver.registrar.survey import Survey
 from receiver.routing.table import RoutingTable
+from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import Flap, RegistrarMemory
 
+_WHO = "watch"
 _HOOK_PATH = re.compile(r"/hooks/\S*")
 _ACTS = {Op.CREATE: "created", Op.UPDATE: "updated", Op.DEACTIVATE: "deactivated", Op.DELETE: "deleted"}
 
@@ -38,6 +41,7 @@ class Parts:
     webhooks: Webhooks
     survey: Survey
     memory: RegistrarMemory
+    acts: Acts
     lock: Lock
     read_routes: Callable[[], RoutingTable]
     unreachable: Callable[[], str | None]
@@ -94,6 +98,8 @@ class Watch:
         applier = Applier(self._parts.webhooks, fence=self._fence, told=self._tell)
         applied = applier.apply(plan, look)
         self._doubt(applied)
+        if applied.done:
+            self._parts.acts.record("hooks.reconciled", who=_WHO, **Counter(map(act_of, applied.done)))
         self._log.info(
             "registrar.reconciled",
             done=len(applied.done),
@@ -154,8 +160,9 @@ class Watch:
             return
         act = act_of(change)
         self._log.info(f"registration.{act}", **_facts(change), why=change.why)
-        self._parts.memory.note(act, **_facts(change))
+        self._parts.memory.count(act)
         if change.enables and change.hook_id is not None:
+            self._parts.acts.record("hook.reenabled", who=_WHO, **_facts(change))
             flap: Flap | None = self._parts.memory.flaps().get(change.hook_id)
             self._parts.memory.remember_flap(change.hook_id, self._restraint.next_flap(flap, self._now_ms()))
 

@@ -27,7 +27,6 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
-    fd:registrar:acts      stream: its latest ten thousand acts, one JSON object each in the field `act`
     fd:spools              hash: what each spool that holds events last said of itself, as JSON (storage/spools.py)
     fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
                            its own and turned out to be a duplicate. Expires with the retention of events
@@ -65,7 +64,6 @@ NEXUDUS_BUDGET = "fd:nexudus:budget"
 REGISTRAR_UNROUTED = "fd:registrar:unrouted"
 REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"
-REGISTRAR_ACTS = "fd:registrar:acts"
 SPOOLS = "fd:spools"
 UNSEALED = "fd:unsealed"
 SEALED = "fd:sealed"

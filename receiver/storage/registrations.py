@@ -1,6 +1,5 @@
 """What the registrar remembers between its runs, and what the store last received on each hook."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -9,8 +8,6 @@ import redis
 
 from receiver.errors import StorageUnavailable
 from receiver.storage import keys
-
-_MOST_ACTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,10 @@ class RegistrarMemory:
             with _Storage():
                 self._redis.hdel(keys.REGISTRAR_FLAPS, *names)
 
-    def note(self, act: str, **facts: str | int) -> None:
-        """Count *act* and keep it in the list of the latest ten thousand acts of the registrar."""
-        entry = {"act": act, "at_ms": int(time.time() * 1_000), **facts}
+    def count(self, act: str) -> None:
+        """Count one act, such as `created` or `reenabled`."""
         with _Storage():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hincrby(keys.REGISTRAR_COUNTS, act, 1)
-            pipeline.xadd(keys.REGISTRAR_ACTS, {"act": orjson.dumps(entry)}, maxlen=_MOST_ACTS, approximate=True)
-            pipeline.execute()
+            self._redis.hincrby(keys.REGISTRAR_COUNTS, act, 1)
 
     def counts(self) -> Mapping[str, int]:
         """Return how often each kind of act was done, ever."""

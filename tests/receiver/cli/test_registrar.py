@@ -77,6 +77,8 @@ def test_from_nothing_to_converged(nexudus: SimulatedNexudus, settings: dict[str
     assert f"Done: {PAIRS} changes" in applied.out
     _assert_converged(nexudus, settings)
     assert "nothing to change" in run("apply", "--yes", settings=settings).out
+    acts = [orjson.loads(line) for line in run("acts", "--json", settings=settings).out.splitlines()]
+    assert [(act["what"], act["detail"]) for act in acts] == [("apply", {"created": PAIRS})]
 
 
 def test_tokens_in_urls_are_cut_short_for_people(settings: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
 from receiver.storage import connection
+from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import RegistrarMemory
 from tests.receiver.registrar.offices import FEW, Office, routes
@@ -29,6 +30,7 @@ class World:
         self.leads = True
         self.lock = Lock(client, "registrar")
         self.memory = RegistrarMemory(client)
+        self.acts = Acts(client)
 
     def read_routes(self) -> RoutingTable:
         """Read the file."""
@@ -49,7 +51,13 @@ class World:
     def watch(self) -> Watch:
         """A watch as a fresh process has it."""
         parts = Parts(
-            self.office.webhooks, self.office.survey, self.memory, self.lock, self.read_routes, self.unreachable
+            self.office.webhooks,
+            self.office.survey,
+            self.memory,
+            self.acts,
+            self.lock,
+            self.read_routes,
+            self.unreachable,
         )
         return Watch(parts, leads=self.check_leader, restraint=Restraint(), now_ms=lambda: self.now_ms)
 
@@ -96,6 +104,8 @@ def test_disabled_hooks_come_back_when_the_receiver_is_reachable(world: World) -
 
     assert (held, world.inactive()) == (len(FEW), 0)
     assert world.memory.counts()["reenabled"] == len(FEW)
+    acts = [(act.who, act.what, act.detail.get("action")) for act in world.acts.newest()]
+    assert {("watch", "hook.reenabled", action) for action in FEW} <= set(acts)
     assert world.probes <= 2, "one before, one when it looks again"
     world.office.assert_converged()
 

@@ -6,7 +6,7 @@ answered before the reply to the batch that holds its event.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from receiver import logs
@@ -20,6 +20,7 @@ _MOST_LATE = 4
 _MOST_PENDING = 20_000
 _LOOP_WAS_LATE_S = 0.03
 _GRACE_S = 0.01
+_CANCEL_AGAIN_S = 0.2
 
 _log = logs.get()
 
@@ -88,10 +89,7 @@ class Committer:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        for batch in self._late:  # their events have been answered for
-            batch.cancel()
-        if self._late:
-            await asyncio.wait(self._late)
+        await end(self._late)  # their events have been answered for
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -165,6 +163,18 @@ class Committer:
         if waiting.batch in self._flying:
             self._flying.discard(waiting.batch)
             self._late.add(waiting.batch)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over.
+
+    Once is not enough: Python 3.11's `asyncio.wait_for`, in which redis-py writes to its socket, swallows a cancel
+    that comes just as it is done (https://github.com/python/cpython/issues/86296).
+    """
+    while unfinished := [task for task in tasks if not task.done()]:
+        for task in unfinished:
+            task.cancel()
+        await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
 
 
 def _refuse(batch: Sequence[_Waiting], reason: str) -> None:

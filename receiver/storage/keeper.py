@@ -11,7 +11,7 @@ from pathlib import Path
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.storage.committer import Committer
+from receiver.storage.committer import Committer, end
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.spool import Spool
@@ -127,9 +127,7 @@ class Keeper:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace_s):
                     await self._has_answered_all.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._tasks:
             await self._say_goodbye()
             await self._spool.close()

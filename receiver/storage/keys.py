@@ -36,7 +36,6 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:turning             hash: a list of ids that is being turned round, to what was learnt of it so far
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
     fd:retention           string: the times of retention that fd:due was worked out with
-    fd:spools              hash: one field for each spool of a receiver, JSON with its `depth`
     fd:audit               string: what the sweeper found last, as JSON
     fd:acts                stream: who did what, for a year
 
@@ -71,7 +70,6 @@ DUE = "fd:due"
 TURNING = "fd:turning"
 STALE = "fd:stale"
 RETENTION = "fd:retention"
-SPOOLS = "fd:spools"
 AUDIT = "fd:audit"
 ACTS = "fd:acts"
 

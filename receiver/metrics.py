@@ -1,10 +1,11 @@
 """What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
 
+import os
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,6 +41,15 @@ class IngestMetrics:
             registry=self._registry,
             buckets=_SECONDS,
         )
+        gauge = partial(Gauge, namespace="frontdesk", registry=self._registry)
+        self._spooled = gauge(
+            "spool_events",
+            "Events on the disk of this receiver that the store does not have.",
+            multiprocess_mode="livesum",
+        )
+        self._oldest = gauge(
+            "spool_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="livemax"
+        )
         # `labels()` locks and looks up each time; the children that a busy hook needs are few.
         self._children: dict[tuple[str, str], Counter] = {}
 
@@ -65,10 +75,16 @@ class IngestMetrics:
         """Count one connection that ran into a limit."""
         self._refused.labels(limit).inc()
 
+    def spooled(self, events: int, oldest_s: float) -> None:
+        """Note what the spools of this process hold."""
+        self._spooled.set(events)
+        self._oldest.set(oldest_s)
+
     def exposition(self) -> bytes:
         """Return all counts in Prometheus's text form."""
         registry = self._registry
         if self._folder is not None:
+            _forget_the_dead(self._folder)
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -81,3 +97,15 @@ class IngestMetrics:
             if len(self._children) < 4_096:
                 self._children[key] = child
         return child
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take away the gauges of processes that were killed: what they last held is in the gauges of others by now."""
+    for file in folder.glob("gauge_live*_*.db"):
+        number = file.stem.rpartition("_")[2]
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except (ValueError, PermissionError):
+            continue

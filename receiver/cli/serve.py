@@ -1,5 +1,6 @@
 """`frontdesk serve`: the receiver, wired together; in several processes behind one port if asked."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -18,8 +19,8 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import connection, keys
-from receiver.storage.committer import Committer
+from receiver.storage import connection, keys, slots
+from receiver.storage.keeper import Keeper
 from receiver.storage.store import Store
 from receiver.supervisor import Child, Supervisor
 from receiver.web import server
@@ -32,6 +33,8 @@ from receiver.web.requestlog import RequestLog
 _MOST_PROCESSES = 64
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
+
+_GAUGE_EVERY_S = 1.0
 
 _ROUTES_TIMEOUT_S = 1.0
 """The last good routes in Redis are a convenience: the receiver does not wait long for them."""
@@ -82,12 +85,11 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
-    store = Store(connection.connect_async(url))
-    committer = Committer(store)
+    keeper = _keeper(current, url)
     table = _table(current, url)
     log = RequestLog(current.log_level, current.log_format)
     door = Door(
-        Ingest(committer, lambda: table.table, _policy(current), metrics),
+        Ingest(keeper, lambda: table.table, _policy(current), metrics),
         url_keys=[key.get_secret_value() for key in current.url_keys],
         max_body=current.max_body,
         clients=ClientAddresses(current.trusted_proxies),
@@ -98,20 +100,38 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     @contextlib.asynccontextmanager
     async def lifespan(_: Receiver) -> AsyncIterator[None]:
         table.start_watching()
+        await keeper.start()
+        gauge = asyncio.create_task(_gauge(keeper, metrics))
         yield
+        gauge.cancel()
         table.stop_watching()
-        await committer.close()
-        await store.close()
+        await keeper.close()
         log.flush()
 
     server.run(
-        Receiver(door, can_keep=lambda: store.answers(timeout_s=1.0), counts=metrics, lifespan=lifespan),
+        Receiver(door, can_keep=keeper.ready, counts=metrics, lifespan=lifespan),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
         drain_s=current.shutdown_delay / 1_000,
     )
     logs.get().info("receiver.stopped")
+
+
+def _keeper(current: Settings, url: str) -> Keeper:
+    return Keeper(
+        Store(connection.connect_async(url), replicas=current.replicas if current.durability == "replicated" else 0),
+        slots.folder_of(current.data_dir),
+        max_bytes=current.spool_max,
+        alias_ms=max(current.retention, current.retention_kept),
+    )
+
+
+async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
+    """Tell the metrics once a second what the spools hold."""
+    while True:
+        metrics.spooled(keeper.spooled, keeper.oldest_age_s())
+        await asyncio.sleep(_GAUGE_EVERY_S)
 
 
 def _policy(current: Settings) -> Policy:

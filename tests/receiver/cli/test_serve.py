@@ -1,9 +1,12 @@
 """`frontdesk serve` on real processes over a real server: it keeps, stays up, and ends in order."""
 
 import http.client
+import os
 import re
+import signal
 import socket
 import threading
+import urllib.request
 from pathlib import Path
 
 import orjson
@@ -104,20 +107,67 @@ def test_what_does_not_verify_is_quarantined(
     assert stored.envelope.quarantine == "X-Nexudus-Hook-Signature does not match"
 
 
-def test_it_starts_and_stays_up_without_a_store(
+def test_it_starts_without_a_store_and_gives_it_later_what_came(
     frontdesk: StartFrontdesk, start_valkey: StartValkey, tmp_path: Path
 ) -> None:
-    """Not ready, and alive; as soon as the store is there it keeps events."""
+    """Ready, because it can keep events on its own disk; the store finds all of them when it is there."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
     port = free_port()
     serving = _serve(frontdesk, f"redis://127.0.0.1:{port}/0", tmp_path)
+    assert get(f"{serving.url}/readyz") == 200
+    status, answer = serving.post(b'[{"Id":1}]')
+    assert (status, answer["events"][0]["status"]) == (202, "spooled")
+
+    server = start_valkey(port=port)
+
+    with server.client() as client:
+        archive = Archive(client)
+        wait_until(lambda: archive.many([answer["events"][0]["id"]]), "the spooled event")
+    wait_until(lambda: serving.post(b'[{"Id":2}]')[1]["events"][0]["status"] != "spooled", "a receiver that found it")
+
+
+def test_without_store_and_disk_it_is_not_ready(frontdesk: StartFrontdesk, tmp_path: Path) -> None:
+    """503 with a time to come back, and alive."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    (tmp_path / "file").write_text("in the way")
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    serving = _serve(frontdesk, url, tmp_path, data_dir=str(tmp_path / "file"))
+
     assert get(f"{serving.url}/readyz") == 503
     assert get(f"{serving.url}/healthz") == 200
+    assert serving.post(b'[{"Id":1}]')[0] == 503
 
-    start_valkey(port=port)
 
-    wait_until(lambda: get(f"{serving.url}/readyz") == 200, "a receiver that found its store")
-    assert serving.post(b'[{"Id":1}]')[0] == 202
+def test_an_outage_and_a_kill_lose_nothing(
+    frontdesk: StartFrontdesk, start_valkey: StartValkey, tmp_path: Path
+) -> None:
+    """Two processes spool, tell how much, are killed with their parent, and one process drains what both have left."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    server = start_valkey()
+    serving = _serve(frontdesk, server.url, tmp_path, "--processes", "2")
+    server.freeze()
+    answers = [serving.post(b'[{"Id":%d}]' % number)[1]["events"][0] for number in range(30)]
+    assert {answer["status"] for answer in answers} == {"spooled"}
+    wait_until(lambda: "frontdesk_spool_events 30.0" in _text(f"{serving.url}/metrics"), "the gauge")
+    assert get(f"{serving.url}/readyz") == 200
+
+    os.killpg(serving.process.pid, signal.SIGKILL)
+    serving.process.wait()
+    server.thaw()
+    again = _serve(frontdesk, server.url, tmp_path)
+
+    with server.client() as client:
+        archive = Archive(client)
+        wait_until(lambda: len(archive.many([answer["id"] for answer in answers])) == 30, again.process.__str__)
+        wait_until(lambda: client.hlen("fd:spools") == 0, again.process.__str__)
+    wait_until(lambda: "frontdesk_spool_events 0.0" in _text(f"{again.url}/metrics"), "the gauge")
+    assert again.process.stop() == 0
+    assert list((tmp_path / "var" / "spool").glob("*.db")) == []
+
+
+def _text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return str(answer.read().decode())
 
 
 def test_wrong_routes_do_not_stop_it(frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "apply": "receiver.cli.plan:apply",
     "audit": "receiver.cli.audit:audit",
     "check": "receiver.cli.check:check",
+    "drain": "receiver.cli.drain:drain",
     "erase": "receiver.cli.erase:erase",
     "events": "receiver.cli.events:events",
     "hooks": "receiver.cli.hooks:hooks",

@@ -1,0 +1,131 @@
+"""`frontdesk drain`, as an operator calls it beside the disk of a receiver that is gone."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.storage import connection, slots, spools
+from receiver.storage.archive import Archive
+from receiver.storage.tenancy import Contents
+from tests.events import entry, keep_all
+from tests.processes import Ran, free_port, run
+from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    """A client of the server that the commands use."""
+    return connection.connect(redis_url)
+
+
+def frontdesk(redis_url: str, data_dir: Path, *arguments: str) -> Ran:
+    """Run one command on this server and this data directory."""
+    return run(*arguments, settings={"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(data_dir)})
+
+
+def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Counted by what became of them; the files are gone, and an act is recorded."""
+    batches = [numbered(300), numbered(20, 1_000)]
+    again = entry(b'{"Id":5}')
+    spool_offline(tmp_path / "spool", *batches, [again])
+
+    ran = frontdesk(redis_url, tmp_path, "drain", "--json")
+
+    assert (ran.status, ran.err) == (0, "")
+    shape = json.loads(ran.out)
+    assert shape == {
+        "folder": str(tmp_path / "spool"),
+        "kept": 320,
+        "duplicates": 1,
+        "held_back": 0,
+        "set_aside": 0,
+        "left": 0,
+        "skipped": [],
+        "failed": [],
+        "silent": [],
+    }
+    assert_kept_once(client, [one for batch in batches for one in batch])
+    assert Archive(client).get(again.envelope.id).envelope == batches[0][5].envelope
+    assert slots.used(tmp_path / "spool") == []
+    assert '"what": "drain"' in frontdesk(redis_url, tmp_path, "acts", "--json").out.replace('":"', '": "')
+
+
+def test_a_folder_saved_from_a_dead_disk_can_be_named(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """A data directory, or the spool folder itself; nothing there is no error."""
+    many = numbered(5)
+    spool_offline(tmp_path / "rescued", many)
+
+    ran = frontdesk(redis_url, tmp_path / "var", "drain", str(tmp_path / "rescued"))
+
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("5 events of ")
+    assert_kept_once(client, many)
+    assert frontdesk(redis_url, tmp_path / "var", "drain").out.startswith("0 events of ")
+
+
+def test_a_directory_that_is_not_there_is_one_sentence(redis_url: str, tmp_path: Path) -> None:
+    """What, and what to do."""
+    ran = frontdesk(redis_url, tmp_path, "drain", str(tmp_path / "nowhere"))
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("frontdesk: drain: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_without_a_store_nothing_is_lost(tmp_path: Path) -> None:
+    """One sentence; the file is as it was."""
+    spool_offline(tmp_path / "spool", numbered(3))
+
+    ran = frontdesk(f"redis://127.0.0.1:{free_port()}/0", tmp_path, "drain")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "Traceback" not in ran.err
+    assert slots.used(tmp_path / "spool") == [0]
+
+
+def test_the_spool_of_a_receiver_that_runs_is_left_to_it(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """It is named; the others are drained."""
+    spool_offline(tmp_path / "spool", numbered(3), numbered(3, 10))
+    owned = slots.adopt(tmp_path / "spool", 0)
+    assert owned is not None
+
+    ran = frontdesk(redis_url, tmp_path, "drain", "--json")
+
+    owned.release()
+    assert (ran.status, json.loads(ran.out)["skipped"], json.loads(ran.out)["kept"]) == (0, ["000.db"], 3)
+    assert slots.used(tmp_path / "spool") == [0]
+
+
+def test_a_file_of_a_newer_version_stays_and_is_told_of(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Exit status 1, because something stays behind; the other file is drained."""
+    many = numbered(3, 10)
+    spool_offline(tmp_path / "spool", numbered(3), many)
+    with sqlite3.connect(tmp_path / "spool" / "000.db") as newer:
+        newer.execute("PRAGMA user_version=99")
+    newer.close()
+
+    ran = frontdesk(redis_url, tmp_path, "drain")
+
+    assert ran.status == 1
+    assert "version 99" in ran.err
+    assert_kept_once(client, many)
+    assert slots.used(tmp_path / "spool") == [0]
+
+
+def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Its disk is lost; the audit counts its events until somebody says so."""
+    keep_all(client, entry())
+    report = json.loads(spools.value(Path("/srv/gone"), Contents(7, 700, 1)))
+    client.hset("fd:spools", "abc/000", json.dumps(report | {"reported_ms": 1}))
+    assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 7
+
+    (silent,) = json.loads(frontdesk(redis_url, tmp_path, "drain", "--json").out)["silent"]
+    assert (silent["name"], silent["folder"], silent["events"]) == ("abc/000", "/srv/gone", 7)
+    assert "abc/000" in frontdesk(redis_url, tmp_path, "drain").out
+
+    assert frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000").status == 0
+    assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 0
+    assert "no spool is called" in frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000").err

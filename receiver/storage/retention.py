@@ -9,7 +9,6 @@ All of it happens in pages of 256 ids, one call each, as many in a turn as the c
 where this one stopped, also after a crash.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import redis
@@ -66,14 +65,14 @@ class Retention:
             self._calls.ask("delete", keys.DUE)
             self._calls.ask("set", keys.RETENTION, times)
 
-    def _hours_due(self) -> Iterator[int]:
+    def _hours_due(self) -> list[int]:
+        """Hours to look through: first those that were begun, then those that have been due for longest."""
         now = self._calls.now_ms()
-        due = {int(hour): at for hour, at in self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True)}
-        unfinished = {int(hour) for hour in self._calls.ask("smembers", keys.STALE)}
+        known = {int(hour): int(at) for hour, at in self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True)}
+        begun = {int(hour) for hour in self._calls.ask("smembers", keys.STALE)}
         listed = {int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)}
-        for hour in sorted(listed | unfinished):
-            if hour in unfinished or due.get(hour, hour * _HOUR_MS + min(self._times)) <= now:
-                yield hour
+        due = {hour: known.get(hour, hour * _HOUR_MS + min(self._times)) for hour in listed - begun}
+        return sorted(begun) + sorted((hour for hour in due if due[hour] <= now), key=lambda hour: (due[hour], hour))
 
     def _look_through(self, hour: int) -> None:
         """Let an hour's events expire, then take their ids out of the narrower lists."""

@@ -1,11 +1,13 @@
 """What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -109,3 +111,27 @@ def _forget_the_dead(folder: Path) -> None:
             file.unlink(missing_ok=True)
         except (ValueError, PermissionError):
             continue
+
+
+STORE_GAUGES = {
+    "unaccounted_events": "Events that the last audit in the background could not account for.",
+    "audit_age_seconds": "How long ago the last audit in the background was; it comes every minute or less often.",
+    "audit_repaired_deliveries": "Deliveries without a live job that the last audit in the background gave a new one.",
+}
+"""What every receiver tells of the store they all share."""
+
+
+class _Gauges(Collector):
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = values
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        for name, value in self._values.items():
+            yield GaugeMetricFamily(f"frontdesk_{name}", STORE_GAUGES[name], value=value)
+
+
+def gauges(values: Mapping[str, float]) -> bytes:
+    """Return gauges of the store, by their names in STORE_GAUGES, in Prometheus's text form."""
+    registry = CollectorRegistry()
+    registry.register(_Gauges(values))
+    return generate_latest(registry)

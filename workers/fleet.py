@@ -19,6 +19,7 @@ from receiver.events import Outcome
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.sweeper import SweeperThread
 from workers import verdict
 from workers.child import Child, Launch
 from workers.execution import Ended
@@ -42,13 +43,20 @@ class Fleet:
     """Keeps *processes* worker processes alive until told to stop; `run` returns the exit status."""
 
     def __init__(
-        self, launch: Launch, processes: int, client: redis.Redis, table: Callable[[], RoutingTable | None]
+        self,
+        launch: Launch,
+        processes: int,
+        client: redis.Redis,
+        table: Callable[[], RoutingTable | None],
+        sweeper: SweeperThread | None = None,
     ) -> None:
+        """*sweeper* sweeps the store as long as this runs; None: somebody else's does."""
         self._launch = launch
         self._processes = processes
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
+        self._sweeper = sweeper
         self._children: dict[Child, Presence] = {}
         self._mourned: list[Child] = []
         self._stop = threading.Event()
@@ -64,6 +72,15 @@ class Fleet:
         """Work until SIGTERM or SIGINT, or in burst mode until nothing is left. 1 when processes cannot start."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        if self._sweeper:
+            self._sweeper.start()
+        try:
+            return self._tend()
+        finally:
+            if self._sweeper:
+                self._sweeper.stop()
+
+    def _tend(self) -> int:
         while True:
             now = time.monotonic()
             self._bury()

@@ -18,7 +18,8 @@ def acts(
 
     Parameters
     ----------
-    since: a time (2026-05-01T12:00:00Z) or how long ago (2h)
+    since
+        a time (2026-05-01T12:00:00Z) or how long ago (2h)
     """
     found = Acts(Context().client).newest(moments.parse("--since", since))
     if json:

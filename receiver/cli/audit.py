@@ -22,8 +22,10 @@ def audit(
 
     Parameters
     ----------
-    full: look at every event, also of hours that were found in order before, and at every list that should name it
-    repair: give deliveries that nobody would ever run a new job
+    full
+        look at every event, also of hours that were found in order before, and at every list that should name it
+    repair
+        give deliveries that nobody would ever run a new job
     """
     context = Context()
     counted = Audit(context.client)

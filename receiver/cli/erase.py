@@ -28,9 +28,12 @@ def erase(
 
     Parameters
     ----------
-    coworker: the customer's number at Nexudus
-    email: the person's e-mail address, wherever it stands
-    yes: do not ask
+    coworker
+        the customer's number at Nexudus
+    email
+        the person's e-mail address, wherever it stands
+    yes
+        do not ask
     """
     subject, kind, sealed = _subject(coworker, email)
     context = Context()

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from receiver import logs, settings
-from receiver.errors import UsageError
+from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest, Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
@@ -85,7 +86,8 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
-    keeper = _keeper(current, url)
+    store = _store(current, url)
+    keeper = _keeper(current, store)
     table = _table(current, url)
     log = RequestLog(current.log_level, current.log_format)
     door = Door(
@@ -109,7 +111,13 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         log.flush()
 
     server.run(
-        Receiver(door, can_keep=keeper.ready, counts=metrics, lifespan=lifespan),
+        Receiver(
+            door,
+            can_keep=keeper.ready,
+            counts=metrics,
+            store_gauges=lambda: _store_gauges(store),
+            lifespan=lifespan,
+        ),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
@@ -118,9 +126,14 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     logs.get().info("receiver.stopped")
 
 
-def _keeper(current: Settings, url: str) -> Keeper:
+def _store(current: Settings, url: str) -> Store:
+    replicas = current.replicas if current.durability == "replicated" else 0
+    return Store(connection.connect_async(url), replicas=replicas)
+
+
+def _keeper(current: Settings, store: Store) -> Keeper:
     return Keeper(
-        Store(connection.connect_async(url), replicas=current.replicas if current.durability == "replicated" else 0),
+        store,
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
         alias_ms=max(current.retention, current.retention_kept),
@@ -132,6 +145,21 @@ async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
     while True:
         metrics.spooled(keeper.spooled, keeper.oldest_age_s())
         await asyncio.sleep(_GAUGE_EVERY_S)
+
+
+async def _store_gauges(store: Store) -> dict[str, float]:
+    """What /metrics says of the store: nothing while it is away, or while nobody has swept it yet."""
+    try:
+        found = await store.last_audit(timeout_s=1.0)
+    except StorageUnavailable:
+        return {}
+    if found is None:
+        return {}
+    return {
+        "unaccounted_events": found.unaccounted,
+        "audit_age_seconds": max(0.0, time.time() - found.at_ms / 1_000),
+        "audit_repaired_deliveries": found.repaired,
+    }
 
 
 def _policy(current: Settings) -> Policy:

@@ -12,6 +12,7 @@ from receiver.errors import HandlerError, UsageError
 from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
+from receiver.storage.sweeper import Sweeper, SweeperThread
 from workers import plugins
 from workers.child import Launch
 from workers.fleet import Fleet
@@ -47,7 +48,9 @@ def work(
     if table.table:
         _say_what_cannot_run(table.table, read.routes.resolve().parent)
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    return Fleet(launch, processes, context.client, lambda: table.table).run()
+    sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
+    thread = None if burst else SweeperThread(sweeper)
+    return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
 
 
 def _say_what_cannot_run(table: RoutingTable, folder: Path) -> None:

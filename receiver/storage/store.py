@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from receiver.errors import StorageUnavailable
 from receiver.storage import keep, keys, scripts
 from receiver.storage.entries import Entry, Receipt
+from receiver.storage.findings import Found, read_found
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -82,6 +83,11 @@ class Store:
         async with _bounded(timeout_s):
             about = await self._client.info("memory")
             return Memory(int(about.get("used_memory") or 0), int(about.get("maxmemory") or 0))
+
+    async def last_audit(self, *, timeout_s: float) -> Found | None:
+        """Return what the sweeper found last; None: nobody swept yet."""
+        async with _bounded(timeout_s):
+            return read_found(await self._client.get(keys.AUDIT))
 
     async def answers(self, *, timeout_s: float) -> bool:
         """Whether the server answers in time."""

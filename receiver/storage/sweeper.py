@@ -5,11 +5,9 @@ leaves what it found in the store, where every receiver's metrics read it. It ne
 time: after a turn that took long, the next waits longer.
 """
 
-import contextlib
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 import redis
@@ -19,6 +17,7 @@ from receiver.errors import StorageUnavailable
 from receiver.storage import keys
 from receiver.storage.audit import Audit
 from receiver.storage.calls import Calls
+from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
 from receiver.storage.retention import Retention
 
@@ -131,33 +130,3 @@ class SweeperThread:
                 _log.warning("sweeper.waiting", error=str(error))
             except Exception:  # noqa: BLE001 - a fault in one turn must not end all of them, unseen
                 _log.exception("sweeper.failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the sweeper found last, and when (Unix ms)."""
-
-    at_ms: int
-    next_ms: int
-    unaccounted: int
-    repaired: int
-    offenders: tuple[str, ...]
-
-
-def last_found(client: redis.Redis) -> Found | None:
-    """Return what the sweeper found last. None: nobody swept yet. Raises StorageUnavailable."""
-    return read_found(Calls(client).ask("get", keys.AUDIT))
-
-
-def read_found(stored: bytes | None) -> Found | None:
-    """Read what the key `fd:audit` holds; None for nothing, and for what this version cannot read."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        fields: dict[str, Any] = orjson.loads(stored or b"")
-        return Found(
-            int(fields["at_ms"]),
-            int(fields["next_ms"]),
-            int(fields["unaccounted"]),
-            int(fields["repaired"]),
-            tuple(fields["offenders"]),
-        )
-    return None

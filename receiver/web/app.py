@@ -1,7 +1,7 @@
 """The receiver as an ASGI application: the door for Nexudus in front, three pages for operators behind it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,9 +27,10 @@ class Receiver(Starlette):
         *,
         can_keep: Callable[[], Awaitable[bool]],
         counts: metrics.IngestMetrics,
+        store_gauges: Callable[[], Awaitable[Mapping[str, float]]] | None = None,
         lifespan: Lifespan["Receiver"] | None = None,
     ) -> None:
-        """*can_keep* tells whether an event could be kept right now."""
+        """*can_keep* tells whether an event could be kept right now; *store_gauges* what /metrics says of the store."""
         super().__init__(
             routes=[
                 Route("/healthz", self._healthz),
@@ -44,6 +45,7 @@ class Receiver(Starlette):
         self._door = door
         self._can_keep = can_keep
         self._counts = counts
+        self._store_gauges = store_gauges
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hooks go straight to the door; Starlette's middleware and router would cost as much as all our work."""
@@ -61,7 +63,10 @@ class Receiver(Starlette):
         return JSONResponse({"ready": ready, "reason": reason}, status_code=200 if ready else 503)
 
     async def _metrics(self, _: Request) -> Response:
-        return Response(self._counts.exposition(), media_type=metrics.CONTENT_TYPE)
+        text = self._counts.exposition()
+        if self._store_gauges:
+            text += metrics.gauges(await self._store_gauges())
+        return Response(text, media_type=metrics.CONTENT_TYPE)
 
     async def _is_storing(self) -> bool:
         try:

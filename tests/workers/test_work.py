@@ -8,6 +8,7 @@ import pytest
 from rq import Queue, Worker
 
 from receiver.storage import keys
+from receiver.storage.findings import last_found
 from receiver.storage.queue import DeliveryQueue
 from tests.processes import wait_until
 from tests.workers.conftest import Bench
@@ -264,3 +265,16 @@ def test_a_claim_whose_answer_was_lost_is_given_back(bench: Bench) -> None:
     wait_until(lambda: bench.archive.get(lost).deliveries[0].state == "queued", "the delivery to be given back")
     assert worker.is_running
     assert bench.client.llen("rq:queue:elsewhere") == 1
+
+
+def test_a_worker_parent_sweeps_and_what_was_lost_runs(bench: Bench) -> None:
+    """A job that somebody took out of its queue is found and replaced without anybody asking."""
+    bench.routes({"handler": "deeds:ok"})
+    event_id = bench.keep(1, "ok")
+    bench.client.delete("rq:queue:default")
+
+    bench.work()
+
+    assert bench.ended(event_id).status == "succeeded"
+    found = wait_until(lambda: last_found(bench.client), "the sweeper's report")
+    assert (found.unaccounted, found.repaired) == (0, 1)

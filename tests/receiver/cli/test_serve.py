@@ -13,8 +13,11 @@ import orjson
 import pytest
 
 from receiver.nexudus import hooks, samples, signature
+from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
+from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey
+from tests.events import DAY_MS, entry, keep_all
 from tests.processes import Process, Valkey, free_port, get, run, wait_until
 
 ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
@@ -44,6 +47,14 @@ class Serving:
             return answer.status, orjson.loads(answer.read())
         finally:
             connection.close()
+
+    def metrics(self) -> bytes:
+        """What a scrape of it says."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+        return text
 
 
 def _settings(url: str, folder: Path, /, **more: str) -> dict[str, str]:
@@ -242,16 +253,31 @@ def test_several_processes_share_a_port_and_their_counts(
         assert serving.post(b'[{"Id":%d}]' % number)[0] == 202
 
     def counted() -> list[bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=20)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read()
-        connection.close()
         pattern = rb'^frontdesk_ingest_requests_total{action="BookingCreate",answer="202"} (\S+)'
-        return re.findall(pattern, text, re.MULTILINE)
+        return re.findall(pattern, serving.metrics(), re.MULTILINE)
 
     assert {tuple(counted()) for _ in range(10)} == {(b"60.0",)}
     assert serving.process.stop() == 0
     assert serving.process.output.count("receiver.stopped") == 2
+
+
+def test_every_receiver_tells_what_the_last_audit_found(
+    frontdesk: StartFrontdesk, redis_url: str, tmp_path: Path
+) -> None:
+    """Nothing while nobody has swept; then how many events are unaccounted for, and how old that answer is."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path)
+    lost = entry()
+    with connection.connect(redis_url) as client:
+        keep_all(client, lost)
+        client.delete(keys.state(lost.envelope.id))
+        before = serving.metrics()
+
+        Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+
+    assert b"frontdesk_unaccounted_events" not in before
+    assert b"\nfrontdesk_unaccounted_events 1.0\n" in serving.metrics()
+    assert re.search(rb"^frontdesk_audit_age_seconds \d", serving.metrics(), re.MULTILINE)
 
 
 def test_a_process_that_cannot_start_ends_the_whole(frontdesk: StartFrontdesk, redis_url: str, tmp_path: Path) -> None:

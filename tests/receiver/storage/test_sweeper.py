@@ -9,8 +9,9 @@ import redis
 from receiver.errors import StorageUnavailable
 from receiver.storage import connection, keys
 from receiver.storage.audit import Audit
+from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
-from receiver.storage.sweeper import Sweeper, SweeperThread, Swept, last_found
+from receiver.storage.sweeper import Sweeper, SweeperThread, Swept
 from tests.conftest import StartValkey
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all

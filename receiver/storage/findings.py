@@ -1,0 +1,41 @@
+"""What the sweeper found last, as it stands in the store for every receiver's metrics."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import redis
+
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the sweeper found last, and when (Unix ms)."""
+
+    at_ms: int
+    next_ms: int
+    unaccounted: int
+    repaired: int
+    offenders: tuple[str, ...]
+
+
+def last_found(client: redis.Redis) -> Found | None:
+    """Return what the sweeper found last. None: nobody swept yet. Raises StorageUnavailable."""
+    return read_found(Calls(client).ask("get", keys.AUDIT))
+
+
+def read_found(stored: bytes | str | None) -> Found | None:
+    """Read what the key `fd:audit` holds; None for nothing, and for what this version cannot read."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        fields: dict[str, Any] = orjson.loads(stored or b"")
+        return Found(
+            int(fields["at_ms"]),
+            int(fields["next_ms"]),
+            int(fields["unaccounted"]),
+            int(fields["repaired"]),
+            tuple(fields["offenders"]),
+        )
+    return None

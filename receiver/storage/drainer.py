@@ -100,10 +100,14 @@ class Drainer:
             await self._drain(spool)
         finally:
             self._adopted = None
-            is_empty = await spool.close()
-            if is_empty:
-                self.gone.add(spool.name)
+            if spool.depth == 0:
+                self.gone.add(
+                    spool.name
+                )  # before anything that can be cancelled: nobody else would take its report out
+            if await spool.close():
                 self._told()
+            else:
+                self.gone.discard(spool.name)
 
     async def _drain(self, spool: Spool) -> None:
         """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""

@@ -16,6 +16,7 @@ import redis
 from receiver.errors import RequestRefused
 from receiver.events import EventStatus
 from receiver.storage import connection, slots, spools
+from receiver.storage import keeper as keeper_module
 from receiver.storage.archive import Archive, Filter
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.keeper import Keeper
@@ -40,12 +41,15 @@ def keeping(
     max_bytes: int = 1 << 30,
     memory_share: float = 0.9,
     replicas: int = 0,
+    patience_s: float = keeper_module.PATIENCE_S,
 ) -> T:
-    """Run *work* with a started keeper, and close it."""
+    """Run *work* with a started keeper, and close it. *patience_s*: more of it where a busy machine must not matter."""
 
     async def run() -> T:
         store = Store(connection.connect_async(url), replicas=replicas)
-        keeper = Keeper(store, folder, max_bytes=max_bytes, alias_ms=3_600_000, memory_share=memory_share)
+        keeper = Keeper(
+            store, folder, max_bytes=max_bytes, alias_ms=3_600_000, memory_share=memory_share, patience_s=patience_s
+        )
         await keeper.start()
         try:
             return await work(keeper)
@@ -111,7 +115,7 @@ def test_a_store_that_answers_gets_everything(redis_url: str, client: redis.Redi
         assert await keeper.ready()
         return await keep_many(keeper, many)
 
-    assert keeping(redis_url, tmp_path, work) == {"accepted": 500}
+    assert keeping(redis_url, tmp_path, work, patience_s=30.0) == {"accepted": 500}
     assert_kept_once(client, many)
     assert slots.used(tmp_path) == []
     assert client.exists("fd:spools") == 0

@@ -20,33 +20,33 @@ app = cyclopts.App(
 )
 
 COMMANDS = {
-    "acts": "receiver.cli.acts:acts",
-    "apply": "receiver.cli.plan:apply",
-    "audit": "receiver.cli.audit:audit",
-    "check": "receiver.cli.check:check",
-    "drain": "receiver.cli.drain:drain",
-    "erase": "receiver.cli.erase:erase",
-    "events": "receiver.cli.events:events",
-    "hooks": "receiver.cli.hooks:hooks",
-    "new-handler": "receiver.cli.new_handler:new_handler",
-    "plan": "receiver.cli.plan:plan",
-    "release": "receiver.cli.release:release",
-    "replay": "receiver.cli.replay:replay",
-    "routes": "receiver.cli.routes:app",
-    "send": "receiver.cli.send:send",
-    "serve": "receiver.cli.serve:serve",
-    "show": "receiver.cli.events:show",
-    "simulate": "receiver.cli.simulate:simulate",
-    "tail": "receiver.cli.events:tail",
-    "try": "receiver.cli.trial:trial",
-    "up": "receiver.cli.up:up",
-    "watch": "receiver.cli.watch:watch",
-    "work": "receiver.cli.work:work",
+    "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
+    "apply": ("receiver.cli.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
+    "audit": ("receiver.cli.audit:audit", "Account for every event and every delivery."),
+    "check": ("receiver.cli.check:check", "Check settings, routes and handlers; for a deployment pipeline."),
+    "drain": ("receiver.cli.drain:drain", "Empty the spools of a data directory into the store."),
+    "erase": ("receiver.cli.erase:erase", "Clear what is kept about one person."),
+    "events": ("receiver.cli.events:events", "List events, newest first."),
+    "hooks": ("receiver.cli.hooks:hooks", "List our webhooks at Nexudus and their health."),
+    "new-handler": ("receiver.cli.new_handler:new_handler", "Write a plugin package with a handler and its test."),
+    "plan": ("receiver.cli.plan:plan", "Show what would change at Nexudus."),
+    "release": ("receiver.cli.release:release", "Check quarantined requests again, and route those that pass."),
+    "replay": ("receiver.cli.replay:replay", "Deliver kept events again, by the table of today."),
+    "routes": ("receiver.cli.routes:app", "List the routes; explain, schema."),
+    "send": ("receiver.cli.send:send", "Post signed samples to a running receiver."),
+    "serve": ("receiver.cli.serve:serve", "Take events in from Nexudus."),
+    "show": ("receiver.cli.events:show", "Show one event with its deliveries and attempts."),
+    "simulate": ("receiver.cli.simulate:simulate", "Run a simulated Nexudus on this machine."),
+    "tail": ("receiver.cli.events:tail", "Follow events as they are kept."),
+    "try": ("receiver.cli.trial:trial", "Run one route's handler here and now."),
+    "up": ("receiver.cli.up:up", "Run everything on this machine."),
+    "watch": ("receiver.cli.watch:watch", "Keep the webhooks at Nexudus in step with routes.yaml."),
+    "work": ("receiver.cli.work:work", "Run deliveries."),
 }
-"""Command name to the `module:function` that carries it out."""
+"""Command name to the `module:function` that carries it out, and what it does in one line."""
 
-for _name, _target in COMMANDS.items():
-    app.command(_target, name=_name)
+for _name, (_target, _sentence) in COMMANDS.items():
+    app.command(_target, name=_name, help=_sentence)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

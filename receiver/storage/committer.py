@@ -184,6 +184,8 @@ def _refuse(batch: Sequence[_Waiting], reason: str) -> None:
 
 
 def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:
+    if not all(receipts):
+        _log.error("quarantine.full", refused=receipts.count(None), remedy="frontdesk events --status quarantined")
     for waiting, receipt in zip(batch, receipts, strict=True):
         if waiting.answer.done():
             continue

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
@@ -17,8 +18,9 @@ from receiver import ids
 from receiver.errors import StorageUnavailable
 from receiver.events import Envelope
 from receiver.nexudus import actions
-from receiver.storage import codec, keys
+from receiver.storage import codec, keys, spooled
 from receiver.storage.calls import Calls
+from receiver.storage.spooled import Rewritten
 
 _SCANNED_AT_ONCE = 500
 _COWORKER = "Coworker"
@@ -98,6 +100,7 @@ class Erasure:
 
     def find(self, subject: Subject) -> list[str]:
         """Return the events about a person. Reads every envelope, also one that no list names, in pages."""
+        self.unsearched = 0
         return sorted(set(self._search(subject)))
 
     def erase(self, event_ids: Iterable[str]) -> Erased:
@@ -105,7 +108,7 @@ class Erasure:
         done, cancelled = [], 0
         for event_id in event_ids:
             stored = self._calls.ask("get", keys.envelope(event_id))
-            reply = self._calls.run("erase", event_id, codec.pack(_tombstone(event_id, stored))) if stored else None
+            reply = self._calls.run("erase", event_id, codec.pack(tombstone(codec.unpack(stored)))) if stored else None
             if reply is not None:
                 done.append(event_id)
                 cancelled += int(reply)
@@ -144,18 +147,21 @@ class Erasure:
                 return
 
 
-def _tombstone(event_id: str, stored: bytes) -> Envelope:
-    """What stays of an event: nothing that says who it was about."""
-    envelope = codec.unpack(stored)
+def tombstone(envelope: Envelope) -> Envelope:
+    """Return what stays of an event: nothing that says who it was about."""
     return replace(
         envelope,
-        id=event_id,
         body=b"{}",
         entity=None,
         headers={},
         quarantine="erased" if envelope.quarantine else None,
         erased_ms=int(time.time() * 1_000),
     )
+
+
+def erase_spooled(data_dir: Path, subject: Subject) -> Rewritten:
+    """Clear the person's events in the spools of a data directory; they come into the store without deliveries."""
+    return spooled.rewrite(data_dir, lambda envelope: tombstone(envelope) if subject.is_in(envelope) else None)
 
 
 def _read(body: bytes) -> Any:

@@ -24,7 +24,10 @@ class Replayed:
 
 
 class Replay:
-    """Replays events by a routing table. *route*: that route only; *only_dead*: dead deliveries only."""
+    """Replays events by a routing table. *route*: that route only; *only_dead*: dead deliveries only.
+
+    A route that says `replay: confirm` takes part only when it is that route.
+    """
 
     def __init__(
         self, client: redis.Redis, table: RoutingTable, *, route: str | None = None, only_dead: bool = False
@@ -44,7 +47,8 @@ class Replay:
         return tuple(
             route
             for route in matched
-            if self._route in (None, route.name) and (not self._only_dead or route.name in dead)
+            if (route.name == self._route or (self._route is None and not route.confirms_replay))
+            and (not self._only_dead or route.name in dead)
         )
 
     def run(self, stored: Stored) -> Replayed:

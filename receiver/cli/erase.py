@@ -8,11 +8,12 @@ from cyclopts import Parameter
 
 from receiver.cli import chosen, output, progress
 from receiver.cli.context import Context
-from receiver.erasure import Address, Coworker, Erasure, Subject
+from receiver.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.errors import RoutesError, UsageError
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, seal_of
+from receiver.storage.spooled import Rewritten
 
 
 def erase(
@@ -41,18 +42,28 @@ def erase(
     with progress.bar("searching", counted.size, shown=not json) as advance:
         tool = Erasure(context.client, looked_at=advance)
         found = tool.find(subject)
-    if not chosen.agreed(f"Erase the records of {len(found)} events, for ever?", ask=not (yes or json)):
+    question = f"Erase the records of {len(found)} events, and what spools here hold of this person, for ever?"
+    if not chosen.agreed(question, ask=not (yes or json)):
         output.say("Nothing was erased.")
         return
-    with progress.bar("erasing", lambda: len(found), shown=not json) as advance:
-        erased = tool.erase(_told(found, advance))
+    # Spools first: a receiver may be about to bring into the store what it has read from its spool.
+    waiting = erase_spooled(context.settings.data_dir, subject)
+    erased = tool.erase(sorted({*found, *(tool.find(subject) if waiting.events else ())}))
     why_not = tool.rewrite_log()
-    Acts(context.client).record("erase", by=kind, subject=sealed, events=len(erased.events), cancelled=erased.cancelled)
-    unreached = list(_unreached(context.settings.routes, tool.unsearched, why_not))
+    done = {"events": len(erased.events), "spooled": len(waiting.events), "cancelled": erased.cancelled}
+    Acts(context.client).record("erase", None, by=kind, subject=sealed, **done)
+    unreached = [*waiting.unreached, *_unreached(context.settings.routes, tool.unsearched, why_not)]
+    _report(json, erased, waiting, unreached)
+
+
+def _report(json: bool, erased: Erased, waiting: Rewritten, unreached: list[str]) -> None:
     if json:
-        output.json_line({"events": erased.events, "cancelled": erased.cancelled, "not_reached": unreached})
+        shape = {"events": erased.events, "spooled": waiting.events, "cancelled": erased.cancelled}
+        output.json_line({**shape, "not_reached": unreached})
         return
     output.say(f"The records of {len(erased.events)} events are erased; {erased.cancelled} deliveries are cancelled.")
+    if waiting.events:
+        output.say(f"The records of {len(waiting.events)} events in spools of this data directory are erased.")
     output.say("What this cannot reach:")
     for one in unreached:
         output.say(f"  - {one}")
@@ -71,12 +82,6 @@ def _subject(coworker: int | None, email: str | None) -> tuple[Subject, str, str
     return Coworker(coworker), "coworker", seal_of(str(coworker))
 
 
-def _told(found: list[str], advance: progress.Advance) -> Iterator[str]:
-    for event_id in found:
-        yield event_id
-        advance(1)
-
-
 def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[str]:
     """Yield what an operator has to see to, a sentence each."""
     try:
@@ -88,7 +93,7 @@ def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[s
         yield f"what route {route.name!r} wrote to {route.options.get('path')}"
     if not archives:
         yield "what handlers wrote or sent elsewhere"
-    yield "spools of receivers that are cut off from the store, on this and other machines"
+    yield "spools below other data directories, here or on other machines; run it there too"
     yield "backups, and the disks of replicas until they write their files anew"
     yield "handlers that are running with a record in hand"
     if unsearched:

@@ -21,9 +21,7 @@ DAY_MS = 86_400_000
 MAX_RETRIES = 100
 MAX_ROUTES = 5_000
 
-NOT_YET = frozenset(
-    {"concurrency", "debounce", "delay", "give_up", "limit", "nexudus", "order", "replay", "shadow", "tests"}
-)
+NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "nexudus", "order", "shadow", "tests"})
 """Keys of a route that a later version reads."""
 
 _DURATION = {"anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"}, {"type": "number"}]}
@@ -200,6 +198,9 @@ class RouteShape(_Shape):
     timeout: Timeout | None = Field(None, description="How long one attempt may take: 1ms to 24h.")
     retry: Retry | None = Field(None, description="The delay before each further attempt; [] for none.")
     enabled: Annotated[bool, BeforeValidator(_switch)] = Field(True, description="false: the route takes no events.")
+    replay: Annotated[str, BeforeValidator(_fits("always|confirm", "write always or confirm"))] = Field(
+        "always", description="confirm: a replay leaves the route out unless it is named with --route."
+    )
 
 
 class Document(_Shape):

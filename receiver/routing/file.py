@@ -229,6 +229,7 @@ def _route(shape: RouteShape, defaults: Defaults, line: int) -> Route:
         timeout_ms=defaults.timeout if shape.timeout is None else shape.timeout,
         retry_ms=defaults.retry if shape.retry is None else shape.retry,
         enabled=shape.enabled,
+        confirms_replay=shape.replay == "confirm",
         line=line,
     )
 

@@ -19,7 +19,7 @@ class Route:
 
     *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
-    where the route begins in its file.
+    where the route begins in its file. *confirms_replay*: replays leave it out unless they name it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Route:
     retry_ms: tuple[int, ...]
     enabled: bool
     line: int
+    confirms_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

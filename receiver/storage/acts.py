@@ -36,7 +36,7 @@ class Acts:
     def __init__(self, client: redis.Redis) -> None:
         self._client = Calls(client)
 
-    def record(self, what: str, *, who: str | None = None, **detail: object) -> None:
+    def record(self, what: str, who: str | None = None, **detail: object) -> None:
         """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
         said = {name: value for name, value in detail.items() if value is not None}
         self._client.ask(

@@ -93,6 +93,15 @@ class SpoolFile:
         self.quarantined -= sum(record.size for _, record in rows if record.quarantined)
         self._settle()
 
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Put records in the places of others of the same ids, where those still are."""
+        sentence = (
+            "UPDATE event SET envelope = ?, fingerprint = ?, window_ms = ?, wanted = ?, quarantined = ?, crc = ? "
+        )
+        self._transaction(
+            sentence + "WHERE seq = ? AND id = ?", [(*one.columns()[1:], seq, one.id) for seq, one in rows]
+        )
+
     def drop(self, seq: int) -> None:
         """Forget a damaged row."""
         self._delete([seq])

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection
+from receiver.storage import connection, records, slots
 from receiver.storage.acts import is_sealed
+from receiver.storage.audit import Audit
+from receiver.storage.spoolfile import SpoolFile
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import run, wait_until
@@ -65,3 +67,34 @@ def test_who_must_be_said_exactly(redis_url: str, arguments: tuple[str, ...]) ->
     assert ran.status == 1
     assert ran.err.startswith("frontdesk: erase: ")
     assert "Traceback" not in ran.err
+
+
+def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: str, tmp_path: Path) -> None:
+    """While its receiver has it open; what comes into the store of it is a tombstone without deliveries."""
+    folder = slots.folder_of(tmp_path)
+    slots.prepare(folder)
+    slot = slots.Slot.take(folder, 0)
+    assert slot is not None
+    hers, his = entry(b'{"Id":7,"Email":"Ada.Unusual@Example.com"}'), entry(b'{"Id":8,"Email":"bob@example.com"}')
+    spool = SpoolFile.open(slot.path)
+    spool.append([records.record(hers), records.record(his)])
+    (folder / "001.db").write_bytes(b"no database at all, but long enough to be taken for a broken one" * 20)
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
+
+    ran = run("erase", "--email", "ada.unusual@example.com", "--json", settings=settings)
+
+    shape = json.loads(ran.out)
+    assert (shape["events"], shape["spooled"]) == ([], [hers.envelope.id])
+    assert "001.db" in shape["not_reached"][0]
+    (first, second), damaged = spool.read(10, 1_000_000)[0], spool.read(10, 1_000_000)[1]
+    assert damaged == []
+    tombstone = first[1].entry()
+    assert (tombstone.envelope.id, tombstone.envelope.body, tombstone.wanted) == (hers.envelope.id, b"{}", ())
+    assert tombstone.fingerprint == hers.fingerprint
+    assert second[1].entry() == his
+    spool.close()
+    slot.release()
+    assert not any(b"nusual" in path.read_bytes() for path in folder.iterdir())
+    with connection.connect(redis_url) as client:
+        keep_all(client, tombstone, his)
+        assert Audit(client).run(full=True).events["unrouted"] == 1

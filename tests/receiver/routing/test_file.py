@@ -125,7 +125,7 @@ routes:
   - {handler: archive}
 """)
 
-    keys = "name, action, business, where, handler, with, queue, timeout, retry, enabled"
+    keys = "name, action, business, where, handler, with, queue, timeout, retry, enabled, replay"
     assert found == [
         (1, "businesses[1]: 'x' is not the number of a Nexudus location"),
         (1, "businesses[2]: -1 is not the number of a Nexudus location"),
@@ -171,7 +171,7 @@ routes:
 
 
 @pytest.mark.parametrize(
-    "key", ["order", "limit", "concurrency", "debounce", "delay", "give_up", "shadow", "tests", "replay", "nexudus"]
+    "key", ["order", "limit", "concurrency", "debounce", "delay", "give_up", "shadow", "tests", "nexudus"]
 )
 def test_keys_of_later_versions_are_refused_by_name(key: str) -> None:
     """Not silently ignored: an operator would believe that it holds."""

@@ -1,0 +1,61 @@
+"""Rewriting what waits in the spools of a data directory, beside the receivers that own them."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from receiver.errors import StorageUnavailable
+from receiver.events import Envelope
+from receiver.storage import codec, slots
+from receiver.storage.records import Record
+from receiver.storage.spoolfile import SpoolFile
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Ids of the events that were rewritten, and the files that could not be read or written."""
+
+    events: tuple[str, ...]
+    unreached: tuple[str, ...]
+
+
+def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Rewritten:
+    """Put what *change* returns in the place of each envelope, and take its deliveries away; None leaves one as it is.
+
+    A receiver that has just read an event in order to drain it keeps it as it was: look into the store after this.
+    """
+    folder = slots.folder_of(data_dir)
+    events: list[str] = []
+    unreached: list[str] = []
+    for number in slots.used(folder):
+        path = folder / f"{number:03}.db"
+        try:
+            events += _rewrite_file(path, change)
+        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+            unreached.append(f"{path}: {error}")
+    return Rewritten(tuple(events), tuple(unreached))
+
+
+def _rewrite_file(path: Path, change: Callable[[Envelope], Envelope | None]) -> list[str]:
+    spool = SpoolFile.open(path, measure=False)
+    try:
+        changed = []
+        for place, record in spool.scan():
+            other = _changed(record, change)
+            if other is not None:
+                changed.append((place, other))
+        if changed:
+            spool.replace(changed)
+            spool.compact()
+        return [record.id for _, record in changed]
+    finally:
+        spool.close()
+
+
+def _changed(record: Record, change: Callable[[Envelope], Envelope | None]) -> Record | None:
+    try:
+        envelope = change(codec.unpack(record.envelope))
+    except (ValueError, RuntimeError, TypeError):
+        return None
+    return replace(record, envelope=codec.pack(envelope), wanted=b"[]") if envelope else None

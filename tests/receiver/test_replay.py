@@ -1,0 +1,63 @@
+"""A replay makes new deliveries of the same event, by the table of today, and never a second event."""
+
+import pytest
+import redis
+
+from receiver.events import EventStatus
+from receiver.nexudus.actions import CODES
+from receiver.replay import Replay
+from receiver.routing import file
+from receiver.storage import connection
+from receiver.storage.archive import Archive
+from receiver.storage.audit import Audit
+from tests.deliveries import acknowledge, claim_all
+from tests.events import entry, keep_all
+
+ROUTES = """
+routes:
+  - {name: announce, action: BookingCreate, handler: log}
+  - {name: charge, action: BookingCreate, handler: log, replay: confirm}
+"""
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    """A client of an empty server."""
+    return connection.connect(redis_url)
+
+
+def replay(client: redis.Redis, event_id: str, *, route: str | None = None, only_dead: bool = False) -> list[str]:
+    """Replay one event; returns the routes that got a delivery."""
+    table = file.parse(ROUTES, file="routes.yaml", known_actions=CODES)
+    made = Replay(client, table, route=route, only_dead=only_dead).run(Archive(client).get(event_id)).deliveries
+    return [one.route for one in Archive(client).get(event_id).deliveries if one.id in made]
+
+
+def test_a_route_that_asks_for_it_is_left_out_unless_it_is_named(client: redis.Redis) -> None:
+    """Also when all that is dead is replayed."""
+    one = entry(routes=("announce", "charge"))
+    keep_all(client, one)
+    acknowledge(client, *claim_all(client), verdict="dead")
+
+    assert replay(client, one.envelope.id, only_dead=True) == ["announce"]
+    assert replay(client, one.envelope.id) == []
+    assert replay(client, one.envelope.id, route="charge") == ["charge"]
+
+
+def test_dead_deliveries_revive_under_the_same_event(client: redis.Redis) -> None:
+    """The dead one is discarded in favour of its successor, whose origin says what it is; one event, not two."""
+    one = entry(routes=("announce",))
+    keep_all(client, one)
+    acknowledge(client, *claim_all(client), verdict="dead", error="no good")
+
+    assert replay(client, one.envelope.id, only_dead=True) == ["announce"]
+
+    first, second = Archive(client).get(one.envelope.id).deliveries
+    assert (first.status, first.error) == ("discarded", f"replayed as {second.id}")
+    assert (second.status, second.origin) == ("in_flight", "replay")
+    (claim,) = claim_all(client)
+    assert claim.envelope == one.envelope
+    acknowledge(client, claim)
+    assert Archive(client).get(one.envelope.id).status == EventStatus.SUCCEEDED
+    report = Audit(client).run(full=True)
+    assert (report.events["accepted"], report.deliveries["created"], report.unaccounted) == (1, 2, 0)

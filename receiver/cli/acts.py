@@ -4,7 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import moments, output
+from receiver import moments
+from receiver.cli import output
 from receiver.cli.context import Context
 from receiver.storage.acts import Act, Acts
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import moments, output, progress
+from receiver import moments
+from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.errors import SpoolUnavailable, UsageError
 from receiver.settings import Settings

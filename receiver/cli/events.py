@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import output, shapes
+from receiver import shapes
+from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.storage.archive import Archive, Filter, Stored
@@ -32,11 +33,11 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: int | None = None, js
         for stored in islice(archive.newest(wanted), limit):
             output.json_line(shapes.brief(stored))
         return
-    rows = [shapes.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
-    if not rows:
+    found = [rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
+    if not found:
         output.say("No events" + (" of that kind." if wanted != Filter() else " yet."))
         return
-    output.table(shapes.HEADINGS, rows)
+    output.table(rows.HEADINGS, found)
 
 
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
@@ -60,7 +61,7 @@ def tail(*, json: Json = False) -> None:
         if json:
             output.json_line(shapes.brief(stored))
         else:
-            output.say("  ".join(str(cell) for cell in shapes.row(stored)))
+            output.say("  ".join(str(cell) for cell in rows.row(stored)))
 
 
 def _follow(archive: Archive) -> Iterator[Stored]:

@@ -9,12 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
-# Bidirectional overrides reorder what a reader sees; line and paragraph separators break a table.
-_CONTROLS |= {code: f"\\u{code:04x}" for code in [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029]}
+from receiver import plaintext
 
 # JSON escapes the first 32 by itself; the rest of the controls it leaves as they are.
-_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in _CONTROLS if code >= 0x7F}
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in plaintext.ESCAPES if code >= 0x7F}
 
 
 def _json_text(value: Mapping[str, Any], option: int) -> str:
@@ -23,7 +21,7 @@ def _json_text(value: Mapping[str, Any], option: int) -> str:
 
 def plain(value: object) -> str:
     """Return *value* as text with every control character escaped: no escape sequence reaches the terminal."""
-    return str(value).translate(_CONTROLS)
+    return plaintext.plain(value)
 
 
 def json_line(value: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver.cli import moments
+from receiver import moments
 from receiver.errors import UsageError
 from receiver.events import EventStatus
 from receiver.storage.archive import Filter

@@ -1,4 +1,4 @@
-"""Times on the command line: RFC 3339, a date, or a duration ago."""
+"""Times as people write and read them: RFC 3339, a date, or a duration ago."""
 
 import time
 from datetime import UTC, datetime

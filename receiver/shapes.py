@@ -1,24 +1,10 @@
-"""How events look on the command line: as JSON objects with published keys, and as rows of a table."""
+"""How an event looks to programs: objects with published keys, printed by the commands and answered by the console."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
-
-from receiver.cli import moments
-from receiver.cli.output import plain
-from receiver.events import EventStatus
+from receiver import moments
 from receiver.storage.archive import Stored, StoredDelivery
-
-HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
-
-_COLOURS = {
-    EventStatus.SUCCEEDED: "green",
-    EventStatus.DEAD: "bold red",
-    EventStatus.QUARANTINED: "bold yellow",
-    EventStatus.UNROUTED: "yellow",
-    EventStatus.IN_FLIGHT: "cyan",
-}
 
 
 def brief(stored: Stored) -> dict[str, Any]:
@@ -54,15 +40,6 @@ def full(stored: Stored, *, redact: bool) -> dict[str, Any]:
         shape["body"] = f"{len(envelope.body)} bytes" if redact else body
     shape["attempts"] = [_attempt(delivery, attempt) for delivery in stored.deliveries for attempt in delivery.attempts]
     return shape
-
-
-def row(stored: Stored) -> tuple[object, ...]:
-    """One line of the table of events."""
-    envelope = stored.envelope
-    received = (moments.show(envelope.received_ms) or "")[:19].replace("T", " ")
-    status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
-    deliveries = ", ".join(_in_words(delivery) for delivery in stored.deliveries) or envelope.quarantine or ""
-    return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))
 
 
 def redacted(value: Any) -> Any:
@@ -102,8 +79,3 @@ def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any]) -> dict[str, 
         "error": attempt.get("error"),
         "worker": attempt.get("worker"),
     }
-
-
-def _in_words(delivery: StoredDelivery) -> str:
-    error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
-    return f"{delivery.route}: {delivery.state or delivery.status}{error}"

@@ -1,0 +1,32 @@
+"""How events look to people on the command line: rows of a table."""
+
+from rich.text import Text
+
+from receiver import moments
+from receiver.cli.output import plain
+from receiver.events import EventStatus
+from receiver.storage.archive import Stored, StoredDelivery
+
+HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
+
+_COLOURS = {
+    EventStatus.SUCCEEDED: "green",
+    EventStatus.DEAD: "bold red",
+    EventStatus.QUARANTINED: "bold yellow",
+    EventStatus.UNROUTED: "yellow",
+    EventStatus.IN_FLIGHT: "cyan",
+}
+
+
+def row(stored: Stored) -> tuple[object, ...]:
+    """One line of the table of events."""
+    envelope = stored.envelope
+    received = (moments.show(envelope.received_ms) or "")[:19].replace("T", " ")
+    status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
+    deliveries = ", ".join(_in_words(delivery) for delivery in stored.deliveries) or envelope.quarantine or ""
+    return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))
+
+
+def _in_words(delivery: StoredDelivery) -> str:
+    error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
+    return f"{delivery.route}: {delivery.state or delivery.status}{error}"

@@ -1,7 +1,6 @@
 """`events`, `show`, `tail`: what came in, and what became of it."""
 
 import time
-from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -11,7 +10,8 @@ from receiver import shapes
 from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
-from receiver.storage.archive import Archive, Filter, Stored
+from receiver.storage.archive import Filter
+from receiver.storage.following import Following
 
 _ROWS = 50
 _PAUSE_S = 0.2
@@ -57,22 +57,11 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 def tail(*, json: Json = False) -> None:
     """Follow events as they are kept, until Ctrl-C."""
-    for stored in _follow(Context().archive):
-        if json:
-            output.json_line(shapes.brief(stored))
-        else:
-            output.say("  ".join(str(cell) for cell in rows.row(stored)))
-
-
-def _follow(archive: Archive) -> Iterator[Stored]:
-    """Yield events as they are kept. Two hours are looked at, because a batch may be kept just after its hour."""
-    hour = int(time.time() // 3_600)
-    seen = {hour: archive.hour_length(hour)}
+    following = Following(Context().archive)
     while True:
-        hour = int(time.time() // 3_600)
-        seen = {one: seen.get(one, 0) for one in (hour - 1, hour) if one == hour or one in seen}
-        for one in seen:
-            page = archive.hour_page(one, seen[one])
-            seen[one] += len(page)
-            yield from archive.many(page)
+        for stored in following.look():
+            if json:
+                output.json_line(shapes.brief(stored))
+            else:
+                output.say("  ".join(str(cell) for cell in rows.row(stored)))
         time.sleep(_PAUSE_S)

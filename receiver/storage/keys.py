@@ -38,6 +38,7 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:retention           string: the times of retention that fd:due was worked out with
     fd:audit               string: what the sweeper found last, as JSON
     fd:acts                stream: who did what, for a year
+    fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
 `q` quarantined), h the hook whose share of quarantine it takes, y entity. For delivery n, behind its number: r route,
@@ -141,6 +142,21 @@ def rq_job(job: str) -> str:
     return f"rq:job:{job}"
 
 
+def spent(digest: str) -> str:
+    """That a sign-in link or a session of the console is used up."""
+    return f"fd:spent:{digest}"
+
+
 def rq_queue(queue: str) -> str:
     """RQ's list of job ids waiting in a queue."""
     return f"rq:queue:{queue}"
+
+
+def rq_scheduled(queue: str) -> str:
+    """RQ's sorted set of job ids that wait for a time, scored by Unix seconds."""
+    return f"rq:scheduled:{queue}"
+
+
+def rq_worker(worker: str) -> str:
+    """What RQ knows of a worker process."""
+    return f"rq:worker:{worker}"

@@ -1,0 +1,22 @@
+"""Many commands in one round trip, for those who look at the store as a whole."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from receiver.errors import StorageUnavailable
+
+
+def replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Return the replies to *commands*, each written as its name and arguments. Raises StorageUnavailable."""
+    asked: Any = client.pipeline(transaction=False)
+    with asked as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            found: list[Any] = pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    return found

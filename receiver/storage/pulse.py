@@ -1,0 +1,130 @@
+"""How the whole fares at this moment: queues, workers, what stands aside, what each hook last received."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import redis
+
+from receiver.events import EventStatus
+from receiver.storage import batch, keys
+from receiver.storage.trend import HOUR_MS, STANDING
+
+_MOST_HELD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue: deliveries that can run now, those that wait for a time; *oldest_ms*: since when the first one waits."""
+
+    name: str
+    ready: int
+    scheduled: int
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process. *lease_ms*: until when its word counts; *held*: how many deliveries are in its hands, *jobs* up
+    to fifty of them. What RQ knows of it (*since*, *pid*, *queues*, *host*) is empty when RQ does not."""
+
+    name: str
+    lease_ms: int
+    held: int
+    jobs: tuple[str, ...]
+    since: str
+    pid: str
+    host: str
+    queues: tuple[str, ...]
+
+    def is_live(self, now_ms: int) -> bool:
+        """Whether it has spoken lately."""
+        return self.lease_ms > now_ms
+
+
+class Pulse:
+    """Looks at the store as a whole. Every method is a few round trips and raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def now_ms(self) -> int:
+        """The store's clock, in Unix milliseconds: the one that leases and schedules go by."""
+        ((seconds, microseconds),) = batch.replies(self._client, [("TIME",)])
+        return int(seconds) * 1_000 + int(microseconds) // 1_000
+
+    def queues(self) -> tuple[Queue, ...]:
+        """Return every queue that ever held a delivery, by name."""
+        (known,) = batch.replies(self._client, [("SMEMBERS", keys.QUEUES)])
+        names = sorted(name.decode() for name in known)
+        asked: list[tuple[str, ...]] = []
+        for name in names:
+            queue = keys.rq_queue(name)
+            asked += [("LLEN", queue), ("ZCARD", keys.rq_scheduled(name)), ("LINDEX", queue, "0")]
+        found = batch.replies(self._client, asked)
+        first = [job.decode() if job else "" for job in found[2::3]]
+        since = batch.replies(self._client, [("HGET", keys.rq_job(job), "created_at") for job in first])
+        return tuple(
+            Queue(name, int(ready), int(scheduled), _milliseconds(made))
+            for name, ready, scheduled, made in zip(names, found[::3], found[1::3], since, strict=True)
+        )
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return every worker that has a lease, also one that is over and not yet taken back, by name."""
+        (leases,) = batch.replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
+        asked: list[tuple[str, ...]] = []
+        for raw, _ in leases:
+            held = keys.held(raw.decode())
+            asked += [
+                ("HMGET", keys.rq_worker(raw.decode()), "birth", "pid", "queues", "hostname"),
+                ("SCARD", held),
+                ("SRANDMEMBER", held, str(_MOST_HELD)),
+            ]
+        found = iter(batch.replies(self._client, asked))
+        workers = [
+            _worker(raw.decode(), int(lease), next(found), int(next(found)), next(found)) for raw, lease in leases
+        ]
+        return tuple(sorted(workers, key=lambda worker: worker.name))
+
+    def standing(self) -> dict[EventStatus, int]:
+        """Return how many events are dead, unrouted and quarantined."""
+        counts = batch.replies(self._client, [("ZCARD", keys.standing(status)) for status in STANDING])
+        return {status: int(count) for status, count in zip(STANDING, counts, strict=True)}
+
+    def received(self) -> dict[tuple[int, str], int]:
+        """Return when each hook last received an event that was kept (Unix ms), by business and action."""
+        (found,) = batch.replies(self._client, [("HGETALL", keys.RECEIVED)])
+        pairs = ((*hook.decode().partition("/")[::2], int(at)) for hook, at in found.items())
+        return {(int(business), action): at for business, action, at in pairs}
+
+    def routed(self, routes: Sequence[str], hour: int, hours: int) -> dict[str, int]:
+        """Return how many events each route got in the last *hours* hours up to and with *hour*."""
+        asked = [("LLEN", keys.index(hour - back, route=route)) for route in routes for back in range(hours)]
+        counts = [int(count) for count in batch.replies(self._client, asked)]
+        return {route: sum(counts[at * hours : (at + 1) * hours]) for at, route in enumerate(routes)}
+
+    def hour(self) -> int:
+        """The hour it is now, by the store's clock."""
+        return self.now_ms() // HOUR_MS
+
+
+def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: int, jobs: Sequence[bytes]) -> Worker:
+    since, pid, queues, host = (value.decode(errors="replace") if value else "" for value in presence)
+    return Worker(
+        name,
+        lease_ms,
+        held,
+        tuple(sorted(job.decode() for job in jobs)),
+        since,
+        pid,
+        host,
+        tuple(queue for queue in queues.split(",") if queue),
+    )
+
+
+def _milliseconds(written: bytes | None) -> int | None:
+    """Read a time as RQ writes it."""
+    try:
+        return int(datetime.fromisoformat(written.decode()).timestamp() * 1_000) if written else None
+    except ValueError:
+        return None

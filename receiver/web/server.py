@@ -8,13 +8,13 @@ import gc
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from receiver.errors import SettingsError
 from receiver.metrics import IngestMetrics
-from receiver.web.app import Receiver
 from receiver.web.protocol import BoundedProtocol, Limits
 
 _BACKLOG = 2_048
@@ -50,7 +50,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: Receiver, listener: socket.socket, *, limits: Limits, metrics: IngestMetrics, drain_s: float = 0) -> None:
+class Application(Protocol):
+    """What can be served. *is_draining* is set when it is about to stop."""
+
+    is_draining: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def run(
+    app: Application, listener: socket.socket, *, limits: Limits, metrics: IngestMetrics, drain_s: float = 0
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was taken and return."""
     config = uvicorn.Config(
         app,
@@ -72,7 +82,7 @@ def run(app: Receiver, listener: socket.socket, *, limits: Limits, metrics: Inge
 class Server(uvicorn.Server):
     """uvicorn's server, with an eye on slow connections and an end that loses nothing."""
 
-    def __init__(self, config: uvicorn.Config, app: Receiver, *, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, *, drain_s: float) -> None:
         super().__init__(config)
         self._app = app
         self._drain_s = drain_s

@@ -33,14 +33,21 @@ class Part:
         )
 
 
+_AT_NEXUDUS: Final = ("nexudus_password", "nexudus_totp", "nexudus_token")
+
 PARTS: Final = (
     Part("receiver", ("serve",), frozenset({"redis_url", "url_keys", "webhook_secrets"})),
     Part("worker", ("work", "--grace", "5"), frozenset({"redis_url"})),
+    Part(
+        "console",
+        ("console",),
+        frozenset({"redis_url", "admin_token", "viewer_token", "webhook_secrets", "url_keys", *_AT_NEXUDUS}),
+    ),
     Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
     Part(
         "registrar",
         ("watch", "--every", "30s"),
-        frozenset({"redis_url", "url_keys", "nexudus_password", "nexudus_totp", "nexudus_token"}),
+        frozenset({"redis_url", "url_keys", *_AT_NEXUDUS}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
     ),

@@ -76,6 +76,20 @@ def free_port(settings: Settings) -> int:
         ) from None
 
 
+def free_console_port(settings: Settings) -> int:
+    """Return the console's port. When nobody asked for the one that is taken, another one serves as well.
+
+    Raises SettingsError when somebody did.
+    """
+    wanted = settings.model_copy(update={"port": settings.console_port})
+    try:
+        return free_port(wanted)
+    except SettingsError as error:
+        if "console_port" in settings.model_fields_set:
+            raise SettingsError(str(error).replace("FRONTDESK_PORT", "FRONTDESK_CONSOLE_PORT")) from None
+        return free_port(wanted.model_copy(update={"port": 0}))
+
+
 @contextlib.contextmanager
 def store(settings: Settings, say: Say) -> Iterator[str]:
     """Yield the URL of the store: the one that is set, seen to answer, or the embedded one, run as long as we run.

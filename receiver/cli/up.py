@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 
 from receiver import settings as environment
 from receiver.cli import demo as nexudus
-from receiver.cli import keyring, parts, premises
+from receiver.cli import keyring, parts, premises, signin_link
 from receiver.errors import UsageError
 from receiver.screen import Screen
 from receiver.settings import Settings
@@ -32,7 +32,7 @@ Count = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
 
 
 def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
-    """Run everything on this machine: store, receiver, workers, and the registrar if it can sign in; until Ctrl-C.
+    """Run everything on this machine until Ctrl-C: receiver, workers, console, and the registrar if it can sign in.
 
     The store is the server that FRONTDESK_REDIS_URL names, else an embedded one that keeps its data on disk.
 
@@ -53,6 +53,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
     premises.see_routes(settings, demo=demo)
     with premises.alone(settings.data_dir):
         settings = settings.model_copy(update={"port": premises.free_port(settings)})
+        settings = settings.model_copy(update={"console_port": premises.free_console_port(settings)})
         names = [_NAME, *(part.name for part in parts.PARTS)]
         screen = Screen(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         try:
@@ -66,11 +67,11 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
 
 def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, processes: dict[str, int]) -> int:
     environ = {"FRONTDESK_LOG_FORMAT": "console"} | dict(os.environ)
-    environ |= {"FRONTDESK_PORT": str(settings.port), "FRONTDESK_DATA_DIR": str(settings.data_dir)}
+    environ |= {"FRONTDESK_PORT": str(settings.port), "FRONTDESK_CONSOLE_PORT": str(settings.console_port)}
+    environ |= {"FRONTDESK_DATA_DIR": str(settings.data_dir)}
     environ |= {"FRONTDESK_REDIS_URL": url} if settings.redis_url is None else {}
-    for name in ("url_keys", *(("webhook_secrets",) if demo else ())):
-        if not getattr(settings, name):
-            environ[f"{environment.PREFIX}{name.upper()}_FILE"] = str(keyring.make(settings.data_dir, name).absolute())
+    for name in _to_be_made(settings, demo=demo):
+        environ[f"{environment.PREFIX}{name.upper()}_FILE"] = str(keyring.make(settings.data_dir, name).absolute())
     with contextlib.ExitStack() as stack:
         if demo:
             found = stack.enter_context(nexudus.simulated(settings.data_dir, _url(settings)))
@@ -83,15 +84,24 @@ def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, proc
     return status
 
 
+def _to_be_made(settings: Settings, *, demo: bool) -> list[str]:
+    """Return the secrets that this `up` needs and nobody has set."""
+    names = ["url_keys"] + (["webhook_secrets"] if demo else [])
+    found = [name for name in names if not getattr(settings, name)]
+    return found if settings.admin_token or settings.viewer_token else [*found, "admin_token"]
+
+
 def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> None:
     """Wait until the receiver answers, then say how to go on from here."""
     late = time.monotonic() + READY_S
-    while not _is_ready(settings):
+    while not _answers(_url(settings), "/readyz"):
         if time.monotonic() > late:
             screen.say(_NAME, "the receiver does not answer yet; its lines above may say why")
             late += READY_S
         time.sleep(0.1)
     ready.set()
+    while time.monotonic() < late and not _answers(signin_link.address(settings), "/healthz"):
+        time.sleep(0.1)
     itself = "frontdesk" if shutil.which("frontdesk") else sys.argv[0]
     store = (
         "the server of FRONTDESK_REDIS_URL"
@@ -103,6 +113,7 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
         f"  hooks    {_url(settings)}/hooks/...",
         f"  routes   {settings.routes}; edit it, it is read anew",
         f"  store    {store}",
+        *_console(settings),
         f"  events   {itself} events   (in another terminal; also: show ID, tail, hooks)",
         "  stop     Ctrl-C",
     ):
@@ -114,11 +125,21 @@ def _url(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _is_ready(settings: Settings) -> bool:
-    client = http.client.HTTPConnection(_url(settings).removeprefix("http://"), timeout=2)
+def _console(settings: Settings) -> list[str]:
+    """Return how to get into the console: by a link when there is an admin to sign in."""
+    with_keys = keyring.completed(settings) if not settings.viewer_token else settings
+    lines = [f"  console  {signin_link.address(settings)}/console/"]
+    if with_keys.admin_token:
+        lines.append(f"  sign in  {signin_link.make(with_keys)}")
+        lines.append("           (once, within ten minutes; frontdesk console --link prints another)")
+    return lines
+
+
+def _answers(url: str, path: str) -> bool:
+    client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=2)
     with contextlib.closing(client):
         try:
-            client.request("GET", "/readyz")
+            client.request("GET", path)
             return client.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False

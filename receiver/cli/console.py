@@ -1,0 +1,88 @@
+"""`frontdesk console`: the web pages, as a process of their own."""
+
+import os
+
+from receiver import logs
+from receiver import settings as environment
+from receiver.cli import keyring, output, signin_link
+from receiver.console.access import Access
+from receiver.console.app import Console
+from receiver.console.desk import Desk
+from receiver.errors import SettingsError
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions
+from receiver.replay import Replay
+from receiver.routing.current import CurrentTable
+from receiver.settings import Settings
+from receiver.storage import connection, keys
+from receiver.storage.archive import Archive
+from receiver.storage.pulse import Pulse
+from receiver.storage.spent import Spent
+from receiver.storage.trend import Trend
+from receiver.web import server
+from receiver.web.clients import ClientAddresses
+from receiver.web.protocol import Limits
+
+_CONNECTIONS = 500
+_TO_REDIS = 64
+
+
+def console(*, link: bool = False) -> int:
+    """Serve the console, until SIGTERM or Ctrl-C: what came in, what became of it, what is wrong, and putting it right.
+
+    It needs FRONTDESK_ADMIN_TOKEN or FRONTDESK_VIEWER_TOKEN, or those that `frontdesk up` has made here.
+
+    Parameters
+    ----------
+    link
+        Only print a link that signs an admin in, once, within ten minutes.
+    """
+    current = keyring.completed(environment.from_environ(os.environ))
+    if not (current.admin_token or current.viewer_token):
+        raise SettingsError(
+            "there is no console without a token: set FRONTDESK_ADMIN_TOKEN, for looking only FRONTDESK_VIEWER_TOKEN"
+        )
+    if link:
+        output.say(signin_link.make(current))
+        return 0
+    logs.configure(current.log_level, current.log_format)
+    _serve(current)
+    return 0
+
+
+def _serve(current: Settings) -> None:
+    url = connection.url_of(current)
+    client = connection.connect(url, max_connections=_TO_REDIS)
+
+    def load() -> str | None:
+        text: bytes | None = client.get(keys.ROUTES)  # type: ignore[assignment]
+        return None if text is None else text.decode("utf-8", "replace")
+
+    table = CurrentTable(current.routes, known_actions=actions.CODES, data_dir=current.data_dir, load=load)
+    access = Access(
+        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
+    )
+    desk = Desk(
+        archive=Archive(client),
+        pulse=Pulse(client),
+        trend=Trend(client),
+        routes=table,
+        make_replay=lambda table, *, route=None, only_dead=False: Replay(
+            client, table, route=route, only_dead=only_dead
+        ),
+        act=lambda what, *, who, **detail: None,
+    )
+    table.start()
+    table.start_watching()
+    with server.listen(current.host, current.console_port) as listener:
+        host, port = listener.getsockname()[:2]
+        logs.get().info("console.listening", host=host, port=port, path="/console")
+        server.run(
+            Console(desk, access, ClientAddresses(current.trusted_proxies)),
+            listener,
+            limits=Limits(connections=_CONNECTIONS),
+            metrics=IngestMetrics(()),
+        )
+    desk.bulk.stop()
+    table.stop_watching()
+    logs.get().info("console.stopped")

@@ -1,0 +1,49 @@
+"""What the pages work with: the store, the routing table, and whoever records acts."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from receiver import logs
+from receiver.console.access import Session
+from receiver.console.bulk import Bulk
+from receiver.errors import RoutesError
+from receiver.replay import Replay
+from receiver.routing.current import CurrentTable
+from receiver.routing.table import RoutingTable
+from receiver.storage.archive import Archive
+from receiver.storage.pulse import Pulse
+from receiver.storage.trend import Trend
+
+
+class MakeReplay(Protocol):
+    """Makes the tool that replays events; see `receiver.replay.Replay`."""
+
+    def __call__(self, table: RoutingTable, *, route: str | None = None, only_dead: bool = False) -> Replay: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts. *draining* is set when the console stops: whatever runs long ends then."""
+
+    archive: Archive
+    pulse: Pulse
+    trend: Trend
+    routes: CurrentTable
+    make_replay: MakeReplay
+    act: Callable[..., None]
+    bulk: Bulk = field(default_factory=Bulk)
+    draining: threading.Event = field(default_factory=threading.Event)
+
+    def table(self) -> RoutingTable:
+        """The routing table of now. Raises RoutesError when there is none."""
+        table = self.routes.table
+        if table is None:
+            raise RoutesError(self.routes.problems)
+        return table
+
+    def record(self, session: Session, what: str, **detail: object) -> None:
+        """Record an act, before it is done. Raises StorageUnavailable; then it must not be done."""
+        self.act(what, who=session.identity.name, **detail)
+        logs.get().info("act.recorded", who=session.identity.name, act=what, **detail)

@@ -1,0 +1,117 @@
+"""One event: what came, what was made of it and why, every delivery and attempt; and putting it right."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from receiver import shapes
+from receiver.console.pages import Act, Done, Facts, Page, Shown
+from receiver.console.visit import Visit
+from receiver.errors import UsageError
+from receiver.events import DeliveryStatus, EventStatus
+from receiver.storage.archive import Stored
+
+
+def facts(visit: Visit) -> Facts:
+    """One event; texts of its record are masked."""
+    return _facts(visit, visit.desk.archive.get(visit.path["event"]), redact=True)
+
+
+def _facts(visit: Visit, stored: Stored, *, redact: bool) -> Facts:
+    told = shapes.full(stored, redact=redact)
+    return told | {
+        "is_masked": redact,
+        "size": len(stored.envelope.body),
+        "explained": _explained(visit, stored),
+        "table": _table(visit),
+        "timeline": _timeline(stored, told),
+        "replayable": _replayable(visit, stored),
+    }
+
+
+def _table(visit: Visit) -> str | None:
+    table = visit.desk.routes.table
+    return table.hash if table else None
+
+
+def _explained(visit: Visit, stored: Stored) -> list[dict[str, Any]]:
+    """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one."""
+    table = visit.desk.routes.table
+    if table is None or stored.status == EventStatus.QUARANTINED:
+        return []
+    envelope = stored.envelope
+    explained = table.explain(envelope.business_id, envelope.action, envelope.record())
+    order = sorted(explained, key=lambda one: (not one.matched, not one.failed))
+    return [{"route": one.route, "matched": one.matched, "why_not": one.why_not, "failed": one.failed} for one in order]
+
+
+def _replayable(visit: Visit, stored: Stored) -> list[str]:
+    table = visit.desk.routes.table
+    if table is None or stored.status == EventStatus.QUARANTINED:
+        return []
+    busy = {one.route for one in stored.deliveries if one.status == DeliveryStatus.IN_FLIGHT}
+    return [route.name for route in visit.desk.make_replay(table).routes(stored) if route.name not in busy]
+
+
+def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
+    """Everything that happened, in the order in which it did."""
+    envelope = stored.envelope
+    checked = f"the signature matched ({envelope.verified_by})" if envelope.verified_by else "no signature was checked"
+    steps = [
+        _step(told["received_at"], "received", f"{len(envelope.body)} bytes from {envelope.origin}"),
+        _step(told["received_at"], "verified", f"the hook's own address; {checked}"),
+    ]
+    if envelope.quarantine:
+        steps.append(_step(told["received_at"], "quarantined", envelope.quarantine))
+    else:
+        number = sum(one.origin is None for one in stored.deliveries)
+        routed = f"{number} deliveries by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
+        steps.append(_step(told["received_at"], "kept", "as new: nothing identical came before it in its window"))
+        steps.append(_step(told["received_at"], "routed" if number else "unrouted", routed))
+    for attempt in told["attempts"]:
+        what = f"{attempt['route']}, attempt {attempt['number']}" if attempt["number"] else attempt["route"]
+        said = f"{what}: {attempt['error']}" if attempt["error"] else what
+        at = attempt["ended_at"]
+        steps.append(_step(at, attempt["outcome"] or "ended", said, attempt["duration_ms"], attempt["worker"]))
+    steps.sort(key=lambda step: step["at"] or "")
+    ahead = [one for one in told["deliveries"] if one["status"] == "in_flight"]
+    return steps + [_step(one["next_attempt_at"], one["waits_for"] or "in_flight", one["route"]) for one in ahead]
+
+
+def _step(
+    at: str | None, what: str, said: str, took_ms: int | None = None, worker: str | None = None
+) -> dict[str, Any]:
+    return {"at": at, "what": what, "said": said, "took_ms": took_ms, "worker": worker}
+
+
+def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+    """What only the page needs."""
+    return {"now_ms": visit.desk.pulse.now_ms(), "explain_query": f"event={told['id']}"}
+
+
+def reveal(visit: Visit) -> Shown:
+    """Show the record as it came. Who asked is recorded first."""
+    stored = visit.desk.archive.get(visit.path["event"])
+    visit.record("unmask", event=stored.envelope.id, action=stored.envelope.action)
+    return Shown(PAGE, _facts(visit, stored, redact=False))
+
+
+def replay(visit: Visit) -> Done:
+    """Replay the event: for one route, or for every route that wants it today. Form: route, or nothing."""
+    stored = visit.desk.archive.get(visit.path["event"])
+    route = visit.asked("route")
+    table = visit.desk.table()
+    if route is not None and table.route(route) is None:
+        raise UsageError(f"route: today's table has no route {route!r}")
+    tool = visit.desk.make_replay(table, route=route)
+    visit.record("replay", event=stored.envelope.id, route=route)
+    done = tool.run(stored)
+    said = f"Nothing was replayed: {done.reason}." if done.reason else f"Replayed: {_deliveries(len(done.deliveries))}."
+    return Done(said, f"/events/{stored.envelope.id}", {"deliveries": list(done.deliveries), "reason": done.reason})
+
+
+def _deliveries(number: int) -> str:
+    return "one new delivery" if number == 1 else f"{number} new deliveries"
+
+
+PAGE: Final = Page("/events/{event}", "Event", "event.html", facts, more, is_listed=False)
+ACTS: Final = (Act("/events/{event}/reveal", reveal), Act("/events/{event}/replay", replay))

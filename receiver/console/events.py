@@ -1,0 +1,47 @@
+"""The list of events: newest first, filtered, page by page, and live while nothing older is looked at."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from receiver import moments, shapes
+from receiver.console import search
+from receiver.console.pages import Facts, Page
+from receiver.console.visit import Visit
+from receiver.events import EventStatus
+from receiver.nexudus import actions
+
+
+def facts(visit: Visit) -> Facts:
+    """A page of events. Query: action, business, route, status, since, until, text, after (an id)."""
+    after = search.cursor(visit)
+    found = search.find(visit.desk.archive, search.sought(visit), after=after)
+    return {
+        "events": [shapes.brief(stored) for stored in found.events],
+        "more": found.more,
+        "is_cut": found.is_cut,
+        "looked_back_to": moments.show(found.looked_back_to_ms),
+    }
+
+
+def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+    """What the form and the links need."""
+    asked = {name: value for name in search.NAMES if (value := visit.asked(name))}
+    return {
+        "asked": asked,
+        "query": urlencode(asked),
+        "after": search.cursor(visit),
+        "statuses": [str(status) for status in EventStatus],
+        "actions": actions.NAMES,
+        "route_names": route_names(visit),
+        "now_ms": visit.desk.pulse.now_ms(),
+    }
+
+
+def route_names(visit: Visit) -> list[str]:
+    """Return the names of today's routes."""
+    table = visit.desk.routes.table
+    return [route.name for route in table.routes] if table else []
+
+
+PAGE: Final = Page("/events", "Events", "events.html", facts, more)

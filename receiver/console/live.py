@@ -1,0 +1,96 @@
+"""Events as they come, to a page that is open: server-sent events, each with a row as the list shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+
+from receiver import logs, shapes
+from receiver.console.desk import Desk
+from receiver.console.search import Sought
+from receiver.errors import StorageUnavailable
+from receiver.events import EventStatus
+from receiver.storage.archive import Stored
+from receiver.storage.following import Following
+
+MOST: Final = 64
+"""Pages that may follow at a time."""
+
+LONGEST_S: Final = 600.0
+"""How long one stream lasts; the browser begins another, and shows its session again."""
+
+_LOOK_EVERY_S: Final = 0.5
+_MOST_WATCHED: Final = 100
+_MOST_ROWS: Final = 100
+
+Render = Callable[[dict[str, Any]], str]
+
+
+class Live:
+    """Counts the streams that are open."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be too many."""
+        return self._open >= MOST
+
+    async def stream(self, desk: Desk, what: Sought, render: Render) -> AsyncIterator[bytes]:
+        """Yield rows of new events, and again those of events whose state changed, until it has lasted long enough."""
+        self._open += 1
+        try:
+            loop = asyncio.get_running_loop()
+            until = loop.time() + LONGEST_S
+            yield b"retry: 2000\n\n: following\n\n"
+            follower = await run_in_threadpool(_Follower, desk, what)
+            while loop.time() < until and not desk.draining.is_set():
+                rows = await run_in_threadpool(follower.look)
+                for shape in rows:
+                    yield _message(shape["id"], render(shape))
+                if not rows:
+                    yield b": still here\n\n"
+                await asyncio.sleep(_LOOK_EVERY_S)
+        except StorageUnavailable as error:
+            logs.get().warning("store.unavailable", error=str(error))
+        finally:
+            self._open -= 1
+
+
+class _Follower:
+    """What one stream has told."""
+
+    def __init__(self, desk: Desk, what: Sought) -> None:
+        self._archive = desk.archive
+        self._what = what
+        self._following = Following(desk.archive)
+        self._watched: dict[str, str] = {}
+
+    def look(self) -> list[dict[str, Any]]:
+        """Return the events to show: those that changed since they were shown, then new ones, oldest first."""
+        changed = [stored for stored in self._archive.many(list(self._watched)) if self._is_news(stored)]
+        new = [stored for stored in self._following.look() if self._what.wants(stored)][-_MOST_ROWS:]
+        for stored in new:
+            self._watched[stored.envelope.id] = _state(stored)
+        for stored in changed + new:
+            if stored.status != EventStatus.IN_FLIGHT:
+                self._watched.pop(stored.envelope.id, None)
+        while len(self._watched) > _MOST_WATCHED:
+            del self._watched[next(iter(self._watched))]
+        return [shapes.brief(stored) for stored in changed + new]
+
+    def _is_news(self, stored: Stored) -> bool:
+        before, now = self._watched[stored.envelope.id], _state(stored)
+        self._watched[stored.envelope.id] = now
+        return before != now
+
+
+def _state(stored: Stored) -> str:
+    return " ".join(f"{delivery.status}{delivery.state}{len(delivery.attempts)}" for delivery in stored.deliveries)
+
+
+def _message(event_id: str, row: str) -> bytes:
+    return b"event: kept\ndata: " + orjson.dumps({"id": event_id, "row": row}) + b"\n\n"

@@ -1,0 +1,155 @@
+"""The overview: is anything wrong, and how much is going on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+from receiver import moments
+from receiver.console.pages import Facts, Page
+from receiver.console.visit import Visit
+from receiver.errors import UsageError
+from receiver.events import EventStatus
+from receiver.storage.archive import Filter, Stored
+from receiver.storage.pulse import Queue, Worker
+from receiver.storage.trend import HOUR_MS, Bucket
+
+KINDS: Final = ("well", "dead", "unrouted", "quarantined")
+"""What the chart stacks, from the bottom."""
+
+_SAMPLE: Final = 200
+_LATE_MS: Final = 5 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    step_ms: int
+    number: int
+    clock: str
+
+
+SPANS: Final[Mapping[str, _Span]] = {
+    "hour": _Span(60_000, 60, "%H:%M"),
+    "day": _Span(900_000, 96, "%H:%M"),
+    "week": _Span(HOUR_MS, 168, "%a %H:%M"),
+}
+
+
+def facts(visit: Visit) -> Facts:
+    """Everything at a glance. Query: `span` is hour, day or week."""
+    name = visit.asked("span") or "hour"
+    if name not in SPANS:
+        raise UsageError(f"span: {name!r} is none of {', '.join(SPANS)}")
+    pulse, span = visit.desk.pulse, SPANS[name]
+    now_ms = pulse.now_ms()
+    buckets = visit.desk.trend.buckets(now_ms, span.step_ms, span.number)
+    hours = range(buckets[0].start_ms // HOUR_MS, now_ms // HOUR_MS + 1)
+    queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
+    live = sum(worker.is_live(now_ms) for worker in workers)
+    return {
+        "span": name,
+        "now": moments.show(now_ms),
+        "received": sum(bucket.received for bucket in buckets),
+        "counters": visit.desk.trend.counters(hours),
+        "buckets": [_bucket(bucket) for bucket in buckets],
+        "standing": {str(status): number for status, number in standing.items()},
+        "latency": latency(list(islice(visit.desk.archive.newest(Filter()), _SAMPLE))),
+        "queues": [_queue(queue, now_ms) for queue in queues],
+        "waiting": sum(queue.ready for queue in queues),
+        "scheduled": sum(queue.scheduled for queue in queues),
+        "oldest_waiting_ms": _oldest(queues, now_ms),
+        "workers": live,
+        "trouble": list(_trouble(visit, queues, workers, standing, now_ms)),
+        "routes": _routes(visit),
+    }
+
+
+def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+    """What the chart needs."""
+    span = SPANS[told["span"]]
+    points = []
+    for bucket in told["buckets"]:
+        start = datetime.fromtimestamp(bucket["start_ms"] / 1_000, UTC)
+        parts = ", ".join(f"{bucket[kind]} {kind}" for kind in KINDS if bucket[kind]) or "nothing"
+        points.append(bucket | {"time": start.strftime(span.clock), "label": f"{start:%d %b %H:%M} UTC: {parts}"})
+    return {"points": points, "kinds": KINDS, "spans": list(SPANS)}
+
+
+def latency(sample: Sequence[Stored]) -> dict[str, Any]:
+    """Return percentiles in milliseconds over a sample: from received to handler started, and of handlers' runs."""
+    waits, runs = [], []
+    for stored in sample:
+        for delivery in stored.deliveries:
+            for number, attempt in enumerate(delivery.attempts):
+                started, ended = attempt.get("started_ms"), attempt.get("ended_ms")
+                if started is None or ended is None:
+                    continue
+                runs.append(ended - started)
+                if number == 0 and delivery.origin is None:
+                    waits.append(max(started - stored.envelope.received_ms, 0))
+    return {"events": len(sample), "wait": _percentiles(waits), "run": _percentiles(runs)}
+
+
+def _percentiles(values: list[int]) -> dict[str, int | None]:
+    values.sort()
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    return {name: values[int((len(values) - 1) * share)] if values else None for name, share in shares.items()}
+
+
+def _bucket(bucket: Bucket) -> dict[str, int]:
+    standing = {str(status): bucket.standing[status] for status in bucket.standing}
+    return {"start_ms": bucket.start_ms, "received": bucket.received, "well": bucket.well} | standing
+
+
+def _queue(queue: Queue, now_ms: int) -> dict[str, Any]:
+    oldest = max(now_ms - queue.oldest_ms, 0) if queue.oldest_ms else None
+    return {"name": queue.name, "ready": queue.ready, "scheduled": queue.scheduled, "oldest_waiting_ms": oldest}
+
+
+def _oldest(queues: Sequence[Queue], now_ms: int) -> int | None:
+    since = min((queue.oldest_ms for queue in queues if queue.oldest_ms), default=None)
+    return None if since is None else max(now_ms - since, 0)
+
+
+def _routes(visit: Visit) -> dict[str, Any]:
+    table = visit.desk.routes.table
+    return {
+        "hash": table.hash if table else None,
+        "number": len(table.routes) if table else 0,
+        "problems": [str(problem) for problem in visit.desk.routes.problems],
+    }
+
+
+def _trouble(
+    visit: Visit,
+    queues: Sequence[Queue],
+    workers: Sequence[Worker],
+    standing: Mapping[EventStatus, int],
+    now_ms: int,
+) -> Iterator[dict[str, str]]:
+    """Yield what is wrong now, the gravest first: a sentence, and the page that helps."""
+    waiting = sum(queue.ready for queue in queues)
+    if waiting and not any(worker.is_live(now_ms) for worker in workers):
+        yield {
+            "text": f"No worker lives, and {waiting} deliveries wait. Start one with `frontdesk work`.",
+            "page": "/workers",
+        }
+    elif (oldest := _oldest(queues, now_ms)) and oldest > _LATE_MS:
+        yield {
+            "text": f"The oldest delivery that could run has waited for {oldest // 60_000} minutes.",
+            "page": "/workers",
+        }
+    if visit.desk.routes.problems:
+        kept = "the table before it is in force" if visit.desk.routes.table else "events are kept unrouted"
+        yield {"text": f"The routing file is wrong; {kept}.", "page": "/routes"}
+    if standing[EventStatus.DEAD]:
+        yield {"text": f"{standing[EventStatus.DEAD]} events have a dead delivery.", "page": "/dead"}
+    if standing[EventStatus.QUARANTINED]:
+        yield {"text": f"{standing[EventStatus.QUARANTINED]} requests are in quarantine.", "page": "/quarantine"}
+    for worker in workers:
+        if not worker.is_live(now_ms) and worker.held:
+            yield {"text": f"Worker {worker.name} is silent and holds {worker.held} deliveries.", "page": "/workers"}
+
+
+PAGE: Final = Page("/", "Overview", "overview.html", facts, more)

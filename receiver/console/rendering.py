@@ -1,0 +1,123 @@
+"""From facts to HTML: templates that escape everything, and how times, numbers and records are written."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import orjson
+from markupsafe import Markup
+
+from receiver import moments
+from receiver.console import charts
+from receiver.console.pages import ROOT
+from receiver.plaintext import plain
+
+_HERE: Final = Path(__file__).parent
+STATIC: Final = _HERE / "static"
+
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')
+_MOST_LINES = 20_000
+
+
+class Templates:
+    """Renders the templates of this room. Every text is escaped, control characters included."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            autoescape=True,
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            undefined=jinja2.StrictUndefined,
+            finalize=_harmless,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters |= {
+            "ago": ago,
+            "count": count,
+            "span": span,
+            "lines": record_lines,
+            "words": lambda text: str(text).replace("_", " "),
+        }
+        self._environment.globals |= {
+            "root": ROOT,
+            "version": _version(),
+            "area_chart": charts.stacked_bars,
+        }
+
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """Return a page."""
+        return self._environment.get_template(template).render(values)
+
+
+def ago(value: str | int | None, now_ms: int | None = None) -> str:
+    """Return how long ago a time was (RFC 3339, or Unix ms), in one unit; or how far it is ahead."""
+    if value is None or value == "":
+        return "never"
+    try:
+        at_ms = value if isinstance(value, int) else moments.parse("time", value)
+    except ValueError:
+        return str(value)
+    seconds = ((now_ms or int(time.time() * 1_000)) - (at_ms or 0)) / 1_000
+    shown = span(abs(seconds) * 1_000)
+    return f"in {shown}" if seconds < -1 else "just now" if seconds < 1 else f"{shown} ago"
+
+
+def span(milliseconds: float | None) -> str:
+    """Return a length of time in the unit that suits it."""
+    if milliseconds is None:
+        return "none"
+    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if milliseconds >= length * (2 if unit == "d" else 1):
+            return f"{milliseconds / length:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{milliseconds:.0f} ms"
+
+
+def count(value: float) -> str:
+    """Return a number with thin spaces between thousands."""
+    return f"{value:,.0f}".replace(",", "\u202f") if value == int(value) else f"{value:,.1f}".replace(",", "\u202f")
+
+
+def record_lines(value: Any) -> Iterator[list[tuple[str, str]]]:
+    """Yield the lines of a value as JSON, each as pieces with the name of their kind, for the eye only."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    lines = text.split("\n")
+    for line in lines[:_MOST_LINES]:
+        yield list(_pieces(line))
+    if len(lines) > _MOST_LINES:
+        yield [("note", f"... and {len(lines) - _MOST_LINES} more lines; `frontdesk show` prints them all")]
+
+
+def _pieces(line: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    for match in _TOKEN.finditer(line):
+        if match.start() > at:
+            yield "", line[at : match.start()]
+        text, colon, number, word, _ = match.groups()
+        if text and colon:
+            yield "key", text
+            yield "", colon
+        elif text:
+            yield ("masked" if re.fullmatch(r'"<\d+ characters>"', text) else "text"), text
+        else:
+            yield ("number" if number else "word"), number or word or match[0]
+        at = match.end()
+    if at < len(line):
+        yield "", line[at:]
+
+
+def _harmless(value: Any) -> Any:
+    """What a template writes: markup of ours as it is, and texts without anything that could mislead the eye."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else plain(value)
+
+
+def _version() -> str:
+    """Name the static files by what is in them, so that browsers may keep them for long."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

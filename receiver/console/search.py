@@ -1,0 +1,112 @@
+"""Finding events: what the store has an index for is read from there, the rest is looked through, within bounds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from receiver import moments
+from receiver.console.visit import Visit
+from receiver.errors import UsageError
+from receiver.events import EventStatus
+from receiver.storage.archive import Archive, Filter, Stored
+
+ROWS: Final = 50
+BUDGET_S: Final = 0.4
+"""How long one search may look through events. When it is used up, the page says how far it came and goes on there."""
+
+_STANDING: Final = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
+NAMES: Final = ("action", "business", "route", "status", "since", "until", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is asked for: a filter, and a text that the record holds, however it is written there."""
+
+    wanted: Filter
+    text: str | None = None
+
+    def wants(self, stored: Stored) -> bool:
+        """Whether an event is one of those asked for."""
+        return self.wanted.wants(stored) and (self.text is None or self._is_in(stored.envelope.body))
+
+    def _is_in(self, body: bytes) -> bool:
+        text = (self.text or "").lower()
+        body = body.lower()
+        escaped = text.encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00")
+        return text.encode() in body or (escaped != text.encode() and escaped in body)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing narrows it."""
+        return self.text is None and self.wanted == Filter()
+
+    @property
+    def indexed(self) -> Filter:
+        """The part of the filter that the store answers from one index, without loading what it does not return."""
+        wanted = self.wanted
+        times = Filter(since_ms=wanted.since_ms, until_ms=wanted.until_ms)
+        if wanted.status in _STANDING:
+            return replace(times, status=wanted.status)
+        if wanted.action:
+            return replace(times, action=wanted.action)
+        if wanted.route:
+            return replace(times, route=wanted.route)
+        return replace(times, business_id=wanted.business_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """*more*: the id to go on after, None when everything was looked at; *is_cut*: time was up before the page was
+    full, and nothing newer than *looked_back_to_ms* was missed."""
+
+    events: tuple[Stored, ...]
+    more: str | None
+    is_cut: bool = False
+    looked_back_to_ms: int | None = None
+
+
+def sought(visit: Visit) -> Sought:
+    """Read what is asked for from a query or a form. Raises UsageError."""
+    status = visit.asked("status")
+    if status is not None and status not in set(EventStatus):
+        raise UsageError(f"status: {status!r} is no status; the statuses are {', '.join(EventStatus)}")
+    wanted = Filter(
+        action=visit.asked("action"),
+        business_id=visit.number("business"),
+        route=visit.asked("route"),
+        status=EventStatus(status) if status else None,
+        since_ms=moments.parse("since", visit.asked("since")),
+        until_ms=moments.parse("until", visit.asked("until")),
+    )
+    return Sought(wanted, visit.asked("text"))
+
+
+def cursor(visit: Visit) -> str | None:
+    """Return the id after which the page begins. Raises UsageError."""
+    after = visit.asked("after")
+    if after is not None and not (after.isascii() and after.isalnum() and 20 <= len(after) <= 32):
+        raise UsageError(f"after: {after!r} is no id of an event")
+    return after
+
+
+def find(
+    archive: Archive,
+    what: Sought,
+    *,
+    after: str | None = None,
+    most: int = ROWS,
+    budget_s: float = BUDGET_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> Found:
+    """Return the newest events asked for, *most* at a time."""
+    until = clock() + budget_s
+    found: list[Stored] = []
+    for stored in archive.newest(what.indexed, after=after):
+        if what.wants(stored):
+            found.append(stored)
+            if len(found) > most:
+                return Found(tuple(found[:most]), found[most - 1].envelope.id)
+        if clock() > until:
+            return Found(tuple(found), stored.envelope.id, is_cut=True, looked_back_to_ms=stored.envelope.received_ms)
+    return Found(tuple(found), None)

@@ -1,0 +1,128 @@
+"""Signing in and out: with a token, or with a link that is good once."""
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from receiver import logs
+from receiver.console.access import SESSION_S, Access, Identity, Session
+from receiver.console.pages import ROOT
+from receiver.console.rendering import Templates
+from receiver.console.throttle import Throttle
+from receiver.console.visit import form_of
+from receiver.errors import RequestRefused
+from receiver.web.clients import ClientAddresses
+
+COOKIE: Final = "frontdesk_console"
+PATH: Final = f"{ROOT}/sign-in"
+
+_OURS = re.compile(rf"{ROOT}(/[\w\-.~/]*(\?[\w\-.~/=&%+:]*)?)?")
+_LONGEST_TOKEN: Final = 4_096
+
+
+def is_foreign(request: Request) -> bool:
+    """Whether the browser says that another site sent this."""
+    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
+def where_next(asked: str) -> str:
+    """Return a page of ours to go on to, whatever was asked for."""
+    return asked if _OURS.fullmatch(asked) and "//" not in asked else f"{ROOT}/"
+
+
+class SignIn:
+    """The pages for those who are not signed in yet."""
+
+    def __init__(self, access: Access, clients: ClientAddresses, templates: Templates) -> None:
+        self._access = access
+        self._clients = clients
+        self._templates = templates
+        self._throttle = Throttle()
+
+    async def page(self, request: Request) -> Response:
+        """Ask for a token."""
+        return self._asking(where_next(request.query_params.get("next", "")))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Check a token. Form: token, next."""
+        form = await form_of(request)
+        next_page = where_next(form.get("next", ""))
+        if is_foreign(request):
+            return self._asking(next_page, "Another site sent this; sign in here.", HTTPStatus.FORBIDDEN)
+        if wait_s := self._throttle.wait_s(self._address(request)):
+            answer = self._asking(next_page, f"Too many attempts; wait {wait_s} seconds.", HTTPStatus.TOO_MANY_REQUESTS)
+            answer.headers["retry-after"] = str(wait_s)
+            return answer
+        identity = self._judge(request, form.get("token", ""))
+        if identity is None:
+            return self._asking(next_page, "That token is not known here.", HTTPStatus.FORBIDDEN)
+        return self._welcome(request, identity, next_page)
+
+    async def enter(self, request: Request) -> Response:
+        """Sign in by a link. Query: link."""
+        if request.method == "HEAD":
+            return Response()
+        link = request.query_params.get("link", "")[:_LONGEST_TOKEN]
+        identity = await run_in_threadpool(self._access.enter, link)
+        if identity is None:
+            return self._asking(f"{ROOT}/", "That link is used up or over; sign in with a token.", HTTPStatus.FORBIDDEN)
+        return self._welcome(request, identity, f"{ROOT}/")
+
+    async def sign_out(self, request: Request, session: Session) -> Response:
+        """End a session, here and wherever else its cookie may be."""
+        await run_in_threadpool(self._access.end, session)
+        logs.get().info("session.ended", who=session.identity.name)
+        answer = RedirectResponse(PATH, HTTPStatus.SEE_OTHER)
+        answer.delete_cookie(COOKIE, path=ROOT)
+        return answer
+
+    def bearer(self, request: Request) -> Session | None:
+        """Return who a program signs in as, by the token that it shows. Raises RequestRefused (429)."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        if wait_s := self._throttle.wait_s(self._address(request)):
+            raise RequestRefused(429, f"too many attempts; wait {wait_s} seconds", retry_after=wait_s)
+        identity = self._judge(request, token.strip())
+        return Session(identity, "") if identity else None
+
+    def _judge(self, request: Request, token: str) -> Identity | None:
+        address = self._address(request)
+        identity = self._access.by_token(token) if 0 < len(token) <= _LONGEST_TOKEN else None
+        if identity is None:
+            self._throttle.failed(address)
+            logs.get().warning("session.refused", client=address)
+        else:
+            self._throttle.succeeded(address)
+        return identity
+
+    def _welcome(self, request: Request, identity: Identity, next_page: str) -> Response:
+        logs.get().info("session.begun", who=identity.name, role=str(identity.role), client=self._address(request))
+        answer: Response
+        if is_foreign(request):
+            # The browser keeps a SameSite=Strict cookie to itself until a page of ours, not a redirection, leads on.
+            answer = HTMLResponse(self._templates.render("welcome.html", {"next": next_page}))
+        else:
+            answer = RedirectResponse(next_page, HTTPStatus.SEE_OTHER)
+        # A proxy that speaks TLS says so; whoever only claims it locks nobody out but himself.
+        is_tls = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
+        answer.set_cookie(
+            COOKIE,
+            self._access.begin(identity),
+            max_age=SESSION_S,
+            path=ROOT,
+            secure=is_tls,
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    def _asking(self, next_page: str, problem: str = "", status: int = 200) -> Response:
+        return HTMLResponse(self._templates.render("sign_in.html", {"next": next_page, "problem": problem}), status)
+
+    def _address(self, request: Request) -> str:
+        return self._clients.of(request.scope)

@@ -1,0 +1,98 @@
+// What makes the pages livelier; all of them work without it. Rows and parts come from the server, escaped as the pages are.
+"use strict";
+
+const MOST_ROWS = 200;
+
+function parsed(html) {
+  return new DOMParser().parseFromString(html, "text/html");
+}
+
+/* Parts of a page that are looked at again every few seconds: replaced whole, unless somebody is busy in them. */
+function refresh(part) {
+  const every = Number(part.dataset.refresh) * 1000;
+  const tick = async () => {
+    const now = document.getElementById(part.id);
+    if (!now || !now.dataset.refresh) return;
+    const busy = document.hidden || now.contains(document.activeElement) || now.querySelector("details[open]");
+    if (!busy) {
+      try {
+        const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+        const fresh = answer.ok && !answer.redirected && parsed(await answer.text()).getElementById(part.id);
+        if (fresh) document.getElementById(part.id).replaceWith(fresh);
+        if (answer.redirected) return;
+      } catch {
+        // The console is away for a moment; what is shown stays.
+      }
+    }
+    setTimeout(tick, every);
+  };
+  setTimeout(tick, every);
+}
+
+/* The list of events, as they come. */
+function follow(sign) {
+  const rows = document.getElementById("rows");
+  const state = document.getElementById("live-state");
+  const pause = document.getElementById("pause");
+  let source = null;
+  let fresh = 0;
+
+  const show = (id, html) => {
+    const row = parsed(`<table><tbody>${html}</tbody></table>`).querySelector("tr");
+    const old = document.getElementById(`e-${id}`);
+    if (old) {
+      if (!old.contains(document.activeElement)) old.replaceWith(row);
+      return;
+    }
+    row.classList.add("fresh");
+    rows.prepend(row);
+    document.getElementById("empty")?.remove();
+    fresh += 1;
+    while (rows.rows.length > MOST_ROWS) rows.lastElementChild.remove();
+  };
+
+  const listen = () => {
+    source = new EventSource(sign.dataset.live);
+    source.onopen = () => { sign.classList.add("on"); state.textContent = "Live"; };
+    source.onerror = () => { sign.classList.remove("on"); state.textContent = "Not live; trying again"; };
+    source.addEventListener("kept", (message) => {
+      const { id, row } = JSON.parse(message.data);
+      show(id, row);
+    });
+  };
+
+  // Said now and then, not for every event: somebody may be listening to the page.
+  setInterval(() => {
+    if (fresh && source) state.textContent = `Live, ${fresh} new`;
+  }, 5000);
+
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    if (source) {
+      source.close();
+      source = null;
+      sign.classList.remove("on");
+      state.textContent = "Paused";
+      pause.textContent = "Go on";
+    } else {
+      pause.textContent = "Pause";
+      listen();
+    }
+    pause.setAttribute("aria-pressed", String(!source));
+  });
+  listen();
+}
+
+/* A form is sent once, however often it is pressed. */
+document.addEventListener("submit", (event) => {
+  for (const button of event.target.querySelectorAll("button")) {
+    setTimeout(() => { button.disabled = event.target.method === "post"; }, 0);
+  }
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
+});
+
+for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
+const sign = document.getElementById("live");
+if (sign) follow(sign);

@@ -1,0 +1,75 @@
+"""Who works: processes, since when, on what; and what waits in the queues."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from receiver import ids, moments
+from receiver.console.pages import Facts, Page
+from receiver.console.visit import Visit
+from receiver.storage.pulse import Worker
+
+_SHOWN: Final = 10
+_MOST_WORKERS: Final = 200
+
+
+def facts(visit: Visit) -> Facts:
+    """Workers and queues."""
+    pulse = visit.desk.pulse
+    now_ms = pulse.now_ms()
+    workers = pulse.workers()
+    running = _running(visit, workers)
+    return {
+        "number": len(workers),
+        "workers": [_worker(worker, running, now_ms) for worker in workers[:_MOST_WORKERS]],
+        "queues": [
+            {
+                "name": queue.name,
+                "ready": queue.ready,
+                "scheduled": queue.scheduled,
+                "oldest_waiting_ms": max(now_ms - queue.oldest_ms, 0) if queue.oldest_ms else None,
+            }
+            for queue in pulse.queues()
+        ],
+    }
+
+
+def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) -> dict[str, Any]:
+    return {
+        "name": worker.name,
+        "host": worker.host,
+        "pid": worker.pid,
+        "queues": list(worker.queues),
+        "since": worker.since,
+        "is_live": worker.is_live(now_ms),
+        "lease_until": moments.show(worker.lease_ms),
+        "held": worker.held,
+        "deliveries": [running[job] for job in worker.jobs[:_SHOWN] if job in running],
+    }
+
+
+def _running(visit: Visit, workers: tuple[Worker, ...]) -> dict[str, dict[str, Any]]:
+    """Return what is known of the deliveries in workers' hands, by job."""
+    jobs = [job for worker in workers[:_MOST_WORKERS] for job in worker.jobs[:_SHOWN]]
+    events = visit.desk.archive.many(sorted({job[: ids.LENGTH] for job in jobs}))
+    deliveries = {one.id: (stored, one) for stored in events for one in stored.deliveries}
+    found = {}
+    for job in jobs:
+        stored, delivery = deliveries.get(job.rpartition("-")[0], (None, None))
+        if stored is not None and delivery is not None:
+            found[job] = {
+                "event": stored.envelope.id,
+                "action": stored.envelope.action,
+                "business_id": stored.envelope.business_id,
+                "route": delivery.route,
+                "attempt": len(delivery.attempts) + 1,
+                "received_at": moments.show(stored.envelope.received_ms),
+            }
+    return found
+
+
+def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+    """What only the page needs."""
+    return {"now_ms": visit.desk.pulse.now_ms()}
+
+
+PAGE: Final = Page("/workers", "Workers", "workers.html", facts, more)

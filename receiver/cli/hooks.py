@@ -38,8 +38,8 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
     """
     with opened("hooks", needs=()) as registrar:
         existing = registrar.webhooks.list()
-        made = _plan(registrar, existing)
-        rows = health.rows(existing, registrar.ownership, made, _received(registrar))
+        made = planned(registrar, existing)
+        rows = health.rows(existing, registrar.ownership, made, received(registrar))
         if everyone or not (registrar.settings.url_keys or registrar.settings.public_url):
             rows += health.foreign_rows(existing, registrar.ownership)
     if json:
@@ -49,7 +49,7 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
         _table(rows, len(registrar.settings.url_keys))
 
 
-def _plan(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | None:
+def planned(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | None:
     """Return the plan when the settings and routes tell what is wanted."""
     if not (registrar.settings.url_keys and registrar.settings.public_url):
         output.warn("FRONTDESK_PUBLIC_URL and FRONTDESK_URL_KEYS are not both set: what is wanted is not known")
@@ -62,7 +62,7 @@ def _plan(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | No
     return plan.make(wanted, existing, registrar.ownership)
 
 
-def _received(registrar: Registrar) -> Mapping[Pair, int]:
+def received(registrar: Registrar) -> Mapping[Pair, int]:
     if registrar.store is not None:
         with contextlib.suppress(StorageUnavailable):
             return RegistrarMemory(registrar.store).last_received()

@@ -14,6 +14,7 @@ from receiver import durations
 from receiver.cli import diff, output
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
+from receiver.registrar import wording
 from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted
@@ -84,8 +85,8 @@ def apply(
         if shown.changes and not yes:
             _check(shown, force=force)
             _ask(shown)
-        with _locked(registrar, patience_s) as fence:
-            applied = _carry_out(registrar, wanted, scope, fence, force=force, expected=None if yes else shown)
+        with locked(registrar, patience_s) as fence:
+            applied = carry_out(registrar, wanted, scope, fence, force=force, expected=None if yes else shown)
     return _report(applied, json=json)
 
 
@@ -119,7 +120,7 @@ def _ask(shown: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
+def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
     """Yield what to ask before each write."""
     if registrar.store is None:
         output.warn("no Redis is there to keep a second apply away; do not run two at once")
@@ -130,7 +131,7 @@ def _locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], No
         yield lock.check
 
 
-def _carry_out(
+def carry_out(
     registrar: Registrar,
     wanted: Wanted,
     scope: Scope,
@@ -138,8 +139,12 @@ def _carry_out(
     *,
     force: bool,
     expected: Plan | None,
+    advanced: Callable[[], None] = lambda: None,
 ) -> Applied:
-    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to."""
+    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to.
+
+    *advanced* is called after each change. Raises NexudusError, UnsafePlan, and UsageError when *expected* is over.
+    """
 
     def look() -> Plan:
         made = registrar.survey.plan(wanted, scope)
@@ -149,7 +154,7 @@ def _carry_out(
     fresh = look()
     if expected is not None and fresh.changes != expected.changes:
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-    with _progress(len(fresh.changes)) as advance, _recorded(registrar, advance) as told:
+    with _progress(len(fresh.changes)) as advance, _recorded(registrar, advance, advanced) as told:
         try:
             return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
         except NexudusError as error:
@@ -169,12 +174,13 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _recorded(registrar: Registrar, advance: Callable[[], None]) -> Iterator[Told]:
+def _recorded(registrar: Registrar, *advance: Callable[[], None]) -> Iterator[Told]:
     """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
     done: Counter[str] = Counter()
 
     def told(change: Change, error: NexudusError | None) -> None:
-        advance()
+        for count in advance:
+            count()
         if error is not None:
             return
         done[act_of(change)] += 1
@@ -207,9 +213,9 @@ def _report(applied: Applied, *, json: bool) -> int:
     elif applied.is_complete:
         output.say("Nothing to do.")
     for failure in applied.failed[:20]:
-        output.warn(f"{diff.subject(failure.change)}: {failure.error}")
+        output.warn(f"{wording.subject(failure.change)}: {failure.error}")
     for change in applied.pending[:20]:
-        output.warn(f"{diff.subject(change)}: pending: Nexudus does not show it; run apply again")
+        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show it; run apply again")
     if applied.is_complete:
         return 0
     output.warn(

@@ -1,0 +1,38 @@
+"""A change in words. Tokens in URLs are secrets and are cut short."""
+
+import re
+
+from receiver.plaintext import plain
+from receiver.registrar.change import Change, Op, State
+
+_TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")
+
+
+def subject(change: Change) -> str:
+    """Return which registration a change is about."""
+    number = f" #{change.hook_id}" if change.hook_id is not None else ""
+    return plain(f"{change.business_id} {change.action}{number}")
+
+
+def words(change: Change) -> str:
+    """Return what a change does."""
+    if change.op is Op.CREATE and change.after is not None:
+        return f"create {shown_url(change.after.url)}"
+    if change.op is Op.UPDATE and change.before is not None and change.after is not None:
+        return "; ".join(_differences(change.before, change.after))
+    return f"{change.op.value}, {change.why}"
+
+
+def _differences(before: State, after: State) -> list[str]:
+    pairs = [
+        ("url", shown_url(before.url), shown_url(after.url)),
+        ("name", plain(before.name), after.name),
+        ("action", before.action, after.action),
+        ("active", str(before.active).lower(), str(after.active).lower()),
+    ]
+    return [f"{name} {old or 'empty'} -> {new}" for name, old, new in pairs if old != new]
+
+
+def shown_url(url: str) -> str:
+    """Return *url* with its token cut short."""
+    return plain(_TOKEN.sub(r"\1...", url))

@@ -5,16 +5,20 @@ import os
 from receiver import logs
 from receiver import settings as environment
 from receiver.cli import keyring, output, signin_link
+from receiver.cli.hookdesk import HookDesk
 from receiver.console.access import Access
 from receiver.console.app import Console
 from receiver.console.desk import Desk
+from receiver.console.registry import Registry
 from receiver.errors import SettingsError
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
 from receiver.storage import connection, keys
+from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
 from receiver.storage.pulse import Pulse
 from receiver.storage.spent import Spent
@@ -70,7 +74,15 @@ def _serve(current: Settings) -> None:
         make_replay=lambda table, *, route=None, only_dead=False: Replay(
             client, table, route=route, only_dead=only_dead
         ),
-        act=lambda what, *, who, **detail: None,
+        make_release=lambda table: Release(
+            client,
+            table,
+            [(one.business_id, one.secret.get_secret_value()) for one in current.webhook_secrets],
+            dedup_window_ms=current.dedup_window,
+        ),
+        acts=Acts(client),
+        registry=Registry(HookDesk()),
+        knows_secrets=bool(current.webhook_secrets),
     )
     table.start()
     table.start_watching()

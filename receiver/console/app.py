@@ -10,7 +10,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from receiver.console import dead, event, events, overview, quarantine, replays, routes, search, workers
+from receiver.console import (
+    acts,
+    dead,
+    event,
+    events,
+    hooks,
+    overview,
+    quarantine,
+    replays,
+    routes,
+    search,
+    workers,
+)
 from receiver.console.access import Access
 from receiver.console.desk import Desk
 from receiver.console.front import Front
@@ -27,15 +39,18 @@ PAGES: tuple[Page, ...] = (
     overview.PAGE,
     events.PAGE,
     routes.PAGE,
+    hooks.PAGE,
     dead.PAGE,
     quarantine.PAGE,
     workers.PAGE,
+    acts.PAGE,
     replays.PAGE,
+    quarantine.RELEASE,
     event.PAGE,
 )
 """In the order of the navigation."""
 
-ACTS: tuple[Act, ...] = (*event.ACTS, *routes.ACTS, *replays.ACTS)
+ACTS: tuple[Act, ...] = (*event.ACTS, *routes.ACTS, *hooks.ACTS, *replays.ACTS, *quarantine.ACTS)
 
 
 class Console(Starlette):

@@ -1,4 +1,4 @@
-"""Acts on many events: one at a time in a console, at a bounded rate, seen while it runs, stopped when asked."""
+"""Acts that take a while: one at a time in a console, at a bounded rate, seen while they run, stopped when asked."""
 
 import threading
 import time
@@ -16,25 +16,29 @@ MOST: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is. *skipped* events needed nothing or could not be acted on; *reason* is that of the last one."""
+    """How far a run is. *done* of *total* are counted in *unit*; *skipped* are those of them that came to nothing, and
+    *reason* says why the last one did."""
 
     what: str
     who: str
     total: int
+    unit: str = "events"
     done: int = 0
-    made: int = 0
     skipped: int = 0
     reason: str = ""
     is_running: bool = True
     error: str = ""
 
 
-Step = Callable[[str], tuple[int, str]]
-"""Acts on one event; returns how many deliveries it made, and why none."""
+Count = Callable[[str], None]
+"""Counts one that is done; the text says why it came to nothing, and is empty when it did not."""
+
+Run = Callable[[Count, threading.Event], str]
+"""Does the work until it is done or the event is set. Returns why it ended early, or an empty text."""
 
 
 class Bulk:
-    """Runs one act on many events in a thread. What was done stays done; running it again goes on with the rest."""
+    """Runs one act at a time in a thread. What was done stays done; running it again goes on with the rest."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +51,7 @@ class Bulk:
         """The run that goes on, or the last one."""
         return self._progress
 
-    def start(self, progress: Progress, events: Iterator[str], step: Step) -> None:
+    def start(self, progress: Progress, run: Run) -> None:
         """Begin a run. Raises UsageError when one goes on already."""
         with self._lock:
             if self._progress is not None and self._progress.is_running:
@@ -56,45 +60,44 @@ class Bulk:
                 )
             self._stop.clear()
             self._progress = progress
-            self._thread = threading.Thread(target=self._run, args=(events, step), name="bulk", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(run,), name="bulk", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the run after the event at hand; wait a moment for that."""
+        """End the run after what is at hand; wait a moment for that."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5)
 
-    def _run(self, events: Iterator[str], step: Step) -> None:
-        error = "it was ended by a fault of ours; the log says which"
+    def _run(self, run: Run) -> None:
+        error = "a fault of ours; the log says which"
         try:
-            error = self._go_through(events, step)
+            error = run(self._count, self._stop)
+        except FrontdeskError as failure:
+            error = str(failure)
         finally:
             self._change(is_running=False, error=error)
             if ended := self._progress:
-                logs.get().info(
-                    "bulk.ended", act=ended.what, who=ended.who, done=ended.done, made=ended.made, error=error
-                )
+                logs.get().info("bulk.ended", act=ended.what, who=ended.who, done=ended.done, error=error or None)
 
-    def _go_through(self, events: Iterator[str], step: Step) -> str:
-        began = time.monotonic()
-        try:
-            for number, event_id in enumerate(events):
-                if self._stop.wait(max(0.0, began + number / PER_SECOND - time.monotonic())):
-                    return "it was stopped"
-                made, reason = step(event_id)
-                self._count(made, reason)
-        except FrontdeskError as failure:
-            return str(failure)
-        return ""
-
-    def _count(self, made: int, reason: str) -> None:
-        now = self._progress
-        if now is not None:
-            self._change(
-                done=now.done + 1, made=now.made + made, skipped=now.skipped + (not made), reason=reason or now.reason
-            )
+    def _count(self, reason: str) -> None:
+        if now := self._progress:
+            self._change(done=now.done + 1, skipped=now.skipped + bool(reason), reason=reason or now.reason)
 
     def _change(self, **changes: object) -> None:
         if self._progress is not None:
             self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
+
+
+def paced(events: Iterator[str], step: Callable[[str], str]) -> Run:
+    """Return a run that takes one event after the other; *step* acts on one and says why it came to nothing."""
+
+    def run(count: Count, stop: threading.Event) -> str:
+        began = time.monotonic()
+        for number, event_id in enumerate(events):
+            if stop.wait(max(0.0, began + number / PER_SECOND - time.monotonic())):
+                return "it was stopped"
+            count(step(event_id))
+        return ""
+
+    return run

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from receiver import shapes
-from receiver.console import events, replays, search
+from receiver.console import crowd, events, search
 from receiver.console.pages import Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
@@ -16,22 +16,26 @@ from receiver.events import EventStatus
 
 def facts(visit: Visit) -> Facts:
     """A page of dead events. Query: action, business, route, since, until, text, after (an id)."""
-    return listed(visit, EventStatus.DEAD) | {"progress": replays.progress(visit)}
+    return listed(visit, EventStatus.DEAD) | {"progress": crowd.progress(visit)}
 
 
 def listed(visit: Visit, status: EventStatus) -> Facts:
     """A page of the events that stand aside as *status*, and how many do in all."""
     if (visit.asked("status") or status) != status:
         raise UsageError(f"status: this page is about {status} events")
-    asked = search.sought(visit)
-    what = Sought(replace(asked.wanted, status=status), asked.text)
-    found = search.find(visit.desk.archive, what, after=search.cursor(visit))
+    found = search.find(visit.desk.archive, aside(visit, status), after=search.cursor(visit))
     return {
         "total": visit.desk.pulse.standing()[status],
         "events": [shapes.brief(stored) for stored in found.events],
         "more": found.more,
         "is_cut": found.is_cut,
     }
+
+
+def aside(visit: Visit, status: EventStatus) -> Sought:
+    """Return what is asked for of the events that stand aside as *status*."""
+    asked = search.sought(visit)
+    return Sought(replace(asked.wanted, status=status), asked.text)
 
 
 def more(visit: Visit, told: Facts) -> Mapping[str, Any]:

@@ -8,10 +8,13 @@ from typing import Protocol
 from receiver import logs
 from receiver.console.access import Session
 from receiver.console.bulk import Bulk
+from receiver.console.registry import Registry
 from receiver.errors import RoutesError
+from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
+from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
 from receiver.storage.pulse import Pulse
 from receiver.storage.trend import Trend
@@ -32,7 +35,10 @@ class Desk:
     trend: Trend
     routes: CurrentTable
     make_replay: MakeReplay
-    act: Callable[..., None]
+    make_release: Callable[[RoutingTable], Release]
+    acts: Acts
+    registry: Registry
+    knows_secrets: bool
     bulk: Bulk = field(default_factory=Bulk)
     draining: threading.Event = field(default_factory=threading.Event)
 
@@ -45,5 +51,6 @@ class Desk:
 
     def record(self, session: Session, what: str, **detail: object) -> None:
         """Record an act, before it is done. Raises StorageUnavailable; then it must not be done."""
-        self.act(what, who=session.identity.name, **detail)
-        logs.get().info("act.recorded", who=session.identity.name, act=what, **detail)
+        self.acts.record(what, who=session.identity.name, **detail)
+        said = {name: value for name, value in detail.items() if value is not None}
+        logs.get().info("act.recorded", who=session.identity.name, act=what, **said)

@@ -1,25 +1,25 @@
 """The overview: is anything wrong, and how much is going on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 from receiver import moments
+from receiver.console import acts, hooks, trouble
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
-from receiver.events import EventStatus
 from receiver.storage.archive import Filter, Stored
-from receiver.storage.pulse import Queue, Worker
+from receiver.storage.pulse import Queue
 from receiver.storage.trend import HOUR_MS, Bucket
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 """What the chart stacks, from the bottom."""
 
 _SAMPLE: Final = 200
-_LATE_MS: Final = 5 * 60_000
+_LATELY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ def facts(visit: Visit) -> Facts:
     buckets = visit.desk.trend.buckets(now_ms, span.step_ms, span.number)
     hours = range(buckets[0].start_ms // HOUR_MS, now_ms // HOUR_MS + 1)
     queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
+    spools, audit, seen = pulse.spools(), pulse.audit(), visit.desk.registry.latest()
+    state = trouble.State(queues, workers, standing, spools, audit, seen)
     live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,
@@ -58,9 +60,14 @@ def facts(visit: Visit) -> Facts:
         "queues": [_queue(queue, now_ms) for queue in queues],
         "waiting": sum(queue.ready for queue in queues),
         "scheduled": sum(queue.scheduled for queue in queues),
-        "oldest_waiting_ms": _oldest(queues, now_ms),
+        "oldest_waiting_ms": trouble.oldest_ms(queues, now_ms),
         "workers": live,
-        "trouble": list(_trouble(visit, queues, workers, standing, now_ms)),
+        "spooled": sum(report.depth for report in spools),
+        "unaccounted": audit.unaccounted if audit else None,
+        "audited": moments.show(audit.at_ms) if audit else None,
+        "hooks": hooks.summary(seen),
+        "lately": [acts.shape(act) for act in islice(visit.desk.acts.newest(), _LATELY)],
+        "trouble": list(trouble.found(visit.desk.routes, state, now_ms)),
         "routes": _routes(visit),
     }
 
@@ -107,11 +114,6 @@ def _queue(queue: Queue, now_ms: int) -> dict[str, Any]:
     return {"name": queue.name, "ready": queue.ready, "scheduled": queue.scheduled, "oldest_waiting_ms": oldest}
 
 
-def _oldest(queues: Sequence[Queue], now_ms: int) -> int | None:
-    since = min((queue.oldest_ms for queue in queues if queue.oldest_ms), default=None)
-    return None if since is None else max(now_ms - since, 0)
-
-
 def _routes(visit: Visit) -> dict[str, Any]:
     table = visit.desk.routes.table
     return {
@@ -119,37 +121,6 @@ def _routes(visit: Visit) -> dict[str, Any]:
         "number": len(table.routes) if table else 0,
         "problems": [str(problem) for problem in visit.desk.routes.problems],
     }
-
-
-def _trouble(
-    visit: Visit,
-    queues: Sequence[Queue],
-    workers: Sequence[Worker],
-    standing: Mapping[EventStatus, int],
-    now_ms: int,
-) -> Iterator[dict[str, str]]:
-    """Yield what is wrong now, the gravest first: a sentence, and the page that helps."""
-    waiting = sum(queue.ready for queue in queues)
-    if waiting and not any(worker.is_live(now_ms) for worker in workers):
-        yield {
-            "text": f"No worker lives, and {waiting} deliveries wait. Start one with `frontdesk work`.",
-            "page": "/workers",
-        }
-    elif (oldest := _oldest(queues, now_ms)) and oldest > _LATE_MS:
-        yield {
-            "text": f"The oldest delivery that could run has waited for {oldest // 60_000} minutes.",
-            "page": "/workers",
-        }
-    if visit.desk.routes.problems:
-        kept = "the table before it is in force" if visit.desk.routes.table else "events are kept unrouted"
-        yield {"text": f"The routing file is wrong; {kept}.", "page": "/routes"}
-    if standing[EventStatus.DEAD]:
-        yield {"text": f"{standing[EventStatus.DEAD]} events have a dead delivery.", "page": "/dead"}
-    if standing[EventStatus.QUARANTINED]:
-        yield {"text": f"{standing[EventStatus.QUARANTINED]} requests are in quarantine.", "page": "/quarantine"}
-    for worker in workers:
-        if not worker.is_live(now_ms) and worker.held:
-            yield {"text": f"Worker {worker.name} is silent and holds {worker.held} deliveries.", "page": "/workers"}
 
 
 PAGE: Final = Page("/", "Overview", "overview.html", facts, more)

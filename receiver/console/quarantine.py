@@ -1,16 +1,88 @@
-"""Requests that were set aside: those whose signature did not match, and those that cannot be read."""
+"""Requests that were set aside, and releasing them: one, or all that pass today's check, counted first."""
 
 from typing import Final
 
-from receiver.console import dead
-from receiver.console.pages import Facts, Page
+from receiver.console import crowd, dead
+from receiver.console.bulk import Progress, paced
+from receiver.console.pages import Act, Done, Facts, Page
+from receiver.console.search import Sought
 from receiver.console.visit import Visit
+from receiver.errors import EventUnknown, UsageError
 from receiver.events import EventStatus
+from receiver.nexudus import signature
+from receiver.storage.archive import Stored
+
+_BLIND: Final = "this console knows no shared secret to check its signature with; set FRONTDESK_WEBHOOK_SECRETS"
 
 
 def facts(visit: Visit) -> Facts:
     """A page of quarantined requests. Query: action, business, since, until, text, after (an id)."""
-    return dead.listed(visit, EventStatus.QUARANTINED)
+    return dead.listed(visit, EventStatus.QUARANTINED) | {"progress": crowd.progress(visit)}
+
+
+def counting(visit: Visit) -> Facts:
+    """Count what a release of the requests asked for would let pass. Query: as of the page of quarantine."""
+    tool = visit.desk.make_release(visit.desk.table())
+    what = _sought(visit)
+
+    def weigh(stored: Stored) -> int:
+        return int(_obstacle(visit, stored) is None and tool.would_pass(stored))
+
+    passing = crowd.count(visit.desk.archive, what, weigh)
+    return {
+        "total": visit.desk.pulse.standing()[EventStatus.QUARANTINED],
+        "passing": passing.events,
+        "is_cut": passing.is_cut,
+        "progress": crowd.progress(visit),
+    }
+
+
+def release_one(visit: Visit) -> Done:
+    """Check one request again and let it pass."""
+    stored = visit.desk.archive.get(visit.path["event"])
+    tool = visit.desk.make_release(visit.desk.table())
+    visit.record("release", event=stored.envelope.id)
+    reason = _obstacle(visit, stored)
+    events: tuple[str, ...] = ()
+    if reason is None:
+        done = tool.run(stored)
+        reason, events = done.reason, done.events
+    said = f"It stays: {reason}." if reason else f"Released: {len(events)} events."
+    return Done(said, f"/events/{stored.envelope.id}", {"events": list(events), "reason": reason})
+
+
+def release_all(visit: Visit) -> Done:
+    """Check all requests asked for again, oldest first. Form: as of the page of quarantine."""
+    what = _sought(visit)
+    archive, tool = visit.desk.archive, visit.desk.make_release(visit.desk.table())
+
+    def step(event_id: str) -> str:
+        try:
+            stored = archive.get(event_id)
+        except EventUnknown:
+            return "it is not kept any more"
+        return _obstacle(visit, stored) or tool.run(stored).reason or ""
+
+    counted = counting(visit)
+    visit.record("release", requests=counted["passing"], **crowd.said(what))
+    # All of them are checked, so that those which stay say why they do today.
+    progress = Progress("release", visit.session.identity.name, counted["total"], "requests")
+    visit.desk.bulk.start(progress, paced(crowd.oldest_first(archive, what), step))
+    return Done("The release has begun.", "/quarantine", {"passing": counted["passing"]})
+
+
+def _sought(visit: Visit) -> Sought:
+    if (visit.asked("status") or EventStatus.QUARANTINED) != EventStatus.QUARANTINED:
+        raise UsageError("status: only quarantined requests can be released")
+    return dead.aside(visit, EventStatus.QUARANTINED)
+
+
+def _obstacle(visit: Visit, stored: Stored) -> str | None:
+    """A console without the shared secrets must not let pass what a receiver with them refused."""
+    is_unsigned = (stored.envelope.quarantine or "").startswith(signature.HEADER)
+    return _BLIND if is_unsigned and not visit.desk.knows_secrets else None
 
 
 PAGE: Final = Page("/quarantine", "Quarantine", "quarantine.html", facts, dead.more)
+RELEASE: Final = Page("/quarantine/release", "Release", "release.html", counting, dead.more, is_listed=False)
+ACTS: Final = (Act("/events/{event}/release", release_one), Act("/quarantine/release", release_all))

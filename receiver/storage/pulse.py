@@ -7,7 +7,9 @@ from datetime import datetime
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, keys
+from receiver.storage import batch, keys, spools, sweeper
+from receiver.storage.spools import SpoolReport
+from receiver.storage.sweeper import Found
 from receiver.storage.trend import HOUR_MS, STANDING
 
 _MOST_HELD = 50
@@ -71,7 +73,8 @@ class Pulse:
 
     def workers(self) -> tuple[Worker, ...]:
         """Return every worker that has a lease, also one that is over and not yet taken back, by name."""
-        (leases,) = batch.replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
+        (flat,) = batch.replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
+        leases = list(zip(flat[::2], flat[1::2], strict=True))
         asked: list[tuple[str, ...]] = []
         for raw, _ in leases:
             held = keys.held(raw.decode())
@@ -90,6 +93,14 @@ class Pulse:
         """Return how many events are dead, unrouted and quarantined."""
         counts = batch.replies(self._client, [("ZCARD", keys.standing(status)) for status in STANDING])
         return {status: int(count) for status, count in zip(STANDING, counts, strict=True)}
+
+    def spools(self) -> tuple[SpoolReport, ...]:
+        """Return what spools that hold events said of themselves last."""
+        return spools.reports(self._client)
+
+    def audit(self) -> Found | None:
+        """Return what the sweeper found last; None when nobody has swept yet."""
+        return sweeper.last_found(self._client)
 
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""

@@ -1,0 +1,79 @@
+"""What is wrong now, in sentences, the gravest first; each with the page that helps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from receiver.console.registry import Seen
+from receiver.events import EventStatus
+from receiver.routing.current import CurrentTable
+from receiver.storage.pulse import Queue, Worker
+from receiver.storage.spools import SpoolReport
+from receiver.storage.sweeper import Found
+
+_LATE_MS: Final = 5 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is looked at. *audit* and *hooks* are None while nobody has looked yet."""
+
+    queues: Sequence[Queue]
+    workers: Sequence[Worker]
+    standing: Mapping[EventStatus, int]
+    spools: Sequence[SpoolReport]
+    audit: Found | None
+    hooks: Seen | None
+
+
+def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str, str]]:
+    """Yield what is wrong."""
+    if state.audit and state.audit.unaccounted:
+        yield _one(f"{state.audit.unaccounted} events are unaccounted for; `frontdesk audit` names them.", "/events")
+    yield from _of_workers(state, now_ms)
+    yield from _of_spools(state.spools, now_ms)
+    if routes.problems:
+        kept = "the table before it is in force" if routes.table else "events are kept unrouted"
+        yield _one(f"The routing file is wrong; {kept}.", "/routes")
+    if state.hooks and state.hooks.trouble:
+        yield _one(f"{_number(state.hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
+    if dead := state.standing[EventStatus.DEAD]:
+        yield _one(f"{_number(dead, 'event')} with a dead delivery.", "/dead")
+    if quarantined := state.standing[EventStatus.QUARANTINED]:
+        yield _one(f"{_number(quarantined, 'request')} in quarantine.", "/quarantine")
+
+
+def oldest_ms(queues: Sequence[Queue], now_ms: int) -> int | None:
+    """Return how long the oldest delivery has waited that could run."""
+    since = min((queue.oldest_ms for queue in queues if queue.oldest_ms), default=None)
+    return None if since is None else max(now_ms - since, 0)
+
+
+def _of_workers(state: State, now_ms: int) -> Iterator[dict[str, str]]:
+    waiting = sum(queue.ready for queue in state.queues)
+    if waiting and not any(worker.is_live(now_ms) for worker in state.workers):
+        yield _one(
+            f"No worker lives, and {_number(waiting, 'delivery')} can run. `frontdesk work` starts one.", "/workers"
+        )
+    elif (oldest := oldest_ms(state.queues, now_ms)) and oldest > _LATE_MS:
+        yield _one(f"The oldest delivery that could run has waited for {oldest // 60_000} minutes.", "/workers")
+    for worker in state.workers:
+        if worker.held and not worker.is_live(now_ms):
+            held = _number(worker.held, "delivery")
+            yield _one(f"Worker {worker.name} is silent and holds {held}.", "/workers")
+
+
+def _of_spools(spools: Sequence[SpoolReport], now_ms: int) -> Iterator[dict[str, str]]:
+    for spool in spools:
+        if spool.depth and spool.is_orphaned(now_ms):
+            held = _number(spool.depth, "event")
+            yield _one(f"A spool on {spool.host} in {spool.folder} holds {held}, and nobody drains it.", "/")
+
+
+def _number(count: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def _one(text: str, page: str) -> dict[str, str]:
+    return {"text": text, "page": page}

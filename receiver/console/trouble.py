@@ -7,9 +7,9 @@ from typing import Final
 from receiver.console.registry import Seen
 from receiver.events import EventStatus
 from receiver.routing.current import CurrentTable
+from receiver.storage.findings import Found
 from receiver.storage.pulse import Queue, Worker
 from receiver.storage.spools import SpoolReport
-from receiver.storage.sweeper import Found
 
 _LATE_MS: Final = 5 * 60_000
 

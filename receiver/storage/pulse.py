@@ -7,9 +7,9 @@ from datetime import datetime
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, keys, spools, sweeper
+from receiver.storage import batch, findings, keys, spools
+from receiver.storage.findings import Found
 from receiver.storage.spools import SpoolReport
-from receiver.storage.sweeper import Found
 from receiver.storage.trend import HOUR_MS, STANDING
 
 _MOST_HELD = 50
@@ -100,7 +100,7 @@ class Pulse:
 
     def audit(self) -> Found | None:
         """Return what the sweeper found last; None when nobody has swept yet."""
-        return sweeper.last_found(self._client)
+        return findings.last_found(self._client)
 
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -366,6 +367,7 @@ class Conservation(RuleBasedStateMachine):
         return next(number for number, one in enumerate(event.deliveries, 1) if one is delivery)
 
 
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_whatever_happens(client: redis.Redis) -> None:
     """Many random histories; FRONTDESK_TEST_LONG makes them more and longer."""
 
@@ -373,7 +375,7 @@ def test_nothing_is_lost_whatever_happens(client: redis.Redis) -> None:
         def __init__(self) -> None:
             super().__init__(client)
 
-    many, long = (400, 80) if LONG else (20, 25)
+    many, long = (100, 60) if LONG else (20, 25)
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(

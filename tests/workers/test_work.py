@@ -260,7 +260,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back(bench: Bench) -> None:
     lost = bench.keep(1, "ok", queue="elsewhere")
     assert DeliveryQueue(bench.client).claim(name, ["elsewhere"], 1) is not None
 
-    bench.client.client_pause(6_000, all=True)
+    bench.client.client_pause(8_500, all=True)
 
     wait_until(lambda: bench.archive.get(lost).deliveries[0].state == "queued", "the delivery to be given back")
     assert worker.is_running

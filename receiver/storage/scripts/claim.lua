@@ -19,14 +19,21 @@ local function make_due(queue)
     local key = scheduled_key(queue)
     local due = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms / 1000, 'LIMIT', 0, DUE_AT_ONCE)
     for _, job in ipairs(due) do
-        local id, n, serial = parse_job(job)
         redis.call('ZREM', key, job)
-        if id and tonumber(redis.call('HGET', state_key(id), n .. 'j') or 1) == serial then
-            redis.call('HSET', state_key(id), n .. 's', 'q')
-            redis.call('HDEL', state_key(id), n .. 't')
+        local id, n, serial = parse_job(job)
+        local waits = not id  -- somebody else's job goes where RQ's own scheduler would put it
+        if id then
+            local state = redis.call('HMGET', state_key(id), n .. 's', n .. 'j')
+            waits = state[1] == 'w' and tonumber(state[2] or 1) == serial
+            if waits then
+                redis.call('HSET', state_key(id), n .. 's', 'q')
+                redis.call('HDEL', state_key(id), n .. 't')
+            end
         end
-        if redis.call('EXISTS', job_key(job)) == 1 then redis.call('HSET', job_key(job), 'status', 'queued') end
-        redis.call('RPUSH', queue_key(queue), job)
+        if waits then
+            if redis.call('EXISTS', job_key(job)) == 1 then redis.call('HSET', job_key(job), 'status', 'queued') end
+            redis.call('RPUSH', queue_key(queue), job)
+        end
     end
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     if first[2] then
@@ -48,7 +55,7 @@ local function take(queue, job, claimed)
     if not id then return refuse(queue, job) end
     local state = read_delivery(id, n)
     if not state[1] then return refuse(queue, job) end
-    if state[1] ~= 'q' or tonumber(state[2] or 1) ~= serial then
+    if not may_run(state, serial) then
         redis.call('DEL', job_key(job))  -- stale: its delivery went on without it
         return
     end

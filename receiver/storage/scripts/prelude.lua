@@ -133,6 +133,12 @@ local function read_delivery(id, n)
         'y')
 end
 
+-- Whether the job of that serial is the delivery's current one and waits to be run. A stock RQ scheduler moves jobs into
+-- their queue without telling us, so one that waited for its time may be there already.
+local function may_run(state, serial)
+    return (state[1] == 'q' or state[1] == 'w') and tonumber(state[2] or 1) == serial
+end
+
 -- What a worker is told of a delivery.
 local function describe(queue, job, id, state)
     return {
@@ -143,7 +149,9 @@ end
 
 -- Puts a delivery into a worker's hands, and returns what the worker is told of it.
 local function hand_over(worker, queue, job, id, n, state)
+    if state[1] == 'w' then redis.call('ZREM', scheduled_key(queue), job) end
     redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
+    redis.call('HDEL', state_key(id), n .. 't')
     redis.call('SADD', 'fd:held:' .. worker, job)
     return describe(queue, job, id, state)
 end

@@ -7,6 +7,6 @@ local worker, job, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local id, n, serial = parse_job(job)
 if not id then return false end
 local state = read_delivery(id, n)
-if state[1] ~= 'q' or tonumber(state[2] or 1) ~= serial then return false end
+if not may_run(state, serial) then return false end
 redis.call('ZADD', 'fd:workers', now_ms + lease, worker)
 return hand_over(worker, redis.call('HGET', state_key(id), n .. 'q'), job, id, n, state)

@@ -322,3 +322,20 @@ def test_a_stock_worker_takes_one_delivery_and_only_once(client: redis.Redis, de
     assert deliveries.take("rq-2", job, LEASE_MS) is None
     assert deliveries.take("rq-2", "not-ours", LEASE_MS) is None
     assert deliveries.look(job) == Claim(**{name: getattr(claim, name) for name in claim.__slots__})
+
+
+def test_a_retry_that_a_stock_scheduler_moved_is_run_and_runs_once(
+    client: redis.Redis, deliveries: DeliveryQueue
+) -> None:
+    """RQ's own scheduler pushes due jobs into their queue without telling anybody."""
+    keep_all(client, entry())
+    (claim,) = claim_all(deliveries)
+    deliveries.acknowledge("ann", [ended(claim, "retry", delay_ms=1)])
+    (job,) = client.zrange("rq:scheduled:default", 0, -1)
+    client.rpush("rq:queue:default", str(job, "ascii") if isinstance(job, bytes) else "")
+
+    (again,) = wait_until(lambda: claim_all(deliveries, "bob"), "the retry")
+
+    assert again.failures == 1
+    assert claim_all(deliveries) == ()
+    assert deliveries.acknowledge("bob", [ended(again, "succeeded")]) == ()

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-WIDTH: Final = 720
 HEIGHT: Final = 200
 _LEFT: Final = 44
 _BOTTOM: Final = 22
@@ -40,18 +39,18 @@ class Chart:
     columns: tuple[Column, ...]
     rules: tuple[tuple[float, str], ...]
     ticks: tuple[tuple[float, str], ...]
-    width: int = WIDTH
+    width: int
     height: int = HEIGHT
     left: int = _LEFT
     floor: int = HEIGHT - _BOTTOM
 
 
-def stacked_bars(points: Sequence[dict[str, Any]], kinds: Sequence[str], ticks: int = 6) -> Chart:
+def stacked_bars(points: Sequence[dict[str, Any]], kinds: Sequence[str], *, width: int, ticks: int) -> Chart:
     """Return a chart of *points*, each with a `time`, a `label` and a number for each of *kinds*, stacked in order."""
     highest = max((sum(point[kind] for kind in kinds) for point in points), default=0)
     top = _round_up(highest)
     room = HEIGHT - _BOTTOM - _TOP
-    step = (WIDTH - _LEFT) / max(len(points), 1)
+    step = (width - _LEFT) / max(len(points), 1)
     columns = []
     for number, point in enumerate(points):
         x, floor = _LEFT + number * step, float(HEIGHT - _BOTTOM)
@@ -73,7 +72,7 @@ def stacked_bars(points: Sequence[dict[str, Any]], kinds: Sequence[str], ticks: 
         for number, point in enumerate(points)
         if number % every == every // 2
     )
-    return Chart(tuple(columns), rules, marks)
+    return Chart(tuple(columns), rules, marks, width)
 
 
 def _round_up(value: float) -> float:

@@ -91,7 +91,7 @@ def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
 def reveal(visit: Visit) -> Shown:
     """Show the record as it came. Who asked is recorded first."""
     stored = visit.desk.archive.get(visit.path["event"])
-    visit.record("unmask", event=stored.envelope.id, action=stored.envelope.action)
+    visit.record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
     return Shown(PAGE, _facts(visit, stored, redact=False))
 
 
@@ -103,7 +103,7 @@ def replay(visit: Visit) -> Done:
     if route is not None and table.route(route) is None:
         raise UsageError(f"route: today's table has no route {route!r}")
     tool = visit.desk.make_replay(table, route=route)
-    visit.record("replay", event=stored.envelope.id, route=route)
+    visit.record("replay", event_id=stored.envelope.id, route=route)
     done = tool.run(stored)
     said = f"Nothing was replayed: {done.reason}." if done.reason else f"Replayed: {_deliveries(len(done.deliveries))}."
     return Done(said, f"/events/{stored.envelope.id}", {"deliveries": list(done.deliveries), "reason": done.reason})

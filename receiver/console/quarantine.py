@@ -41,7 +41,7 @@ def release_one(visit: Visit) -> Done:
     """Check one request again and let it pass."""
     stored = visit.desk.archive.get(visit.path["event"])
     tool = visit.desk.make_release(visit.desk.table())
-    visit.record("release", event=stored.envelope.id)
+    visit.record("release", event_id=stored.envelope.id)
     reason = _obstacle(visit, stored)
     events: tuple[str, ...] = ()
     if reason is None:

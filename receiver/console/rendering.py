@@ -46,7 +46,7 @@ class Templates:
         self._environment.globals |= {
             "root": ROOT,
             "version": _version(),
-            "area_chart": charts.stacked_bars,
+            "stacked_bars": charts.stacked_bars,
         }
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:

@@ -1,0 +1,81 @@
+"""How long the console's pages take with many events stored: `python -m tests.benchmarks.console [EVENTS [HOURS]]`."""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from receiver.nexudus import samples
+from receiver.storage import connection, keep, scripts
+from receiver.storage.archive import Archive
+from tests.events import entry
+from tests.receiver.console.house import ADMIN, House, built
+
+ACTIONS = ("BookingCreate", "CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid")
+TIMES = 15
+
+
+def main() -> None:
+    """Fill a store, then ask for every page again and again."""
+    number, hours = ([int(word) for word in sys.argv[1:]] + [100_000, 24][len(sys.argv) - 1 :])[:2]
+    with tempfile.TemporaryDirectory(prefix="console-") as folder, built(Path(folder)) as house:
+        _fill(house, number, hours)
+        house.console()
+        print(f"{number:,} events stored over {hours} hours, {TIMES} requests each, one after the other; milliseconds")
+        print(f"{'page':<44}{'median':>8}{'slowest':>9}")
+        for path in _paths(house):
+            taken = sorted(_time(house, path) for _ in range(TIMES))
+            print(f"{path[:42]:<44}{statistics.median(taken):>8.1f}{taken[-1]:>9.1f}")
+
+
+def _fill(house: House, number: int, hours: int) -> None:
+    """Keep events over the last hours, one in fifty of them unrouted, one in a hundred in quarantine."""
+    began = time.time() - hours * 3_600
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        script = client.register_script(scripts.source("keep"))
+        batch = []
+        for at in range(number):
+            action = ACTIONS[at % len(ACTIONS)]
+            record = orjson.dumps(samples.record(action, now=samples.WRITTEN, number=at))
+            batch.append(
+                entry(
+                    record,
+                    action=action,
+                    business_id=1001 + at % 3,
+                    at=began + at * hours * 3_600 / number,
+                    routes=() if at % 50 == 0 else ("everything",),
+                    quarantine="X-Nexudus-Hook-Signature does not match" if at % 100 == 1 else None,
+                )
+            )
+            if len(batch) == keep.LARGEST_BATCH or at == number - 1:
+                script(args=keep.arguments(batch))
+                batch = []
+
+
+def _paths(house: House) -> Iterator[str]:
+    yield from ("/", "/?span=day", "/?span=week", "/events")
+    second = house.facts("/events")["more"]
+    oldest = house.facts("/events?status=unrouted&until=1m")["events"][-1]["id"]
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        hour = min(Archive(client).hours())
+        middle = Archive(client).hour_page(hour, Archive(client).hour_length(hour) // 2, 1)[0]
+    yield from (f"/events?after={second}", f"/events?after={oldest}", f"/events?after={middle}")
+    yield from ("/events?action=BookingCreate&business=1002", "/events?route=everything", "/events?status=in_flight")
+    yield from ("/events?status=unrouted", "/events?status=succeeded", "/events?text=nobody-has-this")
+    yield f"/events/{middle}"
+    yield from ("/routes", "/hooks", "/dead", "/quarantine", "/workers", "/acts", "/api/events")
+
+
+def _time(house: House, path: str) -> float:
+    began = time.perf_counter()
+    answer = house.ask("GET", path, token=ADMIN)
+    assert answer.status == 200, (path, answer)
+    return (time.perf_counter() - began) * 1_000
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""A house with a console for the tests of one module, and a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.conftest import program
+from tests.nexudus import SimulatedNexudus
+from tests.receiver.console.house import House, built
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatedNexudus) -> Iterator[House]:
+    """A receiver, a worker and a console beside a simulated Nexudus; nothing has happened yet."""
+    simulator.reset()
+    with built(tmp_path_factory.mktemp("house"), simulator) as house:
+        house.serve()
+        house.start("work", "--threads", "4")
+        house.console()
+        yield house
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser without a past."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=Path(program("chromium")), args=ARGUMENTS)
+        yield chromium
+        chromium.close()

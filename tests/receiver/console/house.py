@@ -1,0 +1,221 @@
+"""A whole Frontdesk with a console, in real processes, for tests that look at it from outside."""
+
+import contextlib
+import http.client
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from receiver.nexudus import hooks, samples, signature
+from tests.nexudus import SimulatedNexudus
+from tests.processes import Process, Valkey, command, environment, free_port, wait_until
+
+ADMIN = "alice-has-a-token"
+VIEWER = "victor-has-a-token"
+
+ROUTES = """
+businesses: [1001, 1002]
+queues: [doors, default]
+routes:
+  - name: everything
+    action: "*"
+    handler: seen:note
+  - name: announce-paid
+    action: [BookingCreate, BookingUpdate]
+    where: data.Online == true && data.AvailableCredit < 1.0e9
+    handler: seen:note
+    queue: doors
+  - name: never
+    action: CoworkerInvoice*
+    where: data.NoSuchField == 1
+    handler: seen:note
+  - name: broken
+    action: TeamCreated
+    handler: seen:fail
+    retry: [100ms]
+"""
+
+HANDLERS = """
+from pathlib import Path
+from workers import Event
+
+def note(event: Event) -> None:
+    pass
+
+def fail(event: Event) -> None:
+    if not Path(__file__).with_name("mended").exists():
+        raise RuntimeError("the lights are out")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    cookies: tuple[str, ...]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body's value."""
+        return json.loads(self.body)
+
+
+class House:
+    """Its processes, its doors, and what is inside."""
+
+    def __init__(self, folder: Path, redis_url: str, stack: ExitStack, nexudus: SimulatedNexudus | None = None) -> None:
+        (folder / "routes.yaml").write_text(ROUTES)
+        (folder / "seen.py").write_text(HANDLERS)
+        self.folder = folder
+        self.nexudus = nexudus
+        self._stack = stack
+        self.settings = {
+            "FRONTDESK_REDIS_URL": redis_url,
+            "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
+            "FRONTDESK_DATA_DIR": str(folder / "var"),
+            "FRONTDESK_PORT": str(free_port()),
+            "FRONTDESK_CONSOLE_PORT": str(free_port()),
+            "FRONTDESK_URL_KEYS": "a-key-of-the-house",
+            "FRONTDESK_WEBHOOK_SECRETS": "s3cr3t",
+            "FRONTDESK_ADMIN_TOKEN": f"alice={ADMIN}",
+            "FRONTDESK_VIEWER_TOKEN": f"victor={VIEWER}",
+            "FRONTDESK_LOG_FORMAT": "json",
+        }
+        if nexudus:
+            self.settings |= {
+                "FRONTDESK_PUBLIC_URL": f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}",
+                "FRONTDESK_NEXUDUS_URL": nexudus.url,
+                "FRONTDESK_NEXUDUS_USERNAME": "demo@example.com",
+                "FRONTDESK_NEXUDUS_PASSWORD": "demo",
+                "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
+                "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
+            }
+
+    @property
+    def url(self) -> str:
+        """Where the console is."""
+        return f"http://127.0.0.1:{self.settings['FRONTDESK_CONSOLE_PORT']}/console"
+
+    def start(self, *arguments: str) -> Process:
+        """Start a command that stays."""
+        log = self.folder / f"{arguments[0]}.log"
+        process = Process(command(*arguments), log=log, environ=environment(self.settings), cwd=self.folder)
+        self._stack.callback(process.end)
+        return process
+
+    def serve(self) -> Process:
+        """Start a receiver and wait for it."""
+        receiver = self.start("serve")
+        receiver.wait_for_http(f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}/readyz")
+        return receiver
+
+    def console(self) -> Process:
+        """Start the console and wait for it."""
+        console = self.start("console")
+        console.wait_for_http(self.url.replace("/console", "/healthz"))
+        return console
+
+    def post(self, action: str, body: bytes | None = None, *, number: int = 1, business_id: int = 1001) -> str:
+        """Post one signed request as Nexudus does; return the id of its event."""
+        body = samples.body(action, now=datetime.now(UTC), number=number) if body is None else body
+        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
+        with contextlib.closing(client):
+            path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
+            client.request("POST", path, body, {signature.HEADER: signature.sign(body, "s3cr3t")})
+            answer = client.getresponse()
+            assert answer.status == 202
+            event_id: str = json.loads(answer.read())["events"][0]["id"]
+            return event_id
+
+    def post_forged(self, action: str, body: bytes | None = None) -> str:
+        """Post one request under a wrong signature; return the id under which it was set aside."""
+        body = samples.body(action, now=datetime.now(UTC), number=1) if body is None else body
+        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
+        with contextlib.closing(client):
+            path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
+            client.request("POST", path, body, {signature.HEADER: "00" * 32})
+            event_id: str = json.loads(client.getresponse().read())["events"][0]["id"]
+            return event_id
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        cookie: str | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Ask the console for something below its root; *path* begins with a slash."""
+        sent = dict(headers or {})
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        if cookie:
+            sent["Cookie"] = cookie
+        if form is not None:
+            body = urlencode(form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_CONSOLE_PORT"]), timeout=30)
+        with contextlib.closing(client):
+            client.request(method, f"/console{path}", body, sent)
+            answer = client.getresponse()
+            found = answer.getheaders()
+            cookies = tuple(value for name, value in found if name.lower() == "set-cookie")
+            return Answer(answer.status, {name.lower(): value for name, value in found}, cookies, answer.read())
+
+    def facts(self, path: str, token: str = ADMIN) -> Any:
+        """What the API tells."""
+        answer = self.ask("GET", f"/api{path}", token=token)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def act(self, path: str, token: str = ADMIN, **form: str) -> Any:
+        """Do something through the API."""
+        answer = self.ask("POST", f"/api{path}", token=token, form=form)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def sign_in(self, token: str = ADMIN) -> str:
+        """Sign in as a browser does; return the cookie."""
+        answer = self.ask("POST", "/sign-in", form={"token": token, "next": "/console/events"})
+        assert (answer.status, answer.headers["location"]) == (303, "/console/events")
+        return answer.cookies[0].partition(";")[0]
+
+    def proof(self, cookie: str) -> str:
+        """The proof that forms of this session carry."""
+        match = re.search(r'name="proof" value="([0-9a-f]+)"', self.ask("GET", "/workers", cookie=cookie).text)
+        assert match
+        return match[1]
+
+    def wait_for_status(self, event_id: str, status: str) -> Any:
+        """Wait until an event has that status; return what is known of it."""
+
+        def look() -> Any:
+            event = self.facts(f"/events/{event_id}")
+            return event if event["status"] == status else None
+
+        return wait_until(look, f"{event_id} to be {status}")
+
+
+@contextlib.contextmanager
+def built(folder: Path, simulator: SimulatedNexudus | None = None) -> Iterator[House]:
+    """Build a house around a store of its own; all of it is gone afterwards."""
+    with ExitStack() as stack:
+        store = Valkey(folder / "valkey")
+        stack.callback(store.end)
+        yield House(folder, store.url, stack, simulator)

@@ -1,0 +1,196 @@
+"""The faults. Each is struck while events flow, lasts about as long as it says, and is put right again."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from tests.faults.link import Mode, Side
+from tests.faults.stand import STARTS_WITHIN_S, Stand, interrupt
+from tests.processes import children_of, is_alive, wait_until
+
+OUTAGE_S = 2.0
+"""How long the store, or the network to it, is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One fault. *crashes*: something that runs handlers dies, so a run may be repeated, once for each death on record.
+    *outage*: the store is away from the receiver, which lives and has to answer 202 all the same."""
+
+    name: str
+    strike: Callable[[Stand], None]
+    crashes: bool = False
+    outage: bool = False
+
+
+def calm(_: Stand) -> None:
+    """No fault: what the machine does on its own."""
+
+
+# -- receiver ---------------------------------------------------------------------------------------------------------
+
+
+def kill_receiver(stand: Stand) -> None:
+    """kill -9, then another."""
+    interrupt(stand.receiver, signal.SIGKILL, then=stand.start_receiver)
+
+
+def stop_receiver(stand: Stand) -> None:
+    """SIGTERM, then another: a deploy."""
+    interrupt(stand.receiver, signal.SIGTERM, then=stand.start_receiver)
+
+
+def freeze_receiver(stand: Stand) -> None:
+    """SIGSTOP, two seconds, SIGCONT: of all its processes."""
+    _freeze([stand.receiver.pid, *children_of(stand.receiver.pid)], OUTAGE_S)
+
+
+def kill_one_of_several_receivers(stand: Stand) -> None:
+    """kill -9 of one process behind the port; its supervisor starts another."""
+    before = set(children_of(stand.receiver.pid))
+    os.kill(min(before), signal.SIGKILL)
+    wait_until(
+        lambda: len(now := set(children_of(stand.receiver.pid))) == len(before) and now != before, "another receiver"
+    )
+
+
+def kill_supervisor(stand: Stand) -> None:
+    """kill -9 of the supervisor: its receivers must go too, and leave the port to the next."""
+    children = children_of(stand.receiver.pid)
+    stand.orphan(children)
+    stand.receiver.kill()
+    wait_until(lambda: not any(map(is_alive, children)), "the end of the orphans", timeout_s=STARTS_WITHIN_S)
+    stand.start_receiver()
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+
+
+def kill_worker_process(stand: Stand) -> None:
+    """kill -9 of one process that runs handlers; its parent notices."""
+    _kill(stand.running()[0])
+
+
+def kill_worker_parent(stand: Stand) -> None:
+    """kill -9 of the parent alone, then another."""
+    stand.orphan(chain(*stand.running()))
+    interrupt(stand.worker, signal.SIGKILL, then=stand.start_worker)
+
+
+def kill_fleet(stand: Stand) -> None:
+    """kill -9 of all that runs handlers, then another."""
+    processes = list(chain(*stand.running()))
+    stand.orphan(processes)
+    stand.worker.kill()
+    _kill(processes)
+    stand.start_worker()
+
+
+def stop_worker(stand: Stand) -> None:
+    """SIGTERM, then another: a deploy."""
+    interrupt(stand.worker, signal.SIGTERM, then=stand.start_worker)
+
+
+def stop_worker_at_once(stand: Stand) -> None:
+    """SIGTERM twice, then another: somebody in a hurry."""
+    stand.worker.signal(signal.SIGTERM)
+    time.sleep(0.05)
+    interrupt(stand.worker, signal.SIGTERM, then=stand.start_worker)
+
+
+def freeze_worker_process(stand: Stand) -> None:
+    """SIGSTOP, two seconds, SIGCONT of one process that runs handlers."""
+    _freeze(stand.running()[0], OUTAGE_S)
+
+
+def freeze_worker_process_for_long(stand: Stand) -> None:
+    """SIGSTOP for good: its parent has to find out."""
+    (pid,) = stand.running()[0]
+    _signal(pid, signal.SIGSTOP)
+    wait_until(lambda: not is_alive(pid), "the end of the frozen process", timeout_s=STARTS_WITHIN_S)
+
+
+def freeze_worker_parent(stand: Stand) -> None:
+    """SIGSTOP, twenty seconds, SIGCONT: longer than a lease lasts."""
+    _freeze([stand.worker.pid], 20.0)
+
+
+# -- store ------------------------------------------------------------------------------------------------------------
+
+
+def kill_store(stand: Stand) -> None:
+    """kill -9, half a second, and again from its append-only file."""
+    stand.store.kill()
+    time.sleep(0.5)
+    stand.store.start_again()
+
+
+def stop_store(stand: Stand) -> None:
+    """SIGTERM, half a second, and again."""
+    stand.store.stop()
+    time.sleep(0.5)
+    stand.store.start_again()
+
+
+def freeze_store(stand: Stand) -> None:
+    """SIGSTOP, two seconds, SIGCONT."""
+    _freeze([stand.store.pid], OUTAGE_S)
+
+
+# -- network ----------------------------------------------------------------------------------------------------------
+
+
+def disturb(
+    stand: Stand,
+    *,
+    link: str,
+    mode: Mode,
+    lasts_s: float = OUTAGE_S,
+    seconds: float = 0.0,
+    side: Side = "reply",
+    keep: float = 0.5,
+    every: int = 1,
+) -> None:
+    """Have one link misbehave for a while."""
+    disturbed = getattr(stand, link)
+    disturbed.tell(mode, seconds=seconds, side=side, keep=keep, every=every)
+    time.sleep(lasts_s)
+    disturbed.tell("pass")
+
+
+def disturbances(link: str, title: str, *, outage: bool = False) -> tuple[Blow, ...]:
+    """Everything that a network does, on one link."""
+    on = partial(partial, disturb, link=link)
+    return (
+        Blow(f"{title}: 40 ms slower", on(mode="delay", seconds=0.04)),
+        Blow(f"{title}: 1 s slower", on(mode="delay", seconds=1.0), outage=outage),
+        Blow(f"{title}: stalls for 2 s", on(mode="stall"), outage=outage),
+        Blow(f"{title}: loses all for 2 s", on(mode="drop"), outage=outage),
+        Blow(f"{title}: refused for 2 s", on(mode="refuse"), outage=outage),
+        Blow(f"{title}: reset", on(mode="reset", lasts_s=0.1), outage=outage),
+        Blow(f"{title}: replies cut", on(mode="cut", every=5), outage=outage),
+        Blow(f"{title}: replies lost", on(mode="cut", keep=0.0, every=3), outage=outage),
+        Blow(f"{title}: requests cut", on(mode="cut", side="request", every=5), outage=outage),
+    )
+
+
+def _freeze(pids: list[int], seconds: float) -> None:
+    for pid in pids:
+        _signal(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for pid in pids:
+        _signal(pid, signal.SIGCONT)
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    if is_alive(pid):
+        os.kill(pid, number)

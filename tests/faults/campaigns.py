@@ -1,0 +1,184 @@
+"""Which faults are struck on which stand: the campaigns of the short form and of the long one."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from tests.faults import blows, disk
+from tests.faults.blows import Blow
+from tests.faults.campaign import Plan
+from tests.faults.frontdesk import Frontdesk
+from tests.faults.stand import Fsync, Stand
+
+CALM = Blow("no fault", blows.calm)
+
+RECEIVER = (
+    Blow("receiver: kill -9", blows.kill_receiver),
+    Blow("receiver: SIGTERM", blows.stop_receiver),
+    Blow("receiver: stopped for 2 s", blows.freeze_receiver),
+)
+RECEIVERS = (
+    Blow("one of two receivers: kill -9", blows.kill_one_of_several_receivers),
+    Blow("supervisor of two receivers: kill -9", blows.kill_supervisor),
+    Blow("two receivers: SIGTERM", blows.stop_receiver),
+)
+WORKER = (
+    Blow("worker process: kill -9", blows.kill_worker_process, crashes=True),
+    Blow("worker process: stopped for 2 s", blows.freeze_worker_process),
+    Blow("worker: SIGTERM", blows.stop_worker),
+    Blow("worker: SIGTERM twice", blows.stop_worker_at_once),
+    Blow("worker parent: kill -9", blows.kill_worker_parent, crashes=True),
+)
+FLEET = Blow("worker, all of it: kill -9", blows.kill_fleet, crashes=True)
+WORKER_SLOWLY = (
+    Blow("worker process: stopped for good", blows.freeze_worker_process_for_long, crashes=True),
+    Blow("worker parent: stopped for 20 s", blows.freeze_worker_parent, crashes=True),
+)
+STORE = (
+    Blow("store: kill -9", blows.kill_store, outage=True),
+    Blow("store: SIGTERM", blows.stop_store, outage=True),
+    Blow("store: stopped for 2 s", blows.freeze_store, outage=True),
+)
+RECEIVER_TO_STORE = blows.disturbances("receiver_to_store", "receiver-store", outage=True)
+WORKER_TO_STORE = blows.disturbances("worker_to_store", "worker-store")
+NEXUDUS_TO_RECEIVER = blows.disturbances("nexudus_to_receiver", "nexudus-receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One stand and the faults struck on it, in this order. *stand* makes it in a folder; it may raise disk.NoDisk."""
+
+    name: str
+    blows: Sequence[Blow]
+    stand: Callable[[Path], AbstractContextManager[Frontdesk]]
+    plan: Plan
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+def _named(blows_of_a_link: Sequence[Blow], *endings: str) -> list[Blow]:
+    found = [blow for blow in blows_of_a_link if blow.name.endswith(endings)]
+    assert len(found) == len(endings), endings
+    return found
+
+
+# -- disks ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def on_a_small_disk(folder: Path, *, fsync: Fsync) -> Iterator[Frontdesk]:
+    """A stand whose store has a disk of its own, which its blows find in `disk`."""
+    with disk.mounted(folder / "disk", megabytes=24) as small:
+        stand = Frontdesk(folder, fsync=fsync, store_folder=small.folder)
+        stand.disk = small
+        with stand:
+            yield stand
+
+
+def fill_disk_of_store(stand: Stand) -> None:
+    """No byte left for two seconds. A server that syncs always ends itself over that, and is started again."""
+    assert stand.disk
+    stand.disk.fill()
+    time.sleep(blows.OUTAGE_S)
+    stand.disk.free()
+    if not stand.store.is_running:
+        stand.store.start_again()
+
+
+# -- several at once --------------------------------------------------------------------------------------------------
+
+
+def storm(seed: int, rounds: int) -> list[Blow]:
+    """Faults by chance, up to three at a time: of a receiver or its network, of workers or theirs, of the store."""
+    chance = random.Random(seed)
+    reach = (*RECEIVER, *RECEIVER_TO_STORE, *NEXUDUS_TO_RECEIVER)
+    run = (*WORKER, FLEET, *WORKER_TO_STORE)
+    return [
+        _together(number, [chance.choice(reach), chance.choice(run), chance.choice((CALM, *STORE))])
+        for number in range(1, rounds + 1)
+    ]
+
+
+def _together(number: int, several: Sequence[Blow]) -> Blow:
+    def strike(stand: Stand) -> None:
+        with ThreadPoolExecutor(len(several)) as threads:
+            for ended in [threads.submit(blow.strike, stand) for blow in several]:
+                ended.result()
+
+    name = " + ".join(blow.name for blow in several if blow is not CALM)
+    return Blow(f"storm {number}: {name}", strike, crashes=any(blow.crashes for blow in several))
+
+
+# -- forms ------------------------------------------------------------------------------------------------------------
+
+_BRIEF = Plan(rate=60.0, before_s=0.2, after_s=0.8)
+_LONG = Plan(rate=150.0, before_s=1.0, after_s=4.0, settles_within_s=180.0)
+_LONG_BUT_SLOW = replace(_LONG, rate=40.0)
+
+SHORT = (
+    Campaign("receiver", (CALM, *RECEIVER), Frontdesk, _BRIEF),
+    Campaign("two receivers", (CALM, *RECEIVERS[:2]), partial(Frontdesk, receivers=2), _BRIEF),
+    Campaign("worker", (CALM, *WORKER), Frontdesk, _BRIEF),
+    Campaign("store everysec", (CALM, *STORE), Frontdesk, _BRIEF),
+    Campaign("store always", (CALM, STORE[0], STORE[2]), partial(Frontdesk, fsync="always"), _BRIEF),
+    Campaign(
+        "network",
+        (
+            CALM,
+            *_named(RECEIVER_TO_STORE, "stalls for 2 s", "replies lost", "requests cut"),
+            *_named(WORKER_TO_STORE, "stalls for 2 s", "replies lost", "requests cut"),
+            *_named(NEXUDUS_TO_RECEIVER, "replies lost"),
+        ),
+        Frontdesk,
+        _BRIEF,
+    ),
+    Campaign(
+        "full disk",
+        (CALM, Blow("disk of the store: full for 2 s", fill_disk_of_store, outage=True)),
+        partial(on_a_small_disk, fsync="everysec"),
+        _BRIEF,
+    ),
+)
+
+
+def long(seed: int) -> tuple[Campaign, ...]:
+    """Everything, under more load; *seed* decides the faults that come by chance."""
+    full = Blow("disk of the store: full for 2 s", fill_disk_of_store, outage=True)
+    campaigns = [
+        Campaign("receiver", (CALM, *RECEIVER * 2), Frontdesk, _LONG),
+        Campaign("two receivers", (CALM, *RECEIVERS * 2), partial(Frontdesk, receivers=2), _LONG),
+        Campaign("worker", (CALM, *WORKER * 2, FLEET), Frontdesk, _LONG),
+        Campaign("worker slowly", (CALM, *WORKER_SLOWLY), Frontdesk, _LONG_BUT_SLOW),
+        Campaign("receiver to store", (CALM, *RECEIVER_TO_STORE), Frontdesk, _LONG),
+        Campaign("worker to store", (CALM, *WORKER_TO_STORE), Frontdesk, _LONG),
+        Campaign("nexudus to receiver", (CALM, *NEXUDUS_TO_RECEIVER), Frontdesk, _LONG),
+    ]
+    fsyncs: tuple[Fsync, ...] = ("everysec", "always")
+    for fsync in fsyncs:
+        campaigns += [
+            Campaign(f"store {fsync}", (CALM, *STORE * 2), partial(Frontdesk, fsync=fsync), _LONG),
+            Campaign(f"full disk {fsync}", (CALM, full), partial(on_a_small_disk, fsync=fsync), _LONG),
+            Campaign(f"storm {fsync}", storm(seed, 6), partial(Frontdesk, fsync=fsync), _LONG),
+        ]
+    return tuple(campaigns)
+
+
+COMPARED = (
+    CALM,
+    *RECEIVER[:2],
+    WORKER[0],
+    WORKER[2],
+    FLEET,
+    *STORE,
+    *_named(WORKER_TO_STORE, "reset"),
+    *_named(RECEIVER_TO_STORE, "replies lost"),
+)
+"""What is done to the stock stack too, at a rate that it can follow."""
+
+COMPARED_PLAN = Plan(rate=8.0, before_s=0.5, after_s=4.0, echo_every=0, settles_within_s=180.0)

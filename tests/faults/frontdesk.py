@@ -1,0 +1,181 @@
+"""Frontdesk as the stack under test: `serve` and `work` as anyone starts them, and a store with its data on disk."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import orjson
+import redis
+
+from receiver.errors import EventUnknown
+from receiver.storage import keys
+from receiver.storage.archive import Archive, Filter, Stored
+from tests.faults import deeds, load
+from tests.faults.ledger import Ledger
+from tests.faults.load import Orders
+from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
+from tests.processes import Process, children_of, command, environment
+
+KEY = "a-key-of-the-faults"
+SECRET = "hush"
+
+_ENDED = ("d_succeeded", "d_dead", "d_discarded", "d_expired")
+
+
+class Frontdesk(Stand):
+    """*receivers*: processes behind one port; *workers*: processes under one parent."""
+
+    name = "frontdesk"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: Fsync = "everysec",
+        receivers: int = 1,
+        workers: int = 2,
+        store_folder: Path | None = None,
+        data_dir: Path | None = None,
+    ) -> None:
+        super().__init__(folder, fsync=fsync, store_folder=store_folder)
+        self._receivers = receivers
+        self._workers = workers
+        self.data_dir = data_dir or folder / "var"
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        routes = [
+            {
+                "name": route,
+                "action": load.ACTION,
+                "handler": f"tests.faults.deeds:{route}",
+                "with": {"path": str(self.notes)},
+                "where": f"data.Id % {by} == 0",
+                "queue": {"waits": "doors", "slow": "bulk"}.get(route, "default"),
+                "retry": ["300ms", "1s", "5s"],
+                "timeout": "20s",
+            }
+            for route, by in deeds.DIVISORS.items()
+        ]
+        routing = {"queues": ["doors", "default", "bulk"], "routes": routes}
+        (self.folder / "routes.yaml").write_text(json.dumps(routing))  # JSON is YAML
+        super().__enter__()
+        return self
+
+    def start_receiver(self) -> None:
+        self.receiver = self._command(
+            "serve",
+            *(["--processes", str(self._receivers)] if self._receivers > 1 else []),
+            settings={
+                "FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.receiver_to_store.port}/0",
+                "FRONTDESK_PORT": str(self._port),
+                "FRONTDESK_URL_KEYS": KEY,
+                "FRONTDESK_WEBHOOK_SECRETS": SECRET,
+            },
+        )
+        self.receiver.wait_for_http(f"http://127.0.0.1:{self._port}/healthz", timeout_s=STARTS_WITHIN_S)
+
+    def start_worker(self) -> None:
+        self.worker = self._command(
+            "work",
+            *("--processes", str(self._workers), "--threads", "8"),
+            settings={"FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.worker_to_store.port}/0"},
+        )
+        self.worker.wait_for("worker.started", timeout_s=STARTS_WITHIN_S)
+
+    def running(self) -> list[list[int]]:
+        return [[pid] for pid, line in sorted(children_of(self.worker.pid).items()) if "-m workers" in line]
+
+    def orders(self, rate: float, echo_every: int) -> Orders:
+        return Orders(self.nexudus_to_receiver.port, KEY, SECRET, str(self.answers), rate, echo_every)
+
+    def in_flight(self) -> int:
+        with self.store.client() as client:
+            archive = Archive(client)
+            sums: defaultdict[str, int] = defaultdict(int)
+            for hour in archive.hours():
+                for what, number in archive.counters(hour).items():
+                    sums[what] += number
+        return sums["d_created"] - sum(sums[what] for what in _ENDED)
+
+    def unaccounted(self) -> list[str]:
+        """What the counters, the states and the lists of the store say differently, in words; all has settled."""
+        with self.store.client() as client:
+            archive = Archive(client)
+            return [*_by_counters(archive), *_left_behind(client)]
+
+    def ledger(self) -> Ledger:
+        kept: defaultdict[int, list[str]] = defaultdict(list)
+        deaths: defaultdict[tuple[int, str], int] = defaultdict(int)
+        ended = set()
+        with self.store.client() as client:
+            for stored in Archive(client).newest(Filter()):
+                number = orjson.loads(stored.envelope.body)["Id"]
+                kept[number].append(stored.envelope.id)
+                if _is_complete(stored, number):
+                    ended.add(number)
+                for delivery in stored.deliveries:
+                    crashed = sum(attempt.get("outcome") == "crashed" for attempt in delivery.attempts)
+                    deaths[number, delivery.route] += crashed
+        ids = {event_id for each in kept.values() for event_id in each}
+        return Ledger(
+            list(load.read(self.answers)),
+            list(deeds.notes(self.notes)),
+            kept,
+            deaths,
+            frozenset(ended),
+            lambda event_id: event_id in ids or self._leads(event_id),
+            deeds.wanted,
+        )
+
+    def _leads(self, event_id: str) -> bool:
+        """Whether an id leads to an event; that of a spooled duplicate leads to the event kept first."""
+        with self.store.client() as client, suppress(EventUnknown):
+            return bool(Archive(client).get(event_id))
+        return False
+
+    def _command(self, *arguments: str, settings: dict[str, str]) -> Process:
+        environ = environment(
+            {
+                "FRONTDESK_ROUTES": str(self.folder / "routes.yaml"),
+                "FRONTDESK_DATA_DIR": str(self.data_dir),
+                "FRONTDESK_LOG_FORMAT": "json",
+                **settings,
+            }
+        )
+        return Process(command(*arguments), log=self._log(arguments[0]), environ=environ, cwd=self.folder)
+
+
+def _is_complete(stored: Stored, number: int) -> bool:
+    succeeded = {delivery.route for delivery in stored.deliveries if delivery.status == "succeeded"}
+    return succeeded == deeds.wanted(number)
+
+
+def _by_counters(archive: Archive) -> Iterator[str]:
+    """Promise 3, counted: what is accepted is something, what is delivered is somewhere; and so say the events."""
+    counted: Counter[str] = Counter()
+    for hour in archive.hours():
+        counted.update(archive.counters(hour))
+    found: Counter[str] = Counter()
+    for stored in archive.newest(Filter()):
+        found["accepted"] += 1
+        found[stored.status if stored.status in ("unrouted", "quarantined") else "routed"] += 1
+        found["d_created"] += len(stored.deliveries)
+        found.update(f"d_{delivery.status}" for delivery in stored.deliveries)
+    for what in ("accepted", "unrouted", "quarantined", "routed", "d_created", *_ENDED):
+        if counted[what] != found[what]:
+            yield f"{what}: {counted[what]} by the counters, {found[what]} by the events"
+
+
+def _left_behind(client: redis.Redis) -> Iterator[str]:
+    """What nobody holds any more must not lie in anybody's hands, nor must jobs of deliveries that have ended."""
+    for pattern in ("fd:held:*", "rq:job:*", "rq:wip:*", "rq:scheduled:*", "rq:failed:*"):
+        found = sorted(key.decode() for key in client.scan_iter(pattern, count=1_000))
+        if found:
+            yield f"{len(found)} keys {pattern} are left, such as {found[0]}"
+    for queue in ("doors", "default", "bulk", keys.ISOLATED):
+        if length := client.llen(keys.rq_queue(queue)):
+            yield f"{length} jobs are left in the queue {queue}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from tests.faults import deeds
 from tests.faults.link import Mode, Side
 from tests.faults.stand import STARTS_WITHIN_S, Stand, interrupt
 from tests.processes import children_of, is_alive, wait_until
@@ -18,13 +19,16 @@ OUTAGE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """One fault. *crashes*: something that runs handlers dies, so a run may be repeated, once for each death on record.
-    *outage*: the store is away from the receiver, which lives and has to answer 202 all the same."""
+    """One fault. *crashes*: something that runs handlers dies in the middle, so that some of its runs are repeated.
+
+    *outage*: the store is away from the receiver, which lives and has to answer 202 all the same, in time. *full*: so is
+    its disk, and it may answer 503."""
 
     name: str
     strike: Callable[[Stand], None]
     crashes: bool = False
     outage: bool = False
+    full: bool = False
 
 
 def calm(_: Stand) -> None:
@@ -67,12 +71,45 @@ def kill_supervisor(stand: Stand) -> None:
     stand.start_receiver()
 
 
+def orphan_spools(stand: Stand) -> None:
+    """kill -9 of all receivers while their spools hold events; one receiver takes their place and finds two spools."""
+    stand.receiver_to_store.tell("refuse")
+    time.sleep(OUTAGE_S / 2)
+    processes = list(children_of(stand.receiver.pid))
+    stand.orphan(processes)
+    _kill([stand.receiver.pid, *processes])
+    stand.receiver.wait(timeout_s=STARTS_WITHIN_S)
+    stand.receivers = 1
+    stand.start_receiver()
+    stand.receiver_to_store.tell("pass")
+
+
+def without_store(stand: Stand, strike: Callable[[Stand], None]) -> None:
+    """Another blow, in the middle of an outage of the store."""
+    stand.receiver_to_store.tell("refuse")
+    time.sleep(OUTAGE_S / 2)
+    strike(stand)
+    time.sleep(OUTAGE_S / 2)
+    stand.receiver_to_store.tell("pass")
+
+
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
 def kill_worker_process(stand: Stand) -> None:
     """kill -9 of one process that runs handlers; its parent notices."""
-    _kill(stand.running()[0])
+    _kill_workers(stand, stand.running()[0])
+
+
+def kill_busy_worker_process(stand: Stand) -> None:
+    """kill -9 of one process that has just been handed all that piled up in a second."""
+    stand.worker_to_store.tell("stall")
+    time.sleep(OUTAGE_S / 2)
+    pids = stand.running()[0]
+    begun = sum(1 for _ in deeds.notes(stand.notes))
+    stand.worker_to_store.tell("pass")
+    wait_until(lambda: sum(1 for _ in deeds.notes(stand.notes)) > begun, "a handler to begin")
+    _kill_workers(stand, pids)
 
 
 def kill_worker_parent(stand: Stand) -> None:
@@ -86,7 +123,7 @@ def kill_fleet(stand: Stand) -> None:
     processes = list(chain(*stand.running()))
     stand.orphan(processes)
     stand.worker.kill()
-    _kill(processes)
+    _kill_workers(stand, processes)
     stand.start_worker()
 
 
@@ -97,6 +134,7 @@ def stop_worker(stand: Stand) -> None:
 
 def stop_worker_at_once(stand: Stand) -> None:
     """SIGTERM twice, then another: somebody in a hurry."""
+    stand.killed.update(chain(*stand.running()))
     stand.worker.signal(signal.SIGTERM)
     time.sleep(0.05)
     interrupt(stand.worker, signal.SIGTERM, then=stand.start_worker)
@@ -110,6 +148,7 @@ def freeze_worker_process(stand: Stand) -> None:
 def freeze_worker_process_for_long(stand: Stand) -> None:
     """SIGSTOP for good: its parent has to find out."""
     (pid,) = stand.running()[0]
+    stand.killed.add(pid)
     _signal(pid, signal.SIGSTOP)
     wait_until(lambda: not is_alive(pid), "the end of the frozen process", timeout_s=STARTS_WITHIN_S)
 
@@ -139,6 +178,24 @@ def stop_store(stand: Stand) -> None:
 def freeze_store(stand: Stand) -> None:
     """SIGSTOP, two seconds, SIGCONT."""
     _freeze([stand.store.pid], OUTAGE_S)
+
+
+def fill_disk_of_store(stand: Stand) -> None:
+    """No byte left for two seconds. A server that syncs always ends itself over that, and is started again."""
+    full = stand.disks["store"]
+    full.fill()
+    time.sleep(OUTAGE_S)
+    full.free()
+    if not stand.store.is_running:
+        stand.store.start_again()
+
+
+def fill_disk_of_spool(stand: Stand) -> None:
+    """No byte left for two seconds, with the store there: nobody should notice."""
+    full = stand.disks["spool"]
+    full.fill()
+    time.sleep(OUTAGE_S)
+    full.free()
 
 
 # -- network ----------------------------------------------------------------------------------------------------------
@@ -184,6 +241,11 @@ def _freeze(pids: list[int], seconds: float) -> None:
     time.sleep(seconds)
     for pid in pids:
         _signal(pid, signal.SIGCONT)
+
+
+def _kill_workers(stand: Stand, pids: list[int]) -> None:
+    stand.killed.update(pids)
+    _kill(pids)
 
 
 def _kill(pids: list[int]) -> None:

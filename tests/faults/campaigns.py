@@ -1,7 +1,6 @@
 """Which faults are struck on which stand: the campaigns of the short form and of the long one."""
 
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -29,6 +28,7 @@ RECEIVERS = (
 )
 WORKER = (
     Blow("worker process: kill -9", blows.kill_worker_process, crashes=True),
+    Blow("worker process: kill -9 when busiest", blows.kill_busy_worker_process, crashes=True),
     Blow("worker process: stopped for 2 s", blows.freeze_worker_process),
     Blow("worker: SIGTERM", blows.stop_worker),
     Blow("worker: SIGTERM twice", blows.stop_worker_at_once),
@@ -43,6 +43,18 @@ STORE = (
     Blow("store: kill -9", blows.kill_store, outage=True),
     Blow("store: SIGTERM", blows.stop_store, outage=True),
     Blow("store: stopped for 2 s", blows.freeze_store, outage=True),
+)
+SPOOL = (
+    Blow("receiver: kill -9 while the store is away", partial(blows.without_store, strike=blows.kill_receiver)),
+    Blow("receiver: SIGTERM while the store is away", partial(blows.without_store, strike=blows.stop_receiver)),
+)
+ORPHANS = Blow("two receivers: kill -9 with events in their spools", blows.orphan_spools)
+DISKS = (
+    Blow("disk of the store: full for 2 s", blows.fill_disk_of_store, outage=True),
+    Blow("disk of the spool: full for 2 s", blows.fill_disk_of_spool),
+    Blow(
+        "store away, disk of the spool full", partial(blows.without_store, strike=blows.fill_disk_of_spool), full=True
+    ),
 )
 RECEIVER_TO_STORE = blows.disturbances("receiver_to_store", "receiver-store", outage=True)
 WORKER_TO_STORE = blows.disturbances("worker_to_store", "worker-store")
@@ -72,23 +84,15 @@ def _named(blows_of_a_link: Sequence[Blow], *endings: str) -> list[Blow]:
 
 
 @contextmanager
-def on_a_small_disk(folder: Path, *, fsync: Fsync) -> Iterator[Frontdesk]:
-    """A stand whose store has a disk of its own, which its blows find in `disk`."""
-    with disk.mounted(folder / "disk", megabytes=24) as small:
-        stand = Frontdesk(folder, fsync=fsync, store_folder=small.folder)
-        stand.disk = small
-        with stand:
-            yield stand
-
-
-def fill_disk_of_store(stand: Stand) -> None:
-    """No byte left for two seconds. A server that syncs always ends itself over that, and is started again."""
-    assert stand.disk
-    stand.disk.fill()
-    time.sleep(blows.OUTAGE_S)
-    stand.disk.free()
-    if not stand.store.is_running:
-        stand.store.start_again()
+def on_small_disks(folder: Path, *, fsync: Fsync) -> Iterator[Frontdesk]:
+    """A stand whose store and whose spool have a disk each, which blows can fill."""
+    with (
+        disk.mounted(folder / "store-disk", megabytes=24) as store,
+        disk.mounted(folder / "spool-disk", megabytes=8) as spool,
+        Frontdesk(folder, fsync=fsync, store_folder=store.folder, data_dir=spool.folder) as stand,
+    ):
+        stand.disks = {"store": store, "spool": spool}
+        yield stand
 
 
 # -- several at once --------------------------------------------------------------------------------------------------
@@ -122,8 +126,8 @@ _LONG = Plan(rate=150.0, before_s=1.0, after_s=4.0, settles_within_s=180.0)
 _LONG_BUT_SLOW = replace(_LONG, rate=40.0)
 
 SHORT = (
-    Campaign("receiver", (CALM, *RECEIVER), Frontdesk, _BRIEF),
-    Campaign("two receivers", (CALM, *RECEIVERS[:2]), partial(Frontdesk, receivers=2), _BRIEF),
+    Campaign("receiver", (CALM, *RECEIVER, SPOOL[0]), Frontdesk, _BRIEF),
+    Campaign("two receivers", (CALM, *RECEIVERS[:2], ORPHANS), partial(Frontdesk, receivers=2), _BRIEF),
     Campaign("worker", (CALM, *WORKER), Frontdesk, _BRIEF),
     Campaign("store everysec", (CALM, *STORE), Frontdesk, _BRIEF),
     Campaign("store always", (CALM, STORE[0], STORE[2]), partial(Frontdesk, fsync="always"), _BRIEF),
@@ -138,21 +142,15 @@ SHORT = (
         Frontdesk,
         _BRIEF,
     ),
-    Campaign(
-        "full disk",
-        (CALM, Blow("disk of the store: full for 2 s", fill_disk_of_store, outage=True)),
-        partial(on_a_small_disk, fsync="everysec"),
-        _BRIEF,
-    ),
+    Campaign("full disks", (CALM, *DISKS), partial(on_small_disks, fsync="everysec"), _BRIEF),
 )
 
 
 def long(seed: int) -> tuple[Campaign, ...]:
     """Everything, under more load; *seed* decides the faults that come by chance."""
-    full = Blow("disk of the store: full for 2 s", fill_disk_of_store, outage=True)
     campaigns = [
-        Campaign("receiver", (CALM, *RECEIVER * 2), Frontdesk, _LONG),
-        Campaign("two receivers", (CALM, *RECEIVERS * 2), partial(Frontdesk, receivers=2), _LONG),
+        Campaign("receiver", (CALM, *RECEIVER, *SPOOL, *RECEIVER, *SPOOL), Frontdesk, _LONG),
+        Campaign("two receivers", (CALM, *RECEIVERS * 2, ORPHANS), partial(Frontdesk, receivers=2), _LONG),
         Campaign("worker", (CALM, *WORKER * 2, FLEET), Frontdesk, _LONG),
         Campaign("worker slowly", (CALM, *WORKER_SLOWLY), Frontdesk, _LONG_BUT_SLOW),
         Campaign("receiver to store", (CALM, *RECEIVER_TO_STORE), Frontdesk, _LONG),
@@ -163,7 +161,7 @@ def long(seed: int) -> tuple[Campaign, ...]:
     for fsync in fsyncs:
         campaigns += [
             Campaign(f"store {fsync}", (CALM, *STORE * 2), partial(Frontdesk, fsync=fsync), _LONG),
-            Campaign(f"full disk {fsync}", (CALM, full), partial(on_a_small_disk, fsync=fsync), _LONG),
+            Campaign(f"full disks {fsync}", (CALM, *DISKS), partial(on_small_disks, fsync=fsync), _LONG),
             Campaign(f"storm {fsync}", storm(seed, 6), partial(Frontdesk, fsync=fsync), _LONG),
         ]
     return tuple(campaigns)
@@ -173,7 +171,7 @@ COMPARED = (
     CALM,
     *RECEIVER[:2],
     WORKER[0],
-    WORKER[2],
+    WORKER[3],
     FLEET,
     *STORE,
     *_named(WORKER_TO_STORE, "reset"),

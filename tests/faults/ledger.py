@@ -1,7 +1,7 @@
 """What was answered, kept and handled, number by number, and what is wrong about it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.faults.deeds import Note
@@ -19,8 +19,10 @@ class Row:
     """One fault, and what became of the events that were sent from its beginning to the next one's.
 
     *missing*: events answered 202 that are not kept, or whose handlers are not all done. *doubled*: events kept twice.
-    *repeated*: runs of a handler that had been done before; *excused*: as many of them as the store has deaths on
-    record, which is the crash window. *lost_ids*: ids from 202 answers that lead nowhere. *never*: sent, never taken.
+    *repeated*: runs of a handler that was done with the number already. *excused*: those of them that lie in the crash
+    window: the process that ran them was killed before it could have that recorded, or the store has a death of the
+    delivery on record. *interrupted*: runs that never came to their end. *lost_ids*: ids from 202 answers that lead
+    nowhere. *never*: sent, never taken.
     """
 
     fault: str
@@ -32,6 +34,7 @@ class Row:
     doubled: list[int] = field(default_factory=list)
     repeated: int = 0
     excused: int = 0
+    interrupted: int = 0
     late: int = 0
     lost_ids: list[str] = field(default_factory=list)
     never: int = 0
@@ -46,7 +49,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Everything known after a campaign. *kept*: number to the ids of its events; *deaths*: (number, route) to how
-    many attempts the store says were ended by a death; *ended*: numbers whose record in the store is complete;
+    many attempts the store says were ended by a death; *killed*: processes that were killed while they ran handlers;
+    *ended*: numbers whose record in the store is complete;
     *leads*: whether an id leads to a kept event; *wanted*: the routes of a number. Nothing kept at all (*knows* False):
     the stack keeps no records, and what was handled is all there is to see."""
 
@@ -54,6 +58,7 @@ class Ledger:
     notes: list[Note]
     kept: Mapping[int, list[str]]
     deaths: Mapping[tuple[int, str], int]
+    killed: Container[int]
     ended: frozenset[int]
     leads: Callable[[str], bool]
     wanted: Callable[[int], frozenset[str]]
@@ -65,22 +70,26 @@ class Ledger:
         tries: defaultdict[int, list[Answer]] = defaultdict(list)
         for answer in self.answers:
             tries[answer.number].append(answer)
-        done: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+        done: defaultdict[tuple[int, str], list[Note]] = defaultdict(list)
+        open_runs: Counter[int] = Counter()
         for note in self.notes:
+            open_runs[note.number] += 1 if note.what == "began" else -1
             if note.what == "done":
-                done[note.number, note.route].append(note.at)
+                done[note.number, note.route].append(note)
         rows = [Row(fault) for _, fault in windows]
 
         def row_of(moment: float) -> Row:
             return rows[max(sum(mark <= moment for mark, _ in windows) - 1, 0)]
 
         for number, answers in sorted(tries.items()):
-            self._enter(row_of(min(answer.at for answer in answers)), number, answers, done)
+            row = row_of(min(answer.at for answer in answers))
+            row.interrupted += open_runs[number]
+            self._enter(row, number, answers, done)
         for answer in self.answers:
             _enter_answer(row_of(answer.at), answer)
         return rows
 
-    def _enter(self, row: Row, number: int, answers: list[Answer], done: Mapping[tuple[int, str], list[float]]) -> None:
+    def _enter(self, row: Row, number: int, answers: list[Answer], done: Mapping[tuple[int, str], list[Note]]) -> None:
         row.sent += 1
         taken = [answer for answer in answers if 200 <= answer.status < 300]
         ids = self.kept.get(number, [])
@@ -90,10 +99,11 @@ class Ledger:
         row.handled += is_handled
         row.doubled += [number] * (len(ids) > 1)
         row.lost_ids += [one.event_id for one in taken if self.knows and not self.leads(one.event_id)]
-        for route, times in runs.items():
-            extra = max(len(times) - 1, 0)
-            row.repeated += extra
-            row.excused += min(extra, self.deaths.get((number, route), 0))
+        for route, notes in runs.items():
+            earlier = notes[:-1]
+            by_killed = sum(note.pid in self.killed for note in earlier)
+            row.repeated += len(earlier)
+            row.excused += min(len(earlier), by_killed + self.deaths.get((number, route), 0))
         if not taken:
             row.never += 1
             return
@@ -101,7 +111,7 @@ class Ledger:
         if not is_handled or (self.knows and number not in self.ended):
             row.missing.append(number)
         since = min(answer.at + answer.ms / 1_000 for answer in taken)
-        row.late += sum(min(times) - since > LATE_S for times in runs.values() if times)
+        row.late += sum(notes[0].at - since > LATE_S for notes in runs.values() if notes)
 
 
 def _enter_answer(row: Row, answer: Answer) -> None:

@@ -31,10 +31,13 @@ class Stand(ABC):
     worker: Process
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec", store_folder: Path | None = None) -> None:
-        """*store_folder*: where the store keeps its data, if not in *folder*."""
+        """*store_folder*: where the store keeps its data, if not in *folder*. Blows note in `killed` which processes that
+        run handlers they have ended in the middle of it."""
         self.folder = folder
         self.fsync = fsync
-        self.disk: Disk | None = None
+        self.killed: set[int] = set()
+        self.receivers = 1
+        self.disks: dict[str, Disk] = {}
         self.notes = folder / "notes"
         self.answers = folder / "answers"
         self._store_folder = store_folder or folder / "store"

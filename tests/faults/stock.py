@@ -127,6 +127,7 @@ class Stock(Stand):
             list(deeds.notes(self.notes)),
             kept={},
             deaths={},
+            killed=self.killed,
             ended=frozenset(),
             leads=lambda _: True,
             wanted=partial(deeds.wanted, fails=False),

@@ -21,8 +21,9 @@ OUTAGE_S = 2.0
 class Blow:
     """One fault. *crashes*: something that runs handlers dies in the middle, so that some of its runs are repeated.
 
-    *outage*: the store is away from the receiver, which lives and has to answer 202 all the same, in time. *full*: so is
-    its disk, and it may answer 503."""
+    *outage*: the store is away from the receiver, which lives and has to answer 202 all the same, in time. *full*: its
+    disk takes nothing either, and it may answer 503.
+    """
 
     name: str
     strike: Callable[[Stand], None]
@@ -98,14 +99,14 @@ def without_store(stand: Stand, strike: Callable[[Stand], None]) -> None:
 
 def kill_worker_process(stand: Stand) -> None:
     """kill -9 of one process that runs handlers; its parent notices."""
-    _kill_workers(stand, stand.running()[0])
+    _kill_workers(stand, _some_worker(stand))
 
 
 def kill_busy_worker_process(stand: Stand) -> None:
     """kill -9 of one process that has just been handed all that piled up in a second."""
     stand.worker_to_store.tell("stall")
     time.sleep(OUTAGE_S / 2)
-    pids = stand.running()[0]
+    pids = _some_worker(stand)
     begun = sum(1 for _ in deeds.notes(stand.notes))
     stand.worker_to_store.tell("pass")
     wait_until(lambda: sum(1 for _ in deeds.notes(stand.notes)) > begun, "a handler to begin")
@@ -142,12 +143,12 @@ def stop_worker_at_once(stand: Stand) -> None:
 
 def freeze_worker_process(stand: Stand) -> None:
     """SIGSTOP, two seconds, SIGCONT of one process that runs handlers."""
-    _freeze(stand.running()[0], OUTAGE_S)
+    _freeze(_some_worker(stand), OUTAGE_S)
 
 
 def freeze_worker_process_for_long(stand: Stand) -> None:
     """SIGSTOP for good: its parent has to find out."""
-    (pid,) = stand.running()[0]
+    (pid,) = _some_worker(stand)
     stand.killed.add(pid)
     _signal(pid, signal.SIGSTOP)
     wait_until(lambda: not is_alive(pid), "the end of the frozen process", timeout_s=STARTS_WITHIN_S)
@@ -241,6 +242,10 @@ def _freeze(pids: list[int], seconds: float) -> None:
     time.sleep(seconds)
     for pid in pids:
         _signal(pid, signal.SIGCONT)
+
+
+def _some_worker(stand: Stand) -> list[int]:
+    return wait_until(stand.running, "a process that runs handlers", timeout_s=STARTS_WITHIN_S)[0]
 
 
 def _kill_workers(stand: Stand, pids: list[int]) -> None:

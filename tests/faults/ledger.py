@@ -48,11 +48,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Everything known after a campaign. *kept*: number to the ids of its events; *deaths*: (number, route) to how
-    many attempts the store says were ended by a death; *killed*: processes that were killed while they ran handlers;
-    *ended*: numbers whose record in the store is complete;
-    *leads*: whether an id leads to a kept event; *wanted*: the routes of a number. Nothing kept at all (*knows* False):
-    the stack keeps no records, and what was handled is all there is to see."""
+    """Everything known after a campaign.
+
+    *kept*: number to the ids of its events. *deaths*: (number, route) to how many attempts the store says were ended by
+    a death. *killed*: processes that were killed while they ran handlers. *ended*: numbers whose record in the store is
+    complete. *leads*: whether an id leads to a kept event. *wanted*: the routes of a number. *knows* False: the stack
+    keeps no records, and what was handled is all there is to see.
+    """
 
     answers: list[Answer]
     notes: list[Note]

@@ -31,8 +31,10 @@ class Stand(ABC):
     worker: Process
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec", store_folder: Path | None = None) -> None:
-        """*store_folder*: where the store keeps its data, if not in *folder*. Blows note in `killed` which processes that
-        run handlers they have ended in the middle of it."""
+        """*store_folder*: where the store keeps its data, if not in *folder*.
+
+        Blows note in `killed` which of the processes that run handlers they have ended in the middle of it.
+        """
         self.folder = folder
         self.fsync = fsync
         self.killed: set[int] = set()

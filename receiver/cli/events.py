@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from receiver import shapes
 from receiver.cli import output, rows
@@ -17,9 +18,10 @@ _ROWS = 50
 _PAUSE_S = 0.2
 
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
+Limit = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
-def events(*, which: SelectionOptions = EVERYTHING, limit: int | None = None, json: Json = False) -> None:
+def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: Json = False) -> None:
     """List events, newest first.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import cyclopts
@@ -63,9 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader (`| head`) has what it wanted; a second flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person reads a sentence and a program a status
+        status = _fail(_fault(error))
     sys.exit(status)
 
 
 def _fail(sentence: str) -> int:
     print(f"frontdesk: {sentence}", file=sys.stderr)
     return 1
+
+
+def _fault(error: Exception) -> str:
+    """Return what may be told of a fault of ours: class and line, but not the message, which may quote a payload."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f"a fault of Frontdesk: {type(error).__name__} at {ours[-1].filename}:{ours[-1].lineno}; please report it"

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
@@ -33,7 +34,7 @@ Several = Annotated[list[T] | None, Parameter(negative="")]
 def simulate(
     *,
     host: str = "127.0.0.1",
-    port: int | None = None,
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
     business: Several[int] = None,
     rate: float = 1.0,
     without_role: Several[str] = None,

@@ -1,0 +1,47 @@
+"""What every command has in common: a wrong call is one sentence and exit status 1, never a traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from receiver.cli import main
+from tests.processes import run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("events", "--limit", "-1", "--json"), "Must be >= 1"),
+        (("events", "--limit", "0"), "Must be >= 1"),
+        (("simulate", "--port", "99999"), "Must be <= 65535"),
+        (("simulate", "--port", "-1"), "Must be >= 0"),
+    ],
+)
+def test_a_number_out_of_range_is_one_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    """Said before anything is connected to or listened at."""
+    ran = run(*arguments, settings={"FRONTDESK_DATA_DIR": str(tmp_path)})
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("frontdesk: ")
+    assert sentence in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_one_sentence_without_what_it_quotes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback tells a person nothing, and its message may hold a payload."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("martha@example.com")
+
+    monkeypatch.setattr(main, "app", broken)
+
+    with pytest.raises(SystemExit) as ended:
+        main.main(["events"])
+
+    shown = capsys.readouterr()
+    assert ended.value.code == 1
+    assert shown.err.startswith("frontdesk: a fault of Frontdesk: KeyError at ")
+    assert shown.err.count("\n") == 1
+    assert "martha" not in shown.out + shown.err

@@ -51,7 +51,7 @@ def test_the_registrar_waits_for_the_receiver_and_the_rest_does_not() -> None:
     children = _children(NEXUDUS)
 
     gated = {name: bool(child.gate) for name, child in children.items()}
-    assert gated == {"receiver": False, "worker": False, "nexudus": False, "registrar": True}
+    assert gated == {"receiver": False, "worker": False, "nexudus": False, "registrar": True, "console": False}
 
 
 def test_the_registrar_runs_when_it_can_sign_in() -> None:
@@ -64,9 +64,9 @@ def test_the_registrar_runs_when_it_can_sign_in() -> None:
     assert runs == [False, False, True, True]
 
 
-def test_without_the_demo_there_is_a_receiver_and_a_worker() -> None:
+def test_without_the_demo_there_is_no_nexudus() -> None:
     """Nothing invents events."""
-    assert list(_children(demo=False)) == ["receiver", "worker"]
+    assert list(_children(demo=False)) == ["receiver", "worker", "console"]
 
 
 def test_several_processes_of_a_part_are_asked_of_its_command() -> None:

@@ -18,7 +18,7 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
 ]
-ENDLESS = {"tail", "serve", "work", "watch"}
+ENDLESS = {"tail", "serve", "work", "watch", "console"}
 """Commands that go on until they are stopped."""
 
 
@@ -68,8 +68,8 @@ def test_the_command_does_what_the_readme_says(line: str, demo: Demo) -> None:
         argv = [sys.executable, "-m", "rq.cli", *[url if word == "REDIS_URL" else word for word in arguments]]
         shown = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
         assert "default" in shown.stdout
-    elif arguments[0] in ENDLESS:
-        process = demo.start(*arguments, FRONTDESK_PORT=str(free_port()))
+    elif arguments[0] in ENDLESS and "--link" not in arguments:
+        process = demo.start(*arguments, FRONTDESK_PORT=str(free_port()), FRONTDESK_CONSOLE_PORT=str(free_port()))
         try:
             process.wait_for(".")
             assert "Traceback" not in process.output

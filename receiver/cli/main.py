@@ -10,16 +10,6 @@ import cyclopts
 from receiver import __version__
 from receiver.errors import FrontdeskError
 
-app = cyclopts.App(
-    name="frontdesk",
-    help="The front desk for Nexudus events: takes webhooks in, keeps them, routes them to handlers.",
-    version=__version__,
-    default_parameter=cyclopts.Parameter(negative=()),
-    exit_on_error=False,
-    print_error=False,
-    help_format="plaintext",
-)
-
 COMMANDS = {
     "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
     "apply": ("receiver.cli.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
@@ -47,14 +37,28 @@ COMMANDS = {
 }
 """Command name to the `module:function` that carries it out, and what it does in one line."""
 
-for _name, (_target, _sentence) in COMMANDS.items():
-    app.command(_target, name=_name, help=_sentence)
+
+def build(*, listing: bool = False) -> cyclopts.App:
+    """Return the command. Commands are imported when they are called; in a *listing*, one line stands for each."""
+    app = cyclopts.App(
+        name="frontdesk",
+        help="The front desk for Nexudus events: takes webhooks in, keeps them, routes them to handlers.",
+        version=__version__,
+        default_parameter=cyclopts.Parameter(negative=()),
+        exit_on_error=False,
+        print_error=False,
+        help_format="plaintext",
+    )
+    for name, (target, sentence) in COMMANDS.items():
+        app.command(target, name=name, help=sentence if listing else None)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 anything wrong; `plan` alone exits 2 when something would change."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        result = app(sys.argv[1:] if arguments is None else arguments, result_action="return_value")
+        result = build(listing=not words or words[0].startswith("-"))(words, result_action="return_value")
         status = result if isinstance(result, int) else 0
     except (FrontdeskError, cyclopts.CycloptsError) as error:
         status = _fail(str(error).strip())

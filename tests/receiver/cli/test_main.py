@@ -8,6 +8,11 @@ from receiver.cli import main
 from tests.processes import run
 
 
+def broken() -> None:
+    """A command with a fault of ours."""
+    raise KeyError("martha@example.com")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -31,17 +36,24 @@ def test_a_fault_of_ours_is_one_sentence_without_what_it_quotes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A traceback tells a person nothing, and its message may hold a payload."""
-
-    def broken(*_: object, **__: object) -> None:
-        raise KeyError("martha@example.com")
-
-    monkeypatch.setattr(main, "app", broken)
+    monkeypatch.setitem(main.COMMANDS, "broken", (f"{__name__}:broken", "A command with a fault."))
 
     with pytest.raises(SystemExit) as ended:
-        main.main(["events"])
+        main.main(["broken"])
 
     shown = capsys.readouterr()
     assert ended.value.code == 1
     assert shown.err.startswith("frontdesk: a fault of Frontdesk: KeyError at ")
     assert shown.err.count("\n") == 1
     assert "martha" not in shown.out + shown.err
+
+
+def test_every_command_is_listed_with_what_it_does_and_explains_itself() -> None:
+    """The list has one line for each; `COMMAND --help` has the whole text and its options."""
+    listed = run("--help").out
+    explained = run("replay", "--help").out
+
+    for name, (_, sentence) in main.COMMANDS.items():
+        assert name in listed
+        assert sentence.split()[0] in listed
+    assert "A route that is still busy with an event" in explained

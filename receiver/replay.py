@@ -6,12 +6,13 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import EventUnknown, StorageUnavailable
+from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage import scripts
 from receiver.storage.archive import Stored
 from receiver.storage.keep import rq_time, rq_timeout
+from receiver.storage.outage import outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Replay:
         try:
             made = self._script(args=arguments)
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error
         if made is None:
             raise EventUnknown(f"event {event_id!r} is not kept any more")
         deliveries = tuple(delivery.decode() for delivery in made)

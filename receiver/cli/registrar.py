@@ -11,7 +11,7 @@ import redis
 
 from receiver.cli import demo, keyring
 from receiver.cli.context import Context
-from receiver.errors import SettingsError, StorageUnavailable
+from receiver.errors import SettingsError
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget, LocalBudget
 from receiver.nexudus.client import Client
@@ -24,6 +24,7 @@ from receiver.routing.table import RoutingTable
 from receiver.settings import Settings
 from receiver.storage import connection
 from receiver.storage.budget import SharedBudget
+from receiver.storage.outage import outage
 
 LOCK = "registrar"
 """Whoever writes registrations holds it: `apply` and the watch."""
@@ -111,7 +112,7 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
         store.ping()
     except redis.RedisError as error:
         if current.redis_url:
-            raise StorageUnavailable(f"Redis does not answer: {error}; is FRONTDESK_REDIS_URL right?") from error
+            raise outage(error) from error
         return None
     return store
 

@@ -10,9 +10,10 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver import ids
-from receiver.errors import EventUnknown, StorageUnavailable
+from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
 from receiver.storage import codec, keys
+from receiver.storage.outage import outage
 
 _PAGE = 500
 _FIRST_PAGE = 100
@@ -202,14 +203,14 @@ class Archive:
         try:
             replies: list[Any] = pipeline.execute()
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error
         return replies
 
     def _guarded(self, command: str, *arguments: Any, **options: Any) -> Any:
         try:
             return getattr(self._client, command)(*arguments, **options)
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error
 
 
 def moment(milliseconds: int | None) -> datetime | None:

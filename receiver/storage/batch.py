@@ -6,7 +6,7 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import StorageUnavailable
+from receiver.storage.outage import outage
 
 
 def replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -18,5 +18,5 @@ def replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[An
         try:
             found: list[Any] = pipeline.execute()
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error
     return found

@@ -6,8 +6,8 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import StorageUnavailable
 from receiver.storage import scripts
+from receiver.storage.outage import outage
 
 
 class Calls:
@@ -42,4 +42,4 @@ class Calls:
         try:
             return call()
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error

@@ -8,10 +8,10 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import StorageUnavailable
 from receiver.events import Envelope, Origin
 from receiver.storage import codec, keys, scripts
 from receiver.storage.keep import rq_time, rq_timeout
+from receiver.storage.outage import outage
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back"]
 
@@ -180,7 +180,7 @@ class DeliveryQueue:
         try:
             return call()
         except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            raise outage(error) from error
 
 
 def _texts(values: Iterable[bytes]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import orjson
 import redis
 
-from receiver.errors import StorageUnavailable
 from receiver.storage import keys
+from receiver.storage.outage import outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +90,4 @@ class _Storage:
 
     def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
         if isinstance(error, redis.RedisError):
-            raise StorageUnavailable(f"Redis does not answer the registrar: {error}") from error
+            raise outage(error) from error

@@ -14,8 +14,8 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import StorageUnavailable
 from receiver.storage import keys
+from receiver.storage.outage import outage
 from receiver.storage.tenancy import Contents
 
 REPORT_EVERY_S = 5.0
@@ -64,7 +64,7 @@ def reports(client: redis.Redis) -> tuple[SpoolReport, ...]:
     try:
         found: Any = client.hgetall(keys.SPOOLS)
     except (RedisError, OSError) as error:
-        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        raise outage(error) from error
     read = (_report(name.decode("utf-8", "replace"), stored) for name, stored in found.items())
     return tuple(sorted((report for report in read if report), key=lambda report: report.reported_ms))
 
@@ -74,7 +74,7 @@ def forget(client: redis.Redis, name: str) -> bool:
     try:
         return bool(client.hdel(keys.SPOOLS, name))
     except (RedisError, OSError) as error:
-        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        raise outage(error) from error
 
 
 def _report(name: str, stored: bytes) -> SpoolReport | None:

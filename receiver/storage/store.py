@@ -16,6 +16,7 @@ from receiver.errors import StorageUnavailable
 from receiver.storage import keep, keys, scripts
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.findings import Found, read_found
+from receiver.storage.outage import outage
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -145,4 +146,4 @@ async def _bounded(timeout_s: float) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        raise outage(error) from error

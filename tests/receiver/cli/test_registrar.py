@@ -110,7 +110,7 @@ def test_a_business_without_a_secret_is_warned_of(settings: dict[str, str]) -> N
         ({"FRONTDESK_NEXUDUS_TOKEN": "wrong"}, "Nexudus answered 401 to GET /api/sys/webhooks"),
         ({"FRONTDESK_NEXUDUS_URL": "http://nexudus:port"}, "FRONTDESK_NEXUDUS_URL, _TOKEN or _CLIENT_ID holds"),
         ({"FRONTDESK_NEXUDUS_TOKEN": "hüsh"}, "FRONTDESK_NEXUDUS_URL, _TOKEN or _CLIENT_ID holds"),
-        ({"FRONTDESK_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer"),
+        ({"FRONTDESK_REDIS_URL": "redis://127.0.0.1:1/0"}, "is FRONTDESK_REDIS_URL right?"),
         ({"FRONTDESK_ROUTES": "/nowhere.yaml"}, "/nowhere.yaml: cannot be read"),
     ],
 )

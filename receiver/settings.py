@@ -30,6 +30,9 @@ PREFIX = "FRONTDESK_"
 _KUBERNETES = re.compile(r"FRONTDESK_(SERVICE_\w+|PORT_\w+)")
 """What Kubernetes injects into every pod beside a Service called frontdesk."""
 
+_BASE64 = re.compile(r"(?=.{16})(?:[A-Za-z0-9+/_-]{4})*[A-Za-z0-9+/_-]{2}(?:==|[A-Za-z0-9+/_-]=)")
+"""What `openssl rand -base64` makes: its padding is no sign between a name and a token."""
+
 Names = Mapping[str, str]
 
 
@@ -57,7 +60,9 @@ class WebhookSecret(BaseModel):
         if not isinstance(value, str):
             return value
         business, equals, secret = value.partition("=")
-        if equals and business.isdigit():
+        if equals and re.fullmatch("[0-9]+", business):
+            if not secret:
+                raise ValueError(f"business {business[:20]} has an empty secret, which anybody could sign with")
             return {"business_id": int(business), "secret": secret}
         return {"business_id": None, "secret": value}
 
@@ -76,7 +81,11 @@ class NamedToken(BaseModel):
         if not isinstance(value, str):
             return value
         name, equals, token = value.partition("=")
-        return {"name": name, "token": token} if equals else {"name": "operator", "token": value}
+        if not equals or _BASE64.fullmatch(value):
+            return {"name": "operator", "token": value}
+        if not name or not token.strip("="):
+            raise ValueError("a name or a token is empty; write a token, or name=token")
+        return {"name": name, "token": token}
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]

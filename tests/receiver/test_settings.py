@@ -73,6 +73,32 @@ def test_a_secret_can_come_as_a_file_but_not_twice(tmp_path: Path) -> None:
         settings.from_environ({"FRONTDESK_URL_KEYS_FILE": str(file), "FRONTDESK_URL_KEYS": "x"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("FRONTDESK_WEBHOOK_SECRETS", "any,1001=", "business 1001 has an empty secret"),
+        ("FRONTDESK_ADMIN_TOKEN", "jo=", "a name or a token is empty"),
+        ("FRONTDESK_VIEWER_TOKEN", "=hush", "a name or a token is empty"),
+        ("FRONTDESK_ADMIN_TOKEN", "hushhush==", "a name or a token is empty"),
+    ],
+)
+def test_an_empty_secret_opens_nothing(name: str, value: str, sentence: str) -> None:
+    """A forgotten value must not become a secret that everybody knows; and what was written is not shown."""
+    with pytest.raises(SettingsError, match=sentence) as raised:
+        settings.from_environ({name: value})
+
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("token", ["q0Zp5xWmS1yqg3y8yTn0hA==", "lYx0V3b0hQvJ8m3o0mXo6zq1E8QmZrT6sBzXk2v1n0A="])
+def test_the_padding_of_base64_belongs_to_the_token(token: str) -> None:
+    """`openssl rand -base64` ends so; read as name=token it would let in whoever types the sign =."""
+    read = settings.from_environ({"FRONTDESK_ADMIN_TOKEN": f"{token},jo={token}"})
+
+    pairs = [(one.name, one.token.get_secret_value()) for one in read.admin_token]
+    assert pairs == [("operator", token), ("jo", token)]
+
+
 def test_webhook_secrets_are_for_any_business_or_for_one() -> None:
     """`SECRET` or `BUSINESS=SECRET`; only digits before the sign name a business."""
     read = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS": "any, 1001=one ,base64=="})

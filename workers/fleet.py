@@ -61,6 +61,7 @@ class Fleet:
         self._mourned: list[Child] = []
         self._stop = threading.Event()
         self._signals = 0
+        self._passed_on = 0
         self._start_after = 0.0
         self._pause = 0.5
         self._false_starts = 0
@@ -83,6 +84,7 @@ class Fleet:
     def _tend(self) -> int:
         while True:
             now = time.monotonic()
+            self._pass_on()
             self._bury()
             for child in list(self._children):
                 if child.is_frozen(now):
@@ -229,10 +231,16 @@ class Fleet:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Pass the first signal on as SIGTERM, and the second, which means: at once."""
+        """Note the signal; the loop passes it on, because a handler of signals may not wait for anybody's lock."""
         del number, frame
         self._signals += 1
         self._stop.set()
-        if self._signals <= 2:
+
+    def _pass_on(self) -> None:
+        """Pass the first signal on as SIGTERM; from the second, which means at once, again and again."""
+        if self._signals > self._passed_on or self._signals > 1:
             for child in self._children:
                 child.terminate()
+        if self._signals > self._passed_on:
+            _log.info("worker.stopping", processes=len(self._children), at_once=self._signals > 1)
+            self._passed_on = self._signals

@@ -74,6 +74,14 @@ async def leave_from_task(event: Event):
     note(event)
     async def out(): sys.exit(3)
     await asyncio.gather(out(), asyncio.sleep(0.1))
+def exhaust(event: Event):
+    note(event)
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), hard))
+    try: bytearray(1 << 32)
+    finally: resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 def vanish(event: Event): note(event); os._exit(1)
 def segfault(event: Event): note(event); ctypes.string_at(0)
 def die(event: Event): note(event); os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -141,6 +142,34 @@ def test_sys_exit_in_a_handler_is_a_failure_like_any_other(bench: Bench, handler
     assert bench.ended(left).deliveries[0].error == "SystemExit: 3"
     assert bench.ended(fine).status == "succeeded"
     assert len({seen["pid"] for seen in bench.seen()}) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its own size from /proc")
+def test_memory_exhaustion_in_a_handler_is_a_failure_like_any_other(bench: Bench) -> None:
+    """The process goes on; its neighbours succeed."""
+    bench.routes({"handler": "deeds:exhaust", "retry": []}, {"handler": "deeds:ok"})
+    greedy, fine = bench.keep(1, "exhaust"), bench.keep(2, "ok")
+
+    bench.work()
+
+    assert (bench.ended(greedy).deliveries[0].error or "").startswith("MemoryError")
+    assert bench.ended(fine).status == "succeeded"
+
+
+def test_a_second_sigterm_gives_back_at_once_what_is_still_held(bench: Bench) -> None:
+    """Nobody waits for a handler that takes an hour; its delivery is free for another worker, at no charge."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 600}, "timeout": "1h"})
+    event_id = bench.keep(1, "slow")
+    worker = bench.work("--grace", "600")
+    wait_until(bench.seen, "the handler to start")
+
+    worker.signal(signal.SIGTERM)
+    worker.wait_for("worker.stopping")
+    worker.signal(signal.SIGTERM)
+
+    assert worker.wait() == 0
+    (delivery,) = bench.archive.get(event_id).deliveries
+    assert (delivery.state, delivery.attempts) == ("queued", ())
 
 
 def test_a_killed_worker_loses_nothing(bench: Bench) -> None:

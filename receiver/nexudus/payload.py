@@ -18,6 +18,7 @@ MAX_DEPTH = 64
 """Levels of nesting in one body; Nexudus's records are flat, with a list of small objects here and there."""
 
 _SPACE = b" \t\r\n"
+_SPACED = (b'" ', b'"\t', b'"\r', b'"\n')
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _SPACE_OR_COMMA = re.compile(r"[ \t\r\n,]*")
 # Only the ends of the elements are asked for: numbers need not become numbers again.
@@ -26,7 +27,7 @@ _BOUNDARIES = json.JSONDecoder(parse_int=len, parse_float=len)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: *raw* is its own bytes, *data* their meaning. Of duplicate keys the last one counts, as in .NET."""
+    """One record: *raw* is its own bytes, *data* their meaning."""
 
     raw: bytes
     data: dict[str, Any]
@@ -55,7 +56,39 @@ def _parse(text: bytes) -> Any:
     # Counting brackets is cheap and settles it for every real body; only what could be too deep is measured.
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
         raise ValueError(_TOO_DEEP)
+    if _may_repeat_keys(text, value):
+        json.loads(text, object_pairs_hook=_refuse_repeated, parse_int=len, parse_float=len)
     return value
+
+
+def _may_repeat_keys(text: bytes, value: Any) -> bool:
+    """False means that every key is there once: what a filter sees is then what any other reader of the bytes sees.
+
+    Each key ends with `":`, if there is no space between, so there are at least as many of these as keys. Only texts
+    that hold `":` in a string, or such a space, are read a second time.
+    """
+    if any(_stands_before_a_colon(spaced, text) for spaced in _SPACED if spaced in text):
+        return True
+    return text.count(b'":') != _count_keys(value, is_flat=text.count(b"{") == 1)
+
+
+def _stands_before_a_colon(spaced: bytes, text: bytes) -> bool:
+    """Tell whether *spaced*, a quotation mark and a space, may end a key somewhere. Cheaper than a regex."""
+    pieces = text.split(spaced, 8)[1:]
+    return len(pieces) == 8 or any(not piece.lstrip(_SPACE)[:1].strip(b":") for piece in pieces)
+
+
+def _count_keys(value: Any, *, is_flat: bool) -> int:
+    if is_flat and isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        return len(value) + (0 if is_flat else sum(_count_keys(inner, is_flat=False) for inner in value.values()))
+    return sum(_count_keys(inner, is_flat=False) for inner in value) if isinstance(value, list) else 0
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("an object has the same key twice")
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:

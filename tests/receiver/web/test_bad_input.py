@@ -214,6 +214,7 @@ def test_an_upgrade_is_not_an_exception(door: Running) -> None:
         (b'[{"a":"\xff"}]', {}, "not JSON"),
         (b'[{"a":NaN}]', {}, "not JSON"),
         (b'[{"a":1e999}]', {}, "infinity"),
+        (b'[{"Id":1,"Id":6006}]', {}, "the same key twice"),
         (b"[" * 10_000 + b"]" * 10_000, {}, "nested deeper"),
         (b"\x1f\x8b\x08\x00\x00", {"Content-Encoding": "gzip"}, "compressed ('gzip')"),
         (b"[]", {"Content-Encoding": "\xe9vil"}, "compressed"),
@@ -228,14 +229,6 @@ def test_what_cannot_be_read_is_set_aside(door: Running, body: bytes, headers: d
     kept = next(kept for kept in door.kept() if kept["id"] == event["id"])
     assert event["status"] == "quarantined"
     assert reason in kept["quarantine"]
-
-
-def test_duplicate_keys_are_taken(door: Running) -> None:
-    """The last one counts, for the entity too; the bytes stay as they came."""
-    (event,) = door.post(b'[{"Id":1,"Id":6006}]').json()["events"]
-
-    assert event["status"] == "accepted"
-    assert next(kept for kept in door.kept() if kept["id"] == event["id"])["entity"] == "Booking:6006"
 
 
 def test_connections_are_bounded(start: Start) -> None:

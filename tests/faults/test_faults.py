@@ -29,7 +29,7 @@ def test_nothing_is_lost_or_doubled(
     print(text)
 
     assert result.settled
-    assert verdict.complaints(one.blows, result.rows) == []
+    assert verdict.complaints(one.blows, result.rows, by_the_clock=IS_LONG) == []
     assert unaccounted == []
 
 

@@ -9,7 +9,8 @@
   kills what runs handlers, never.
 - By counters, states and lists of the store, nothing is unaccounted for.
 - While the store is away from a receiver that lives: all but a small share of its answers came within 300 ms. The share
-  is measured against that of the quiet at the beginning, because this machine is shared; see `TARDY_SHARE`.
+  is measured against that of the quiet at the beginning; see `TARDY_SHARE`. Asserted in the long form only, which has
+  the machine to itself: `make test` runs beside other tests, and never judges by the clock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +22,15 @@ TARDY_SHARE = 0.05
 """How many more of the answers than in the quiet may take longer than 300 ms during an outage."""
 
 
-def complaints(blows: Sequence[Blow], rows: Sequence[Row]) -> list[str]:
-    """Return what is not as promised, in words."""
+def complaints(blows: Sequence[Blow], rows: Sequence[Row], *, by_the_clock: bool = True) -> list[str]:
+    """Return what is not as promised, in words; *by_the_clock*: also what took too long during an outage."""
     pairs = list(zip(blows, rows, strict=True))
     found = [f"{row.fault}: {complaint}" for blow, row in pairs for complaint in _of_row(row, blow)]
     found += [
-        f"{row.fault}: {complaint}" for blow, row in pairs if blow.outage for complaint in _of_outage(row, rows[0])
+        f"{row.fault}: {complaint}"
+        for blow, row in pairs
+        if blow.outage and by_the_clock
+        for complaint in _of_outage(row, rows[0])
     ]
     repeated, excused = sum(row.repeated for row in rows), sum(row.excused for row in rows)
     if repeated > excused:

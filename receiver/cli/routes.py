@@ -45,7 +45,7 @@ def routes(*, json: Json = False) -> None:
 @app.command
 def explain(
     action: str,
-    event: Annotated[str, Parameter(name="FILE|EVENT_ID")],
+    event: Annotated[str | None, Parameter(name="FILE|EVENT_ID")] = None,
     /,
     *,
     business: int | None = None,
@@ -56,19 +56,23 @@ def explain(
     Parameters
     ----------
     action
-        the action that the event would have
+        the action that the event would have; or the id of an event that is kept, to take its own action
     event
         a file with a record as JSON (or an array of them), or the id of an event that is kept
     business
-        the Nexudus location that the event would come from; default: where the kept event came from
+        the Nexudus location that the event would come from; default: where the kept event came from, else one that
+        routes.yaml names
     """
     context = Context()
     table = _table(context)
+    if event is None:
+        action, event = _kept_action(action, context), action
     if action not in CODES:
         near = difflib.get_close_matches(action, CODES, n=1)
         output.warn(f"{action!r} is no action that we know" + (f"; did you mean {near[0]!r}?" if near else ""))
-    for record, origin in _records(event, context):
-        location = business or origin or _any_location(table)
+    found = list(_records(event, context))
+    location = business or found[0][1] or _any_location(table)
+    for record, _ in found:
         explained = table.explain(location, action, record)
         if json:
             shown = [
@@ -77,6 +81,13 @@ def explain(
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
             output.table(("route", "wants it", "why not"), [_row(each) for each in explained])
+
+
+def _kept_action(event_id: str, context: Context) -> str:
+    """Return the action of an event that was named alone."""
+    if not _EVENT_ID.fullmatch(event_id):
+        raise UsageError(f"{event_id[:60]}: with one word it must be the id of an event; else ACTION FILE|EVENT_ID")
+    return context.archive.get(event_id).envelope.action
 
 
 @app.command
@@ -155,10 +166,10 @@ def _of_file(path: Path, most: int) -> list[dict[str, Any]]:
 
 
 def _any_location(table: RoutingTable) -> int:
-    """Any location will do when no route asks which it is."""
-    asks = any(
-        route.businesses is not None or (route.where and "business_id" in route.where.source) for route in table.routes
-    )
-    if asks:
-        raise UsageError("--business is missing: some routes ask which location an event comes from")
-    return 1
+    """Return a location to explain for when none was named, and say so where a route asks which one it is."""
+    named = sorted({number for route in table.routes for number in route.businesses or ()})
+    listed = () if table.businesses == "all" else table.businesses
+    location = next(iter((*listed, *named)), 1)
+    if named or any(route.where and "business_id" in route.where.source for route in table.routes):
+        output.warn(f"as if from business {location}; --business says another one")
+    return location

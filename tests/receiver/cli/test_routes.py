@@ -115,6 +115,17 @@ def test_explain_without_a_location_where_nobody_asks_for_it(folder: Path) -> No
     assert objects(routes(folder, "explain", "BookingCreate", "one.json", "--json"))[0]["routes"][0]["matched"]
 
 
+def test_explain_without_a_location_takes_one_that_the_file_names(folder: Path) -> None:
+    """`routes explain ACTION FILE` answers, and says what it took for granted."""
+    (folder / "one.json").write_text('{"Id": 1, "Price": 150}')
+
+    ran = routes(folder, "explain", "BookingCreate", "one.json", "--json")
+
+    (one,) = objects(ran)
+    assert (one["business_id"], one["routes"][1]["matched"]) == (1001, True)
+    assert "as if from business 1001; --business says another one" in ran.err
+
+
 def test_explain_an_event_that_is_kept(folder: Path, redis_url: str) -> None:
     """With its own location, read from the store by its id."""
     with connection.connect(redis_url) as client:
@@ -124,8 +135,10 @@ def test_explain_an_event_that_is_kept(folder: Path, redis_url: str) -> None:
     refused = routes(folder, "explain", "BookingCreate", quarantined, FRONTDESK_REDIS_URL=redis_url)
     unknown = routes(folder, "explain", "BookingCreate", "0" * 20, FRONTDESK_REDIS_URL=redis_url)
 
+    (alone,) = objects(routes(folder, "explain", event_id, "--json", FRONTDESK_REDIS_URL=redis_url))
     assert one["business_id"] == 1001
     assert [each["matched"] for each in one["routes"]] == [True, True, False]
+    assert alone == one, "its own action is known; it need not be said"
     assert (refused.status, unknown.status) == (1, 1)
     assert "is quarantined (no JSON); it holds no record to route" in refused.err
     assert "is not kept" in unknown.err
@@ -146,7 +159,6 @@ def _keep(client: redis.Redis) -> tuple[str, str]:
         (["BookingCreate", "list.json", "--business", "1"], "list.json: holds no record"),
         (["BookingCreate", "empty.json", "--business", "1"], "empty.json: holds no record"),
         (["BookingCreate", "large.json", "--business", "1"], "large.json: is larger than 1048576 bytes"),
-        (["BookingCreate", "one.json"], "--business is missing"),
         (["BookingCreate"], "FILE|EVENT_ID"),
         (["BookingCreate", "one.json", "--business", "x"], "business"),
     ],

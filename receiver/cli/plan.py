@@ -1,9 +1,10 @@
 """`frontdesk plan` and `frontdesk apply`: what would change at Nexudus, and changing it."""
 
 import contextlib
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -40,9 +41,10 @@ def plan(*, prune: bool = False, move_from: MoveFrom = None, json: bool = False)
     json
         Print one JSON object.
     """
+    scope = Scope(prune, _moved(move_from or ()))
     with opened("plan") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
-        made = registrar.survey.plan(wanted, Scope(prune, tuple(move_from or ())))
+        made = registrar.survey.plan(wanted, scope)
     _show(made, json=json)
     return 2 if made.changes else 0
 
@@ -76,7 +78,7 @@ def apply(
     patience_s = _seconds(wait)
     if json and not yes:
         raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
-    scope = Scope(prune, tuple(move_from or ()))
+    scope = Scope(prune, _moved(move_from or ()))
     with opened("apply") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
         shown = registrar.survey.plan(wanted, scope)
@@ -88,6 +90,13 @@ def apply(
         with locked(registrar, patience_s) as fence:
             applied = carry_out(registrar, wanted, scope, fence, force=force, expected=None if yes else shown)
     return _report(applied, json=json)
+
+
+def _moved(urls: Iterable[str]) -> tuple[str, ...]:
+    for url in urls:
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+            raise UsageError(f"--move-from {url!r}: must be a public URL, as in https://old.example.com")
+    return tuple(urls)
 
 
 def _seconds(wait: str) -> float:

@@ -9,7 +9,7 @@ from receiver.errors import UnsafePlan
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar.change import DUPLICATE, UNROUTED, Change, Op, State
-from receiver.registrar.ownership import Owned, Owner, Ownership
+from receiver.registrar.ownership import Owned, Owner, Ownership, name_of
 
 Pair = tuple[int, str]
 """A business and an action: what there should be exactly one active hook for."""
@@ -107,11 +107,6 @@ def make(
         failing=tuple(owned.registration for owned in ours if owned.registration.error_count),
         warnings=_warnings(wanted, unsigned),
     )
-
-
-def name_of(action: str) -> str:
-    """Return the name of a registration of ours: it says who manages it."""
-    return f"Frontdesk {action}"
 
 
 DESCRIPTION = "Managed by Frontdesk: it follows routes.yaml, and changes made here are undone."

@@ -126,6 +126,15 @@ def test_what_is_missing_or_wrong_is_one_sentence(
     assert nexudus.hooks() == []
 
 
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+def test_a_place_to_move_from_is_a_url(settings: dict[str, str], command: tuple[str, ...]) -> None:
+    """Anything else would match no hook, and "nothing to do" would be believed."""
+    ran = run(*command, "--move-from", "old.example", settings=settings)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "frontdesk: --move-from 'old.example': must be a public URL, as in https://old.example.com\n"
+
+
 def test_an_unknown_business_is_one_sentence(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
     """Said by plan already."""
     Path(settings["FRONTDESK_ROUTES"]).write_text(ROUTES.replace("1002", "4711"))

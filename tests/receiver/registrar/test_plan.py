@@ -12,8 +12,8 @@ from receiver.nexudus import actions, hooks
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import Change, Op
-from receiver.registrar.ownership import Owner, Ownership
-from receiver.registrar.plan import Scope, Wanted, name_of
+from receiver.registrar.ownership import Owner, Ownership, name_of
+from receiver.registrar.plan import Scope, Wanted
 
 PUBLIC = "https://hooks.example/front"
 OURS = Ownership(PUBLIC, ("new", "old"))
@@ -63,6 +63,22 @@ def test_whose_a_hook_is(url: str, owner: Owner, key_index: int | None) -> None:
     owned = OURS.of(_hook(url=url))
 
     assert (owned.owner, owned.key_index) == (owner, key_index)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "owner"),
+    [
+        (PUBLIC + "/hoooks/1001/BookingCreate/x", "Frontdesk BookingCreate", Owner.OURS),
+        (PUBLIC + "/" + NEW.rpartition("/")[2], "Frontdesk BookingCreate", Owner.OURS),
+        (PUBLIC + "/crm/nexudus", "CRM", Owner.FOREIGN),
+        (PUBLIC + "/crm/nexudus", "Frontdesk BookingUpdate", Owner.FOREIGN),
+        ("https://laptop.example/x", "Frontdesk BookingCreate", Owner.FOREIGN),
+        ("https://hooks.example/frontal/x", "Frontdesk BookingCreate", Owner.FOREIGN),
+    ],
+)
+def test_a_hook_whose_path_was_broken_is_still_ours(url: str, name: str, owner: Owner) -> None:
+    """Else it would stay active beside the new one; other programs behind our host keep theirs."""
+    assert OURS.of(_hook(url=url, name=name)).owner == owner
 
 
 @given(st.text())

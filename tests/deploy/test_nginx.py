@@ -57,7 +57,7 @@ class Balancer:
     def __init__(self, folder: Path) -> None:
         self.upstreams = (Upstream(), Upstream())
         self.port = free_port()
-        text = CONFIG.read_text().replace("/tmp/", f"{folder}/").replace("/dev/stdout", f"{folder}/access.log")
+        text = CONFIG.read_text().replace("/run/nginx/", f"{folder}/").replace("/dev/stdout", f"{folder}/access.log")
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.port};")
         if os.geteuid() == 0:  # else its workers, who are nobody then, cannot reach the test's folder
             text = "user root;\n" + text

@@ -52,7 +52,7 @@ def test_what_is_written_is_well_formed(tmp_path: Path) -> None:
     [
         ("", "cannot name a handler"), ("Crm", "cannot name a handler"), ("crm_sync", "cannot name a handler"),
         ("-crm", "cannot name a handler"), ("crm-", "cannot name a handler"), ("crm--sync", "cannot name a handler"),
-        ("2crm", "cannot name a handler"), ("../crm", "cannot name a handler"), ("/tmp/crm", "cannot name a handler"),
+        ("2crm", "cannot name a handler"), ("../crm", "cannot name a handler"), ("/srv/crm", "cannot name a handler"),
         ("crm\n", "cannot name a handler"), ("c" * 41, "at most 40 characters"), ("zoë", "cannot name a handler"),
         ("class", "a word of Python's own; try class-handler"), ("log", "a handler log is installed already"),
     ],

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from receiver import moments
 from receiver.console import charts
 from receiver.console.pages import ROOT
+from receiver.errors import UsageError
 from receiver.plaintext import plain
 
 _HERE: Final = Path(__file__).parent
@@ -60,7 +61,7 @@ def ago(value: str | int | None, now_ms: int | None = None) -> str:
         return "never"
     try:
         at_ms = value if isinstance(value, int) else moments.parse("time", value)
-    except ValueError:
+    except UsageError:
         return str(value)
     seconds = ((now_ms or int(time.time() * 1_000)) - (at_ms or 0)) / 1_000
     shown = span(abs(seconds) * 1_000)

@@ -1,0 +1,157 @@
+"""What pages are made of, each by itself: searches within bounds, runs one at a time, charts, records in lines."""
+
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import orjson
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.console import charts, rendering, search
+from receiver.console.bulk import Bulk, Progress, paced
+from receiver.console.search import Sought
+from receiver.console.signin import where_next
+from receiver.errors import UsageError
+from receiver.storage import connection
+from receiver.storage.archive import Archive, Filter
+from tests.events import entry, keep_all
+from tests.processes import wait_until
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
+)
+
+
+@pytest.fixture
+def archive(redis_url: str) -> Archive:
+    """Three hundred events, one in a hundred about Zoë."""
+    client: redis.Redis = connection.connect(redis_url)
+    for start in range(0, 300, 100):
+        names = [("Zo\\u00eb" if number % 200 else "ZOË") if number % 100 == 7 else "Ada" for number in range(100)]
+        keep_all(
+            client,
+            *(entry(f'{{"Id":{start + at},"FullName":"{name}"}}'.encode()) for at, name in enumerate(names)),
+        )
+    return Archive(client)
+
+
+def test_a_text_is_found_however_it_is_written(archive: Archive) -> None:
+    """In any case of letters, and escaped or not."""
+    found = search.find(archive, Sought(Filter(), "zoë"))
+
+    assert [stored.envelope.record()["Id"] for stored in found.events] == [207, 107, 7]
+    assert (found.more, found.is_cut) == (None, False)
+
+
+def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> None:
+    """It says how far it came; together its pages find what one without a bound finds."""
+    clock = count()
+    found: list[int] = []
+    after = None
+    pages = 0
+    while True:
+        page = search.find(archive, Sought(Filter(), "zoë"), after=after, budget_s=40, clock=lambda: float(next(clock)))
+        found += [stored.envelope.record()["Id"] for stored in page.events]
+        after = page.more
+        pages += 1
+        if after is None:
+            break
+        assert page.is_cut
+        assert page.looked_back_to_ms
+
+    assert found == [207, 107, 7]
+    assert pages > 3
+
+
+def test_one_run_at_a_time_and_it_can_be_stopped() -> None:
+    """A second one is refused with who runs what; what was done is counted."""
+    bulk = Bulk()
+    gate = threading.Event()
+
+    def events() -> Iterator[str]:
+        yield from ("one", "two")
+        gate.wait(20)
+        yield from map(str, count())
+
+    bulk.start(Progress("replay", "alice", 1_000), paced(events(), lambda one: "it is busy" if one == "two" else ""))
+    wait_until(lambda: bulk.progress and bulk.progress.done == 2, "two to be done")
+    with pytest.raises(UsageError, match="^alice runs replay already"):
+        bulk.start(Progress("release", "bob", 1), lambda count, stop: "")
+    gate.set()
+    bulk.stop()
+
+    ended = bulk.progress
+    assert ended is not None
+    assert (ended.is_running, ended.error, ended.skipped, ended.reason) == (False, "it was stopped", 1, "it is busy")
+    bulk.start(Progress("release", "bob", 1), lambda count, stop: "")
+    wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the second run to end")
+    assert bulk.progress is not None
+    assert (bulk.progress.who, bulk.progress.error) == ("bob", "")
+
+
+def test_a_run_that_fails_says_why() -> None:
+    """And does not block the next."""
+    bulk = Bulk()
+
+    def run(count: object, stop: threading.Event) -> str:
+        raise UsageError("today's table has no such route")
+
+    bulk.start(Progress("replay", "alice", 1), run)
+
+    wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the run to end")
+    assert bulk.progress is not None
+    assert bulk.progress.error == "today's table has no such route"
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=200), st.sampled_from([400, 1_100]))
+def test_bars_stay_in_their_chart(values: list[int], width: int) -> None:
+    """Whatever the numbers; and what is not nothing is seen."""
+    points = [{"time": "", "label": "", "well": value, "dead": value // 7} for value in values]
+
+    chart = charts.stacked_bars(points, ("well", "dead"), width=width, ticks=6)
+
+    for column, value in zip(chart.columns, values, strict=True):
+        assert len(column.bars) == (value > 0) + (value >= 7)
+        for bar in column.bars:
+            assert 0 <= bar.x <= bar.x + bar.width <= width + 0.1
+            assert -2 <= bar.y <= bar.y + bar.height <= chart.floor + 0.1
+            assert bar.height >= 1.5
+
+
+@given(JSON)
+def test_a_record_in_lines_is_the_record(value: object) -> None:
+    """No character is lost or added, however strange."""
+    lines = ["".join(text for _, text in line) for line in rendering.record_lines(value)]
+
+    assert orjson.loads("\n".join(lines)) == value
+
+
+@given(st.text())
+def test_after_signing_in_one_is_here(asked: str) -> None:
+    """Whatever was asked for."""
+    assert where_next(asked).startswith("/console")
+    assert "//" not in where_next(f"/console{asked}")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [(0, "0 ms"), (999, "999 ms"), (1_500, "1.5 s"), (60_000, "1 min"), (90_000_000, "25 h"), (172_800_000, "2 d")],
+)
+def test_lengths_of_time_are_told_in_one_unit(milliseconds: int, shown: str) -> None:
+    """The one that suits."""
+    assert rendering.span(milliseconds) == shown
+
+
+def test_times_are_told_by_how_long_ago_they_were() -> None:
+    """Ahead too; and what is no time is shown as it is."""
+    now_ms = 1_000_000
+    told = [
+        rendering.ago(value, now_ms) for value in (None, "", 999_900, 940_000, 1_060_000, "<b>", "1970-01-01T00:16:10Z")
+    ]
+
+    assert told == ["never", "never", "just now", "1 min ago", "in 1 min", "<b>", "30 s ago"]

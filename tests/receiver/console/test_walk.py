@@ -1,0 +1,339 @@
+"""Every page and every act, walked by a real browser against running processes, at phone and desk width."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.conftest import find_program
+from tests.processes import run
+from tests.receiver.console.house import ADMIN, VIEWER, House
+
+pytestmark = pytest.mark.needs("chromium")
+
+SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def lived_in(house: House) -> dict[str, str]:
+    """Events of every kind; their ids by what they are."""
+    for number, action in enumerate(("CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid", "BookingUpdate")):
+        for more in range(6):
+            house.post(action, number=100 * number + more, business_id=1001 + more % 2)
+    found = {
+        "well": house.post("BookingCreate", number=1),
+        "dead": house.post("TeamCreated", number=1),
+        "forged": house.post_forged("CoworkerUpdate"),
+        "unreadable": house.post("CoworkerCreate", b'[{"Id": 1, "FullName": "Ad'),
+    }
+    for number in range(2, 5):
+        house.post("TeamCreated", number=number)
+    house.wait_for_status(found["dead"], "dead")
+    house.wait_for_status(found["well"], "succeeded")
+    return found
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of a test's own, at desk width; no complaint of it is left unheard."""
+    made = browser.new_context(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    made.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+    made.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield made
+    made.close()
+    assert complaints == []
+
+
+def _signed_in(context: BrowserContext, house: House, token: str = ADMIN) -> Page:
+    page = context.new_page()
+    page.goto(f"{house.url}/")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    return page
+
+
+def _paths(events: dict[str, str]) -> dict[str, str]:
+    return {
+        "overview": "/",
+        "overview-day": "/?span=day",
+        "overview-week": "/?span=week",
+        "events": "/events",
+        "events-filtered": "/events?action=BookingUpdate&status=succeeded&since=1h",
+        "event": f"/events/{events['well']}",
+        "event-dead": f"/events/{events['dead']}",
+        "event-quarantined": f"/events/{events['forged']}",
+        "event-unreadable": f"/events/{events['unreadable']}",
+        "routes": "/routes",
+        "hooks": "/hooks",
+        "dead": "/dead",
+        "quarantine": "/quarantine",
+        "release": "/quarantine/release",
+        "workers": "/workers",
+        "acts": "/acts",
+        "replay": "/replay?status=dead",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", list(WIDTHS))
+def test_every_page_fits_and_is_kept_as_a_picture(
+    house: House, lived_in: dict[str, str], browser: Browser, width: str, scheme: Any
+) -> None:
+    """Nothing has to be scrolled sideways, and the pictures are there to be looked at."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    size = WIDTHS[width]
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{house.url}/")
+    page.screenshot(path=SHOTS / f"sign-in-{width}-{scheme}.png")
+    page.get_by_label("Token").fill(ADMIN)
+    page.get_by_role("button", name="Sign in").click()
+    for name, path in _paths(lived_in).items():
+        answer = page.goto(f"{house.url}{path}")
+        assert answer is not None
+        assert answer.status == 200
+        page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, from the npm registry."""
+    npm = find_program("npm")
+    folder = tmp_path_factory.mktemp("axe")
+    if npm:
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), "axe-core@4"]
+        ended = subprocess.run(command, capture_output=True, timeout=100, check=False)
+        if ended.returncode == 0:
+            return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    sentence = "NOT TESTED: accessibility, because axe-core cannot be had by npm on this machine"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{sentence}, and under CI=true it must be")
+    pytest.skip(sentence)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", list(WIDTHS))
+def test_axe_finds_nothing(
+    house: House, lived_in: dict[str, str], browser: Browser, axe: str, width: str, scheme: Any
+) -> None:
+    """No finding of any weight, on any page, by its rules for WCAG 2.2 AA and good practice."""
+    size = WIDTHS[width]
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page = context.new_page()
+    found: dict[str, list[str]] = {}
+
+    def look(name: str) -> None:
+        page.evaluate(axe)
+        answer = page.evaluate("axe.run(document)")
+        assert answer["passes"], "axe looked at nothing"
+        if answer["violations"]:
+            found[name] = [
+                f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:160]} {one['nodes'][0]['failureSummary']}"
+                for one in answer["violations"]
+            ]
+
+    page.goto(f"{house.url}/sign-in")
+    look("sign-in")
+    page.get_by_label("Token").fill(ADMIN)
+    page.get_by_role("button", name="Sign in").click()
+    for name, path in _paths(lived_in).items():
+        page.goto(f"{house.url}{path}")
+        look(name)
+    page.goto(f"{house.url}/events/nothing")
+    look("failed")
+    context.close()
+    assert found == {}
+
+
+def test_events_come_live_and_can_be_paused(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """A new event is there within moments, and its status follows it; while paused nothing moves."""
+    page = _signed_in(context, house)
+    page.get_by_role("link", name="Events", exact=True).click()
+    page.wait_for_selector(".live.on")
+
+    event = house.post("CoworkerDelete", number=9_001)
+
+    row = page.locator(f"#e-{event}")
+    expect(row).to_contain_text("CoworkerDelete")
+    expect(row).to_contain_text("succeeded")
+    page.get_by_role("button", name="Pause").click()
+    paused = house.post("CoworkerDelete", number=9_002)
+    house.wait_for_status(paused, "succeeded")
+    assert page.locator(f"#e-{paused}").count() == 0
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector(".live.on")
+    later = house.post("CoworkerDelete", number=9_003)
+    expect(page.locator(f"#e-{later}")).to_be_visible()
+
+
+def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """By the form, and page by page without gap or repetition."""
+    for number in range(120):
+        house.post("ProductUpdate", number=20_000 + number, business_id=1002)
+    page = _signed_in(context, house)
+    page.goto(f"{house.url}/events")
+    page.get_by_label("Action").fill("ProductUpdate")
+    page.get_by_label("Business").fill("1002")
+    page.get_by_role("button", name="Filter").click()
+
+    seen: list[str] = []
+    while True:
+        seen += page.eval_on_selector_all("#rows tr", "rows => rows.map((row) => row.id)")
+        older = page.get_by_role("link", name="Older")
+        if older.count() == 0:
+            break
+        older.click()
+
+    assert len(seen) == len(set(seen)) == 120
+    assert seen == sorted(seen, reverse=True)
+    page.get_by_role("link", name="Newest").click()
+    page.get_by_role("link", name="Clear").click()
+    page.get_by_label("Text in the record").fill(str(house.facts(f"/events/{lived_in['well']}")["data"]["Id"]))
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator(f"#e-{lived_in['well']}")).to_be_visible()
+
+
+def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """The texts appear, and only then; a replay for one route, and for all of them, makes new deliveries."""
+    page = _signed_in(context, house)
+    page.goto(f"{house.url}/events/{lived_in['well']}")
+    record = page.get_by_role("region", name="The record as JSON")
+    expect(record).to_contain_text("characters>")
+
+    page.get_by_role("button", name="Show texts").click()
+    expect(record).not_to_contain_text("characters>")
+    page.get_by_role("link", name="Mask again").click()
+    expect(record).to_contain_text("characters>")
+
+    page.get_by_role("button", name="Replay for route everything").click()
+    expect(page.get_by_role("status").first).to_have_text("Replayed: one new delivery.")
+    house.wait_for_status(lived_in["well"], "succeeded")
+    page.reload()
+    expect(page.locator(".said")).to_have_count(0)
+    page.get_by_role("button", name=re.compile("^Replay for all")).click()
+    expect(page.get_by_role("status").first).to_contain_text("new deliveries")
+    event = house.wait_for_status(lived_in["well"], "succeeded")
+    assert sum(delivery["origin"] == "replay" for delivery in event["deliveries"]) >= 2
+
+
+def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> None:
+    """Which routes want it, and the first condition that keeps the others away; for viewers too."""
+    page = _signed_in(context, house, VIEWER)
+    page.get_by_role("link", name="Routes", exact=True).click()
+    page.get_by_label("Action").fill("BookingCreate")
+    page.get_by_label("Business").fill("1001")
+    page.get_by_label("Record").fill('[{"Id": 1, "Online": false, "AvailableCredit": 5.0}]')
+
+    page.get_by_role("button", name="Explain").click()
+
+    expect(page.get_by_role("heading", name="1 of 4 routes want it")).to_be_visible()
+    row = page.locator("#answer tr", has_text="announce-paid")
+    expect(row).to_contain_text("its filter is false")
+    expect(page.get_by_label("Record")).to_have_value(re.compile("AvailableCredit"))
+
+
+def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) -> None:
+    """The plan is shown before anything is done, and what a person said yes to is done and nothing else."""
+    assert house.nexudus is not None
+    page = _signed_in(context, house)
+    page.get_by_role("link", name="Hooks", exact=True).click()
+    expect(page.get_by_role("heading", name="178 changes would follow routes.yaml")).to_be_visible()
+    assert house.nexudus.hooks() == []
+
+    page.get_by_role("button", name="Apply these 178 changes").click()
+
+    expect(page.get_by_text("178 of 178 changes")).to_be_visible(timeout=60_000)
+    page.goto(f"{house.url}/hooks?look=yes")
+    expect(page.get_by_role("heading", name="Nothing to change")).to_be_visible()
+    assert len(house.nexudus.hooks()) == 178
+    house.nexudus.edit(house.nexudus.hooks()[0]["Id"], Active=False)
+    page.goto(f"{house.url}/hooks?look=yes")
+    expect(page.locator("tbody tr").first).to_contain_text("disabled")
+    answer = house.ask("POST", "/api/hooks/apply", token=ADMIN, form={"digest": "of another plan"})
+    assert (answer.status, "nothing was done" in answer.json()["error"]) == (400, True)
+    page.get_by_role("button", name="Apply these 1 changes").click()
+    expect(page.get_by_text("1 of 1 changes")).to_be_visible(timeout=60_000)
+    assert [act["what"] for act in house.facts("/acts")["acts"]].count("apply") == 2
+
+
+def test_what_is_in_quarantine_is_released(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """One at a time with the reason when it stays; all that pass after they were counted."""
+    page = _signed_in(context, house)
+    page.goto(f"{house.url}/events/{lived_in['unreadable']}")
+    page.get_by_role("button", name="Check again and release").click()
+    expect(page.get_by_role("status").first).to_contain_text("It stays: the body cannot be read")
+
+    page.get_by_role("link", name="Quarantine", exact=True).click()
+    page.get_by_role("link", name="Release what passes today…").click()
+    expect(page.get_by_role("heading", name="0 requests would pass today")).to_be_visible()
+    answer = house.act("/quarantine/release")
+    assert answer["passing"] == 0
+    shown = run("acts", "--json", settings=house.settings).out
+    assert '"what":"release"' in shown
+
+
+def test_the_dead_are_replayed_after_they_were_counted(
+    house: House, lived_in: dict[str, str], context: BrowserContext
+) -> None:
+    """The count first, then the run with its progress; what was dead succeeds once its cause is gone."""
+    (house.folder / "mended").touch()
+    try:
+        number = house.facts("/dead")["total"]
+        page = _signed_in(context, house)
+        page.get_by_role("link", name="Dead", exact=True).click()
+        page.get_by_role("link", name="Replay all of them…").click()
+        expect(page.get_by_role("heading", name=f"{number} events, {number} deliveries")).to_be_visible()
+
+        page.get_by_role("button", name=f"Replay {number} events").click()
+
+        expect(page.get_by_text(f"{number} of {number} events")).to_be_visible()
+        house.wait_for_status(lived_in["dead"], "succeeded")
+        page.goto(f"{house.url}/dead")
+        expect(page.get_by_text("Nothing is dead.")).to_be_visible()
+        acts = [act["what"] for act in house.facts("/acts")["acts"]]
+        assert "replay" in acts
+    finally:
+        (house.folder / "mended").unlink()
+
+
+def test_it_can_be_used_by_keyboard_alone(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """Sign in, skip to the content, open an event, sign out."""
+    page = context.new_page()
+    page.goto(f"{house.url}/")
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type(ADMIN)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.goto(f"{house.url}/events?after={lived_in['dead']}")
+    link = page.locator(".what a").first
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    page.get_by_role("button", name="Sign out").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_it_works_without_scripts(house: House, lived_in: dict[str, str], browser: Browser) -> None:
+    """All that they do is make pages livelier."""
+    context = browser.new_context(java_script_enabled=False)
+    page = _signed_in(context, house)
+    page.goto(f"{house.url}/events?status=quarantined")
+    page.locator(".what a").first.click()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    context.close()

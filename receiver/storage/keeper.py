@@ -6,6 +6,7 @@ background has gone through. Whatever reached both places has one id, so that dr
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ MEMORY_SHARE = 0.9
 """The share of the server's maxmemory beyond which events are spooled rather than fill it."""
 
 _CALL_WITHIN_S = 2.0
+_AFTER_ERROR_S = 1.0
 
 _log = logs.get()
 
@@ -78,7 +80,7 @@ class Keeper:
             _log.error("spool.unavailable", folder=str(self._spool.folder))
         self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._watch.run()), loop.create_task(self._drainer.run())]
+        self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run)]
 
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is in the store, or on this machine's disk (status `spooled`).
@@ -154,3 +156,13 @@ class Keeper:
             except StorageUnavailable as error:
                 self._watch.failed(error)
                 raise refused from error
+
+
+async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
+    """Begin again whatever ends it: without these tasks everything would be spooled, and nothing drained, unseen."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost what is in the spool
+            _log.error("keeper.failed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(_AFTER_ERROR_S)

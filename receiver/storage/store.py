@@ -145,5 +145,6 @@ async def _bounded(timeout_s: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+        # RuntimeError is how uvloop says that a connection ended between two calls, which redis-py lets through.
         raise outage(error) from error

@@ -108,6 +108,7 @@ class CurrentTable:
                 self._log.warning("routes.copy_unreadable", where=copy.where, error=str(error))
                 continue
             self._log.error("routes.last_good_used", hash=self._table.hash, saved_at=copy.saved_at, where=copy.where)
+            self._last_good.restore(copy)
             return
         self._log.error("routes.none_usable", file=str(self._path), consequence="events are kept unrouted")
 

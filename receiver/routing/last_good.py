@@ -45,7 +45,14 @@ class LastGood:
 
     def keep(self, text: str) -> None:
         """Save *text* as the last good one, in both places."""
-        saved_at = datetime.now(UTC).isoformat(timespec="microseconds")
+        self._put(text, datetime.now(UTC).isoformat(timespec="microseconds"))
+
+    def restore(self, copy: Copy) -> None:
+        """Save a copy that was found in one place in both, as old as it is: the other one may have been emptied."""
+        if copy.saved_at:
+            self._put(copy.text, copy.saved_at)
+
+    def _put(self, text: str, saved_at: str) -> None:
         copy = f"# frontdesk: the last good routes, saved {saved_at}\n{text}"
         try:
             _write(self._path, copy)

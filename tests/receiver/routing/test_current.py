@@ -130,6 +130,23 @@ def test_the_newest_copy_wins(tmp_path: Path) -> None:
     assert (names(from_disk), names(from_store)) == (["newer"], ["newer"])
 
 
+def test_a_copy_that_is_used_is_put_back_where_it_is_missing(tmp_path: Path) -> None:
+    """The store was flushed, or the disk is a new one: one accident more must not lose the last copy."""
+    write(tmp_path, routes("good"))
+    current(tmp_path).start()
+    path = tmp_path / "var" / "routes.last-good.yaml"
+    kept = path.read_text()
+    write(tmp_path, WRONG)
+    store: list[str] = []
+
+    current(tmp_path, save=store.append, load=lambda: None).start()
+    path.unlink()
+    current(tmp_path, load=lambda: store[0]).start()
+
+    assert store == [kept], "as old as it was"
+    assert path.read_text() == kept
+
+
 def test_a_copy_that_cannot_be_used_gives_way_to_the_next(tmp_path: Path, lines: Lines) -> None:
     """A newer copy of another version of ours, or one cut short, is no reason to have no table."""
     write(tmp_path, routes("good"))

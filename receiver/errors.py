@@ -48,7 +48,14 @@ class RoutesError(FrontdeskError):
 
 
 class HandlerError(FrontdeskError):
-    """A handler is not installed, cannot be imported, or does not take the options that its route gives."""
+    """A handler is not installed, cannot be imported, or does not take the options that its route gives.
+
+    *option* is the one that is wrong, if it is one.
+    """
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class RequestRefused(FrontdeskError):

@@ -73,18 +73,18 @@ def checked(
         if name not in takes:
             near = difflib.get_close_matches(name, takes, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
-            raise HandlerError(f"unknown option {one_line(name, 80)!r}{hint} {shown}")
+            raise HandlerError(f"unknown option {one_line(name, 80)!r}{hint} {shown}", option=name)
     for name, parameter in takes.items():
         if name not in options and parameter.default is parameter.empty:
-            raise HandlerError(f"option {name!r} is missing; {shown}")
+            raise HandlerError(f"option {name!r} is missing; {shown}", option=name)
     converted = {}
     for name, value in options.items():
         try:
             converted[name] = _converted(_annotation(function, takes[name]), value)
         except ValidationError as error:
-            raise HandlerError(f"{_first(name, error, secrets)}; {shown}") from None
+            raise HandlerError(f"{_first(name, error, secrets)}; {shown}", option=name) from None
         except HandlerError as error:
-            raise HandlerError(f"option {name!r}: {error}; {shown}") from None
+            raise HandlerError(f"option {name!r}: {error}; {shown}", option=name) from None
     return converted
 
 

@@ -51,7 +51,9 @@ def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], f
         secrets = resolved.secrets
         converted = checked(function, signature, resolved.options, secrets)
     except HandlerError as error:
-        raise HandlerError(f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}") from None
+        raise HandlerError(
+            f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}", option=error.option
+        ) from None
     return Handler(
         name=name,
         is_async=inspect.iscoroutinefunction(function),

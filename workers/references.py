@@ -31,7 +31,12 @@ class Resolved:
 def resolve(options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> Resolved:
     """Follow every reference in *options*. Raises HandlerError naming the option and what cannot be had."""
     reader = _Reader(environ, folder)
-    resolved = {str(name): reader.follow(value, str(name), 0) for name, value in options.items()}
+    resolved = {}
+    for name, value in options.items():
+        try:
+            resolved[str(name)] = reader.follow(value, str(name), 0)
+        except HandlerError as error:
+            raise HandlerError(str(error), option=str(name)) from None
     return Resolved(resolved, tuple(sorted(reader.secrets)))
 
 

@@ -95,7 +95,8 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem]:
             ):  # what a plugin prints when it is imported is no answer of ours
                 plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
         except HandlerError as error:
-            yield Problem(table.file, route.line, f"route {route.name!r}: {error}")
+            line = route.option_lines.get(error.option or "", route.handler_line)
+            yield Problem(table.file, line, f"route {route.name!r}: {error}")
 
 
 def _strays(table: RoutingTable) -> Iterator[str]:

@@ -203,9 +203,7 @@ def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
 
 
 def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTable:
-    routes = tuple(
-        _route(route, shape.defaults, document.line(("routes", at))) for at, route in enumerate(shape.routes)
-    )
+    routes = tuple(_route(route, shape.defaults, document, ("routes", at)) for at, route in enumerate(shape.routes))
     queues = dict.fromkeys([*shape.queues, *(route.queue for route in routes)])
     return RoutingTable(
         routes=routes,
@@ -217,7 +215,7 @@ def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTa
     )
 
 
-def _route(shape: RouteShape, defaults: Defaults, line: int) -> Route:
+def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked.Path) -> Route:
     return Route(
         name=str(_name_of(shape.name, shape.handler)),
         actions=tuple(dict.fromkeys(shape.action)),
@@ -230,7 +228,9 @@ def _route(shape: RouteShape, defaults: Defaults, line: int) -> Route:
         retry_ms=defaults.retry if shape.retry is None else shape.retry,
         enabled=shape.enabled,
         confirms_replay=shape.replay == "confirm",
-        line=line,
+        line=document.line(path),
+        handler_line=document.line((*path, "handler")),
+        option_lines={name: document.line((*path, "with", name)) for name in shape.options},
     )
 
 

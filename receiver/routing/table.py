@@ -19,7 +19,8 @@ class Route:
 
     *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
-    where the route begins in its file. *confirms_replay*: replays leave it out unless they name it.
+    where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
+    *confirms_replay*: replays leave it out unless they name it.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Route:
     enabled: bool
     line: int
     confirms_replay: bool = False
+    handler_line: int = field(default=0, compare=False)
+    option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

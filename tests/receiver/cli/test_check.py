@@ -104,6 +104,43 @@ routes:
         assert part in each["message"]
 
 
+def test_what_is_wrong_with_a_handler_is_told_where_it_stands(tmp_path: Path) -> None:
+    """On the line of the option, else of the handler; a route may be long."""
+    routes = """\
+routes:
+  - name: a
+    action: BookingCreate
+    handler: forwrad
+  - name: b
+    action: BookingCreate
+    with:
+      limit: 3
+      url: env/NOT_SET
+    handler: crm:sync
+  - name: c
+    action: BookingCreate
+    with:
+      url: x
+      limit: many
+    handler: crm:sync
+  - name: d
+    action: BookingCreate
+    with:
+      url: x
+      limmit: 3
+    handler: crm:sync
+  - name: e
+    action: BookingCreate
+    with:
+      limit: 3
+    handler: crm:sync
+"""
+
+    _, shown = answer(tmp_path, routes=routes, **GUARDED)
+
+    assert [each["line"] for each in shown["problems"]] == [4, 9, 15, 21, 27]
+
+
 def test_a_missing_file_is_one_problem(tmp_path: Path) -> None:
     """Wherever FRONTDESK_ROUTES leads, and although another setting is wrong."""
     status, shown = answer(tmp_path, routes=None, FRONTDESK_ROUTES="else/where.yaml", FRONTDESK_PORT="x", **GUARDED)

@@ -11,6 +11,13 @@ from rich.text import Text
 
 from receiver import plaintext
 
+_WHOLE = frozenset({"id", "at", "received", "business", "hook", "status", "state"})
+"""Headings of columns that are never cut."""
+
+_LAST_WIDTH = 20
+_LEAST_WIDTH = 6
+_GAP = 2
+
 # JSON escapes the first 32 by itself; the rest of the controls it leaves as they are.
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in plaintext.ESCAPES if code >= 0x7F}
 
@@ -30,15 +37,31 @@ def json_line(value: Mapping[str, Any]) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table that fits the terminal; cells are shown as they are, without markup."""
+    """Print a table that fits the terminal; cells are shown as they are, without markup.
+
+    What does not fit is cut, in the widest column first, but never an id or a time: an id is there to be copied.
+    """
+    console = Console(highlight=False)
+    cells = [[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row] for row in rows]
     shown = Table(title=title, box=None, header_style="bold", pad_edge=False, expand=True)
-    for heading in headings[:-1]:
-        shown.add_column(heading, no_wrap=True)
-    # The last column takes what is left: whatever does not fit is cut there, never an id.
+    widths = [max(len(heading), *(row[at].cell_len for row in cells), 0) for at, heading in enumerate(headings)]
+    for heading, width in zip(headings[:-1], _fitted(headings, widths, console.width), strict=False):
+        shown.add_column(heading, width=width, no_wrap=True)
     shown.add_column(headings[-1], overflow="ellipsis", no_wrap=True, ratio=1)
-    for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
-    Console(highlight=False).print(shown)
+    for row in cells:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def _fitted(headings: Sequence[str], widths: Sequence[int], available: int) -> list[int]:
+    """Return the widths of the columns, with room for something of the last one, which takes what is left."""
+    fitted = [*widths[:-1], min(widths[-1], _LAST_WIDTH)]
+    while sum(fitted) + _GAP * (len(fitted) - 1) > available:
+        cut = [at for at, heading in enumerate(headings) if heading not in _WHOLE and fitted[at] > _LEAST_WIDTH]
+        if not cut:
+            break
+        fitted[max(cut, key=fitted.__getitem__)] -= 1
+    return fitted
 
 
 def pretty(value: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ _COLOURS = {
 def row(stored: Stored) -> tuple[object, ...]:
     """One line of the table of events."""
     envelope = stored.envelope
-    received = (moments.show(envelope.received_ms) or "")[:19].replace("T", " ")
+    received = (moments.show(envelope.received_ms) or "")[5:19].replace("T", " ")
     status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
     deliveries = ", ".join(_in_words(delivery) for delivery in stored.deliveries) or envelope.quarantine or ""
     return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))

@@ -31,7 +31,7 @@ class HookDesk:
             rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
             return Seen(rows, made, problem, time.monotonic())
 
-    def apply(self, digest: str, advanced: Callable[[], None], *, prune: bool, force: bool) -> str:
+    def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str:
         """Carry out the plan of this digest. Returns what is not as it should be then, or an empty text."""
         with opened(_ROLE) as registrar:
             wanted, scope = registrar.survey.wanted(registrar.routes()), Scope(prune=prune)
@@ -40,7 +40,7 @@ class HookDesk:
                 raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
             with plan.locked(registrar, _PATIENCE_S) as fence:
                 applied = plan.carry_out(
-                    registrar, wanted, scope, fence, force=force, expected=agreed, advanced=advanced
+                    registrar, wanted, scope, fence, force=force, expected=agreed, advanced=advanced, who=who
                 )
         if applied.is_complete:
             return ""

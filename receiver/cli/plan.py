@@ -149,10 +149,12 @@ def carry_out(
     force: bool,
     expected: Plan | None,
     advanced: Callable[[], None] = lambda: None,
+    who: str | None = None,
 ) -> Applied:
     """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to.
 
-    *advanced* is called after each change. Raises NexudusError, UnsafePlan, and UsageError when *expected* is over.
+    *advanced* is called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and
+    UsageError when *expected* is over.
     """
 
     def look() -> Plan:
@@ -163,7 +165,7 @@ def carry_out(
     fresh = look()
     if expected is not None and fresh.changes != expected.changes:
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-    with _progress(len(fresh.changes)) as advance, _recorded(registrar, advance, advanced) as told:
+    with _progress(len(fresh.changes)) as advance, _recorded(registrar, who, advance, advanced) as told:
         try:
             return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
         except NexudusError as error:
@@ -183,7 +185,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _recorded(registrar: Registrar, *advance: Callable[[], None]) -> Iterator[Told]:
+def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None]) -> Iterator[Told]:
     """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
     done: Counter[str] = Counter()
 
@@ -202,7 +204,7 @@ def _recorded(registrar: Registrar, *advance: Callable[[], None]) -> Iterator[To
     finally:
         if done and registrar.store is not None:
             with contextlib.suppress(StorageUnavailable):
-                Acts(registrar.store).record("apply", who=None, **done)
+                Acts(registrar.store).record("apply", who=who, **done)
 
 
 def _report(applied: Applied, *, json: bool) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver import moments
+from receiver import logs, moments
 from receiver.console import crowd
 from receiver.console.bulk import Count, Progress
 from receiver.console.pages import Act, Done, Facts, Page
@@ -81,7 +81,7 @@ def apply(visit: Visit) -> Done:
     """Carry out the plan that was shown. Form: `digest` of it, `prune`, and `force` when it takes much away."""
     digest = visit.asked("digest")
     prune, force = _is_pruning(visit), visit.asked("force") == "yes"
-    registry = visit.desk.registry
+    registry, who = visit.desk.registry, visit.session.identity.name
     plan = registry.registrar.look(prune=prune).plan
     if plan is None or digest != digest_of(plan):
         raise UsageError("Nexudus or the routes changed since the plan was shown; nothing was done, look at it again")
@@ -91,12 +91,12 @@ def apply(visit: Visit) -> Done:
     def run(count: Count, stop: threading.Event) -> str:
         del stop  # the registrar ends by itself; what it has begun at Nexudus it also checks
         try:
-            return registry.registrar.apply(digest, lambda: count(""), prune=prune, force=force)
+            return registry.registrar.apply(digest, lambda: count(""), who=who, prune=prune, force=force)
         finally:
             registry.latest()
 
-    visit.record("apply", changes=len(plan.changes), prune=prune or None, force=force or None)
-    visit.desk.bulk.start(Progress("apply", visit.session.identity.name, len(plan.changes), "changes"), run)
+    visit.desk.bulk.start(Progress("apply", who, len(plan.changes), "changes"), run)
+    logs.get().info("apply.begun", who=who, changes=len(plan.changes), prune=prune, force=force)
     return Done("The plan is being carried out.", "/hooks?look=yes", {"changes": len(plan.changes)})
 
 

@@ -41,11 +41,11 @@ class Seen:
 
 
 class Registrar(Protocol):
-    """Looks at Nexudus, and changes it. Both raise FrontdeskError with one sentence."""
+    """Looks at Nexudus, and changes it, which it records as an act of *who*. Both raise FrontdeskError."""
 
     def look(self, *, prune: bool) -> Seen: ...
 
-    def apply(self, digest: str, advanced: Callable[[], None], *, prune: bool, force: bool) -> str: ...
+    def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str: ...
 
 
 class Registry:

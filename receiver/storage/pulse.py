@@ -105,8 +105,8 @@ class Pulse:
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""
         (found,) = batch.replies(self._client, [("HGETALL", keys.RECEIVED)])
-        pairs = ((*hook.decode().partition("/")[::2], int(at)) for hook, at in found.items())
-        return {(int(business), action): at for business, action, at in pairs}
+        pairs = ((*hook.decode(errors="replace").partition("/")[::2], at) for hook, at in found.items())
+        return {(int(business), action): int(at) for business, action, at in pairs if business.isdigit()}
 
     def routed(self, routes: Sequence[str], hour: int, hours: int) -> dict[str, int]:
         """Return how many events each route got in the last *hours* hours up to and with *hour*."""

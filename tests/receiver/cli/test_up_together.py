@@ -1,5 +1,7 @@
 """`frontdesk up --demo` as a newcomer meets it: events come in, are kept, routed and handled; Ctrl-C ends all of it."""
 
+import contextlib
+import http.client
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -191,3 +194,26 @@ def test_no_part_sees_a_secret_of_another(up: Process, folder: Path) -> None:
     assert b"WEBHOOK_SECRETS" not in environ["work"]
     assert key not in environ["serve"] + environ["work"]
     assert key not in up.output.encode()
+
+
+def test_it_prints_a_link_that_signs_in_to_the_console_once(up: Process, folder: Path) -> None:
+    """The console is part of it, with a token of its own making that is nowhere in what is printed."""
+    link = up.wait_for(r"sign in  (http://\S+/console/enter\?link=\S+)")[1]
+    token = (folder / "var" / "secrets" / "admin-token").read_text().strip()
+
+    assert (_visit(link), _visit(link)) == (303, 403)
+    assert _visit(link.partition("/enter")[0] + "/api/overview", token) == 200
+    another = _beside(folder, "console", "--link")
+    assert another.status == 0
+    assert "/console/enter?link=" in another.out
+    assert token not in up.output + another.out
+
+
+def _visit(url: str, token: str = "") -> int:
+    parts = urlsplit(url)
+    client = http.client.HTTPConnection(parts.netloc, timeout=20)
+    with contextlib.closing(client):
+        client.request(
+            "GET", f"{parts.path}?{parts.query}", headers={"Authorization": f"Bearer {token}"} if token else {}
+        )
+        return client.getresponse().status

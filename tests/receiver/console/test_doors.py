@@ -1,11 +1,14 @@
 """The console's doors, over HTTP: who gets in, who may act, what holds for every answer."""
 
+import http.client
 import re
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from receiver.console.app import ACTS, PAGES
+from receiver.console.live import MOST
 from receiver.console.pages import Page
 from receiver.nexudus import samples
 from tests.processes import Valkey, run, wait_until
@@ -263,3 +266,43 @@ def test_personal_data_is_masked_until_asked_for_and_who_asked_is_kept(house: Ho
     log = (house.folder / "console.log").read_text()
     assert '"event":"act.recorded"' in log
     assert name not in log
+
+
+def test_open_streams_do_not_hold_the_console_up(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """They end when it is asked to stop; before, they carry what comes, to so many and no more."""
+    with built(tmp_path_factory.mktemp("streams")) as house:
+        console = house.console()
+        house.serve()
+        with ExitStack() as stack:
+            streams = [_stream(house, stack) for _ in range(MOST)]
+            assert house.ask("GET", "/events/live", token=ADMIN).status == 503
+            event = house.post("BookingCreate")
+            for stream in (streams[0], streams[-1]):
+                wait_until(lambda stream=stream: event.encode() in stream.readline(), "the event to come")  # type: ignore[misc]
+
+            assert console.stop(timeout_s=15) == 0
+
+
+def _stream(house: House, stack: ExitStack) -> Any:
+    client = http.client.HTTPConnection("127.0.0.1", int(house.settings["FRONTDESK_CONSOLE_PORT"]), timeout=30)
+    stack.callback(client.close)
+    client.request("GET", "/console/events/live", headers={"Authorization": f"Bearer {ADMIN}"})
+    answer = client.getresponse()
+    assert (answer.status, answer.getheader("content-type")) == (200, "text/event-stream; charset=utf-8")
+    return answer
+
+
+def test_every_page_tells_programs_the_same(house: House) -> None:
+    """One object each, below /api."""
+    event = house.post("BookingCreate", number=8_001)
+    for page in PAGES:
+        path = "/overview" if page.path == "/" else page.path.replace("{event}", event)
+        answer = house.ask("GET", f"/api{path}{'?status=dead' if path == '/replay' else ''}", token=VIEWER)
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/json"), path
+        assert isinstance(answer.json(), dict)
+    shown = house.facts(f"/events/{event}")
+    assert {"id", "action", "status", "deliveries", "data", "verified_by", "attempts", "explained", "timeline"} <= set(
+        shown
+    )
+    assert [one["route"] for one in shown["explained"] if one["matched"]] == ["everything", "announce-paid"]
+    assert any("it wants CoworkerInvoice*" in str(one["why_not"]) for one in shown["explained"])

@@ -122,7 +122,7 @@ def _together(number: int, several: Sequence[Blow]) -> Blow:
 # -- forms ------------------------------------------------------------------------------------------------------------
 
 _BRIEF = Plan(rate=60.0, before_s=0.2, after_s=0.8)
-_LONG = Plan(rate=150.0, before_s=1.0, after_s=4.0, settles_within_s=180.0)
+_LONG = Plan(rate=150.0, before_s=0.5, after_s=2.5, settles_within_s=180.0)
 _LONG_BUT_SLOW = replace(_LONG, rate=40.0)
 
 SHORT = (
@@ -179,4 +179,4 @@ COMPARED = (
 )
 """What is done to the stock stack too, at a rate that it can follow."""
 
-COMPARED_PLAN = Plan(rate=8.0, before_s=0.5, after_s=4.0, echo_every=0, settles_within_s=180.0)
+COMPARED_PLAN = Plan(rate=8.0, before_s=0.5, after_s=3.5, echo_every=0, settles_within_s=180.0)

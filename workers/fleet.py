@@ -173,7 +173,8 @@ class Fleet:
         now = time.monotonic()
         if len(running) == 1 and now > running[0].deadline:
             self._record_timeout(child, running[0].job)
-        jobs = [one.job for one in running]
+        now_ms = int(time.time() * 1_000)
+        jobs = {one.job: now_ms - int(1_000 * (now - one.began)) for one in running}
         while True:
             recovered = self._deliveries.recover(child.name, jobs)
             if recovered and (recovered.alone or recovered.poisoned):

@@ -1,6 +1,6 @@
 """The queue of deliveries as workers use it: claim, acknowledge, hold a lease, recover what the dead held."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -138,14 +138,16 @@ class DeliveryQueue:
         self._guarded(lambda: self._client.zrem(keys.WORKERS, worker))
 
     def recover(
-        self, worker: str | None = None, running: Sequence[str] | None = None, most: int = 256
+        self, worker: str | None = None, running: Mapping[str, int] | None = None, most: int = 256
     ) -> Recovered | None:
         """Give back what a dead worker held: *worker*, or the one whose lease has been over for longest.
 
-        *running*: exactly the jobs that it was running, when that is known. None: no lease is over.
+        *running*: exactly the jobs that it was running, each with the Unix ms at which it began, when that is known.
+        Returns None when no lease is over.
         """
         known = "unknown" if running is None else "known"
-        reply = self._call("recover", worker or "", most, known, *(running or ()))
+        pairs = [part for pair in (running or {}).items() for part in pair]
+        reply = self._call("recover", worker or "", most, known, *pairs)
         if not reply:
             return None
         name, unrun, alone, poisoned, left = reply

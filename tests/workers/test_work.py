@@ -126,6 +126,7 @@ def test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is(bench: Be
     assert stored.status == "dead"
     assert {attempt["outcome"] for attempt in stored.deliveries[0].attempts} == {"crashed"}
     assert 3 <= len(stored.deliveries[0].attempts) <= 4
+    assert all(0 <= one["ended_ms"] - one["started_ms"] < 60_000 for one in stored.deliveries[0].attempts)
     assert stored.deliveries[0].error is not None
     assert stored.deliveries[0].error.startswith("poison")
     assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}

@@ -2,7 +2,8 @@
 -- the delivery that kills its process is found and its neighbours are not blamed; three deaths while alone are poison.
 --
 -- ARGV: worker ('' for the one whose lease has been over for longest), most jobs to give back in this call,
---   'known' when the job ids that follow are exactly those it was running, 'unknown' when it may have run any it held
+--   'known' when the pairs that follow, job id and Unix ms at which it began ('' if nobody knows), are exactly those that it
+--   was running, 'unknown' when it may have run any it held
 -- Returns the worker, jobs given back unrun, jobs to be run alone, poisoned jobs, and whether it still holds some (1/0);
 -- false when no lease is over. The worker's lease ends when it holds nothing more.
 
@@ -13,14 +14,15 @@ if worker == '' then
     if not worker then return false end
 end
 local was_running = {}
-for i = 4, #ARGV do was_running[ARGV[i]] = true end
+for i = 4, #ARGV, 2 do was_running[ARGV[i]] = ARGV[i + 1] end
 
-local function record_death(id, n, queue, poisoned)
+local function record_death(job, id, n, poisoned)
     local key = state_key(id)
     local number = redis.call('HINCRBY', key, n .. 'a', 1)
     redis.call('HINCRBY', key, n .. 'c', 1)
     redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, cjson.encode({
         number = number, outcome = 'crashed', ended_ms = now_ms, worker = worker,
+        started_ms = tonumber(was_running[job] or ''),
         error = poisoned and 'poison: its process died ' .. POISON .. ' times while it ran alone'
             or 'the process that ran it died',
     }))
@@ -43,11 +45,11 @@ for _, job in ipairs(jobs) do
             requeue(id, n, serial + 1, queue, now_ms, timeout_s, '', true)
             unrun[#unrun + 1] = job
         elseif state[5] and deaths + 1 >= POISON then
-            record_death(id, n, queue, true)
+            record_death(job, id, n, true)
             finish(id, n, 'd')
             poisoned[#poisoned + 1] = job
         else
-            record_death(id, n, queue, false)
+            record_death(job, id, n, false)
             if state[5] then redis.call('HINCRBY', key, n .. 'k', 1) end
             redis.call('HSET', key, n .. 'i', 1)
             requeue(id, n, serial + 1, ISOLATED, now_ms, timeout_s, '')

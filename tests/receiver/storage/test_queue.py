@@ -219,7 +219,7 @@ def test_what_a_dead_worker_only_held_goes_back_and_what_it_ran_runs_alone(
     keep_all(client, ran, held)
     claims = claim_all(deliveries)
 
-    recovered = deliveries.recover("ann", [claims[0].job])
+    recovered = deliveries.recover("ann", {claims[0].job: 1_700_000_000_000})
 
     assert recovered is not None
     assert (recovered.unrun, recovered.alone, recovered.more) == ((claims[1].job,), (claims[0].job,), False)
@@ -227,7 +227,8 @@ def test_what_a_dead_worker_only_held_goes_back_and_what_it_ran_runs_alone(
     assert (unrun.envelope, unrun.attempts, unrun.deaths) == (held.envelope, 0, 0)
     (alone,) = claim_all(deliveries, "bob", [keys.ISOLATED])
     assert (alone.envelope, alone.attempts, alone.failures, alone.deaths) == (ran.envelope, 1, 0, 1)
-    assert only(client, ran.envelope.id).deliveries[0].attempts[0]["outcome"] == "crashed"
+    attempt = only(client, ran.envelope.id).deliveries[0].attempts[0]
+    assert (attempt["outcome"], attempt["started_ms"]) == ("crashed", 1_700_000_000_000)
 
 
 def test_three_deaths_while_alone_are_poison(client: redis.Redis, deliveries: DeliveryQueue) -> None:
@@ -235,14 +236,14 @@ def test_three_deaths_while_alone_are_poison(client: redis.Redis, deliveries: De
     kept = entry()
     keep_all(client, kept)
     (claim,) = claim_all(deliveries)
-    recovered = deliveries.recover("ann", [claim.job])
+    recovered = deliveries.recover("ann", {claim.job: 0})
 
     poisoned = []
     for death in range(3):
         worker = f"alone-{death}"
         deliveries.begin_lease(worker, LEASE_MS)
         (claim,) = claim_all(deliveries, worker, [keys.ISOLATED])
-        recovered = deliveries.recover(worker, [claim.job])
+        recovered = deliveries.recover(worker, {claim.job: 0})
         poisoned.append(bool(recovered and recovered.poisoned == (claim.job,)))
 
     assert poisoned == [False, False, True]
@@ -258,7 +259,7 @@ def test_after_a_run_alone_that_only_failed_it_is_a_delivery_like_any_other(
     """Its retry goes to its own queue."""
     keep_all(client, entry(queue="doors"))
     (claim,) = claim_all(deliveries, queues=["doors"])
-    deliveries.recover("ann", [claim.job])
+    deliveries.recover("ann", {claim.job: 0})
     (alone,) = claim_all(deliveries, "bob", [keys.ISOLATED])
 
     deliveries.acknowledge("bob", [ended(alone, "retry")])
@@ -272,7 +273,7 @@ def test_many_held_deliveries_are_recovered_in_slices(client: redis.Redis, deliv
     keep_all(client, *[entry(str(number).encode()) for number in range(25)])
     claim_all(deliveries)
 
-    slices = [deliveries.recover("ann", [], most=10) for _ in range(3)]
+    slices = [deliveries.recover("ann", {}, most=10) for _ in range(3)]
 
     assert [len(part.unrun) if part else 0 for part in slices] == [10, 10, 5]
     assert [part and part.more for part in slices] == [True, True, False]

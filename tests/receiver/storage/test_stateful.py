@@ -187,7 +187,7 @@ class Conservation(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted({one.worker for one in self._in_state("x")})))
         held = [one for one in self._in_state("x") if one.worker == worker]
         ran = data.draw(st.lists(st.sampled_from(range(len(held))), unique=True))
-        jobs = [one.claim.job for at, one in enumerate(held) if at in ran and one.claim]
+        jobs = {one.claim.job: 0 for at, one in enumerate(held) if at in ran and one.claim}
 
         recovered = self.queue.recover(worker, jobs)
 

@@ -67,6 +67,10 @@ class Capacity:
         """Whether nothing is held and nothing is left to record."""
         return self._unrecorded == 0
 
+    def is_settled(self) -> bool:
+        """Whether it is known of everything that was claimed how it ended."""
+        return self._unsettled == 0
+
     def is_stuck_for(self, seconds: float) -> bool:
         """Whether nothing has begun or ended for so long. If so, the handlers are slow ones from now on."""
         if time.monotonic() - self._moved <= seconds:

@@ -191,8 +191,8 @@ class WorkerProcess:
 
     def _end(self, ended: Acknowledgement) -> None:
         """Hand the end of a delivery to the thread that records it; there is room for another."""
-        self._capacity.settled()
         self._recorder.put(ended)
+        self._capacity.settled()  # last: once all is settled, the recorder may be closed
 
     def _recorded(self, batch: Sequence[Acknowledgement]) -> None:
         self._holding.difference_update([one.job for one in batch])
@@ -224,7 +224,8 @@ class WorkerProcess:
         deadline = time.monotonic() + self._orders.grace_s
         self._give_back(self._threads.take_back() + self._loop.take_back())
         while time.monotonic() < deadline and not self._at_once.is_set():
-            if not self._threads.running() and not self._loop.running():
+            # Not `running`: a thread may just have taken a delivery, or be about to say how one ended.
+            if self._capacity.is_settled():
                 return
             time.sleep(_TICK_S)
         for prepared in self._threads.running() + self._loop.running():

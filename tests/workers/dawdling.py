@@ -1,0 +1,46 @@
+"""A worker process that takes its time between the end of a handler and saying so; for tests of how it stops.
+
+Run as `python -m tests.workers.dawdling URL ROUTES`, on the queue `default`, until SIGTERM.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from receiver import logs
+from receiver.nexudus.actions import CODES
+from receiver.routing.current import CurrentTable
+from receiver.storage import connection
+from receiver.storage.queue import DeliveryQueue
+from workers.board import Board
+from workers.execution import Ended
+from workers.preparation import Preparation, Prepared
+from workers.process import ASYNC_LIMIT, Orders, WorkerProcess, leave
+
+
+class Dawdling(WorkerProcess):
+    """Whoever looks while it dawdles sees nothing running and nothing recorded."""
+
+    def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
+        print("dawdling", flush=True)
+        time.sleep(1.0)
+        super()._settle(prepared, ended, started_ms, ended_ms)
+
+
+def main(url: str, routes: Path) -> int:
+    """Work until SIGTERM."""
+    logs.configure("info", "json")
+    orders = Orders("dawdling", threads=1, grace_s=10.0)
+    deliveries, recording = (DeliveryQueue(connection.connect(url)) for _ in range(2))
+    deliveries.begin_lease(orders.worker, 60_000)
+    table = CurrentTable(routes, known_actions=CODES, data_dir=routes.parent / "var")
+    table.start()
+    preparation = Preparation(lambda: table.table, os.environ, routes.parent)
+    slots = orders.threads + ASYNC_LIMIT
+    board = Board(Board.file(slots), slots)
+    return Dawdling(orders, deliveries, recording, preparation, lambda: ("default",), board).run()
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1], Path(sys.argv[2])))

@@ -11,8 +11,14 @@ from cyclopts import Parameter
 
 from receiver import logs, settings
 from receiver.cli import output
+from receiver.cli.registrar import credentials
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES
+from receiver.nexudus.budget import LocalBudget
+from receiver.nexudus.client import Client
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.ownership import Ownership
+from receiver.registrar.survey import Survey
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.settings import Settings
@@ -31,11 +37,12 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     Parameters
     ----------
     online
-        also ask Redis whether it is what it must be
+        also ask Redis whether it is what it must be, and Nexudus whether we may sign in and the locations are right
     """
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
     warnings = list(_weak_settings(read))
+    table = None
     try:
         table = file.read(read.routes, known_actions=CODES)
     except RoutesError as error:
@@ -45,6 +52,9 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         warnings += _strays(table)
     if online:
         problems += _store(read)
+        problems += _nexudus(read, table)
+        if not _signs_in(read):
+            warnings.append("Nexudus was not asked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
     _report(problems, warnings, json=json)
     return 1 if problems else 0
 
@@ -118,6 +128,29 @@ def _store(read: Settings) -> list[Problem]:
             return [Problem(f"{address.parse(url)}", 0, sentence) for sentence in server.problems(client)]
     except FrontdeskError as error:
         return [Problem(ENVIRONMENT, 0, str(error))]
+
+
+def _signs_in(read: Settings) -> bool:
+    return bool(read.nexudus_token or read.nexudus_username or read.nexudus_password)
+
+
+def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
+    """Sign in, and read what `plan` reads: the locations, the actions, the list of webhooks."""
+    if not _signs_in(read):
+        return []
+    try:
+        who = credentials(read, "check")
+        limit = LocalBudget(read.nexudus_calls_per_minute, read.nexudus_writes_per_minute)
+        with Client(read.nexudus_url, who, limit) as client:
+            webhooks = Webhooks(client)
+            webhooks.list()
+            if table is not None:
+                Survey(webhooks, Ownership(None, ()), "all").wanted(table)
+    except RoutesError as error:
+        return list(error.problems)
+    except FrontdeskError as error:
+        return [Problem(ENVIRONMENT, 0, str(error))]
+    return []
 
 
 def _report(problems: list[Problem], warnings: list[str], *, json: bool) -> None:

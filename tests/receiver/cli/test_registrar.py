@@ -126,6 +126,27 @@ def test_what_is_missing_or_wrong_is_one_sentence(
     assert nexudus.hooks() == []
 
 
+@pytest.mark.parametrize(
+    ("change", "routes", "problem"),
+    [
+        ({}, ROUTES, ""),
+        ({"FRONTDESK_NEXUDUS_PASSWORD": "wrong"}, ROUTES, "Nexudus refused the credentials (401)"),
+        ({"FRONTDESK_NEXUDUS_PASSWORD": ""}, ROUTES, "FRONTDESK_NEXUDUS_PASSWORD is not set"),
+        ({}, ROUTES.replace("1002", "1009"), "businesses: 1009 is no location that the API user sees"),
+    ],
+)
+def test_check_online_asks_nexudus(settings: dict[str, str], change: dict[str, str], routes: str, problem: str) -> None:
+    """Before a deployment rather than in its first plan; without `--online` nobody is asked."""
+    Path(settings["FRONTDESK_ROUTES"]).write_text(routes)
+
+    online = orjson.loads(run("check", "--online", "--json", settings=settings | change).out)
+    offline = orjson.loads(run("check", "--json", settings=settings | change).out)
+
+    told = [each["message"] for each in online["problems"]]
+    assert [problem in each for each in told] == ([True] if problem else [])
+    assert offline["problems"] == []
+
+
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
 def test_a_place_to_move_from_is_a_url(settings: dict[str, str], command: tuple[str, ...]) -> None:
     """Anything else would match no hook, and "nothing to do" would be believed."""

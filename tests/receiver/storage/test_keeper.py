@@ -237,6 +237,11 @@ class TestOutage:
         finally:
             process.end()
         answered = answers(process)
+
+        async def work(keeper: Keeper) -> None:
+            await until(lambda: len(slots.used(folder)) == 1 and keeper.spooled == 0, "the rest of the spool")
+
+        keeping(server.url, folder, work)  # a process that is told to stop leaves what it has not drained yet
         with server.client() as client:
             assert stored_ids(client) == Counter(name for name, _, _ in answered)
         times = [milliseconds for _, _, milliseconds in answered]

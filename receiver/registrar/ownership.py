@@ -1,9 +1,8 @@
 """Which registrations are ours, told from the rows of a list alone. Pure.
 
 Ours is a hook's URL below our public URL, or one whose path carries a token that one of our keys made. The latter at
-another host is **elsewhere**: another deployment with our keys, or ours before it moved. Any other URL below our public
-URL is ours when the record still bears our name: somebody broke its path. Everything else is **foreign**, other
-programs behind the same host included.
+another host is **elsewhere**: another deployment with our keys, or ours before it moved. All else is **foreign**.
+Who shares a host with other programs gives FRONTDESK_PUBLIC_URL a path of its own.
 """
 
 from collections.abc import Collection
@@ -69,18 +68,16 @@ class Ownership:
         home = _normal(before)
         if path and self.public_url and home == _normal(self.public_url):
             return Owned(registration, Owner.OURS, action, key_index)
-        if key_index is None and self._is_broken(registration):
+        if key_index is None and self._is_below(registration.url):
             return Owned(registration, Owner.OURS, action)
         if key_index is None:
             return Owned(registration, Owner.FOREIGN, _ACTIONS.get(registration.action_code))
         moved = home in {_normal(url) for url in move_from}
         return Owned(registration, Owner.OURS if moved else Owner.ELSEWHERE, action, key_index, home)
 
-    def _is_broken(self, registration: Registration) -> bool:
-        """Whether this was ours: below our public URL, under the name that we gave it, and no hook's URL any more."""
-        action = _ACTIONS.get(registration.action_code)
-        below = self.public_url and _normal(registration.url).startswith(_normal(self.public_url) + "/")
-        return bool(below and action and registration.name == name_of(action))
+    def _is_below(self, url: str) -> bool:
+        """Whether a URL is below our public URL: somebody may have broken the path of a hook of ours."""
+        return bool(self.public_url) and _normal(url).startswith(_normal(self.public_url or "") + "/")
 
 
 def name_of(action: str) -> str:

@@ -18,9 +18,10 @@ from receiver import ids
 from receiver.errors import StorageUnavailable
 from receiver.events import Envelope
 from receiver.nexudus import actions
-from receiver.storage import codec, keys, spooled
+from receiver.storage import codec, keys
 from receiver.storage.calls import Calls
-from receiver.storage.spooled import Rewritten
+from receiver.storage.spool import rewriting
+from receiver.storage.spool.rewriting import Rewritten
 
 _SCANNED_AT_ONCE = 500
 _COWORKER = "Coworker"
@@ -161,7 +162,7 @@ def tombstone(envelope: Envelope) -> Envelope:
 
 def erase_spooled(data_dir: Path, subject: Subject) -> Rewritten:
     """Clear the person's events in the spools of a data directory; they come into the store without deliveries."""
-    return spooled.rewrite(data_dir, lambda envelope: tombstone(envelope) if subject.is_in(envelope) else None)
+    return rewriting.rewrite(data_dir, lambda envelope: tombstone(envelope) if subject.is_in(envelope) else None)
 
 
 def _read(body: bytes) -> Any:

@@ -14,11 +14,12 @@ from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.errors import SpoolUnavailable, UsageError
 from receiver.settings import Settings
-from receiver.storage import connection, slots, spools
+from receiver.storage import connection, spools
 from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
-from receiver.storage.spool import Spool
+from receiver.storage.spool import slots
+from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport
 from receiver.storage.store import Store
 

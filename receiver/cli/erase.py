@@ -13,7 +13,7 @@ from receiver.errors import RoutesError, UsageError
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, seal_of
-from receiver.storage.spooled import Rewritten
+from receiver.storage.spool.rewriting import Rewritten
 
 
 def erase(

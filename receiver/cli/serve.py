@@ -20,8 +20,9 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import connection, keys, slots
+from receiver.storage import connection, keys
 from receiver.storage.keeper import Keeper
+from receiver.storage.spool import slots
 from receiver.storage.store import Store
 from receiver.supervisor import Child, Supervisor
 from receiver.web import server

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from receiver.errors import StorageUnavailable
 from receiver.storage import keep
-from receiver.storage.spool import Spool, Spooled
+from receiver.storage.spool.disk import Spool, Spooled
 from receiver.storage.store import Store, is_refusal
 
 _CALL_WITHIN_S = 5.0

@@ -6,11 +6,12 @@ from contextlib import suppress
 
 from receiver import logs
 from receiver.errors import SpoolUnavailable, StorageUnavailable
-from receiver.storage import keep, slots
+from receiver.storage import keep
 from receiver.storage.committer import Committer
 from receiver.storage.drain import Drained, drain
-from receiver.storage.slots import Slot
-from receiver.storage.spool import Spool
+from receiver.storage.spool import slots
+from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.slots import Slot
 from receiver.storage.store import Store
 
 _LOOK_FOR_ORPHANS_EVERY_S = 5.0

@@ -15,7 +15,7 @@ from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.storage.committer import Committer, end
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt
-from receiver.storage.spool import Spool
+from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from receiver.storage.watch import Watch
 

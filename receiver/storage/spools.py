@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from receiver.storage import keys
 from receiver.storage.outage import outage
-from receiver.storage.tenancy import Contents
+from receiver.storage.spool.tenancy import Contents
 
 REPORT_EVERY_S = 5.0
 """How often a receiver reports a spool that is not empty."""

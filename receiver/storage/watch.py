@@ -8,7 +8,7 @@ from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.storage import spools
 from receiver.storage.breaker import Breaker
-from receiver.storage.spool import Spool
+from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Memory, Store
 
 _LOOK_EVERY_S = 1.0

@@ -12,9 +12,10 @@ import orjson
 import redis
 
 from receiver.errors import EventUnknown
-from receiver.storage import keys, slots
+from receiver.storage import keys
 from receiver.storage.archive import Archive, Filter, Stored
 from receiver.storage.audit import Audit
+from receiver.storage.spool import slots
 from tests.faults import deeds, load
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders

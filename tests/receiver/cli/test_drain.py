@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, slots, spools
+from receiver.storage import connection, spools
 from receiver.storage.archive import Archive
-from receiver.storage.tenancy import Contents
+from receiver.storage.spool import slots
+from receiver.storage.spool.tenancy import Contents
 from tests.events import entry, keep_all
 from tests.processes import Ran, free_port, run
 from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, records, slots
+from receiver.storage import connection, records
 from receiver.storage.acts import is_sealed
 from receiver.storage.audit import Audit
-from receiver.storage.spoolfile import SpoolFile
+from receiver.storage.spool import slots
+from receiver.storage.spool.file import SpoolFile
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import run, wait_until

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from receiver.storage.spool import Spool
+from receiver.storage.spool.disk import Spool
 from tests.events import entry
 
 _LANES = 8

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from receiver import logs
 from receiver.errors import RequestRefused, SpoolUnavailable
 from receiver.events import Envelope
-from receiver.storage import records, slots
+from receiver.storage import records
 from receiver.storage.entries import Entry, Wanted
-from receiver.storage.spool import Spool
-from receiver.storage.spoolfile import SpoolFile
+from receiver.storage.spool import slots
+from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.file import SpoolFile
 from tests.events import entry
 from tests.processes import Process, environment, wait_until
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from receiver import logs
 from receiver.errors import SpoolUnavailable
-from receiver.storage import salvage, slots, spoolfile
-from receiver.storage.room import Room
-from receiver.storage.slots import Slot
-from receiver.storage.spoolfile import NewerFile, SpoolFile
+from receiver.storage.spool import salvage, slots
+from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
+from receiver.storage.spool.room import Room
+from receiver.storage.spool.slots import Slot
 
 _OPEN_AGAIN_AFTER_S = 1.0
 
@@ -125,6 +125,6 @@ def _open(slot: Slot) -> SpoolFile:
     try:
         return SpoolFile.open(slot.path)
     except sqlite3.Error as error:
-        if not spoolfile.is_damage(error):
+        if not is_damage(error):
             raise
         return salvage.reopen(slot.path, str(error))

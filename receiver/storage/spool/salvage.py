@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from receiver import ids, logs
-from receiver.storage.spoolfile import Row, SpoolFile
+from receiver.storage.spool.file import Row, SpoolFile
 
 _AT_ONCE = 256
 _log = logs.get()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from receiver.errors import StorageUnavailable
 from receiver.events import Envelope
-from receiver.storage import codec, slots
+from receiver.storage import codec
 from receiver.storage.records import Record
-from receiver.storage.spoolfile import SpoolFile
+from receiver.storage.spool import slots
+from receiver.storage.spool.file import SpoolFile
 
 
 @dataclass(frozen=True, slots=True)

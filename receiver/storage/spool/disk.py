@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from receiver.errors import RequestRefused, SpoolUnavailable
-from receiver.storage import records, salvage, slots
+from receiver.storage import records
 from receiver.storage.entries import Entry
-from receiver.storage.slots import Slot
-from receiver.storage.spooler import Spooler
-from receiver.storage.spoolfile import Row, SpoolFile
-from receiver.storage.tenancy import Contents, Tenancy
+from receiver.storage.spool import salvage, slots
+from receiver.storage.spool.file import Row, SpoolFile
+from receiver.storage.spool.slots import Slot
+from receiver.storage.spool.tenancy import Contents, Tenancy
+from receiver.storage.spool.writer import Writer
 
 _APPEND_WITHIN_S = 10.0
 _CALL_WITHIN_S = 60.0
@@ -40,7 +41,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int, slot: Slot | None = None) -> None:
         """*max_bytes* bounds all files of the folder together. *slot*: an adopted one; None: one of our own."""
         self._tenancy = Tenancy(folder, max_bytes, slot)
-        self._spooler = Spooler(self._tenancy)
+        self._writer = Writer(self._tenancy)
         self._waiting_bytes = 0
         self._is_closed = False
 
@@ -82,7 +83,7 @@ class Spool:
 
     async def open(self) -> bool:
         """Take a slot and open its file. Return False when that failed: it is tried again whenever it is needed."""
-        self._spooler.start()
+        self._writer.start()
         return await self.can_keep()
 
     async def append(self, entry: Entry) -> None:
@@ -93,7 +94,7 @@ class Spool:
         reply = asyncio.get_running_loop().create_future()
         self._waiting_bytes += record.size
         try:
-            self._spooler.append(record, reply)
+            self._writer.append(record, reply)
             async with asyncio.timeout(_APPEND_WITHIN_S):
                 await reply
         except TimeoutError:
@@ -137,8 +138,8 @@ class Spool:
         """Write what was asked for, close the file, let the slot go. Return whether it was empty, and so removed."""
         if not self._is_closed:
             self._is_closed = True
-            self._spooler.finish()
-            await asyncio.to_thread(self._spooler.join, _CALL_WITHIN_S)
+            self._writer.finish()
+            await asyncio.to_thread(self._writer.join, _CALL_WITHIN_S)
         return self._tenancy.was_left_empty
 
     def _path(self) -> Path:
@@ -149,7 +150,7 @@ class Spool:
         if self._is_closed:
             raise SpoolUnavailable("the spool is closed")
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._spooler.call(function, reply)
+        self._writer.call(function, reply)
         try:
             async with asyncio.timeout(within_s):
                 answer: T = await reply

@@ -11,10 +11,9 @@ from typing import Any
 
 from receiver import logs
 from receiver.errors import RequestRefused, SpoolUnavailable
-from receiver.storage import spoolfile
 from receiver.storage.records import Record
-from receiver.storage.spoolfile import SpoolFile
-from receiver.storage.tenancy import Tenancy
+from receiver.storage.spool.file import SpoolFile, is_damage
+from receiver.storage.spool.tenancy import Tenancy
 
 _RECORDS_AT_ONCE = 512
 _BYTES_AT_ONCE = 8 * 1_048_576
@@ -38,7 +37,7 @@ class _Call:
     reply: Reply
 
 
-class Spooler(threading.Thread):
+class Writer(threading.Thread):
     """Carries out what is asked of one spool file, and answers on the event loop that asked.
 
     A disk that fails refuses what comes (RequestRefused 503) and is tried again; it never stops the thread.
@@ -130,7 +129,7 @@ class Spooler(threading.Thread):
         try:
             self._tenancy.open().append(records)
         except sqlite3.Error as error:
-            if not spoolfile.is_damage(error):
+            if not is_damage(error):
                 raise
             self._tenancy.mend(str(error)).append(records)
 
@@ -149,7 +148,7 @@ class Spooler(threading.Thread):
             outcome = job.function(self._tenancy.open())
         except Exception as error:  # noqa: BLE001 - as above
             outcome = SpoolUnavailable(f"the spool cannot be read: {error}")
-            if isinstance(error, sqlite3.Error) and spoolfile.is_damage(error):
+            if isinstance(error, sqlite3.Error) and is_damage(error):
                 self._mend(error)
         self._tenancy.publish()
         _tell([(job.reply, outcome)])

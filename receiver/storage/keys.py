@@ -35,6 +35,7 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:due                 sorted set: hour to the Unix ms at which one of its events may be over
     fd:turning             hash: a list of ids that is being turned round, to what was learnt of it so far
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
+    fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
     fd:audit               string: what the sweeper found last, as JSON
     fd:acts                stream: who did what, for a year
@@ -70,6 +71,7 @@ SEALED = "fd:sealed"
 DUE = "fd:due"
 TURNING = "fd:turning"
 STALE = "fd:stale"
+WAITED_FOR = "fd:waited-for"
 RETENTION = "fd:retention"
 AUDIT = "fd:audit"
 ACTS = "fd:acts"

@@ -103,19 +103,24 @@ class Store:
         await self._client.aclose()
 
     async def _confirmed(self, command: tuple[bytes | str | int, ...], confirm_ms: int) -> list[bytes]:
-        """Send a write with WAIT right behind it, in one round trip, and return the reply to the write."""
+        """Send a command with WAIT right behind it, in one round trip, and return the reply to the command.
+
+        WAIT answers for what its own connection wrote last. A batch that is kept already writes nothing, and what kept
+        it may have gone through another connection and still be unconfirmed: hence the write in between.
+        """
         while True:
             if not self._is_loaded:  # a NOSCRIPT would cost a whole wait for the replicas
                 await self._client.script_load(self._source)
                 self._is_loaded = True
             async with self._client.pipeline(transaction=False) as pipeline:
                 _ = pipeline.execute_command(*command)
+                _ = pipeline.execute_command("SET", keys.WAITED_FOR, "")
                 _ = pipeline.execute_command("WAIT", self._replicas, confirm_ms)
-                reply, confirmed = await pipeline.execute(raise_on_error=False)
+                reply, written, confirmed = await pipeline.execute(raise_on_error=False)
             if not isinstance(reply, NoScriptError):
                 break
             self._is_loaded = False
-        for answer in (reply, confirmed):
+        for answer in (reply, written, confirmed):
             if isinstance(answer, Exception):
                 raise answer
         if int(confirmed) < self._replicas:

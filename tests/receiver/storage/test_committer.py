@@ -209,3 +209,25 @@ class TestReplicated:
         told = committing(server.url, lambda committer: outcome(committer, entry()), replicas=1, patience_s=2)
 
         assert told == "0 of 1 replicas have confirmed within 1000 ms"
+
+    def test_what_is_kept_already_has_to_be_confirmed_too(self, start_valkey: StartValkey) -> None:
+        """The batch that kept it went through another connection, and no replica has it yet: to keep it again writes
+        nothing, and must not pass for confirmed."""
+        port = free_port()
+        primary = start_valkey("--repl-diskless-sync-delay", "0", port=port)
+        replica = start_valkey("--replicaof", f"127.0.0.1 {port}")
+        first, again = entry(b"same"), entry(b"same")
+
+        async def work(committer: Committer) -> tuple[Receipt | str, Receipt | str]:
+            await committer.keep(entry(b"another"))  # now this connection has something confirmed
+            replica.freeze()
+            async with connection.connect_async(primary.url) as other:
+                with pytest.raises(StorageUnavailable):
+                    await Store(other, replicas=1).keep([first], timeout_s=5, confirm_ms=1)
+            return await outcome(committer, first), await outcome(committer, again)
+
+        with primary.client() as client:
+            wait_until(lambda: "online" in str(client.info("replication").get("slave0")), "the replica's link")
+        told = committing(primary.url, work, replicas=1, patience_s=2)
+
+        assert told == ("0 of 1 replicas have confirmed within 1000 ms",) * 2

@@ -26,6 +26,10 @@ from receiver.storage.rundir import socket_path
 TIMEOUT_S: Final = 5.0
 """How long a command, and connecting, may take unless the caller says otherwise."""
 
+SENTINEL_TIMEOUT_S: Final = 0.4
+"""How long one sentinel may take, at most: one that hangs, as on the machine that the primary was on, must not use up
+the time of those who have to reach the next primary. The one that answered is asked first the next time."""
+
 LOCAL_URL: Final = "redis://127.0.0.1:6379/0"
 """Where a server is looked for when nothing is set and none is embedded."""
 
@@ -36,7 +40,7 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | No
     """Return a client for threads. Replies are bytes. Raises SettingsError when the URL is wrong.
 
     *timeout_s* bounds connecting and each reply. Under `redis+sentinel://` every new connection asks the sentinels
-    first, one after another; each of those waits is bounded the same way. Close it when done.
+    first, one after another; each of those waits is bounded by SENTINEL_TIMEOUT_S. Close it when done.
     """
     where = _checked(url)
     options = _options(where, timeout_s) | {"retry": Retry(NoBackoff(), 0), "max_connections": max_connections}
@@ -146,5 +150,12 @@ def _options(where: Address, timeout_s: float) -> dict[str, Any]:
 
 
 def _sentinel_options(where: Address, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options for talking to the sentinels: the server's, but with their own login and no database."""
-    return options | {"db": 0, "username": where.sentinel_username, "password": where.sentinel_password}
+    """Return the options for talking to the sentinels: the server's, but their own login, no database, less time."""
+    timeout_s = min(options["socket_timeout"], SENTINEL_TIMEOUT_S)
+    return options | {
+        "db": 0,
+        "username": where.sentinel_username,
+        "password": where.sentinel_password,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+    }

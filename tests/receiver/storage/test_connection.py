@@ -1,6 +1,7 @@
 """Clients connect by every kind of URL, wait for a bounded time, and send a command once."""
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -199,6 +200,22 @@ class TestSentinel:
                 return await client.get("key")
 
         assert asyncio.run(ask()) == b"value"
+
+    def test_a_sentinel_that_hangs_is_passed_over(self, sentinel: tuple[Valkey, Valkey, str]) -> None:
+        """The machine with the primary and a sentinel hangs: the receiver's probe, which has two seconds, gets through
+        to the next sentinel at its first try."""
+        _, _, url = sentinel
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            hangs_first = re.sub(r"127\.0\.0\.1:\d+,", f"127.0.0.1:{port},", url)
+
+            async def ask() -> object:
+                async with connection.connect_async(hangs_first) as client, asyncio.timeout(2.0):
+                    return await client.set("key", "value")
+
+            assert asyncio.run(ask())
+            with connection.connect(hangs_first) as client:
+                assert client.get("key") == b"value"
 
 
 def _replicas(client: redis.Redis) -> bool:

@@ -34,6 +34,7 @@ _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 _HELD_TOO_LONG_S = 0.5
+_COMPARE_EVERY_S = 5.0
 
 _log = logs.get()
 
@@ -75,7 +76,7 @@ class WorkerProcess:
         self._capacity = Capacity(orders.threads, alone=orders.alone)
         self._recorder = Recorder(recording, orders.worker, self._recorded)
         self._holding: set[str] = set()
-        self._in_doubt = False
+        self._compare_at = 0.0
         self._turns = 0
 
     def run(self) -> int:
@@ -98,7 +99,7 @@ class WorkerProcess:
                 pause = 0.1
             except StorageUnavailable as error:
                 _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
-                self._in_doubt = True
+                self._compare_at = 0.0
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
@@ -108,7 +109,7 @@ class WorkerProcess:
 
     def _claim_once(self) -> int | None:
         """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
-        if self._in_doubt:
+        if time.monotonic() >= self._compare_at:
             self._return_what_was_lost()
         room = self._capacity.room()
         if room <= 0:
@@ -131,13 +132,18 @@ class WorkerProcess:
         return None
 
     def _return_what_was_lost(self) -> None:
-        """Give back what a claim put into our hands whose answer never arrived."""
+        """Put right what the store believes to be in our hands and is not. Nobody else would, as long as we live.
+
+        That is what a claim handed over whose answer never arrived: it is given back. And what we had recorded, where
+        the store failed over to a replica that had not heard of it: it is recorded again rather than run again.
+        """
         held = self._deliveries.held(self._orders.worker)
         lost = held - self._holding
         if lost:
+            again = [self._recorder.recorded_as(job) or Acknowledgement(job, "give_back") for job in lost]
             _log.warning("claim.lost", worker=self._orders.worker, jobs=len(lost))
-            self._deliveries.acknowledge(self._orders.worker, [Acknowledgement(job, "give_back") for job in lost])
-        self._in_doubt = False
+            self._deliveries.acknowledge(self._orders.worker, again)
+        self._compare_at = time.monotonic() + _COMPARE_EVERY_S
 
     def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
         """The order in which queues are served: by priority, but each eighth time the last ones first."""

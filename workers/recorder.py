@@ -10,6 +10,7 @@ from receiver.errors import StorageUnavailable
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
 
 _MOST_IN_ONE_CALL = 256
+_REMEMBERED = 4_096
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 
@@ -30,12 +31,18 @@ class Recorder:
         self._worker = worker
         self._recorded = recorded
         self._ended: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
+        self._recent: dict[str, Acknowledgement] = {}
+        self._earlier: dict[str, Acknowledgement] = {}
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     def put(self, ended: Acknowledgement) -> None:
         """Have the end of a delivery recorded. Never blocks."""
         self._ended.put(ended)
+
+    def recorded_as(self, job: str) -> Acknowledgement | None:
+        """How the delivery of a job was recorded lately; None when that is not known, or not any more."""
+        return self._recent.get(job) or self._earlier.get(job)
 
     def close(self, timeout_s: float) -> None:
         """Wait until everything is recorded, at most *timeout_s*. What is not is run again by somebody else."""
@@ -67,5 +74,12 @@ class Recorder:
                 continue
             if stale:
                 _log.warning("record.stale", jobs=list(stale))
+            self._remember(batch)
             self._recorded(batch)
             return
+
+    def _remember(self, batch: Sequence[Acknowledgement]) -> None:
+        """Remember the last few thousand: a store that fails over may have forgotten what it was told last."""
+        if len(self._recent) >= _REMEMBERED:
+            self._recent, self._earlier = {}, self._recent
+        self._recent.update((one.job, one) for one in batch)

@@ -8,7 +8,9 @@ import time
 import pytest
 from rq import Queue, Worker
 
+from receiver.ids import milliseconds_of
 from receiver.storage import keys
+from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.queue import DeliveryQueue
 from tests.processes import wait_until
@@ -34,6 +36,32 @@ def test_sync_and_async_handlers_succeed_and_every_attempt_is_recorded(bench: Be
         (attempt,) = delivery.attempts
         assert attempt["outcome"] == "succeeded"
         assert 0 <= attempt["ended_ms"] - attempt["started_ms"] < 60_000
+
+
+def test_a_record_that_the_store_forgot_is_recorded_again(bench: Bench) -> None:
+    """A failover to a replica that had not heard of it puts the delivery back into the hands of a worker that lives and
+    knows nothing of it: it must neither stay there for ever nor run again."""
+    bench.routes({"handler": "deeds:ok"})
+    event_id = bench.keep(7, "ok")
+    bench.work("--processes", "1")
+    bench.ended(event_id)
+    (worker,) = bench.workers()
+
+    job = f"{event_id}-1-1"
+    hour = milliseconds_of(event_id) // 3_600_000
+    with bench.client.pipeline() as before:  # what the replica still believes
+        before.hset(keys.state(event_id), mapping={"1s": "x", "1o": worker, "p": 1})
+        before.hdel(keys.state(event_id), "1a", "z")
+        before.delete(keys.attempts(f"{event_id}-1"))
+        before.sadd(keys.held(worker), job)
+        before.hincrby(keys.counters(hour), "d_succeeded", -1)
+        before.execute()
+
+    stored = bench.ended(event_id)
+    assert stored.status == "succeeded"
+    assert [attempt["outcome"] for attempt in stored.deliveries[0].attempts] == ["succeeded"]
+    assert len(bench.seen()) == 1
+    assert Audit(bench.client).run(full=True).unaccounted == 0
 
 
 def test_a_failing_handler_is_retried_by_its_schedule_then_dead(bench: Bench) -> None:

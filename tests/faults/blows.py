@@ -20,6 +20,7 @@ OUTAGE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class Blow:
     """One fault. *crashes*: something that runs handlers dies in the middle, so that some of its runs are repeated.
+    *forgets*: the store may forget what it was told last, so that some of what it was told of runs again.
 
     *outage*: the store is away from the receiver, which lives and has to answer 202 all the same, in time. *full*: its
     disk takes nothing either, and it may answer 503.
@@ -28,6 +29,7 @@ class Blow:
     name: str
     strike: Callable[[Stand], None]
     crashes: bool = False
+    forgets: bool = False
     outage: bool = False
     full: bool = False
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tests.faults import blows, disk
+from tests.faults import blows, disk, failover
 from tests.faults.blows import Blow
 from tests.faults.campaign import Plan
-from tests.faults.frontdesk import Frontdesk
+from tests.faults.frontdesk import Frontdesk, HighlyAvailable
 from tests.faults.stand import Fsync, Stand
 
 CALM = Blow("no fault", blows.calm)
@@ -55,6 +55,12 @@ DISKS = (
     Blow(
         "store away, disk of the spool full", partial(blows.without_store, strike=blows.fill_disk_of_spool), full=True
     ),
+)
+FAILOVER = (
+    Blow("primary: kill -9, back as a replica", failover.kill_primary, forgets=True, outage=True),
+    Blow("primary: stopped, back as a stale one", failover.freeze_primary, forgets=True, outage=True),
+    Blow("primary: kill -9, back as a stale one", failover.kill_primary_that_returns, forgets=True, outage=True),
+    Blow("replica: kill -9", failover.kill_replica, outage=True),
 )
 RECEIVER_TO_STORE = blows.disturbances("receiver_to_store", "receiver-store", outage=True)
 WORKER_TO_STORE = blows.disturbances("worker_to_store", "worker-store")
@@ -143,6 +149,7 @@ SHORT = (
         _BRIEF,
     ),
     Campaign("full disks", (CALM, *DISKS), partial(on_small_disks, fsync="everysec"), _BRIEF),
+    Campaign("failover", (CALM, FAILOVER[0]), HighlyAvailable, _BRIEF),
 )
 
 
@@ -156,6 +163,8 @@ def long(seed: int) -> tuple[Campaign, ...]:
         Campaign("receiver to store", (CALM, *RECEIVER_TO_STORE), Frontdesk, _LONG),
         Campaign("worker to store", (CALM, *WORKER_TO_STORE), Frontdesk, _LONG),
         Campaign("nexudus to receiver", (CALM, *NEXUDUS_TO_RECEIVER), Frontdesk, _LONG),
+        Campaign("failover", (CALM, *FAILOVER), HighlyAvailable, _LONG),
+        Campaign("failover carelessly", (CALM, *FAILOVER), partial(HighlyAvailable, least_replicas=0), _LONG),
     ]
     fsyncs: tuple[Fsync, ...] = ("everysec", "always")
     for fsync in fsyncs:

@@ -17,6 +17,7 @@ from receiver.storage.archive import Archive, Filter, Stored
 from receiver.storage.audit import Audit
 from receiver.storage.spool import slots
 from tests.faults import deeds, load
+from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
 from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
@@ -71,7 +72,7 @@ class Frontdesk(Stand):
             "serve",
             *(["--processes", str(self.receivers)] if self.receivers > 1 else []),
             settings={
-                "FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.receiver_to_store.port}/0",
+                **self._store_of_receiver(),
                 "FRONTDESK_PORT": str(self._port),
                 "FRONTDESK_URL_KEYS": KEY,
                 "FRONTDESK_WEBHOOK_SECRETS": SECRET,
@@ -83,7 +84,7 @@ class Frontdesk(Stand):
         self.worker = self._command(
             "work",
             *("--processes", str(self._workers), "--threads", "8"),
-            settings={"FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.worker_to_store.port}/0"},
+            settings=self._store_of_worker(),
         )
         self.worker.wait_for("worker.started", timeout_s=STARTS_WITHIN_S)
 
@@ -133,6 +134,12 @@ class Frontdesk(Stand):
             deeds.wanted,
         )
 
+    def _store_of_receiver(self) -> dict[str, str]:
+        return {"FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.receiver_to_store.port}/0"}
+
+    def _store_of_worker(self) -> dict[str, str]:
+        return {"FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.worker_to_store.port}/0"}
+
     def _spooled(self) -> int:
         return sum(_rows(file) for file in slots.folder_of(self.data_dir).glob("*.db"))
 
@@ -152,6 +159,36 @@ class Frontdesk(Stand):
             }
         )
         return Process(command(*arguments), log=self._log(arguments[0]), environ=environ, cwd=self.folder)
+
+
+class HighlyAvailable(Frontdesk):
+    """Under FRONTDESK_DURABILITY=replicated, on an ensemble; `store` is the primary of the moment.
+
+    *least_replicas* 0: a primary without its replica goes on alone, and what only it was told is lost in a failover.
+    """
+
+    name = "frontdesk, replicated"
+
+    def __init__(self, folder: Path, *, fsync: Fsync = "everysec", least_replicas: int = 1) -> None:
+        super().__init__(folder, fsync=fsync)
+        self._least_replicas = least_replicas
+
+    def _start_store(self) -> None:
+        ensemble = Ensemble(self._store_folder, "--appendfsync", self.fsync, least_replicas=self._least_replicas)
+        self.ensemble = self._stack.enter_context(ensemble)
+        self.store = self.ensemble.primary
+
+    def settle(self, *, timeout_s: float) -> bool:
+        """As everywhere, once the replica follows again; whoever is the primary then is looked at."""
+        self.ensemble.wait_until_in_step()
+        self.store = self.ensemble.primary
+        return super().settle(timeout_s=timeout_s)
+
+    def _store_of_receiver(self) -> dict[str, str]:
+        return {"FRONTDESK_REDIS_URL": self.ensemble.url, "FRONTDESK_DURABILITY": "replicated"}
+
+    def _store_of_worker(self) -> dict[str, str]:
+        return {"FRONTDESK_REDIS_URL": self.ensemble.url}
 
 
 def _is_complete(stored: Stored, number: int) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from tests.faults.disk import Disk
+from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger
 from tests.faults.link import Link
 from tests.faults.load import Orders
@@ -33,6 +34,8 @@ class Stand(ABC):
     store: Valkey
     receiver: Process
     worker: Process
+    ensemble: Ensemble
+    """Of a stand whose store fails over, and then `store` is its primary of the moment."""
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec", store_folder: Path | None = None) -> None:
         """*store_folder*: where the store keeps its data, if not in *folder*.
@@ -57,11 +60,7 @@ class Stand(ABC):
         with contextlib.ExitStack() as stack:
             self._stack = stack
             stack.callback(self._end_orphans)
-            self.store = Valkey(self._store_folder, "--appendfsync", self.fsync)
-            stack.callback(lambda: self.store.end())
-            socket = str(self._store_folder / "socket")
-            self.receiver_to_store = self._started(Link(self.folder, "receiver-store", socket))
-            self.worker_to_store = self._started(Link(self.folder, "worker-store", socket))
+            self._start_store()
             self.nexudus_to_receiver = self._started(Link(self.folder, "nexudus-receiver", str(self._port)))
             self.start_receiver()
             stack.callback(lambda: self.receiver.end())
@@ -74,6 +73,14 @@ class Stand(ABC):
         self._stack.close()
 
     # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _start_store(self) -> None:
+        """Start the store, as `store`, and the links to it."""
+        self.store = Valkey(self._store_folder, "--appendfsync", self.fsync)
+        self._stack.callback(lambda: self.store.end())
+        socket = str(self._store_folder / "socket")
+        self.receiver_to_store = self._started(Link(self.folder, "receiver-store", socket))
+        self.worker_to_store = self._started(Link(self.folder, "worker-store", socket))
 
     @abstractmethod
     def start_receiver(self) -> None:

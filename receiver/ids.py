@@ -1,8 +1,8 @@
 """Ids of events: 20 characters of `[0-9a-z]`, ascending with time, minted without asking anybody.
 
 Layout, all base 36: 9 characters of Unix time in milliseconds, 7 random characters chosen once for each generator,
-4 characters of a counter. Ids of one generator ascend strictly; two generators collide only when they drew the same
-7 of 78 billion. The time in the id names the hour under which an event is indexed and counted, wherever it waited.
+4 characters of a counter. Ids of one generator ascend; two generators collide only when they drew the same 7 of 78
+billion. The time in the id names the hour under which an event is indexed and counted, wherever it waited.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ import time
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _COUNTER_END = 36**4
 _PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
+
+_LEAP_MS = 3_600_000
 
 LENGTH = 20
 """Characters in an id."""
@@ -35,9 +37,16 @@ class IdGenerator:
         self._counter = 0
 
     def __call__(self, now: float | None = None) -> str:
-        """Return a new id for *now* (Unix seconds, default the clock). A clock that steps back steps no id back."""
+        """Return a new id for *now* (Unix seconds, default the clock).
+
+        A clock that steps back steps no id back; only one that was set back by an hour or more is believed that it was
+        wrong before: the generator begins anew there, under other characters.
+        """
         milliseconds = int((time.time() if now is None else now) * 1_000)
-        if milliseconds > self._milliseconds:
+        if milliseconds < self._milliseconds - _LEAP_MS:
+            self._instance = _base36(secrets.randbelow(36**7), 7)
+            self._advance(milliseconds)
+        elif milliseconds > self._milliseconds:
             self._advance(milliseconds)
         elif self._counter == _COUNTER_END:
             self._advance(self._milliseconds + 1)

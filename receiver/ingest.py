@@ -93,13 +93,22 @@ class Ingest:
     """Takes requests in, for one event loop."""
 
     def __init__(
-        self, keeper: Keeper, table: Callable[[], Table | None], policy: Policy, metrics: IngestMetrics
+        self,
+        keeper: Keeper,
+        table: Callable[[], Table | None],
+        policy: Policy,
+        metrics: IngestMetrics,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """*table* returns the routing table as it is now; None: there is none yet, and events are kept unrouted."""
+        """*table* returns the routing table as it is now; None: there is none yet, and events are kept unrouted.
+
+        *clock*: Unix seconds, those that ids and times of arrival tell.
+        """
         self._keeper = keeper
         self._table = table
         self._policy = policy
         self._metrics = metrics
+        self._clock = clock
         self._mint = IdGenerator()
         self._for_any = tuple(secret for business, secret in policy.secrets if business is None)
         self._for_one: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
@@ -141,14 +150,15 @@ class Ingest:
 
     def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
         business_id, action = request.business_id, request.action
+        now = self._clock()
         routes, wanted = self._route(request, record)
         return Entry(
             envelope=Envelope(
-                id=self._mint(),
+                id=self._mint(now),
                 business_id=business_id,
                 action=action,
                 action_code=actions.code_of(action),
-                received_ms=int(time.time() * 1_000),
+                received_ms=int(now * 1_000),
                 body=record.raw,
                 verified_by=reading,
                 routes=routes,
@@ -176,13 +186,14 @@ class Ingest:
             kind, reason = "fault", f"Frontdesk failed to read it ({type(doubt).__name__}); see the log"
             _log.error("request.failed", action=request.action, business_id=request.business_id, **_place(doubt))
         self._metrics.set_aside(kind)
+        now = self._clock()
         return Entry(
             envelope=Envelope(
-                id=self._mint(),
+                id=self._mint(now),
                 business_id=request.business_id,
                 action=request.action,
                 action_code=actions.code_of(request.action),
-                received_ms=int(time.time() * 1_000),
+                received_ms=int(now * 1_000),
                 body=request.body,
                 verified_by=reading,
                 quarantine=reason,

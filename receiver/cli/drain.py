@@ -1,7 +1,6 @@
 """`drain`: empty the spools of a data directory into the store by hand, after its receiver is gone for good."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from receiver.storage import connection, spools
 from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
+from receiver.storage.pulse import Pulse
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport
@@ -62,7 +62,7 @@ def drain(
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
-    now_ms = int(time.time() * 1_000)
+    now_ms = Pulse(context.client).now_ms()
     silent = [report for report in spools.reports(context.client) if report.is_orphaned(now_ms)]
     if json:
         output.json_line(_shape(folder, outcome, silent))

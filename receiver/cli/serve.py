@@ -92,7 +92,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     table = _table(current, url)
     log = RequestLog(current.log_level, current.log_format)
     door = Door(
-        Ingest(keeper, lambda: table.table, _policy(current), metrics),
+        Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock),
         url_keys=[key.get_secret_value() for key in current.url_keys],
         max_body=current.max_body,
         clients=ClientAddresses(current.trusted_proxies),

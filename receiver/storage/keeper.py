@@ -5,13 +5,13 @@ background has gone through. Whatever reached both places has one id, so that dr
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt
@@ -43,9 +43,12 @@ class Keeper:
         alias_ms: int,
         patience_s: float = PATIENCE_S,
         memory_share: float = MEMORY_SHARE,
+        clock: StoreClock | None = None,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. The store is closed with the keeper."""
+        duplicate leads to the event kept first. *clock*: of this machine. The store is closed with the keeper."""
+        self.clock = clock or StoreClock()
+        """The time that events are told by."""
         self._store = store
         self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S)
         self._spool = Spool(folder, max_bytes=max_bytes)
@@ -61,6 +64,7 @@ class Keeper:
         )
         self._watch = Watch(
             store,
+            self.clock,
             patience_s=patience_s,
             memory_share=memory_share,
             spools_of=lambda: self._drainer.spools,
@@ -79,6 +83,7 @@ class Keeper:
         if not await self._spool.open():
             _log.error("spool.unavailable", folder=str(self._spool.folder))
         self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
+        await self._watch.set_clock()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run)]
 
@@ -117,7 +122,7 @@ class Keeper:
     def oldest_age_s(self) -> float:
         """How long the oldest of them has waited, in seconds; 0 when there is none."""
         moments = [spool.oldest for spool in self._drainer.spools if spool.oldest is not None]
-        return max(time.time() - min(moments) / 1_000, 0.0) if moments else 0.0
+        return max(self.clock() - min(moments) / 1_000, 0.0) if moments else 0.0
 
     async def close(self, *, grace_s: float = 10.0) -> None:
         """Take no more, let everybody who waits be answered, and let the spool's slot go.

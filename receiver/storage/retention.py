@@ -66,12 +66,16 @@ class Retention:
             self._calls.ask("set", keys.RETENTION, times)
 
     def _hours_due(self) -> list[int]:
-        """Hours to look through: first those that were begun, then those that have been due for longest."""
+        """Hours to look through: first those that were begun, then those that have been due for longest.
+
+        An hour that has not come holds events of a receiver whose clock was ahead: their time does not wait for it.
+        """
         now = self._calls.now_ms()
         known = {int(hour): int(at) for hour, at in self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True)}
         begun = {int(hour) for hour in self._calls.ask("smembers", keys.STALE)}
         listed = {int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)}
-        due = {hour: known.get(hour, hour * _HOUR_MS + min(self._times)) for hour in listed - begun}
+        unknown = {hour: hour * _HOUR_MS + min(self._times) if hour * _HOUR_MS < now else 0 for hour in listed}
+        due = {hour: known.get(hour, unknown[hour]) for hour in listed - begun}
         return sorted(begun) + sorted((hour for hour in due if due[hour] <= now), key=lambda hour: (due[hour], hour))
 
     def _look_through(self, hour: int) -> None:

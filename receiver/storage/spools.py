@@ -5,7 +5,6 @@ where the folder is, for the person who has to find it.
 """
 
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,8 @@ class SpoolReport:
         return now_ms - self.reported_ms > SILENT_AFTER_MS
 
 
-def value(folder: Path, contents: Contents) -> bytes:
-    """Return what is written for a spool that holds events."""
+def value(folder: Path, contents: Contents, *, now_ms: int) -> bytes:
+    """Return what is written for a spool that holds events. *now_ms*: the time, as the store tells it."""
     return orjson.dumps(
         {
             "host": socket.gethostname(),
@@ -51,7 +50,7 @@ def value(folder: Path, contents: Contents) -> bytes:
             "depth": contents.count,
             "bytes": contents.bytes,
             "oldest_ms": contents.oldest_ms or 0,
-            "reported_ms": int(time.time() * 1_000),
+            "reported_ms": now_ms,
         }
     )
 

@@ -85,6 +85,12 @@ class Store:
             about = await self._client.info("memory")
             return Memory(int(about.get("used_memory") or 0), int(about.get("maxmemory") or 0))
 
+    async def time(self, *, timeout_s: float) -> float:
+        """Return the server's clock, in Unix seconds."""
+        async with _bounded(timeout_s):
+            seconds, microseconds = await self._client.time()
+            return int(seconds) + int(microseconds) / 1_000_000
+
     async def last_audit(self, *, timeout_s: float) -> Found | None:
         """Return what the sweeper found last; None: nobody swept yet."""
         async with _bounded(timeout_s):

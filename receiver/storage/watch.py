@@ -8,12 +8,16 @@ from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.storage import spools
 from receiver.storage.breaker import Breaker
+from receiver.storage.clock import StoreClock
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Memory, Store
 
 _LOOK_EVERY_S = 1.0
 _CALL_WITHIN_S = 2.0
 _MEMORY_WITHIN_S = 0.5
+_CLOCK_WITHIN_S = 0.5
+_SET_CLOCK_EVERY_S = 5.0
+_SKEW_S = 2.0
 _REMIND_EVERY_S = 60.0
 _RELIEF = 0.02
 
@@ -30,6 +34,7 @@ class Watch:
     def __init__(
         self,
         store: Store,
+        clock: StoreClock,
         *,
         patience_s: float,
         memory_share: float,
@@ -37,8 +42,12 @@ class Watch:
         gone: set[str],
         became_well: Callable[[], None],
     ) -> None:
-        """*memory_share* of the server's maxmemory is what events may fill. *gone*: reports to be taken away."""
+        """*clock* is set by the store's. *memory_share* of the server's maxmemory is what events may fill. *gone*:
+        reports to be taken away."""
         self._store = store
+        self._clock = clock
+        self._clock_at = 0.0
+        self._warned_at = float("-inf")
         self._patience_s = patience_s
         self._memory_share = memory_share
         self._spools_of = spools_of
@@ -91,13 +100,28 @@ class Watch:
 
     async def report(self, *, timeout_s: float = _CALL_WITHIN_S) -> None:
         """Tell the store what the spools hold. Raises StorageUnavailable."""
+        now_ms = int(self._clock() * 1_000)
         watched = [spool for spool in self._spools_of() if spool.name]
-        full = {spool.name: spools.value(spool.folder, spool.contents) for spool in watched if spool.depth}
+        full = {
+            spool.name: spools.value(spool.folder, spool.contents, now_ms=now_ms) for spool in watched if spool.depth
+        }
         empty = {spool.name: b"" for spool in watched if not spool.depth}
         told = set(self._gone) - full.keys()
         await self._store.report(full | (empty or {"": b""}), {*empty, *told, ""}, timeout_s=timeout_s)
         self._gone -= told
         self._report_at = _now() + spools.REPORT_EVERY_S
+
+    async def set_clock(self) -> None:
+        """Ask the store for the time, and say so loudly when this machine's is another."""
+        asked = self._clock.asks()
+        try:
+            ahead_s = self._clock.heard(await self._store.time(timeout_s=_CLOCK_WITHIN_S), asked)
+        except StorageUnavailable:
+            return  # the looks at its memory tell of that
+        self._clock_at = _now() + _SET_CLOCK_EVERY_S
+        if abs(ahead_s) > _SKEW_S and _now() - self._warned_at > _REMIND_EVERY_S:
+            self._warned_at = _now()
+            _log.warning("clock.skewed", ahead_s=round(ahead_s, 3), remedy="events are told by the store's; use NTP")
 
     async def _probe(self) -> None:
         """See whether the store takes writes, and then whether it does so in time: a first one may have to connect."""
@@ -119,6 +143,8 @@ class Watch:
 
     async def _look(self) -> None:
         await self._look_at_memory()
+        if _now() >= self._clock_at:
+            await self.set_clock()
         if _now() >= self._report_at and (self._report_at == 0.0 or self._gone or self._holds_events()):
             try:
                 await self.report()

@@ -14,6 +14,17 @@ def test_ids_of_one_generator_ascend_strictly_even_when_the_clock_steps_back() -
     assert sorted(set(minted)) == minted
 
 
+def test_a_clock_that_was_far_ahead_is_followed_back() -> None:
+    """Else everything would stand under an hour of next year until the process ends. No id comes twice."""
+    mint = ids.IdGenerator()
+    year = 365 * 86_400.0
+
+    minted = [mint(now) for now in (1_000.0, 1_000.0 + year, 1_000.001, 1_000.0 + year, 1_000.001)]
+
+    assert len(set(minted)) == 5
+    assert [ids.milliseconds_of(one) for one in minted[2::2]] == [1_000_001, 1_000_001]
+
+
 def test_the_counter_flows_over_into_the_next_millisecond() -> None:
     """More than 36**4 ids in one millisecond borrow from the next one."""
     mint = ids.IdGenerator()

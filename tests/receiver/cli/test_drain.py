@@ -119,7 +119,7 @@ def test_a_file_of_a_newer_version_stays_and_is_told_of(redis_url: str, client: 
 def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
     """Its disk is lost; the audit counts its events until somebody says so."""
     keep_all(client, entry())
-    report = json.loads(spools.value(Path("/srv/gone"), Contents(7, 700, 1)))
+    report = json.loads(spools.value(Path("/srv/gone"), Contents(7, 700, 1), now_ms=1))
     client.hset("fd:spools", "abc/000", json.dumps(report | {"reported_ms": 1}))
     assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 7
 

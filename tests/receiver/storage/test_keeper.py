@@ -317,7 +317,7 @@ class TestLeftBehind:
         batches = [numbered(300, 1_000 * number) for number in range(3)]
         spool_offline(tmp_path, *batches)
         name = f"{slots.prepare(tmp_path)}/002"
-        client.hset("fd:spools", name, spools.value(tmp_path, Contents(300, 1, 1)))
+        client.hset("fd:spools", name, spools.value(tmp_path, Contents(300, 1, 1), now_ms=1))
 
         async def work(keeper: Keeper) -> None:
             await until(lambda: len(slots.used(tmp_path)) == 1 and keeper.spooled == 0, "the drain")

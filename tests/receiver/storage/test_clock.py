@@ -1,0 +1,184 @@
+"""Clocks that are wrong, and clocks that jump: nothing is stranded, doubled or told as something else for it."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver import ids
+from receiver.ingest import Ingest, Policy, Request
+from receiver.metrics import IngestMetrics
+from receiver.nexudus import actions
+from receiver.storage import connection, keys
+from receiver.storage.archive import Archive
+from receiver.storage.audit import Audit
+from receiver.storage.clock import StoreClock
+from receiver.storage.keeper import Keeper
+from receiver.storage.retention import Retention
+from receiver.storage.store import Store
+from tests.conftest import StartValkey
+from tests.deliveries import acknowledge, claim_all
+from tests.events import DAY_MS, entry, keep_all
+from tests.processes import DEADLINE_S
+
+YEAR_S = 365 * 86_400
+SKEWS = [
+    pytest.param(-time.time() + 600, id="1970"),
+    pytest.param(-3 * YEAR_S, id="years-behind"),
+    pytest.param(-7_200, id="hours-behind"),
+    pytest.param(7_200, id="hours-ahead"),
+    pytest.param(3 * YEAR_S, id="years-ahead"),
+]
+
+
+class Hands:
+    """The hands of two clocks, to be set."""
+
+    def __init__(self) -> None:
+        self.local = 1_790_000_000.0
+        self.steady = 50.0
+        self.clock = StoreClock(local=lambda: self.local, steady=lambda: self.steady)
+
+    def pass_(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.local += seconds
+        self.steady += seconds
+
+
+def test_until_the_store_is_heard_this_machine_is_believed() -> None:
+    """There is nobody else to ask."""
+    hands = Hands()
+
+    hands.local += 3_600
+
+    assert hands.clock() == hands.local
+
+
+def test_the_store_is_believed_and_nobody_else() -> None:
+    """Not this machine, however wrong, nor however it jumps; the store, when it jumps, is followed."""
+    hands = Hands()
+
+    ahead = hands.clock.heard(1_000_000.0, hands.clock.asks())
+    hands.pass_(10)
+    hands.local -= YEAR_S
+
+    assert ahead == 1_790_000_000.0 - 1_000_000.0
+    assert hands.clock() == pytest.approx(1_000_010.0)
+    hands.clock.heard(2_000_000.0, hands.clock.asks())
+    assert hands.clock() == pytest.approx(2_000_000.0)
+
+
+def test_what_may_be_the_way_of_the_answer_is_no_news() -> None:
+    """An answer that took 200 ms may be 100 ms off either way: the clock does not shiver with the network."""
+    hands = Hands()
+    hands.clock.heard(1_000_000.0, hands.clock.asks())
+
+    asked = hands.clock.asks()
+    hands.pass_(0.2)
+    hands.clock.heard(1_000_000.19, asked)
+
+    assert hands.clock() == pytest.approx(1_000_000.2)
+
+
+@pytest.mark.parametrize("skew_s", SKEWS)
+def test_an_event_of_a_wrong_clock_is_kept_run_found_and_forgotten_in_time(client: redis.Redis, skew_s: float) -> None:
+    """Its id leads anywhere in time, its hour is any hour; the audit is 0 at each step, and retention is not fooled."""
+    wrong = [entry(b"%d" % number, at=time.time() + skew_s, entity=f"Booking:{number}") for number in range(3)]
+    right = entry(b"right")
+    keep_all(client, *wrong, right, entry(b"lonely", routes=(), at=time.time() + skew_s))
+    _assert_audit_is_0(client)
+    claims = claim_all(client)
+    assert len(claims) == 4
+    acknowledge(client, *claims[:2])
+    acknowledge(client, claims[2], verdict="retry", delay_ms=0)
+    acknowledge(client, claims[3], verdict="dead")
+    _assert_audit_is_0(client)
+
+    Retention(client, DAY_MS, 30 * DAY_MS).turn(1_000)
+    acknowledge(client, *claim_all(client))
+    _assert_audit_is_0(client)
+    assert {one.envelope.id for one in (*wrong, right)} <= {
+        stored.envelope.id for stored in Archive(client).many([one.envelope.id for one in (*wrong, right)])
+    }
+
+    time.sleep(0.01)
+    Retention(client, 1, 1).turn(1_000)
+    _assert_audit_is_0(client)
+    assert Archive(client).many([one.envelope.id for one in (*wrong, right)]) == []
+    assert client.exists(*(keys.index(ids.milliseconds_of(one.envelope.id) // 3_600_000) for one in wrong)) == 0
+
+
+def test_two_receivers_with_wrong_clocks_agree(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """One is hours ahead, one behind: an event that comes to both is one event, even of an action whose window is
+    minutes, and of two about one record the later one is the newer."""
+
+    async def run() -> list[str]:
+        ahead = await _receiver(redis_url, tmp_path / "a", 7_200)
+        behind = await _receiver(redis_url, tmp_path / "b", -7_200)
+        taken = []
+        for one, body in ((ahead, b'[{"Id":1,"Name":"x"}]'), (behind, b'[{"Id":1,"Name":"y"}]')):
+            taken += await one[1].accept(Request(1001, "BookingUpdate", body))
+        for one in (ahead, behind):
+            taken += await one[1].accept(Request(1001, "AccessControlUpdate", b'[{"Id":2}]'))
+        for keeper, _ in (ahead, behind):
+            await keeper.close()
+        return [f"{receipt.status} {receipt.id}" for receipt in taken]
+
+    first, second, third, fourth = asyncio.run(run())
+
+    now = time.time()
+    assert [each.partition(" ")[0] for each in (first, second, third, fourth)] == ["accepted"] * 3 + ["duplicate"]
+    assert first < second < third
+    assert third.partition(" ")[2] == fourth.partition(" ")[2]
+    assert all(abs(ids.milliseconds_of(each.partition(" ")[2]) / 1_000 - now) < 60 for each in (first, second, third))
+    stored = Archive(client).get(first.partition(" ")[2])
+    assert abs(stored.envelope.received_ms / 1_000 - now) < 60
+    _assert_audit_is_0(client)
+
+
+def test_a_jump_while_the_store_is_away_moves_nothing(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """What is spooled meanwhile gets ids of the right time, each its own, in order; all of it arrives."""
+    server = start_valkey()
+
+    async def run() -> list[str]:
+        hands = {"skew": 0.0}
+        keeper, ingest = await _receiver(server.url, tmp_path, 0.0, hands)
+        await asyncio.to_thread(server.kill)
+        taken = []
+        for number, skew_s in enumerate((0.0, YEAR_S, -YEAR_S, 5_000.0, -5_000.0)):
+            hands["skew"] = skew_s
+            taken += await ingest.accept(Request(1001, "BookingCreate", b'[{"Id":%d}]' % number))
+        await asyncio.to_thread(server.start_again)
+        async with asyncio.timeout(DEADLINE_S):
+            while keeper.spooled:  # noqa: ASYNC110 - what is waited for is in another process
+                await asyncio.sleep(0.02)
+        await keeper.close()
+        assert {receipt.status for receipt in taken} == {"spooled"}
+        return [receipt.id for receipt in taken]
+
+    taken = asyncio.run(run())
+
+    assert sorted(set(taken)) == taken
+    assert all(abs(ids.milliseconds_of(one) / 1_000 - time.time()) < 60 for one in taken)
+    with server.client() as client:
+        assert [stored.envelope.id for stored in Archive(client).many(taken)] == taken
+        _assert_audit_is_0(client)
+
+
+async def _receiver(
+    url: str, folder: Path, skew_s: float, hands: dict[str, float] | None = None
+) -> tuple[Keeper, Ingest]:
+    """A receiver on a machine whose clock is off, by *skew_s* or by what *hands* say at the moment."""
+    off = hands or {"skew": skew_s}
+    store = Store(connection.connect_async(url))
+    clock = StoreClock(local=lambda: time.time() + off["skew"])
+    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, clock=clock)
+    await keeper.start()
+    return keeper, Ingest(keeper, lambda: None, Policy(), IngestMetrics(actions.NAMES), keeper.clock)
+
+
+def _assert_audit_is_0(client: redis.Redis) -> None:
+    report = Audit(client).run(full=True)
+    assert (report.unaccounted, report.offenders) == (0, ())

@@ -14,10 +14,12 @@ from types import FrameType
 
 from receiver import logs
 from receiver.errors import StorageUnavailable
+from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from workers import settlement, verdict
 from workers.board import Board
 from workers.capacity import Capacity
+from workers.comparison import Comparison
 from workers.coroutines import HandlerLoop
 from workers.execution import Ended
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
@@ -34,7 +36,6 @@ _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 _HELD_TOO_LONG_S = 0.5
-_COMPARE_EVERY_S = 5.0
 
 _log = logs.get()
 
@@ -76,7 +77,8 @@ class WorkerProcess:
         self._capacity = Capacity(orders.threads, alone=orders.alone)
         self._recorder = Recorder(recording, orders.worker, self._recorded)
         self._holding: set[str] = set()
-        self._compare_at = 0.0
+        self._clock = StoreClock()
+        self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
         self._turns = 0
 
     def run(self) -> int:
@@ -99,7 +101,7 @@ class WorkerProcess:
                 pause = 0.1
             except StorageUnavailable as error:
                 _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
-                self._compare_at = 0.0
+                self._comparison.doubt()
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
@@ -109,8 +111,7 @@ class WorkerProcess:
 
     def _claim_once(self) -> int | None:
         """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
-        if time.monotonic() >= self._compare_at:
-            self._return_what_was_lost()
+        self._comparison.make(self._holding)
         room = self._capacity.room()
         if room <= 0:
             self._wait_for_room()
@@ -131,20 +132,6 @@ class WorkerProcess:
         self._wait_for_work(queues, claimed.next_due_ms)
         return None
 
-    def _return_what_was_lost(self) -> None:
-        """Put right what the store believes to be in our hands and is not. Nobody else would, as long as we live.
-
-        That is what a claim handed over whose answer never arrived: it is given back. And what we had recorded, where
-        the store failed over to a replica that had not heard of it: it is recorded again rather than run again.
-        """
-        held = self._deliveries.held(self._orders.worker)
-        lost = held - self._holding
-        if lost:
-            again = [self._recorder.recorded_as(job) or Acknowledgement(job, "give_back") for job in lost]
-            _log.warning("claim.lost", worker=self._orders.worker, jobs=len(lost))
-            self._deliveries.acknowledge(self._orders.worker, again)
-        self._compare_at = time.monotonic() + _COMPARE_EVERY_S
-
     def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
         """The order in which queues are served: by priority, but each eighth time the last ones first."""
         self._turns += 1
@@ -159,11 +146,11 @@ class WorkerProcess:
     def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
         wait = _LONGEST_WAIT_S
         if next_due_ms:
-            wait = min(wait, max(next_due_ms / 1_000 - time.time(), 0.0))
+            wait = min(wait, max(next_due_ms / 1_000 - self._clock(), 0.0))
         self._deliveries.wait(queues, wait)
 
     def _begin(self, claim: Claim) -> None:
-        now = int(time.time() * 1_000)
+        now = int(self._clock() * 1_000)
         self._holding.add(claim.job)
         self._capacity.claimed()
         try:
@@ -183,14 +170,15 @@ class WorkerProcess:
         """Called once for each attempt, from whichever thread ended it."""
         if not prepared.handler.is_async:
             self._capacity.ran(ended_ms - started_ms)
+        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded by the store's clock, as all else
         self._end(
             verdict.after_attempt(
                 prepared.claim,
                 prepared.route,
                 ended,
                 worker=self._orders.worker,
-                started_ms=started_ms,
-                ended_ms=ended_ms,
+                started_ms=started_ms - ahead_ms,
+                ended_ms=ended_ms - ahead_ms,
             )
         )
         settlement.tell(prepared, ended, ended_ms - started_ms)

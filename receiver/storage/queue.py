@@ -162,6 +162,11 @@ class DeliveryQueue:
         """The jobs that are in a worker's hands, as the store sees it."""
         return frozenset(_texts(self._guarded(lambda: self._client.smembers(keys.held(worker)))))
 
+    def time(self) -> float:
+        """The store's clock, in Unix seconds."""
+        seconds, microseconds = self._guarded(self._client.time)
+        return int(seconds) + int(microseconds) / 1_000_000
+
     def length(self, queue: str) -> int:
         """How many jobs are in a queue now."""
         return int(self._guarded(lambda: self._client.llen(keys.rq_queue(queue))))

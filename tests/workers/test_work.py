@@ -64,6 +64,27 @@ def test_a_record_that_the_store_forgot_is_recorded_again(bench: Bench) -> None:
     assert Audit(bench.client).run(full=True).unaccounted == 0
 
 
+@pytest.mark.parametrize("skew_s", [7_200, -7_200])
+def test_a_worker_whose_clock_is_wrong_works_by_the_stores(bench: Bench, skew_s: int) -> None:
+    """Retries come when they are due, an unknown route is waited for, and what is recorded has the right time."""
+    (bench.folder / "sitecustomize.py").write_text(
+        f"import time\ntrue = time.time\ntime.time = lambda: true() + {skew_s}"
+    )
+    bench.settings["PYTHONPATH"] = str(bench.folder)
+    bench.routes({"handler": "deeds:fail_once", "retry": ["300ms"]})
+    failing, unknown = bench.keep(1, "fail-once"), bench.keep(2, "to-come")
+    began = time.time()
+    bench.work("--processes", "1")
+
+    first, second = bench.ended(failing).deliveries[0].attempts
+    assert began - 1 < first["started_ms"] / 1_000 <= second["ended_ms"] / 1_000 < time.time() + 1
+    wait_until(lambda: bench.client.hget(keys.state(unknown), "1j"), "the unknown route to be given back")
+    wait_until(lambda: int(bench.client.hget(keys.state(unknown), "1j") or 0) > 2, "and again")
+    assert bench.archive.get(unknown).status == "in_flight"
+    bench.routes({"handler": "deeds:fail_once", "retry": ["300ms"]}, {"handler": "deeds:ok", "name": "to-come"})
+    assert bench.ended(unknown).status == "succeeded"
+
+
 def test_a_failing_handler_is_retried_by_its_schedule_then_dead(bench: Bench) -> None:
     """Three attempts for two delays; the error is kept, its neighbour succeeds."""
     bench.routes({"handler": "deeds:fail", "retry": ["10ms", "300ms"]}, {"handler": "deeds:ok"})

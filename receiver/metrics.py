@@ -1,18 +1,17 @@
 """What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class IngestMetrics:
@@ -43,6 +42,13 @@ class IngestMetrics:
             registry=self._registry,
             buckets=_SECONDS,
         )
+        self._batches = Histogram(
+            "commit_events",
+            "Events that went to the store in one call.",
+            namespace="frontdesk",
+            registry=self._registry,
+            buckets=_BATCHES,
+        )
         gauge = partial(Gauge, namespace="frontdesk", registry=self._registry)
         self._spooled = gauge(
             "spool_events",
@@ -54,6 +60,8 @@ class IngestMetrics:
         )
         # `labels()` locks and looks up each time; the children that a busy hook needs are few.
         self._children: dict[tuple[str, str], Counter] = {}
+        self.filters_failed: dict[str, int] = {}
+        """How often the `where` of each route failed in this process."""
 
     def answered(self, status: int, action: str | None, seconds: float) -> None:
         """Count one answer to a hook. *action* None: it was no hook of ours, and its time is not observed."""
@@ -72,6 +80,11 @@ class IngestMetrics:
     def where_failed(self, route: str) -> None:
         """Count one event on which a route's `where` could not be evaluated."""
         self._where_failed.labels(route).inc()
+        self.filters_failed[route] = self.filters_failed.get(route, 0) + 1
+
+    def committed(self, events: int) -> None:
+        """Count one call that took so many events to the store."""
+        self._batches.observe(events)
 
     def connection_refused(self, limit: str) -> None:
         """Count one connection that ran into a limit."""
@@ -111,27 +124,3 @@ def _forget_the_dead(folder: Path) -> None:
             file.unlink(missing_ok=True)
         except (ValueError, PermissionError):
             continue
-
-
-STORE_GAUGES = {
-    "unaccounted_events": "Events that the last audit in the background could not account for.",
-    "audit_age_seconds": "How long ago the last audit in the background was; it comes every minute or less often.",
-    "audit_repaired_deliveries": "Deliveries without a live job that the last audit in the background gave a new one.",
-}
-"""What every receiver tells of the store they all share."""
-
-
-class _Gauges(Collector):
-    def __init__(self, values: Mapping[str, float]) -> None:
-        self._values = values
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        for name, value in self._values.items():
-            yield GaugeMetricFamily(f"frontdesk_{name}", STORE_GAUGES[name], value=value)
-
-
-def gauges(values: Mapping[str, float]) -> bytes:
-    """Return gauges of the store, by their names in STORE_GAUGES, in Prometheus's text form."""
-    registry = CollectorRegistry()
-    registry.register(_Gauges(values))
-    return generate_latest(registry)

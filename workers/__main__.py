@@ -13,6 +13,7 @@ from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
 from workers.board import Board
+from workers.counts import Counts
 from workers.preparation import Preparation
 from workers.process import Orders, WorkerProcess, leave
 
@@ -57,7 +58,8 @@ def main(message: str) -> int:
     preparation = Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
     queues = ServedQueues(told["queues"], table, deliveries)
     board = Board(told["board"], orders.threads + 256)
-    return WorkerProcess(orders, deliveries, recorder, preparation, queues, board).run()
+    counts = Counts(told["counts"])
+    return WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts).run()
 
 
 if __name__ == "__main__":

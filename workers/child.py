@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from workers.board import Board, Running
+from workers.counts import Counts
 from workers.process import ASYNC_LIMIT, Orders
 from workers.settlement import STUCK_AFTER_S
 
@@ -41,17 +42,19 @@ class Child:
         threads = 1 if alone else launch.threads
         self._file = Board.file(threads + ASYNC_LIMIT)
         self._board = Board(self._file, threads + ASYNC_LIMIT)
+        self._counts_file = Counts.file()
+        self.counts = Counts(self._counts_file)
         self._orders = Orders(self.name, threads, launch.burst or alone, alone, launch.grace_s)
         self._process: subprocess.Popen[bytes] | None = None
         self.started = time.monotonic()
 
     def start(self, queues: Sequence[str]) -> None:
         """Start the process on *queues*; empty: it follows routes.yaml and what the store knows."""
-        descriptor = self._file.fileno()
-        orders = json.dumps({"orders": asdict(self._orders), "queues": list(queues), "board": descriptor})
+        board, counts = self._file.fileno(), self._counts_file.fileno()
+        orders = json.dumps({"orders": asdict(self._orders), "queues": list(queues), "board": board, "counts": counts})
         self.started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workers", orders], pass_fds=[descriptor], env=dict(self._launch.environ)
+            [sys.executable, "-m", "workers", orders], pass_fds=[board, counts], env=dict(self._launch.environ)
         )
 
     @property

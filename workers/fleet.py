@@ -23,6 +23,7 @@ from receiver.storage.sweeper import SweeperThread
 from workers import verdict
 from workers.child import Child, Launch
 from workers.execution import Ended
+from workers.metering import Metering
 from workers.presence import Presence
 from workers.process import RETIRED
 
@@ -56,6 +57,7 @@ class Fleet:
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
+        self._metering = Metering(client, table)
         self._sweeper = sweeper
         self._children: dict[Child, Presence] = {}
         self._mourned: list[Child] = []
@@ -104,6 +106,7 @@ class Fleet:
     def _speak_to_redis(self, now: float) -> None:
         """Everything that Redis must know or be asked. While it is away, the processes go on with what they have."""
         try:
+            self._metering.turn(self._children, self._mourned)
             for child in list(self._mourned):
                 self._take_back(child)
                 self._mourned.remove(child)
@@ -164,7 +167,7 @@ class Fleet:
         child = Child(self._launch, alone=alone)
         self._deliveries.begin_lease(child.name, LEASE_MS)
         child.start(queues)
-        self._children[child] = Presence(self._client, child.name, queues or ["default"], child.pid, _RQ_TTL_S)
+        self._children[child] = Presence(self._client, child.name, queues, child.pid, _RQ_TTL_S)
         _log.info("worker.started", worker=child.name, pid=child.pid, alone=alone)
 
     def _take_back(self, child: Child) -> None:

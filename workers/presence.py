@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from receiver import logs
+from receiver.storage import keys
 
 _log = logs.get()
 
@@ -30,10 +31,12 @@ class Presence:
             self._guarded(worker.register_death)
 
     def _begin(self, client: redis.Redis, name: str, queues: Sequence[str], pid: int) -> None:
-        worker = SimpleWorker(list(queues), name=name, connection=client, serializer="json", worker_ttl=self._ttl_s)
+        shown = list(queues) or ["default"]
+        worker = SimpleWorker(shown, name=name, connection=client, serializer="json", worker_ttl=self._ttl_s)
         worker.pid = pid
         worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state("busy")
+        client.hset(keys.rq_worker(name), keys.SERVES, ",".join(queues) or keys.EVERY_QUEUE)
         self._worker = worker
 
     def _guarded(self, call: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from workers.board import Board
 from workers.capacity import Capacity
 from workers.comparison import Comparison
 from workers.coroutines import HandlerLoop
+from workers.counts import Counts
 from workers.execution import Ended
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
 from workers.recorder import Recorder
@@ -62,6 +63,7 @@ class WorkerProcess:
         preparation: Preparation,
         queues: Callable[[], Sequence[str]],
         board: Board,
+        counts: Counts,
     ) -> None:
         """*recording* has a connection of its own, see Recorder."""
         self._orders = orders
@@ -69,6 +71,7 @@ class WorkerProcess:
         self._preparation = preparation
         self._queues = queues
         self._board = board
+        self._counts = counts
         self._threads = HandlerThreads(orders.threads, board, self._settle)
         self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
         self._stop = threading.Event()
@@ -76,7 +79,7 @@ class WorkerProcess:
         self._stuck = threading.Event()
         self._capacity = Capacity(orders.threads, alone=orders.alone)
         self._recorder = Recorder(recording, orders.worker, self._recorded)
-        self._holding: set[str] = set()
+        self._holding: dict[str, Claim] = {}
         self._clock = StoreClock()
         self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
         self._turns = 0
@@ -111,7 +114,7 @@ class WorkerProcess:
 
     def _claim_once(self) -> int | None:
         """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
-        self._comparison.make(self._holding)
+        self._comparison.make(self._holding.keys())
         room = self._capacity.room()
         if room <= 0:
             self._wait_for_room()
@@ -151,7 +154,7 @@ class WorkerProcess:
 
     def _begin(self, claim: Claim) -> None:
         now = int(self._clock() * 1_000)
-        self._holding.add(claim.job)
+        self._holding[claim.job] = claim
         self._capacity.claimed()
         try:
             prepared = self._preparation.prepare(claim)
@@ -189,7 +192,9 @@ class WorkerProcess:
         self._capacity.settled()  # last: once all is settled, the recorder may be closed
 
     def _recorded(self, batch: Sequence[Acknowledgement]) -> None:
-        self._holding.difference_update([one.job for one in batch])
+        for one in batch:
+            if claim := self._holding.pop(one.job, None):
+                self._counts.ended(claim, one)
         self._capacity.recorded(len(batch))
 
     def _give_back(self, unrun: Sequence[Prepared]) -> None:

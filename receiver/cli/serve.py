@@ -6,11 +6,11 @@ import os
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import redis
 from cyclopts import Parameter
 
 from receiver import logs, settings
@@ -18,9 +18,10 @@ from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest, Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.observation.exposition import exposition
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import connection, keys
+from receiver.storage import connection, keys, meter, vitals
 from receiver.storage.keeper import Keeper
 from receiver.storage.spool import slots
 from receiver.storage.store import Store
@@ -37,9 +38,10 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
 
 _GAUGE_EVERY_S = 1.0
+_TELL_EVERY_S = 5.0
 
-_ROUTES_TIMEOUT_S = 1.0
-"""The last good routes in Redis are a convenience: the receiver does not wait long for them."""
+_BESIDE_TIMEOUT_S = 1.0
+"""For what is asked of Redis beside the events: last good routes, metrics. The receiver does not wait long for it."""
 
 
 def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=False)] = None) -> int:
@@ -88,8 +90,9 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
     store = _store(current, url)
-    keeper = _keeper(current, store)
-    table = _table(current, url)
+    client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
+    keeper = _keeper(current, store, metrics)
+    table = _table(current, client)
     log = RequestLog(current.log_level, current.log_format)
     door = Door(
         Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock),
@@ -104,9 +107,10 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     async def lifespan(_: Receiver) -> AsyncIterator[None]:
         table.start_watching()
         await keeper.start()
-        gauge = asyncio.create_task(_gauge(keeper, metrics))
+        beside = [asyncio.create_task(_gauge(keeper, metrics)), asyncio.create_task(_tell_filters(client, metrics))]
         yield
-        gauge.cancel()
+        for task in beside:
+            task.cancel()
         table.stop_watching()
         await keeper.close()
         log.flush()
@@ -116,7 +120,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
             door,
             can_keep=keeper.ready,
             counts=metrics,
-            store_gauges=lambda: _store_gauges(store),
+            shared=_shared(client),
             lifespan=lifespan,
         ),
         taken,
@@ -132,12 +136,13 @@ def _store(current: Settings, url: str) -> Store:
     return Store(connection.connect_async(url), replicas=replicas)
 
 
-def _keeper(current: Settings, store: Store) -> Keeper:
+def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
     return Keeper(
         store,
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
         alias_ms=max(current.retention, current.retention_kept),
+        committed=metrics.committed,
     )
 
 
@@ -148,19 +153,29 @@ async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
         await asyncio.sleep(_GAUGE_EVERY_S)
 
 
-async def _store_gauges(store: Store) -> dict[str, float]:
-    """What /metrics says of the store: nothing while it is away, or while nobody has swept it yet."""
-    try:
-        found = await store.last_audit(timeout_s=1.0)
-    except StorageUnavailable:
-        return {}
-    if found is None:
-        return {}
-    return {
-        "unaccounted_events": found.unaccounted,
-        "audit_age_seconds": max(0.0, time.time() - found.at_ms / 1_000),
-        "audit_repaired_deliveries": found.repaired,
-    }
+def _shared(client: redis.Redis) -> Callable[[], Awaitable[bytes]]:
+    """Return who tells what stands in the store, beside what this process counts; not on the loop of requests."""
+
+    def look() -> bytes:
+        try:
+            return exposition(vitals.look(client))
+        except StorageUnavailable:
+            return exposition(None)
+
+    return lambda: asyncio.to_thread(look)
+
+
+async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
+    """Add to the counters of all processes, every few seconds, how often the `where` of a route has failed here."""
+    told: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(_TELL_EVERY_S)
+        now = dict(metrics.filters_failed)
+        new = {f"where_failed:{route}": count - told.get(route, 0) for route, count in now.items()}
+        if any(new.values()):
+            with contextlib.suppress(StorageUnavailable):  # then it is told the next time
+                await asyncio.to_thread(meter.add, client, new)
+                told = now
 
 
 def _policy(current: Settings) -> Policy:
@@ -171,9 +186,8 @@ def _policy(current: Settings) -> Policy:
     )
 
 
-def _table(current: Settings, url: str) -> CurrentTable:
+def _table(current: Settings, client: Any) -> CurrentTable:
     """Return the routing table, read; the last good one is kept in Redis too, where every receiver finds it."""
-    client: Any = connection.connect(url, timeout_s=_ROUTES_TIMEOUT_S)
 
     def load() -> str | None:
         text: bytes | None = client.get(keys.ROUTES)

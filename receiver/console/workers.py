@@ -6,6 +6,7 @@ from typing import Any, Final
 from receiver import ids, moments
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
+from receiver.storage import keys
 from receiver.storage.pulse import Worker
 
 _SHOWN: Final = 10
@@ -38,7 +39,7 @@ def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) 
         "name": worker.name,
         "host": worker.host,
         "pid": worker.pid,
-        "queues": list(worker.queues),
+        "queues": [queue for queue in worker.queues if queue != keys.EVERY_QUEUE],
         "since": worker.since,
         "is_live": worker.is_live(now_ms),
         "lease_until": moments.show(worker.lease_ms),

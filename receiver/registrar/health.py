@@ -8,7 +8,7 @@ from typing import Any
 
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
-from receiver.registrar.change import DUPLICATE
+from receiver.registrar.change import DUPLICATE, Change, Op
 from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan
 
@@ -77,6 +77,27 @@ def rows(
             pair = (change.business_id, change.action)
             found.append(Row(*pair, None, None, received.get(pair), Condition.MISSING))
     return tuple(sorted(found, key=lambda row: (row.business_id, actions.code_of(row.action) or 0, row.action)))
+
+
+def in_trouble(plan: Plan) -> dict[int, dict[str, int]]:
+    """Return for each business how many of its hooks are in which condition, those left out that are healthy."""
+    found: dict[int, dict[str, int]] = {}
+    conditions = [(change.business_id, _condition_of(change)) for change in plan.changes]
+    conditions += [(one.business_id, Condition.FAILING) for one in plan.failing if one.active]
+    for business_id, condition in conditions:
+        counts = found.setdefault(business_id, {})
+        counts[condition.value] = counts.get(condition.value, 0) + 1
+    return found
+
+
+def _condition_of(change: Change) -> Condition:
+    if change.op is Op.CREATE:
+        return Condition.MISSING
+    if change.enables:
+        return Condition.DISABLED
+    if change.op is Op.UPDATE:
+        return Condition.DRIFTED
+    return Condition.DUPLICATE if change.why == DUPLICATE else Condition.UNROUTED
 
 
 def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[Row, ...]:

@@ -14,6 +14,7 @@ import structlog
 
 from receiver.errors import NexudusError, RoutesError
 from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar import health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, Op
 from receiver.registrar.plan import Plan, Wanted
@@ -22,7 +23,7 @@ from receiver.registrar.survey import Survey
 from receiver.routing.table import RoutingTable
 from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
-from receiver.storage.registrations import Flap, RegistrarMemory
+from receiver.storage.registrations import Flap, HooksFound, RegistrarMemory
 
 _WHO = "watch"
 _HOOK_PATH = re.compile(r"/hooks/\S*")
@@ -73,6 +74,7 @@ class Watch:
         self._restraint = restraint or Restraint()
         self._now_ms = now_ms
         self._routes: RoutingTable | None = None
+        self._is_noted = False
         self._told = _Told()
         self._log = structlog.get_logger()
 
@@ -85,6 +87,7 @@ class Watch:
         if routes is None:
             return None
         wanted = self._parts.survey.wanted(routes)
+        self._is_noted = False
         with self._parts.lock as lock:
             holder = lock.take()
             if holder is not None:
@@ -123,6 +126,7 @@ class Watch:
     def _look(self, wanted: Wanted, unreachable: Callable[[], str | None]) -> Plan:
         plan = self._parts.survey.plan(wanted)
         now_ms = self._now_ms()
+        self._note(plan, now_ms)
         removals = [change.hook_id for change in plan.changes if change.is_removal and change.hook_id is not None]
         flaps = self._parts.memory.flaps()
         open_hooks = {change.hook_id for change in plan.changes}
@@ -139,6 +143,14 @@ class Watch:
         self._tell_held(held)
         self._tell_failing(plan)
         return allowed
+
+    def _note(self, plan: Plan, now_ms: int) -> None:
+        """Leave word of how the hooks were found, before anything is mended: so what is mended at once is told too."""
+        if not self._is_noted:
+            troubled = health.in_trouble(plan)
+            healthy = plan.unchanged - sum(counts.get(health.Condition.FAILING, 0) for counts in troubled.values())
+            self._parts.memory.remember_found(HooksFound(now_ms, max(healthy, 0), troubled))
+            self._is_noted = True
 
     def _fence(self) -> None:
         self._leads()

@@ -6,7 +6,7 @@ answered before the reply to the batch that holds its event.
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from receiver import logs
@@ -42,11 +42,20 @@ class Committer:
     waits on, up to *timeout_s*, and other calls go through other connections meanwhile.
     """
 
-    def __init__(self, store: Store, *, patience_s: float = 5.0, timeout_s: float = 5.0) -> None:
-        """*patience_s*: how long an event may wait for its answer, in the queue and in a call together."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        patience_s: float = 5.0,
+        timeout_s: float = 5.0,
+        committed: Callable[[int], None] | None = None,
+    ) -> None:
+        """*patience_s*: how long an event may wait for its answer, in the queue and in a call together. *committed* is
+        told how many events each call that went well has taken."""
         self._store = store
         self._patience_s = patience_s
         self._timeout_s = timeout_s
+        self._committed = committed
         self._pending: deque[_Waiting] = deque()
         self._unanswered: deque[_Waiting] = deque()
         self._flying: set[asyncio.Task[None]] = set()
@@ -132,6 +141,8 @@ class Committer:
             _log.error("commit.failed", events=len(batch), error=type(error).__name__)
         else:
             _answer(batch, receipts)
+            if self._committed:
+                self._committed(len(batch))
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._alarm = loop.call_at(at, self._ring, at, False)

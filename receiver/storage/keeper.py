@@ -44,13 +44,15 @@ class Keeper:
         patience_s: float = PATIENCE_S,
         memory_share: float = MEMORY_SHARE,
         clock: StoreClock | None = None,
+        committed: Callable[[int], None] | None = None,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: of this machine. The store is closed with the keeper."""
+        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. The store is
+        closed with the keeper."""
         self.clock = clock or StoreClock()
         """The time that events are told by."""
         self._store = store
-        self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S)
+        self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
         self._spool = Spool(folder, max_bytes=max_bytes)
         self._drainer = Drainer(
             self._spool,

@@ -38,6 +38,10 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
     fd:audit               string: what the sweeper found last, as JSON
+    fd:meter               hash: what all processes counted, for metrics (storage/meter.py)
+    fd:rhythm              hash: business to how many events usually come in each hour of the week
+    fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
+    fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year
     fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
 
@@ -74,7 +78,16 @@ STALE = "fd:stale"
 WAITED_FOR = "fd:waited-for"
 RETENTION = "fd:retention"
 AUDIT = "fd:audit"
+METER = "fd:meter"
+RHYTHM = "fd:rhythm"
+ALERTS = "fd:alerts"
+REGISTRAR_HEALTH = "fd:registrar:health"
 ACTS = "fd:acts"
+
+SERVES = "frontdesk"
+"""The field that we add to what RQ knows of a worker of ours: its queues, or EVERY_QUEUE."""
+
+EVERY_QUEUE = "*"
 
 ISOLATED = "frontdesk-isolated"
 """The queue of deliveries that were running when a process died: each runs alone in a process of its own."""

@@ -28,7 +28,8 @@ class Queue:
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A worker process. *lease_ms*: until when its word counts; *held*: how many deliveries are in its hands, *jobs* up
-    to fifty of them. What RQ knows of it (*since*, *pid*, *queues*, *host*) is empty when RQ does not."""
+    to fifty of them. What RQ knows of it (*since*, *pid*, *queues*, *host*) is empty when RQ does not; *queues* is then
+    and for a worker that serves whatever there is just `*`."""
 
     name: str
     lease_ms: int
@@ -42,6 +43,10 @@ class Worker:
     def is_live(self, now_ms: int) -> bool:
         """Whether it has spoken lately."""
         return self.lease_ms > now_ms
+
+    def serves(self, queue: str) -> bool:
+        """Whether deliveries of that queue are for it."""
+        return queue in self.queues or (keys.EVERY_QUEUE in self.queues and queue != keys.ISOLATED)
 
 
 class Pulse:
@@ -79,7 +84,7 @@ class Pulse:
         for raw, _ in leases:
             held = keys.held(raw.decode())
             asked += [
-                ("HMGET", keys.rq_worker(raw.decode()), "birth", "pid", "queues", "hostname"),
+                ("HMGET", keys.rq_worker(raw.decode()), "birth", "pid", "hostname", keys.SERVES),
                 ("SCARD", held),
                 ("SRANDMEMBER", held, str(_MOST_HELD)),
             ]
@@ -88,6 +93,18 @@ class Pulse:
             _worker(raw.decode(), int(lease), next(found), int(next(found)), next(found)) for raw, lease in leases
         ]
         return tuple(sorted(workers, key=lambda worker: worker.name))
+
+    def stock_workers(self) -> tuple[tuple[str, ...], ...]:
+        """Return the queues of each stock RQ worker that RQ believes to live."""
+        members, leases = batch.replies(self._client, [("SMEMBERS", "rq:workers"), ("ZRANGE", keys.WORKERS, 0, -1)])
+        ours = {keys.rq_worker(name.decode()) for name in leases}
+        asked = [("HMGET", key, "queues", "death", keys.SERVES) for key in members if key.decode() not in ours]
+        found = batch.replies(self._client, asked)
+        return tuple(
+            tuple(queues.decode(errors="replace").split(","))
+            for queues, death, serves in found
+            if queues and not death and not serves
+        )
 
     def standing(self) -> dict[EventStatus, int]:
         """Return how many events are dead, unrouted and quarantined."""
@@ -120,7 +137,7 @@ class Pulse:
 
 
 def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: int, jobs: Sequence[bytes]) -> Worker:
-    since, pid, queues, host = (value.decode(errors="replace") if value else "" for value in presence)
+    since, pid, host, queues = (value.decode(errors="replace") if value else "" for value in presence)
     return Worker(
         name,
         lease_ms,
@@ -129,7 +146,7 @@ def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: in
         since,
         pid,
         host,
-        tuple(queue for queue in queues.split(",") if queue),
+        tuple(queue for queue in queues.split(",") if queue) or (keys.EVERY_QUEUE,),
     )
 
 

@@ -1,5 +1,6 @@
 """What the registrar remembers between its runs, and what the store last received on each hook."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -16,6 +17,28 @@ class Flap:
 
     count: int
     last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HooksFound:
+    """How the watch found the hooks, and when (Unix ms): for each business how many are in which condition, those left
+    out that are healthy."""
+
+    at_ms: int
+    healthy: int
+    businesses: Mapping[int, Mapping[str, int]]
+
+
+def read_found(stored: bytes | None) -> HooksFound | None:
+    """Read what the key `fd:registrar:health` holds; None for nothing, and for what this version cannot read."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        fields = orjson.loads(stored or b"")
+        businesses = {
+            int(business): {str(condition): int(count) for condition, count in counts.items()}
+            for business, counts in fields["businesses"].items()
+        }
+        return HooksFound(int(fields["at_ms"]), int(fields["healthy"]), businesses)
+    return None
 
 
 class RegistrarMemory:
@@ -54,6 +77,13 @@ class RegistrarMemory:
         if names:
             with _Storage():
                 self._redis.hdel(keys.REGISTRAR_FLAPS, *names)
+
+    def remember_found(self, found: HooksFound) -> None:
+        """Remember how the hooks were found, for metrics and alerts."""
+        businesses = {str(business): counts for business, counts in found.businesses.items()}
+        with _Storage():
+            told = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
+            self._redis.set(keys.REGISTRAR_HEALTH, orjson.dumps(told))
 
     def count(self, act: str) -> None:
         """Count one act, such as `created` or `reenabled`."""

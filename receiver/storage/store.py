@@ -15,7 +15,6 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from receiver.errors import StorageUnavailable
 from receiver.storage import keep, keys, scripts
 from receiver.storage.entries import Entry, Receipt
-from receiver.storage.findings import Found, read_found
 from receiver.storage.outage import outage
 
 _QUARANTINE_SHARE = 10
@@ -90,11 +89,6 @@ class Store:
         async with _bounded(timeout_s):
             seconds, microseconds = await self._client.time()
             return int(seconds) + int(microseconds) / 1_000_000
-
-    async def last_audit(self, *, timeout_s: float) -> Found | None:
-        """Return what the sweeper found last; None: nobody swept yet."""
-        async with _bounded(timeout_s):
-            return read_found(await self._client.get(keys.AUDIT))
 
     async def answers(self, *, timeout_s: float) -> bool:
         """Whether the server answers in time."""

@@ -1,7 +1,7 @@
 """The receiver as an ASGI application: the door for Nexudus in front, three pages for operators behind it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,10 +27,10 @@ class Receiver(Starlette):
         *,
         can_keep: Callable[[], Awaitable[bool]],
         counts: metrics.IngestMetrics,
-        store_gauges: Callable[[], Awaitable[Mapping[str, float]]] | None = None,
+        shared: Callable[[], Awaitable[bytes]] | None = None,
         lifespan: Lifespan["Receiver"] | None = None,
     ) -> None:
-        """*can_keep* tells whether an event could be kept right now; *store_gauges* what /metrics says of the store."""
+        """*can_keep* tells whether an event could be kept right now; *shared* what /metrics says beside *counts*."""
         super().__init__(
             routes=[
                 Route("/healthz", self._healthz),
@@ -45,7 +45,7 @@ class Receiver(Starlette):
         self._door = door
         self._can_keep = can_keep
         self._counts = counts
-        self._store_gauges = store_gauges
+        self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hooks go straight to the door; Starlette's middleware and router would cost as much as all our work."""
@@ -64,8 +64,8 @@ class Receiver(Starlette):
 
     async def _metrics(self, _: Request) -> Response:
         text = self._counts.exposition()
-        if self._store_gauges:
-            text += metrics.gauges(await self._store_gauges())
+        if self._shared:
+            text += await self._shared()
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
     async def _is_storing(self) -> bool:

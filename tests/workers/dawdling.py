@@ -14,6 +14,7 @@ from receiver.routing.current import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import DeliveryQueue
 from workers.board import Board
+from workers.counts import Counts
 from workers.execution import Ended
 from workers.preparation import Preparation, Prepared
 from workers.process import ASYNC_LIMIT, Orders, WorkerProcess, leave
@@ -39,7 +40,9 @@ def main(url: str, routes: Path) -> int:
     preparation = Preparation(lambda: table.table, os.environ, routes.parent)
     slots = orders.threads + ASYNC_LIMIT
     board = Board(Board.file(slots), slots)
-    return Dawdling(orders, deliveries, recording, preparation, lambda: ("default",), board).run()
+    return Dawdling(
+        orders, deliveries, recording, preparation, lambda: ("default",), board, Counts(Counts.file())
+    ).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,179 @@
+"""What stands in the store, as metrics: the same at every receiver, so that any of them may be asked. Pure.
+
+Over receivers take max() of these, never sum(). The names are documented in deploy/prometheus/README.md.
+"""
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from receiver import __version__
+from receiver.storage import meter
+from receiver.storage.vitals import Vitals
+
+_MOST_QUEUES: Final = 200
+
+
+def exposition(vitals: Vitals | None) -> bytes:
+    """Return the metrics of the store in Prometheus's text form; None: it could not be asked, which is one too."""
+    registry = CollectorRegistry()
+    registry.register(_Found(vitals))
+    return generate_latest(registry)
+
+
+class _Found(Collector):
+    def __init__(self, vitals: Vitals | None) -> None:
+        self._vitals = vitals
+
+    def collect(self) -> Iterable[Metric]:
+        version = {"version": __version__, "python": platform.python_version()}
+        yield InfoMetricFamily("frontdesk_build", "What runs here.", value=version)
+        yield _gauge("store_up", "Whether this receiver could ask the store just now.", int(self._vitals is not None))
+        if self._vitals is not None:
+            for part in (_queues, _standing, _spools, _audit, _businesses, _hooks, _counters, _histograms):
+                yield from part(self._vitals)
+
+
+def _queues(vitals: Vitals) -> Iterator[Metric]:
+    queues = vitals.queues[:_MOST_QUEUES]
+    now_ms = vitals.now_ms
+    ages = {queue.name: max(now_ms - queue.oldest_ms, 0) / 1_000 if queue.oldest_ms else 0.0 for queue in queues}
+    yield _labelled("queue_ready", "Deliveries that could run now.", "queue", {one.name: one.ready for one in queues})
+    yield _labelled(
+        "queue_scheduled", "Deliveries that wait for a time.", "queue", {one.name: one.scheduled for one in queues}
+    )
+    yield _labelled("queue_oldest_seconds", "How long the first that could run has waited.", "queue", ages)
+    yield _labelled(
+        "queue_workers",
+        "Live worker processes that serve the queue.",
+        "queue",
+        {one.name: vitals.serving(one.name) for one in queues},
+    )
+    live = len(vitals.live_workers()) + len(vitals.stock)
+    yield _gauge("workers_live", "Worker processes that have spoken lately, stock RQ workers included.", live)
+
+
+def _standing(vitals: Vitals) -> Iterator[Metric]:
+    standing = {str(status): count for status, count in vitals.standing.items()}
+    yield _labelled(
+        "standing_events", "Events with a dead delivery, without a route, in quarantine.", "status", standing
+    )
+    yield _gauge("quarantine_bytes", "Bytes that quarantine holds.", vitals.quarantine_bytes)
+
+
+def _spools(vitals: Vitals) -> Iterator[Metric]:
+    holding = [spool for spool in vitals.spools if spool.depth]
+    oldest = min((spool.oldest_ms for spool in holding if spool.oldest_ms), default=vitals.now_ms)
+    yield _gauge("spooled_events", "Events in spools, as far as spools have reported.", sum(s.depth for s in holding))
+    yield _gauge(
+        "spooled_oldest_seconds", "How long the oldest of them has waited.", max(vitals.now_ms - oldest, 0) / 1_000
+    )
+    yield _gauge(
+        "spools_orphaned", "Spools that hold events and that nobody looks after.", len(vitals.orphaned_spools())
+    )
+
+
+def _audit(vitals: Vitals) -> Iterator[Metric]:
+    if audit := vitals.audit:
+        age_s = max(vitals.now_ms - audit.at_ms, 0) / 1_000
+        yield _gauge(
+            "unaccounted_events",
+            "Events that the last audit in the background could not account for.",
+            audit.unaccounted,
+        )
+        yield _gauge("audit_age_seconds", "How long ago that audit was; it comes every minute or less often.", age_s)
+        yield _gauge(
+            "audit_repaired_deliveries", "Deliveries without a live job that it gave a new one.", audit.repaired
+        )
+    yield _labelled("alerts_open", "States that FRONTDESK_ALERT_URLS is told of.", "kind", vitals.alerts)
+
+
+def _businesses(vitals: Vitals) -> Iterator[Metric]:
+    ages = {str(one): max(vitals.now_ms - at, 0) / 1_000 for one, at in vitals.last_event_ms.items()}
+    expected = {str(business): count for business, count in vitals.expected.items()}
+    yield _labelled("business_last_event_seconds", "How long ago the last event of a business came.", "business", ages)
+    yield _labelled(
+        "business_expected_events",
+        "Events to be expected since then, by the rhythm of the business's weeks; an hour counts three at most.",
+        "business",
+        expected,
+    )
+
+
+def _hooks(vitals: Vitals) -> Iterator[Metric]:
+    acts = CounterMetricFamily("frontdesk_registrar_acts", "What the registrar did at Nexudus.", labels=["act"])
+    for act, count in sorted(vitals.acts.items()):
+        acts.add_metric([act], count)
+    yield acts
+    if vitals.hooks is None:
+        return
+    conditions = {"healthy": vitals.hooks.healthy, "missing": 0, "disabled": 0, "failing": 0, "drifted": 0}
+    for counts in vitals.hooks.businesses.values():
+        for condition, count in counts.items():
+            conditions[condition] = conditions.get(condition, 0) + count
+    yield _labelled("hooks", "Hooks at Nexudus, as the watch found them last.", "condition", conditions)
+    age_s = max(vitals.now_ms - vitals.hooks.at_ms, 0) / 1_000
+    yield _gauge("hooks_looked_seconds", "How long ago the watch looked at them.", age_s)
+
+
+def _counters(vitals: Vitals) -> Iterator[Metric]:
+    yield _counter("attempts", "Attempts that ended.", ("route", "outcome"), vitals.counters, "attempts")
+    yield _counter("deliveries", "Deliveries that ended.", ("route", "outcome"), vitals.counters, "ended")
+    yield _counter("retries", "Attempts that another one was to follow.", ("route",), vitals.counters, "retries")
+
+
+def _histograms(vitals: Vitals) -> Iterator[Metric]:
+    seconds, bounds = vitals.counters, meter.DELIVERY_BOUNDS
+    family = HistogramMetricFamily("frontdesk_handler_seconds", "How long handlers ran.", labels=["route"])
+    routes = sorted({field.split(":")[1] for field in seconds if field.startswith("handler_ms:")})
+    for route in routes:
+        buckets = _cumulative(seconds, f"handler:{route}:", meter.HANDLER_BOUNDS)
+        family.add_metric([route], buckets, seconds[f"handler_ms:{route}"] / 1_000)
+    yield family
+    for name, sentence in (
+        ("delivery", "From the request of Nexudus to the success of a delivery, retries included; not of replays."),
+        ("wait", "From the request of Nexudus to the start of a delivery's first attempt; not of replays."),
+    ):
+        family = HistogramMetricFamily(f"frontdesk_{name}_seconds", sentence)
+        family.add_metric([], _cumulative(seconds, f"{name}:", bounds), seconds.get(f"{name}_ms", 0) / 1_000)
+        yield family
+
+
+def _cumulative(counters: Mapping[str, int], stem: str, bounds: Sequence[float]) -> list[tuple[str, float]]:
+    buckets, total = list[tuple[str, float]](), 0
+    for bound in (*(f"{bound:g}" for bound in bounds), meter.ENDLESS):
+        total += counters.get(f"{stem}{bound}", 0)
+        buckets.append((bound if bound == meter.ENDLESS else str(float(bound)), total))
+    return buckets
+
+
+def _counter(
+    name: str, sentence: str, labels: Sequence[str], counters: Mapping[str, int], kind: str
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"frontdesk_{name}", sentence, labels=labels)
+    for field, count in sorted(counters.items()):
+        first, *values = field.split(":")
+        if first == kind and len(values) == len(labels):
+            family.add_metric(values, count)
+    return family
+
+
+def _gauge(name: str, sentence: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"frontdesk_{name}", sentence, value=value)
+
+
+def _labelled(name: str, sentence: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"frontdesk_{name}", sentence, labels=[label])
+    for value, number in sorted(values.items()):
+        family.add_metric([value], number)
+    return family

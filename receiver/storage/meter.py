@@ -1,0 +1,85 @@
+"""What all processes counted together, in one hash: whoever counts adds to it every few seconds, never for each event.
+
+Counters only grow, and survive every restart of those who count. Their fields are words joined by colons; those of a
+histogram end with the upper bound of a bucket and count what fell into that bucket alone:
+
+    attempts:{route}:{outcome}   ended:{route}:{succeeded|discarded|dead}   retries:{route}   where_failed:{route}
+    handler:{route}:{bound}      handler_ms:{route}     how long handlers ran
+    delivery:{bound}             delivery_ms            from received to delivered
+    wait:{bound}                 wait_ms                from received to the start of the first attempt
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import redis
+
+from receiver.storage import batch, keys
+
+HANDLER_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds; beyond the last there is one more bucket."""
+
+DELIVERY_BOUNDS: Final = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+)
+
+ENDLESS: Final = "+Inf"
+
+OTHER: Final = "other"
+"""The label of routes beyond the first LABELLED, and of those that the table does not know any more."""
+
+LABELLED: Final = 250
+"""Routes that get a label of their own: the series stay few, however many routes there are."""
+
+OF_ROUTES: Final = ("attempts", "ended", "retries", "where_failed", "handler", "handler_ms")
+"""The first words of fields whose second is a route."""
+
+
+def labelled(routes: Collection[str]) -> frozenset[str]:
+    """Return the routes, in the table's order, that get a label of their own."""
+    return frozenset(list(routes)[:LABELLED])
+
+
+def add(client: redis.Redis, amounts: Mapping[str, int]) -> None:
+    """Add to the counters, in one round trip. Raises StorageUnavailable; then it may or may not have been added."""
+    batch.replies(client, [("HINCRBY", keys.METER, field, by) for field, by in amounts.items() if by])
+
+
+def read(client: redis.Redis) -> dict[str, int]:
+    """Return all counters. Raises StorageUnavailable."""
+    (found,) = batch.replies(client, [("HGETALL", keys.METER)])
+    return parsed(found)
+
+
+def parsed(found: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Read what the hash holds."""
+    return {field.decode(errors="replace"): int(value) for field, value in found.items()}
+
+
+def forget(client: redis.Redis, routes: Collection[str]) -> int:
+    """Forget the counters of all routes but these, and return how many that were. Raises StorageUnavailable."""
+    kept = {*routes, OTHER}
+    gone = [field for field in read(client) if _route(field) not in kept]
+    if gone:
+        batch.replies(client, [("HDEL", keys.METER, *gone)])
+    return len(gone)
+
+
+def _route(field: str) -> str:
+    kind, _, rest = field.partition(":")
+    return rest.partition(":")[0] if kind in OF_ROUTES else OTHER

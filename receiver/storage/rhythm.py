@@ -1,0 +1,81 @@
+"""How many events of a business usually come in each hour of the week, and so how many should have come by now.
+
+A coworking space sleeps at night and on Sundays: how long ago the last event was says little. What says much is how
+many events usually come in the hours since then.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import orjson
+import redis
+
+from receiver.storage import batch, keys
+from receiver.storage.trend import HOUR_MS
+
+WEEK: Final = 168
+MOST_BUSINESSES: Final = 500
+
+_LEARNT: Final = "learnt"
+_WEIGHT: Final = 0.3
+_MOST_IN_AN_HOUR: Final = 3.0
+"""What one hour adds at most: a night's import of five hundred invoices must not make its absence an alarm."""
+
+Hours = Sequence[float | None]
+"""For each hour of the week, from Monday 00:00 UTC, how many events usually come; None: not known yet."""
+
+
+def slot(hour: int) -> int:
+    """Return which hour of the week a Unix hour is."""
+    return (hour + 72) % WEEK  # the Unix epoch was a Thursday
+
+
+def expected(hours: Hours, last_ms: int, now_ms: int) -> float:
+    """Return how many events were to be expected between the last one and now; an hour counts three at most."""
+    total = 0.0
+    first = max(last_ms // HOUR_MS, now_ms // HOUR_MS - WEEK)
+    for hour in range(first, now_ms // HOUR_MS + 1):
+        begin, end = max(last_ms, hour * HOUR_MS), min(now_ms, (hour + 1) * HOUR_MS)
+        usual = hours[slot(hour)]
+        if usual and end > begin:
+            total += min(usual, _MOST_IN_AN_HOUR) * (end - begin) / HOUR_MS
+    return round(total, 2)
+
+
+def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
+    """Learn from the hours that have ended since the last time, up to a week, and return their number.
+
+    Raises StorageUnavailable. One at a time: whoever calls holds a lock.
+    """
+    current = now_ms // HOUR_MS
+    (stored,) = batch.replies(client, [("HGETALL", keys.RHYTHM)])
+    learnt = int(stored.get(_LEARNT.encode(), 0))
+    ended = range(max(learnt + 1, current - WEEK), current)
+    if not ended:
+        return 0
+    known = sorted(set(businesses))[:MOST_BUSINESSES]
+    rhythms = {business: _read(stored.get(str(business).encode())) for business in known}
+    for business, hours in rhythms.items():
+        asked = [("LLEN", keys.index(hour, business_id=business)) for hour in ended]
+        for hour, count in zip(ended, batch.replies(client, asked), strict=True):
+            before = hours[slot(hour)]
+            hours[slot(hour)] = round(count if before is None else before + (count - before) * _WEIGHT, 2)
+    written = {str(business): orjson.dumps(hours) for business, hours in rhythms.items()}
+    pairs = [part for pair in (written | {_LEARNT: str(current - 1).encode()}).items() for part in pair]
+    batch.replies(client, [("HSET", keys.RHYTHM, *pairs)])
+    return len(ended)
+
+
+def parsed(stored: Mapping[bytes, bytes]) -> dict[int, list[float | None]]:
+    """Read what the hash holds, by business."""
+    return {int(name): _read(value) for name, value in stored.items() if name.isdigit()}
+
+
+def _read(stored: bytes | None) -> list[float | None]:
+    try:
+        found = orjson.loads(stored or b"")
+        if isinstance(found, list) and len(found) == WEEK:
+            return [None if usual is None else float(usual) for usual in found]
+    except (ValueError, TypeError):
+        pass
+    return [None] * WEEK

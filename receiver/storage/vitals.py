@@ -1,0 +1,117 @@
+"""How the whole fares, in one look: what metrics expose, and what alerts are judged by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+import redis
+
+from receiver.events import EventStatus
+from receiver.storage import batch, keys, meter, registrations, rhythm
+from receiver.storage.findings import Found
+from receiver.storage.pulse import Pulse, Queue, Worker
+from receiver.storage.registrations import HooksFound
+from receiver.storage.spools import SpoolReport
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a look at the store found, at *now_ms* of the store's clock.
+
+    *stock*: the queues of each stock RQ worker; *last_event_ms* and *expected* (events since then) by business; *acts*
+    what the registrar did, *counters* what all processes counted (`meter`), *alerts* how many are open, of which kind.
+    """
+
+    now_ms: int
+    queues: tuple[Queue, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    stock: tuple[tuple[str, ...], ...] = ()
+    standing: Mapping[EventStatus, int] = field(default_factory=dict)
+    quarantine_bytes: int = 0
+    quarantined_lately: int = 0
+    spools: tuple[SpoolReport, ...] = ()
+    audit: Found | None = None
+    hooks: HooksFound | None = None
+    last_event_ms: Mapping[int, int] = field(default_factory=dict)
+    expected: Mapping[int, float] = field(default_factory=dict)
+    acts: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[str, int] = field(default_factory=dict)
+
+    def live_workers(self) -> tuple[Worker, ...]:
+        """Our worker processes that have spoken lately."""
+        return tuple(worker for worker in self.workers if worker.is_live(self.now_ms))
+
+    def serving(self, queue: str) -> int:
+        """How many live workers serve a queue, stock RQ workers included."""
+        ours = sum(worker.serves(queue) for worker in self.live_workers())
+        return ours + sum(queue in queues for queues in self.stock)
+
+    def orphaned_spools(self) -> tuple[SpoolReport, ...]:
+        """Spools that hold events and that nobody looks after."""
+        return tuple(spool for spool in self.spools if spool.depth and spool.is_orphaned(self.now_ms))
+
+
+LATELY_MS = 15 * 60_000
+"""How far back `quarantined_lately` looks."""
+
+
+def look(client: redis.Redis) -> Vitals:
+    """Look at everything: about ten round trips. Raises StorageUnavailable."""
+    pulse = Pulse(client)
+    now_ms = pulse.now_ms()
+    quarantine, lately, rhythms, hooks, acts, counters, alerts = batch.replies(
+        client,
+        [
+            ("HGET", keys.QUARANTINE, "total"),
+            ("ZCOUNT", keys.standing(EventStatus.QUARANTINED), now_ms - LATELY_MS, "+inf"),
+            ("HGETALL", keys.RHYTHM),
+            ("GET", keys.REGISTRAR_HEALTH),
+            ("HGETALL", keys.REGISTRAR_COUNTS),
+            ("HGETALL", keys.METER),
+            ("HGETALL", keys.ALERTS),
+        ],
+    )
+    last_event_ms = _newest(pulse.received())
+    usual = rhythm.parsed(rhythms)
+    return Vitals(
+        now_ms=now_ms,
+        queues=pulse.queues(),
+        workers=pulse.workers(),
+        stock=pulse.stock_workers(),
+        standing=pulse.standing(),
+        quarantine_bytes=int(quarantine or 0),
+        quarantined_lately=int(lately),
+        spools=pulse.spools(),
+        audit=pulse.audit(),
+        hooks=registrations.read_found(hooks),
+        last_event_ms=last_event_ms,
+        expected={
+            business: rhythm.expected(usual[business], at_ms, now_ms)
+            for business, at_ms in last_event_ms.items()
+            if business in usual
+        },
+        acts={act.decode(errors="replace"): int(count) for act, count in acts.items()},
+        counters=meter.parsed(counters),
+        alerts=_by_kind(alerts),
+    )
+
+
+def _newest(received: Mapping[tuple[int, str], int]) -> dict[int, int]:
+    """Return when each business last had an event; of very many businesses those with the lowest numbers."""
+    newest: dict[int, int] = {}
+    for (business, _), at_ms in received.items():
+        newest[business] = max(newest.get(business, 0), at_ms)
+    return dict(sorted(newest.items())[: rhythm.MOST_BUSINESSES])
+
+
+def _by_kind(alerts: Mapping[bytes, bytes]) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for name, stored in alerts.items():
+        try:
+            is_open = bool(orjson.loads(stored).get("opened_ms"))
+        except (ValueError, AttributeError):
+            continue
+        kind = name.decode(errors="replace").partition("/")[0]
+        kinds[kind] = kinds.get(kind, 0) + is_open
+    return kinds

@@ -8,6 +8,7 @@ FrontdeskError
 ├── StorageUnavailable     Redis cannot be reached or refuses the write; nothing was promised
 │   ├── LockLost           a lock that keeps others from writing is no longer ours
 │   └── SpoolUnavailable   the spool's own disk cannot be read or written
+├── LayoutUnknown          a Frontdesk too far from this version wrote the store; nothing is done to it
 ├── EventUnknown           no event of that id is kept
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
 │   └── CredentialsRefused Nexudus does not give us a token
@@ -77,6 +78,10 @@ class LockLost(StorageUnavailable):
 
 class SpoolUnavailable(StorageUnavailable):
     """The disk of a spool cannot be read or written, or its file is one that this version must leave alone."""
+
+
+class LayoutUnknown(FrontdeskError):
+    """The store's layout is not this version's or that of a neighbour; the store is left alone."""
 
 
 class EventUnknown(FrontdeskError):

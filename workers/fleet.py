@@ -5,6 +5,7 @@ held, starts another in its place, and runs alone what may have killed it. It al
 parent is gone. It runs no handler itself.
 """
 
+import functools
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.events import Outcome
 from receiver.routing.table import RoutingTable
-from receiver.storage import keys
+from receiver.storage import keys, layout
 from receiver.storage.queue import DeliveryQueue
 from receiver.storage.sweeper import SweeperThread
 from workers import verdict
@@ -70,6 +71,7 @@ class Fleet:
         self._done = 0
         self._renewed = 0.0
         self._renewing_since: float | None = None
+        self._settle = functools.cache(lambda: layout.settle(client))
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT, or in burst mode until nothing is left. 1 when processes cannot start."""
@@ -114,6 +116,7 @@ class Fleet:
                 self._renew(now)
                 self._recover_strangers(now)
             if not self._stop.is_set():
+                self._settle()  # LayoutUnknown ends us
                 self._start_missing(now)
         except StorageUnavailable as error:
             if self._renewing_since is not None:

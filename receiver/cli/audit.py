@@ -30,7 +30,7 @@ def audit(
     context = Context()
     counted = Audit(context.client)
     with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
-        report = Audit(context.client, looked_at=advance).run(full=full, repair=repair)
+        report = Audit(context.writable if repair else context.client, looked_at=advance).run(full=full, repair=repair)
     if repair:
         Acts(context.client).record("audit.repair", repaired=report.repaired)
         if report.repaired:

@@ -7,7 +7,7 @@ import redis
 
 from receiver import logs, settings
 from receiver.settings import Settings
-from receiver.storage import connection
+from receiver.storage import connection, layout
 from receiver.storage.archive import Archive
 
 
@@ -27,6 +27,12 @@ class Context:
     def client(self) -> redis.Redis:
         """A connection for a command that a person waits for."""
         return connection.connect(self.redis_url)
+
+    @cached_property
+    def writable(self) -> redis.Redis:
+        """The same for a command that changes events or deliveries. Raises LayoutUnknown, StorageUnavailable."""
+        layout.settle(self.client)
+        return self.client
 
     @cached_property
     def archive(self) -> Archive:

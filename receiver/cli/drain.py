@@ -52,7 +52,7 @@ def drain(
     forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
     """
     context = Context()
-    acts = Acts(context.client)
+    acts = Acts(context.writable)
     if forget is not None:
         if not spools.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")

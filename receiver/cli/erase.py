@@ -40,7 +40,7 @@ def erase(
     context = Context()
     counted = Erasure(context.client)
     with progress.bar("searching", counted.size, shown=not json) as advance:
-        tool = Erasure(context.client, looked_at=advance)
+        tool = Erasure(context.writable, looked_at=advance)
         found = tool.find(subject)
     question = f"Erase the records of {len(found)} events, and what spools here hold of this person, for ever?"
     if not chosen.agreed(question, ask=not (yes or json)):

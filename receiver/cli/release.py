@@ -41,7 +41,7 @@ def release(
     """
     context = Context()
     tool = Release(
-        context.client,
+        context.writable,
         file.read(context.settings.routes, known_actions=CODES),
         _secrets(context.settings),
         dedup_window_ms=context.settings.dedup_window,

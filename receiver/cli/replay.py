@@ -42,7 +42,7 @@ def replay(
         raise UsageError("replay: say which events: ids, or --since with a time, or --status")
     context = Context()
     table = file.read(context.settings.routes, known_actions=CODES)
-    tool = Replay(context.client, table, route=which.route, only_dead=wanted.status == EventStatus.DEAD)
+    tool = Replay(context.writable, table, route=which.route, only_dead=wanted.status == EventStatus.DEAD)
     ids = chosen.chosen(context.archive, event_ids, wanted)
     count = sum(len(tool.routes(stored)) for stored in chosen.read(context.archive, ids))
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"

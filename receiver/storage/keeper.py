@@ -85,7 +85,7 @@ class Keeper:
         if not await self._spool.open():
             _log.error("spool.unavailable", folder=str(self._spool.folder))
         self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
-        await self._watch.set_clock()
+        await self._watch.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run)]
 

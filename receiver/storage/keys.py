@@ -2,7 +2,7 @@
 
 The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{n}` counts an event's deliveries from 1.
 
-    fd:layout              version of this layout
+    fd:layout              version of this layout (storage/layout.py)
     fd:e:{id}              string: the envelope, compressed; written once
     fd:d:{id}              hash: the state of the event and of all its deliveries (below); small values, so a listpack
     fd:a:{id}-{n}          list: one JSON object for each attempt of a delivery that has ended
@@ -59,6 +59,9 @@ its delivery is stale, whoever runs it, and does nothing.
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 1
+"""To be raised by one, once for each release, when a script writes what the release before does not keep in order. That
+release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
+
 HOURS = "fd:hours"
 RECEIVED = "fd:received"
 QUEUES = "fd:queues"

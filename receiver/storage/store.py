@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from receiver.errors import StorageUnavailable
-from receiver.storage import keep, keys, scripts
+from receiver.errors import LayoutUnknown, StorageUnavailable
+from receiver.storage import keep, keys, layout, scripts
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.outage import outage
 
@@ -40,6 +40,14 @@ class Store:
         self._is_loaded = False
         self._quarantine_limit = 0
         self._limit_read_at = float("-inf")
+
+    async def settle(self, *, timeout_s: float) -> None:
+        """See that this version may write to this store."""
+        try:
+            async with _bounded(timeout_s):
+                await layout.settle_async(self._client)
+        except LayoutUnknown as error:
+            raise StorageUnavailable(str(error)) from error
 
     async def keep(
         self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int = 100, alias_ms: int = 0

@@ -54,6 +54,7 @@ class Watch:
         self._gone = gone
         self._became_well = became_well
         self._breaker = Breaker()
+        self._is_settled = False
         self._is_slow = False
         self._is_memory_full = False
         self._is_memory_unknown = False
@@ -83,6 +84,15 @@ class Watch:
         """Report soon: a spool has become empty."""
         self._report_at = 0.0
         self._wake.set()
+
+    async def start(self) -> None:
+        """See whether the store is there and one that we may write to, before the first event comes."""
+        try:
+            await self._settle()
+        except StorageUnavailable as error:
+            self.failed(error)
+        else:
+            await self.set_clock()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -123,10 +133,16 @@ class Watch:
             self._warned_at = _now()
             _log.warning("clock.skewed", ahead_s=round(ahead_s, 3), remedy="events are told by the store's; use NTP")
 
+    async def _settle(self) -> None:
+        if not self._is_settled:
+            await self._store.settle(timeout_s=_CALL_WITHIN_S)
+            self._is_settled = True
+
     async def _probe(self) -> None:
         """See whether the store takes writes, and then whether it does so in time: a first one may have to connect."""
         takes_writes = False
         try:
+            await self._settle()
             await self.report()
             takes_writes = True
             await self.report(timeout_s=self._patience_s)

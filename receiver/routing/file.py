@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from receiver.errors import Problem, RoutesError
-from receiver.routing import marked
-from receiver.routing.document import NAME, NOT_YET, Defaults, Document, RouteShape
+from receiver.routing import marked, sentences
+from receiver.routing.document import NOT_YET, Defaults, Document, RouteShape
 from receiver.routing.marked import Marked
 from receiver.routing.table import Route, RoutingTable
+from receiver.routing.values import NAME
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
@@ -66,10 +67,10 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
     try:
         shape = Document.model_validate(value, context={"known_actions": known_actions})
     except ValidationError as error:
-        problems += [_problem(details, document, file) for details in error.errors(include_url=False)]
-        raise RoutesError(_sorted([*problems, *checked.problems])) from None
+        problems += [sentences.problem(details, document, file) for details in error.errors(include_url=False)]
+        raise RoutesError(sentences.ordered([*problems, *checked.problems])) from None
     if problems or checked.problems:
-        raise RoutesError(_sorted([*problems, *checked.problems]))
+        raise RoutesError(sentences.ordered([*problems, *checked.problems]))
     return _table(shape, document, text, file)
 
 
@@ -169,37 +170,6 @@ def _unknown(key: object, meant: str | None, known: tuple[str, ...], what: str) 
         return f"{key!r} is not supported yet by this version; remove it"
     hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(known)}"
     return f"unknown key {str(key)[:60]!r} in {what}; {hint}"
-
-
-_SENTENCES = {
-    "missing": "is missing",
-    "too_long": "has too many items",
-    "model_type": "must be a mapping, like {key: value}",
-    "invalid_key": "a key must be a word",
-}
-
-
-def _problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
-    path: marked.Path = details["loc"]
-    keys = [part for part in path if isinstance(part, str) and part != "routes"]
-    where = ".".join(keys) + (f"[{path[-1]}]" if keys and isinstance(path[-1], int) else "")
-    if where.endswith("[0]") and path not in document.lines:
-        where = where.removesuffix("[0]")  # one thing that was taken for a list of one
-    sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
-    if details["type"] == "missing":
-        sentence = (
-            f"a route needs `{keys[-1]}`" if len(path) > 1 else "`routes` is missing; it holds the list of routes"
-        )
-        where = ""
-    elif len(path) == 1 and path[0] == "routes":
-        where = "routes"
-    elif not keys:
-        where = "route"
-    return Problem(file, document.line(path), f"{where}: {sentence}" if where else sentence)
-
-
-def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
-    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
 
 
 def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTable:

@@ -1,0 +1,40 @@
+"""What pydantic finds wrong with routes.yaml, in words that an operator can act on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from receiver.errors import Problem
+from receiver.routing import marked
+from receiver.routing.marked import Marked
+
+_SENTENCES = {
+    "missing": "is missing",
+    "too_long": "has too many items",
+    "model_type": "must be a mapping, like {key: value}",
+    "invalid_key": "a key must be a word",
+}
+
+
+def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
+    """Return what pydantic found as a problem of the file, with its line."""
+    path: marked.Path = details["loc"]
+    keys = [part for part in path if isinstance(part, str) and part != "routes"]
+    where = ".".join(keys) + (f"[{path[-1]}]" if keys and isinstance(path[-1], int) else "")
+    if where.endswith("[0]") and path not in document.lines:
+        where = where.removesuffix("[0]")  # one thing that was taken for a list of one
+    sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        sentence = (
+            f"a route needs `{keys[-1]}`" if len(path) > 1 else "`routes` is missing; it holds the list of routes"
+        )
+        where = ""
+    elif len(path) == 1 and path[0] == "routes":
+        where = "routes"
+    elif not keys:
+        where = "route"
+    return Problem(file, document.line(path), f"{where}: {sentence}" if where else sentence)
+
+
+def ordered(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Return each problem once, from the top of the file to its end."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda one: one.line))

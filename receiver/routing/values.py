@@ -1,0 +1,167 @@
+"""What the keys of routes.yaml take: each kind of value, and one sentence for whatever it is not."""
+
+import difflib
+import re
+from collections.abc import Callable, Collection
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+from receiver import durations
+from receiver.routing import table
+from receiver.routing.expressions import ExpressionRefused
+from receiver.routing.filters import Filter
+
+NAME = r"[a-z0-9-]{1,40}"
+QUEUE = r"[a-z0-9_-]{1,40}"
+DAY_MS = 86_400_000
+MAX_RETRIES = 100
+
+_DURATION = {"anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"}, {"type": "number"}]}
+_LOCATION = {"type": "integer", "minimum": 1}
+_HANDLER = re.compile(r"[A-Za-z0-9_.-]{1,100}|[A-Za-z_][\w.]{0,100}:[A-Za-z_][\w.]{0,100}", re.ASCII)
+_PATTERN = re.compile(r"[A-Za-z0-9*]{1,64}")
+
+
+class Unfit(ValueError):
+    """A value that a key does not take; pydantic collects ValueErrors of every kind."""
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "nothing", bool: "true or false", int: "a number", float: "a number", str: "text"}
+    return names.get(type(value), "a list" if isinstance(value, list | tuple) else "a mapping")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit(f"must be text, not {_kind(value)}" + ("; put it in quotes" if value is not None else ""))
+    return value
+
+
+def fits(pattern: str, words: str) -> Callable[[object], str]:
+    """Return a check for text of this *pattern*; *words* say what it is."""
+
+    def check(value: object) -> str:
+        written = _text(value)
+        if not re.fullmatch(pattern, written, re.ASCII):
+            raise Unfit(f"{written[:60]!r} does not fit; {words}")
+        return written
+
+    return check
+
+
+def one_or_list(value: object) -> object:
+    """One thing is a list of one."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise Unfit("is an empty list; remove the key, or put something in")
+        return value
+    return [value]
+
+
+def only_list(value: object) -> object:
+    """A list, and nothing that could be taken for one."""
+    if not isinstance(value, list | tuple):
+        raise Unfit(f"must be a list, like [a, b], not {_kind(value)}")
+    return value
+
+
+def mapping(value: object) -> object:
+    """A mapping whose keys are words."""
+    if not isinstance(value, dict):
+        raise Unfit(f"must be a mapping, like {{key: value}}, not {_kind(value)}")
+    for key in value:
+        if not isinstance(key, str):
+            raise Unfit(f"key {key!r} must be a word")
+    return value
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"yes": True, "on": True, "no": False, "off": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise Unfit(f"must be true or false, not {_kind(value)}")
+
+
+def _business(value: object) -> int:
+    if type(value) is not int or not 0 < value < 2**31:
+        raise Unfit(f"{value!r} is not the number of a Nexudus location")
+    return value
+
+
+def _businesses(value: object) -> object:
+    """A list of locations; none stands for the word all."""
+    if value == "all":
+        return ()
+    if isinstance(value, str):
+        raise Unfit(f"{value[:60]!r} is neither a list of locations nor the word all")
+    return one_or_list(value)
+
+
+def _duration(least_ms: int, most_ms: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        milliseconds = durations.parse(value)
+        if not least_ms <= milliseconds <= most_ms:
+            least, most = durations.show(least_ms), durations.show(most_ms)
+            raise Unfit(f"{value!r} is not between {least} and {most}")
+        return milliseconds
+
+    return check
+
+
+def _action(value: object, info: ValidationInfo) -> str:
+    pattern = _text(value)
+    known: Collection[str] = (info.context or {}).get("known_actions", ())
+    if pattern == table.NEVER:
+        raise Unfit("None stands for no action at Nexudus; no event has it")
+    if not _PATTERN.fullmatch(pattern):
+        raise Unfit(f"{pattern[:60]!r} is no action; write a name, or a wildcard with * for any characters")
+    if pattern == "*" or any(table.matches((pattern,), name) for name in known):
+        return pattern
+    names = set(known) - {table.NEVER}
+    near = difflib.get_close_matches(pattern.rstrip("*") or pattern, sorted(names), n=1)
+    what = "no action of Nexudus matches" if "*" in pattern else "unknown action"
+    raise Unfit(f"{what} {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _where(value: object) -> Filter:
+    try:
+        return Filter(_text(value))
+    except ExpressionRefused as error:
+        raise Unfit(f"the filter {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
+
+
+def _handler(value: object) -> str:
+    written = _text(value)
+    if not _HANDLER.fullmatch(written):
+        raise Unfit(f"{written[:60]!r} is neither the name of a handler nor module:function")
+    return written
+
+
+Timeout = Annotated[int, BeforeValidator(_duration(1, DAY_MS)), WithJsonSchema(_DURATION)]
+RetryDelay = Annotated[int, BeforeValidator(_duration(0, 30 * DAY_MS)), WithJsonSchema(_DURATION)]
+Retry = Annotated[tuple[RetryDelay, ...], Field(max_length=MAX_RETRIES), BeforeValidator(only_list)]
+Name = Annotated[
+    str,
+    BeforeValidator(fits(NAME, "a name is 1 to 40 characters of a-z, 0-9 and -")),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"}),
+]
+Queue = Annotated[
+    str,
+    BeforeValidator(fits(QUEUE, "a queue is 1 to 40 characters of a-z, 0-9, _ and -")),
+    WithJsonSchema({"type": "string", "pattern": f"^{QUEUE}$"}),
+]
+Business = Annotated[int, BeforeValidator(_business), WithJsonSchema(_LOCATION)]
+Action = Annotated[str, BeforeValidator(_action)]
+Actions = Annotated[tuple[Action, ...], BeforeValidator(one_or_list)]
+Locations = Annotated[tuple[Business, ...], BeforeValidator(one_or_list)]
+AllOrLocations = Annotated[
+    tuple[Business, ...],
+    BeforeValidator(_businesses),
+    WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": _LOCATION, "minItems": 1}]}),
+]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Where = Annotated[Filter, BeforeValidator(_where), WithJsonSchema({"type": "string"})]
+HandlerName = Annotated[str, BeforeValidator(_handler)]

@@ -43,10 +43,12 @@ class Route(Protocol):
 
 
 class Matched(Protocol):
-    """The routes that want an event, and the names of those whose `where` failed on it."""
+    """The routes that want an event, those in the shadow that do, and the names of those whose `where` failed on it."""
 
     @property
     def routes(self) -> Sequence[Route]: ...
+    @property
+    def shadow(self) -> Sequence[Route]: ...
     @property
     def failed(self) -> Iterable[str]: ...
 
@@ -176,7 +178,10 @@ class Ingest:
         matched = table.match(request.business_id, request.action, record.data)
         for route in matched.failed:
             self._metrics.where_failed(route)
-        return table.hash, tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes)
+        wanted = tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes)
+        if matched.shadow:
+            wanted += tuple(Wanted(route.name) for route in matched.shadow)
+        return table.hash, wanted
 
     def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:
         """Return the entry of a request that goes into quarantine whole, with what a later check needs."""

@@ -127,5 +127,8 @@ class Release:
             ),
             fingerprint=fingerprint.of(request.business_id, request.action, record.data),
             window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
-            wanted=tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes),
+            wanted=(
+                *(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes),
+                *(Wanted(route.name) for route in matched.shadow),
+            ),
         )

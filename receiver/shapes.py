@@ -20,6 +20,8 @@ def brief(stored: Stored) -> dict[str, Any]:
         "status": str(stored.status),
         "deliveries": [_delivery(delivery) for delivery in stored.deliveries],
     }
+    if stored.shadow:
+        shape["shadow"] = list(stored.shadow)
     if envelope.quarantine:
         shape["reason"] = envelope.quarantine
     if envelope.erased_ms:

@@ -9,6 +9,7 @@ from receiver.events import Event
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim
 from workers import plugins
+from workers.api import Discard
 
 _MOST_HANDLERS = 4_096
 
@@ -31,6 +32,15 @@ class Prepared:
     event: Event
 
 
+def _discard(event: Event) -> None:
+    del event
+    raise Discard("its route is in the shadow now, where no handler runs; replay it when the route is not")
+
+
+_IN_SHADOW = plugins.Handler("shadow", is_async=False, call=_discard)
+"""What runs for a delivery that was made before its route went into the shadow."""
+
+
 class Preparation:
     """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
 
@@ -46,7 +56,7 @@ class Preparation:
         route = table.route(claim.route) if table else None
         if route is None:
             raise NotReady(f"unknown route: routes.yaml of this worker has no route {claim.route!r}")
-        handler = self._handler(route)
+        handler = _IN_SHADOW if route.shadow else self._handler(route)
         return Prepared(claim, route, handler, self._event(claim))
 
     def _handler(self, route: Route) -> plugins.Handler:

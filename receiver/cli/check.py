@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver import logs, settings
-from receiver.cli import output
+from receiver.cli import examples, output
 from receiver.cli.registrar import credentials
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES
@@ -49,6 +49,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         problems += error.problems
     else:
         problems += _handlers(table, read)
+        problems += examples.problems(table, read.routes.resolve().parent, read.max_body)
         warnings += _strays(table)
     if online:
         problems += _store(read)

@@ -11,7 +11,7 @@ import orjson
 from cyclopts import Parameter
 
 from receiver import durations
-from receiver.cli import output
+from receiver.cli import output, rerouting
 from receiver.cli.context import Context
 from receiver.errors import UsageError
 from receiver.events import Envelope
@@ -21,6 +21,7 @@ from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, Route, RoutingTable
 
 app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
+app.command(rerouting.diff)
 
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
 
@@ -38,7 +39,9 @@ def routes(*, json: Json = False) -> None:
     if not table.routes:
         output.say(f"{table.file} has no routes: every event is kept, and none is handled.")
         return
-    rows = [(*_cells(route), "yes" if route.enabled else "no") for route in table.routes]
+    rows = [
+        (*_cells(route), "no" if not route.enabled else "shadow" if route.shadow else "yes") for route in table.routes
+    ]
     output.table(("name", "action", "business", "handler", "queue", "enabled"), rows)
 
 
@@ -76,7 +79,8 @@ def explain(
         explained = table.explain(location, action, record)
         if json:
             shown = [
-                {"route": e.route, "matched": e.matched, "why_not": e.why_not, "failed": e.failed} for e in explained
+                {"route": e.route, "matched": e.matched, "why_not": e.why_not, "failed": e.failed, "shadow": e.shadow}
+                for e in explained
             ]
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
@@ -111,6 +115,7 @@ def _object(route: Route) -> dict[str, Any]:
         "timeout": durations.show(route.timeout_ms),
         "retry": [durations.show(delay) for delay in route.retry_ms],
         "enabled": route.enabled,
+        "shadow": route.shadow,
         "line": route.line,
     }
 
@@ -121,7 +126,8 @@ def _cells(route: Route) -> tuple[str, str, str, str, str]:
 
 
 def _row(explained: Explanation) -> tuple[str, str, str]:
-    return explained.route, "yes" if explained.matched else "no", explained.why_not or ""
+    wants = "in the shadow" if explained.shadow else "yes" if explained.matched else "no"
+    return explained.route, wants, explained.why_not or ""
 
 
 def _records(event: str, context: Context) -> Iterator[tuple[dict[str, Any], int | None]]:

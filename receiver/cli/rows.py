@@ -23,7 +23,8 @@ def row(stored: Stored) -> tuple[object, ...]:
     envelope = stored.envelope
     received = (moments.show(envelope.received_ms) or "")[5:19].replace("T", " ")
     status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
-    deliveries = ", ".join(_in_words(delivery) for delivery in stored.deliveries) or envelope.quarantine or ""
+    said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
+    deliveries = ", ".join(said) or envelope.quarantine or ""
     return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))
 
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import cyclopts
 
 from receiver import ids
-from receiver.cli import output
+from receiver.cli import examples, output
 from receiver.cli.context import Context
 from receiver.durations import show
 from receiver.errors import UsageError
 from receiver.events import Event, Origin, Outcome
-from receiver.nexudus import actions, payload, samples
+from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from workers import execution, plugins
@@ -118,22 +118,10 @@ def _event(
 
 
 def _read(file: Path, most: int) -> dict[str, Any]:
-    shown = output.plain(file)
     try:
-        if not file.is_file():
-            raise UsageError(f"try: {shown} is not a file")
-        with file.open("rb") as stream:
-            body = stream.read(most + 1)
-        if len(body) > most:
-            raise UsageError(f"try: {shown} is larger than FRONTDESK_MAX_BODY, {most} bytes")
-        records = payload.split(body)
-    except OSError as error:
-        raise UsageError(f"try: {shown} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"try: {shown}: {error}") from None
-    if len(records) != 1:
-        raise UsageError(f"try: {shown} holds {len(records)} records; a trial takes one")
-    return records[0].data
+        return dict(examples.read(file, most))
+    except UsageError as error:
+        raise UsageError(f"try: {error}") from None
 
 
 def _new_event(route: Route, action: str, business: int, record: dict[str, Any]) -> Event:

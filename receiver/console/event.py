@@ -66,6 +66,8 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
         number = sum(one.origin is None for one in stored.deliveries)
         routed = f"{number} deliveries by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
         steps.append(_step(told["received_at"], "kept", "as new: nothing identical came before it in its window"))
+        if stored.shadow:
+            routed += f"; in the shadow: {', '.join(stored.shadow)}"
         steps.append(_step(told["received_at"], "routed" if number else "unrouted", routed))
     for attempt in told["attempts"]:
         what = f"{attempt['route']}, attempt {attempt['number']}" if attempt["number"] else attempt["route"]

@@ -55,6 +55,7 @@ def _route(route: Route) -> dict[str, Any]:
         "timeout_ms": route.timeout_ms,
         "retry_ms": list(route.retry_ms),
         "enabled": route.enabled,
+        "shadow": route.shadow,
     }
 
 

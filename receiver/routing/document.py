@@ -10,10 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from receiver.routing.values import (
     Actions,
     AllOrLocations,
+    Business,
     HandlerName,
     Locations,
     Name,
+    OneAction,
     Queue,
+    RecordOrPath,
     Retry,
     Switch,
     Timeout,
@@ -23,10 +26,12 @@ from receiver.routing.values import (
     only_list,
 )
 
-NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "nexudus", "order", "shadow", "tests"})
+NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "nexudus", "order"})
 """Keys of a route that a later version reads."""
 
 MAX_ROUTES = 5_000
+MAX_EXAMPLES = 1_000
+"""Tests of one route."""
 
 
 class _Shape(BaseModel):
@@ -42,6 +47,17 @@ class Defaults(_Shape):
         description="The delay before each further attempt; [] for none.",
     )
     queue: Queue = Field("default", description="The queue that deliveries wait in.")
+
+
+class ExampleShape(_Shape):
+    """A record that a route wants, or does not want."""
+
+    record: RecordOrPath = Field(
+        description="The record, or the path of a file with it, from the folder of routes.yaml."
+    )
+    action: OneAction | None = Field(None, description="What happened. Default: the first action that the route wants.")
+    business: Business | None = Field(None, description="Where. Default: the first location that the route wants.")
+    match: Switch = Field(True, description="Whether the route is to want the record.")
 
 
 class RouteShape(_Shape):
@@ -63,6 +79,14 @@ class RouteShape(_Shape):
     timeout: Timeout | None = Field(None, description="How long one attempt may take: 1ms to 24h.")
     retry: Retry | None = Field(None, description="The delay before each further attempt; [] for none.")
     enabled: Switch = Field(True, description="false: the route takes no events.")
+    shadow: Switch = Field(
+        False, description="true: what the route wants is noted on each event, and its handler never runs."
+    )
+    tests: Annotated[
+        tuple[Annotated[ExampleShape, BeforeValidator(mapping)], ...],
+        Field(max_length=MAX_EXAMPLES),
+        BeforeValidator(only_list),
+    ] = Field((), description="Records that the route wants or does not want; frontdesk check tries them.")
     replay: Annotated[str, BeforeValidator(fits("always|confirm", "write always or confirm"))] = Field(
         "always", description="confirm: a replay leaves the route out unless it is named with --route."
     )

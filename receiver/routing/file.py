@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from receiver.errors import Problem, RoutesError
 from receiver.routing import marked, sentences
-from receiver.routing.document import NOT_YET, Defaults, Document, RouteShape
+from receiver.routing.document import NOT_YET, Defaults, Document, ExampleShape, RouteShape
 from receiver.routing.marked import Marked
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.table import Example, Route, RoutingTable
 from receiver.routing.values import NAME
 
 MAX_BYTES = 1_048_576
@@ -23,6 +23,7 @@ MAX_BYTES = 1_048_576
 _DOCUMENT_KEYS = ("businesses", "defaults", "queues", "routes")
 _DEFAULT_KEYS = ("timeout", "retry", "queue")
 _ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
+_EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
 
 def read(path: Path, *, known_actions: Collection[str]) -> RoutingTable:
@@ -94,7 +95,16 @@ class _Check:
             self._refuse_clashes([route if isinstance(route, dict) else {} for route in routes])
             for at, route in enumerate(routes):
                 if isinstance(route, dict):
-                    routes[at] = self._tidy(route, ("routes", at), _ROUTE_KEYS, "a route")
+                    routes[at] = self._route(route, ("routes", at))
+        return tidy
+
+    def _route(self, route: Mapping[Any, Any], path: marked.Path) -> dict[str, Any]:
+        tidy = self._tidy(route, path, _ROUTE_KEYS, "a route")
+        if isinstance(tidy.get("tests"), list):
+            tidy["tests"] = [
+                self._tidy(one, (*path, "tests", at), _EXAMPLE_KEYS, "a test") if isinstance(one, dict) else one
+                for at, one in enumerate(tidy["tests"])
+            ]
         return tidy
 
     def _report(self, path: marked.Path, message: str) -> None:
@@ -198,6 +208,11 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked
         retry_ms=defaults.retry if shape.retry is None else shape.retry,
         enabled=shape.enabled,
         confirms_replay=shape.replay == "confirm",
+        shadow=shape.shadow,
+        tests=tuple(
+            Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))
+            for at, one in enumerate(shape.tests)
+        ),
         line=document.line(path),
         handler_line=document.line((*path, "handler")),
         option_lines={name: document.line((*path, "with", name)) for name in shape.options},

@@ -20,6 +20,7 @@ def schema(known_actions: Collection[str]) -> dict[str, Any]:
         shape["properties"] = {name: _written(name, value) for name, value in shape["properties"].items()}
     made["properties"]["businesses"]["default"] = "all"
     names = sorted(set(known_actions) - {NEVER})
+    made["$defs"]["ExampleShape"]["properties"]["action"]["enum"] = names
     made["$defs"]["Action"] = {
         "anyOf": [{"enum": names}, {"type": "string", "pattern": r"^[A-Za-z0-9]*\*[A-Za-z0-9*]*$"}]
     }
@@ -39,7 +40,7 @@ def _written(name: str, value: dict[str, Any]) -> dict[str, Any]:
         value["default"] = (
             durations.show(default) if isinstance(default, int) else [durations.show(delay) for delay in default]
         )
-    if name in _LISTS_OR_ONE:
+    if name in _LISTS_OR_ONE and "items" in value:
         items = value.pop("items")
         items = {"$ref": "#/$defs/Action"} if name == "action" else items
         del value["type"]

@@ -25,7 +25,9 @@ def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
     sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     if details["type"] == "missing":
         sentence = (
-            f"a route needs `{keys[-1]}`" if len(path) > 1 else "`routes` is missing; it holds the list of routes"
+            f"a {'test' if 'tests' in keys else 'route'} needs `{keys[-1]}`"
+            if len(path) > 1
+            else "`routes` is missing; it holds the list of routes"
         )
         where = ""
     elif len(path) == 1 and path[0] == "routes":

@@ -20,7 +20,8 @@ class Route:
     *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
-    *confirms_replay*: replays leave it out unless they name it.
+    *confirms_replay*: replays leave it out unless they name it. *shadow*: it is noted what it wants, and nothing is
+    delivered. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -35,26 +36,51 @@ class Route:
     enabled: bool
     line: int
     confirms_replay: bool = False
+    shadow: bool = False
+    tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A record that a route of the file says it wants, or does not want.
+
+    *record*: the record itself, or the path of a file with it, from the folder of routes.yaml. *action*, *business_id*
+    None: the first that the route wants. *match*: what is expected. *line* is where it stands.
+    """
+
+    record: Mapping[str, Any] | str
+    action: str | None
+    business_id: int | None
+    match: bool
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
-    """The routes that want an event, in the order of the file; *failed*: names of those whose filter failed on it."""
+    """The routes that want an event, in the order of the file.
+
+    *failed*: names of those whose filter failed on it. *shadow*: those that want it in the shadow, and get nothing.
+    """
 
     routes: tuple[Route, ...]
     failed: tuple[str, ...] = ()
+    shadow: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Whether a route wants an event, and if not, the first condition that does not hold, in words."""
+    """Whether a route wants an event, and if not, the first condition that does not hold, in words.
+
+    *shadow*: it wants it in the shadow, and gets nothing.
+    """
 
     route: str
     matched: bool
     why_not: str | None = None
     failed: bool = False
+    shadow: bool = False
 
 
 _NOBODY = Matched(())
@@ -89,17 +115,17 @@ class RoutingTable:
         if not candidates:
             return _NOBODY
         routes: list[Route] = []
+        shadow: list[Route] = []
         failed: list[str] = []
         for route in candidates:
-            if route.where is None:
-                routes.append(route)
-                continue
-            verdict = route.where.judge(business_id, action, record)
-            if verdict.is_true:
-                routes.append(route)
-            elif verdict.failure is not None:
-                failed.append(route.name)
-        return Matched(tuple(routes), tuple(failed))
+            if route.where is not None:
+                verdict = route.where.judge(business_id, action, record)
+                if not verdict.is_true:
+                    if verdict.failure is not None:
+                        failed.append(route.name)
+                    continue
+            (shadow if route.shadow else routes).append(route)
+        return Matched(tuple(routes), tuple(failed), tuple(shadow))
 
     def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
         candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)
@@ -110,7 +136,7 @@ class RoutingTable:
 
     def explain(self, business_id: int, action: str, record: Mapping[str, Any]) -> tuple[Explanation, ...]:
         """Say of each route whether it wants this event, and why not."""
-        return tuple(_explain(route, business_id, action, record) for route in self.routes)
+        return tuple(explain(route, business_id, action, record) for route in self.routes)
 
     def route(self, name: str) -> Route | None:
         """Return the route of that name, enabled or not."""
@@ -161,15 +187,16 @@ def _obstacle(route: Route, business_id: int, action: str) -> str | None:
     return None
 
 
-def _explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
+def explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
+    """Say whether one route wants an event, and why not."""
     why_not = _obstacle(route, business_id, action)
     if why_not is not None:
         return Explanation(route.name, matched=False, why_not=why_not)
     if route.where is None:
-        return Explanation(route.name, matched=True)
+        return Explanation(route.name, matched=True, shadow=route.shadow)
     verdict = route.where.judge(business_id, action, record)
     if verdict.is_true:
-        return Explanation(route.name, matched=True)
+        return Explanation(route.name, matched=True, shadow=route.shadow)
     if verdict.failure is not None:
         why_not = f"its filter failed: {verdict.failure} ({route.where.source})"
         return Explanation(route.name, matched=False, why_not=why_not, failed=True)

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
@@ -126,6 +126,21 @@ def _action(value: object, info: ValidationInfo) -> str:
     raise Unfit(f"{what} {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
+def _one_action(value: object, info: ValidationInfo) -> str:
+    name = _action(value, info)
+    if "*" in name:
+        raise Unfit(f"{name!r} stands for several actions; a test has one")
+    return name
+
+
+def _record_or_path(value: object) -> object:
+    if isinstance(value, dict):
+        return mapping(value)
+    if isinstance(value, str) and value:
+        return value
+    raise Unfit(f"must be a record, like {{Id: 1}}, or the path of a file with one, not {_kind(value)}")
+
+
 def _where(value: object) -> Filter:
     try:
         return Filter(_text(value))
@@ -165,3 +180,5 @@ AllOrLocations = Annotated[
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Where = Annotated[Filter, BeforeValidator(_where), WithJsonSchema({"type": "string"})]
 HandlerName = Annotated[str, BeforeValidator(_handler)]
+OneAction = Annotated[str, BeforeValidator(_one_action)]
+RecordOrPath = Annotated[dict[str, Any] | str, BeforeValidator(_record_or_path)]

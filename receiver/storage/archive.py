@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -47,11 +46,12 @@ class StoredDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event with everything that became of it."""
+    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it."""
 
     envelope: Envelope
     status: EventStatus
     deliveries: tuple[StoredDelivery, ...]
+    shadow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,11 @@ class Filter:
         return (
             (self.action is None or envelope.action == self.action)
             and (self.business_id is None or envelope.business_id == self.business_id)
-            and (self.route is None or any(delivery.route == self.route for delivery in stored.deliveries))
+            and (
+                self.route is None
+                or self.route in stored.shadow
+                or any(one.route == self.route for one in stored.deliveries)
+            )
             and (self.status is None or stored.status == self.status)
             and (self.since_ms is None or envelope.received_ms >= self.since_ms)
             and (self.until_ms is None or envelope.received_ms < self.until_ms)
@@ -197,7 +201,8 @@ class Archive:
             deliveries = tuple(
                 _delivery(envelope.id, number, state, next(attempts)) for number in range(1, int(state["n"]) + 1)
             )
-            yield Stored(envelope, _status(state, deliveries), deliveries)
+            shadow = tuple(state["w"].split(",")) if "w" in state else ()
+            yield Stored(envelope, _status(state, deliveries), deliveries, shadow)
 
     def _execute(self, pipeline: Any) -> list[Any]:
         try:
@@ -211,11 +216,6 @@ class Archive:
             return getattr(self._client, command)(*arguments, **options)
         except (RedisError, OSError) as error:
             raise outage(error) from error
-
-
-def moment(milliseconds: int | None) -> datetime | None:
-    """Return a time of the store as a datetime in UTC."""
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
 
 def _delivery(event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes]) -> StoredDelivery:

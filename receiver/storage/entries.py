@@ -8,11 +8,14 @@ from receiver.events import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most."""
+    """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most.
+
+    Without a queue there is none to make: the route is in the shadow, and it is only noted that it wanted the event.
+    """
 
     route: str
-    queue: str
-    timeout_ms: int
+    queue: str = ""
+    timeout_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def arguments(
     flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
         envelope = entry.envelope
+        made = [wanted for wanted in entry.wanted if wanted.queue]
         flat += (
             envelope.id,
             "p" if releases else "q" if envelope.quarantine else "r",
@@ -47,9 +48,10 @@ def arguments(
             entry.fingerprint or b"",
             entry.window_ms,
             codec.pack(envelope),
-            len(entry.wanted),
+            "" if len(made) == len(entry.wanted) else ",".join(one.route for one in entry.wanted if not one.queue),
+            len(made),
         )
-        for wanted in entry.wanted:
+        for wanted in made:
             flat += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms))
     return flat
 

@@ -46,7 +46,8 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
-`q` quarantined), h the hook whose share of quarantine it takes, y entity. For delivery n, behind its number: r route,
+`q` quarantined), h the hook whose share of quarantine it takes, y entity, w the routes that wanted it in
+the shadow. For delivery n, behind its number: r route,
 q queue, s state (`q` queued, `w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its
 RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t Unix ms until which it
 waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone,

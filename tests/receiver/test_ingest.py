@@ -11,10 +11,16 @@ from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Ingest, Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint
+from receiver.routing import file
 from receiver.storage.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
 
 SECRETS = ((None, "any"), (1001, "of-1001"), (1002, "of-1002"))
+SHADOWED = file.parse(
+    'routes: [{action: "*", handler: log, name: watching, shadow: true}, {action: "*", handler: log}]',
+    file="routes.yaml",
+    known_actions=actions.NAMES,
+)
 BODY = b'[{"Id":5,"FullName":"Jose"}]'
 
 
@@ -178,3 +184,13 @@ def test_what_the_keeper_raises_goes_on(body: bytes) -> None:
     """The door answers 503."""
     with pytest.raises(StorageUnavailable, match="away"):
         _accept(Request(1001, "Unavailable", body))
+
+
+def test_what_a_route_in_the_shadow_wants_is_noted() -> None:
+    """Behind the deliveries, without a queue: it is kept and none is made."""
+    keeper = MemoryKeeper()
+    ingest = Ingest(keeper, lambda: SHADOWED, Policy(), IngestMetrics(actions.NAMES))
+
+    asyncio.run(ingest.accept(Request(1001, "BookingCreate", BODY)))
+
+    assert keeper.entries[0].wanted == (Wanted("log", "default", 30_000), Wanted("watching"))

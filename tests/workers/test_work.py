@@ -357,3 +357,16 @@ def test_a_worker_parent_sweeps_and_what_was_lost_runs(bench: Bench) -> None:
     assert bench.ended(event_id).status == "succeeded"
     found = wait_until(lambda: last_found(bench.client), "the sweeper's report")
     assert (found.unaccounted, found.repaired) == (0, 1)
+
+
+def test_a_route_that_went_into_the_shadow_runs_nothing(bench: Bench) -> None:
+    """A delivery that was made before ends as discarded, and says why; it can be replayed later."""
+    bench.routes({"handler": "deeds:ok", "shadow": True}, {"handler": "deeds:ok", "name": "live"})
+    event_id = bench.keep(1, "ok", "live")
+
+    bench.work("--burst")
+
+    shadowed, live = bench.ended(event_id).deliveries
+    assert (shadowed.status, live.status) == ("discarded", "succeeded")
+    assert "its route is in the shadow now" in str(shadowed.error)
+    assert [seen["key"] for seen in bench.seen()] == [f"{event_id}-live"]

@@ -4,7 +4,7 @@
 -- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
 --   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
 --   id, kind ('r', 'q', or 'p' for one that was quarantined under this id and is put right now), action, business,
---   entity, fingerprint, window in ms, envelope, number of deliveries,
+--   entity, fingerprint, window in ms, envelope, routes in the shadow (joined by commas), number of deliveries,
 --   and for each delivery: route, queue, RQ timeout in seconds
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
 -- that was kept first; of kind 'p' also 'n': it is not quarantined (any more).
@@ -19,10 +19,11 @@ local at = 5
 while at <= #ARGV do
     local event = {
         id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
-        fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], deliveries = {},
+        fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], shadow = ARGV[at + 8],
+        deliveries = {},
     }
-    local made = tonumber(ARGV[at + 8])
-    at = at + 9
+    local made = tonumber(ARGV[at + 9])
+    at = at + 10
     for n = 1, made do
         event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2]}
         if not ARGV[at + 2] then return redis.error_reply('ERR keep: arguments end inside an event') end
@@ -82,6 +83,15 @@ local function make_deliveries(event, state)
     end
 end
 
+-- What a route in the shadow would have got is found and counted under its name, and is no delivery.
+local function note_shadow(event, state)
+    if event.shadow == '' then return end
+    state[#state + 1] = 'w'; state[#state + 1] = event.shadow
+    for route in string.gmatch(event.shadow, '[^,]+') do
+        append(indexes, 'fd:i:' .. id_hour(event.id) .. ':r:' .. route, event.id)
+    end
+end
+
 local function store(event)
     local hour, made = id_hour(event.id), #event.deliveries
     local state = {'n', made, 'p', made}
@@ -94,6 +104,7 @@ local function store(event)
         redis.call('ZADD', 'fd:x:' .. standing, id_ms(event.id), event.id)
     end
     make_deliveries(event, state)
+    note_shadow(event, state)
     redis.call('SET', envelope_key(event.id), event.envelope)
     redis.call('HSET', state_key(event.id), unpack(state))
     if event.entity ~= '' then remember_entity(event) end

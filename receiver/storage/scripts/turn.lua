@@ -34,6 +34,9 @@ local function expire(id, state)
         count(hour, 'd_' .. FINAL[state[n .. 's']], -1)
         count(hour, 'd_expired')
     end
+    for route in string.gmatch(state.w or '', '[^,]+') do
+        redis.call('SADD', 'fd:stale:' .. hour, list .. ':r:' .. route)
+    end
     redis.call('SADD', 'fd:stale', hour)
     redis.call('SADD', 'fd:stale:' .. hour, '*')
 end

@@ -193,3 +193,49 @@ def test_online_asks_the_server_what_it_is(tmp_path: Path, start_valkey: StartVa
     assert status == 1
     assert "does not answer" in shown["problems"][0]["message"]
     assert answer(tmp_path, FRONTDESK_REDIS_URL=gone, **GUARDED)[0] == 0
+
+
+TESTED = """\
+routes:
+  - name: dear
+    action: "Booking*"
+    business: [1002, 1001]
+    handler: log
+    where: data.Price > 100 && business_id == 1001
+    tests:
+      - {record: {Price: 150}}
+      - {record: {Price: 50}, match: false}
+      - {record: {Price: 50}}
+      - {record: {Price: 150}, match: false}
+      - {record: {}, action: BookingDelete}
+      - {record: {}, match: false}
+      - {record: {Price: 150}, business: 1003}
+      - {record: one.json}
+      - {record: two.json}
+      - {record: no.json}
+      - {record: bad.json}
+  - {name: "off", action: "*", handler: log, enabled: false, tests: [{record: {Id: 1}}]}
+"""
+
+
+def test_the_tests_of_routes_are_tried(tmp_path: Path) -> None:
+    """Those that fail are problems of their own lines; so are records that cannot be read."""
+    (tmp_path / "one.json").write_text('[{"Price": 150.5}]')
+    (tmp_path / "two.json").write_text("[{}, {}]")
+    (tmp_path / "bad.json").write_text("{")
+
+    status, shown = answer(tmp_path, routes=TESTED, **GUARDED)
+
+    said = {each["line"]: each["message"] for each in shown["problems"]}
+    assert status == 1
+    assert set(said) == {10, 11, 12, 14, 16, 17, 18}
+    assert said[10] == (
+        "route 'dear': test 3: is to match, but its filter is false: data.Price > 100 && business_id == 1001 "
+        "(BookingCreate at business 1001)"
+    )
+    assert "test 4: is not to match, but the route wants it" in said[11]
+    assert "test 5: its filter failed" in said[12]
+    assert "it wants business 1001, 1002, not 1003" in said[14]
+    assert "two.json holds 2 records; one is needed" in said[16]
+    assert "no.json is not a file" in said[17]
+    assert "bad.json: not JSON" in said[18]

@@ -1,6 +1,7 @@
 """`frontdesk routes` in a real process: the table, why an event goes where it goes, the schema."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def test_the_routes_are_listed(folder: Path) -> None:
         "timeout": "30s",
         "retry": ["10s", "1m", "10m", "1h", "6h"],
         "enabled": True,
+        "shadow": False,
         "line": 3,
     }
     assert (dear["where"], dear["business"], off["enabled"], off["retry"]) == ("data.Price > 100", None, False, [])
@@ -97,9 +99,15 @@ def test_explain_a_record_in_a_file(folder: Path) -> None:
 
     assert (one["action"], one["business_id"]) == ("BookingCreate", 1003)
     assert one["routes"] == [
-        {"route": "dear", "matched": True, "why_not": None, "failed": False},
-        {"route": "doors", "matched": False, "why_not": "it wants business 1001, 1002, not 1003", "failed": False},
-        {"route": "off", "matched": False, "why_not": "the route is not enabled", "failed": False},
+        {"route": "dear", "matched": True, "why_not": None, "failed": False, "shadow": False},
+        {
+            "route": "doors",
+            "matched": False,
+            "why_not": "it wants business 1001, 1002, not 1003",
+            "failed": False,
+            "shadow": False,
+        },
+        {"route": "off", "matched": False, "why_not": "the route is not enabled", "failed": False, "shadow": False},
     ]
     assert cheap["routes"][0]["why_not"] == "its filter is false: data.Price > 100"
     assert priceless["routes"][0]["failed"]
@@ -193,3 +201,50 @@ def test_the_schema_is_printed_as_json(folder: Path) -> None:
     (folder / "routes.yaml").unlink()
 
     assert json.loads(routes(folder, "schema").out)["properties"]["routes"]["type"] == "array"
+
+
+NEXT = """\
+routes:
+  - {name: dear, action: "Booking*", handler: log, where: data.Price > 10}
+  - {name: doors, action: BookingCreate, business: 1002, handler: "door:open", queue: fast}
+"""
+
+
+def test_diff_shows_what_would_be_handled_otherwise(folder: Path, redis_url: str) -> None:
+    """Of the events that are kept, in the time asked for; nothing is delivered."""
+    (folder / "next.yaml").write_text(NEXT)
+    old = time.time() - 9 * 86_400
+    with connection.connect(redis_url) as client:
+        cheap, door = entry(b'{"Id":1,"Price":50}', business_id=1003), entry(b'{"Id":2}', business_id=1001)
+        ancient = entry(b'{"Id":3,"Price":50}', business_id=1003, at=old)
+        keep_all(client, ancient, cheap, door, entry(b"[no json", quarantine="no JSON"))
+    settings = {"FRONTDESK_REDIS_URL": redis_url}
+
+    (shown,) = objects(routes(folder, "diff", "next.yaml", "--json", **settings))
+    (longer,) = objects(routes(folder, "diff", "next.yaml", "--since", "30d", "--json", **settings))
+    table = routes(folder, "diff", "next.yaml", **settings)
+    same = routes(folder, "diff", "routes.yaml", **settings)
+
+    dear, doors, off = shown["routes"]
+    assert (shown["events"], shown["skipped"], shown["same"]) == (2, 1, False)
+    assert (dear["before"], dear["after"], dear["gained"]["examples"]) == (0, 1, [cheap.envelope.id])
+    assert (doors["lost"]["examples"], doors["changed"], dear["failed"]) == ([door.envelope.id], ["queue"], 1)
+    assert (off["is"], off["before"]) == ("gone", 0)
+    assert shown["newly_handled"] == {"count": 1, "examples": [cheap.envelope.id]}
+    assert shown["no_longer_handled"] == {"count": 1, "examples": [door.envelope.id]}
+    assert longer["routes"][0]["gained"]["count"] == 2
+    assert f"doors would no longer get: {door.envelope.id}" in table.out
+    assert "1 that nobody handles would be handled, and 1 that are handled would be handled by nobody" in table.out
+    assert same.out.endswith("2 events (1 without a record were left out) would go where they go today.\n")
+
+
+def test_diff_says_what_is_wrong_with_either_file(folder: Path, redis_url: str) -> None:
+    """Each problem with its own file."""
+    (folder / "next.yaml").write_text("routes:\n  - {handler: log}\n")
+
+    wrong = routes(folder, "diff", "next.yaml", FRONTDESK_REDIS_URL=redis_url)
+    missing = routes(folder, "diff", "nowhere.yaml", FRONTDESK_REDIS_URL=redis_url)
+
+    assert (wrong.status, missing.status) == (1, 1)
+    assert "next.yaml:2: a route needs `action`" in wrong.err
+    assert "nowhere.yaml: cannot be read" in missing.err

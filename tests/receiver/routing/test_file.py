@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from receiver.errors import Problem, RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
+from receiver.routing.document import NOT_YET
 from receiver.routing.table import RoutingTable
 
 FULL = """\
@@ -125,7 +126,7 @@ routes:
   - {handler: archive}
 """)
 
-    keys = "name, action, business, where, handler, with, queue, timeout, retry, enabled, replay"
+    keys = ", ".join(file._ROUTE_KEYS)
     assert found == [
         (1, "businesses[1]: 'x' is not the number of a Nexudus location"),
         (1, "businesses[2]: -1 is not the number of a Nexudus location"),
@@ -170,9 +171,7 @@ routes:
     ]
 
 
-@pytest.mark.parametrize(
-    "key", ["order", "limit", "concurrency", "debounce", "delay", "give_up", "shadow", "tests", "nexudus"]
-)
+@pytest.mark.parametrize("key", sorted(NOT_YET))
 def test_keys_of_later_versions_are_refused_by_name(key: str) -> None:
     """Not silently ignored: an operator would believe that it holds."""
     text = f"routes:\n  - action: BookingCreate\n    handler: log\n    {key}: 1\n"
@@ -375,3 +374,69 @@ def test_reading_is_total_over_any_values(routes: list[dict[str, object]], defau
     text = orjson.dumps({"routes": routes, "defaults": defaults}).decode()
 
     assert all(problem.line == 1 for problem in refused(text))
+
+
+TESTED = """\
+routes:
+  - name: dear
+    action: "Booking*"
+    handler: log
+    shadow: true
+    tests:
+      - {record: {Price: 150, Tentative: false}}
+      - record: samples/cheap.json
+        action: BookingUpdate
+        business: 1001
+        match: false
+"""
+
+
+def test_tests_of_a_route_are_read_with_their_lines() -> None:
+    """A record in the file itself, or the path of one."""
+    (route,) = parse(TESTED).routes
+
+    first, second = route.tests
+    assert route.shadow
+    assert (first.record, first.action, first.business_id, first.match, first.line) == (
+        {"Price": 150, "Tentative": False},
+        None,
+        None,
+        True,
+        7,
+    )
+    assert (second.record, second.action, second.business_id, second.match, second.line) == (
+        "samples/cheap.json",
+        "BookingUpdate",
+        1001,
+        False,
+        8,
+    )
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ("{match: true}", "a test needs `record`"),
+        ("{record: 7}", "tests.record: must be a record, like {Id: 1}, or the path of a file with one, not a number"),
+        ("{record: {1: 2}}", "tests.record: key 1 must be a word"),
+        ("{record: a.json, action: 'Booking*'}", "tests.action: 'Booking*' stands for several actions; a test has one"),
+        ("{record: a.json, action: BookingCraete}", "unknown action 'BookingCraete'; did you mean 'BookingCreate'?"),
+        ("{record: a.json, expect: true}", "unknown key 'expect' in a test; known keys: record, action,"),
+        ("{record: a.json, match: maybe}", "tests.match: must be true or false, not text"),
+        ("{record: a.json, business: x}", "tests.business: 'x' is not the number of a Nexudus location"),
+        ("a.json", "must be a mapping, like {key: value}, not text"),
+    ],
+)
+def test_a_wrong_test_is_told_with_its_line(test: str, message: str) -> None:
+    """The line of the test, not of its route."""
+    found = problems(f"routes:\n  - action: BookingCreate\n    handler: log\n    tests:\n      - {test}\n")
+
+    assert [line for line, _ in found] == [5]
+    assert message in found[0][1]
+
+
+def test_shadow_is_a_switch() -> None:
+    """Nothing else."""
+    assert problems("routes:\n  - {action: BookingCreate, handler: log, shadow: maybe}\n") == [
+        (2, "shadow: must be true or false, not text")
+    ]

@@ -205,3 +205,22 @@ def test_what_is_remembered_is_bounded() -> None:
         one.match(business_id, "BookingCreate", {})
 
     assert len(one._candidates) <= table._MAX_REMEMBERED
+
+
+def test_a_route_in_the_shadow_is_told_apart() -> None:
+    """It wants the event, and is not among those that get it."""
+    shadowed = parse("""\
+routes:
+  - {name: live, action: "*", handler: log}
+  - {name: watching, action: "*", where: data.Price > 100, handler: log, shadow: true}
+  - {name: "off", action: "*", handler: log, shadow: true, enabled: false}
+""")
+
+    matched = shadowed.match(1, "BookingCreate", {"Price": 150})
+    live, watching, off = shadowed.explain(1, "BookingCreate", {"Price": 150})
+
+    assert [route.name for route in matched.routes] == ["live"]
+    assert [route.name for route in matched.shadow] == ["watching"]
+    assert [(one.matched, one.shadow) for one in (live, watching, off)] == [(True, False), (True, True), (False, False)]
+    assert shadowed.match(1, "BookingCreate", {"Price": 50}).shadow == ()
+    assert "BookingCreate" in shadowed.actions(actions.NAMES), "it needs its webhooks all the same"

@@ -1,6 +1,7 @@
 """Retention takes what is over, whole, and nothing else; the audit stays at 0 on every page of it."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -10,7 +11,7 @@ from receiver.events import EventStatus
 from receiver.storage import keys
 from receiver.storage.archive import Archive, Filter
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Entry
+from receiver.storage.entries import Entry, Wanted
 from receiver.storage.retention import Expired, Retention
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
@@ -193,3 +194,26 @@ def test_counters_of_hours_long_over_are_added_up(client: redis.Redis) -> None:
     assert client.keys("fd:c:*") == [b"fd:c:0"]
     assert Audit(client).run() == before
     assert before.events["expired"] == 2
+
+
+def test_what_a_route_in_the_shadow_wanted_is_found_counted_and_gone_in_time(client: redis.Redis) -> None:
+    """No delivery, so both formulas hold; found under the route's name; nothing is left when the event expires."""
+    then = time.time() - 2 * HOUR_S
+    both = entry(b'{"Id":1}', routes=("live",), at=then)
+    only = entry(b'{"Id":2}', routes=(), at=then)
+    both = replace(both, wanted=(*both.wanted, Wanted("watching"), Wanted("peeking")))
+    keep_all(client, both, replace(only, wanted=(Wanted("watching"),)))
+
+    found = list(Archive(client).newest(Filter(route="watching")))
+    peeked = list(Archive(client).newest(Filter(route="peeking")))
+    acknowledge(client, *claim_all(client))
+
+    assert [(one.envelope.id, one.status, one.shadow) for one in found] == [
+        (only.envelope.id, EventStatus.UNROUTED, ("watching",)),
+        (both.envelope.id, EventStatus.IN_FLIGHT, ("watching", "peeking")),
+    ]
+    assert [len(one.deliveries) for one in (*found, *peeked)] == [0, 1, 1]
+    assert_audit_is_0(client)
+    assert Retention(client, 0, 0).turn(1_000).events == 2
+    assert leftovers(client) == set()
+    assert_audit_is_0(client)

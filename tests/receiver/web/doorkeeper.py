@@ -72,6 +72,7 @@ class HandMatched:
 
     routes: tuple[HandRoute, ...]
     failed: tuple[str, ...] = ()
+    shadow: tuple[HandRoute, ...] = ()
 
 
 class HandTable:

@@ -1,0 +1,110 @@
+"""Two routing tables over the same events: what the new one would handle that the old one did not, and the other way
+round. Pure; what it holds is bounded by the number of routes, not of events.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from receiver.routing.table import Matched, Route, RoutingTable
+
+EXAMPLES = 3
+"""Ids of events that are kept for each kind of difference of a route: the first ones that were looked at."""
+
+_HOW = ("handler", "options", "queue", "timeout_ms", "retry_ms", "shadow", "enabled")
+"""What a route may do otherwise with an event that it gets before and after."""
+
+
+@dataclass(slots=True)
+class Differing:
+    """Events that one table handles and the other does not: how many, and the ids of a few."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, event_id: str) -> None:
+        """Count one event."""
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(event_id)
+
+
+@dataclass(slots=True)
+class RouteChange:
+    """One route of either table: deliveries it would make *before* and *after*, those it *gained* and *lost*.
+
+    *changed*: what it does otherwise with them, by the names of the keys. *shadow*: events it wants in the shadow, by
+    the new table. *failed*: events on which its new filter fails.
+    """
+
+    route: str
+    is_old: bool
+    is_new: bool
+    changed: tuple[str, ...] = ()
+    before: int = 0
+    after: int = 0
+    shadow: int = 0
+    failed: int = 0
+    gained: Differing = field(default_factory=Differing)
+    lost: Differing = field(default_factory=Differing)
+
+
+class Comparison:
+    """Routes events by two tables and keeps count. *events* were looked at; *handled* and *unhandled* are those that
+    any route of the new table handles while none of the old one does, and the other way round."""
+
+    def __init__(self, old: RoutingTable, new: RoutingTable) -> None:
+        self._old = old
+        self._new = new
+        self.events = 0
+        self.handled = Differing()
+        self.unhandled = Differing()
+        names = dict.fromkeys([route.name for table in (new, old) for route in table.routes])
+        self._routes = {name: _change(name, old.route(name), new.route(name)) for name in names}
+
+    @property
+    def routes(self) -> tuple[RouteChange, ...]:
+        """Every route of either table: those of the new one in its order, then those that it lacks."""
+        return tuple(self._routes.values())
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every event went to the same routes."""
+        return not any(route.gained.count or route.lost.count for route in self.routes)
+
+    def add(self, event_id: str, business_id: int, action: str, record: Mapping[str, Any]) -> None:
+        """Route one event by both tables."""
+        self.events += 1
+        before = self._old.match(business_id, action, record)
+        after = self._new.match(business_id, action, record)
+        had = {route.name for route in before.routes}
+        gets = {route.name for route in after.routes}
+        for name in had:
+            self._routes[name].before += 1
+        for name in gets:
+            self._routes[name].after += 1
+        self._note_the_rest(after)
+        if had == gets:
+            return
+        for name in gets - had:
+            self._routes[name].gained.add(event_id)
+        for name in had - gets:
+            self._routes[name].lost.add(event_id)
+        if not had:
+            self.handled.add(event_id)
+        if not gets:
+            self.unhandled.add(event_id)
+
+    def _note_the_rest(self, after: Matched) -> None:
+        for route in after.shadow:
+            self._routes[route.name].shadow += 1
+        for name in after.failed:
+            self._routes[name].failed += 1
+
+
+def _change(name: str, old: Route | None, new: Route | None) -> RouteChange:
+    changed: tuple[str, ...] = ()
+    if old and new:
+        changed = tuple(how.removesuffix("_ms") for how in _HOW if getattr(old, how) != getattr(new, how))
+        changed = tuple("with" if how == "options" else how for how in changed)
+    return RouteChange(name, old is not None, new is not None, changed)

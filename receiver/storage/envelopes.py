@@ -1,0 +1,73 @@
+"""Envelopes alone, newest first: for those who look at many events and not at what became of them."""
+
+from collections.abc import Iterator
+
+import redis
+
+from receiver.events import Envelope
+from receiver.storage import codec, keys
+from receiver.storage.archive import Filter
+from receiver.storage.calls import Calls
+
+_PAGE = 200
+"""Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""
+
+_HOUR_MS = 3_600_000
+
+
+class Envelopes:
+    """Reads the envelopes of a time, an action or a business. Raises StorageUnavailable.
+
+    *unreadable* counts those that this version cannot read. Memory is bounded by a page, however many there are.
+    """
+
+    def __init__(self, client: redis.Redis, wanted: Filter) -> None:
+        """*wanted*: its route and status are not heeded."""
+        self._calls = Calls(client)
+        self._wanted = wanted
+        self.unreadable = 0
+
+    def count(self) -> int:
+        """About how many there are: whole hours are counted."""
+        return sum(self._calls.ask_all("llen", [self._index(hour) for hour in self._hours()]))
+
+    def newest(self) -> Iterator[Envelope]:
+        """Yield them, newest first."""
+        for hour in self._hours():
+            end = int(self._calls.ask("llen", self._index(hour)))
+            while end > 0:
+                page = self._calls.ask("lrange", self._index(hour), max(end - _PAGE, 0), end - 1)
+                yield from self._read([event_id.decode() for event_id in reversed(page)])
+                end -= _PAGE
+
+    def _read(self, event_ids: list[str]) -> Iterator[Envelope]:
+        found = self._calls.ask("mget", [keys.envelope(event_id) for event_id in event_ids]) if event_ids else []
+        for stored in found:
+            if stored is None:
+                continue
+            try:
+                envelope = codec.unpack(stored)
+            except (ValueError, RuntimeError, TypeError):
+                self.unreadable += 1
+                continue
+            if self._wants(envelope):
+                yield envelope
+
+    def _wants(self, envelope: Envelope) -> bool:
+        wanted, at = self._wanted, envelope.received_ms
+        return (
+            (wanted.since_ms is None or at >= wanted.since_ms)
+            and (wanted.until_ms is None or at < wanted.until_ms)
+            and (wanted.action is None or envelope.action == wanted.action)
+            and (wanted.business_id is None or envelope.business_id == wanted.business_id)
+        )
+
+    def _hours(self) -> list[int]:
+        lowest = (self._wanted.since_ms or 0) // _HOUR_MS
+        highest = (self._wanted.until_ms or 2**52) // _HOUR_MS
+        hours = (int(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1))
+        return [hour for hour in hours if lowest <= hour <= highest]
+
+    def _index(self, hour: int) -> str:
+        business = None if self._wanted.action else self._wanted.business_id
+        return keys.index(hour, action=self._wanted.action or "", business_id=business)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import orjson
+from typing_extensions import TypeVar
 
 from receiver import ids
 
@@ -88,13 +89,16 @@ class Envelope:
         return orjson.loads(self.body)
 
 
+Data = TypeVar("Data", default=dict[str, Any])
+
+
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Generic[Data]):
     """An event as a handler sees it.
 
     *key* is the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
     *attempt* counts from 1. *superseded*: a newer event of the same entity is already kept. *data* is the record as
-    Nexudus sent it, in PascalCase.
+    Nexudus sent it, in PascalCase: a dict, or what a handler that takes `Event[Booking]` asks for.
     """
 
     id: str
@@ -106,4 +110,4 @@ class Event:
     origin: Origin
     attempt: int
     superseded: bool
-    data: dict[str, Any]
+    data: Data

@@ -10,6 +10,7 @@ from receiver.events import Event, Outcome
 from workers.api import Discard, Retry
 from workers.error_text import describe
 from workers.plugins import Handler
+from workers.typed import RecordUnfit
 
 _LONGEST_CHAIN = 100
 
@@ -39,13 +40,14 @@ class Ended:
 
     *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
     hold; None when it succeeded. *retry_after_ms* is when the next attempt comes, if the handler said so. *uncharged*:
-    the target only asked to wait, and the attempt is not counted.
+    the target only asked to wait, and the attempt is not counted. *final*: no other attempt could end otherwise.
     """
 
     outcome: Outcome
     error: str | None = None
     retry_after_ms: int | None = None
     uncharged: bool = False
+    final: bool = False
 
 
 def run(handler: Handler, event: Event) -> Ended:
@@ -113,6 +115,8 @@ def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     text = describe(error, secrets)
+    if isinstance(error, RecordUnfit):
+        return Ended(Outcome.FAILED, text, final=True)
     if isinstance(error, Discard):
         return Ended(Outcome.DISCARDED, text)
     if isinstance(error, Retry) and error.after is not None:

@@ -80,7 +80,7 @@ def checked(
     converted = {}
     for name, value in options.items():
         try:
-            converted[name] = _converted(_annotation(function, takes[name]), value)
+            converted[name] = _converted(annotation(function, takes[name]), value)
         except ValidationError as error:
             raise HandlerError(f"{_first(name, error, secrets)}; {shown}", option=name) from None
         except HandlerError as error:
@@ -88,7 +88,7 @@ def checked(
     return converted
 
 
-def _annotation(function: Function, parameter: inspect.Parameter, *, extras: bool = True) -> Any:
+def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool = True) -> Any:
     """Return the type of one option; of one only, because `event: "Event"` may be imported for type checkers alone.
 
     Not *extras*: without what `Annotated` adds, as a reader wants to see it.
@@ -104,11 +104,11 @@ def _annotation(function: Function, parameter: inspect.Parameter, *, extras: boo
     return hints[parameter.name]
 
 
-def _converted(annotation: Any, value: object) -> object:
+def _converted(wanted: Any, value: object) -> object:
     try:
-        adapter = TypeAdapter(annotation)
+        adapter = TypeAdapter(wanted)
     except PydanticUserError:
-        raise HandlerError(f"a {getattr(annotation, '__name__', annotation)} cannot be given in routes.yaml") from None
+        raise HandlerError(f"a {getattr(wanted, '__name__', wanted)} cannot be given in routes.yaml") from None
     try:
         result = adapter.validate_python(value)
     except ValidationError:
@@ -135,7 +135,7 @@ def _shown(function: Function, signature: inspect.Signature) -> str:
     parameters = list(signature.parameters.values())
     try:
         shown = [
-            p.replace(annotation=_annotation(function, p, extras=False))
+            p.replace(annotation=annotation(function, p, extras=False))
             if p.kind is p.KEYWORD_ONLY and p.annotation is not p.empty
             else p.replace(annotation=p.empty)
             for p in parameters

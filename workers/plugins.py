@@ -13,7 +13,7 @@ from typing import Any
 
 from receiver.errors import HandlerError
 from receiver.events import Event
-from workers import imports, references
+from workers import imports, references, typed
 from workers.error_text import masked, one_line
 from workers.options import checked, signature_of
 
@@ -23,12 +23,14 @@ class Handler:
     """A handler with its options. *call* starts it; when *is_async*, what it returns is to be awaited.
 
     *secrets* are the values that `env/NAME` and `file/PATH` brought in: an error that quotes one shows asterisks.
+    *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict.
     """
 
     name: str
     is_async: bool
     call: Callable[[Event], Any]
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    record: Any = None
 
 
 def installed() -> tuple[str, ...]:
@@ -50,6 +52,7 @@ def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], f
         resolved = references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets
         converted = checked(function, signature, resolved.options, secrets)
+        call, record = typed.reading(functools.partial(function, **converted), function, signature)
     except HandlerError as error:
         raise HandlerError(
             f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}", option=error.option
@@ -57,8 +60,9 @@ def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], f
     return Handler(
         name=name,
         is_async=inspect.iscoroutinefunction(function),
-        call=functools.partial(function, **converted),
+        call=call,
         secrets=secrets,
+        record=record,
     )
 
 

@@ -27,7 +27,7 @@ def after_attempt(
     if ended.uncharged and not _overdue(claim, ended_ms, WAITING_FOR_MS):
         delay = _SHORTEST_PAUSE_MS if ended.retry_after_ms is None else ended.retry_after_ms
         return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms)
-    if claim.failures >= len(route.retry_ms):
+    if ended.final or claim.failures >= len(route.retry_ms):
         return Acknowledgement(claim.job, "dead", attempt=attempt)
     delay = route.retry_ms[claim.failures] if ended.retry_after_ms is None else ended.retry_after_ms
     return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt)

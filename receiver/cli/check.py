@@ -13,14 +13,15 @@ from receiver import logs, settings
 from receiver.cli import examples, output
 from receiver.cli.registrar import credentials
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
-from receiver.nexudus.actions import CODES
+from receiver.nexudus.actions import CODES, NAMES, entity_kind
 from receiver.nexudus.budget import LocalBudget
 from receiver.nexudus.client import Client
+from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
 from receiver.routing import file
-from receiver.routing.table import RoutingTable
+from receiver.routing.table import Route, RoutingTable, matches
 from receiver.settings import Settings
 from receiver.storage import address, connection, server
 from workers import plugins
@@ -29,6 +30,7 @@ ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
 
 _SHORT_KEY = 16
+_MOST_NAMED = 3
 
 
 def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
@@ -48,7 +50,8 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     except RoutesError as error:
         problems += error.problems
     else:
-        problems += _handlers(table, read)
+        for found in _handlers(table, read):
+            problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += examples.problems(table, read.routes.resolve().parent, read.max_body)
         warnings += _strays(table)
     if online:
@@ -94,8 +97,11 @@ def _weak_settings(read: Settings) -> Iterator[str]:
             yield f"{which} has less than {_SHORT_KEY} characters; `openssl rand -hex 32` makes one that nobody guesses"
 
 
-def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem]:
-    """Load the handler of each enabled route, as a worker would: it is there, takes its options, and they are set."""
+def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
+    """Load the handler of each enabled route, as a worker would: it is there, takes its options, and they are set.
+
+    Yields problems, and warnings as text.
+    """
     folder = read.routes.resolve().parent
     for route in table.routes:
         if not route.enabled:
@@ -104,10 +110,26 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem]:
             with contextlib.redirect_stdout(
                 sys.stderr
             ):  # what a plugin prints when it is imported is no answer of ours
-                plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
+                handler = plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")
+        else:
+            yield from _other_records(table, route, kind_of(handler.record))
+
+
+def _other_records(table: RoutingTable, route: Route, kind: str | None) -> Iterator[str]:
+    """Yield a warning when actions of the route carry another kind of record than its handler takes."""
+    if kind is None:
+        return
+    wanted = [name for name in NAMES if matches(route.actions, name)]
+    others = [f"{name} carries a {entity_kind(name)}" for name in wanted if entity_kind(name) != kind]
+    if others:
+        more = f", and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        yield (
+            f"{table.file}:{route.handler_line}: route {route.name!r}: its handler takes Event[{kind}], but as far as "
+            f"is known {', '.join(others[:_MOST_NAMED])}{more}"
+        )
 
 
 def _strays(table: RoutingTable) -> Iterator[str]:

@@ -225,7 +225,7 @@ def _say(route: Route, event: Event, why_not: str | None, ended: Ended, duration
 def _next_step(route: Route, ended: Ended) -> str:
     if ended.uncharged and ended.retry_after_ms is not None:
         return f"wait {show(ended.retry_after_ms)}, as the target asks, without counting the attempt"
-    if not route.retry_ms:
+    if ended.final or not route.retry_ms:
         return "not try again: the delivery is dead"
     delay = route.retry_ms[0] if ended.retry_after_ms is None else ended.retry_after_ms
     return f"try again in {show(delay)}"

@@ -7,6 +7,7 @@ everywhere else in Frontdesk, never an enumeration: one that Nexudus adds tomorr
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 _TABLE = (
     (1, "None", ""),
@@ -100,14 +101,19 @@ _TABLE = (
     (89, "CoworkerPaymentMethodDelete", "CoworkerPaymentMethod"),
     (90, "CoworkerPaymentMethodUpdate", "CoworkerPaymentMethod"),
 )
-"""Number, name, entity. Entities are named as in the REST API. Inferred, because no page says which record the hook
-carries: 9, 35 to 38, 53, 61 and 63. `HelDesk` is Nexudus's own spelling."""
+"""Number, name, entity. Entities are named as in the REST API; no page says which record a hook carries, see
+`certainty`. `HelDesk` is Nexudus's own spelling."""
 
 CODES: Mapping[str, int] = MappingProxyType({name: code for code, name, _ in _TABLE})
 """Name to number of the 90 known actions, in the order of the numbers; `None` (1) included."""
 
 NAMES = tuple(name for _, name, entity in _TABLE if entity)
 """The 89 actions that something can happen as: all but `None`."""
+
+_SEEN = frozenset({*range(6, 9), 10, 11, *range(15, 25), *range(31, 35), 38, 45, 46, 61})
+_GUESSED = frozenset({9, 30, 35, 36, 37, 53, 63})
+
+Certainty = Literal["seen", "named", "guessed"]
 
 _KINDS = {name: entity for _, name, entity in _TABLE if entity}
 _VERB = re.compile(r"(?<=[a-z])(Created?|Updated?|Deleted?|Activated?|Cancel(?:led)?|Registered|Assigned|Paid)$")
@@ -116,6 +122,18 @@ _VERB = re.compile(r"(?<=[a-z])(Created?|Updated?|Deleted?|Activated?|Cancel(?:l
 def code_of(name: str) -> int | None:
     """Return the number of an action, or None for a name that the table does not know."""
     return CODES.get(name)
+
+
+def certainty(action: str) -> Certainty:
+    """Say how sure it is that the hook of an action carries the record that `entity_kind` names.
+
+    Nexudus documents it for none. *seen*: public receivers read such a record from that hook. *named*: the action's
+    name says so, and the record is taken to be what the REST API returns. *guessed*: neither, or an unknown action.
+    """
+    code = CODES.get(action)
+    if code in _SEEN:
+        return "seen"
+    return "guessed" if code is None or code in _GUESSED else "named"
 
 
 def entity_kind(action: str) -> str:

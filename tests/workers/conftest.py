@@ -118,7 +118,11 @@ class Bench:
 
     def keep(self, number: int, *routes: str, queue: str = "default") -> str:
         """Keep one event with a delivery for each of these routes; return its id."""
-        one = entry(json.dumps({"Id": number}).encode(), routes=routes, queue=queue, entity=f"Booking:{number}")
+        return self.keep_record({"Id": number}, *routes, queue=queue)
+
+    def keep_record(self, record: Mapping[str, object], *routes: str, queue: str = "default") -> str:
+        """Keep one event with this record."""
+        one = entry(json.dumps(record).encode(), routes=routes, queue=queue, entity=f"Booking:{record['Id']}")
         keep_all(self.client, one)
         return one.envelope.id
 

@@ -239,3 +239,27 @@ def test_the_tests_of_routes_are_tried(tmp_path: Path) -> None:
     assert "two.json holds 2 records; one is needed" in said[16]
     assert "no.json is not a file" in said[17]
     assert "bad.json: not JSON" in said[18]
+
+
+def test_a_handler_that_takes_another_record_is_warned_of(tmp_path: Path) -> None:
+    """By the action that carries it; one action is as good as many, and an untyped handler is none."""
+    (tmp_path / "typed.py").write_text(
+        "from workers import Event\nfrom workers.records import Booking\n"
+        "class Room(Booking):\n    Projector: bool = False\n"
+        "def door(event: Event[Booking]): pass\ndef room(event: Event[Room]): pass\ndef any(event: Event): pass\n"
+    )
+    routes = (
+        'routes:\n  - {action: "Booking*", handler: "typed:door"}\n'
+        '  - {action: [BookingCreate, CoworkerCreate], handler: "typed:room"}\n'
+        '  - {action: "*", handler: "typed:any"}\n'
+    )
+
+    status, shown = answer(tmp_path, routes=routes, **GUARDED)
+
+    assert status == 0
+    assert shown["warnings"] == [
+        (
+            "routes.yaml:3: route 'room': its handler takes Event[Booking], but as far as is known "
+            "CoworkerCreate carries a Coworker"
+        )
+    ]

@@ -1,0 +1,111 @@
+"""The records of Nexudus as types, for handlers that take `event: Event[Booking]`.
+
+    from workers import Event
+    from workers.records import Booking
+
+    def open_door(event: Event[Booking]) -> None:
+        grant(event.data.CoworkerId, event.data.FromTime, event.data.ToTime)     # aware datetimes
+
+Fields have Nexudus's own names. All but `Id` may be None; what a type does not name is kept, as an attribute and in
+`model_extra`. Amounts are decimals. A record that does not fit ends its delivery as dead, with the fields that do not.
+
+Which action carries which record, and how sure that is, because Nexudus documents it for none. *seen*: public receivers
+read such a record from that hook. *named*: the action's name says so; the record is taken to be what the REST API
+returns. *guessed*: neither; look at one with `frontdesk show` before you rely on it.
+
+    BlogPost              named    BlogPostCreate, BlogPostUpdate, BlogPostDelete
+    Booking               seen     BookingCreate, BookingUpdate, BookingDelete
+    Business              named    BusinessUpdate
+    CalendarEvent         named    CalendarEventCreate, CalendarEventUpdate, CalendarEventDelete
+    ChatUserMessage       guessed  GlobalChatMessageCreate
+    Checkin               named    CheckinCreated, CheckinUpdated, CheckinDeleted
+                          guessed  CoworkerCheckout, CoworkerCheckin, CoworkerCheckinFailed, FailedCheckin
+    CommunityGroup        named    CommunityGroupCreate, CommunityGroupDelete, CommunityGroupUpdate
+    CommunityMessage      named    CommunityBoardNewReply
+    CommunityThread       named    CommunityBoardNewThread
+    Coworker              seen     AccessControlUpdate
+                          named    CoworkerUpdate, CoworkerCreate, CoworkerDelete
+                          guessed  SendWelcomeEmail
+    CoworkerContract      seen     CoworkerContractActivate, CoworkerContractCancel
+                          named    CoworkerContractRenew, CoworkerContractUpgradeDowngrade,
+                                   CoworkerContractActivateFirst, CoworkerContractUpdate, CoworkerContractCreate,
+                                   CoworkerContractDelete
+    CoworkerDelivery      named    DeliveryCreated
+                          guessed  DeliveryAssigned
+    CoworkerInvoice       seen     CoworkerInvoiceCreateFirst, CoworkerInvoiceCreate, CoworkerInvoiceDelete,
+                                   CoworkerInvoiceUpdate, CoworkerInvoiceRefund, CoworkerInvoiceCreditNote,
+                                   CoworkerInvoicePaid, CoworkerInvoiceFailedPayment, CoworkerInvoiceReceivedPayment,
+                                   CoworkerInvoiceAwaitingPayment
+    CoworkerLedgerEntry   named    CoworkerInvoiceLedgerEntryCreate, CoworkerInvoiceLedgerEntryDelete,
+                                   CoworkerInvoiceLedgerEntryUpdate
+    CoworkerMessage       named    CoworkerMessageCreate
+    CoworkerPaymentMethod named    CoworkerPaymentMethodCreate, CoworkerPaymentMethodDelete,
+                                   CoworkerPaymentMethodUpdate
+    CoworkerProduct       named    CoworkerProductCreate, CoworkerProductUpdate, CoworkerProductDelete
+    EventAttendee         named    CalendarEventAttendeeDelete, CalendarEventAttendeeCreate,
+                                   CalendarEventAttendeeUpdate
+    FloorPlan             named    FloorPlanCreate, FloorPlanDelete, FloorPlanUpdate
+    FloorPlanDesk         named    FloorPlanDeskCreate, FloorPlanDeskDelete, FloorPlanDeskUpdate
+    HelpDeskComment       seen     HelpDeskCommentCreated
+    HelpDeskMessage       seen     HelDeskMessageCreated
+    NewsLetterSubscriber  seen     NewsLetterSubscriberCreate, NewsLetterSubscriberSubscribed,
+                                   NewsLetterSubscriberUnSubscribed, NewsLetterSubscriberRemovedFromGroup
+    Product               named    ProductCreate, ProductDelete, ProductUpdate
+    Proposal              named    ProposalCreated, ProposalUpdated, ProposalDeleted
+    Tariff                named    TariffCreate, TariffDelete, TariffUpdate
+    Team                  named    TeamCreated, TeamUpdated, TeamDeleted
+    Visitor               seen     VisitorNotification
+                          named    VisitorCheckedin, VisitorRegistered, VisitorDeleted
+"""
+
+from receiver.nexudus.records.bookings import Booking, Checkin
+from receiver.nexudus.records.contracts import CoworkerContract, Proposal, Tariff
+from receiver.nexudus.records.happenings import BlogPost, CalendarEvent, EventAttendee, NewsLetterSubscriber
+from receiver.nexudus.records.invoices import CoworkerInvoice, CoworkerLedgerEntry, CoworkerPaymentMethod
+from receiver.nexudus.records.messages import (
+    ChatUserMessage,
+    CommunityGroup,
+    CommunityMessage,
+    CommunityThread,
+    CoworkerMessage,
+    HelpDeskComment,
+    HelpDeskMessage,
+)
+from receiver.nexudus.records.people import Coworker, Team, Visitor
+from receiver.nexudus.records.places import Business, FloorPlan, FloorPlanDesk
+from receiver.nexudus.records.products import CoworkerDelivery, CoworkerProduct, Product
+from receiver.nexudus.records.record import LocalTime, Record, Time
+
+__all__ = [
+    "BlogPost",
+    "Booking",
+    "Business",
+    "CalendarEvent",
+    "ChatUserMessage",
+    "Checkin",
+    "CommunityGroup",
+    "CommunityMessage",
+    "CommunityThread",
+    "Coworker",
+    "CoworkerContract",
+    "CoworkerDelivery",
+    "CoworkerInvoice",
+    "CoworkerLedgerEntry",
+    "CoworkerMessage",
+    "CoworkerPaymentMethod",
+    "CoworkerProduct",
+    "EventAttendee",
+    "FloorPlan",
+    "FloorPlanDesk",
+    "HelpDeskComment",
+    "HelpDeskMessage",
+    "LocalTime",
+    "NewsLetterSubscriber",
+    "Product",
+    "Proposal",
+    "Record",
+    "Tariff",
+    "Team",
+    "Time",
+    "Visitor",
+]

@@ -48,7 +48,8 @@ class Child:
     """A command to run. *once*: ending with status 0 is its end; otherwise whenever it ends it is started again.
 
     *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket. *gate*:
-    it is first started when this event is set, such as by a thread that waits until another child answers.
+    it is first started when this event is set, such as by a thread that waits until another child answers. *vital*: the
+    others are of no use without it; one that is not and cannot start is tried again and again beside them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Child:
     once: bool = False
     fds: tuple[int, ...] = ()
     gate: threading.Event | None = None
+    vital: bool = True
 
 
 @dataclass(slots=True)
@@ -154,7 +156,7 @@ class Supervisor:
             return
         one.settled = one.settled or now - one.started >= SETTLED_S
         one.deaths = 1 if now - one.started >= SETTLED_S else one.deaths + 1
-        if not one.settled and one.deaths >= ATTEMPTS:
+        if one.child.vital and not one.settled and one.deaths >= ATTEMPTS:
             self._failure = f"{one.child.name} cannot start: {_ending(status)}, {one.deaths} times; see its lines above"
             return
         pause = _PAUSES_S[min(one.deaths, len(_PAUSES_S)) - 1]

@@ -15,7 +15,7 @@ class Part:
     """One child of `up`. *command*: what follows `frontdesk`. *secrets*: the secret settings that it gets to see.
 
     *last*: it is started when the receiver answers. *demo*: it runs only with --demo. *needs*: it runs only when one
-    setting of each of these groups is set.
+    setting of each of these groups is set. *vital*: without it the others end, too.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Part:
     last: bool = False
     demo: bool = False
     needs: tuple[tuple[str, ...], ...] = ()
+    vital: bool = True
 
     def is_wanted(self, environ: Mapping[str, str], *, demo: bool) -> bool:
         """Say whether the part runs under *environ*."""
@@ -50,6 +51,7 @@ PARTS: Final = (
         frozenset({"redis_url", "url_keys", *_AT_NEXUDUS}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
+        vital=False,  # events come in and are handled whatever Nexudus thinks of our credentials
     ),
 )
 """In the order of their start. Everything else in this file and in `up` follows from this table."""
@@ -72,4 +74,5 @@ def _child(part: Part, environ: Mapping[str, str], processes: int, ready: thread
         (sys.executable, "-P", "-m", "receiver", *part.command, *many),
         {name: value for name, value in environ.items() if name not in hidden},
         gate=ready if part.last else None,
+        vital=part.vital,
     )

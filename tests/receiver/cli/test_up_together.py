@@ -184,6 +184,22 @@ def test_several_processes_share_the_work(folder: Path, frontdesk: StartFrontdes
     wait_until(lambda: not any(map(is_alive, grown)), "the end of the grandchildren")
 
 
+def test_a_registrar_that_cannot_start_harms_nobody(folder: Path, frontdesk: StartFrontdesk, redis_url: str) -> None:
+    """It says what is wrong each time it is tried again; events come in and are handled beside it."""
+    wrong = {"FRONTDESK_PUBLIC_URL": "http://hooks.example", "FRONTDESK_NEXUDUS_TOKEN": "x", "FRONTDESK_PORT": "0"}
+    (folder / "routes.yaml").write_text("routes: [{action: BookingCreate, handler: log}]")
+    process = frontdesk("up", settings=wrong | {"FRONTDESK_REDIS_URL": redis_url}, cwd=folder)
+    process.wait_for(r"^frontdesk \| Frontdesk is up\.$")
+    wait_until(lambda: process.output.count("registrar ended with status 1") >= 3, "three attempts")
+
+    sent = run("send", "BookingCreate", "--url", _url(process), cwd=folder)
+
+    assert sent.status == 0, sent.err
+    process.wait_for(HANDLED.format("BookingCreate"))
+    assert "registrar | frontdesk: FRONTDESK_PUBLIC_URL: must be https://" in process.output
+    assert process.stop() == 0
+
+
 def test_no_part_sees_a_secret_of_another(up: Process, folder: Path) -> None:
     """The worker's environment names no URL key, and no environment holds one: they come as files."""
     key = (folder / "var" / "secrets" / "url-keys").read_bytes().strip()

@@ -1,6 +1,7 @@
 """Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
 
 import contextlib
+import hashlib
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def check_public_url(url: str) -> None:
 def credentials(current: Settings, role: str) -> BearerToken | Password:
     """Return how to sign in at Nexudus. Raises SettingsError when the settings do not say.
 
-    By default each host and command has its own client id: refreshing the token of one ends those of its namesakes.
+    By default each deployment, host and command has its own client id: refreshing the token of one ends those of its
+    namesakes, and hosts of two deployments may well have one name.
     """
     if current.nexudus_token:
         return BearerToken(current.nexudus_token.get_secret_value())
@@ -91,9 +93,14 @@ def credentials(current: Settings, role: str) -> BearerToken | Password:
     return Password(
         username=current.nexudus_username,
         password=current.nexudus_password.get_secret_value() if current.nexudus_password else "",
-        client_id=current.nexudus_client_id or f"frontdesk-{socket.gethostname()}-{role}",
+        client_id=current.nexudus_client_id or f"frontdesk-{_deployment(current)}-{socket.gethostname()}-{role}",
         totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
     )
+
+
+def _deployment(current: Settings) -> str:
+    """Return a short name that no other deployment has: each has a public URL of its own."""
+    return hashlib.sha256((current.public_url or "").encode()).hexdigest()[:8]
 
 
 def is_loopback(host: str) -> bool:

@@ -8,6 +8,8 @@ The rules and their sources: `WasSuccessful` may be false on 200; validation is 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -32,7 +34,7 @@ class Answer:
 
         A 409 without `Retry-After` is a conflict of the business kind and no reason to repeat anything.
         """
-        return self.status == 429 or (self.status in (409, 503) and self.retry_after is not None)
+        return self.status == 429 or (self.status in (409, 503) and "retry-after" in self.headers)
 
     @property
     def is_passing(self) -> bool:
@@ -41,15 +43,25 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that `Retry-After` asks for, bounded; None when it says nothing readable."""
+        """The seconds that `Retry-After` asks for, bounded; None when it says nothing readable.
+
+        A date is counted from the answer's own `Date`, so that no two clocks need agree.
+        """
         value = self.headers.get("retry-after", "").strip()
-        return min(float(value), _LONGEST_WAIT_S) if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) else None
+        if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value):
+            return min(float(value), _LONGEST_WAIT_S)
+        until, now = _moment(value), _moment(self.headers.get("date", ""))
+        if until is None:
+            return None
+        seconds = (until - (now or datetime.now(UTC))).total_seconds()
+        return min(max(0.0, seconds), _LONGEST_WAIT_S)
 
 
 def read(answer: Answer, *, call: str, role: str = "") -> Any:
-    """Return the JSON value of a successful answer. Raises NexudusError, which says what *call* was refused and why.
+    """Return the JSON value of a successful answer, None for an empty one.
 
-    *role* is the Nexudus role that the call needs, named when it is refused for want of permission.
+    Raises NexudusError, which says what *call* was refused and why. *role* is the Nexudus role that the call needs,
+    named when it is refused for want of permission.
     """
     value = _json(answer)
     if not 200 <= answer.status < 300:
@@ -57,8 +69,9 @@ def read(answer: Answer, *, call: str, role: str = "") -> Any:
             f"Nexudus answered {answer.status} to {call}: {_reason(answer, value, role)}",
             status=answer.status,
             properties=_properties(value),
+            throttled=answer.is_throttled,
         )
-    if value is None:
+    if value is None and answer.body.strip():
         raise NexudusError(
             f"Nexudus answered {answer.status} to {call}, but not with JSON; is FRONTDESK_NEXUDUS_URL right?",
             status=answer.status,
@@ -70,6 +83,15 @@ def read(answer: Answer, *, call: str, role: str = "") -> Any:
             properties=_properties(value),
         )
     return value
+
+
+def _moment(date: str) -> datetime | None:
+    """Return the time of an HTTP date."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _json(answer: Answer) -> Any:

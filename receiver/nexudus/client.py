@@ -6,7 +6,7 @@ What a call means is `receiver.nexudus.webhooks`'s matter; what an answer means 
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx2
@@ -28,25 +28,49 @@ _LARGEST_ANSWER = 32 * 1_048_576
 class Patience:
     """How often a call is tried, and how long we wait between tries and for an answer.
 
-    *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no other try is begun.
+    *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no other try is begun. While Nexudus only
+    asks us to slow down, the limits are *throttles* and *throttled_s*: what it counts is a minute's calls, ours and
+    those of everybody else who uses the account, while its `Retry-After` always says a second.
     """
 
     attempts: int = 6
+    throttles: int = 20
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     connect_s: float = 10.0
     silence_s: float = 30.0
     whole_answer_s: float = 120.0
-    give_up_s: float = 90.0
+    give_up_s: float = 40.0
+    throttled_s: float = 90.0
 
     def pause(self, attempt: int, asked: float | None) -> float:
-        """Return the seconds to wait after the failed *attempt*: what Nexudus *asked* for, or twice as long each time.
+        """Return the seconds to wait after the failed *attempt*: twice as long each time, at least what was *asked*.
 
-        Jitter on top, so that processes which failed together do not come back together.
+        With jitter, so that processes which failed together do not come back together.
         """
         backoff = min(self.longest_pause_s, self.first_pause_s * 2.0 ** (attempt - 1))
         spread: float = random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a secret
-        return asked + self.first_pause_s * spread if asked is not None else backoff * spread
+        return max(backoff * spread, (asked or 0.0) + self.first_pause_s * spread)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often one call was tried so far, and since when."""
+
+    patience: Patience
+    most: int
+    started: float = field(default_factory=time.monotonic)
+    faults: int = 0
+    throttles: int = 0
+
+    def is_last(self, *, throttled: bool) -> bool:
+        """Count a try that went wrong; say whether there is to be no other."""
+        seconds = time.monotonic() - self.started
+        if throttled:
+            self.throttles += 1
+            return self.throttles >= self.patience.throttles or seconds > self.patience.throttled_s
+        self.faults += 1
+        return self.faults >= self.most or seconds > self.patience.give_up_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +156,7 @@ class Client:
 
     def _try(self, call: Call, token: str | None) -> Answer:
         """Send until an answer is worth reading: not throttled, no passing fault, or patience is at its end."""
-        attempts = call.attempts or self._patience.attempts
-        late = time.monotonic() + self._patience.give_up_s
-        attempt = 1
+        tries = _Tries(self._patience, call.attempts or self._patience.attempts)
         while True:
             answer: Answer | None = None
             try:
@@ -144,16 +166,15 @@ class Client:
             except httpx2.RequestError as error:
                 # Without a connection nothing was sent; later than that, nobody knows.
                 again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-                if not again or attempt >= attempts or time.monotonic() > late:
+                if not again or tries.is_last(throttled=False):
                     raise NexudusError(_no_answer(call, self._base_url, error)) from error
             else:
                 again = answer.is_throttled or (call.repeatable and answer.is_passing)
-                if not again or attempt >= attempts or time.monotonic() > late:
+                if not again or tries.is_last(throttled=answer.is_throttled):
                     return answer
-            pause = self._patience.pause(attempt, answer.retry_after if answer else None)
-            self._log.debug("nexudus.repeated", call=str(call), attempt=attempt, status=answer.status if answer else 0)
+            pause = self._patience.pause(tries.faults + tries.throttles, answer.retry_after if answer else None)
+            self._log.debug("nexudus.repeated", call=str(call), status=answer.status if answer else 0)
             self._sleep(pause)
-            attempt += 1
 
     def _send(self, call: Call, token: str | None) -> Answer:
         self._budget.take(write=call.is_write)

@@ -50,10 +50,10 @@ class _Course:
 
     done: dict[ChangeKey, Change] = field(default_factory=dict)
     refused: dict[ChangeKey, Failure] = field(default_factory=dict)
-    silences: int = 0
 
-    def is_settled(self, change: Change) -> bool:
-        return change.key in self.done or change.key in self.refused
+    def open(self, plan: Plan) -> list[Change]:
+        """Return the changes of *plan* that were neither done nor refused."""
+        return [change for change in plan.changes if change.key not in self.done and change.key not in self.refused]
 
 
 class Applier:
@@ -73,35 +73,47 @@ class Applier:
         """
         course = _Course()
         for _ in range(_ROUNDS):
-            open_changes = [change for change in plan.changes if not course.is_settled(change)]
+            open_changes = course.open(plan)
             if not open_changes:
                 break
-            for change in open_changes:
-                self._carry_out(change, course)
+            silence = self._round(open_changes, course)
             plan = look()
+            if silence is not None and course.open(plan) == open_changes:
+                raise silence
         left = tuple(change for change in plan.changes if change.key not in course.refused)
         unreal = {change.key for change in left}
         done = tuple(change for key, change in course.done.items() if key not in unreal)
         return Applied(done, left, tuple(course.refused.values()))
 
-    def _carry_out(self, change: Change, course: _Course) -> None:
+    def _round(self, changes: list[Change], course: _Course) -> NexudusError | None:
+        """Carry out *changes*. Returns the error when so many in a row had no answer that it is time to look again.
+
+        Either Nexudus is down, or somebody deleted the records: it answers for those as for a fault of its own.
+        """
+        silences = 0
+        for change in changes:
+            silence = self._carry_out(change, course)
+            silences = silences + 1 if silence else 0
+            if silences >= _SILENCES:
+                return silence
+        return None
+
+    def _carry_out(self, change: Change, course: _Course) -> NexudusError | None:
+        """Carry out one change. Returns the error when it is not known what became of it."""
         try:
             written = self._write(change)
         except NexudusError as error:
             self._told(change, error)
             if isinstance(error, CredentialsRefused) or error.status in (401, 403):
                 raise
-            if error.status and error.status < 500 and error.status not in (408, 429):
-                course.refused[change.key] = Failure(change, error)
-                return
-            course.silences += 1
-            if course.silences >= _SILENCES:
-                raise
+            if not error.is_refusal:
+                return error
+            course.refused[change.key] = Failure(change, error)
         else:
-            course.silences = 0
             if written:
                 course.done[change.key] = change
                 self._told(change, None)
+        return None
 
     def _write(self, change: Change) -> bool:
         """Write one change. Returns False when the record is no longer what was planned for: it is planned anew."""

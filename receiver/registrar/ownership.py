@@ -5,6 +5,7 @@ another host is **elsewhere**: another deployment with our keys, or ours before 
 Who shares a host with other programs gives FRONTDESK_PUBLIC_URL a path of its own.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -86,9 +87,13 @@ def name_of(action: str) -> str:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Return what is before the path of a hook, and that path; ("", "") when there is none."""
-    start = url.rfind(hooks.PREFIX)
-    return (url[:start], url[start:]) if start >= 0 else ("", "")
+    """Return what is before the path of a hook, and that path; ("", "") when there is none.
+
+    Somebody may have put a slash, a query or a fragment behind it; its token still says whose it is.
+    """
+    place = re.split("[?#]", url, maxsplit=1)[0]
+    start = place.rfind(hooks.PREFIX)
+    return (place[:start], place[start:].rstrip("/")) if start >= 0 else ("", "")
 
 
 def _normal(url: str) -> str:

@@ -58,7 +58,7 @@ def test_property_errors_are_carried() -> None:
     [
         (_answer(409, retry_after="1"), True, False),
         (_answer(409), False, False),
-        (_answer(409, retry_after="soon"), False, False),
+        (_answer(409, retry_after="soon"), True, False),
         (_answer(429), True, False),
         (_answer(503), False, True),
         (_answer(503, retry_after="7"), True, True),
@@ -77,6 +77,41 @@ def test_retry_after_is_bounded() -> None:
     assert _answer(429, retry_after="999999999").retry_after == 120
 
 
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Sat, 21 Nov 2026 08:00:03 GMT", 3),
+        ("Sat, 21 Nov 2026 07:00:00 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 120),
+    ],
+)
+def test_retry_after_may_be_a_date(until: str, seconds: float) -> None:
+    """RFC 9110 allows both; counted by the clock of whoever answers."""
+    answer = _answer(409, retry_after=until, date="Sat, 21 Nov 2026 08:00:00 GMT")
+
+    assert (answer.is_throttled, answer.retry_after) == (True, seconds)
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        (_answer(400, VALIDATION), True),
+        (_answer(409), True),
+        (_answer(200, VALIDATION), True),
+        (_answer(409, retry_after="1"), False),
+        (_answer(429), False),
+        (_answer(500), False),
+    ],
+)
+def test_being_asked_to_slow_down_is_no_refusal(answer: Answer, refusal: bool) -> None:
+    """Who looks again later may well succeed."""
+    with pytest.raises(NexudusError, match="Nexudus answered") as caught:
+        answers.read(answer, call="PUT /x")
+
+    assert caught.value.is_refusal is refusal
+
+
 def test_a_good_answer_is_its_value() -> None:
-    """Lists too."""
+    """Lists too; nothing for an empty one, such as a 204 to DELETE."""
     assert answers.read(_answer(200, b"[1]"), call="GET /x") == [1]
+    assert answers.read(_answer(204), call="DELETE /x") is None

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import CredentialsRefused, NexudusError
+from receiver.nexudus.client import Client
 from receiver.nexudus.oauth import BearerToken, Password
 from receiver.nexudus.webhooks import Webhooks
-from tests.nexudus import CountingBudget, SimulatedNexudus
+from tests.nexudus import DEMO, CountingBudget, SimulatedNexudus
 
 RECORD = {"BusinessId": 1001, "Name": "n", "Action": 6, "URL": "https://a.example/", "Description": "d", "Active": True}
 
@@ -133,6 +134,28 @@ def test_retry_after_is_honoured(nexudus: SimulatedNexudus) -> None:
 
     assert len(pauses) == 1
     assert 3 <= pauses[0] < 3.1
+
+
+def test_a_minute_of_throttling_is_waited_out(nexudus: SimulatedNexudus) -> None:
+    """Others use the account too: when its minute is used up, `Retry-After` says one second again and again."""
+    pauses: list[float] = []
+    nexudus.turn(next=["throttle"] * 10, retry_after_s=1)
+    with Client(nexudus.url, DEMO, CountingBudget(), sleep=pauses.append) as client:
+        assert Webhooks(client).list() == ()
+
+    assert len(pauses) == 10
+    assert all(pause >= 1 for pause in pauses)
+    assert sum(pauses) >= 60
+
+
+def test_throttling_without_an_end_ends(nexudus: SimulatedNexudus) -> None:
+    """With one sentence."""
+    nexudus.turn(throttle_rate=1)
+
+    with nexudus.client() as client, pytest.raises(NexudusError, match="409 .* asks us to slow down") as caught:
+        Webhooks(client).list()
+
+    assert caught.value.throttled
 
 
 def test_businesses_and_actions(webhooks: Webhooks) -> None:

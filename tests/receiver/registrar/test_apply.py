@@ -171,11 +171,41 @@ def test_a_nexudus_that_is_silent_ends_the_run(office: Office) -> None:
     plan = office.survey.plan(wanted)
     office.nexudus.turn(cut_rate=1)
 
-    with pytest.raises(NexudusError, match="no answer to POST /api/sys/webhooks"):
+    with pytest.raises(NexudusError, match="no answer to GET /api/sys/webhooks"):
         office.carry_out(plan, wanted)
 
+    assert len(office.told) == 3
     office.nexudus.turn(cut_rate=0)
     assert office.apply().is_complete
+
+
+def test_a_nexudus_that_takes_no_writes_ends_the_run(office: Office) -> None:
+    """It lists, and answers every write with a fault: after three it is looked at again, and then given up."""
+    wanted = office.survey.wanted(routes())
+    plan = office.survey.plan(wanted)
+    office.nexudus.turn(next=["error"] * 3)
+
+    with pytest.raises(NexudusError, match="Nexudus answered 500 to POST /api/sys/webhooks"):
+        office.carry_out(plan, wanted)
+
+    assert office.nexudus.hooks() == []
+    assert office.apply().is_complete
+
+
+def test_hooks_that_are_deleted_meanwhile_are_made_anew(office: Office) -> None:
+    """Somebody tidies up in the panel between plan and apply: an unknown id is answered like a fault of Nexudus."""
+    office.apply()
+    for hook in office.nexudus.hooks():
+        office.nexudus.edit(hook["Id"], Active=False)
+    wanted = office.survey.wanted(routes())
+    plan = office.survey.plan(wanted)
+    for hook in office.nexudus.hooks():
+        office.nexudus.remove(hook["Id"])
+
+    applied = office.carry_out(plan, wanted)
+
+    assert (applied.is_complete, {change.op for change in applied.done}) == (True, {Op.CREATE})
+    office.assert_converged()
 
 
 def test_whoever_lost_the_lock_writes_no_more(office: Office) -> None:

@@ -45,6 +45,9 @@ NEW = hooks.path("new", 1001, "BookingCreate")
         (PUBLIC + "/hooks/1001/BookingCreate/forged", Owner.OURS, None),
         (PUBLIC + "/hooks/", Owner.OURS, None),
         ("https://laptop.example" + NEW, Owner.ELSEWHERE, 0),
+        ("https://laptop.example" + NEW + "/?by=hand#x", Owner.ELSEWHERE, 0),
+        (PUBLIC + NEW + "?by=hand", Owner.OURS, 0),
+        ("https://crm.example/in?from=https://laptop.example" + NEW, Owner.FOREIGN, None),
         ("https://hooks.example" + NEW, Owner.ELSEWHERE, 0),
         ("http://hooks.example/front" + OLD, Owner.ELSEWHERE, 1),
         ("https://hooks.example:8443/front" + OLD, Owner.ELSEWHERE, 1),
@@ -95,6 +98,7 @@ def test_any_url_has_an_owner(url: str) -> None:
         pytest.param([_hook(action_code=60)], [(Op.UPDATE, 1, "action")], id="action"),
         pytest.param([_hook(action_code=4_711)], [(Op.UPDATE, 1, "action")], id="unknown-action"),
         pytest.param([_hook(url=PUBLIC + OLD)], [(Op.UPDATE, 1, "url")], id="old-key"),
+        pytest.param([_hook(url=PUBLIC + NEW + "?by=hand")], [(Op.UPDATE, 1, "url")], id="query"),
         pytest.param(
             [_hook(url=PUBLIC + OLD, name="", active=False)], [(Op.UPDATE, 1, "url, name, inactive")], id="several"
         ),

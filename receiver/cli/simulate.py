@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
@@ -73,9 +73,9 @@ def simulate(
         repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page, repeat_pages.
     """
     current = keyring.completed(Context().settings)
-    knobs = _knobs([f"events_per_second={rate}", *(knob or ())])
+    knobs = _knobs([f"events_per_second={rate}", *(knob or ())], without_role or [])
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
-    account = _account(current, token_lifetime, frozenset(without_role or ()))
+    account = _account(current, token_lifetime)
     application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)
     _serve(application, host, _port(current) if port is None else port, account.username)
 
@@ -102,8 +102,9 @@ def _businesses(current: Settings) -> tuple[int, ...]:
     return _BUSINESSES if named == "all" else named
 
 
-def _knobs(given: list[str]) -> Knobs:
-    values = dict(pair.partition("=")[::2] for pair in given)
+def _knobs(given: list[str], missing_roles: list[str]) -> Knobs:
+    values: dict[str, Any] = dict(pair.partition("=")[::2] for pair in given)
+    values |= {"missing_roles": missing_roles} if missing_roles else {}
     try:
         return Knobs.model_validate(values)
     except ValidationError as error:
@@ -111,14 +112,13 @@ def _knobs(given: list[str]) -> Knobs:
         raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
 
 
-def _account(current: Settings, lifetime_s: int, missing_roles: frozenset[str]) -> Account:
+def _account(current: Settings, lifetime_s: int) -> Account:
     return Account(
         username=current.nexudus_username or "demo@example.com",
         password=current.nexudus_password.get_secret_value() if current.nexudus_password else "demo",
         totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
         token=current.nexudus_token.get_secret_value() if current.nexudus_token else None,
         lifetime_s=lifetime_s,
-        missing_roles=missing_roles,
     )
 
 

@@ -1,10 +1,11 @@
-"""Who may call the simulated Nexudus: OAuth2 password grant and refresh, a fixed bearer token, roles.
+"""Who may call the simulated Nexudus: OAuth2 password grant and refresh, a fixed bearer token, or Basic.
 
 https://developers.nexudus.com/reference/token-authentication-oauth
 """
 
 import secrets
 import time
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,14 +18,13 @@ _MOST_TOKENS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one API user. *token* is accepted as it is; *missing_roles* are answered 401 where they are needed."""
+    """The one API user. *token* is accepted as it is."""
 
     username: str = "demo@example.com"
     password: str = field(default="demo", repr=False)
     totp: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     lifetime_s: int = 604_799
-    missing_roles: frozenset[str] = frozenset()
 
 
 class Access:
@@ -36,12 +36,14 @@ class Access:
         self._refresh_of: dict[str, str] = {}
         self.grants = 0
 
-    def allows(self, authorization: str, role: str) -> bool:
-        """Say whether a call with this Authorization header may do what needs *role* ("" for nothing special)."""
+    def allows(self, authorization: str) -> bool:
+        """Say whether a call with this Authorization header comes from the API user."""
         kind, _, token = authorization.partition(" ")
-        if kind.lower() != "bearer" or role in self._account.missing_roles:
+        if kind.lower() == "basic":
+            return _same(token, b64encode(f"{self._account.username}:{self._account.password}".encode()).decode())
+        if kind.lower() != "bearer":
             return False
-        if self._account.token is not None and secrets.compare_digest(token.encode(), self._account.token.encode()):
+        if self._account.token is not None and _same(token, self._account.token):
             return True
         return self._good_until.get(token, 0.0) > time.time()
 
@@ -84,6 +86,10 @@ class Access:
             "expires_in": self._account.lifetime_s,
             "refresh_token": refresh,
         }
+
+
+def _same(given: str, right: str) -> bool:
+    return secrets.compare_digest(given.encode(), right.encode())
 
 
 def _refused(why: str) -> dict[str, Any]:

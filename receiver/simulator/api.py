@@ -1,11 +1,10 @@
 """The HTTP API of the simulated Nexudus: five calls about webhooks, token, businesses, enumerations.
 
-Envelopes and errors as developers.nexudus.com shows them. List rows lack `Description`; filters it does not know are
-ignored; `dir` is ignored, since the documents contradict each other about it.
+Envelopes and errors as developers.nexudus.com shows them. List rows lack `Description`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,14 +15,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.nexudus import actions
+from receiver.simulator import search
 from receiver.simulator.access import Access
 from receiver.simulator.faults import Fault, Knobs, Meter
 from receiver.simulator.tenant import Invalid, Record, Tenant, Unknown
 
 _LARGEST_BODY = 1_048_576
-_DEFAULT_PAGE = 25
-_FILTERS = {"WebHook_Business": "BusinessId", "WebHook_Action": "Action", "WebHook_Active": "Active"}
-_FILTERS |= {"WebHook_Name": "Name", "WebHook_URL": "URL"}
 
 Answering = Callable[[Request, bool], Awaitable[Response]]
 """Answers a request; the flag says to pretend only, for a write that gets lost."""
@@ -104,7 +101,8 @@ class Api:
             return _page_of_html()
         if fault is Fault.CUT:
             return Cut()
-        if role is not None and not self._access.allows(request.headers.get("authorization", ""), role):
+        authorization = request.headers.get("authorization", "")
+        if role is not None and (role in self._knobs.missing_roles or not self._access.allows(authorization)):
             return json_response({"Message": "Authorization has been denied for this request."}, 401)
         response = await self._carry_out(request, answering, lose=fault is Fault.LOST_WRITE)
         return Cut() if fault is Fault.LOST_ANSWER else response
@@ -126,7 +124,7 @@ class Api:
         return json_response(answer, status)
 
     async def _search(self, request: Request, _lose: bool) -> Response:
-        rows = [record for record in self._tenant.hooks.values() if _matches(record, request.query_params)]
+        rows = search.matching(list(self._tenant.hooks.values()), request.query_params)
         listed = ({name: value for name, value in record.items() if name != "Description"} for record in rows)
         return json_response(self._page(request, list(listed)))
 
@@ -153,39 +151,15 @@ class Api:
             return json_response([])
         return json_response([{"Id": code, "Name": name} for name, code in actions.CODES.items()])
 
-    def _page(self, request: Request, rows: list[Record]) -> dict[str, Any]:
-        size = min(_positive(request.query_params.get("size"), _DEFAULT_PAGE), self._knobs.largest_page)
-        asked = _positive(request.query_params.get("page"), 1)
-        first = 0 if self._knobs.repeat_pages else (asked - 1) * size
-        shown = rows[first : first + size]
-        return {
-            "Records": shown,
-            "CurrentPage": asked,
-            "CurrentPageSize": size,
-            "CurrentOrderField": "Id",
-            "CurrentSortDirection": 1,
-            "FirstItem": first + 1 if shown else 0,
-            "LastItem": first + len(shown),
-            "TotalItems": len(rows),
-            "TotalPages": -(-len(rows) // size),
-            "HasNextPage": self._knobs.repeat_pages or first + size < len(rows),
-            "HasPreviousPage": asked > 1,
-        }
+    def _page(self, request: Request, rows: Sequence[search.Record]) -> dict[str, Any]:
+        largest, repeat = self._knobs.largest_page, self._knobs.repeat_pages
+        return search.page(rows, request.query_params, largest=largest, repeat=repeat)
 
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid("Name", "is a required field", None)
     return value
-
-
-def _positive(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdecimal() and int(text[:9]) > 0 else default
-
-
-def _matches(record: Record, params: Mapping[str, str]) -> bool:
-    wanted: Iterable[tuple[str, str]] = ((name, params[key]) for key, name in _FILTERS.items() if key in params)
-    return all(text.lower() in str(record[name]).lower() for name, text in wanted)
 
 
 def _done(what: str, record: Record) -> Response:

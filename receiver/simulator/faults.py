@@ -55,6 +55,9 @@ class Knobs(BaseModel):
         0, ge=0, le=100_000, description="More POST, PUT, DELETE are throttled; 60 at the real one; 0: no limit."
     )
     largest_page: int = Field(1_000, ge=1, le=1_000, description="Pages hold no more records, whatever is asked for.")
+    missing_roles: list[str] = Field(
+        default_factory=list, max_length=100, description="Roles that the API user lacks; what needs them is 401."
+    )
     repeat_pages: bool = Field(False, description="Every page is the first one, and says that there is another.")
 
     def draw(self) -> Fault | None:

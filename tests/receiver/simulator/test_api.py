@@ -65,6 +65,20 @@ def test_nothing_without_a_token(nexudus: SimulatedNexudus) -> None:
     assert {answer.status_code for answer in answers} == {401}
 
 
+@pytest.mark.parametrize(("password", "status"), [("demo", 200), ("wrong", 401)])
+def test_basic_authentication_works_too(nexudus: SimulatedNexudus, password: str, status: int) -> None:
+    """As the documentation's own examples have it."""
+    with httpx2.Client(base_url=nexudus.url, auth=("demo@example.com", password)) as client:
+        assert client.get(HOOKS).status_code == status
+
+
+def test_a_role_can_be_taken_away(nexudus: SimulatedNexudus, http: httpx2.Client) -> None:
+    """401 for what needs it, while it runs; the rest goes on."""
+    nexudus.turn(missing_roles=["WebHook-Edit"])
+
+    assert (http.put(HOOKS, json=RECORD).status_code, http.get(HOOKS).status_code) == (401, 200)
+
+
 def test_the_search_pages_by_25_and_rows_are_partial(http: httpx2.Client) -> None:
     """The envelope of the documentation; `Description` only in the whole record."""
     _fill(http, 60)
@@ -76,7 +90,7 @@ def test_the_search_pages_by_25_and_rows_are_partial(http: httpx2.Client) -> Non
         "CurrentPage": 3,
         "CurrentPageSize": 25,
         "CurrentOrderField": "Id",
-        "CurrentSortDirection": 1,
+        "CurrentSortDirection": 0,
         "FirstItem": 51,
         "LastItem": 60,
         "TotalItems": 60,

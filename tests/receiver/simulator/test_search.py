@@ -1,0 +1,54 @@
+"""The simulator's search is that of the page "Search WebHooks": filters, ranges, order, pages."""
+
+from typing import Any
+
+import pytest
+
+from receiver.simulator import search
+
+
+def _hook(number: int, **fields: object) -> dict[str, Any]:
+    record: dict[str, Any] = {"Id": number, "BusinessId": 1001, "Name": "Frontdesk", "Action": 6, "Active": True}
+    record |= {"URL": "https://a.example/", "Description": None, "LastError": None, "ErrorCount": 0}
+    return record | {"LastTrigger": None, "CreatedOn": "2026-01-01T10:30:00Z", "UpdatedOn": "2026-01-01"} | fields
+
+
+HOOKS = [
+    _hook(1),
+    _hook(2, BusinessId=100, Name="CRM", Action=60, Active=False, ErrorCount=11, LastError="500", URL="https://b/"),
+    _hook(3, LastTrigger="2026-02-01T00:00:00Z", CreatedOn="2026-01-02T00:00:00Z", ErrorCount=2),
+]
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({}, [1, 2, 3]),
+        ({"WebHook_Business": "100"}, [2]),
+        ({"WebHook_Action": "6"}, [1, 3]),
+        ({"WebHook_Active": "false"}, [2]),
+        ({"WebHook_Name": "crm"}, [2]),
+        ({"WebHook_URL": "b/"}, [2]),
+        ({"WebHook_LastError": "50", "WebHook_Active": "true"}, []),
+        ({"WebHook_ErrorCount": "2"}, [3]),
+        ({"from_WebHook_ErrorCount": "2", "to_WebHook_ErrorCount": "10"}, [3]),
+        ({"from_WebHook_LastTrigger": "2026-01-01T00:00"}, [3]),
+        ({"to_WebHook_CreatedOn": "2026-01-01T10:30"}, [1, 2]),
+        ({"to_WebHook_CreatedOn": "2026-01-01T10:29"}, []),
+        ({"from_WebHook_ErrorCount": "many", "UpdatedSince": "2027"}, [1, 2, 3]),
+        ({"orderBy": "ErrorCount", "dir": "1"}, [2, 3, 1]),
+        ({"orderBy": "LastTrigger", "dir": "0"}, [1, 2, 3]),
+        ({"orderBy": "Colour"}, [1, 2, 3]),
+    ],
+)
+def test_what_is_documented_filters_and_the_rest_is_ignored(params: dict[str, str], found: list[int]) -> None:
+    """Whoever trusts a filter that Nexudus does not know gets everything."""
+    assert [record["Id"] for record in search.matching(HOOKS, params)] == found
+
+
+@pytest.mark.parametrize(("size", "shown"), [("2", 2), ("0", 3), ("-1", 3), ("x", 3), ("9" * 5_000, 3), ("²", 3)])
+def test_an_odd_size_is_the_usual_one(size: str, shown: int) -> None:
+    """Never an error."""
+    page = search.page(HOOKS, {"size": size, "page": "1"}, largest=1_000, repeat=False)
+
+    assert (len(page["Records"]), page["HasNextPage"]) == (shown, shown < 3)

@@ -55,9 +55,9 @@ class SimulatedNexudus:
         hooks: list[dict[str, Any]] = self.state()["hooks"]
         return hooks
 
-    def turn(self, **knobs: object) -> None:
-        """Turn knobs."""
-        self._ask("POST", "/simulator/faults", knobs)
+    def turn(self, **knobs: object) -> Any:
+        """Turn knobs; returns all of them as they are then."""
+        return self._ask("POST", "/simulator/faults", knobs)
 
     def fire(self, business_id: int, action: str, count: int = 1) -> int:
         """Let events happen; returns how many posts they make."""

@@ -152,6 +152,21 @@ def test_a_week_of_grace_for_what_is_no_longer_routed(world: World) -> None:
     assert world.memory.counts()["deactivated"] == 1
 
 
+def test_the_week_has_seven_days(world: World) -> None:
+    """A millisecond less is not enough."""
+    world.watch().reconcile()
+    world.table = routes(FEW - {"BookingCreate"})
+    world.watch().reconcile()
+
+    world.now_ms += 7 * DAY - 1
+    world.watch().reconcile()
+    before = world.inactive()
+    world.now_ms += 1
+    world.watch().reconcile()
+
+    assert (before, world.inactive()) == (0, 1)
+
+
 def test_it_never_moves_hosts(world: World) -> None:
     """Hooks of another deployment with our keys stay where they are."""
     laptop = Office(world.office.nexudus, public_url="https://laptop.example")

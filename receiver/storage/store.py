@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -16,6 +17,7 @@ from receiver.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage import keep, keys, layout, scripts
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.outage import outage
+from receiver.storage.wire import Command, Wires
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -34,8 +36,9 @@ class Store:
 
     def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0) -> None:
         self._client = client
+        self._wires = Wires(client.connection_pool)
         self._source = scripts.source("keep")
-        self._script = client.register_script(self._source)
+        self._sha = client.register_script(self._source).sha
         self._replicas = replicas
         self._is_loaded = False
         self._quarantine_limit = 0
@@ -62,10 +65,7 @@ class Store:
             if any(entry.envelope.quarantine for entry in entries):
                 limit = await self._read_quarantine_limit()
             arguments = keep.arguments(entries, quarantine_limit=limit, alias_ms=alias_ms)
-            if self._replicas:
-                reply = await self._confirmed(("EVALSHA", self._script.sha, 0, *arguments), confirm_ms)
-            else:
-                reply = await self._script(args=arguments)
+            reply = await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
             return keep.receipts(entries, reply)
 
     async def report(
@@ -108,33 +108,40 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._wires.close()
         await self._client.aclose()
 
-    async def _confirmed(self, command: tuple[bytes | str | int, ...], confirm_ms: int) -> list[bytes]:
-        """Send a command with WAIT right behind it, in one round trip, and return the reply to the command.
+    async def _confirmed(self, command: Command, confirm_ms: int) -> list[bytes]:
+        """Send a write, with WAIT right behind it when replicas are asked, and return the reply to the write.
 
         WAIT answers for what its own connection wrote last. A batch that is kept already writes nothing, and what kept
         it may have gone through another connection and still be unconfirmed: hence the write in between.
         """
+        written = (("SET", keys.WAITED_FOR, ""), ("WAIT", self._replicas, confirm_ms)) if self._replicas else ()
         while True:
             if not self._is_loaded:  # a NOSCRIPT would cost a whole wait for the replicas
-                await self._client.script_load(self._source)
+                await self._ask(("SCRIPT", "LOAD", self._source))
                 self._is_loaded = True
-            async with self._client.pipeline(transaction=False) as pipeline:
-                _ = pipeline.execute_command(*command)
-                _ = pipeline.execute_command("SET", keys.WAITED_FOR, "")
-                _ = pipeline.execute_command("WAIT", self._replicas, confirm_ms)
-                reply, written, confirmed = await pipeline.execute(raise_on_error=False)
-            if not isinstance(reply, NoScriptError):
-                break
-            self._is_loaded = False
-        for answer in (reply, written, confirmed):
-            if isinstance(answer, Exception):
-                raise answer
-        if int(confirmed) < self._replicas:
-            raise StorageUnavailable(f"{confirmed} of {self._replicas} replicas have confirmed within {confirm_ms} ms")
+            try:
+                reply, *confirmed = await self._ask(command, *written)
+            except NoScriptError:
+                self._is_loaded = False
+                continue
+            break
+        if confirmed and int(confirmed[-1]) < self._replicas:
+            raise StorageUnavailable(
+                f"{confirmed[-1]} of {self._replicas} replicas have confirmed within {confirm_ms} ms"
+            )
         kept: list[bytes] = reply
         return kept
+
+    async def _ask(self, *commands: Command) -> list[Any]:
+        """Send commands in one round trip and return their replies. Raises the first refusal among them."""
+        replies = await self._wires.ask(*commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
 
     async def _read_quarantine_limit(self) -> int:
         """A tenth of the memory that the server may use: strangers cannot fill what customers' events need."""

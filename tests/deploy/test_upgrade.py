@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage import connection, keys, slots
+from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.deploy.previous import release
 from tests.deploy.previous.release import PreviousRelease, post

@@ -12,6 +12,7 @@ import redis
 
 from receiver.errors import SettingsError
 from receiver.storage import connection, program
+from receiver.storage.wire import Wires
 from tests.conftest import StartValkey
 from tests.processes import Process, Valkey, free_port, wait_until
 
@@ -216,6 +217,23 @@ class TestSentinel:
             assert asyncio.run(ask())
             with connection.connect(hangs_first) as client:
                 assert client.get("key") == b"value"
+
+    def test_a_wire_finds_the_primary(self, sentinel: tuple[Valkey, Valkey, str]) -> None:
+        """The connection of the hot path asks the sentinels, signs in and chooses the database, too."""
+        _, _, url = sentinel
+
+        async def ask() -> list[object]:
+            async with connection.connect_async(url.removesuffix("0") + "3", timeout_s=2.0) as client:
+                wires = Wires(client.connection_pool)
+                try:
+                    return await wires.ask(("SET", "key", "value"), ("ROLE",), ("CLIENT", "INFO"))
+                finally:
+                    wires.close()
+
+        kept, role, info = asyncio.run(ask())
+
+        assert (kept, role[0]) == (b"OK", b"master")  # type: ignore[index]
+        assert b" db=3 " in info  # type: ignore[operator]
 
 
 def _replicas(client: redis.Redis) -> bool:

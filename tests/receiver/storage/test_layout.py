@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from receiver.errors import LayoutUnknown
-from receiver.storage import connection, keys, layout, slots
+from receiver.storage import connection, keys, layout
+from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
 from tests.processes import free_port, run

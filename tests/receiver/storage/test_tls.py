@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from receiver.storage import connection
+from receiver.storage.wire import Wires
 from tests.conftest import program
 from tests.processes import Valkey
 
@@ -116,6 +117,20 @@ def test_an_async_client_does_the_same(listener: Listener, certificates: Path) -
             return await client.get("key")
 
     assert asyncio.run(ask()) == b"value"
+
+
+def test_a_wire_does_the_same(listener: Listener, certificates: Path) -> None:
+    """The connection of the hot path, taken over from the client that made it."""
+
+    async def ask() -> list[object]:
+        async with connection.connect_async(_url(listener, certificates)) as client:
+            wires = Wires(client.connection_pool)
+            try:
+                return [await wires.ask(("ACL", "WHOAMI")) for _ in range(2)]
+            finally:
+                wires.close()
+
+    assert asyncio.run(ask()) == [[b"desk"]] * 2
 
 
 @pytest.mark.parametrize(("ca", "client"), [(False, True), (True, False)], ids=["unknown-ca", "no-certificate"])

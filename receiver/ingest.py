@@ -3,7 +3,6 @@
 What cannot be verified or read is set aside, not refused: after ten refusals Nexudus would switch the hook off.
 """
 
-import asyncio
 import time
 import traceback
 from collections import defaultdict
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from receiver import logs
-from receiver.errors import RequestRefused
+from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.events import Envelope
 from receiver.ids import IdGenerator
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
-from receiver.storage.entries import Entry, Receipt, Wanted
+from receiver.storage.entries import Entry, Receipt, Told, Wanted
 
 _log = logs.get()
 
@@ -25,10 +24,14 @@ _LONGEST_HEADER = 512
 """Characters of each header that a quarantined request keeps for a later check."""
 
 
-class Keeper(Protocol):
-    """Whoever keeps events. Returns when the event is safe; raises StorageUnavailable or RequestRefused (503)."""
+Accepted = list[Receipt] | RequestRefused | StorageUnavailable
+"""What became of a request: a receipt for each of its events, or why none can be given."""
 
-    async def keep(self, entry: Entry) -> Receipt: ...
+
+class Keeper(Protocol):
+    """Whoever keeps events, and tells when one is safe, or that it is not certain to be."""
+
+    def submit(self, entry: Entry, told: Told) -> None: ...
 
 
 class Route(Protocol):
@@ -118,24 +121,28 @@ class Ingest:
             if business is not None:
                 self._for_one[business] += (secret,)
 
-    async def accept(self, request: Request) -> list[Receipt]:
-        """Return one receipt for each record, or one for the whole request when it was set aside.
+    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None:
+        """Have the events of a request kept, and tell *done* what became of them.
 
-        Raises RequestRefused (401) for a bad signature under `reject`, and what the keeper raises.
+        It is told one receipt for each record, or one for the whole request when it was set aside; RequestRefused (401)
+        for a bad signature under `reject`; and what the keeper says when an event is not certainly kept.
         """
         reading = None
         try:
             reading = self._verify(request)
             records = _read(request)
             entries = [self._entry(request, reading, record) for record in records]
-        except RequestRefused:
-            raise
+        except RequestRefused as refusal:
+            done(refusal)
+            return
         except Exception as doubt:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
             entries = [self._set_aside(request, reading, doubt)]
-        receipts = await self._keep(entries)
-        for receipt in receipts:
-            self._metrics.event(receipt.status, request.action)
-        return receipts
+        if not entries:
+            done([])
+            return
+        together = _Together(entries, self._metrics, done)
+        for entry in entries:
+            self._keeper.submit(entry, together.told)
 
     def _verify(self, request: Request) -> signature.Reading | None:
         """Return the reading that matched, or None when no secret is set for this location."""
@@ -209,10 +216,30 @@ class Ingest:
             wanted=(),
         )
 
-    async def _keep(self, entries: Sequence[Entry]) -> list[Receipt]:
-        if len(entries) == 1:  # nearly always; saves a task
-            return [await self._keeper.keep(entries[0])]
-        return await asyncio.gather(*(self._keeper.keep(entry) for entry in entries))
+
+class _Together:
+    """The events of one request, until it is known of each what became of it."""
+
+    __slots__ = ("_done", "_entries", "_error", "_metrics", "_missing", "_receipts")
+
+    def __init__(self, entries: Sequence[Entry], metrics: IngestMetrics, done: Callable[[Accepted], None]) -> None:
+        self._entries = entries
+        self._metrics = metrics
+        self._done = done
+        self._missing = len(entries)
+        self._receipts: dict[str, Receipt] = {}
+        self._error: RequestRefused | StorageUnavailable | None = None
+
+    def told(self, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+        """Note what became of one; after the last, the request is answered."""
+        if isinstance(outcome, Receipt):
+            self._receipts[entry.envelope.id] = outcome
+            self._metrics.event(outcome.status, entry.envelope.action)
+        else:
+            self._error = outcome
+        self._missing -= 1
+        if self._missing == 0:
+            self._done(self._error or [self._receipts[one.envelope.id] for one in self._entries])
 
 
 def _read(request: Request) -> tuple[payload.Record, ...]:

@@ -117,7 +117,6 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
     server.run(
         Receiver(
-            door,
             can_keep=keeper.ready,
             counts=metrics,
             shared=_shared(client),
@@ -126,6 +125,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
+        host=door,
         drain_s=current.shutdown_delay / 1_000,
     )
     logs.get().info("receiver.stopped")

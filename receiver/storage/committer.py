@@ -8,11 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.storage import keep
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.store import Store
 
 _BATCHES_IN_FLIGHT = 2
@@ -30,9 +31,20 @@ class _Waiting:
     """An event whose sender waits. *batch* is the call that it is in, once it is in one."""
 
     entry: Entry
-    answer: asyncio.Future[Receipt]
+    told: Told
     since: float
     batch: asyncio.Task[None] | None = None
+    is_answered: bool = False
+
+    def answer(self, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+        """Answer, unless that was done. What goes wrong with one answer keeps nobody else waiting."""
+        if self.is_answered:
+            return
+        self.is_answered = True
+        try:
+            self.told(self.entry, outcome)
+        except Exception as error:  # noqa: BLE001 - as said
+            _log.error("answer.failed", event_id=self.entry.envelope.id, error=type(error).__name__)
 
 
 class Committer:
@@ -62,23 +74,26 @@ class Committer:
         self._late: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_busy(self) -> bool:
         """Whether events are waiting or on their way right now."""
         return bool(self._pending or self._flying)
 
-    async def keep(self, entry: Entry) -> Receipt:
-        """Return when the event is in Redis.
+    def submit(self, entry: Entry, told: Told) -> None:
+        """Keep an event; *told* hears of it when it is in Redis.
 
-        Raises StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
+        It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
         """
         if len(self._pending) >= _MOST_PENDING:
-            raise StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already")
+            told(entry, StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already"))
+            return
         if len(self._late) >= _MOST_LATE:
-            raise StorageUnavailable(f"Redis has not answered the last {_MOST_LATE} calls")
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(entry, loop.create_future(), loop.time())
+            told(entry, StorageUnavailable(f"Redis has not answered the last {_MOST_LATE} calls"))
+            return
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        waiting = _Waiting(entry, told, loop.time())
         self._pending.append(waiting)
         self._unanswered.append(waiting)
         if self._alarm is None:
@@ -86,7 +101,10 @@ class Committer:
         if not self._scheduled and len(self._flying) < _BATCHES_IN_FLIGHT:
             self._scheduled = True
             loop.call_soon(self._flush)
-        return await waiting.answer
+
+    async def keep(self, entry: Entry) -> Receipt:
+        """Return when the event is in Redis; raises what `submit` tells."""
+        return await outcome_of(self.submit, entry)
 
     async def close(self) -> None:
         """Wait for what is on its way; it takes *timeout_s* at most, and twice that when events are waiting behind."""
@@ -106,7 +124,7 @@ class Committer:
             batch: list[_Waiting] = []
             while self._pending and len(batch) < keep.LARGEST_BATCH:
                 waiting = self._pending.popleft()
-                if not waiting.answer.done():  # else it waited too long, or its sender has gone
+                if not waiting.is_answered:  # else it waited too long
                     batch.append(waiting)
             if batch:
                 self._send(batch)
@@ -121,7 +139,7 @@ class Committer:
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
         self._late.discard(task)
-        while self._unanswered and self._unanswered[0].answer.done():
+        while self._unanswered and self._unanswered[0].is_answered:
             self._unanswered.popleft()
         self._flush()
 
@@ -160,17 +178,15 @@ class Committer:
         self._alarm = None
         while self._unanswered and self._unanswered[0].since + self._patience_s <= now:
             self._give_up(self._unanswered.popleft())
-        while self._unanswered and self._unanswered[0].answer.done():
+        while self._unanswered and self._unanswered[0].is_answered:
             self._unanswered.popleft()
         if self._unanswered:
             self._set_alarm(loop, self._unanswered[0].since + self._patience_s)
 
     def _give_up(self, waiting: _Waiting) -> None:
-        if waiting.answer.done():
+        if waiting.is_answered:
             return
-        waiting.answer.set_exception(
-            StorageUnavailable(f"Redis has not answered within {self._patience_s * 1_000:.0f} ms")
-        )
+        waiting.answer(StorageUnavailable(f"Redis has not answered within {self._patience_s * 1_000:.0f} ms"))
         if waiting.batch in self._flying:
             self._flying.discard(waiting.batch)
             self._late.add(waiting.batch)
@@ -188,19 +204,29 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
 
 
+async def outcome_of(submit: Callable[[Entry, Told], None], entry: Entry) -> Receipt:
+    """Submit an entry and wait for its receipt; raises what is told instead of one."""
+    answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    submit(entry, partial(_settle, answer))
+    return await answer
+
+
+def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Receipt):
+        answer.set_result(outcome)
+    else:
+        answer.set_exception(outcome)
+
+
 def _refuse(batch: Sequence[_Waiting], reason: str) -> None:
     for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(StorageUnavailable(reason))
+        waiting.answer(StorageUnavailable(reason))
 
 
 def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:
-    if not all(receipts):
+    if None in receipts:
         _log.error("quarantine.full", refused=receipts.count(None), remedy="frontdesk events --status quarantined")
     for waiting, receipt in zip(batch, receipts, strict=True):
-        if waiting.answer.done():
-            continue
-        if receipt is None:
-            waiting.answer.set_exception(RequestRefused(503, "quarantine is full", retry_after=60))
-        else:
-            waiting.answer.set_result(receipt)
+        waiting.answer(receipt or RequestRefused(503, "quarantine is full", retry_after=60))

@@ -1,8 +1,10 @@
 """What goes into the store and what comes back: plain values, no Redis."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.events import Envelope
 
 
@@ -38,3 +40,7 @@ class Receipt:
 
     id: str
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
+
+
+Told = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
+"""Who is told what became of an entry, once: its receipt, or why it is not certainly kept."""

@@ -5,16 +5,18 @@ background has gone through. Whatever reached both places has one id, so that dr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.storage.clock import StoreClock
-from receiver.storage.committer import Committer, end
+from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from receiver.storage.watch import Watch
@@ -76,6 +78,7 @@ class Keeper:
         self._patience_s = patience_s
         self._tasks: list[asyncio.Task[None]] = []
         self._taking = 0
+        self._putting_by: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._has_answered_all = asyncio.Event()
 
@@ -89,26 +92,23 @@ class Keeper:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run)]
 
-    async def keep(self, entry: Entry) -> Receipt:
-        """Return when the event is in the store, or on this machine's disk (status `spooled`).
+    def submit(self, entry: Entry, told: Told) -> None:
+        """Keep an event; *told* hears of it when it is in the store, or on this machine's disk (status `spooled`).
 
-        Raises RequestRefused (503) when neither can keep it, or quarantine is full.
+        It hears RequestRefused (503) when neither can keep it, or quarantine is full.
         """
         if self._is_closing:
-            raise RequestRefused(503, "the receiver is stopping", retry_after=5)
+            told(entry, RequestRefused(503, "the receiver is stopping", retry_after=5))
+            return
         self._taking += 1
-        try:
-            if self._watch.is_well:
-                try:
-                    return await self._committer.keep(entry)
-                except StorageUnavailable as error:
-                    self._watch.failed(error)
-                    return await self._put_by(entry)
-            return await self._put_by_or_try(entry)
-        finally:
-            self._taking -= 1
-            if self._is_closing and not self._taking:
-                self._has_answered_all.set()
+        if self._watch.is_well:
+            self._committer.submit(entry, partial(self._committed, told))
+        else:
+            self._begin(self._put_by_or_try(entry), entry, told)
+
+    async def keep(self, entry: Entry) -> Receipt:
+        """Return when the event is kept; raises what `submit` tells."""
+        return await outcome_of(self.submit, entry)
 
     async def ready(self) -> bool:
         """Whether an event could be kept now."""
@@ -148,6 +148,36 @@ class Keeper:
             await self._watch.report(timeout_s=self._patience_s)
         except StorageUnavailable as error:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
+
+    def _committed(self, told: Told, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+        if isinstance(outcome, StorageUnavailable):
+            self._watch.failed(outcome)
+            self._begin(self._put_by(entry), entry, told)
+        else:
+            self._answer(entry, told, outcome)
+
+    def _begin(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: Told) -> None:
+        """Keep an event in a task of its own: only while the store is away."""
+        task = asyncio.get_running_loop().create_task(self._finish(keeping, entry, told))
+        self._putting_by.add(task)
+        task.add_done_callback(self._putting_by.discard)
+
+    async def _finish(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: Told) -> None:
+        outcome: Receipt | RequestRefused
+        try:
+            outcome = await keeping
+        except RequestRefused as refused:
+            outcome = refused
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told
+            _log.error("spool.failed", folder=str(self._spool.folder), error=f"{type(error).__name__}: {error}")
+            outcome = RequestRefused(503, "the spool cannot take it", retry_after=30)
+        self._answer(entry, told, outcome)
+
+    def _answer(self, entry: Entry, told: Told, outcome: Receipt | RequestRefused) -> None:
+        self._taking -= 1
+        if self._is_closing and not self._taking:
+            self._has_answered_all.set()
+        told(entry, outcome)
 
     async def _put_by(self, entry: Entry) -> Receipt:
         await self._spool.append(entry)

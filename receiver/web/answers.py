@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 import orjson
-from starlette.types import Send
 
 from receiver.storage.entries import Receipt
 
-Headers = Iterable[tuple[bytes, bytes]]
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
 
 _ERRORS = {
     400: "malformed request",
@@ -36,29 +36,6 @@ def raw(status: int) -> bytes:
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
     return head.encode("ascii") + body
-
-
-async def send_json(send: Send, status: int, body: bytes, headers: Headers = ()) -> int:
-    """Answer with a JSON body that is bytes already, and return the status."""
-    return await _send(send, status, b"application/json", body, headers)
-
-
-async def send_text(send: Send, text: str) -> int:
-    """Answer 200 with a plain text, and return the status."""
-    return await _send(send, 200, b"text/plain; charset=utf-8", text.encode("utf-8"), ())
-
-
-async def send_error(send: Send, status: int, headers: Headers = ()) -> int:
-    """Answer with a refusal, and return the status."""
-    return await send_json(send, status, error(status), headers)
-
-
-async def _send(send: Send, status: int, content_type: bytes, body: bytes, headers: Headers) -> int:
-    length = str(len(body)).encode("ascii")
-    start = [(b"content-type", content_type), (b"content-length", length), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": body})
-    return status
 
 
 def receipts(kept: Iterable[Receipt]) -> bytes:

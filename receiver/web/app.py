@@ -1,4 +1,4 @@
-"""The receiver as an ASGI application: the door for Nexudus in front, three pages for operators behind it."""
+"""What a receiver answers to operators, as an ASGI application; hooks are answered at the door, before it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,22 +8,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Lifespan, Receive, Scope, Send
+from starlette.types import Lifespan
 
 from receiver import metrics
-from receiver.nexudus import hooks
 from receiver.web import answers
-from receiver.web.door import Door
 
 _READY_WITHIN_S = 2.0
 
 
 class Receiver(Starlette):
-    """Everything that one receiver process answers. Only what is below `/hooks/` is for the public."""
+    """The three pages of one receiver process. They are not for the public."""
 
     def __init__(
         self,
-        door: Door,
         *,
         can_keep: Callable[[], Awaitable[bool]],
         counts: metrics.IngestMetrics,
@@ -42,17 +39,9 @@ class Receiver(Starlette):
         )
         self.router.redirect_slashes = False
         self.is_draining = False
-        self._door = door
         self._can_keep = can_keep
         self._counts = counts
         self._shared = shared
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hooks go straight to the door; Starlette's middleware and router would cost as much as all our work."""
-        if scope["type"] == "http" and scope["path"].startswith(hooks.PREFIX):
-            await self._door(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
 
     async def _healthz(self, _: Request) -> Response:
         return JSONResponse({"alive": True})

@@ -11,7 +11,7 @@ async def read(receive: Receive, declared: bytes | None, limit: int) -> bytes | 
     *declared* is the Content-Length, if there was one. Raises RequestRefused (413) as soon as the body is known to be
     over *limit*, without reading the rest.
     """
-    if declared is not None and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+    if declared is not None and is_over(declared, limit):
         raise RequestRefused(413, f"a body of {declared[:18].decode('ascii')} bytes is over the limit of {limit}")
     chunks: list[bytes] = []
     size = 0
@@ -27,3 +27,8 @@ async def read(receive: Receive, declared: bytes | None, limit: int) -> bytes | 
             break
         chunks.append(chunk)
     return b"".join((*chunks, chunk)) if chunks else chunk
+
+
+def is_over(declared: bytes, limit: int) -> bool:
+    """Whether a Content-Length is a number above *limit*."""
+    return declared.isdigit() and (len(declared) > 18 or int(declared) > limit)

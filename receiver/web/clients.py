@@ -1,7 +1,7 @@
 """Who is on the other end. `X-Forwarded-For` is a claim: it counts only as far as trusted proxies vouch for it."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from starlette.types import Scope
 
@@ -21,10 +21,13 @@ class ClientAddresses:
     def of(self, scope: Scope) -> str:
         """Return the sender's address, or an empty text where there is none (a unix socket)."""
         peer = scope.get("client")
-        address: str = peer[0] if peer else ""
+        return self.sender(peer[0] if peer else "", scope["headers"])
+
+    def sender(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the address of who sent a request that came from *address*."""
         if not self._trusted or not self._is_trusted(_parse(address)):
             return address
-        claims = b",".join(value for name, value in scope["headers"] if name == _HEADER)
+        claims = b",".join(value for name, value in headers if name == _HEADER)
         # Each proxy appends who called it: the last address that is no proxy of ours is as far as can be believed.
         for claim in reversed(claims.decode("latin-1").split(",")[-_MOST_HOPS:]):
             claimed = _parse(claim)

@@ -1,24 +1,27 @@
-"""The endpoint that Nexudus posts to, as a plain ASGI application: no router and no middleware in front of it.
+"""The endpoint that Nexudus posts to. It answers to the protocol itself: no framework in front of it, no task behind.
 
 The token is checked before anything of the body is read. Whoever has no right token learns nothing: the answer is that
 of a path that does not exist.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
-from starlette.types import Receive, Scope, Send
+import httptools
 
+from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Request
+from receiver.ingest import Accepted, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import hooks, signature
 from receiver.storage.entries import Receipt
 from receiver.web import answers, bodies
 from receiver.web.clients import ClientAddresses
 from receiver.web.requestlog import Answered, RequestLog
+from receiver.web.visit import Headers, Place, Visit
 
 PROBE = "/hooks/-/probe"
 
@@ -26,14 +29,16 @@ _RETRY_AFTER_S = 5
 _GONE = 499
 """What the log calls a request whose sender did not stay to the end of its body, as nginx does; nobody is answered."""
 
+_MOST_REMEMBERED = 4_096
 _SIGNATURE = signature.HEADER.lower().encode("ascii")
-_WANTED = {_SIGNATURE, b"content-type", b"content-encoding", b"content-length"}
+
+_log = logs.get()
 
 
 class Accepting(Protocol):
     """Whoever takes requests in; see `receiver.ingest.Ingest.accept`."""
 
-    async def accept(self, request: Request) -> list[Receipt]: ...
+    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None: ...
 
 
 class Door:
@@ -56,66 +61,110 @@ class Door:
         self._clients = clients
         self._log = log
         self._metrics = metrics
+        self._open: dict[bytes, Place] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request and write its line."""
-        started = time.perf_counter()
-        answered = Answered(scope["method"], self._clients.of(scope))
-        hook = hooks.parse(scope["path"])
-        try:
-            if hook is None or not hooks.is_authentic(self._url_keys, *hook):
-                answered.path = scope["path"]
-                answered.status = await self._answer_stranger(scope, send)
-            else:
-                answered.business_id, answered.action = hook.business_id, hook.action
-                answered.status = await self._answer_hook(hook, scope, receive, send, answered)
-        finally:
-            answered.seconds = time.perf_counter() - started
-            self._metrics.answered(answered.status, answered.action, answered.seconds)
-            self._log.write(answered)
+    def place(self, target: bytes) -> Place | None:
+        """Return where a request target leads to; None: not here. Raises ValueError for what is no target.
 
-    async def _answer_stranger(self, scope: Scope, send: Send) -> int:
-        if scope["path"] != PROBE:
-            return await answers.send_error(send, 404)
-        if scope["method"] not in ("GET", "HEAD"):
-            return await answers.send_error(send, 405, [(b"allow", b"GET, HEAD")])
-        proof = hooks.probe_answer(self._url_keys[0], _nonce(scope["query_string"]))
-        if proof is None:
-            return await answers.send_error(send, 400)
-        return await answers.send_text(send, proof)
+        Targets with a right token are remembered. That says nothing about wrong ones: to be compared with them at all,
+        a target has to have the same hash, under a key that nobody knows.
+        """
+        return self._open.get(target) or self._find(target)
 
-    async def _answer_hook(
-        self, hook: hooks.Hook, scope: Scope, receive: Receive, send: Send, answered: Answered
-    ) -> int:
-        if scope["method"] != "POST":
-            return await answers.send_error(send, 405, [(b"allow", b"POST")])
-        try:
-            request = await self._read(hook, scope, receive)
-            if request is None:
-                return _GONE
-            answered.size = len(request.body)
-            answered.receipts = await self._ingest.accept(request)
-        except RequestRefused as refusal:
-            answered.error = str(refusal)
-            headers = _retry_after(refusal.retry_after) if refusal.status == 503 else ()
-            return await answers.send_error(send, refusal.status, headers)
-        except StorageUnavailable as error:
-            answered.error = str(error)
-            return await answers.send_error(send, 503, _retry_after(None))
-        return await answers.send_json(send, 202, answers.receipts(answered.receipts))
-
-    async def _read(self, hook: hooks.Hook, scope: Scope, receive: Receive) -> Request | None:
-        found = {name: value for name, value in scope["headers"] if name in _WANTED}
-        body = await bodies.read(receive, found.get(b"content-length"), self._max_body)
-        if body is None:
+    def _find(self, target: bytes) -> Place | None:
+        url = httptools.parse_url(target)
+        path = unquote(url.path.decode("ascii"))
+        if not path.startswith(hooks.PREFIX):
             return None
-        return Request(
-            hook.business_id,
-            hook.action,
-            body,
-            _text(found.get(_SIGNATURE)),
-            _text(found.get(b"content-type")),
-            _text(found.get(b"content-encoding")),
+        hook = hooks.parse(path)
+        if hook is None or not hooks.is_authentic(self._url_keys, *hook):
+            return Place(path, url.query or b"")
+        if len(self._open) >= _MOST_REMEMBERED:
+            self._open.clear()
+        found = self._open[target] = Place(path, url.query or b"", hook)
+        return found
+
+    def enter(self, visit: Visit) -> None:
+        """Answer what needs no body."""
+        if visit.place.hook is None:
+            self._answer_stranger(visit)
+        elif visit.method != b"POST":
+            self._refuse(visit, 405, [(b"allow", b"POST")])
+        else:
+            declared = visit.fields.get(b"content-length")
+            if declared is not None and bodies.is_over(declared, self._max_body):
+                shown = declared[:18].decode("ascii")
+                self._refuse(visit, 413, error=f"a body of {shown} bytes is over the limit of {self._max_body}")
+            else:
+                self.measure(visit)
+
+    def measure(self, visit: Visit) -> None:
+        """Refuse a body as soon as it is known to be too large, without reading the rest."""
+        if visit.size > self._max_body:
+            self._refuse(visit, 413, error=f"the body is over the limit of {self._max_body} bytes")
+
+    def take(self, visit: Visit) -> None:
+        """Have the events of a whole request kept, and then answer. Never raises."""
+        hook, fields = visit.place.hook, visit.fields
+        assert hook is not None  # noqa: S101 - `enter` has answered strangers
+        try:
+            request = Request(
+                hook.business_id,
+                hook.action,
+                visit.body,
+                _text(fields.get(_SIGNATURE)),
+                _text(fields.get(b"content-type")),
+                _text(fields.get(b"content-encoding")),
+            )
+            self._ingest.accept(request, partial(self._answer, visit))
+        except Exception as error:  # noqa: BLE001 - whoever waits gets an answer, and the connection goes on
+            _log.error("request.failed", action=hook.action, error=type(error).__name__)
+            self._refuse(visit, 500)
+
+    def part(self, visit: Visit) -> None:
+        """Note whose body did not come to its end."""
+        self._note(visit, _GONE)
+
+    def _answer(self, visit: Visit, accepted: Accepted) -> None:
+        if isinstance(accepted, RequestRefused):
+            headers = _retry_after(accepted.retry_after) if accepted.status == 503 else ()
+            self._refuse(visit, accepted.status, headers, error=str(accepted))
+        elif isinstance(accepted, StorageUnavailable):
+            self._refuse(visit, 503, _retry_after(None), error=str(accepted))
+        else:
+            visit.answer(202, answers.JSON, answers.receipts(accepted))
+            self._note(visit, 202, accepted)
+
+    def _answer_stranger(self, visit: Visit) -> None:
+        if visit.place.path != PROBE:
+            self._refuse(visit, 404)
+        elif visit.method not in (b"GET", b"HEAD"):
+            self._refuse(visit, 405, [(b"allow", b"GET, HEAD")])
+        else:
+            proof = hooks.probe_answer(self._url_keys[0], _nonce(visit.place.query))
+            if proof is None:
+                self._refuse(visit, 400)
+            else:
+                visit.answer(200, answers.TEXT, proof.encode("ascii"))
+                self._note(visit, 200)
+
+    def _refuse(self, visit: Visit, status: int, headers: Headers = (), error: str | None = None) -> None:
+        visit.answer(status, answers.JSON, answers.error(status), headers)
+        self._note(visit, status, error=error)
+
+    def _note(self, visit: Visit, status: int, receipts: Sequence[Receipt] = (), error: str | None = None) -> None:
+        """Count the answer and write its line."""
+        seconds = time.perf_counter() - visit.started
+        client = self._clients.sender(visit.peer, visit.headers)
+        method = visit.method.decode("latin-1")
+        hook = visit.place.hook
+        if hook is None:
+            self._metrics.answered(status, None, seconds)
+            self._log.write(Answered(method, client, status, visit.place.path, seconds=seconds))
+            return
+        self._metrics.answered(status, hook.action, seconds)
+        self._log.write(
+            Answered(method, client, status, None, hook.business_id, hook.action, visit.size, receipts, error, seconds)
         )
 
 
@@ -130,5 +179,5 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _retry_after(seconds: int | None) -> answers.Headers:
+def _retry_after(seconds: int | None) -> Headers:
     return [(b"retry-after", str(seconds or _RETRY_AFTER_S).encode("ascii"))]

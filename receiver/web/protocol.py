@@ -1,4 +1,4 @@
-"""HTTP/1.1 with bounds: uvicorn's protocol, which trusts whoever is on the other end, under limits of size and time.
+"""HTTP/1.1 with bounds: a conversation, which trusts whoever is on the other end, under limits of size and time.
 
 A refusal is written, our side of the connection is closed, and what still comes is dropped for a moment: closing at
 once would reset the connection, and the other end might never read why. No limit costs a timer for each request: each
@@ -11,16 +11,21 @@ from enum import Enum
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from receiver.metrics import IngestMetrics
 from receiver.web import answers
+from receiver.web.conversation import Conversation
+from receiver.web.visit import Host
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on every connection. Seconds and bytes."""
+    """Bounds on every connection. Seconds and bytes.
+
+    *idle_s* is longer than load balancers keep idle connections (60 s), so that they close them, and not we under a
+    request.
+    """
 
     connections: int = 1_000
     head_bytes: int = 65_536
@@ -28,6 +33,7 @@ class Limits:
     head_s: float = 10.0
     body_s: float = 30.0
     unread_answer_s: float = 30.0
+    idle_s: float = 75.0
     farewell_s: float = 3.0
 
 
@@ -40,8 +46,8 @@ class _Awaiting(Enum):
     CLOSE = 3
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """One connection. Made by the server through `functools.partial` with *limits* and *metrics*."""
+class BoundedProtocol(Conversation):
+    """One connection. Made by the server through `functools.partial` with *limits*, *metrics* and *host*."""
 
     def __init__(
         self,
@@ -52,15 +58,15 @@ class BoundedProtocol(HttpToolsProtocol):
         *,
         limits: Limits,
         metrics: IngestMetrics,
+        host: Host | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, host=host)
         self._limits = limits
         self._metrics = metrics
         self._awaiting = _Awaiting.HEAD
         self._since = time.monotonic()
         self._head_bytes = 0
         self._refusal = 400
-        self._is_draining = False
         self._unread_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -109,8 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 raise ValueError("request head too large")
         super().on_headers_complete()
         self._await(_Awaiting.BODY)
-        if self._is_draining:
-            self.cycle.keep_alive = False
+        self._hurry()
 
     def on_message_complete(self) -> None:
         """End a request; the connection owes us nothing now."""
@@ -118,8 +123,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Give a request whose answer came first (413, 404) a moment to end; what comes of it is dropped."""
+        """Be idle from now on, or in haste."""
+        self._since = time.monotonic()
         super().on_response_complete()
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Give a request whose answer came first (413, 404) only a moment to end; what comes of it is dropped."""
         if self._awaiting is _Awaiting.BODY and self.cycle.response_complete:
             self._since = time.monotonic() - self._limits.body_s + self._limits.farewell_s
 
@@ -140,12 +150,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408, "body_time")
         elif self._awaiting is _Awaiting.CLOSE and waited > self._limits.farewell_s and not self._is_busy():
             self.transport.abort()
+        elif waited > self._limits.idle_s and self.is_idle():
+            self.transport.close()
         else:
             self._expire_unread_answer(now)
 
     def shutdown(self) -> None:
         """Finish what was taken, then close; called by the server when it stops."""
-        self._is_draining = True
+        self.is_draining = True
         if self._is_busy():
             self.cycle.keep_alive = False
         elif self._awaiting is not _Awaiting.HEAD or self._head_bytes == 0:
@@ -176,6 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
         is_answered = self._awaiting is _Awaiting.BODY and self.cycle.response_started
         is_behind = bool(self.pipeline) or (self._awaiting is not _Awaiting.BODY and self._is_busy())
         if self._awaiting is _Awaiting.BODY:
+            self._leave()
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._await(_Awaiting.CLOSE)

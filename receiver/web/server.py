@@ -16,11 +16,9 @@ from starlette.types import Receive, Scope, Send
 from receiver.errors import SettingsError
 from receiver.metrics import IngestMetrics
 from receiver.web.protocol import BoundedProtocol, Limits
+from receiver.web.visit import Host
 
 _BACKLOG = 2_048
-_KEEP_ALIVE_S = 75
-"""Longer than load balancers keep idle connections (60 s), so that they close them, and not we under a request."""
-
 _TICKS_PER_SECOND = 10
 FINISH_WITHIN_S = 25
 """After SIGTERM; Kubernetes and systemd send SIGKILL after 30 s and 90 s."""
@@ -59,12 +57,18 @@ class Application(Protocol):
 
 
 def run(
-    app: Application, listener: socket.socket, *, limits: Limits, metrics: IngestMetrics, drain_s: float = 0
+    app: Application,
+    listener: socket.socket,
+    *,
+    limits: Limits,
+    metrics: IngestMetrics,
+    host: Host | None = None,
+    drain_s: float = 0,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was taken and return."""
+    """Serve until SIGTERM or SIGINT, then finish what was taken and return. What leads to *host* never sees *app*."""
     config = uvicorn.Config(
         app,
-        http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics)),
+        http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics, host=host)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -73,7 +77,6 @@ def run(
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )
     Server(config, app, drain_s=drain_s).run(sockets=[listener])
@@ -108,10 +111,10 @@ class Server(uvicorn.Server):
         """
         self._app.is_draining = True
         until = time.monotonic() + self._drain_s
-        before = set(self.server_state.tasks)
+        before = [connection.cycle for connection in self._connections() if connection.cycle is not None]
         latest = time.monotonic() + max(self._drain_s, FINISH_WITHIN_S / 2)
         while not self.force_exit and time.monotonic() < latest:
-            if time.monotonic() >= until and all(task.done() for task in before):
+            if time.monotonic() >= until and all(cycle.response_complete or cycle.disconnected for cycle in before):
                 break
             await asyncio.sleep(0.05)
             self._expire_connections()
@@ -126,9 +129,11 @@ class Server(uvicorn.Server):
 
     def _expire_connections(self) -> None:
         now = time.monotonic()
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, BoundedProtocol):
-                connection.expire(now)
+        for connection in self._connections():
+            connection.expire(now)
+
+    def _connections(self) -> list[BoundedProtocol]:
+        return [one for one in self.server_state.connections if isinstance(one, BoundedProtocol)]
 
 
 def _remedy(error: OSError) -> str:

@@ -1,6 +1,5 @@
 """From a request to kept events: verified, read, routed, or set aside; never refused for our faults."""
 
-import asyncio
 import hashlib
 import hmac
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Ingest, Policy, Request
+from receiver.ingest import Accepted, Ingest, Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint
 from receiver.routing import file
@@ -31,7 +30,16 @@ def _signed(secret: str, body: bytes = BODY) -> str:
 def _accept(request: Request, *, table: HandTable | None = None, **policy: Any) -> tuple[list[Receipt], list[Entry]]:
     keeper = MemoryKeeper()
     ingest = Ingest(keeper, lambda: table, Policy(**policy), IngestMetrics(actions.NAMES))
-    return asyncio.run(ingest.accept(request)), keeper.entries
+    (accepted,) = _outcomes(ingest, request)
+    if isinstance(accepted, Exception):
+        raise accepted
+    return accepted, keeper.entries
+
+
+def _outcomes(ingest: Ingest, request: Request) -> list[Accepted]:
+    outcomes: list[Accepted] = []
+    ingest.accept(request, outcomes.append)
+    return outcomes
 
 
 def test_an_event_is_tagged_and_routed() -> None:
@@ -172,9 +180,7 @@ def test_a_where_that_fails_is_counted() -> None:
     metrics = IngestMetrics(actions.NAMES)
     table = HandTable()
 
-    asyncio.run(
-        Ingest(MemoryKeeper(), lambda: table, Policy(), metrics).accept(Request(1, "CoworkerInvoicePaid", BODY))
-    )
+    _outcomes(Ingest(MemoryKeeper(), lambda: table, Policy(), metrics), Request(1, "CoworkerInvoicePaid", BODY))
 
     assert b'frontdesk_routing_where_failed_total{route="dear"} 1.0' in metrics.exposition()
 
@@ -191,6 +197,6 @@ def test_what_a_route_in_the_shadow_wants_is_noted() -> None:
     keeper = MemoryKeeper()
     ingest = Ingest(keeper, lambda: SHADOWED, Policy(), IngestMetrics(actions.NAMES))
 
-    asyncio.run(ingest.accept(Request(1001, "BookingCreate", BODY)))
+    _outcomes(ingest, Request(1001, "BookingCreate", BODY))
 
     assert keeper.entries[0].wanted == (Wanted("log", "default", 30_000), Wanted("watching"))

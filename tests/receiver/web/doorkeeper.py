@@ -21,7 +21,7 @@ from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Ingest, Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.entries import Entry, Receipt, Told
 from receiver.web import server
 from receiver.web.app import Receiver
 from receiver.web.clients import ClientAddresses
@@ -39,15 +39,19 @@ class MemoryKeeper:
         self.entries: list[Entry] = []
         self._ids: dict[bytes, str] = {}
 
-    async def keep(self, entry: Entry) -> Receipt:
+    def submit(self, entry: Entry, told: Told) -> None:
         """Keep one entry, or fail as its action says."""
         match entry.envelope.action:
             case "Unavailable":
-                raise StorageUnavailable("Redis: away")
+                told(entry, StorageUnavailable("Redis: away"))
             case "Full":
-                raise RequestRefused(503, "quarantine is full", retry_after=60)
+                told(entry, RequestRefused(503, "quarantine is full", retry_after=60))
             case "Slow":
-                await asyncio.sleep(0.5)
+                asyncio.get_running_loop().call_later(0.5, lambda: told(entry, self._keep(entry)))
+            case _:
+                told(entry, self._keep(entry))
+
+    def _keep(self, entry: Entry) -> Receipt:
         if entry.fingerprint is not None and entry.fingerprint in self._ids:
             return Receipt(self._ids[entry.fingerprint], "duplicate")
         self.entries.append(entry)
@@ -136,12 +140,12 @@ def main(options: dict[str, Any]) -> None:
     async def kept(_: Request) -> Response:
         return Response(orjson.dumps([shown(entry) for entry in keeper.entries]), media_type="application/json")
 
-    app = Receiver(door, can_keep=can_keep, counts=metrics)
+    app = Receiver(can_keep=can_keep, counts=metrics)
     app.router.routes.append(Route("/kept", kept))
     listener = server.listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
     limits = Limits(**options.get("limits", {}))
-    server.run(app, listener, limits=limits, metrics=metrics, drain_s=options.get("drain_s", 0))
+    server.run(app, listener, limits=limits, metrics=metrics, host=door, drain_s=options.get("drain_s", 0))
     log.flush()
 
 

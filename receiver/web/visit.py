@@ -1,0 +1,156 @@
+"""One request to a hook, from its head to its answer: what stands in uvicorn's protocol where an application's task
+would stand otherwise. No scope, no task, no messages: they would cost as much as everything that we do for a request.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from uvicorn.server import ServerState
+
+from receiver.nexudus.hooks import Hook
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request below `/hooks/` went. *hook*: when the token in the path was right; else whoever sent it is a
+    stranger."""
+
+    path: str
+    query: bytes
+    hook: Hook | None = None
+
+
+class Host(Protocol):
+    """Whoever receives visits; see `receiver.web.door.Door`."""
+
+    def place(self, target: bytes) -> Place | None:
+        """Return where a request target leads to; None: to nobody here. Raises ValueError for what is no target."""
+
+    def enter(self, visit: "Visit") -> None:
+        """Look at the head. What is answered now is answered without the body."""
+
+    def measure(self, visit: "Visit") -> None:
+        """See that what has come of the body is not too large."""
+
+    def take(self, visit: "Visit") -> None:
+        """Take the whole body; answer when it is kept."""
+
+    def part(self, visit: "Visit") -> None:
+        """The sender went away before the body was whole."""
+
+
+class Visit:
+    """A request. Has the attributes of uvicorn's RequestResponseCycle that its protocol looks at."""
+
+    __slots__ = (
+        "_chunks", "_finished", "_host", "_is_whole", "_server", "_transport", "disconnected", "expects", "fields",
+        "has_begun", "headers", "keep_alive", "method", "peer", "place", "response_complete", "size", "started",
+    )  # fmt: skip
+
+    message_event = asyncio.Event()  # uvicorn wakes an application by it; nobody waits for this one
+
+    def __init__(
+        self,
+        host: Host,
+        place: Place,
+        method: bytes,
+        headers: list[tuple[bytes, bytes]],
+        transport: asyncio.Transport,
+        server: ServerState,
+        *,
+        peer: str,
+        keep_alive: bool,
+        expects: bool,
+        finished: Callable[[], None],
+    ) -> None:
+        """*expects*: the sender waits for `100 Continue`. *finished* is called when the answer has been written."""
+        self._host = host
+        self.place = place
+        self.method = method
+        self.headers = headers
+        self.fields = dict(headers)
+        self._transport = transport
+        self._server = server
+        self.peer = peer
+        self.keep_alive = keep_alive
+        self.expects = expects
+        self._finished = finished
+        self._chunks: list[bytes] = []
+        self.size = 0
+        self._is_whole = False
+        self.has_begun = False
+        self.disconnected = False
+        self.response_complete = False
+        self.started = time.perf_counter()
+
+    @property
+    def response_started(self) -> bool:
+        """An answer is written in one piece."""
+        return self.response_complete
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def begin(self) -> None:
+        """Begin: the requests before this one on its connection are answered."""
+        self.has_begun = True
+        self._host.enter(self)
+        if self.response_complete:
+            return
+        if self._is_whole:
+            self._host.take(self)
+        elif self.expects:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def receive(self, chunk: bytes) -> None:
+        """Take a part of the body; of one that has been answered, nothing."""
+        if self.response_complete:
+            return
+        self.size += len(chunk)
+        self._chunks.append(chunk)
+        if self.has_begun:
+            self._host.measure(self)
+
+    def end(self) -> None:
+        """Note that the body is whole."""
+        self._is_whole = True
+        if self.has_begun and not self.response_complete:
+            self._host.take(self)
+
+    def leave(self) -> None:
+        """Note that the sender went away, or was sent away."""
+        if self.disconnected or self.response_complete:
+            return
+        self.disconnected = True
+        if self.has_begun and not self._is_whole:
+            self._host.part(self)
+
+    def answer(self, status: int, content_type: bytes, body: bytes, more: Headers = ()) -> None:
+        """Write the answer. A second one, or one that nobody waits for any more, is not written."""
+        if self.response_complete:
+            return
+        self.response_complete = True
+        self._chunks = []
+        if self.disconnected or self._transport.is_closing():
+            return
+        lines = [_STATUS_LINES[status]]
+        lines += [b"%b: %b\r\n" % header for header in self._server.default_headers]
+        lines.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)))
+        lines += [b"%b: %b\r\n" % header for header in more]
+        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        if self.method != b"HEAD":
+            lines.append(body)
+        self._transport.write(b"".join(lines))
+        if not self.keep_alive:
+            self._transport.close()
+        self._finished()

@@ -130,6 +130,11 @@ def kill_fleet(stand: Stand) -> None:
     stand.start_worker()
 
 
+def freeze_fleet(stand: Stand) -> None:
+    """SIGSTOP, five seconds, SIGCONT of all that runs handlers: then many retries are due at once, and late."""
+    _freeze([stand.worker.pid, *chain(*stand.running())], 5.0)
+
+
 def stop_worker(stand: Stand) -> None:
     """SIGTERM, then another: a deploy."""
     interrupt(stand.worker, signal.SIGTERM, then=stand.start_worker)
@@ -199,6 +204,28 @@ def fill_disk_of_spool(stand: Stand) -> None:
     full.fill()
     time.sleep(OUTAGE_S)
     full.free()
+
+
+# -- clocks -----------------------------------------------------------------------------------------------------------
+
+HOURS_S = 7_200.0
+YEAR_S = 365 * 86_400.0
+
+
+def set_clocks(stand: Stand, *, serve: float = 0.0, work: float = 0.0) -> None:
+    """Have the clocks jump, and see how that goes for a while."""
+    stand.clocks["serve"].be(serve)
+    stand.clocks["work"].be(work)
+    time.sleep(OUTAGE_S)
+
+
+def start_with_wrong_clocks(stand: Stand) -> None:
+    """SIGTERM of all, and again on machines whose clocks are wrong from the beginning; they are set right later."""
+    set_clocks(stand, serve=-YEAR_S, work=HOURS_S)
+    stop_receiver(stand)
+    stop_worker(stand)
+    time.sleep(OUTAGE_S)
+    set_clocks(stand)
 
 
 # -- network ----------------------------------------------------------------------------------------------------------

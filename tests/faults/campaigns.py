@@ -12,6 +12,7 @@ from tests.faults import blows, disk, failover
 from tests.faults.blows import Blow
 from tests.faults.campaign import Plan
 from tests.faults.frontdesk import Frontdesk, HighlyAvailable
+from tests.faults.skew import Skew
 from tests.faults.stand import Fsync, Stand
 
 CALM = Blow("no fault", blows.calm)
@@ -36,6 +37,7 @@ WORKER = (
 )
 FLEET = Blow("worker, all of it: kill -9", blows.kill_fleet, crashes=True)
 WORKER_SLOWLY = (
+    Blow("workers: stopped for 5 s while retries come due", blows.freeze_fleet),
     Blow("worker process: stopped for good", blows.freeze_worker_process_for_long, crashes=True),
     Blow("worker parent: stopped for 20 s", blows.freeze_worker_parent, crashes=True),
 )
@@ -55,6 +57,17 @@ DISKS = (
     Blow(
         "store away, disk of the spool full", partial(blows.without_store, strike=blows.fill_disk_of_spool), full=True
     ),
+)
+CLOCKS = (
+    Blow("receiver: its clock jumps hours ahead", partial(blows.set_clocks, serve=blows.HOURS_S)),
+    Blow("receiver: its clock jumps to hours behind", partial(blows.set_clocks, serve=-blows.HOURS_S)),
+    Blow("worker: its clock jumps hours ahead", partial(blows.set_clocks, work=blows.HOURS_S)),
+    Blow("worker: its clock jumps to a year behind", partial(blows.set_clocks, work=-blows.YEAR_S)),
+    Blow(
+        "store away, receiver: its clock jumps a year ahead",
+        partial(blows.without_store, strike=partial(blows.set_clocks, serve=blows.YEAR_S)),
+    ),
+    Blow("receiver and worker: started with wrong clocks", blows.start_with_wrong_clocks),
 )
 FAILOVER = (
     Blow("primary: kill -9, back as a replica", failover.kill_primary, forgets=True, outage=True),
@@ -98,6 +111,16 @@ def on_small_disks(folder: Path, *, fsync: Fsync) -> Iterator[Frontdesk]:
         Frontdesk(folder, fsync=fsync, store_folder=store.folder, data_dir=spool.folder) as stand,
     ):
         stand.disks = {"store": store, "spool": spool}
+        yield stand
+
+
+@contextmanager
+def on_wrong_clocks(folder: Path) -> Iterator[Frontdesk]:
+    """A stand on which blows can set the clocks of the receiver and of the workers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stand = Frontdesk(folder)
+    stand.clocks = {command: Skew(folder, command) for command in ("serve", "work")}
+    with stand:
         yield stand
 
 
@@ -149,6 +172,7 @@ SHORT = (
         _BRIEF,
     ),
     Campaign("full disks", (CALM, *DISKS), partial(on_small_disks, fsync="everysec"), _BRIEF),
+    Campaign("clocks", (CALM, CLOCKS[0], CLOCKS[4]), on_wrong_clocks, _BRIEF),
     Campaign("failover", (CALM, FAILOVER[0]), HighlyAvailable, _BRIEF),
 )
 
@@ -163,6 +187,7 @@ def long(seed: int) -> tuple[Campaign, ...]:
         Campaign("receiver to store", (CALM, *RECEIVER_TO_STORE), Frontdesk, _LONG),
         Campaign("worker to store", (CALM, *WORKER_TO_STORE), Frontdesk, _LONG),
         Campaign("nexudus to receiver", (CALM, *NEXUDUS_TO_RECEIVER), Frontdesk, _LONG),
+        Campaign("clocks", (CALM, *CLOCKS), on_wrong_clocks, _LONG),
         Campaign("failover", (CALM, *FAILOVER), HighlyAvailable, _LONG),
         Campaign("failover carelessly", (CALM, *FAILOVER), partial(HighlyAvailable, least_replicas=0), _LONG),
     ]

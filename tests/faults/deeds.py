@@ -42,7 +42,8 @@ def notes(file: Path) -> Iterator[Note]:
 
 def note(path: str, route: str, number: int, what: str) -> None:
     """Append a line, in one write."""
-    line = f"{route} {number} {what} {time.time():.4f} {os.getpid()}\n"
+    now = time.clock_gettime(time.CLOCK_REALTIME)  # not `time.time`, which `skew` sets wrong
+    line = f"{route} {number} {what} {now:.4f} {os.getpid()}\n"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line.encode("ascii"))

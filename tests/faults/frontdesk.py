@@ -155,6 +155,7 @@ class Frontdesk(Stand):
                 "FRONTDESK_ROUTES": str(self.folder / "routes.yaml"),
                 "FRONTDESK_DATA_DIR": str(self.data_dir),
                 "FRONTDESK_LOG_FORMAT": "json",
+                **(self.clocks[arguments[0]].settings() if self.clocks else {}),
                 **settings,
             }
         )

@@ -15,6 +15,7 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger
 from tests.faults.link import Link
 from tests.faults.load import Orders
+from tests.faults.skew import Skew
 from tests.processes import Process, Valkey, environment, free_port, is_alive
 
 Fsync = Literal["everysec", "always"]
@@ -47,6 +48,7 @@ class Stand(ABC):
         self.killed: set[int] = set()
         self.receivers = 1
         self.disks: dict[str, Disk] = {}
+        self.clocks: dict[str, Skew] = {}
         self.notes = folder / "notes"
         self.answers = folder / "answers"
         self._store_folder = store_folder or folder / "store"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import redis
 import yaml
+from receiver.storage.tenancy import Contents
 
 from receiver.events import EventStatus
 from receiver.nexudus import hooks
 from receiver.storage import connection, keys, rhythm, spools
 from receiver.storage.registrations import HooksFound, RegistrarMemory
 from receiver.storage.sweeper import Sweeper
-from receiver.storage.tenancy import Contents
 from tests.conftest import StartFrontdesk, program
 from tests.events import DAY_MS, entry, keep_all
 from tests.processes import wait_until

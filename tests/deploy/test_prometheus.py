@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from receiver.storage.tenancy import Contents
 
 from receiver.events import EventStatus
 from receiver.nexudus import hooks
 from receiver.storage import connection, keys, rhythm, spools
 from receiver.storage.registrations import HooksFound, RegistrarMemory
+from receiver.storage.spool.tenancy import Contents
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, program
 from tests.events import DAY_MS, entry, keep_all
@@ -209,7 +209,7 @@ def _furnish(client: redis.Redis) -> None:
     RegistrarMemory(client).count("reenabled")
     client.hset(keys.RHYTHM, "1001", json.dumps([2.0] * rhythm.WEEK))
     client.hset(keys.ALERTS, "unaccounted", json.dumps({"opened_ms": 1}))
-    client.hset(keys.SPOOLS, "gone", spools.value(Path("/gone"), Contents(1, 100, 1)))
+    client.hset(keys.SPOOLS, "gone", spools.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})
     Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
 

@@ -1,18 +1,21 @@
 """`replay`: new deliveries of events that are kept."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
 
 from receiver.cli import chosen, output
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
-from receiver.errors import UsageError
+from receiver.errors import EventUnknown, UsageError
 from receiver.events import EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.replay import Replay
+from receiver.replay import Replay, Replayed
 from receiver.routing import file
 from receiver.storage.acts import Acts
+from receiver.storage.archive import Stored
+
+_MOST_TOLD = 20
 
 
 def replay(
@@ -22,11 +25,12 @@ def replay(
     dry_run: bool = False,
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
-) -> None:
+) -> int:
     """Route kept events again by the table of today, and deliver them again.
 
     Give ids, or say which with --since, --until, --action, --business, --route, --status. With --status dead only the
-    dead deliveries are made anew. A route that is still busy with an event is left alone.
+    dead deliveries are made anew. A route that is still busy with an event is left alone. Exit status 1 when an event
+    that was named, or every one of those chosen, could not be replayed.
 
     Parameters
     ----------
@@ -48,20 +52,32 @@ def replay(
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"
     if dry_run or not chosen.agreed(question, ask=not (yes or event_ids or json)):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
-        return
+        return 0
     Acts(context.client).record("replay", events=len(ids), **which.told())
     paced = chosen.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
-    results = [tool.run(stored) for stored in paced]
+    results = [_again(tool, stored) for stored in paced]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
+    return 1 if skipped and (event_ids or not made) else 0
 
 
-def _report(json: bool, shape: dict[str, object]) -> None:
+def _again(tool: Replay, stored: Stored) -> Replayed:
+    """Replay one event; one whose time ran out meanwhile does not keep the others from it."""
+    try:
+        return tool.run(stored)
+    except EventUnknown as error:
+        return Replayed(stored.envelope.id, (), str(error))
+
+
+def _report(json: bool, shape: dict[str, Any]) -> None:
+    skipped: list[dict[str, str]] = shape["skipped"]
     if json:
         output.json_line(shape)
-        return
-    did = "would be replayed" if shape["dry_run"] else "replayed"
-    output.say(f"{shape['events']} events {did}: {shape['deliveries']} deliveries.")
-    for one in list(shape["skipped"])[:20]:  # type: ignore[call-overload]
-        output.say(f"  {one['id']}: {one['reason']}")
+    else:
+        did = "would be replayed" if shape["dry_run"] else "replayed"
+        output.say(f"{shape['events'] - len(skipped)} events {did}: {shape['deliveries']} deliveries.")
+    for one in skipped[:_MOST_TOLD]:
+        output.warn(f"{one['id']} is not replayed: {one['reason']}")
+    if len(skipped) > _MOST_TOLD:
+        output.warn(f"{len(skipped) - _MOST_TOLD} more are not replayed")

@@ -1,0 +1,66 @@
+"""`frontdesk replay`, as an operator calls it: what cannot be replayed is said, and is no success."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.storage import connection
+from tests.deliveries import acknowledge, claim_all
+from tests.events import entry, keep_all
+from tests.processes import Ran, run
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    """A client of the server that the command uses."""
+    return connection.connect(redis_url)
+
+
+def replay(redis_url: str, folder: Path, *arguments: str) -> Ran:
+    """Run `replay` on this server, with one route for bookings."""
+    routes = folder / "routes.yaml"
+    routes.write_text("routes: [{action: 'Booking*', handler: log}]", encoding="utf-8")
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_ROUTES": str(routes)}
+    return run("replay", *arguments, "--yes", settings=settings)
+
+
+def test_what_cannot_be_replayed_is_named_and_the_status_is_1(
+    redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Quarantined, wanted by nobody, in flight: one line each on standard error; the others are replayed."""
+    forged, nobodys = entry(b'[{"Id":1}]', quarantine="?"), entry(action="TeamCreated", routes=())
+    busy, done = entry(routes=("log",)), entry(b'[{"Id":2}]', routes=("log",))
+    keep_all(client, forged, nobodys, done)
+    acknowledge(client, *claim_all(client))
+    keep_all(client, busy)
+    ids = {name: one.envelope.id for name, one in (("f", forged), ("n", nobodys), ("b", busy), ("d", done))}
+
+    none = replay(redis_url, tmp_path, ids["f"], ids["n"], ids["b"])
+    some = replay(redis_url, tmp_path, ids["n"], ids["d"], "--json")
+
+    assert (none.status, none.out) == (1, "0 events replayed: 0 deliveries.\n")
+    assert none.err.splitlines() == [
+        f"frontdesk: {ids['f']} is not replayed: it is quarantined; `frontdesk release` checks it again",
+        f"frontdesk: {ids['n']} is not replayed: no route of today's table wants it",
+        f"frontdesk: {ids['b']} is not replayed: its deliveries are still in flight",
+    ]
+    assert some.status == 1
+    made = json.loads(some.out)
+    assert (made["events"], made["deliveries"], [one["id"] for one in made["skipped"]]) == (2, 1, [ids["n"]])
+
+
+def test_of_those_that_a_filter_chose_one_is_enough(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Nobody named the others; and nothing chosen is nothing wrong."""
+    done, nobodys = entry(routes=("log",)), entry(action="TeamCreated", routes=())
+    keep_all(client, done, nobodys)
+    acknowledge(client, *claim_all(client))
+
+    some = replay(redis_url, tmp_path, "--since", "1h")
+    none = replay(redis_url, tmp_path, "--since", "1h", "--action", "TeamCreated")
+    empty = replay(redis_url, tmp_path, "--since", "1h", "--action", "TeamDeleted")
+
+    assert (some.status, some.out) == (0, "1 events replayed: 1 deliveries.\n")
+    assert "no route of today's table wants it" in some.err
+    assert (none.status, empty.status, empty.err) == (1, 0, "")

@@ -80,21 +80,23 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
+class Word:
+    """One word of an expression: a space, text, name, number or sign, and where it stands."""
+
     kind: str
     text: str
     start: int
     end: int
 
 
-_NOTHING = _Word("", "", 0, 0)
+_NOTHING = Word("", "", 0, 0)
 
 
 @dataclass(slots=True)
 class _Walk:
     """One walk over the words of an expression, and what it found."""
 
-    words: list[_Word]
+    words: list[Word]
     fields: set[str] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
     patterns: list[Pattern] = field(default_factory=list)
@@ -102,7 +104,7 @@ class _Walk:
     whole: bool = False
     comprehensions: int = 0
 
-    def word(self, at: int) -> _Word:
+    def word(self, at: int) -> Word:
         return self.words[at] if 0 <= at < len(self.words) else _NOTHING
 
     def walk(self) -> None:
@@ -173,7 +175,7 @@ def measure(expression: str) -> None:
     """Raise ExpressionRefused for an expression that is too large to be given to the parser."""
     if len(expression) > MAX_LENGTH:
         raise ExpressionRefused(f"is {len(expression)} characters long; {MAX_LENGTH} are allowed")
-    words = _words(expression)
+    words = words_of(expression)
     signs = sum(word.kind == "sign" and word.text not in "&|,)]}" for word in words)
     if signs > MAX_SIGNS:
         raise ExpressionRefused(f"has {signs} operators, dots and brackets; {MAX_SIGNS} are allowed")
@@ -189,7 +191,7 @@ def read(expression: str, *, names: Collection[str], functions: Collection[str])
 
     Raises ExpressionRefused for what cannot be bounded or is not there.
     """
-    walk = _Walk(_words(expression))
+    walk = _Walk(words_of(expression))
     walk.walk()
     if walk.comprehensions > MAX_COMPREHENSIONS:
         raise ExpressionRefused(f"has {walk.comprehensions} comprehensions; at most {MAX_COMPREHENSIONS} are allowed")
@@ -206,12 +208,13 @@ def read(expression: str, *, names: Collection[str], functions: Collection[str])
     )
 
 
-def _words(expression: str) -> list[_Word]:
+def words_of(expression: str) -> list[Word]:
+    """Return the words of *expression* without the spaces and comments between them."""
     matches = _WORD.finditer(expression)
-    return [_Word(str(m.lastgroup), m[0], m.start(), m.end()) for m in matches if m.lastgroup != "space"]
+    return [Word(str(m.lastgroup), m[0], m.start(), m.end()) for m in matches if m.lastgroup != "space"]
 
 
-def _is_plain(word: _Word) -> bool:
+def _is_plain(word: Word) -> bool:
     """Is *word* a text in one pair of quotation marks, without escapes?"""
     return (
         word.kind == "text" and word.text[0] in "\"'" and word.text[:3] not in ('"""', "'''") and "\\" not in word.text

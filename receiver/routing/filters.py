@@ -21,7 +21,7 @@ from typing import Any
 import cel
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from receiver.routing import expressions
+from receiver.routing import expressions, results
 from receiver.routing.expressions import ExpressionRefused, Reading
 
 MAX_DEPTH = 16
@@ -54,7 +54,8 @@ _TRUE, _FALSE = Verdict(is_true=True), Verdict(is_true=False)
 class Filter:
     """One compiled expression. Safe to share between threads.
 
-    Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, or cannot be bounded.
+    Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
+    does not end in true or false.
     """
 
     __slots__ = ("_fields", "_functions", "_max_text", "_program", "_reads_action", "_reads_business", "source")
@@ -70,6 +71,7 @@ class Filter:
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
         self._max_text = MAX_TEXT // 4 if reading.has_comprehension else MAX_TEXT
+        self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
 
     def __repr__(self) -> str:
         return f"Filter({self.source!r})"
@@ -105,6 +107,16 @@ class Filter:
         if result is False:
             return _FALSE
         return Verdict(is_true=False, failure=f"the result is {_kind(result)}, not true or false")
+
+    def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
+        """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""
+        kind = results.other_than_true_or_false(self.source)
+        if kind is None and is_constant:
+            verdict = self.judge(1, "", {})
+            if verdict.failure is not None:
+                raise ExpressionRefused(f"fails for every event, since it reads nothing of it: {verdict.failure}")
+        if kind is not None:
+            raise ExpressionRefused(f"does not end in true or false, its result is {kind}; compare it with something")
 
     def _why(self, error: Exception) -> str:
         """Say why the evaluation failed. The library's own sentences quote the record, so none of them is used."""

@@ -104,6 +104,23 @@ routes:
         assert part in each["message"]
 
 
+def test_a_condition_that_is_none_is_a_problem(tmp_path: Path) -> None:
+    """Its route would never run, and nobody would know why."""
+    routes = (
+        'routes:\n  - {action: BookingCreate, handler: log}\n  - {name: x, action: "*", handler: log, where: "1 + 1"}\n'
+    )
+
+    status, shown = answer(tmp_path, routes=routes, **GUARDED)
+
+    assert (status, shown["ok"]) == (1, False)
+    (problem,) = shown["problems"]
+    assert problem["line"] == 3
+    assert (
+        "does not end in true or false, its result is a number or a text; compare it with something"
+        in (problem["message"])
+    )
+
+
 def test_what_is_wrong_with_a_handler_is_told_where_it_stands(tmp_path: Path) -> None:
     """On the line of the option, else of the handler; a route may be long."""
     routes = """\

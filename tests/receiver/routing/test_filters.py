@@ -80,8 +80,8 @@ def test_filters_that_can_be_evaluated(source: str, is_true: bool) -> None:
         ("data.Price", "the result is a number"),
         ("data.CoworkerFullName", "the result is a text"),
         ("data.Notes", "the result is null"),
-        ("data", "the result is a mapping"),
-        ("timestamp(data.FromTime)", "the result is something else"),
+        ("data.Extra", "the result is a mapping"),
+        ("[timestamp(data.FromTime)][0]", "the result is something else"),
         ("data.Price / 0 == 1", "out of range, or a division by zero"),
         ("9223372036854775807 + data.Price > 0", "out of range"),
         ("data.Tags[5] == data.Tags[0]", "a list is shorter"),
@@ -145,6 +145,65 @@ def test_what_cannot_be_bounded_or_does_not_exist_is_refused_when_it_is_loaded(s
 
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("1 + 1", "a number or a text"),
+        ("(data.Price - 1)", "a number or a text"),
+        ("-data.Price", "a number or a text"),
+        ("((7))", "a number"),
+        ('"true"', "a text"),
+        ("null", "null"),
+        ("data", "a mapping"),
+        ("action", "a text"),
+        ("business_id", "a number"),
+        ("[data.Tentative]", "a list"),
+        ('{"a": data.Tentative}', "a mapping"),
+        ("size(data.Tags)", "a number"),
+        ("data.Tags.size()", "a number"),
+        ("data.Tags.filter(tag, tag == 'vip')", "a list"),
+        ("timestamp(data.FromTime)", "a time"),
+        ("timestamp(data.FromTime).getHours()", "a number"),
+        ("data.Tentative ? data.Price > 1 : size(data.Tags)", "a number"),
+        ("data.Tentative ? (data.Price > 1 ? true : 2) : false", "a number"),
+    ],
+)
+def test_what_does_not_end_in_true_or_false_is_refused_when_it_is_loaded(source: str, kind: str) -> None:
+    """It would fail on every event."""
+    with pytest.raises(
+        ExpressionRefused, match=f"^does not end in true or false, its result is {kind}; compare it with something$"
+    ):
+        Filter(source)
+
+
+@pytest.mark.parametrize("source", ["1 / 0 == 1", "[1][7] == 1", "int('x') > 1"])
+def test_what_fails_without_reading_anything_is_refused(source: str) -> None:
+    """No event can mend it."""
+    with pytest.raises(ExpressionRefused, match="^fails for every event, since it reads nothing of it: "):
+        Filter(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "true",
+        "!(1 + 1 == 2)",
+        "data.Tentative",
+        "data.Rows[0].Name",
+        '(data.Price + 1) > 2 ? "x" in data.Tags : !data.Tentative',
+        "(1 + 1 == 2) && (data.Price - 1 > 0)",
+        'data.CoworkerFullName.startsWith("J" + "o")',
+        "dyn(data.Flag)",
+        "[true, 7][0]",
+        "type(data.Id) == int",
+        "data.Tags.exists(tag, tag + 'x' == 'vipx')",
+    ],
+)
+def test_what_may_end_in_true_or_false_is_left_to_each_event(source: str) -> None:
+    """A field of a record may be anything."""
+    assert Filter(source).source == source
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from receiver import __version__
+from receiver.cli import wrong_call
 from receiver.errors import FrontdeskError
 
 COMMANDS = {
@@ -60,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = build(listing=not words or words[0].startswith("-"))(words, result_action="return_value")
         status = result if isinstance(result, int) else 0
-    except (FrontdeskError, cyclopts.CycloptsError) as error:
+    except cyclopts.CycloptsError as error:
+        status = _fail(wrong_call.sentence(error))
+    except FrontdeskError as error:
         status = _fail(str(error).strip())
     except KeyboardInterrupt:
         status = 130

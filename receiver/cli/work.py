@@ -1,6 +1,9 @@
 """`work`: worker processes under one parent."""
 
+import difflib
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +13,9 @@ from receiver.cli import output
 from receiver.cli.context import Context
 from receiver.errors import HandlerError, UsageError
 from receiver.nexudus.actions import CODES
+from receiver.plaintext import plain
 from receiver.routing.current import CurrentTable
+from receiver.routing.document import QUEUE
 from receiver.routing.table import RoutingTable
 from receiver.storage.sweeper import Sweeper, SweeperThread
 from workers import plugins
@@ -41,16 +46,29 @@ def work(
     """
     if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
         raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")
+    for name in queue:
+        if not re.fullmatch(QUEUE, name, re.ASCII):
+            raise UsageError(f"--queue {plain(name)!r}: a queue is 1 to 40 characters of a-z, 0-9, _ and -")
     context = Context()
     read = context.settings
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start(strict=True)
     if table.table:
         _say_what_cannot_run(table.table, read.routes.resolve().parent)
+        _say_what_no_route_names(table.table, queue)
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
     thread = None if burst else SweeperThread(sweeper)
     return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
+
+
+def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None:
+    """A queue without a route is served all the same: it may hold what an older table put there."""
+    for queue in dict.fromkeys(queues):
+        if queue not in table.queues:
+            near = difflib.get_close_matches(queue, table.queues, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the queues are {', '.join(table.queues)}"
+            output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
 
 
 def _say_what_cannot_run(table: RoutingTable, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`frontdesk work`, as real processes on a real store: every delivery reaches its end, whatever handlers do."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -304,6 +305,20 @@ def test_wrong_routes_and_wrong_arguments_are_one_sentence(bench: Bench) -> None
     few = bench.work("--processes", "0")
     assert few.wait() == 1
     assert "between 1 and 256 processes" in few.output
+
+
+def test_a_queue_that_no_route_names_is_told_of_loudly(bench: Bench) -> None:
+    """It is served, since it may hold what an older table put there; a name that none can have is refused."""
+    bench.routes({"handler": "deeds:ok"})
+
+    idle = bench.work("--queue", "defualt", "--queue", "default", "--burst")
+    wrong = bench.work("--queue", "a b", "--burst")
+
+    assert (idle.wait(), wrong.wait()) == (0, 1)
+    (told,) = re.findall(r"--queue .*", idle.output)
+    assert told.startswith("--queue defualt: no route of ")
+    assert told.endswith("routes.yaml names this queue, so nothing new comes in; did you mean 'default'?")
+    assert "frontdesk: --queue 'a b': a queue is 1 to 40 characters of a-z, 0-9, _ and -" in wrong.output
 
 
 def test_a_store_that_goes_away_is_waited_for(bench: Bench) -> None:

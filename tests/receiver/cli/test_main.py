@@ -32,6 +32,28 @@ def test_a_number_out_of_range_is_one_sentence(arguments: tuple[str, ...], sente
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("routes", "nosuch"),
+            "routes: 'nosuch' is no command of it; it knows explain, schema; see frontdesk routes -",
+        ),
+        (("routes", "explian"), "routes: 'explian' is no command of it; did you mean explain?"),
+        (("events", "\x1b[31mx"), "events: '\\\\x1b[31mx' is a word too many; see frontdesk events --help"),
+        (("plan", "--nosuch"), "--nosuch"),
+        (("evnets",), "events"),
+    ],
+)
+def test_a_word_that_no_command_understands_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    """It says what was not understood, and where to look."""
+    ran = run(*arguments)
+
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert sentence in ran.err
+    assert "\x1b" not in ran.err
+
+
 def test_a_fault_of_ours_is_one_sentence_without_what_it_quotes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

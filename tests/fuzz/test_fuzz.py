@@ -1,0 +1,75 @@
+"""Each target holds for a few seconds of fuzzing; in the long form, a minute each."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from receiver.storage.archive import Archive
+from receiver.storage.audit import Audit
+from tests.conftest import StartValkey
+from tests.processes import environment
+
+SECONDS = 60 if os.environ.get("FRONTDESK_TEST_LONG") == "1" else 4
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def atheris() -> None:
+    """There are wheels for Linux on x86-64 alone."""
+    if importlib.util.find_spec("atheris") is None:
+        sentence = "NOT TESTED: the fuzzer atheris is not installed; it is for Linux with glibc on x86-64"
+        if os.environ.get("CI") == "true" and sys.platform == "linux":
+            pytest.fail(f"{sentence}, and under CI=true it must be")
+        pytest.skip(sentence)
+
+
+def fuzz(target: str, folder: Path, settings: dict[str, str] | None = None) -> str:
+    """Fuzz one target; return what was printed. Fails with what was found."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tests.fuzz", target, f"-max_total_time={SECONDS}", "-timeout=20"]
+    environ = environment({"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)} | (settings or {}))
+    ended = subprocess.run(
+        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS + 60,
+        check=False,
+    )  # fmt: skip
+    printed = ended.stdout.decode(errors="replace")
+    runs = re.search(r"^Done (\d+) runs", printed, re.MULTILINE)
+    assert (ended.returncode, bool(runs)) == (0, True), printed[-6_000:]
+    assert runs is not None
+    assert int(runs[1]) > 50, printed[-2_000:]
+    return printed
+
+
+@pytest.mark.parametrize("target", ["signature_check", "payload_split", "routes_parse"])
+def test_a_parser_holds(target: str, tmp_path: Path) -> None:
+    """See the target's module for what that means."""
+    fuzz(target, tmp_path)
+
+
+def test_the_door_holds_and_keeps_what_it_took(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """Every id that was answered leads to a kept event, nothing is unaccounted for, no fault of ours is in the log."""
+    store = start_valkey()
+    answers = tmp_path / "answers"
+    settings = {
+        "FRONTDESK_REDIS_URL": store.url,
+        "FRONTDESK_DATA_DIR": str(tmp_path / "var"),
+        "FUZZ_ANSWERS": str(answers),
+    }
+    printed = fuzz("door_knock", tmp_path / "fuzz", settings)
+
+    answered = [line.split() for line in answers.read_text().splitlines()]
+    with store.client() as client:
+        ids = {event_id for event_id, _ in answered}
+        assert {stored.envelope.id for stored in Archive(client).many(sorted(ids))} == ids
+        report = Audit(client).run(full=True)
+    assert (report.unaccounted, report.offenders) == (0, ())
+    told = Counter(status for _, status in answered)
+    assert report.events["accepted"] >= told["accepted"] + told["quarantined"] > 10
+    for sign in ("Traceback", "request.failed", "keeper.failed"):
+        assert sign not in printed, printed[printed.index(sign) - 500 :][:4_000]

@@ -129,6 +129,7 @@ class Settings(BaseModel):
     admin_token: Annotated[tuple[NamedToken, ...], _List] = ()
     viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
     alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()
+    alert_after: Milliseconds = 300_000
     log_format: Literal["json", "console"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

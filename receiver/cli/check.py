@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver import logs, settings
-from receiver.cli import examples, output
+from receiver.cli import examples, output, sentry
 from receiver.cli.registrar import credentials
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
@@ -45,6 +45,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     logs.configure(read.log_level, read.log_format)
     warnings = list(_weak_settings(read))
     table = None
+    problems += _alert_urls(read)
     try:
         table = file.read(read.routes, known_actions=CODES)
     except RoutesError as error:
@@ -95,6 +96,14 @@ def _weak_settings(read: Settings) -> Iterator[str]:
         if len(key.get_secret_value()) < _SHORT_KEY:
             which = f"key {number} of FRONTDESK_URL_KEYS" if len(read.url_keys) > 1 else "FRONTDESK_URL_KEYS"
             yield f"{which} has less than {_SHORT_KEY} characters; `openssl rand -hex 32` makes one that nobody guesses"
+
+
+def _alert_urls(read: Settings) -> Iterator[Problem]:
+    """Say which URL for alerts is none; that its service takes a message is told by `frontdesk alerts --test`."""
+    try:
+        sentry.outgoing(read)
+    except SettingsError as error:
+        yield Problem(ENVIRONMENT, 0, str(error))
 
 
 def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:

@@ -13,6 +13,7 @@ from receiver.errors import FrontdeskError
 
 COMMANDS = {
     "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
+    "alerts": ("receiver.cli.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
     "apply": ("receiver.cli.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
     "audit": ("receiver.cli.audit:audit", "Account for every event and every delivery."),
     "check": ("receiver.cli.check:check", "Check settings, routes and handlers; for a deployment pipeline."),

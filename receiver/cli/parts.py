@@ -38,7 +38,7 @@ _AT_NEXUDUS: Final = ("nexudus_password", "nexudus_totp", "nexudus_token")
 
 PARTS: Final = (
     Part("receiver", ("serve",), frozenset({"redis_url", "url_keys", "webhook_secrets"})),
-    Part("worker", ("work", "--grace", "5"), frozenset({"redis_url"})),
+    Part("worker", ("work", "--grace", "5"), frozenset({"redis_url", "alert_urls"})),
     Part(
         "console",
         ("console",),
@@ -48,7 +48,7 @@ PARTS: Final = (
     Part(
         "registrar",
         ("watch", "--every", "30s"),
-        frozenset({"redis_url", "url_keys", *_AT_NEXUDUS}),
+        frozenset({"redis_url", "url_keys", "alert_urls", *_AT_NEXUDUS}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
         vital=False,  # events come in and are handled whatever Nexudus thinks of our credentials

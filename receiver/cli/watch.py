@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver import durations
+from receiver.cli import sentry
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import SettingsError, UsageError
 from receiver.registrar import probe, schedule
@@ -46,9 +47,10 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
                 leader.wait(0, waiting=lambda _: None)
                 applied = watching.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            schedule.run(
-                watching.reconcile, leader, registrar.settings.routes, every_s=max(every_s, 0.1), sleep=time.sleep
-            )
+            with sentry.watching(registrar.settings):
+                schedule.run(
+                    watching.reconcile, leader, registrar.settings.routes, every_s=max(every_s, 0.1), sleep=time.sleep
+                )
     return 0
 
 

@@ -1,5 +1,6 @@
 """`work`: worker processes under one parent."""
 
+import contextlib
 import difflib
 import os
 import re
@@ -9,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import output
+from receiver.cli import output, sentry
 from receiver.cli.context import Context
 from receiver.errors import HandlerError, UsageError
 from receiver.nexudus.actions import CODES
@@ -59,7 +60,14 @@ def work(
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
     thread = None if burst else SweeperThread(sweeper)
-    return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
+    with contextlib.ExitStack() as stack:
+        if not burst:
+            stack.enter_context(sentry.watching(read, lambda: _names(table.table)))
+        return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
+
+
+def _names(table: RoutingTable | None) -> tuple[str, ...]:
+    return tuple(route.name for route in table.routes) if table else ()
 
 
 def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None:

@@ -29,9 +29,9 @@ def _children(
     ("name", "seen"),
     [
         ("receiver", {"REDIS_URL", "URL_KEYS", "WEBHOOK_SECRETS"}),
-        ("worker", {"REDIS_URL"}),
+        ("worker", {"REDIS_URL", "ALERT_URLS"}),
         ("nexudus", {"WEBHOOK_SECRETS", "NEXUDUS_PASSWORD"}),
-        ("registrar", {"REDIS_URL", "URL_KEYS", "NEXUDUS_PASSWORD", "NEXUDUS_TOTP", "NEXUDUS_TOKEN"}),
+        ("registrar", {"REDIS_URL", "URL_KEYS", "ALERT_URLS", "NEXUDUS_PASSWORD", "NEXUDUS_TOTP", "NEXUDUS_TOKEN"}),
     ],
 )
 def test_a_part_sees_only_its_own_secrets(name: str, seen: set[str]) -> None:

@@ -1,0 +1,75 @@
+"""`frontdesk alerts`: what is wrong now, as those are told who are named in FRONTDESK_ALERT_URLS."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from receiver import moments
+from receiver.cli import output, sentry
+from receiver.cli.context import Context
+from receiver.errors import SettingsError
+from receiver.observation import conditions
+from receiver.observation.outgoing import Message, Outgoing
+from receiver.settings import Settings
+from receiver.storage import vitals
+from receiver.storage.alertbook import AlertBook
+
+
+def alerts(*, test: bool = False, json: Annotated[bool, Parameter(help="print one object per line")] = False) -> int:
+    """List what is wrong now, each with since when and whether anybody was told.
+
+    Parameters
+    ----------
+    test
+        send a test message to each URL of FRONTDESK_ALERT_URLS, and say which service took it
+    """
+    context = Context()
+    if test:
+        return _test(context.settings, json=json)
+    rows = list(_rows(context))
+    for row in rows:
+        if json:
+            output.json_line(row)
+        else:
+            told = "told" if row["told"] else "nobody was told"
+            output.say(f"{row['since'] or 'now'}  {row['title']} ({told})")
+            output.say(f"    {row['text']}")
+    if not rows and not json:
+        output.say("Nothing is wrong.")
+    return 0
+
+
+def _rows(context: Context) -> Iterator[dict[str, Any]]:
+    found = vitals.look(context.client)
+    book = AlertBook(context.client)
+    noted = book.states()
+    seen = conditions.found(found, book.levels(), patience_ms=context.settings.alert_after)
+    for one in seen:
+        known = noted.get(one.name)
+        yield {
+            "kind": one.kind,
+            "subject": one.subject or None,
+            "title": one.title,
+            "text": one.text,
+            "since": moments.show(known.since_ms) if known else None,
+            "told": bool(known and known.told),
+        }
+
+
+def _test(read: Settings, *, json: bool) -> int:
+    outgoing = sentry.outgoing(read)
+    if outgoing is None:
+        raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example says what it is for")
+    message = Message("Frontdesk: a test", "Alerts of Frontdesk arrive here.", "info")
+    taken = [_sent(outgoing, digest, message) for digest in outgoing.digests]
+    for number, (service, was_taken) in enumerate(taken, 1):
+        if json:
+            output.json_line({"url": number, "service": service, "taken": was_taken})
+        else:
+            output.say(f"URL {number} ({service}): {'taken' if was_taken else 'not taken'}")
+    return 0 if all(was_taken for _, was_taken in taken) else 1
+
+
+def _sent(outgoing: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
+    return outgoing.service(digest), outgoing.send(digest, message)

@@ -1,0 +1,88 @@
+"""What counts as wrong: each state for its reason, none while all is well."""
+
+import dataclasses
+
+import pytest
+
+from receiver.events import EventStatus
+from receiver.observation import conditions
+from receiver.storage.alertbook import Level
+from receiver.storage.findings import Found
+from receiver.storage.pulse import Queue, Worker
+from receiver.storage.registrations import HooksFound
+from receiver.storage.spools import SpoolReport
+from receiver.storage.vitals import Vitals
+
+NOW = 1_790_000_000_000
+MINUTE = 60_000
+
+WORKER = Worker("ann", NOW + 10_000, 0, (), "", "1", "host", ("*",))
+WELL = Vitals(
+    NOW,
+    queues=(Queue("default", 3, 1, NOW - MINUTE), Queue("retired", 0, 0, None)),
+    workers=(WORKER,),
+    standing={EventStatus.DEAD: 4, EventStatus.QUARANTINED: 9, EventStatus.UNROUTED: 2},
+    quarantined_lately=2,
+    spools=(SpoolReport("busy", "host", "/var", 5, 100, NOW - MINUTE, NOW - 1_000),),
+    audit=Found(NOW - MINUTE, NOW, 0, 0, ()),
+    hooks=HooksFound(NOW - MINUTE, 20, {1001: {"unrouted": 2}}),
+    last_event_ms={1001: NOW - 600 * MINUTE},
+    expected={1001: 7.9},
+    counters={"where_failed:announce": 3},
+)
+
+
+def _names(vitals: Vitals, levels: dict[str, Level] | None = None) -> list[str]:
+    return [one.name for one in conditions.found(vitals, levels or {}, patience_ms=5 * MINUTE)]
+
+
+def test_nothing_is_wrong_while_all_is_well() -> None:
+    """Old dead deliveries, an emptied queue of an old table and a night without events are no states."""
+    assert _names(WELL, {"dead": Level(4), "filter/announce": Level(3, NOW - 31 * MINUTE)}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"audit": Found(NOW, NOW, 1, 0, ("x",))}, "unaccounted"),
+        ({"audit": Found(NOW - 61 * MINUTE, NOW, 0, 0, ())}, "audit"),
+        ({"quarantined_lately": 3}, "quarantine"),
+        ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - 6 * MINUTE, NOW - 1_000),)}, "spool/s"),
+        ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - MINUTE, NOW - MINUTE),)}, "orphan/s"),
+        ({"queues": (Queue("default", 1, 0, NOW - 6 * MINUTE),)}, "waiting/default"),
+        ({"workers": ()}, "worker/default"),
+        ({"workers": (dataclasses.replace(WORKER, lease_ms=NOW - 1),)}, "worker/default"),
+        ({"workers": (dataclasses.replace(WORKER, queues=("doors",)),)}, "worker/default"),
+        ({"queues": (Queue("frontdesk-isolated", 1, 0, NOW),)}, "worker/frontdesk-isolated"),
+        ({"hooks": HooksFound(NOW, 3, {1001: {"disabled": 1}})}, "hook/1001"),
+        ({"hooks": HooksFound(NOW, 3, {1002: {"failing": 1}})}, "hook/1002"),
+        ({"hooks": HooksFound(NOW, 3, {1001: {"missing": 1}})}, "hook-astray/1001"),
+        ({"hooks": HooksFound(NOW - 16 * MINUTE, 3, {})}, "registrar"),
+        ({"expected": {1001: 8.1}}, "silent/1001"),
+    ],
+)
+def test_each_state_has_its_reason(change: dict[str, object], name: str) -> None:
+    """One state, under its own name."""
+    assert _names(dataclasses.replace(WELL, **change)) == [name]  # type: ignore[arg-type]
+
+
+def test_a_stock_worker_serves_a_queue_too() -> None:
+    """`rq worker default` is no reason for an alarm."""
+    assert _names(dataclasses.replace(WELL, workers=(), stock=(("default",),))) == []
+
+
+def test_what_grew_lately_is_a_state() -> None:
+    """Dead deliveries and filters that fail: until nothing was added for half an hour."""
+    grown = {"dead": Level(5, NOW - 29 * MINUTE), "filter/announce": Level(4, NOW - 29 * MINUTE)}
+
+    assert _names(WELL, grown) == ["dead", "filter/announce"]
+    assert conditions.heights(WELL) == {"dead": 4, "filter/announce": 3}
+
+
+def test_a_number_that_falls_has_not_grown() -> None:
+    """A replay takes events from the dead; the next one to die counts again."""
+    level = Level(4)
+    for height, now in ((2, 1), (2, 2), (3, 3), (3, 4)):
+        level.see(height, now)
+
+    assert level == Level(3, grew_ms=3)

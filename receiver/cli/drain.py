@@ -1,6 +1,7 @@
 """`drain`: empty the spools of a data directory into the store by hand, after its receiver is gone for good."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import moments
+from receiver import durations, moments
 from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.errors import SpoolUnavailable, UsageError
@@ -18,12 +19,14 @@ from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
 from receiver.storage.pulse import Pulse
-from receiver.storage.spool import slots
+from receiver.storage.spool import slots, waiting
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport
 from receiver.storage.store import Store
 
 _REPORT_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.2
+_NO_WAIT = "0s"
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ def drain(
     /,
     *,
     forget: str | None = None,
+    wait: str = _NO_WAIT,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
     """Put the events that wait in the spools of a data directory into the store. A receiver that runs does so itself.
@@ -50,15 +54,19 @@ def drain(
     Parameters
     ----------
     forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
+    wait: how long receivers that run on the directory may take to empty what is theirs; for a hook before they stop
     """
     context = Context()
+    folder = _folder(directory, context.settings)
+    _wait(folder, wait)
     acts = Acts(context.writable)
     if forget is not None:
         if not spools.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
         acts.record("drain.forget", spool=forget)
-    folder = _folder(directory, context.settings)
     outcome = asyncio.run(_drain(folder, context, is_bar_shown=not json))
+    if outcome.skipped and wait != _NO_WAIT:
+        outcome.left += waiting.events(folder)
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
@@ -69,6 +77,25 @@ def drain(
     else:
         _print(folder, outcome, silent)
     return 1 if outcome.left or outcome.failed else 0
+
+
+def _wait(folder: Path, wait: str) -> None:
+    """Return when the receivers that run on *folder* have emptied it, or there are none, or the time is over."""
+    try:
+        deadline = time.monotonic() + durations.parse(wait) / 1_000
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+    while time.monotonic() < deadline and waiting.events(folder) and _is_run_on(folder):
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_run_on(folder: Path) -> bool:
+    for number in slots.used(folder):
+        slot = slots.adopt(folder, number)
+        if slot is None:
+            return True
+        slot.release()
+    return False
 
 
 def _folder(directory: Path | None, current: Settings) -> Path:
@@ -162,6 +189,8 @@ def _report(report: SpoolReport) -> dict[str, object]:
 def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> None:
     done = outcome.drained
     output.say(f"{done.kept} events of {folder} are in the store now; {done.duplicates} were there already.")
+    if outcome.left:
+        output.warn(f"{outcome.left} events are still in {folder}")
     for name in outcome.skipped:
         output.say(f"{name} was left to the receiver that runs on it; it drains by itself.")
     if done.held_back:

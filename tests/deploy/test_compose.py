@@ -1,5 +1,8 @@
 """compose.yaml is what promises 1, 7 and 8 need: nothing volatile, only hooks public, to each role its own secrets."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +10,60 @@ import pytest
 import yaml
 
 from receiver import settings
+from receiver.cli import main
+from tests.conftest import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {"receiver-1", "receiver-2", "worker"}
+OURS = {"receiver-1", "receiver-2", "worker", "watch", "console"}
+OTHERS = {"balancer", "valkey", "prometheus", "grafana"}
+SENTINEL: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.sentinel.yaml").read_text())
+CONFINED = {**SERVICES, **{name: one for name, one in SENTINEL["services"].items() if name not in SERVICES}}
 
 
 def test_the_parts_are_there() -> None:
-    """A load balancer, two receivers, workers, one store."""
-    assert set(SERVICES) == {"balancer", "valkey"} | OURS
+    """A load balancer, two receivers, workers, registrar, console, one store, and who watches them."""
+    assert set(SERVICES) == OTHERS | OURS
+    assert set(SENTINEL["services"]) - set(SERVICES) == {
+        *("valkey-2", "valkey-3"),
+        *("sentinel-1", "sentinel-2", "sentinel-3"),
+    }
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+def compose(*files: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Let Docker Compose itself read files."""
+    named = [part for file in files for part in ("-f", str(DEPLOY / file))]
+    return subprocess.run(
+        [program("docker-compose"), *named, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": os.environ["PATH"], **environ},
+    )
+
+
+@pytest.mark.needs("docker-compose")
+def test_compose_takes_it() -> None:
+    """By its own schema, with what the file asks for in .env, and says what that is when it is missing."""
+    environ = {"FRONTDESK_PUBLIC_URL": "https://hooks.example.com", "FRONTDESK_NEXUDUS_USERNAME": "api@example.com"}
+
+    alone, both = compose("compose.yaml", **environ), compose("compose.yaml", "compose.sentinel.yaml", **environ)
+    without = compose("compose.yaml")
+
+    assert (alone.returncode, alone.stderr, both.returncode, both.stderr) == (0, "", 0, "")
+    assert "FRONTDESK_PUBLIC_URL is missing" in without.stderr
+    merged = json.loads(both.stdout)["services"]
+    assert merged["receiver-1"]["environment"]["FRONTDESK_DURABILITY"] == "replicated"
+    assert merged["receiver-1"]["secrets"] == json.loads(alone.stdout)["services"]["receiver-1"]["secrets"]
+    assert merged["valkey"]["volumes"] == json.loads(alone.stdout)["services"]["valkey"]["volumes"]
+
+
+@pytest.mark.parametrize("name", sorted(CONFINED))
 def test_every_container_is_confined(name: str) -> None:
     """A read-only root, no capabilities, no new privileges, started again when it dies."""
-    service = SERVICES[name]
+    service = CONFINED[name]
 
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -30,10 +71,15 @@ def test_every_container_is_confined(name: str) -> None:
     assert service["restart"] == "unless-stopped"
 
 
-def test_only_the_balancer_has_a_port() -> None:
-    """Receivers, store and metrics are not reachable from outside."""
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["balancer"]
-    assert COMPOSE["networks"]["store"] == {"internal": True}
+def test_only_the_balancer_has_a_public_port() -> None:
+    """Receivers, store and metrics are not reachable from outside; the pages only from the machine itself."""
+    ports = {name: service["ports"] for name, service in CONFINED.items() if "ports" in service}
+
+    assert ports.pop("balancer") == ["8080:8080"]
+    assert set(ports) == {"console", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
+    assert COMPOSE["networks"]["store"] == COMPOSE["networks"]["monitoring"] == {"internal": True}
+    assert "monitoring" not in SERVICES["balancer"]["networks"]
     assert "store" not in SERVICES["balancer"]["networks"]
 
 
@@ -47,10 +93,11 @@ def test_each_receiver_keeps_its_own_spool() -> None:
 
 def test_the_store_is_what_a_store_must_be() -> None:
     """What `frontdesk check --online` asks for, and a volume."""
-    command = SERVICES["valkey"]["command"][-1]
+    servers = [SERVICES["valkey"], *(SENTINEL["services"][name] for name in ("valkey", "valkey-2", "valkey-3"))]
 
-    for option in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction", "--dir /data"):
-        assert option in command
+    for server in servers:
+        for option in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction", "--dir /data"):
+            assert option in server["command"][-1]
     assert SERVICES["valkey"]["volumes"] == ["valkey:/data"]
 
 
@@ -60,6 +107,8 @@ def test_each_role_has_only_its_own_secrets() -> None:
 
     assert seen["worker"] == {"redis-url"}
     assert seen["receiver-1"] == seen["receiver-2"] == {"redis-url", "url-keys", "webhook-secrets"}
+    assert seen["watch"] == seen["receiver-1"] | {"nexudus-password"}
+    assert seen["console"] == seen["watch"] | {"admin-token"}
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == set(COMPOSE["secrets"])
 
 
@@ -74,12 +123,13 @@ def test_the_settings_are_settings(name: str, tmp_path: Path) -> None:
             (tmp_path / secret).write_text("redis://:x@valkey:6379/0")
             environ[setting] = str(tmp_path / secret)
 
-    settings.from_environ(environ)
+    settings.from_environ({name: value.partition(":?")[0].replace("${", "https://") for name, value in environ.items()})
+    main.build().parse_args(SERVICES[name]["command"], print_error=False, exit_on_error=False)
 
 
 def test_a_stopping_container_has_more_time_than_its_program() -> None:
     """Docker's ten seconds are shorter than a handler may take."""
-    assert {SERVICES[name]["stop_grace_period"] for name in OURS} == {"40s"}
+    assert {SERVICES[name]["stop_grace_period"] for name in OURS} <= {"60s", "30s"}
 
 
 def test_the_receivers_believe_the_balancer_and_nobody_else() -> None:
@@ -87,6 +137,6 @@ def test_the_receivers_believe_the_balancer_and_nobody_else() -> None:
     trusted = SERVICES["receiver-1"]["environment"]["FRONTDESK_TRUSTED_PROXIES"]
 
     assert COMPOSE["networks"]["front"]["ipam"]["config"] == [{"subnet": trusted}]
-    assert set(SERVICES["receiver-1"]["networks"]) == {"front", "store"}
+    assert set(SERVICES["receiver-1"]["networks"]) == {"front", "store", "monitoring"}
     nginx = (DEPLOY / "nginx.conf").read_text()
     assert all(f"server {name}:8000 " in nginx for name in ("receiver-1", "receiver-2"))

@@ -1,4 +1,4 @@
-'''Frontdesk's workers; and, for the author of a handler, the whole API: `from workers import Event, Retry, Discard`.
+'''Frontdesk's workers; and, for the author of a handler, the whole API: `from workers import ...`.
 
 A handler is a function. Its keyword-only parameters are its options, which routes.yaml gives under `with:`:
 
@@ -15,11 +15,15 @@ A handler is a function. Its keyword-only parameters are its options, which rout
 
 It may be `async def`. Returning means done, whatever is returned; any exception means failed, and the route's schedule
 says when the next attempt comes. A delivery can come twice: `event.key` stays the same over attempts and replays, so
-hand it on as the idempotency key. Save the function as `slack.py` beside routes.yaml and route to it with `handler:
-slack:announce`, or let `frontdesk new-handler slack` write a package with a test. To test a handler, call it.
+hand it on as the idempotency key; `once` remembers which steps of a delivery were done (workers/once.py). `event:
+Event[Booking]` asks for the record as a type (workers/records.py).
+
+Save the function as `slack.py` beside routes.yaml and route to it with `handler: slack:announce`, or let `frontdesk
+new-handler slack` write a package with a test. To test a handler, call it.
 '''
 
 from receiver.events import Event
 from workers.api import Discard, Retry
+from workers.once import once
 
-__all__ = ["Discard", "Event", "Retry"]
+__all__ = ["Discard", "Event", "Retry", "once"]

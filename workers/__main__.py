@@ -12,8 +12,10 @@ from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.steps import Steps
 from workers.board import Board
 from workers.counts import Counts
+from workers.once import remember_in
 from workers.preparation import Preparation
 from workers.process import Orders, WorkerProcess, leave
 
@@ -52,6 +54,7 @@ def main(message: str) -> int:
     logs.configure(read.log_level, read.log_format)
     url = connection.url_of(read)
     deliveries, recorder = (DeliveryQueue(connection.connect(url)) for _ in range(2))
+    remember_in(Steps(connection.connect(url)))
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start()
     table.start_watching()

@@ -16,8 +16,10 @@ from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
+from receiver.storage.steps import Steps
 from workers import execution, verdict
 from workers.execution import AttemptTimeout, Ended
+from workers.once import remember_in
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
 from workers.settlement import STUCK_AFTER_S, tell, timed_out
 from workers.threads import inject
@@ -46,7 +48,9 @@ def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
     read = settings.from_environ(os.environ)
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start()
-    deliveries = DeliveryQueue(connection.connect(connection.url_of(read)))
+    client = connection.connect(connection.url_of(read))
+    deliveries = DeliveryQueue(client)
+    remember_in(Steps(client))
     return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
 
 

@@ -21,9 +21,11 @@ from receiver.events import Event, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
+from receiver.storage.steps import Steps
 from workers import execution, plugins
 from workers.error_text import describe
 from workers.execution import Ended
+from workers.once import remember_in
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 _GRACE_S = 2.0
@@ -104,6 +106,7 @@ def _event(
 ) -> Event:
     if source is not None and not Path(source).exists():
         event = _stored(context, route, source)
+        remember_in(Steps(context.client))  # what was done for a kept event is done
         event = replace(event, action=action or event.action, business_id=business or event.business_id)
         return replace(event, action_code=actions.code_of(event.action))
     action = action or _first_action(route)

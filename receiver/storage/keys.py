@@ -6,6 +6,8 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:e:{id}              string: the envelope, compressed; written once
     fd:d:{id}              hash: the state of the event and of all its deliveries (below); small values, so a listpack
     fd:a:{id}-{n}          list: one JSON object for each attempt of a delivery that has ended
+    fd:once:{id}           hash: {route}/{step} to `?`, when a handler began that step, and its result as JSON, when it
+                           was done; gone with the event
     fd:i:{hour}            list: ids kept under that hour, in the order they were kept; and the same ids by
     fd:i:{hour}:a:{action} ... action, :b:{business} business, :r:{route} route
     fd:hours               sorted set: the hours that have an index, scored by themselves
@@ -47,7 +49,7 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
 `q` quarantined), h the hook whose share of quarantine it takes, y entity, w the routes that wanted it in
-the shadow. For delivery n, behind its number: r route,
+the shadow, e 1 when its record was erased. For delivery n, behind its number: r route,
 q queue, s state (`q` queued, `w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its
 RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t Unix ms until which it
 waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone,
@@ -110,6 +112,11 @@ def alias(event_id: str) -> str:
 def state(event_id: str) -> str:
     """The state of an event and its deliveries."""
     return f"fd:d:{event_id}"
+
+
+def once(event_id: str) -> str:
+    """The steps that handlers of an event have taken."""
+    return f"fd:once:{event_id}"
 
 
 def attempts(delivery_id: str) -> str:

@@ -47,6 +47,8 @@ if state.k == 'q' then
     if state.h then redis.call('HINCRBY', 'fd:quarantine', state.h, less) end
 end
 redis.call('SET', envelope_key(id), envelope)
+redis.call('HSET', key, 'e', 1)
+redis.call('DEL', 'fd:once:' .. id)
 if state.y then
     if redis.call('HGET', entity_key(state.y), state.y) == id then redis.call('HDEL', entity_key(state.y), state.y) end
     redis.call('HDEL', key, 'y')

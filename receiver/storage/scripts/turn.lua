@@ -15,7 +15,7 @@ local decides = not string.find(list, ':', 1, true)
 local hour = string.match(list, '^%d+')
 
 local function forget(id, state)
-    redis.call('DEL', envelope_key(id), state_key(id))
+    redis.call('DEL', envelope_key(id), state_key(id), 'fd:once:' .. id)
     for _, standing in ipairs({'quarantined', 'unrouted', 'dead'}) do redis.call('ZREM', 'fd:x:' .. standing, id) end
     if state.y and redis.call('HGET', entity_key(state.y), state.y) == id then
         redis.call('HDEL', entity_key(state.y), state.y)

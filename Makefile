@@ -39,8 +39,8 @@ check: .venv/tested ## formatter, linter, types, import rules
 unit: .venv/tested ## the tests
 	$(BIN)/pytest -n $(JOBS)
 
-bench: .venv/tested ## benchmarks beside the peers
-	$(BIN)/python -m tests.benchmarks
+bench: .venv/tested ## benchmarks beside the peers, about ten minutes; BENCH=--full, BENCH='ingest --rounds 9', ...
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 faults: .venv/tested ## the long fault suite, and fuzzing for minutes
 	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz -n 1
@@ -67,6 +67,9 @@ lock: ## renew the pinned requirements (for maintainers; needs uv)
 		--no-header --extra embedded --extra otel --group build -o $(LOCK) pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --extra otel --group build --group dev -o $(DEV_LOCK) pyproject.toml
+	for peers in tests/benchmarks/peers/requirements/*.in; do \
+		uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+			-o "$${peers%.in}.txt" "$$peers"; done
 
 clean: ## remove what can be made again; data in var/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

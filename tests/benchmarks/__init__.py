@@ -1,0 +1,1 @@
+"""Benchmarks: Frontdesk beside its peers, in one run. `python -m tests.benchmarks --help` says how."""

@@ -1,0 +1,116 @@
+"""A store that is full, a routing table that is long: the same work as with an empty store and with one route.
+
+Two stands side by side, one of each kind, measured in turn; what is told is the ratio of neighbours.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks import cores, delivery, fleets, ours, receivers
+from tests.benchmarks.receivers import Receiver, Running
+from tests.benchmarks.results import Result, Row, Spread, Table
+from tests.benchmarks.rounds import say
+from tests.benchmarks.stand import Stand, settle
+
+_BATCH = 20_000
+"""Deliveries that are run for one measurement of the workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two that are compared: a stand, and its receiver."""
+
+    stand: Stand
+    running: Running
+
+
+def run_backlog(*, rounds: int, seconds: float, events: int) -> Result:
+    """A store with so many queued events beside an empty one."""
+    with Stand() as empty, Stand() as full:
+        sides = (_side(empty), _side(full))
+        say(f"  filling a store with {events:,} events")
+        full.empty()
+        empty.empty()
+        ours.preload(full, events)
+        before = full.client.llen(ours.QUEUE)
+        taken, used = _compare_ingest(sides, rounds, seconds)
+        assert full.client.llen(ours.QUEUE) > before
+        ran = _compare_workers(sides, rounds)
+    rows = [
+        Row(f"ingest with {events:,} queued events / with none", "×", taken, "at least", 0.9),
+        Row(f"deliveries with {events:,} queued events / with {_BATCH:,}", "×", ran, "at least", 0.9),
+    ]
+    command = f"python -m tests.benchmarks backlog --rounds {rounds} --seconds {seconds:g} --events {events}"
+    return Result("backlog", command, rows, [_table("backlog", ("empty", f"{events:,} queued"), used)])
+
+
+def run_routes(*, rounds: int, seconds: float, routes: int) -> Result:
+    """A table of so many routes beside a table of one; in both exactly one route wants the event."""
+    with Stand() as one, Stand() as many:
+        sides = (_side(one), _side(many, others=routes - 1))
+        taken, used = _compare_ingest(sides, rounds, seconds)
+    row = Row(f"ingest with {routes:,} routes / with one", "×", taken, "at least", 0.9)
+    command = f"python -m tests.benchmarks routes --rounds {rounds} --seconds {seconds:g} --routes {routes}"
+    return Result("routes", command, [row], [_table("routes", ("one route", f"{routes:,} routes"), used)])
+
+
+def _side(stand: Stand, *, others: int = 0) -> Side:
+    file = ours.routes(stand, others=others)
+    receiver = Receiver(receivers.OURS, lambda _, port: ours.receiver(port, file), ours.QUEUE, ours.PATH)
+    return Side(stand, receivers.start(stand, receiver, core=cores.server_core()))
+
+
+def _compare_ingest(sides: Sequence[Side], rounds: int, seconds: float) -> tuple[Spread, list[list[float]]]:
+    """Return the ratio of the second side to the first, and what requests cost each: µs of receiver and store."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    costs: list[list[float]] = [[], []]
+    for turn in range(rounds + 1):
+        for at in (0, 1) if turn % 2 else (1, 0):
+            rate, cost = _taken(sides[at], seconds)
+            if turn:  # the first turn warms up
+                say(f"  round {turn} of {rounds}, {('first', 'second')[at]} side: {rate:,.0f} events/s")
+                rates[at].append(rate)
+                costs[at].append(cost)
+    return Spread.ratio(rates[1], rates[0]), costs
+
+
+def _taken(side: Side, seconds: float) -> tuple[float, float]:
+    settle()
+    before, used = side.stand.spent(), cores.seconds_of(side.running.process.pid)
+    orders = side.stand.orders(side.running.port, ours.PATH, seconds=seconds, connections=32)
+    load = side.stand.load(orders)
+    spent = side.stand.spent().cpu_s - before.cpu_s + cores.seconds_of(side.running.process.pid) - used
+    assert load.accepted == load.sent, f"{load.sent} sent, answered {load.statuses}"
+    return load.rate, spent / load.accepted * 1e6
+
+
+def _compare_workers(sides: Sequence[Side], rounds: int) -> Spread:
+    """Fill the side that is to be empty for each round; the other has more than can be run."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    drains: tuple[Callable[[Side], None], ...] = (_refill, lambda side: None)
+    for turn in range(rounds):
+        for at in (0, 1):
+            drains[at](sides[at])
+            rates[at].append(_ran(sides[at].stand))
+            say(f"  round {turn + 1} of {rounds}, workers, {('empty', 'full')[at]}: {rates[at][-1]:,.0f}/s")
+    return Spread.ratio(rates[1], rates[0])
+
+
+def _refill(side: Side) -> None:
+    side.stand.client.flushall(asynchronous=False)
+    ours.preload(side.stand, _BATCH)
+
+
+def _ran(stand: Stand) -> float:
+    fleet = fleets.fleets()[0]
+    stand.marks.write_bytes(b"")
+    fleet.start(stand, 0)
+    try:
+        return delivery.rate_of(stand.marks, _BATCH, timeout_s=120)
+    finally:
+        fleet.stop()
+
+
+def _table(name: str, sides: Sequence[str], costs: Sequence[Sequence[float]]) -> Table:
+    lines = [(side, Spread.of(cost).text(0)) for side, cost in zip(sides, costs, strict=True)]
+    return Table(f"Processor time for each event, {name}", ("store and routes", "receiver and store, µs"), lines)

@@ -64,7 +64,7 @@ class Replay:
             return Replayed(event_id, (), "no route of today's table wants it")
         arguments: list[Any] = [rq_time(), event_id, "dead" if self._only_dead else "all"]
         for route in routes:
-            arguments += (route.name, route.queue, rq_timeout(route.timeout_ms))
+            arguments += (route.name, route.queue, rq_timeout(route.timeout_ms), "")
         try:
             made = self._script(args=arguments)
         except (RedisError, OSError) as error:

@@ -27,8 +27,12 @@ def entry(
     at: float | None = None,
     window_ms: int = DAY_MS,
     quarantine: str | None = None,
+    terms: str = "",
 ) -> Entry:
-    """Return an entry with a new id; its fingerprint is that of its record. *at*: Unix seconds of its arrival."""
+    """Return an entry with a new id; its fingerprint is that of its record.
+
+    *at*: Unix seconds of its arrival. *terms*: what each of its deliveries waits for.
+    """
     moment = time.time() if at is None else at
     envelope = Envelope(
         id=IdGenerator()(moment) if at is not None else _mint(),
@@ -41,7 +45,7 @@ def entry(
         quarantine=quarantine,
     )
     digest = hashlib.blake2b(f"{business_id}/{action}/".encode() + record, digest_size=16).digest()
-    wanted = () if quarantine else tuple(Wanted(route, queue, 30_000) for route in routes)
+    wanted = () if quarantine else tuple(Wanted(route, queue, 30_000, terms) for route in routes)
     return Entry(envelope, None if quarantine else digest, window_ms, wanted)
 
 

@@ -12,12 +12,26 @@ from receiver.events import Envelope
 class Wanted:
     """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most.
 
-    Without a queue there is none to make: the route is in the shadow, and it is only noted that it wanted the event.
+    *terms*: what it is to wait for, as `terms` writes it; empty when it need not wait. Without a queue there is none to
+    make: the route is in the shadow, and it is only noted that it wanted the event.
     """
 
     route: str
     queue: str = ""
     timeout_ms: int = 0
+    terms: str = ""
+
+
+def terms(lane: str = "", per: str = "", delay_ms: int = 0, *, debounced: bool = False) -> str:
+    """Return what a delivery is to wait for, as the scripts read it.
+
+    *lane*: the key whose deliveries follow one another; *per*: the key that limits count by; both of A-Z, a-z, 0-9, _ and
+    -, or empty. *delay_ms*: how long it waits before its first attempt. *debounced*: it takes the place of what waits in
+    its lane.
+    """
+    if not (lane or per or delay_ms):
+        return ""
+    return f"{lane}|{per}|{delay_ms}|{'d' if debounced else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def arguments(
             len(made),
         )
         for wanted in made:
-            flat += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms))
+            flat += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms)
     return flat
 
 

@@ -12,6 +12,7 @@ from receiver.events import Envelope, Origin
 from receiver.storage import codec, keys, scripts
 from receiver.storage.keep import rq_time, rq_timeout
 from receiver.storage.outage import outage
+from receiver.storage.rules import Rule, Target, written
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back"]
 
@@ -81,6 +82,7 @@ class Acknowledgement:
     delay_ms: int = 0
     timeout_ms: int = 30_000
     attempt: Attempt | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,23 @@ class DeliveryQueue:
             for name in ("claim", "take", "look", "acknowledge", "lease", "recover")
         }
 
-    def claim(self, worker: str, queues: Sequence[str], most: int) -> Claimed | None:
-        """Claim up to *most* deliveries, from *queues* in this order. None: the worker's lease is over."""
-        reply = self._call("claim", worker, most, *queues)
+    def claim(self, worker: str, queues: Sequence[str], most: int, rules: Sequence[Rule] = ()) -> Claimed | None:
+        """Claim up to *most* deliveries, from *queues* in this order, as far as *rules* let them go.
+
+        None: the worker's lease is over.
+        """
+        reply = self._call("claim", worker, most, *written(rules), *queues)
         if not reply:
             return None
         next_due, refused, *rows = reply
         return Claimed(tuple(_claim(row) for row in rows), int(next_due), int(refused))
 
-    def take(self, worker: str, job: str, lease_ms: int) -> Claim | None:
-        """Claim the delivery of *job*, which a stock RQ worker took from its queue. None: the job is stale."""
-        row = self._call("take", worker, job, lease_ms)
+    def take(self, worker: str, job: str, lease_ms: int, rules: Sequence[Rule] = ()) -> Claim | None:
+        """Claim the delivery of *job*, which a stock RQ worker took from its queue.
+
+        None: the job is stale, or its delivery has to wait and another job will stand for it.
+        """
+        row = self._call("take", worker, job, lease_ms, *written(rules))
         return _claim(row) if row else None
 
     def acknowledge(self, worker: str, ended: Iterable[Acknowledgement]) -> tuple[str, ...]:
@@ -122,7 +130,8 @@ class DeliveryQueue:
         arguments: list[Any] = [worker, rq_time()]
         for one in ended:
             attempt = _record(one.attempt) if one.attempt else b""
-            arguments += (one.job, _VERDICTS[one.verdict], one.delay_ms, rq_timeout(one.timeout_ms), attempt)
+            sign = one.target.sign() if one.target else ""
+            arguments += (one.job, _VERDICTS[one.verdict], one.delay_ms, rq_timeout(one.timeout_ms), attempt, sign)
         return tuple(job.decode() for job in self._call("acknowledge", *arguments))
 
     def begin_lease(self, worker: str, lease_ms: int) -> None:

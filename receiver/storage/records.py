@@ -60,7 +60,10 @@ class Record:
 def record(entry: Entry) -> Record:
     """Return what the spool keeps of an entry: all of it."""
     envelope = entry.envelope
-    wanted = orjson.dumps([(one.route, one.queue, one.timeout_ms) for one in entry.wanted])
+    # Three fields where three suffice: an earlier version can read those.
+    wanted = orjson.dumps(
+        [(one.route, one.queue, one.timeout_ms, *([one.terms] if one.terms else [])) for one in entry.wanted]
+    )
     return Record(
         envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
     )

@@ -1,7 +1,9 @@
 -- Records how attempts ended and says what becomes of their deliveries.
 --
 -- ARGV: worker, the time as RQ writes it, then for each attempt
---   job id, verdict, delay in ms, RQ timeout in seconds of the next job, the attempt as JSON ('' for none)
+--   job id, verdict, delay in ms, RQ timeout in seconds of the next job, the attempt as JSON ('' for none), what it says
+--   of the target ('' for nothing; 'd' it is down, 'b' it asked to wait for the delay, and behind the letter the age in ms
+--   at which waiting for it ends)
 -- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
 -- delay at no charge, g given back unrun to the front of its queue.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
@@ -11,17 +13,13 @@ local worker, iso = ARGV[1], ARGV[2]
 local is_stock = string.sub(worker, 1, 6) == 'stock:'
 local stale = {}
 
-local function record(id, n, attempt)
-    if attempt == '' then return end
-    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, attempt)
-    redis.call('HINCRBY', state_key(id), n .. 'a', 1)
-end
+local has_gates, targets = redis.call('EXISTS', 'fd:gates') == 1, nil
 
-for at = 3, #ARGV, 5 do
-    local job, verdict, delay, timeout_s, attempt = unpack(ARGV, at, at + 4)
+for at = 3, #ARGV, 6 do
+    local job, verdict, delay, timeout_s, attempt, sign = unpack(ARGV, at, at + 5)
     local id, n, serial = parse_job(job)
     local key = state_key(id)
-    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q')
+    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'l', n .. 'g')
     if state[1] ~= 'x' or state[3] ~= worker or tonumber(state[2] or 1) ~= serial then
         stale[#stale + 1] = job
     else
@@ -35,18 +33,29 @@ for at = 3, #ARGV, 5 do
             wake(queue)
         else
             if not is_stock then redis.call('DEL', job_key(job)) end
-            record(id, n, attempt)
-            if FINAL[verdict] then
-                finish(id, n, verdict)
-            else
-                redis.call('HDEL', key, n .. 'o', n .. 'i')
-                if verdict == 'r' then
-                    redis.call('HINCRBY', key, n .. 'f', 1)
-                    redis.call('HDEL', key, n .. 'b')
+            local is_settled = false
+            if has_gates or sign ~= '' then
+                targets = targets or open_targets(open_gates({}))
+                is_settled = targets(id, n, serial, state, verdict, tonumber(delay), timeout_s, attempt, sign, iso)
+            end
+            if not is_settled then
+                record(id, n, attempt)
+                if FINAL[verdict] then
+                    finish(id, n, verdict, (state[5] or state[6]) and {l = state[5], g = state[6]}, iso)
                 else
-                    redis.call('HSETNX', key, n .. 'b', now_ms)
+                    redis.call('HDEL', key, n .. 'o', n .. 'i')
+                    if verdict == 'r' then
+                        redis.call('HINCRBY', key, n .. 'f', 1)
+                        redis.call('HDEL', key, n .. 'b', n .. 'v')
+                    else
+                        redis.call('HSETNX', key, n .. 'b', now_ms)
+                    end
+                    if state[6] then
+                        redis.call('HDEL', key, n .. 'g')
+                        give_place_back(state[6], id .. '-' .. n)
+                    end
+                    requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
                 end
-                requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
             end
         end
     end

@@ -1,7 +1,7 @@
 -- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
 -- A delivery is in a queue or in one worker's hands at every moment, never in neither.
 --
--- ARGV: worker, max, then the queues in the order they are to be served
+-- ARGV: worker, max, rules of today's routes (gates.lua), then the queues in the order they are to be served
 -- Returns false when the worker's lease is over (it must take a new one under a new name), else
 --   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, and for each
 --   claimed delivery: job id, queue, route, attempts, failures, given back since, deaths, origin, superseded (1/0), envelope
@@ -13,7 +13,9 @@ local worker, max = ARGV[1], tonumber(ARGV[2])
 if not redis.call('ZSCORE', 'fd:workers', worker) then return false end
 if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, 0} end
 
-local next_due, refused = 0, 0
+local rules, first_queue = read_rules(3)
+local gates = (rules or redis.call('EXISTS', 'fd:gates') == 1) and open_gates(rules or {})
+local next_due, refused = gates and gates.look() or 0, 0
 
 local function make_due(queue)
     local key = scheduled_key(queue)
@@ -27,7 +29,7 @@ local function make_due(queue)
             waits = state[1] == 'w' and tonumber(state[2] or 1) == serial
             if waits then
                 redis.call('HSET', state_key(id), n .. 's', 'q')
-                redis.call('HDEL', state_key(id), n .. 't')
+                redis.call('HDEL', state_key(id), n .. 't', n .. 'w')
             end
         end
         if waits then
@@ -59,14 +61,15 @@ local function take(queue, job, claimed)
         redis.call('DEL', job_key(job))  -- stale: its delivery went on without it
         return
     end
+    if gates and gates.holds_back(id, n, job, state) then return end
     redis.call('HSET', job_key(job), 'status', 'started')
     redis.call('ZADD', 'rq:wip:' .. queue, '+inf', job .. ':' .. worker)
     claimed[#claimed + 1] = hand_over(worker, queue, job, id, n, state)
 end
 
 local claimed = {}
-for i = 3, #ARGV do make_due(ARGV[i]) end
-for i = 3, #ARGV do
+for i = first_queue, #ARGV do make_due(ARGV[i]) end
+for i = first_queue, #ARGV do
     local queue = ARGV[i]
     local rounds = 0
     while #claimed < max and rounds < ROUNDS do
@@ -81,4 +84,5 @@ for i = 3, #ARGV do
         redis.call('DEL', 'fd:wake:' .. queue)
     end
 end
+write_counts()
 return {next_due, refused, unpack(claimed)}

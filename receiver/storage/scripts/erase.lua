@@ -9,15 +9,11 @@ local key = state_key(id)
 local state = read_state(id)
 if not state then return false end
 
--- The job stays in its queue, if it is in one: it is stale from now on, and whoever takes it finds nothing to do.
 local function cancel(n)
-    local job = id .. '-' .. n .. '-' .. (state[n .. 'j'] or 1)
-    local queue = redis.call('HGET', job_key(job), 'origin') or state[n .. 'q']
-    if state[n .. 'o'] then let_go(state[n .. 'o'], queue, job) end
-    redis.call('ZREM', scheduled_key(queue), job)
-    redis.call('DEL', job_key(job))
-    finish(id, n, 'c')
-    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, cjson.encode({outcome = 'discarded', ended_ms = now_ms, error = 'erased'}))
+    local had = read_place(id, n)
+    withdraw(id, n, had)
+    finish(id, n, 'c', had)
+    note_end(id .. '-' .. n, 'discarded', 'erased')
 end
 
 -- A handler may have put anything into its errors.

@@ -5,7 +5,7 @@
 --   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
 --   id, kind ('r', 'q', or 'p' for one that was quarantined under this id and is put right now), action, business,
 --   entity, fingerprint, window in ms, envelope, routes in the shadow (joined by commas), number of deliveries,
---   and for each delivery: route, queue, RQ timeout in seconds
+--   and for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as flow.lua reads them)
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
 -- that was kept first; of kind 'p' also 'n': it is not quarantined (any more).
 -- Idempotent by id: an event that is there already is answered as it was and not touched.
@@ -25,9 +25,9 @@ while at <= #ARGV do
     local made = tonumber(ARGV[at + 9])
     at = at + 10
     for n = 1, made do
-        event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2]}
-        if not ARGV[at + 2] then return redis.error_reply('ERR keep: arguments end inside an event') end
-        at = at + 3
+        event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2], terms = ARGV[at + 3]}
+        if not ARGV[at + 3] then return redis.error_reply('ERR keep: arguments end inside an event') end
+        at = at + 4
     end
     if #event.id ~= 20 or not id_ms(event.id) or not event.window then
         return redis.error_reply('ERR keep: malformed event')
@@ -69,18 +69,34 @@ end
 
 local indexes, queues, received, hours = {}, {}, {}, {}
 
+local place
+
+-- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
-    local seen = {}
+    local seen, ended = {}, 0
     for n, delivery in ipairs(event.deliveries) do
-        local job = event.id .. '-' .. n .. '-1'
+        local job, begins = event.id .. '-' .. n .. '-1', 'q'
         state[#state + 1] = n .. 'r'; state[#state + 1] = delivery.route
         state[#state + 1] = n .. 'q'; state[#state + 1] = delivery.queue
-        state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
-        make_job(job, delivery.queue, 'queued', delivery.timeout_s, iso)
-        append(queues, delivery.queue, job)
+        if delivery.terms == '' then
+            state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
+        else
+            place = place or open_lanes()
+            begins = place(event.id, n, delivery, id_ms(event.id), true, state)
+        end
+        if begins == 'q' then
+            make_job(job, delivery.queue, 'queued', delivery.timeout_s, iso)
+            append(queues, delivery.queue, job)
+        elseif begins == 'w' then
+            make_job(job, delivery.queue, 'scheduled', delivery.timeout_s, iso)
+            queues[delivery.queue] = queues[delivery.queue] or {}
+        elseif begins == 'c' then
+            ended = ended + 1
+        end
         if not seen[delivery.route] then append(indexes, 'fd:i:' .. id_hour(event.id) .. ':r:' .. delivery.route, event.id) end
         seen[delivery.route] = true
     end
+    return ended
 end
 
 -- What a route in the shadow would have got is found and counted under its name, and is no delivery.
@@ -103,8 +119,13 @@ local function store(event)
         if event.kind == 'q' then state[#state + 1] = 'h'; state[#state + 1] = event.business .. '/' .. event.action end
         redis.call('ZADD', 'fd:x:' .. standing, id_ms(event.id), event.id)
     end
-    make_deliveries(event, state)
+    local ended = make_deliveries(event, state)
     note_shadow(event, state)
+    if ended > 0 then
+        state[4] = made - ended
+        count(hour, 'd_discarded', ended)
+        if ended == made then state[#state + 1] = 'z'; state[#state + 1] = now_ms end
+    end
     redis.call('SET', envelope_key(event.id), event.envelope)
     redis.call('HSET', state_key(event.id), unpack(state))
     if event.entity ~= '' then remember_entity(event) end

@@ -12,6 +12,14 @@ local function state_key(id) return 'fd:d:' .. id end
 local function job_key(job) return 'rq:job:' .. job end
 local function queue_key(queue) return 'rq:queue:' .. queue end
 local function scheduled_key(queue) return 'rq:scheduled:' .. queue end
+local function lane_key(lane) return 'fd:o:' .. lane end
+local function waiting_key(gate) return 'fd:w:' .. gate end
+
+-- The gate before which delivery n of a route waits: that of the route, or that of the key its limits count by.
+local function gate_of(route, waits, per)
+    if waits == 'l' or waits == 'c' then return route .. '/' .. (per or '') end
+    return route
+end
 
 -- The time in an id, in Unix milliseconds. Nine base 36 digits are far below 2^53.
 local function id_ms(id) return tonumber(string.sub(id, 1, 9), 36) end
@@ -21,6 +29,12 @@ local function id_hour(id) return math.floor(id_ms(id) / HOUR_MS) end
 local function parse_job(job)
     local id, n, serial = string.match(job, '^(%w+)%-(%d+)%-(%d+)$')
     if id and #id == 20 then return id, tonumber(n), tonumber(serial) end
+end
+
+-- event id and delivery number of a delivery's id, as lanes and gates hold it.
+local function parse_delivery(delivery)
+    local id, n = string.match(delivery, '^(%w+)%-(%d+)$')
+    return id, tonumber(n)
 end
 
 -- Counters are summed here and written once, at the end of a script. An hour whose counters move is no longer sealed.
@@ -85,14 +99,24 @@ end
 
 local FINAL = {s = 'succeeded', d = 'dead', c = 'discarded'}
 
--- Ends delivery n of an event as *state* (`s`, `d` or `c`).
-local function finish(id, n, state)
-    local key = state_key(id)
-    redis.call('HSET', key, n .. 's', state)
-    redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
-    if redis.call('HINCRBY', key, 'p', -1) == 0 then redis.call('HSET', key, 'z', now_ms) end
-    count(id_hour(id), 'd_' .. FINAL[state])
-    if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
+-- Whether the delivery of that id leads its lane: it is in flight there, and waits for nobody in it.
+local function leads(lane, delivery)
+    local id, n = parse_delivery(delivery)
+    local state = redis.call('HMGET', state_key(id), n .. 's', n .. 'l', n .. 'w')
+    return state[1] and not FINAL[state[1]] and state[2] == lane and not (state[1] == 'h' and state[3] == 'o')
+end
+
+-- Whether a held delivery stands where somebody will let it go: in a lane behind another that leads, or before a gate
+-- that will be looked at.
+local function is_held_rightly(id, n, route, waits, lane, per)
+    local delivery = id .. '-' .. n
+    if waits == 'o' then
+        if not lane or not redis.call('ZSCORE', lane_key(lane), delivery) then return false end
+        local first = redis.call('ZRANGE', lane_key(lane), 0, 0)[1]
+        return first ~= delivery and leads(lane, first)
+    end
+    local gate = gate_of(route, waits, per)
+    return redis.call('ZSCORE', waiting_key(gate), delivery) and redis.call('ZSCORE', 'fd:gates', gate)
 end
 
 -- The newest events of all entities are spread over 4096 small hashes, which stay listpacks up to two million entities.
@@ -127,10 +151,10 @@ local function leave_quarantine(id, state)
 end
 
 -- What a worker needs to know of delivery n: state, serial, route, attempts, failures, given back since, deaths, origin,
--- entity.
+-- entity; and for the gates: what it may pass.
 local function read_delivery(id, n)
     return redis.call('HMGET', state_key(id), n .. 's', n .. 'j', n .. 'r', n .. 'a', n .. 'f', n .. 'b', n .. 'c', n .. 'm',
-        'y')
+        'y', n .. 'g')
 end
 
 -- Whether the job of that serial is the delivery's current one and waits to be run. A stock RQ scheduler moves jobs into
@@ -149,9 +173,11 @@ end
 
 -- Puts a delivery into a worker's hands, and returns what the worker is told of it.
 local function hand_over(worker, queue, job, id, n, state)
-    if state[1] == 'w' then redis.call('ZREM', scheduled_key(queue), job) end
+    if state[1] == 'w' then
+        redis.call('ZREM', scheduled_key(queue), job)
+        redis.call('HDEL', state_key(id), n .. 't', n .. 'w')
+    end
     redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
-    redis.call('HDEL', state_key(id), n .. 't')
     redis.call('SADD', 'fd:held:' .. worker, job)
     return describe(queue, job, id, state)
 end

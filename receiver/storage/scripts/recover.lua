@@ -33,7 +33,7 @@ local jobs = redis.call('SRANDMEMBER', 'fd:held:' .. worker, most)
 for _, job in ipairs(jobs) do
     local id, n, serial = parse_job(job)
     local key = state_key(id)
-    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'i', n .. 'k')
+    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'i', n .. 'k', n .. 'l', n .. 'g')
     local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
     let_go(worker, queue, job)
     if state[1] == 'x' and state[3] == worker and tonumber(state[2] or 1) == serial then
@@ -46,7 +46,7 @@ for _, job in ipairs(jobs) do
             unrun[#unrun + 1] = job
         elseif state[5] and deaths + 1 >= POISON then
             record_death(job, id, n, true)
-            finish(id, n, 'd')
+            finish(id, n, 'd', (state[7] or state[8]) and {l = state[7], g = state[8]})
             poisoned[#poisoned + 1] = job
         else
             record_death(job, id, n, false)

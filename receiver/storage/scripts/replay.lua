@@ -3,7 +3,7 @@
 -- because its successor now stands for it.
 --
 -- ARGV: the time as RQ writes it, event id, 'dead' to replay dead deliveries only or 'all',
---   then for each delivery: route, queue, RQ timeout in seconds
+--   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as flow.lua reads them)
 -- Returns the ids of the deliveries made; false when the event is not kept.
 
 local iso, id, only_dead = ARGV[1], ARGV[2], ARGV[3] == 'dead'
@@ -18,8 +18,23 @@ for i = 1, n do
 end
 
 local hour, made = id_hour(id), {}
-for at = 4, #ARGV, 3 do
-    local route, queue, timeout_s = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+-- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
+local function make(delivery, before)
+    local fields = {n .. 'r', delivery.route, n .. 'q', delivery.queue, n .. 'm', 'replay'}
+    local begins = delivery.terms == '' and 'q' or open_lanes()(id, n, delivery, now_ms, false, fields)
+    redis.call('HSET', key, unpack(fields))
+    if begins == 'q' then
+        requeue(id, n, 1, delivery.queue, now_ms, delivery.timeout_s, iso)
+    elseif begins == 'w' then
+        make_job(id .. '-' .. n .. '-1', delivery.queue, 'scheduled', delivery.timeout_s, iso)
+        announce_queue(delivery.queue)
+        wake(delivery.queue)
+    end
+    if not before then redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. delivery.route, id) end
+end
+
+for at = 4, #ARGV, 4 do
+    local route = ARGV[at]
     local before = last[route]
     local ended = not before or FINAL[before.state] ~= nil
     if ended and not (only_dead and (not before or before.state ~= 'd')) then
@@ -33,9 +48,7 @@ for at = 4, #ARGV, 3 do
             count(hour, 'd_dead', -1)
             count(hour, 'd_discarded')
         end
-        redis.call('HSET', key, n .. 'r', route, n .. 'q', queue, n .. 'm', 'replay')
-        if not before then redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. route, id) end
-        requeue(id, n, 1, queue, now_ms, timeout_s, iso)
+        make({route = route, queue = ARGV[at + 1], timeout_s = ARGV[at + 2], terms = ARGV[at + 3]}, before)
         last[route] = {n = n, state = 'q'}
         made[#made + 1] = delivery
     end

@@ -5,7 +5,8 @@
 --   how many ids the page has;
 --   its events that are unrouted, quarantined, routed, its deliveries that succeeded, are dead, discarded, in flight;
 --   ids without a state; ids without a record; ids whose own count of deliveries in flight is wrong;
---   jobs of deliveries that wait for a time or run, but stand in no schedule and in no living worker's hands;
+--   jobs of deliveries that wait for a time or run, but stand in no schedule and in no living worker's hands, or are held
+--   where nobody will let them go;
 --   jobs of deliveries that are queued: whether they are in a queue is for the caller to find out, because looking for
 --   one job takes as long as reading the whole queue.
 
@@ -35,6 +36,8 @@ local function look_at_delivery(id, n, state)
     elseif letter == 'w' and in_schedule(state[n .. 'q'], job) then
         return 1
     elseif letter == 'x' and in_hands(state[n .. 'o'], job) then
+        return 1
+    elseif letter == 'h' and is_held_rightly(id, n, state[n .. 'r'], state[n .. 'w'], state[n .. 'l'], state[n .. 'u']) then
         return 1
     else
         adrift[#adrift + 1] = job

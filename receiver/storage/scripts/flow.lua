@@ -1,0 +1,105 @@
+-- What the scripts share that end deliveries or make them: lanes, in which the deliveries of one key follow one another,
+-- and the places that deliveries hold before the gates of their routes.
+--
+-- A lane `{route}:{key}` is a sorted set of the deliveries of that key in flight. Its head has score 0 and is the only one
+-- that may run; the others are held (`h`, waiting for `o`), have no job, and are scored by when they were asked for. A lane
+-- exists only while something of its key is in flight.
+
+-- Gives a lane a head when the last one has left: the first of those that wait. What has ended without leaving the lane (a
+-- worker of an earlier version did not know of it) is passed over.
+local function advance(lane, iso)
+    local key = lane_key(lane)
+    while true do
+        local first = redis.call('ZRANGE', key, 0, 0)[1]
+        if not first then return end
+        local id, n = parse_delivery(first)
+        local state = redis.call('HMGET', state_key(id), n .. 's', n .. 'l', n .. 'w', n .. 'j', n .. 'q', n .. 'e', n .. 't')
+        if not state[1] or FINAL[state[1]] or state[2] ~= lane then
+            redis.call('ZREM', key, first)
+        else
+            redis.call('ZADD', key, 0, first)
+            if state[1] == 'h' and state[3] == 'o' then
+                local timeout_s, waits = string.match(state[6] or '180', '^(%d+)(%a?)$')
+                local due = tonumber(state[7] or 0)
+                redis.call('HDEL', state_key(id), n .. 'w', n .. 'e')
+                requeue(id, n, tonumber(state[4] or 1), state[5], due, timeout_s, iso or '')
+                if due > now_ms and waits ~= '' then redis.call('HSET', state_key(id), n .. 'w', waits) end
+            end
+            return
+        end
+    end
+end
+
+-- Puts a new delivery into its lane. *at*: Unix ms at which it was asked for. Returns whether it is the head.
+local function join_lane(lane, delivery, at)
+    local key = lane_key(lane)
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[1] and not (tonumber(first[2]) == 0 and leads(lane, first[1])) then
+        advance(lane)
+        first = redis.call('ZRANGE', key, 0, 0)
+    end
+    redis.call('ZADD', key, first[1] and math.max(at, 1) or 0, delivery)
+    return not first[1]
+end
+
+local function leave_lane(lane, delivery, iso)
+    local key = lane_key(lane)
+    redis.call('ZREM', key, delivery)
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[1] and tonumber(first[2]) ~= 0 then advance(lane, iso) end
+end
+
+-- Gives back the place that a delivery holds before a gate: *pass* is `k` and the gate's name. Who waits there may go on.
+local function give_place_back(pass, delivery)
+    if string.sub(pass, 1, 1) ~= 'k' then return end
+    local gate = string.sub(pass, 2)
+    redis.call('SREM', 'fd:r:' .. gate, delivery)
+    local first = redis.call('ZRANGE', waiting_key(gate), 0, 0)[1]
+    if not first then return end
+    redis.call('ZADD', 'fd:gates', now_ms, gate)
+    local id, n = parse_delivery(first)
+    wake(redis.call('HGET', state_key(id), n .. 'q') or 'default')
+end
+
+-- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
+local function finish(id, n, state, had, iso)
+    local key = state_key(id)
+    redis.call('HSET', key, n .. 's', state)
+    redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
+    if redis.call('HINCRBY', key, 'p', -1) == 0 then redis.call('HSET', key, 'z', now_ms) end
+    count(id_hour(id), 'd_' .. FINAL[state])
+    if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
+    if not had then return end
+    redis.call('HDEL', key, n .. 'l', n .. 'g', n .. 'w', n .. 'u', n .. 'v', n .. 'e')
+    if had.g then give_place_back(had.g, id .. '-' .. n) end
+    if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
+end
+
+-- Says in the record of a delivery how it ended without having been run.
+local function note_end(delivery, outcome, why)
+    redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))
+end
+
+-- Takes a delivery in flight from wherever it waits or runs, but not out of its lane. A job that is in its queue stays
+-- there: it is stale from now on, and whoever takes it finds nothing to do. *state*: its fields, by their letters.
+local function withdraw(id, n, state)
+    local job = id .. '-' .. n .. '-' .. (state.j or 1)
+    local queue = redis.call('HGET', job_key(job), 'origin') or state.q
+    if state.o then let_go(state.o, queue, job) end
+    redis.call('ZREM', scheduled_key(queue), job)
+    if state.s == 'h' and state.w ~= 'o' then
+        redis.call('ZREM', waiting_key(gate_of(state.r, state.w, state.u)), id .. '-' .. n)
+    end
+    redis.call('DEL', job_key(job))
+end
+
+local LETTERS = {'s', 'j', 'q', 'o', 'w', 'u', 'r', 'l', 'g'}
+
+-- The fields of delivery n that `withdraw` and `finish` go by.
+local function read_place(id, n)
+    local names = {}
+    for i, letter in ipairs(LETTERS) do names[i] = n .. letter end
+    local values, state = redis.call('HMGET', state_key(id), unpack(names)), {}
+    for i, letter in ipairs(LETTERS) do state[letter] = values[i] or nil end
+    return state
+end

@@ -1,7 +1,9 @@
 """What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
 
 import os
-from collections.abc import Collection
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +37,7 @@ class IngestMetrics:
             "routing_where_failed", "Events on which the `where` of a route failed and counted as false.", ["route"]
         )
         self._refused = counter("connections_refused", "Connections closed by one of our limits.", ["limit"])
-        self._seconds = Histogram(
+        self._seconds = _Summed(
             "ingest_seconds",
             "From the head of an authentic request to its answer.",
             namespace="frontdesk",
@@ -58,20 +60,38 @@ class IngestMetrics:
         self._oldest = gauge(
             "spool_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="livemax"
         )
-        # `labels()` locks and looks up each time; the children that a busy hook needs are few.
-        self._children: dict[tuple[str, str], Counter] = {}
         self.filters_failed: dict[str, int] = {}
         """How often the `where` of each route failed in this process."""
+        # What every request counts is counted in plain numbers, and added to Prometheus's when somebody asks: its
+        # counters lock, and those of several processes write into a file.
+        self._answers: defaultdict[tuple[int, str], int] = defaultdict(int)
+        self._receipts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._times = [0] * (len(_SECONDS) + 1)
+        self._time = 0.0
 
     def answered(self, status: int, action: str | None, seconds: float) -> None:
         """Count one answer to a hook. *action* None: it was no hook of ours, and its time is not observed."""
-        self._child(self._requests, str(status), action or _OTHER).inc()
-        if action is not None:
-            self._seconds.observe(seconds)
+        if action is None:
+            self._answers[status, _OTHER] += 1
+            return
+        self._answers[status, action if action in self._actions else _OTHER] += 1
+        self._times[bisect_left(_SECONDS, seconds)] += 1
+        self._time += seconds
 
     def event(self, status: str, action: str) -> None:
         """Count one event by its receipt."""
-        self._child(self._events, status, action).inc()
+        self._receipts[status, action if action in self._actions else _OTHER] += 1
+
+    def add_up(self) -> None:
+        """Bring Prometheus's counts up to date; called now and then, so that other processes can tell of ours."""
+        answers, self._answers = self._answers, defaultdict(int)
+        for (answer, action), number in answers.items():
+            self._requests.labels(str(answer), action).inc(number)
+        receipts, self._receipts = self._receipts, defaultdict(int)
+        for (status, action), number in receipts.items():
+            self._events.labels(status, action).inc(number)
+        self._seconds.add(self._times, self._time)
+        self._times, self._time = [0] * (len(_SECONDS) + 1), 0.0
 
     def set_aside(self, doubt: str) -> None:
         """Count one request that went into quarantine. *doubt* is one of a handful of words."""
@@ -97,6 +117,7 @@ class IngestMetrics:
 
     def exposition(self) -> bytes:
         """Return all counts in Prometheus's text form."""
+        self.add_up()
         registry = self._registry
         if self._folder is not None:
             _forget_the_dead(self._folder)
@@ -104,14 +125,15 @@ class IngestMetrics:
             multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def _child(self, counter: Counter, kind: str, action: str) -> Counter:
-        key = (kind, action)  # one counter's kinds are numbers, the other's are words
-        child = self._children.get(key)
-        if child is None:
-            child = counter.labels(kind, action if action in self._actions else _OTHER)
-            if len(self._children) < 4_096:
-                self._children[key] = child
-        return child
+
+class _Summed(Histogram):
+    """A histogram that takes many observations at once."""
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add as many observations to each bucket, which together come to *total*."""
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            bucket.inc(count)
+        self._sum.inc(total)
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -111,6 +111,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         yield
         for task in beside:
             task.cancel()
+        metrics.add_up()
         table.stop_watching()
         await keeper.close()
         log.flush()
@@ -147,8 +148,9 @@ def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
 
 
 async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
-    """Tell the metrics once a second what the spools hold."""
+    """Tell the metrics once a second what the spools hold, and bring their counts up to date."""
     while True:
+        metrics.add_up()
         metrics.spooled(keeper.spooled, keeper.oldest_age_s())
         await asyncio.sleep(_GAUGE_EVERY_S)
 

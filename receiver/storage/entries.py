@@ -25,9 +25,9 @@ class Wanted:
 def terms(lane: str = "", per: str = "", delay_ms: int = 0, *, debounced: bool = False) -> str:
     """Return what a delivery is to wait for, as the scripts read it.
 
-    *lane*: the key whose deliveries follow one another; *per*: the key that limits count by; both of A-Z, a-z, 0-9, _ and
-    -, or empty. *delay_ms*: how long it waits before its first attempt. *debounced*: it takes the place of what waits in
-    its lane.
+    *lane*: the key whose deliveries follow one another; *per*: the key that limits count by; both of A-Z, a-z, 0-9, _
+    and -, or empty. *delay_ms*: how long it waits before its first attempt. *debounced*: it takes the place of what
+    waits in its lane.
     """
     if not (lane or per or delay_ms):
         return ""

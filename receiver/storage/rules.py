@@ -10,8 +10,8 @@ from typing import Literal
 class Rule:
     """What today's table says of a route's deliveries as they are claimed; 0 for what it does not say.
 
-    At most *limit* begin in any *period_ms*, at most *concurrency* run at once; *give_up_ms* is the age at which waiting
-    for the target ends.
+    At most *limit* begin in any *period_ms*, at most *concurrency* run at once; *give_up_ms* is the age at which
+    waiting for the target ends.
     """
 
     route: str

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import BinaryIO, Literal
 
 import orjson
@@ -73,7 +74,7 @@ class RequestLog:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         # Rendered here, one after another: that costs a third of what it costs between a request and its answer.
-        lines = [self._render(answered, datetime.fromtimestamp(when, UTC)) for answered, when in waiting]
+        lines = [self._render(answered, when) for answered, when in waiting]
         try:
             self._stream.write(b"".join(lines))
             self._stream.flush()
@@ -90,9 +91,11 @@ def _level(status: int) -> str:
     return "error" if status >= 500 else "warning" if status >= 400 and status != 404 else "info"
 
 
-def _json_line(answered: Answered, now: datetime) -> bytes:
+def _json_line(answered: Answered, when: float) -> bytes:
+    if answered.status == 202 and len(answered.receipts) == 1:
+        return _usual_line(answered, when)
     line: dict[str, object] = {
-        "timestamp": now,
+        "timestamp": datetime.fromtimestamp(when, UTC),
         "level": _level(answered.status),
         "event": "request.answered",
         "status": answered.status,
@@ -113,8 +116,24 @@ def _json_line(answered: Answered, now: datetime) -> bytes:
     return orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE, default=str)
 
 
-def _console_line(answered: Answered, now: datetime) -> bytes:
-    parts = [now.strftime("%H:%M:%S"), str(answered.status)]
+def _usual_line(answered: Answered, when: float) -> bytes:
+    """The line of one event that was taken, at a quarter of the cost: nothing in it needs to be escaped."""
+    (receipt,) = answered.receipts
+    return (
+        f'{{"timestamp":"{_second(int(when))}.{int(when % 1 * 1e6):06}Z","level":"info","event":"request.answered",'
+        f'"status":202,"method":"POST","action":"{answered.action}","business_id":{answered.business_id},'
+        f'"bytes":{answered.size},"events":["{receipt.id}"],"outcome":["{receipt.status}"],'
+        f'"client":"{answered.client}","ms":{answered.seconds * 1_000:.2f}}}\n'
+    ).encode()
+
+
+@lru_cache(maxsize=4)
+def _second(when: int) -> str:
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _console_line(answered: Answered, when: float) -> bytes:
+    parts = [_second(int(when))[11:], str(answered.status)]
     if answered.path is not None:
         parts += [answered.method, ascii(masked(answered.path))]
     else:

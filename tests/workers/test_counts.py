@@ -125,8 +125,8 @@ def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(cl
         metering.turn([], [child])
     child.counts.ended(_claim("announce"), _ended("succeeded", "succeeded"))
     metering.turn([], [child])
-    for file in (child._file, child._counts_file):  # a child that was never started closes nothing
-        file.close()
+    for opened in (child._file, child._counts_file):  # a child that was never started closes nothing
+        opened.close()
 
     found = meter.read(client)
     assert found["attempts:announce:succeeded"] == 2

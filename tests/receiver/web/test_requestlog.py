@@ -1,7 +1,9 @@
 """The line of a request: for programs or for people, and fit to be read by anybody."""
 
 import asyncio
+import dataclasses
 import io
+import re
 
 import orjson
 import pytest
@@ -101,3 +103,14 @@ def test_the_line_of_a_refusal_says_why() -> None:
     line = orjson.loads(_written(Answered("POST", "192.0.2.1", 503, None, 1, "A", error="Redis: away")))
 
     assert (line["level"], line["error"], line["outcome"]) == ("error", "Redis: away", [])
+
+
+def test_the_usual_line_says_what_any_other_line_says() -> None:
+    """It is written another way, because there are many of it."""
+    several = dataclasses.replace(TAKEN, receipts=[*TAKEN.receipts, Receipt("e2", "accepted")])
+    usual, other = (orjson.loads(_written(one)) for one in (TAKEN, several))
+
+    assert list(usual) == list(other)
+    assert usual | {"timestamp": "", "events": []} == other | {"timestamp": "", "events": []}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", usual["timestamp"])
+    assert usual["timestamp"][:16] <= other["timestamp"][:16]

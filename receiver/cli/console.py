@@ -2,6 +2,8 @@
 
 import os
 
+import redis
+
 from receiver import logs
 from receiver import settings as environment
 from receiver.cli import keyring, output, signin_link
@@ -55,18 +57,41 @@ def console(*, link: bool = False) -> int:
 
 
 def _serve(current: Settings) -> None:
-    url = connection.url_of(current)
-    client = connection.connect(url, max_connections=_TO_REDIS)
+    client = connection.connect(connection.url_of(current), max_connections=_TO_REDIS)
+    table = _table(current, client)
+    desk = _desk(current, client, table)
+    access = Access(
+        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
+    )
+    table.start()
+    table.start_watching()
+    with server.listen(current.host, current.console_port) as listener:
+        host, port = listener.getsockname()[:2]
+        logs.get().info("console.listening", host=host, port=port, path="/console")
+        server.run(
+            Console(desk, access, ClientAddresses(current.trusted_proxies)),
+            listener,
+            limits=Limits(connections=_CONNECTIONS),
+            metrics=IngestMetrics(()),
+        )
+    desk.bulk.stop()
+    table.stop_watching()
+    logs.get().info("console.stopped")
+
+
+def _table(current: Settings, client: redis.Redis) -> CurrentTable:
+    """Return the routing table, not read yet; where the file is wrong, the last good one is in Redis."""
 
     def load() -> str | None:
         text: bytes | None = client.get(keys.ROUTES)  # type: ignore[assignment]
         return None if text is None else text.decode("utf-8", "replace")
 
-    table = CurrentTable(current.routes, known_actions=actions.CODES, data_dir=current.data_dir, load=load)
-    access = Access(
-        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
-    )
-    desk = Desk(
+    return CurrentTable(current.routes, known_actions=actions.CODES, data_dir=current.data_dir, load=load)
+
+
+def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
+    """Return what the pages show and change."""
+    return Desk(
         archive=Archive(client),
         pulse=Pulse(client),
         trend=Trend(client),
@@ -84,17 +109,3 @@ def _serve(current: Settings) -> None:
         registry=Registry(HookDesk()),
         knows_secrets=bool(current.webhook_secrets),
     )
-    table.start()
-    table.start_watching()
-    with server.listen(current.host, current.console_port) as listener:
-        host, port = listener.getsockname()[:2]
-        logs.get().info("console.listening", host=host, port=port, path="/console")
-        server.run(
-            Console(desk, access, ClientAddresses(current.trusted_proxies)),
-            listener,
-            limits=Limits(connections=_CONNECTIONS),
-            metrics=IngestMetrics(()),
-        )
-    desk.bulk.stop()
-    table.stop_watching()
-    logs.get().info("console.stopped")

@@ -4,7 +4,8 @@ import contextlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -24,24 +25,45 @@ from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
 from receiver.storage.registrations import RegistrarMemory
 
-MoveFrom = Annotated[list[str] | None, Parameter(negative="")]
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far a plan goes.
+
+    Parameters
+    ----------
+    prune
+        Delete what is no longer routed, instead of deactivating it; that needs the role WebHook-Delete.
+    move_from
+        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+    """
+
+    prune: bool = False
+    move_from: Annotated[list[str] | None, Parameter(negative="")] = None
+
+    def scope(self) -> Scope:
+        """Return what is asked for. Raises UsageError."""
+        for url in self.move_from or ():
+            if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+                raise UsageError(f"--move-from {url!r}: must be a public URL, as in https://old.example.com")
+        return Scope(self.prune, tuple(self.move_from or ()))
 
 
-def plan(*, prune: bool = False, move_from: MoveFrom = None, json: bool = False) -> int:
+ReachOptions = Annotated[Reach, Parameter(name="*")]
+NEAR = Reach()
+
+
+def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
     """Show what has to change at Nexudus so that its webhooks follow routes.yaml; changes nothing.
 
     Exit status 2 when something would change, 0 when nothing would.
 
     Parameters
     ----------
-    prune
-        Delete what is no longer routed, instead of deactivating it.
-    move_from
-        Move hooks that our URL keys made for this public URL to ours; may be given several times.
     json
         Print one JSON object.
     """
-    scope = Scope(prune, _moved(move_from or ()))
+    scope = reach.scope()
     with opened("plan") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
         made = registrar.survey.plan(wanted, scope)
@@ -50,24 +72,14 @@ def plan(*, prune: bool = False, move_from: MoveFrom = None, json: bool = False)
 
 
 def apply(
-    *,
-    prune: bool = False,
-    force: bool = False,
-    move_from: MoveFrom = None,
-    yes: bool = False,
-    wait: str = "10m",
-    json: bool = False,
+    *, reach: ReachOptions = NEAR, force: bool = False, yes: bool = False, wait: str = "10m", json: bool = False
 ) -> int:
     """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first; running it again is safe.
 
     Parameters
     ----------
-    prune
-        Delete what is no longer routed, instead of deactivating it. Needs the role WebHook-Delete.
     force
         Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
-    move_from
-        Move hooks that our URL keys made for this public URL to ours; may be given several times.
     yes
         Do not ask.
     wait
@@ -78,7 +90,7 @@ def apply(
     patience_s = _seconds(wait)
     if json and not yes:
         raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
-    scope = Scope(prune, _moved(move_from or ()))
+    scope = reach.scope()
     with opened("apply") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
         shown = registrar.survey.plan(wanted, scope)
@@ -90,13 +102,6 @@ def apply(
         with locked(registrar, patience_s) as fence:
             applied = carry_out(registrar, wanted, scope, fence, force=force, expected=None if yes else shown)
     return _report(applied, json=json)
-
-
-def _moved(urls: Iterable[str]) -> tuple[str, ...]:
-    for url in urls:
-        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
-            raise UsageError(f"--move-from {url!r}: must be a public URL, as in https://old.example.com")
-    return tuple(urls)
 
 
 def _seconds(wait: str) -> float:

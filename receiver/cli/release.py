@@ -11,7 +11,6 @@ from receiver.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.routing import file
-from receiver.settings import Settings
 from receiver.storage.acts import Acts
 
 _SHOWN = 20
@@ -40,13 +39,7 @@ def release(
         do not ask
     """
     context = Context()
-    tool = Release(
-        context.writable,
-        file.read(context.settings.routes, known_actions=CODES),
-        _secrets(context.settings),
-        dedup_window_ms=context.settings.dedup_window,
-        force=force,
-    )
+    tool = _tool(context, force=force)
     ids = chosen.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
     passing = sum(tool.would_pass(stored) for stored in chosen.read(context.archive, ids))
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
@@ -63,8 +56,14 @@ def release(
     )
 
 
-def _secrets(settings: Settings) -> list[tuple[int | None, str]]:
-    return [(one.business_id, one.secret.get_secret_value()) for one in settings.webhook_secrets]
+def _tool(context: Context, *, force: bool) -> Release:
+    return Release(
+        context.writable,
+        file.read(context.settings.routes, known_actions=CODES),
+        [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
+        dedup_window_ms=context.settings.dedup_window,
+        force=force,
+    )
 
 
 def _report(json: bool, shape: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from receiver.nexudus.actions import CODES
 from receiver.replay import Replay, Replayed
 from receiver.routing import file
 from receiver.storage.acts import Acts
-from receiver.storage.archive import Stored
+from receiver.storage.archive import Filter, Stored
 
 _MOST_TOLD = 20
 
@@ -45,8 +45,7 @@ def replay(
     if not event_ids and wanted.since_ms is None and wanted.status is None:
         raise UsageError("replay: say which events: ids, or --since with a time, or --status")
     context = Context()
-    table = file.read(context.settings.routes, known_actions=CODES)
-    tool = Replay(context.writable, table, route=which.route, only_dead=wanted.status == EventStatus.DEAD)
+    tool = _tool(context, which.route, wanted)
     ids = chosen.chosen(context.archive, event_ids, wanted)
     count = sum(len(tool.routes(stored)) for stored in chosen.read(context.archive, ids))
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"
@@ -54,12 +53,16 @@ def replay(
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     Acts(context.client).record("replay", events=len(ids), **which.told())
-    paced = chosen.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
-    results = [_again(tool, stored) for stored in paced]
+    results = [_again(tool, one) for one in chosen.paced(context.archive, ids, "replaying", rate=rate, shown=not json)]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
     return 1 if skipped and (event_ids or not made) else 0
+
+
+def _tool(context: Context, route: str | None, wanted: Filter) -> Replay:
+    table = file.read(context.settings.routes, known_actions=CODES)
+    return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)
 
 
 def _again(tool: Replay, stored: Stored) -> Replayed:

@@ -45,13 +45,39 @@ class _Target:
     secret: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How many events.
+
+    Parameters
+    ----------
+    count
+        How many.
+    rate
+        How many in a second; without it, as fast as they are answered.
+    """
+
+    count: int = 1
+    rate: float | None = None
+
+    def check(self) -> None:
+        """Raise UsageError when that cannot be done."""
+        if not 1 <= self.count <= _MOST:
+            raise UsageError(f"--count {self.count}: must be between 1 and {_MOST}")
+        if self.rate is not None and not 0 < self.rate <= 1e6:
+            raise UsageError(f"--rate {self.rate:g}: must be above 0 and at most a million in a second")
+
+
+LoadOptions = Annotated[Load, Parameter(name="*")]
+ONE = Load()
+
+
 def send(
     action: str,
     file: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
-    count: int = 1,
-    rate: float | None = None,
+    load: LoadOptions = ONE,
     business: int = 1001,
     url: str | None = None,
     json: bool = False,
@@ -65,10 +91,6 @@ def send(
     file
         A body to send instead of the sample, as it is; "-" reads it from standard input. With --count above 1 it must
         hold one record, which then gets an Id of its own each time.
-    count
-        How many.
-    rate
-        How many in a second; without it, as fast as they are answered.
     business
         The location in whose name to post.
     url
@@ -78,14 +100,11 @@ def send(
     """
     current = keyring.completed(settings.from_environ(os.environ))
     current.need("url_keys")
-    if not 1 <= count <= _MOST:
-        raise UsageError(f"--count {count}: must be between 1 and {_MOST}")
-    if rate is not None and not 0 < rate <= 1e6:
-        raise UsageError(f"--rate {rate:g}: must be above 0 and at most a million in a second")
+    load.check()
     if not 1 <= business < 10**18:
         raise UsageError(f"--business {business}: a location is a positive whole number")
-    body = _sample(action) if file is None else _from_file(action, file, count)
-    tally = asyncio.run(_send_all(_target(current, url, business, action), body, count, rate, is_quiet=json))
+    body = _sample(action) if file is None else _from_file(action, file, load.count)
+    tally = asyncio.run(_send_all(_target(current, url, business, action), body, load, is_quiet=json))
     if json:
         output.json_line(tally.summary())
     else:
@@ -134,20 +153,20 @@ def _target(current: Settings, url: str | None, business: int, action: str) -> _
     return _Target(hooks.url(base, key, business, action), secret)
 
 
-async def _send_all(target: _Target, body: Body, count: int, rate: float | None, *, is_quiet: bool) -> Tally:
+async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> Tally:
     """Post all of them, each at its time whatever became of those before: a slow receiver is not spared."""
     tally = Tally()
     limits = httpx2.Limits(max_connections=_IN_FLIGHT, max_keepalive_connections=_IN_FLIGHT)
     started = time.perf_counter()
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
         await _send_one(client, target, body(0), tally, is_first=True)
-        with _progress(count, is_quiet=is_quiet) as advance:
+        with _progress(load.count, is_quiet=is_quiet) as advance:
             advance()
             places = asyncio.Semaphore(_IN_FLIGHT)
             async with asyncio.TaskGroup() as group:
-                for number in range(1, count):
-                    if rate is not None:
-                        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+                for number in range(1, load.count):
+                    if load.rate is not None:
+                        await asyncio.sleep(max(0.0, started + number / load.rate - time.perf_counter()))
                     await places.acquire()
                     task = group.create_task(_send_one(client, target, body(number), tally))
                     task.add_done_callback(lambda _: advance())

@@ -105,24 +105,12 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Receiver) -> AsyncIterator[None]:
-        table.start_watching()
-        await keeper.start()
-        beside = [asyncio.create_task(_gauge(keeper, metrics)), asyncio.create_task(_tell_filters(client, metrics))]
-        yield
-        for task in beside:
-            task.cancel()
-        metrics.add_up()
-        table.stop_watching()
-        await keeper.close()
+        async with _alive(keeper, table, metrics, client):
+            yield
         log.flush()
 
     server.run(
-        Receiver(
-            can_keep=keeper.ready,
-            counts=metrics,
-            shared=_shared(client),
-            lifespan=lifespan,
-        ),
+        Receiver(can_keep=keeper.ready, counts=metrics, shared=_shared(client), lifespan=lifespan),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
@@ -130,6 +118,22 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         drain_s=current.shutdown_delay / 1_000,
     )
     logs.get().info("receiver.stopped")
+
+
+@contextlib.asynccontextmanager
+async def _alive(
+    keeper: Keeper, table: CurrentTable, metrics: IngestMetrics, client: redis.Redis
+) -> AsyncIterator[None]:
+    """Keep going what runs beside the requests."""
+    table.start_watching()
+    await keeper.start()
+    beside = [asyncio.create_task(_gauge(keeper, metrics)), asyncio.create_task(_tell_filters(client, metrics))]
+    yield
+    for task in beside:
+        task.cancel()
+    metrics.add_up()
+    table.stop_watching()
+    await keeper.close()
 
 
 def _store(current: Settings, url: str) -> Store:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -31,16 +32,51 @@ T = TypeVar("T")
 Several = Annotated[list[T] | None, Parameter(negative="")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How it behaves.
+
+    Parameters
+    ----------
+    rate
+        How many events happen by themselves in a second, of actions that have a hook; 0: none.
+    without_role
+        A role that the API user lacks, such as WebHook-Edit; may be given several times.
+    token_lifetime
+        For how many seconds an access token is good.
+    knob
+        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, throttle_rate, cut_rate,
+        lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale (1: failed deliveries are
+        repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page, repeat_pages.
+    """
+
+    rate: float = 1.0
+    without_role: Several[str] = None
+    token_lifetime: int = 604_799
+    knob: Several[str] = None
+
+    def knobs(self) -> Knobs:
+        """Return what is asked for. Raises UsageError."""
+        values: dict[str, Any] = {"events_per_second": self.rate, "missing_roles": self.without_role or []}
+        values |= dict(pair.partition("=")[::2] for pair in self.knob or ())
+        try:
+            return Knobs.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
+
+
+MannerOptions = Annotated[Manner, Parameter(name="*")]
+FAITHFUL = Manner()
+
+
 def simulate(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
     business: Several[int] = None,
-    rate: float = 1.0,
-    without_role: Several[str] = None,
-    token_lifetime: int = 604_799,
     state: Path | None = None,
-    knob: Several[str] = None,
+    manner: MannerOptions = FAITHFUL,
 ) -> None:
     """Run a simulated Nexudus: its webhooks API, and events that it fires at the hooks registered with it.
 
@@ -59,23 +95,12 @@ def simulate(
         The port; 0 takes a free one. Without it that of FRONTDESK_NEXUDUS_URL if it is of this machine, else 8002.
     business
         A location; may be given several times. Without it there are those that routes.yaml names, else 1001 to 1003.
-    rate
-        How many events happen by themselves in a second, of actions that have a hook; 0: none.
-    without_role
-        A role that the API user lacks, such as WebHook-Edit; may be given several times.
-    token_lifetime
-        For how many seconds an access token is good.
     state
         A file that keeps the hooks when the simulator ends; without it they are forgotten.
-    knob
-        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, throttle_rate, cut_rate,
-        lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale (1: failed deliveries are
-        repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page, repeat_pages.
     """
     current = keyring.completed(Context().settings)
-    knobs = _knobs([f"events_per_second={rate}", *(knob or ())], without_role or [])
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
-    account = _account(current, token_lifetime)
+    account, knobs = _account(current, manner.token_lifetime), manner.knobs()
     application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)
     _serve(application, host, _port(current) if port is None else port, account.username)
 
@@ -100,16 +125,6 @@ def _businesses(current: Settings) -> tuple[int, ...]:
     except RoutesError:
         return _BUSINESSES
     return _BUSINESSES if named == "all" else named
-
-
-def _knobs(given: list[str], missing_roles: list[str]) -> Knobs:
-    values: dict[str, Any] = dict(pair.partition("=")[::2] for pair in given)
-    values |= {"missing_roles": missing_roles} if missing_roles else {}
-    try:
-        return Knobs.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
 
 
 def _account(current: Settings, lifetime_s: int) -> Account:

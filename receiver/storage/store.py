@@ -108,7 +108,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._wires.close()
+        await self._wires.close()
         await self._client.aclose()
 
     async def _confirmed(self, command: Command, confirm_ms: int) -> list[bytes]:

@@ -46,10 +46,11 @@ class Wires:
             self._idle.append(wire)
         return replies
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
         while self._idle:
             self._idle.pop().cut()
+        await asyncio.sleep(0)  # so long the loop takes to be rid of them
 
     async def _take(self) -> "_Wire":
         while self._idle:

@@ -228,7 +228,7 @@ class TestSentinel:
                 try:
                     return await wires.ask(("SET", "key", "value"), ("ROLE",), ("CLIENT", "INFO"))
                 finally:
-                    wires.close()
+                    await wires.close()
 
         kept, role, info = asyncio.run(ask())
 

@@ -128,7 +128,7 @@ def test_a_wire_does_the_same(listener: Listener, certificates: Path) -> None:
             try:
                 return [await wires.ask(("ACL", "WHOAMI")) for _ in range(2)]
             finally:
-                wires.close()
+                await wires.close()
 
     assert asyncio.run(ask()) == [[b"desk"]] * 2
 

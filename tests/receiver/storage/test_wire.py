@@ -25,7 +25,7 @@ def wired(url: str, work: Callable[[Wires], Awaitable[T]]) -> T:
             try:
                 return await work(wires)
             finally:
-                wires.close()
+                await wires.close()
 
     return asyncio.run(run())
 

@@ -1,20 +1,26 @@
 """Secrets and personal data are found only where they belong: the records themselves, in the store and in the spool."""
 
+import ast
+import contextlib
 import re
+import sqlite3
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Queue
 
 from receiver.nexudus import hooks, samples
-from receiver.storage import connection
+from receiver.storage import codec, connection
 from tests.conftest import StartFrontdesk
-from tests.processes import wait_until
+from tests.processes import free_port, run, wait_until
 from tests.test_journey import Stack
 
+ROOT = Path(__file__).parents[1]
 URL_KEY = "url-key-that-nobody-may-see"
 HANDLER_SECRET = "whsec_" + "bm9ib2R5LW1heS1zZWUtdGhpcw=="
 ROUTES = """
@@ -93,3 +99,67 @@ def test_nothing_tells_what_it_must_not(
         if one.encode() in text or repr(one.encode())[2:-1].encode() in text
     }
     assert told == set()
+
+
+def test_a_spool_tells_no_secret_and_nothing_personal_beside_the_records(
+    tmp_path: Path, frontdesk: StartFrontdesk
+) -> None:
+    """The store is away, so that everything lies in the data directory: names and numbers in the records alone."""
+    stack = Stack(tmp_path, f"redis://127.0.0.1:{free_port()}/0", frontdesk)
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    stack.settings |= {"FRONTDESK_URL_KEYS": URL_KEY, "CRM_SECRET": HANDLER_SECRET}
+    receiver = stack.serve()
+    for action in samples.names():
+        assert stack.post(action) == 202
+    receiver.kill()
+
+    files = [file for file in (tmp_path / "var").rglob("*") if file.is_file()]
+    (spool,) = [file for file in files if file.suffix == ".db"]
+    tokens = {hooks.token(URL_KEY, 1001, action) for action in samples.names()}
+    secrets = {URL_KEY, HANDLER_SECRET.removeprefix("whsec_")} | tokens
+    assert {(file, one) for file in files for one in secrets if one.encode() in file.read_bytes()} == set()
+    with contextlib.closing(sqlite3.connect(spool)) as file:
+        cursor = file.execute("SELECT * FROM event")
+        columns = [column[0] for column in cursor.description]
+        rows = cursor.fetchall()
+    assert len(rows) == len(samples.names())
+    beside = repr([[value for name, value in zip(columns, row, strict=True) if name != "envelope"] for row in rows])
+    assert {one for one in personal_data() if one in beside} == set()
+    records = b"".join(codec.unpack(row[columns.index("envelope")]).body for row in rows).decode()
+    assert {one for one in personal_data() if one in records}
+
+
+class Trap:
+    """What a stranger with access to the queue would put there."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = str(file)
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.file, "w")
+
+
+def test_nothing_is_ever_unpickled(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> None:
+    """A job of stock RQ, which pickles, is refused unread, wherever it lies; and no module of ours knows pickle."""
+    sprung = tmp_path / "sprung"
+    stack = Stack(tmp_path, redis_url, frontdesk)
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    with connection.connect(redis_url) as client:
+        for queue in ("default", "frontdesk-isolated"):
+            job = Queue(queue, connection=client).enqueue("os.system", Trap(sprung), job_id=f"trap-{queue}")
+            assert b"os" in zlib.decompress(client.hget(f"rq:job:{job.id}", "data") or b"")
+        worker = stack.start("work")
+        wait_until(lambda: client.zcard("rq:failed:default"), "the refusal")
+        stack.lines("events")
+        run("audit", "--full", settings=stack.settings)
+        worker.stop()
+    assert not sprung.exists()
+
+    unsafe = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+    found = set()
+    for file in (*ROOT.glob("receiver/**/*.py"), *ROOT.glob("workers/**/*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {f"{file}: {name}" for name in names if name.partition(".")[0] in unsafe}
+    assert found == set()

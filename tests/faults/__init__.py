@@ -8,4 +8,5 @@
     campaign      events flow, blows fall, everything settles, the rows are drawn up
 
 `make test` runs a short form, `make faults` the long one; `python -m tests.faults` prints the whole table.
+`tests/promises.py` says which promise is tried by which campaign.
 """

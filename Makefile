@@ -64,7 +64,7 @@ faults: .venv/tested ## the long fault suite, and fuzzing for minutes
 # --universal: one lock for Python 3.11 to 3.13 on every platform; the build backend is in it, for --no-build-isolation.
 lock: ## renew the pinned requirements (for maintainers; needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --extra embedded --extra otel --group build -o $(LOCK) pyproject.toml
+		--no-header --extra embedded --group build -o $(LOCK) pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --extra otel --group build --group dev -o $(DEV_LOCK) pyproject.toml
 	for peers in tests/benchmarks/peers/requirements/*.in; do \

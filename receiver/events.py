@@ -58,6 +58,7 @@ class Envelope:
     *verified_by* names the reading of the signature that matched; *routes* is the hash of the table that routed it;
     *quarantine* is the reason why a request was set aside, and *headers* then are those that a later check needs.
     *erased_ms* is the Unix time at which the record was erased for somebody's sake and replaced by `{}`; 0: it was not.
+    *trace* is the W3C traceparent of the request's span, when there are traces.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Envelope:
     quarantine: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     erased_ms: int = 0
+    trace: str = ""
 
     @property
     def received_at(self) -> datetime:

@@ -67,7 +67,7 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST to a hook whose token was right. Headers as they came, None when they did not."""
+    """One POST to a hook whose token was right. Headers as they came, None when they did not. *trace*: see Envelope."""
 
     business_id: int
     action: str
@@ -75,6 +75,7 @@ class Request:
     signature: str | None = None
     content_type: str | None = None
     content_encoding: str | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ class Ingest:
                 verified_by=reading,
                 routes=routes,
                 entity=fingerprint.entity(action, record.data),
+                trace=request.trace,
             ),
             fingerprint=fingerprint.of(business_id, action, record.data),
             window_ms=fingerprint.window_ms(action, self._policy.dedup_window_ms),
@@ -210,6 +212,7 @@ class Ingest:
                 verified_by=reading,
                 quarantine=reason,
                 headers=_headers(request),
+                trace=request.trace,
             ),
             fingerprint=None,
             window_ms=0,

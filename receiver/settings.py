@@ -130,6 +130,8 @@ class Settings(BaseModel):
     viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
     alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()
     alert_after: Milliseconds = 300_000
+    traces_url: BaseUrl | None = None
+    traces_sample: float = Field(1.0, ge=0, le=1)
     log_format: Literal["json", "console"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

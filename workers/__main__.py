@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from receiver import logs, settings
 from receiver.errors import FrontdeskError, StorageUnavailable
 from receiver.nexudus.actions import CODES
+from receiver.observation import tracing
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
@@ -18,6 +19,7 @@ from workers.counts import Counts
 from workers.once import remember_in
 from workers.preparation import Preparation
 from workers.process import Orders, WorkerProcess, leave
+from workers.traced import TracedPreparation
 
 _QUEUES_AGE_S = 5.0
 
@@ -58,11 +60,16 @@ def main(message: str) -> int:
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start()
     table.start_watching()
-    preparation = Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
+    traces = tracing.opened(read, "frontdesk-worker")
+    preparing = (lambda: table.table, os.environ, read.routes.resolve().parent)
+    preparation = TracedPreparation(*preparing, traces) if traces else Preparation(*preparing)
     queues = ServedQueues(told["queues"], table, deliveries)
     board = Board(told["board"], orders.threads + 256)
     counts = Counts(told["counts"])
-    return WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts).run()
+    status = WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts).run()
+    if traces:
+        traces.close()
+    return status
 
 
 if __name__ == "__main__":

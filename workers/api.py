@@ -1,6 +1,9 @@
 """What a handler may say besides returning: try again later, or let this one go."""
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -36,6 +39,24 @@ class Discard(Exception):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+_trace: ContextVar[str] = ContextVar("frontdesk_trace", default="")
+
+
+def traceparent() -> str | None:
+    """Return the W3C trace context of the attempt that calls, for a request that belongs to it; None: no traces."""
+    return _trace.get() or None
+
+
+@contextlib.contextmanager
+def in_trace(traceparent: str) -> Iterator[None]:
+    """Let *traceparent* be that of whatever is called meanwhile, in this thread or task."""
+    token = _trace.set(traceparent)
+    try:
+        yield
+    finally:
+        _trace.reset(token)
 
 
 def _seconds(value: object) -> float:

@@ -18,6 +18,7 @@ from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest, Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.observation import tracing
 from receiver.observation.exposition import exposition
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
@@ -32,6 +33,7 @@ from receiver.web.clients import ClientAddresses
 from receiver.web.door import Door
 from receiver.web.protocol import Limits
 from receiver.web.requestlog import RequestLog
+from receiver.web.traced import TracedIngest
 
 _MOST_PROCESSES = 64
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -94,8 +96,10 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     keeper = _keeper(current, store, metrics)
     table = _table(current, client)
     log = RequestLog(current.log_level, current.log_format)
+    ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
+    traces = tracing.opened(current, "frontdesk-receiver")
     door = Door(
-        Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock),
+        TracedIngest(ingest, traces) if traces else ingest,
         url_keys=[key.get_secret_value() for key in current.url_keys],
         max_body=current.max_body,
         clients=ClientAddresses(current.trusted_proxies),
@@ -108,6 +112,8 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         async with _alive(keeper, table, metrics, client):
             yield
         log.flush()
+        if traces:
+            await asyncio.to_thread(traces.close)
 
     server.run(
         Receiver(can_keep=keeper.ready, counts=metrics, shared=_shared(client), lifespan=lifespan),

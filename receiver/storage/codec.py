@@ -3,6 +3,7 @@
 The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import lz4.block
@@ -12,6 +13,7 @@ from receiver.events import Envelope
 
 _VERSION = b"\x01"
 _LONGEST = 256 * 1_048_576
+_FIELDS = frozenset(field.name for field in fields(Envelope)) - {"body"}
 
 
 def pack(envelope: Envelope) -> bytes:
@@ -23,7 +25,7 @@ def pack(envelope: Envelope) -> bytes:
         "action_code": envelope.action_code,
         "received_ms": envelope.received_ms,
     }
-    for name in ("verified_by", "routes", "entity", "quarantine", "headers", "erased_ms"):
+    for name in ("verified_by", "routes", "entity", "quarantine", "headers", "erased_ms", "trace"):
         value = getattr(envelope, name)
         if value:
             header[name] = value
@@ -41,4 +43,8 @@ def unpack(stored: bytes) -> Envelope:
         raise ValueError("an envelope that claims to be over 256 MiB")
     plain: bytes = lz4.block.decompress(stored[1:])
     header, _, body = plain.partition(b"\n")
-    return Envelope(body=body, **orjson.loads(header))
+    told = orjson.loads(header)
+    try:
+        return Envelope(body=body, **told)
+    except TypeError:  # a newer version may say more; what it says of the event as such is what counts
+        return Envelope(body=body, **{name: value for name, value in told.items() if name in _FIELDS})

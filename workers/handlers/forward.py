@@ -2,7 +2,7 @@
 
 The target gets a POST with the headers `webhook-id` (the event's key: the same for every attempt and replay, so that
 the target can tell a repetition), `webhook-timestamp` (when this attempt was made), with a secret `webhook-signature`,
-and `frontdesk-attempt`. The body is the same for every attempt:
+`frontdesk-attempt`, and with traces `traceparent`. The body is the same for every attempt:
 
     {"type": "BookingCreate", "timestamp": "2026-03-14T15:09:26.535000Z", "data": {"Id": 77, ...},
      "id": "...", "key": "...", "action_code": 41, "business_id": 1001, "origin": "webhook"}
@@ -30,7 +30,7 @@ from pydantic import AfterValidator, Field
 from standardwebhooks import Webhook
 
 from workers import Event, Retry
-from workers.api import Seconds
+from workers.api import Seconds, traceparent
 from workers.handlers.sender import Answer, NotDelivered, Sender, shown
 
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
@@ -155,6 +155,8 @@ def _ours(event: Event, body: bytes, secret: str | None) -> dict[str, str]:
         "webhook-timestamp": str(int(now.timestamp())),
         "frontdesk-attempt": str(event.attempt),
     }
+    if trace := traceparent():
+        headers["traceparent"] = trace
     if secret is not None:
         headers["webhook-signature"] = Webhook(secret).sign(event.key, now, body.decode("utf-8"))
     return headers

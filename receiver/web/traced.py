@@ -1,0 +1,44 @@
+"""Requests in spans: each is taken in inside one, whose context is kept with its events."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from receiver.errors import RequestRefused
+from receiver.ingest import Accepted, Request
+from receiver.observation.tracing import Tracing
+from receiver.web.door import Accepting
+
+
+class TracedIngest:
+    """Takes requests in as *ingest* does, and makes spans."""
+
+    def __init__(self, ingest: Accepting, tracing: Tracing) -> None:
+        self._ingest = ingest
+        self._tracing = tracing
+
+    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None:
+        """Do what Ingest does."""
+        facts: dict[str, str | int] = {
+            "http.request.method": "POST",
+            "http.route": "/hooks/{business_id}/{action}/{token}",
+            "frontdesk.action": request.action,
+            "frontdesk.business_id": request.business_id,
+            "http.request.body.size": len(request.body),
+        }
+        span = self._tracing.begin(f"receive {request.action}", facts)
+
+        def told(accepted: Accepted) -> None:
+            if isinstance(accepted, list):
+                events: dict[str, str | int] = {
+                    "http.response.status_code": 202,
+                    "frontdesk.event_id": ",".join(receipt.id for receipt in accepted),
+                    "frontdesk.status": ",".join(sorted({receipt.status for receipt in accepted})),
+                }
+                span.tell(events)
+            else:
+                status = accepted.status if isinstance(accepted, RequestRefused) else 503
+                span.tell({"http.response.status_code": status}, failed=type(accepted).__name__)
+            span.end()
+            done(accepted)
+
+        self._ingest.accept(replace(request, trace=span.traceparent), told)

@@ -90,7 +90,7 @@ class Erasure:
 
         *unsearched* counts what `find` could not look into: compressed bodies, and what a newer version wrote.
         """
-        self._calls = Calls(client, "erase")
+        self._calls = Calls(client, "erase", "shelf")
         self._looked_at = looked_at or (lambda number: None)
         self.unsearched = 0
 
@@ -105,7 +105,8 @@ class Erasure:
         return sorted(set(self._search(subject)))
 
     def erase(self, event_ids: Iterable[str]) -> Erased:
-        """Clear these events; those that are gone meanwhile are left out."""
+        """Clear these events, and whatever handlers read at Nexudus; events that are gone meanwhile are left out."""
+        self._calls.run("shelf", "clear")
         done, cancelled = [], 0
         for event_id in event_ids:
             stored = self._calls.ask("get", keys.envelope(event_id))

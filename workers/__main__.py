@@ -19,6 +19,7 @@ from workers.counts import Counts
 from workers.once import remember_in
 from workers.preparation import Preparation
 from workers.process import Orders, WorkerProcess, leave
+from workers.switchboard import Switchboard
 from workers.traced import TracedPreparation
 
 _QUEUES_AGE_S = 5.0
@@ -61,7 +62,7 @@ def main(message: str) -> int:
     table.start()
     table.start_watching()
     traces = tracing.opened(read, "frontdesk-worker")
-    preparing = (lambda: table.table, os.environ, read.routes.resolve().parent)
+    preparing = (lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
     preparation = TracedPreparation(*preparing, traces) if traces else Preparation(*preparing)
     queues = ServedQueues(told["queues"], table, deliveries)
     board = Board(told["board"], orders.threads + 256)

@@ -22,6 +22,7 @@ from workers.execution import AttemptTimeout, Ended
 from workers.once import remember_in
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
 from workers.settlement import STUCK_AFTER_S, tell, timed_out
+from workers.switchboard import Switchboard
 from workers.threads import inject
 
 _LEASE_MARGIN_MS = 60_000
@@ -51,7 +52,7 @@ def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
     client = connection.connect(connection.url_of(read))
     deliveries = DeliveryQueue(client)
     remember_in(Steps(client))
-    return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent)
+    return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
 
 
 def _attempt(claim: Claim, preparation: Preparation, worker: str) -> Acknowledgement:

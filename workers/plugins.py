@@ -13,8 +13,9 @@ from typing import Any
 
 from receiver.errors import HandlerError
 from receiver.events import Event
-from workers import imports, references, typed
+from workers import given, imports, references, typed
 from workers.error_text import masked, one_line
+from workers.given import Grant
 from workers.options import checked, signature_of
 
 
@@ -38,8 +39,17 @@ def installed() -> tuple[str, ...]:
     return imports.installed()
 
 
-def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> Handler:
+def load(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str],
+    folder: Path,
+    grant: Grant | None = None,
+) -> Handler:
     """Return the handler that *name* stands for, with its *options*; *folder* is that of routes.yaml.
+
+    *grant* is what it gets if it asks for `nexudus: Nexudus`; without one it has to be given it by whoever calls it.
 
     Raises HandlerError with one sentence that names the handler: it is not there, cannot be imported or called with an
     event, or its options are unknown, missing, of the wrong type, or refer to what is not set. Harmless otherwise,
@@ -48,11 +58,12 @@ def load(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], f
     secrets: tuple[str, ...] = ()
     try:
         function = imports.find(name, folder)
-        signature = signature_of(function)
+        signature, asks = given.separated(function, signature_of(function))
         resolved = references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets
         converted = checked(function, signature, resolved.options, secrets)
-        call, record = typed.reading(functools.partial(function, **converted), function, signature)
+        call = given.giving(functools.partial(function, **converted), asks, grant)
+        call, record = typed.reading(call, function, signature)
     except HandlerError as error:
         raise HandlerError(
             f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}", option=error.option

@@ -10,6 +10,7 @@ from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim
 from workers import plugins
 from workers.api import Discard
+from workers.given import CheckedLine, Grant
 
 _MOST_HANDLERS = 4_096
 
@@ -44,11 +45,19 @@ _IN_SHADOW = plugins.Handler("shadow", is_async=False, call=_discard)
 class Preparation:
     """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
 
-    def __init__(self, table: Callable[[], RoutingTable | None], environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        table: Callable[[], RoutingTable | None],
+        environ: Mapping[str, str],
+        folder: Path,
+        line: CheckedLine | None = None,
+    ) -> None:
+        """*line* leads to Nexudus, for handlers that ask for it."""
         self._table = table
         self._environ = environ
         self._folder = folder
-        self._handlers: dict[tuple[str, str], plugins.Handler] = {}
+        self._line = line
+        self._handlers: dict[tuple[object, ...], plugins.Handler] = {}
 
     def prepare(self, claim: Claim) -> Prepared:
         """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
@@ -60,11 +69,17 @@ class Preparation:
         return Prepared(claim, route, handler, self._event(claim))
 
     def _handler(self, route: Route) -> plugins.Handler:
-        key = (route.handler, repr(sorted(route.options.items())))
+        key = (route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms)
         handler = self._handlers.get(key)
         if handler is None:
             try:
-                handler = plugins.load(route.handler, route.options, environ=self._environ, folder=self._folder)
+                handler = plugins.load(
+                    route.handler,
+                    route.options,
+                    environ=self._environ,
+                    folder=self._folder,
+                    grant=Grant(self._line, route.writes, route.timeout_ms / 1_000) if self._line else None,
+                )
             except HandlerError as error:
                 raise NotReady(f"unknown handler: {error}") from error
             if len(self._handlers) >= _MOST_HANDLERS:

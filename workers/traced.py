@@ -11,6 +11,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.queue import Claim
 from workers import api
 from workers.api import Discard
+from workers.given import CheckedLine
 from workers.preparation import Preparation, Prepared
 
 
@@ -22,9 +23,10 @@ class TracedPreparation(Preparation):
         table: Callable[[], RoutingTable | None],
         environ: Mapping[str, str],
         folder: Path,
+        line: CheckedLine | None,
         tracing: Tracing,
     ) -> None:
-        super().__init__(table, environ, folder)
+        super().__init__(table, environ, folder, line)
         self._tracing = tracing
 
     def prepare(self, claim: Claim) -> Prepared:

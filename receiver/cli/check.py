@@ -11,11 +11,11 @@ from cyclopts import Parameter
 
 from receiver import logs, settings
 from receiver.cli import examples, output, sentry
-from receiver.cli.registrar import credentials
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
 from receiver.nexudus.budget import LocalBudget
 from receiver.nexudus.client import Client
+from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
@@ -25,6 +25,8 @@ from receiver.routing.table import Route, RoutingTable, matches
 from receiver.settings import Settings
 from receiver.storage import address, connection, server
 from workers import plugins
+from workers.given import Grant
+from workers.switchboard import Switchboard
 
 ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
@@ -111,7 +113,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
 
     Yields problems, and warnings as text.
     """
-    folder = read.routes.resolve().parent
+    folder, board = read.routes.resolve().parent, Switchboard(read)
     for route in table.routes:
         if not route.enabled:
             continue
@@ -119,7 +121,8 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
             with contextlib.redirect_stdout(
                 sys.stderr
             ):  # what a plugin prints when it is imported is no answer of ours
-                handler = plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
+                grant = Grant(board, route.writes, route.timeout_ms / 1_000)
+                handler = plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")

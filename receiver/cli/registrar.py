@@ -1,9 +1,7 @@
 """Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
 
 import contextlib
-import hashlib
 import ipaddress
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from receiver.errors import SettingsError
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget, LocalBudget
 from receiver.nexudus.client import Client
-from receiver.nexudus.oauth import BearerToken, Password
+from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
@@ -74,33 +72,6 @@ def check_public_url(url: str) -> None:
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return
     raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
-
-
-def credentials(current: Settings, role: str) -> BearerToken | Password:
-    """Return how to sign in at Nexudus. Raises SettingsError when the settings do not say.
-
-    By default each deployment, host and command has its own client id: refreshing the token of one ends those of its
-    namesakes, and hosts of two deployments may well have one name.
-    """
-    if current.nexudus_token:
-        return BearerToken(current.nexudus_token.get_secret_value())
-    if not current.nexudus_username:
-        raise SettingsError(
-            "FRONTDESK_NEXUDUS_USERNAME is not set; Nexudus needs it with FRONTDESK_NEXUDUS_PASSWORD,"
-            " or FRONTDESK_NEXUDUS_TOKEN instead"
-        )
-    current.need("nexudus_password")
-    return Password(
-        username=current.nexudus_username,
-        password=current.nexudus_password.get_secret_value() if current.nexudus_password else "",
-        client_id=current.nexudus_client_id or f"frontdesk-{_deployment(current)}-{socket.gethostname()}-{role}",
-        totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
-    )
-
-
-def _deployment(current: Settings) -> str:
-    """Return a short name that no other deployment has: each has a public URL of its own."""
-    return hashlib.sha256((current.public_url or "").encode()).hexdigest()[:8]
 
 
 def is_loopback(host: str) -> bool:

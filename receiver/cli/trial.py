@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import cyclopts
 
 from receiver import ids
-from receiver.cli import examples, output
+from receiver.cli import demo, examples, output
 from receiver.cli.context import Context
 from receiver.durations import show
 from receiver.errors import UsageError
@@ -25,7 +25,9 @@ from receiver.storage.steps import Steps
 from workers import execution, plugins
 from workers.error_text import describe
 from workers.execution import Ended
+from workers.given import Grant
 from workers.once import remember_in
+from workers.switchboard import Switchboard
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 _GRACE_S = 2.0
@@ -65,7 +67,9 @@ def trial(
     table = routes_file.read(context.settings.routes, known_actions=actions.CODES)
     chosen = _route(table, route)
     folder = context.settings.routes.resolve().parent
-    handler = plugins.load(chosen.handler, chosen.options, environ=os.environ, folder=folder)
+    line = Switchboard(demo.completed(context.settings))
+    grant = Grant(line, chosen.writes, chosen.timeout_ms / 1_000)
+    handler = plugins.load(chosen.handler, chosen.options, environ=os.environ, folder=folder, grant=grant)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
     ended, duration_ms = _attempt(handler, event, chosen.timeout_ms / 1_000)

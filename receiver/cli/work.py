@@ -22,6 +22,8 @@ from receiver.storage.sweeper import Sweeper, SweeperThread
 from workers import plugins
 from workers.child import Launch
 from workers.fleet import Fleet
+from workers.given import Grant
+from workers.switchboard import Switchboard
 
 
 def work(
@@ -55,7 +57,7 @@ def work(
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start(strict=True)
     if table.table:
-        _say_what_cannot_run(table.table, read.routes.resolve().parent)
+        _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))
         _say_what_no_route_names(table.table, queue)
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
@@ -79,12 +81,13 @@ def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None
             output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
 
 
-def _say_what_cannot_run(table: RoutingTable, folder: Path) -> None:
+def _say_what_cannot_run(table: RoutingTable, folder: Path, line: Switchboard) -> None:
     """A handler that cannot be loaded stops its own route and no other: its deliveries wait an hour for a remedy."""
     for route in table.routes:
         if not route.enabled:
             continue
         try:
-            plugins.load(route.handler, route.options, environ=os.environ, folder=folder)
+            grant = Grant(line, route.writes, route.timeout_ms / 1_000)
+            plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
         except HandlerError as error:
             output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

@@ -75,7 +75,10 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the API. *repeatable*: done twice it does no harm, so an unknown outcome is simply repeated."""
+    """One call of the API. *repeatable*: done twice it does no harm, so an unknown outcome is simply repeated.
+
+    *within_s*: how long the answer may take each time, where that is shorter than our patience.
+    """
 
     method: str
     path: str
@@ -86,6 +89,7 @@ class Call:
     repeatable: bool = True
     attempts: int | None = None
     role: str = ""
+    within_s: float | None = None
 
     @property
     def is_write(self) -> bool:
@@ -192,18 +196,20 @@ class Client:
             content=content,
             data=call.form,
             headers=headers,
+            timeout=httpx2.USE_CLIENT_DEFAULT if call.within_s is None else httpx2.Timeout(call.within_s),
         ) as response:
-            return Answer(response.status_code, dict(response.headers), self._body(response))
+            within_s = min(self._patience.whole_answer_s, call.within_s or self._patience.whole_answer_s)
+            return Answer(response.status_code, dict(response.headers), self._body(response, within_s))
 
-    def _body(self, response: httpx2.Response) -> bytes:
-        deadline = time.monotonic() + self._patience.whole_answer_s
+    def _body(self, response: httpx2.Response, within_s: float) -> bytes:
+        deadline = time.monotonic() + within_s
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 raise httpx2.ReadError(f"the answer is larger than {_LARGEST_ANSWER} bytes")
             if time.monotonic() > deadline:
-                raise httpx2.ReadTimeout(f"the answer took longer than {self._patience.whole_answer_s:g} s")
+                raise httpx2.ReadTimeout(f"the answer took longer than {within_s:g} s")
         return bytes(body)
 
 

@@ -26,7 +26,7 @@ from receiver.routing.values import (
     only_list,
 )
 
-NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "nexudus", "order"})
+NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "order"})
 """Keys of a route that a later version reads."""
 
 MAX_ROUTES = 5_000
@@ -79,6 +79,9 @@ class RouteShape(_Shape):
     timeout: Timeout | None = Field(None, description="How long one attempt may take: 1ms to 24h.")
     retry: Retry | None = Field(None, description="The delay before each further attempt; [] for none.")
     enabled: Switch = Field(True, description="false: the route takes no events.")
+    nexudus: Annotated[str, BeforeValidator(fits("read|write", "write read or write"))] = Field(
+        "read", description="write: a handler that asks for nexudus may also change records there."
+    )
     shadow: Switch = Field(
         False, description="true: what the route wants is noted on each event, and its handler never runs."
     )

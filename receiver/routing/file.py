@@ -209,6 +209,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked
         enabled=shape.enabled,
         confirms_replay=shape.replay == "confirm",
         shadow=shape.shadow,
+        writes=shape.nexudus == "write",
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))
             for at, one in enumerate(shape.tests)

@@ -21,7 +21,7 @@ class Route:
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
     *confirms_replay*: replays leave it out unless they name it. *shadow*: it is noted what it wants, and nothing is
-    delivered. *tests* are its own examples, for `frontdesk check`.
+    delivered. *writes*: its handler may change records at Nexudus. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Route:
     line: int
     confirms_replay: bool = False
     shadow: bool = False
+    writes: bool = False
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)

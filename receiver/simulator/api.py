@@ -1,10 +1,11 @@
-"""The HTTP API of the simulated Nexudus: five calls about webhooks, token, businesses, enumerations.
+"""The HTTP API of the simulated Nexudus: calls about webhooks and other records, token, businesses, enumerations.
 
 Envelopes and errors as developers.nexudus.com shows them. List rows lack `Description`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from receiver.nexudus import actions
 from receiver.simulator import search
 from receiver.simulator.access import Access
+from receiver.simulator.entities import Entities
 from receiver.simulator.faults import Fault, Knobs, Meter
 from receiver.simulator.tenant import Invalid, Record, Tenant, Unknown
 
@@ -65,11 +67,13 @@ class Api:
         self._tenant = tenant
         self._access = access
         self._knobs = knobs
+        self._entities = Entities(datetime.now(UTC))
         self.meter = Meter()
 
     def routes(self) -> list[Route]:
         """Return the routes of the API."""
         hooks, one = "/api/sys/webhooks", "/api/sys/webhooks/{id:int}"
+        others, other = "/api/{module}/{entities}", "/api/{module}/{entities}/{id:int}"
         return [
             self._route("POST", "/api/token", self._token, None),
             self._route("GET", hooks, self._search, "WebHook-List"),
@@ -79,6 +83,11 @@ class Api:
             self._route("DELETE", one, self._delete, "WebHook-Delete"),
             self._route("GET", "/api/sys/businesses", self._businesses, "Business-List"),
             self._route("GET", "/api/utils/enums", self._enums, ""),
+            self._route("GET", others, self._search_others, ""),
+            self._route("GET", other, self._get_other, ""),
+            self._route("POST", others, self._create_other, ""),
+            self._route("PUT", others, self._update_other, ""),
+            self._route("DELETE", other, self._delete_other, ""),
         ]
 
     def _route(self, method: str, path: str, answering: Answering, role: str | None) -> Route:
@@ -151,9 +160,30 @@ class Api:
             return json_response([])
         return json_response([{"Id": code, "Name": name} for name, code in actions.CODES.items()])
 
+    async def _search_others(self, request: Request, _lose: bool) -> Response:
+        return json_response(self._page(request, self._entities.search(_path(request), request.query_params)))
+
+    async def _get_other(self, request: Request, _lose: bool) -> Response:
+        return json_response(self._entities.get(_path(request), request.path_params["id"]))
+
+    async def _create_other(self, request: Request, lose: bool) -> Response:
+        sent = _object(await read_json(request))
+        return _done("created", self._entities.create(_path(request), sent, lose=lose), "Record")
+
+    async def _update_other(self, request: Request, lose: bool) -> Response:
+        sent = _object(await read_json(request))
+        return _done("updated", self._entities.update(_path(request), sent, lose=lose), "Record")
+
+    async def _delete_other(self, request: Request, lose: bool) -> Response:
+        return _done("deleted", self._entities.delete(_path(request), request.path_params["id"], lose=lose), "Record")
+
     def _page(self, request: Request, rows: Sequence[search.Record]) -> dict[str, Any]:
         largest, repeat = self._knobs.largest_page, self._knobs.repeat_pages
         return search.page(rows, request.query_params, largest=largest, repeat=repeat)
+
+
+def _path(request: Request) -> str:
+    return f"{request.path_params['module']}/{request.path_params['entities']}"
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -162,10 +192,10 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _done(what: str, record: Record) -> Response:
-    answer = {"Status": 200, "Message": f"WebHook was successfully {what}.", "Value": {"Id": record["Id"]}}
+def _done(what: str, record: Record, kind: str = "WebHook") -> Response:
+    answer = {"Status": 200, "Message": f"{kind} was successfully {what}.", "Value": {"Id": record["Id"]}}
     answer |= {"OpenInDialog": False, "OpenInWindow": False, "RedirectURL": None, "JavaScript": None}
-    answer |= {"UpdatedOn": record["UpdatedOn"], "UpdatedBy": record["UpdatedBy"], "Errors": None}
+    answer |= {"UpdatedOn": record.get("UpdatedOn"), "UpdatedBy": record.get("UpdatedBy"), "Errors": None}
     return json_response(answer | {"WasSuccessful": True})
 
 

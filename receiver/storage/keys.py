@@ -24,6 +24,9 @@ The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{
     fd:routes              string: the last good routes.yaml
     fd:quarantine          hash: bytes held in quarantine, in all (field `total`) and for each hook
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
+    fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
+                           fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
+                           questions, by when their answers end; fd:nexudus:generation: how often all were cleared
     fd:lock:{name}         hash: who holds a lock, under which fencing token; gone when its holder is
     fd:lock:{name}:fence   counter: the last fencing token of a lock
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed

@@ -1,0 +1,35 @@
+"""How a process signs in at Nexudus, by its settings."""
+
+import hashlib
+import socket
+
+from receiver.errors import SettingsError
+from receiver.nexudus.oauth import BearerToken, Password
+from receiver.settings import Settings
+
+
+def credentials(current: Settings, role: str) -> BearerToken | Password:
+    """Return how to sign in at Nexudus. Raises SettingsError when the settings do not say.
+
+    By default each deployment, host and command has its own client id: refreshing the token of one ends those of its
+    namesakes, and hosts of two deployments may well have one name.
+    """
+    if current.nexudus_token:
+        return BearerToken(current.nexudus_token.get_secret_value())
+    if not current.nexudus_username:
+        raise SettingsError(
+            "FRONTDESK_NEXUDUS_USERNAME is not set; Nexudus needs it with FRONTDESK_NEXUDUS_PASSWORD,"
+            " or FRONTDESK_NEXUDUS_TOKEN instead"
+        )
+    current.need("nexudus_password")
+    return Password(
+        username=current.nexudus_username,
+        password=current.nexudus_password.get_secret_value() if current.nexudus_password else "",
+        client_id=current.nexudus_client_id or f"frontdesk-{_deployment(current)}-{socket.gethostname()}-{role}",
+        totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
+    )
+
+
+def _deployment(current: Settings) -> str:
+    """Return a short name that no other deployment has: each has a public URL of its own."""
+    return hashlib.sha256((current.public_url or "").encode()).hexdigest()[:8]

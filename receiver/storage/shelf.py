@@ -1,0 +1,60 @@
+"""A shelf for answers of Nexudus: kept for a short while, so that of many who ask the same thing only one has to call.
+
+What is on it can be about people. It is gone after its time, and at once when anybody is erased.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+import redis
+
+from receiver.storage.calls import Calls
+
+LARGEST = 262_144
+"""Bytes of an answer; a larger one is not kept, and everybody who wants it calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What somebody who asked got: *kept*, with the *answer*; *fetch*: it is theirs to call, and then to `put`; *wait*:
+    somebody else is calling."""
+
+    state: Literal["kept", "fetch", "wait"]
+    answer: bytes = b""
+    generation: str = ""
+    asked_ms: int = 0
+
+
+class Shelf:
+    """The shelf that all workers share. Methods raise StorageUnavailable. Threads may share it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._calls = Calls(client, "shelf")
+
+    @staticmethod
+    def token() -> str:
+        """Return what tells one who asks apart from all others."""
+        return secrets.token_hex(8)
+
+    def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> Taken:
+        """Ask for an answer that was asked for at *since_ms* (Unix ms) or later. Whoever fetches has *fetch_ms*."""
+        state, *rest = self._calls.run("shelf", "take", name, token, fetch_ms, since_ms)
+        if state == b"kept":
+            return Taken("kept", rest[0])
+        if state == b"fetch":
+            return Taken("fetch", generation=rest[0].decode(), asked_ms=int(rest[1]))
+        return Taken("wait")
+
+    def put(self, name: str, token: str, taken: Taken, answer: bytes, keep_ms: int) -> None:
+        """Keep what was fetched for *keep_ms*; an empty *answer*: there is none, and somebody else may fetch."""
+        kept = answer if len(answer) <= LARGEST else b""
+        self._calls.run("shelf", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)
+
+    def forget(self, name: str) -> None:
+        """Take one answer away, because it is not true any more."""
+        self._calls.run("shelf", "forget", name)
+
+    def clear(self) -> int:
+        """Take all answers away, also those that are being fetched; return how many there were."""
+        return int(self._calls.run("shelf", "clear"))

@@ -4,6 +4,7 @@ The token is checked before anything of the body is read. Whoever has no right t
 of a path that does not exist.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -61,6 +62,7 @@ class Door:
         self._clients = clients
         self._log = log
         self._metrics = metrics
+        self._whole: list[Visit] = []
         self._open: dict[bytes, Place] = {}
 
     def place(self, target: bytes) -> Place | None:
@@ -104,7 +106,21 @@ class Door:
             self._refuse(visit, 413, error=f"the body is over the limit of {self._max_body} bytes")
 
     def take(self, visit: Visit) -> None:
-        """Have the events of a whole request kept, and then answer. Never raises."""
+        """Have the events of a whole request kept, and then answer. Never raises.
+
+        Requests that came in one turn of the loop are taken one after another at its end: what the processor has just
+        learnt of our work it has not forgotten yet over the sockets.
+        """
+        self._whole.append(visit)
+        if len(self._whole) == 1:
+            asyncio.get_running_loop().call_soon(self._take_all)
+
+    def _take_all(self) -> None:
+        whole, self._whole = self._whole, []
+        for visit in whole:
+            self._accept(visit)
+
+    def _accept(self, visit: Visit) -> None:
         hook, fields = visit.place.hook, visit.fields
         assert hook is not None  # noqa: S101 - `enter` has answered strangers
         try:

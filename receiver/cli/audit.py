@@ -16,6 +16,7 @@ def audit(
     *,
     full: bool = False,
     repair: bool = False,
+    write_off: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
     """Check that nothing is lost: every event is something, every delivery is somewhere. Exits 1 when that is not so.
@@ -26,20 +27,32 @@ def audit(
         look at every event, also of hours that were found in order before, and at every list that should name it
     repair
         give deliveries that nobody would ever run a new job
+    write_off
+        reckon with events of which only the id is left: whose record is still kept is unrouted from now on, and can be
+        replayed; the others, and all their deliveries, are counted as expired
     """
     context = Context()
     counted = Audit(context.client)
+    client = context.writable if repair or write_off else context.client
     with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
-        report = Audit(context.writable if repair else context.client, looked_at=advance).run(full=full, repair=repair)
-    if repair:
-        Acts(context.client).record("audit.repair", repaired=report.repaired)
-        if report.repaired:
-            output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+        report = Audit(client, looked_at=advance).run(full=full, repair=repair, write_off=write_off)
+    _record(report, Acts(context.client), repair=repair)
     if json:
         output.json_line(report.shape())
     else:
         _print(report)
     return 1 if report.unaccounted else 0
+
+
+def _record(report: Report, acts: Acts, *, repair: bool) -> None:
+    """Tell what was changed, now and for good."""
+    if repair:
+        acts.record("audit.repair", repaired=report.repaired)
+        if report.repaired:
+            output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+    if report.kept or report.written_off:
+        acts.record("audit.write_off", kept=report.kept, written_off=report.written_off)
+        output.warn(f"{report.kept} events had lost their state and are unrouted now; {report.written_off} are expired")
 
 
 def _print(report: Report) -> None:
@@ -51,7 +64,10 @@ def _print(report: Report) -> None:
     if not report.unaccounted:
         output.say("Nothing is unaccounted for.")
         return
-    output.say(f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` mends what can be mended:")
+    output.say(
+        f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` mends what can be mended,"
+        " `--write-off` gives up what is gone:"
+    )
     for event_id in report.offenders[:_SHOWN]:
         output.say(f"  {event_id}")
     if len(report.offenders) > _SHOWN:

@@ -23,6 +23,7 @@ from receiver import ids
 from receiver.storage import keys
 from receiver.storage.calls import Calls
 from receiver.storage.indexes import Indexes
+from receiver.storage.reckoning import Reckoning
 from receiver.storage.suspects import Suspects
 from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted
 
@@ -38,7 +39,8 @@ _HOUR_MS = 3_600_000
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an audit found. *offenders*: ids of events that break a formula, at most 1,000 of them; *unaccounted* counts
-    all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now."""
+    all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now.
+    *kept*, *written_off*: events that had lost their state (reckoning.py)."""
 
     events: dict[str, int]
     deliveries: dict[str, int]
@@ -47,6 +49,8 @@ class Report:
     unaccounted: int
     offenders: tuple[str, ...]
     repaired: int = 0
+    kept: int = 0
+    written_off: int = 0
 
     def shape(self) -> dict[str, Any]:
         """The object that `frontdesk audit --json` prints; its keys are published."""
@@ -86,8 +90,9 @@ class Audit:
         self, client: redis.Redis, *, pause_s: float = 0.0, looked_at: Callable[[int], None] | None = None
     ) -> None:
         """*looked_at* is told after each page how many events more were looked at."""
-        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist")
+        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon")
         self._indexes = Indexes(self._calls)
+        self._reckoning: Reckoning | None = None
         self._pause_s = pause_s
         self._looked_at = looked_at or (lambda number: None)
 
@@ -96,12 +101,14 @@ class Audit:
         hours, sealed = self._hours()
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
-    def run(self, *, full: bool = False, repair: bool = False) -> Report:
+    def run(self, *, full: bool = False, repair: bool = False, write_off: bool = False) -> Report:
         """Look, and name what is wrong. Raises StorageUnavailable.
 
         *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
-        believe no seal, and compare every event with every list that should name it.
+        believe no seal, and compare every event with every list that should name it. *write_off*: reckon with events
+        that have lost their state.
         """
+        self._reckoning = reckoning = Reckoning(self._calls) if write_off else None
         hours, sealed = self._hours()
         suspects = Suspects(self._calls, repair=repair)
         totals, offenders, unnamed = Tally(), set[str](), 0
@@ -128,6 +135,8 @@ class Audit:
             unaccounted=len(offenders) + unnamed,
             offenders=tuple(sorted(offenders)[:_MOST_NAMED]),
             repaired=len(adrift) if repair else 0,
+            kept=reckoning.kept if reckoning else 0,
+            written_off=reckoning.written_off if reckoning else 0,
         )
 
     def _hours(self) -> tuple[list[int], set[int]]:
@@ -159,6 +168,8 @@ class Audit:
         wrong = seen.offenders | seen.nameless
         if not stood_still:
             return _Verdict(tally, wrong, tally.gap)
+        if seen.nameless and self._reckoning and self._reckoning.settle(hour, before, seen.found, seen.nameless):
+            return self._open_hour(hour, suspects, repair=repair, full=full)
         events, deliveries = tally.difference(seen.found)
         missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + tally.gap
         if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // _HOUR_MS:

@@ -1,6 +1,6 @@
 """Calls to Redis for those who tend what is kept: scripts by name, pipelines, and one error for whatever fails."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import redis
@@ -32,6 +32,15 @@ class Calls:
                 getattr(pipeline, command)(key)
             replies: list[Any] = self._guarded(pipeline.execute)
         return replies
+
+    def scan(self, pattern: str) -> Iterator[bytes]:
+        """Yield the names of all keys that fit *pattern*, in pages; reads the names of all keys there are."""
+        cursor = 0
+        while True:
+            cursor, page = self.ask("scan", cursor, match=pattern, count=1_000)
+            yield from page
+            if not cursor:
+                return
 
     def now_ms(self) -> int:
         """The server's clock, which is the one that all times in the store are told by."""

@@ -84,15 +84,10 @@ class Indexes:
             start += len(page)
 
     def _scan(self, pattern: str) -> Iterator[bytes]:
-        cursor = 0
-        while True:
-            cursor, page = self._calls.ask("scan", cursor, match=pattern, count=1_000)
-            for key in page:
-                event_id = key.rpartition(b":")[2]
-                if len(event_id) == ids.LENGTH and _ID.issuperset(event_id):
-                    yield event_id
-            if not cursor:
-                return
+        for key in self._calls.scan(pattern):
+            event_id = key.rpartition(b":")[2]
+            if len(event_id) == ids.LENGTH and _ID.issuperset(event_id):
+                yield event_id
 
 
 def _cached(rolls: dict[str, Roll], name: str, indexes: Indexes) -> Roll:

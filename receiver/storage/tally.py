@@ -9,7 +9,8 @@ EVENTS = ("unrouted", "quarantined", "routed", "expired")
 DELIVERIES = ("succeeded", "dead", "discarded", "in_flight", "expired")
 """What a delivery that was made is counted as; exactly one of these at any moment."""
 
-_FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discarded", "d_in_flight")
+FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discarded", "d_in_flight")
+"""What can be counted by looking, in the order in which `survey.lua` says it."""
 
 
 @dataclass(slots=True)
@@ -28,16 +29,16 @@ class Tally:
 
     def add_found(self, numbers: list[int]) -> None:
         """Add what one page of `survey.lua` found."""
-        for name, value in zip(_FOUND, numbers, strict=True):
+        for name, value in zip(FOUND, numbers, strict=True):
             self.sums[name] = self[name] + value
 
     def replaced(self, found: "Tally") -> "Tally":
         """Return these counters with what was found by looking in the place of what was counted."""
-        return Tally(self.sums | {name: found[name] for name in _FOUND})
+        return Tally(self.sums | {name: found[name] for name in FOUND})
 
     def difference(self, found: "Tally") -> tuple[int, int]:
         """How many events, and how many deliveries, are counted as something else than what was found."""
-        return self._apart(found, _FOUND[:3]), self._apart(found, _FOUND[3:])
+        return self._apart(found, FOUND[:3]), self._apart(found, FOUND[3:])
 
     def _apart(self, found: "Tally", names: tuple[str, ...]) -> int:
         differences = [self[name] - found[name] for name in names]

@@ -5,7 +5,7 @@ import json
 import pytest
 import redis
 
-from receiver.storage import connection
+from receiver.storage import connection, keys
 from tests.events import entry, keep_all
 from tests.processes import Ran, run
 
@@ -53,6 +53,25 @@ def test_audit_exits_1_and_names_what_is_lost_and_repair_mends_it(redis_url: str
     act = json.loads(acts.out)
     assert (act["what"], act["detail"]) == ("audit.repair", {"repaired": 1})
     assert frontdesk(redis_url, "acts", "--since", "1h").out.count("audit.repair") == 1
+
+
+def test_what_lost_its_state_is_given_back_or_written_off(redis_url: str, client: redis.Redis) -> None:
+    """Only when it is said; it is an act, and what has its record still can be replayed."""
+    one, gone = entry(b'[{"Id":1}]'), entry(b'[{"Id":2}]')
+    keep_all(client, one, gone)
+    client.delete(keys.state(one.envelope.id), keys.state(gone.envelope.id), keys.envelope(gone.envelope.id))
+
+    repaired = frontdesk(redis_url, "audit", "--full", "--repair")
+    settled = frontdesk(redis_url, "audit", "--full", "--write-off")
+    acts = [json.loads(line) for line in frontdesk(redis_url, "acts", "--json").out.splitlines()]
+    listed = [json.loads(line) for line in frontdesk(redis_url, "events", "--json").out.splitlines()]
+
+    assert (repaired.status, gone.envelope.id in repaired.out, "--write-off" in repaired.out) == (1, True, True)
+    assert settled.status == 0
+    assert settled.err == "frontdesk: 1 events had lost their state and are unrouted now; 1 are expired\n"
+    assert (acts[0]["what"], acts[0]["detail"]) == ("audit.write_off", {"kept": 1, "written_off": 1})
+    assert [(event["id"], event["status"]) for event in listed] == [(one.envelope.id, "unrouted")]
+    assert json.loads(frontdesk(redis_url, "audit", "--json").out)["events"]["expired"] == 1
 
 
 def test_acts_says_when_there_are_none(redis_url: str) -> None:

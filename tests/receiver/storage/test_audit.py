@@ -10,6 +10,7 @@ from receiver.events import EventStatus
 from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit, Report
+from receiver.storage.retention import Retention
 from receiver.storage.roll import Roll
 from receiver.storage.tally import Tally
 from tests.deliveries import acknowledge, claim_all
@@ -179,6 +180,59 @@ class TestWhatIsGone:
 
         assert (report.unaccounted, report.offenders) == (1, (gone.envelope.id,))
         assert report.events == {"accepted": 2, "unrouted": 0, "quarantined": 0, "routed": 1, "expired": 0}
+
+    @pytest.mark.parametrize("full", [False, True])
+    def test_a_state_that_is_gone_is_written_off_when_it_is_said(self, client: redis.Redis, full: bool) -> None:
+        """Whatever became of its deliveries is counted as expired, and nothing of it is left; the others stay."""
+        events = [entry(f"{number}".encode(), routes=("a", "b")) for number in range(5)]
+        keep_all(client, *events, entry(b"lonely", routes=()), entry(b"junk", quarantine="no JSON"))
+        succeeded, dead, *_ = claim_all(client)
+        acknowledge(client, succeeded)
+        acknowledge(client, dead, verdict="dead")
+        gone = [event.envelope.id for event in events[:3]]
+        for event_id in gone:
+            client.delete(keys.state(event_id), keys.envelope(event_id))
+        before = audit(client, full=full, repair=True)
+
+        report = Audit(client).run(full=full, write_off=True)
+
+        assert (before.unaccounted, report.kept, report.written_off) == (3, 0, 3)
+        assert_in_order(report)
+        assert_in_order(audit(client, full=True))
+        assert report.events == {"accepted": 7, "unrouted": 1, "quarantined": 1, "routed": 2, "expired": 3}
+        assert (report.deliveries["created"], report.deliveries["expired"]) == (10, 6)
+        assert not [key for event_id in gone for key in client.keys(f"fd:*{event_id}*")]
+        assert Retention(client, 1, 1).turn(100).events >= 0
+        assert not [key for key in client.keys("fd:i:*") if set(client.lrange(key, 0, -1)) & set(map(str.encode, gone))]
+
+    def test_whose_record_is_kept_is_given_back(self, client: redis.Redis) -> None:
+        """Unrouted, so that it can be replayed; or quarantined, as it was."""
+        one, junk, there = entry(routes=("a", "b")), entry(b"junk", quarantine="no JSON"), entry(b"2")
+        keep_all(client, one, junk, there)
+        client.delete(keys.state(one.envelope.id), keys.state(junk.envelope.id))
+
+        report = Audit(client).run(write_off=True)
+
+        assert (report.kept, report.written_off) == (2, 0)
+        assert_in_order(report)
+        assert_in_order(audit(client, full=True))
+        archive = Archive(client)
+        assert archive.get(one.envelope.id).status == EventStatus.UNROUTED
+        assert archive.get(junk.envelope.id).status == EventStatus.QUARANTINED
+        assert report.deliveries["expired"] == 2
+
+    def test_counters_that_contradict_it_are_left_alone(self, client: redis.Redis) -> None:
+        """What cannot be said honestly is not said: the event stays named."""
+        gone = entry()
+        keep_all(client, gone)
+        client.delete(keys.state(gone.envelope.id), keys.envelope(gone.envelope.id))
+        client.hincrby(keys.counters(gone.envelope.hour), "routed", 1)
+        before = client.hgetall(keys.counters(gone.envelope.hour))
+
+        report = Audit(client).run(write_off=True)
+
+        assert (report.written_off, gone.envelope.id in report.offenders) == (0, True)
+        assert client.hgetall(keys.counters(gone.envelope.hour)) == before
 
     def test_a_record_that_is_gone_is_missed(self, client: redis.Redis) -> None:
         """Its delivery could not be run."""

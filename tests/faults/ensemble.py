@@ -31,7 +31,8 @@ class Ensemble:
             first = self._server(stack, ports[0], *settings)
             second = self._server(stack, ports[1], *settings, "--replicaof", f"127.0.0.1 {ports[0]}")
             self.servers = (first, second)
-            self._sentinels = tuple(self._sentinel(stack, number, ports[0]) for number in range(_SENTINELS))
+            self._sentinels = [self._sentinel(number, ports[0]) for number in range(_SENTINELS)]
+            stack.callback(self._end_sentinels)
             self._stack = stack.pop_all()
         self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port, _ in self._sentinels) + f"/{SERVICE}/0"
 
@@ -73,21 +74,34 @@ class Ensemble:
         with server.client() as client:
             client.replicaof("127.0.0.1", port_of(self._other(server)))
 
+    def _end_sentinels(self) -> None:
+        for _, process in self._sentinels:
+            process.end()
+
+    def roll_sentinels(self) -> None:
+        """SIGTERM of each, one after another, and again from what it has written down."""
+        for number, (port, process) in enumerate(self._sentinels):
+            process.stop()
+            self._sentinels[number] = port, self._watching(number)
+            self.wait_until_in_step()
+
     def _server(self, stack: contextlib.ExitStack, port: int, *options: str) -> Valkey:
         server = Valkey(self._folder / str(port), *options, port=port)
         stack.callback(lambda: server.end())
         return server
 
-    def _sentinel(self, stack: contextlib.ExitStack, number: int, primary: int) -> tuple[int, Process]:
+    def _sentinel(self, number: int, primary: int) -> tuple[int, Process]:
         port = free_port()
         config = self._folder / f"sentinel-{number}.conf"
         config.write_text(
             f"port {port}\nbind 127.0.0.1\nsentinel monitor {SERVICE} 127.0.0.1 {primary} {_VOTES}\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\nsentinel failover-timeout {SERVICE} 6000\n"
         )
-        process = Process([program.find(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
-        stack.callback(process.end)
-        return port, process
+        return port, self._watching(number)
+
+    def _watching(self, number: int) -> Process:
+        config = self._folder / f"sentinel-{number}.conf"
+        return Process([program.find(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
 
     def _other(self, server: Valkey) -> Valkey:
         return self.servers[1] if server is self.servers[0] else self.servers[0]

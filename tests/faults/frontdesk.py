@@ -103,7 +103,7 @@ class Frontdesk(Stand):
         """What the audit and a look at the store's lists say is wrong, in words; all has settled."""
         audited = run("audit", "--full", "--json", settings={"FRONTDESK_REDIS_URL": self.store.url}, cwd=self.folder)
         with self.store.client() as client:
-            found = list(_left_behind(client))
+            found = list(left_behind(client))
         report = json.loads(audited.out)
         if audited.status or report["unaccounted"] or report["spooled"] or report["deliveries"]["in_flight"]:
             found.append(f"the audit ended with {audited.status} and says {report}")
@@ -207,7 +207,7 @@ def _rows(spool: Path) -> int:
         return int(spool.exists())
 
 
-def _left_behind(client: redis.Redis) -> Iterator[str]:
+def left_behind(client: redis.Redis) -> Iterator[str]:
     """What nobody holds any more must not lie in anybody's hands, nor must jobs of deliveries that have ended."""
     for pattern in ("fd:held:*", "rq:job:*", "rq:wip:*", "rq:scheduled:*", "rq:failed:*"):
         found = sorted(key.decode() for key in client.scan_iter(pattern, count=1_000))

@@ -55,26 +55,36 @@ class Wires:
     async def _take(self) -> "_Wire":
         while self._idle:
             wire = self._idle.pop()
-            if wire.is_open:
+            if wire.is_open and wire.primary == self._primary:
                 return wire
+            wire.cut()
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return _Wire(connection)
+        return _Wire(connection, self._primary)
+
+    @property
+    def _primary(self) -> object:
+        """Whom the sentinels named last, to anybody who shares the pool; None where there are none.
+
+        A primary that was frozen and replaced takes writes for ten seconds when it wakes up, and then forgets them.
+        """
+        return getattr(self._pool, "master_address", None)
 
 
 class _Wire(asyncio.Protocol):
     """One connection, taken over from *connection*, which has just connected and holds nothing unread."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, primary: object) -> None:
         # The streams stay as they are, for asyncio complains about those that are collected; they are only never used.
         self._writer: asyncio.StreamWriter = connection._writer  # noqa: SLF001 - there is no other way to it
         connection._reader = connection._writer = None  # noqa: SLF001
         self._streams = self._writer.transport.get_protocol()
         self._writer.transport.set_protocol(self)
+        self.primary = primary
         self._parser = hiredis.Reader(replyError=BaseParser.parse_error)
         self._replies: list[Any] = []
         self._missing = 0

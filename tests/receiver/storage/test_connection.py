@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import redis.asyncio
 
 from receiver.errors import SettingsError
 from receiver.storage import connection, program
@@ -234,6 +235,38 @@ class TestSentinel:
 
         assert (kept, role[0]) == (b"OK", b"master")  # type: ignore[index]
         assert b" db=3 " in info  # type: ignore[operator]
+
+    def test_a_wire_to_a_primary_that_was_replaced_is_not_used(self, sentinel: tuple[Valkey, Valkey, str]) -> None:
+        """It was frozen and wakes up: what it took then it would forget when it hears what it has become."""
+        old, new, url = sentinel
+
+        async def ask() -> list[object]:
+            async with connection.connect_async(url, timeout_s=1.0) as client:
+                wires = Wires(client.connection_pool)
+                try:
+                    await wires.ask(("SET", "key", "value"))
+                    await client.ping()
+                    old.freeze()
+                    async with asyncio.timeout(30):
+                        while not await _follows(client, new):  # noqa: ASYNC110 - the sentinel is another process
+                            await asyncio.sleep(0.05)
+                    old.thaw()
+                    return await wires.ask(("SET", "after", "1"), ("CONFIG", "GET", "port"))
+                finally:
+                    await wires.close()
+
+        kept, port = asyncio.run(ask())
+
+        assert (kept, port) == (b"OK", [b"port", b"%d" % _port(new)])
+
+
+async def _follows(client: redis.asyncio.Redis, new: Valkey) -> bool:
+    """Whether a client writes to the new primary."""
+    try:
+        await client.set("meanwhile", "1")
+        return (await client.config_get("port"))["port"] == str(_port(new))
+    except redis.RedisError:
+        return False
 
 
 def _replicas(client: redis.Redis) -> bool:

@@ -1,6 +1,7 @@
 """Every Redis key of ours, and the few of RQ's that we write. The scripts build the same names (`scripts/prelude.lua`).
 
-The layout, version 1. `{id}` is an event's id, `{hour}` the Unix hour in it, `{n}` counts an event's deliveries from 1.
+The layout, version 2 (1, the first release's, had no lanes and gates). `{id}` is an event's id, `{hour}` the Unix hour in
+it, `{n}` counts an event's deliveries from 1.
 
     fd:layout              version of this layout (storage/layout.py)
     fd:e:{id}              string: the envelope, compressed; written once
@@ -64,7 +65,7 @@ its delivery is stale, whoever runs it, and does nothing.
 
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """To be raised by one, once for each release, when a script writes what the release before does not keep in order. That
 release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
 

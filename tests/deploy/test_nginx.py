@@ -1,8 +1,12 @@
 """The load balancer lets hooks through and nothing else, hides tokens, and asks the other receiver when one is gone."""
 
+import contextlib
 import http.client
 import http.server
 import os
+import re
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import program
-from tests.processes import Process, free_port
+from tests.processes import Process, free_port, wait_until
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -28,7 +32,13 @@ class Upstream(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.status = status
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
+        self.connections = 0
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Count a connection, and take it."""
+        self.connections += 1
+        return True
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -54,10 +64,16 @@ class Answer(http.server.BaseHTTPRequestHandler):
 class Balancer:
     """nginx with the shipped configuration, but for its addresses, in front of two upstreams."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, optional: str = "nothing") -> None:
+        """*optional*: what is shipped behind a sign and is to be switched on, as a pattern."""
         self.upstreams = (Upstream(), Upstream())
-        self.port = free_port()
-        text = CONFIG.read_text().replace("/run/nginx/", f"{folder}/").replace("/dev/stdout", f"{folder}/access.log")
+        self.port, self.tls_port = free_port(), free_port()
+        text = re.sub(rf"# (?=({optional})\b)", "", CONFIG.read_text())
+        text = text.replace("listen 8443 ", f"listen 127.0.0.1:{self.tls_port} ").replace(
+            "/etc/nginx/tls/", f"{folder}/"
+        )
+        text = text.replace("10.0.0.0/8", "127.0.0.1")
+        text = text.replace("/run/nginx/", f"{folder}/").replace("/dev/stdout", f"{folder}/access.log")
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.port};")
         if os.geteuid() == 0:  # else its workers, who are nobody then, cannot reach the test's folder
             text = "user root;\n" + text
@@ -78,6 +94,13 @@ class Balancer:
         finally:
             client.close()
 
+    def close(self) -> None:
+        """End it, and the servers behind it."""
+        self.process.end()
+        for upstream in self.upstreams:
+            upstream.shutdown()
+            upstream.server_close()
+
     @property
     def seen(self) -> list[tuple[str, dict[str, str], bytes]]:
         """What reached either upstream."""
@@ -87,12 +110,8 @@ class Balancer:
 @pytest.fixture
 def balancer(tmp_path: Path) -> Iterator[Balancer]:
     """A running balancer."""
-    started = Balancer(tmp_path)
-    yield started
-    started.process.end()
-    for upstream in started.upstreams:
-        upstream.shutdown()
-        upstream.server_close()
+    with contextlib.closing(Balancer(tmp_path)) as started:
+        yield started
 
 
 def test_a_hook_arrives_as_it_was_sent(balancer: Balancer) -> None:
@@ -163,6 +182,44 @@ def test_when_a_receiver_says_503_the_other_one_is_asked(balancer: Balancer) -> 
     balancer.upstreams[0].status = 503
 
     assert [balancer.ask("POST", HOOK, b"[1]") for _ in range(6)] == [202] * 6
+
+
+def test_connections_to_receivers_are_used_again(balancer: Balancer) -> None:
+    """A handshake for each event would cost more than the event."""
+    for _ in range(10):
+        assert balancer.ask("POST", HOOK, b"[]") == 202
+
+    assert len(balancer.seen) == 10
+    assert sum(upstream.connections for upstream in balancer.upstreams) <= 4
+
+
+@pytest.mark.needs("openssl")
+def test_it_can_end_tls_itself(tmp_path: Path) -> None:
+    """With the lines for it switched on: TLS 1.2 and later, and the receiver is told that it was https."""
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.crt")]
+    subprocess.run(
+        [*make, "-addext", "subjectAltName=IP:127.0.0.1", *files], check=True, capture_output=True, timeout=60
+    )
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+
+    with contextlib.closing(Balancer(tmp_path, optional="listen 8443|ssl_[a-z_]+")) as balancer:
+        client = http.client.HTTPSConnection("127.0.0.1", balancer.tls_port, timeout=30, context=trusting)
+        with contextlib.closing(client):
+            client.request("POST", HOOK, b"[]")
+            assert client.getresponse().status == 202
+        ((_, headers, _),) = balancer.seen
+        assert headers["x-forwarded-proto"] == "https"
+
+
+def test_behind_another_balancer_the_real_client_is_known(tmp_path: Path) -> None:
+    """To the log and to the receivers, with the lines for it switched on."""
+    with contextlib.closing(Balancer(tmp_path, optional="set_real_ip_from|real_ip_[a-z]+")) as balancer:
+        balancer.ask("POST", HOOK, b"[]", X_Forwarded_For="10.9.9.9, 203.0.113.7")
+
+        ((_, headers, _),) = balancer.seen
+        assert headers["x-forwarded-for"] == "203.0.113.7"
+        wait_until(lambda: "\n203.0.113.7 " in balancer.log.read_text(), "the line of the request")
 
 
 def test_a_refusal_is_not_repeated(balancer: Balancer) -> None:

@@ -96,7 +96,8 @@ def test_the_store_is_what_a_store_must_be() -> None:
     servers = [SERVICES["valkey"], *(SENTINEL["services"][name] for name in ("valkey", "valkey-2", "valkey-3"))]
 
     for server in servers:
-        for option in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction", "--dir /data"):
+        assert f"--appendfsync {'everysec' if server is servers[0] else 'always'}" in server["command"][-1]
+        for option in ("--appendonly yes", "--maxmemory-policy noeviction", "--dir /data"):
             assert option in server["command"][-1]
     assert SERVICES["valkey"]["volumes"] == ["valkey:/data"]
 
@@ -105,10 +106,10 @@ def test_each_role_has_only_its_own_secrets() -> None:
     """Workers know no URL keys, receivers know them and the webhook secrets."""
     seen = {name: set(SERVICES[name]["secrets"]) for name in OURS}
 
-    assert seen["worker"] == {"redis-url"}
+    assert seen["worker"] == {"redis-url", "alert-urls"}
     assert seen["receiver-1"] == seen["receiver-2"] == {"redis-url", "url-keys", "webhook-secrets"}
-    assert seen["watch"] == seen["receiver-1"] | {"nexudus-password"}
-    assert seen["console"] == seen["watch"] | {"admin-token"}
+    assert seen["watch"] == seen["receiver-1"] | {"nexudus-password", "alert-urls"}
+    assert seen["console"] == seen["watch"] - {"alert-urls"} | {"admin-token"}
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == set(COMPOSE["secrets"])
 
 

@@ -182,11 +182,11 @@ def test_each_role_has_only_its_own_secrets() -> None:
     nexudus = {"nexudus-password", "nexudus-totp"}
     expected = {
         "receiver": {"redis-url", "url-keys", "webhook-secrets"},
-        "worker": {"redis-url"},
+        "worker": {"redis-url", "alert-urls"},
         "registrar": {"redis-url", "url-keys", "webhook-secrets", "alert-urls"} | nexudus,
         "console": {"redis-url", "url-keys", "webhook-secrets", "admin-token", "viewer-token"} | nexudus,
         "drain": {"redis-url"},
-        "check": {"redis-url"},
+        "check": {"redis-url", "alert-urls"},
     }
     for role, pod in pods("most"):
         (secret,) = (each["secret"] for each in pod["volumes"] if "secret" in each)

@@ -18,8 +18,8 @@ UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 ROLES = ("receiver", "worker", "registrar", "console")
 SECRETS = {
     "receiver": {"redis-url", "url-keys", "webhook-secrets"},
-    "worker": {"redis-url"},
-    "registrar": {"redis-url", "url-keys", "webhook-secrets", "nexudus-password"},
+    "worker": {"redis-url", "alert-urls"},
+    "registrar": {"redis-url", "url-keys", "webhook-secrets", "nexudus-password", "alert-urls"},
     "console": {"redis-url", "webhook-secrets", "admin-token"},
 }
 
@@ -98,7 +98,7 @@ def test_the_command_and_settings_are_ours(role: str, tmp_path: Path) -> None:
     credentials = dict(value.split(":") for value in unit.values("LoadCredential"))
     environ = dict(value.split("=", 1) for value in unit.values("Environment"))
     for name in credentials:
-        (tmp_path / name).write_text("redis://store:6379/0" if name == "redis-url" else "x" * 32)
+        (tmp_path / name).write_text("redis://store:6379/0" if name == "redis-url" else "json://alerts.example/x")
 
     main.build().parse_args(command[1:], print_error=False, exit_on_error=False)
     read = settings.from_environ({name: value.replace("%d", str(tmp_path)) for name, value in environ.items()})

@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $keys = append $keys (ternary "nexudus-token" "nexudus-password" $s.nexudusToken) -}}
 {{- if and $s.nexudusTotp (not $s.nexudusToken) -}}{{- $keys = append $keys "nexudus-totp" -}}{{- end -}}
 {{- end -}}
-{{- if and (eq .role "registrar") $s.alertUrls -}}{{- $keys = append $keys "alert-urls" -}}{{- end -}}
+{{- if and (has .role (list "worker" "registrar")) $s.alertUrls -}}{{- $keys = append $keys "alert-urls" -}}{{- end -}}
 {{- if eq .role "console" -}}
 {{- if $s.adminToken -}}{{- $keys = append $keys "admin-token" -}}{{- end -}}
 {{- if $s.viewerToken -}}{{- $keys = append $keys "viewer-token" -}}{{- end -}}

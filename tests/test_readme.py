@@ -4,12 +4,18 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.processes import Process, command, environment, free_port, run, wait_until
+from tests.workers.events import an_event
+from workers.records import Coworker, CoworkerInvoice
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,6 +24,7 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
 ]
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 ENDLESS = {"tail", "serve", "work", "watch", "console"}
 """Commands that go on until they are stopped."""
 
@@ -83,8 +90,7 @@ def test_the_command_does_what_the_readme_says(line: str, demo: Demo) -> None:
 
 def test_the_handler_of_the_readme_works(tmp_path: Path) -> None:
     """The example is taken as it stands, and loaded by a route that checks."""
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    (tmp_path / "announcements.py").write_text(code)
+    (tmp_path / "announcements.py").write_text(EXAMPLES[0])
     (tmp_path / "routes.yaml").write_text(
         "routes: [{action: BookingCreate, handler: 'announcements:announce', with: {webhook_url: 'http://x.example'}}]"
     )
@@ -94,6 +100,53 @@ def test_the_handler_of_the_readme_works(tmp_path: Path) -> None:
     assert ran.status == 0, ran
     (tmp_path / "routes.yaml").write_text("routes: [{action: BookingCreate, handler: 'announcements:announce'}]")
     assert "webhook_url" in run("check", cwd=tmp_path).err
+
+
+class Bank(BaseHTTPRequestHandler):
+    """Takes the money, and writes down by which key."""
+
+    keys: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        """Answer with the number of the payment."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.keys.append(self.headers["Idempotency-Key"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"payment": "payment-1"}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Known:
+    """A Nexudus that knows one customer."""
+
+    def get(self, kind: type[Coworker], number: int) -> Coworker:
+        """Return the customer."""
+        return kind(Id=number, Email="ada@example.com")
+
+
+def test_the_invoice_of_the_readme_is_charged_once(tmp_path: Path) -> None:
+    """The second example as it stands: it checks, and of two attempts one calls the bank."""
+    (tmp_path / "billing.py").write_text(EXAMPLES[1])
+    (tmp_path / "routes.yaml").write_text(
+        "routes: [{action: CoworkerInvoiceCreate, handler: 'billing:charge', with: {bank_url: 'http://x.example'}}]"
+    )
+    namespace: dict[str, Any] = {}
+    exec(EXAMPLES[1], namespace)
+    record = CoworkerInvoice(Id=5, CoworkerId=7, TotalAmount=Decimal("12.5"))
+    event = an_event(id="readme", key="readme-charge", data=record)
+
+    ran = run("check", settings={"FRONTDESK_NEXUDUS_TOKEN": "t"}, cwd=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bank) as bank:
+        threading.Thread(target=bank.serve_forever, daemon=True).start()
+        for _ in range(2):
+            namespace["charge"](event, nexudus=Known(), bank_url=f"http://127.0.0.1:{bank.server_port}")
+        bank.shutdown()
+
+    assert ran.status == 0, ran
+    assert Bank.keys == ["readme-charge-charge"]
 
 
 def test_the_routes_of_the_readme_are_right(tmp_path: Path) -> None:
@@ -107,5 +160,5 @@ def test_the_routes_of_the_readme_are_right(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
-    """About 120 lines."""
-    assert len(README.splitlines()) <= 150
+    """About 170 lines."""
+    assert len(README.splitlines()) <= 190

@@ -6,7 +6,8 @@
 
 Everybody shares the account's budget of calls, behind the registrar, and what was read is shared for a minute: the same
 question from a thousand deliveries costs one call. When Nexudus asks us to slow down, or the budget is used up, a call
-waits as long as the handler's timeout allows; then it raises Retry, uncharged, and the delivery waits instead.
+waits: a few in each process as long as their handlers' timeouts allow, others for a second. Then it raises Retry,
+uncharged, and the delivery waits instead; so ask before you do what must not be done twice, or use `once`.
 
 In an async handler each method has its twin: `await nexudus.aget(...)`. Writing needs `nexudus: write` in the route.
 """

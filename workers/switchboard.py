@@ -4,10 +4,12 @@ Nothing is connected before the first call. The token stays in this process; ans
 minute, where `frontdesk erase` clears them.
 """
 
+import contextlib
 import hashlib
+import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, NoReturn
@@ -25,6 +27,7 @@ from receiver.storage.budget import SharedBudget
 from receiver.storage.shelf import Shelf, Taken
 from workers.api import Retry
 from workers.nexudus import Attempt
+from workers.waiting import NoTime, Waiting
 
 KEPT_MS = 60_000
 """How long an answer is shared."""
@@ -33,8 +36,8 @@ REFUSAL_KEPT_MS = 5_000
 """How long it is that a record does not exist: long enough for a burst of deliveries."""
 
 _LONGEST_CALL_S = 15.0
-_SHORTEST_CALL_S = 0.5
 _LONGEST_FETCH_S = 120.0
+_TO_SPARE_S = 1.0
 _LOOK_EVERY_S = 0.05
 _LOOK_LEAST_OFTEN_S = 0.5
 _AGAIN_AFTER_S = 5.0
@@ -43,22 +46,16 @@ _WAITING_CALLS = 16
 _PATIENCE = Patience(attempts=2, connect_s=5.0, silence_s=_LONGEST_CALL_S, whole_answer_s=_LONGEST_CALL_S)
 
 
-class _NoTime(Exception):
-    """A wait of so many seconds does not fit into what is left of the attempt."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
 class Switchboard:
     """Calls Nexudus for the handlers of this process. Threads may share it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._late = threading.local()
+        self._waiting = Waiting()
         self._refused: tuple[float, str] = (float("-inf"), "")
         self._connecting = threading.Lock()
+        self._entrance = threading.Lock()
+        self._is_signed_in = False
 
     def check(self) -> None:
         """Raise HandlerError unless the settings say how to sign in at Nexudus."""
@@ -85,12 +82,17 @@ class Switchboard:
         """Return the answer to a GET; see `Line.read`."""
         # What somebody searches by can be personal, and the names of keys are shown in many places.
         name = f"{path}?{hashlib.sha256(orjson.dumps(dict(params))).hexdigest()[:32]}" if params else path
-        return self._in_time(attempt, lambda: self._shared(attempt, name, path, params, since_ms))
+        return self._in_time(attempt, lambda: self._shared(name, path, params, since_ms))
 
     def write(self, attempt: Attempt, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
         """Carry out a call that changes something; see `Line.write`."""
-        call = Call(method, f"/api/{path}", record=record, repeatable=method != "POST", within_s=self._within(attempt))
-        return self._in_time(attempt, lambda: self._called(call))
+        again = method != "POST"
+
+        def write() -> Any:
+            within = self._waiting.call_s(_LONGEST_CALL_S)
+            return self._called(Call(method, f"/api/{path}", record=record, repeatable=again, within_s=within))
+
+        return self._in_time(attempt, write)
 
     def forget(self, path: str) -> None:
         """Take an answer off the shelf."""
@@ -101,18 +103,20 @@ class Switchboard:
 
     # -- what is shared ---------------------------------------------------------------------------------------------
 
-    def _shared(self, attempt: Attempt, name: str, path: str, params: Mapping[str, str | int], since_ms: int) -> Any:
+    def _shared(self, name: str, path: str, params: Mapping[str, str | int], since_ms: int) -> Any:
         """Take the answer from the shelf, or be the one who fetches it, or wait for the one who does."""
         token, pause = Shelf.token(), _LOOK_EVERY_S
         while True:
-            within = self._within(attempt)
-            taken = self._shelf.take(name, token, fetch_ms=self._fetch_ms(attempt), since_ms=since_ms)
+            within = self._waiting.call_s(_LONGEST_CALL_S)
+            # After so long whoever fetches has given up, or is dead.
+            given_up_s = min(self._waiting.left(), _LONGEST_FETCH_S) + _TO_SPARE_S
+            taken = self._shelf.take(name, token, fetch_ms=int(1_000 * given_up_s), since_ms=since_ms)
             if taken.state == "kept":
                 return _read(taken.answer)
             if taken.state == "fetch":
                 call = Call("GET", f"/api/{path}", params=params or None, within_s=within)
                 return self._fetched(call, name, token, taken)
-            self._sleep(pause)
+            self._waiting.sleep(pause)
             pause = min(pause * 1.5, _LOOK_LEAST_OFTEN_S)
 
     def _fetched(self, call: Call, name: str, token: str, taken: Taken) -> Any:
@@ -132,10 +136,10 @@ class Switchboard:
 
     def _in_time(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         """Call, and wait where there is time to; where there is not, have the delivery wait, uncharged."""
-        self._late.at = attempt.late
         try:
-            return call()
-        except _NoTime as wait:
+            with self._waiting.until(attempt.late):
+                return call()
+        except NoTime as wait:
             self._wait(wait.seconds, "Nexudus or its budget of calls asks us to wait")
         except StorageUnavailable as error:
             self._wait(_AGAIN_AFTER_S, str(error))
@@ -146,26 +150,9 @@ class Switchboard:
 
     @staticmethod
     def _wait(seconds: float, why: str) -> NoReturn:
-        raise Retry(why, after=max(seconds, 1.0), charged=False) from None
-
-    def _sleep(self, seconds: float) -> None:
-        """Sleep for the call that this thread makes, unless it would be late then."""
-        if time.monotonic() + seconds > self._late.at:
-            raise _NoTime(seconds)
-        time.sleep(seconds)
-
-    @staticmethod
-    def _within(attempt: Attempt) -> float:
-        """Return how long a call may take that begins now."""
-        left = attempt.late - time.monotonic()
-        if left < _SHORTEST_CALL_S:
-            raise _NoTime(_AGAIN_AFTER_S)
-        return min(left, _LONGEST_CALL_S)
-
-    @staticmethod
-    def _fetch_ms(attempt: Attempt) -> int:
-        """Return after how long whoever fetches has given up or is dead."""
-        return int(1_000 * min(attempt.late - time.monotonic() + _SHORTEST_CALL_S, _LONGEST_FETCH_S))
+        # Spread out, so that those who were sent away together do not come back together.
+        spread: float = random.uniform(1.0, _AGAIN_AFTER_S)  # noqa: S311 -- jitter, not a secret
+        raise Retry(why, after=seconds + spread, charged=False) from None
 
     # -- the line ---------------------------------------------------------------------------------------------------
 
@@ -174,11 +161,27 @@ class Switchboard:
         if time.monotonic() < until:
             raise CredentialsRefused(why)
         try:
-            return self._client.do(call)
+            with self._signing_in():
+                answer = self._client.do(call)
         except CredentialsRefused as error:
             # Each further try brings the account nearer to being locked.
             self._refused = (time.monotonic() + _LOCKED_OUT_S, str(error))
             raise
+        self._is_signed_in = True
+        return answer
+
+    @contextlib.contextmanager
+    def _signing_in(self) -> Iterator[None]:
+        """Let one thread sign in first; the others wait for it no longer than they may."""
+        if self._is_signed_in:
+            yield
+            return
+        if not self._entrance.acquire(timeout=self._waiting.left()):
+            raise NoTime
+        try:
+            yield
+        finally:
+            self._entrance.release()
 
     @property
     def _client(self) -> Client:
@@ -190,9 +193,9 @@ class Switchboard:
         current = self._settings
         rates = (budget.rate(current.nexudus_calls_per_minute), budget.rate(current.nexudus_writes_per_minute))
         calls, writes = ((rate.burst, rate.per_second) for rate in rates)
-        shared = SharedBudget(self._store, calls, writes, first=False, sleep=self._sleep)
+        shared = SharedBudget(self._store, calls, writes, first=False, sleep=self._waiting.sleep)
         who = credentials(current, "work")
-        return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._sleep)
+        return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._waiting.sleep)
 
     @cached_property
     def _shelf(self) -> Shelf:

@@ -17,7 +17,7 @@ endif
 # As many test processes as cores, but never fewer than two: several tests wait for processes rather than compute.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n )))
 
-.PHONY: help run test check unit install bench faults lock clean
+.PHONY: help run test check unit install bench profile faults lock clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):[^#]*## /make \1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target does; do \
@@ -41,6 +41,9 @@ unit: .venv/tested ## the tests
 
 bench: .venv/tested ## benchmarks beside the peers, about ten minutes; BENCH=--full, BENCH='ingest --rounds 9', ...
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+profile: .venv/tested ## where a request and a delivery spend their time: flame graphs and tables in build/bench/profile/
+	$(BIN)/python -m tests.benchmarks.profile
 
 faults: .venv/tested ## the long fault suite, and fuzzing for minutes
 	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz -n 1

@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").partition("\n")[2])
     parser.add_argument("benchmarks", nargs="*", metavar="BENCHMARK", help=f"{', '.join(BENCHMARKS)}; or readme: write "
-                        "what was measured last into README.md and deploy/benchmarks.svg")  # fmt: skip
+                        "what was measured last into README.md and deploy/")  # fmt: skip
     parser.add_argument("--full", action="store_true", help="the long form, about an hour")
     parser.add_argument("--rounds", type=int, help="how often everybody is measured")
     parser.add_argument("--seconds", type=float, help="how long each measurement takes")
@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--no-peers", action="store_true", help="Frontdesk and the yardstick alone")
     asked = parser.parse_args(words)
     if asked.benchmarks == ["readme"]:
-        return _written(report.write_readme())
+        return _written(report.write_pages())
     if unknown := set(asked.benchmarks) - set(BENCHMARKS):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     form = Form(asked.rounds, asked.seconds, asked.events, asked.routes, asked.full, not asked.no_peers)

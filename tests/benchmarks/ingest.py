@@ -96,6 +96,7 @@ def _result(measured: Rounds[Receiver, Window], rounds: int, seconds: float) -> 
         for name, goal in _GOALS.items()
         if name in found
     ]
+    rows.append(Row("CPU of bare Starlette for a request / ours", "×", _ratio(bare, ours, "cpu_us")))
     bars = [Bar(name, Spread.of([window.rate for window in windows])) for name, windows in measured.present()]
     return Result(
         "ingest",

@@ -17,10 +17,11 @@ _ENDED_WITHIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Bytes of memory and of the append-only file for each queued event."""
+    """Bytes of memory and of the append-only file for each queued event; *empty*: of memory before them."""
 
     memory: float
     file: float
+    empty: int
 
 
 def run(*, events: int = 10_000, peers: bool = True) -> Result:
@@ -40,7 +41,7 @@ def run(*, events: int = 10_000, peers: bool = True) -> Result:
             lines.append((receiver.name, f"{cost.memory:,.0f}", f"{cost.file:,.0f}"))
             if receiver.name == receivers.OURS:
                 rows.append(_row("memory in the store for a queued event of 1.5 KB with one route", cost.memory, 2_000))
-                ended = _ended(stand, events)
+                ended = _ended(stand, events, cost.empty)
                 lines.append((f"{receiver.name}, when it has been delivered", f"{ended:,.0f}", ""))
     return Result(
         "memory",
@@ -65,7 +66,7 @@ def _queued(stand: Stand, receiver: Receiver, events: int) -> Cost:
     before, written = stand.spent().memory, _file(stand)
     _send(stand, running, number)
     settle(1.5)  # what is on its way to the append-only file is in memory, too
-    cost = Cost((stand.spent().memory - before) / number, (_file(stand) - written) / number)
+    cost = Cost((stand.spent().memory - before) / number, (_file(stand) - written) / number, before)
     running.process.end()
     stored = receiver.stored(stand)
     assert stored == number + _WARM_UP, f"{stored} of {number + _WARM_UP} events are stored"
@@ -78,21 +79,18 @@ def _send(stand: Stand, running: receivers.Running, number: int) -> None:
     assert load.accepted == number, f"{number} sent, answered {load.statuses}"
 
 
-def _ended(stand: Stand, events: int) -> float:
+def _ended(stand: Stand, events: int, empty: int) -> float:
     """What an event costs that has been delivered and is kept as long as retention says."""
-    number = events + _WARM_UP
     fleet = fleets.fleets()[0]
     fleet.start(stand, 0)
     try:
-        stand.wait_for_marks(number, timeout_s=_ENDED_WITHIN_S)
+        stand.wait_for_marks(events + _WARM_UP, timeout_s=_ENDED_WITHIN_S)
         settle(2.0)
     finally:
         fleet.stop()
     waiting = stand.client.llen(ours.QUEUE)
     assert waiting == 0, f"{waiting} deliveries still wait"
-    kept = stand.spent().memory
-    stand.client.flushall(asynchronous=False)
-    return (kept - stand.spent().memory) / number
+    return (stand.spent().memory - empty) / events
 
 
 def _file(stand: Stand) -> int:

@@ -1,4 +1,4 @@
-"""The results as Markdown: all in `build/bench/report.md`, the rows with a goal between two marks of README.md."""
+"""The results as Markdown: all in `build/bench/report.md`, some between two marks of README.md and SCALING.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,12 @@ from tests.benchmarks.environments import HOME, ROOT
 from tests.benchmarks.results import Result, Row, Table
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-"""Between these two lines of README.md stands what `python -m tests.benchmarks readme` writes."""
+"""Between these two lines of a page stands what `python -m tests.benchmarks readme` writes."""
 
 ORDER = ("ingest", "delivery", "waiting", "latency", "memory", "backlog", "routes", "outage", "flatness", "cost")
 
 README = ROOT / "README.md"
+SCALING = ROOT / "deploy" / "SCALING.md"
 PICTURE = ROOT / "deploy" / "benchmarks.svg"
 
 
@@ -32,19 +33,31 @@ def write() -> list[Path]:
     return [page, picture]
 
 
-def write_readme(folder: Path = results.FOLDER, *, readme: Path = README, picture: Path = PICTURE) -> list[Path]:
-    """Put the rows that have a goal into README.md, and the picture beside it; returns what was written."""
+def write_pages(
+    folder: Path = results.FOLDER, *, readme: Path = README, scaling: Path = SCALING, picture: Path = PICTURE
+) -> list[Path]:
+    """Put the rows that have a goal into README.md, those of `cost` into SCALING.md, the bars into the picture.
+
+    Returns what was written.
+    """
     found = gathered(folder)
-    text = readme.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    assert end, f"README.md: the lines {BEGIN} and {END} are missing; put them where the table shall stand"
     rows = [row for result in found for row in result.rows if row.sense != "told"]
-    machines = sorted({result.machine for result in found})
-    body = f"{_rows(rows)}\n\nMeasured with `make bench` on {'; '.join(machines)}: medians, and the rounds' extremes."
-    readme.write_text(f"{head}{begin}\n{body}\n{end}{tail}", encoding="utf-8")
+    machines = "; ".join(sorted({result.machine for result in found}))
+    told = f"Measured with `make bench` on {machines}: medians, and the extremes of the rounds."
+    _put(readme, f"{_rows(rows)}\n\n{told}")
+    for result in found:
+        if result.name == "cost":
+            _put(scaling, "\n\n".join([f"`{result.command}`, on {result.machine}:", *_body(result, head="**")]))
     picture.write_text(chart.svg([each for result in found for each in result.charts]), encoding="utf-8")
-    return [readme, picture]
+    return [readme, scaling, picture]
+
+
+def _put(page: Path, body: str) -> None:
+    """Put *body* between the marks of a page."""
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    assert end, f"{page.name}: the lines {BEGIN} and {END} are missing; put them where the table shall stand"
+    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
 
 
 def text(result: Result) -> str:
@@ -60,13 +73,20 @@ def text(result: Result) -> str:
 
 
 def _section(result: Result) -> str:
-    parts = [f"## {result.name}", f"`{result.command}`, {result.made}, {result.machine}"]
-    parts += [_rows(result.rows)] if result.rows else []
-    parts += [part for table in result.tables for part in (f"### {table.title}", _markdown(table))]
+    parts = [f"## {result.name}", f"`{result.command}`, {result.made}, {result.machine}", *_body(result, head="### ")]
     return "\n\n".join([*parts, *(f"- {note}" for note in result.notes)])
 
 
+def _body(result: Result, *, head: str) -> list[str]:
+    """Rows and tables of a result; *head*: what stands before the title of a table (and behind it, if `**`)."""
+    tail = head if head == "**" else ""
+    tables = [part for table in result.tables for part in (f"{head}{table.title}{tail}", _markdown(table))]
+    return ([_rows(result.rows)] if result.rows else []) + tables
+
+
 def _rows(rows: Sequence[Row]) -> str:
+    if all(row.sense == "told" for row in rows):
+        return _markdown(Table("", ("what", "measured"), [(row.what, row.measured_text) for row in rows]))
     lines = [(row.what, row.goal_text, row.measured_text, _mark(row)) for row in rows]
     return _markdown(Table("", ("what", "goal", "measured", ""), lines))
 

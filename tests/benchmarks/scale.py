@@ -24,6 +24,15 @@ class Side:
     running: Running
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One side under load for a while: events a second, and processor time for each."""
+
+    rate: float
+    receiver_us: float
+    store_us: float
+
+
 def run_backlog(*, rounds: int, seconds: float, events: int) -> Result:
     """A store with so many queued events beside an empty one."""
     with Stand() as empty, Stand() as full:
@@ -60,28 +69,27 @@ def _side(stand: Stand, *, others: int = 0) -> Side:
     return Side(stand, receivers.start(stand, receiver, core=cores.server_core()))
 
 
-def _compare_ingest(sides: Sequence[Side], rounds: int, seconds: float) -> tuple[Spread, list[list[float]]]:
-    """Return the ratio of the second side to the first, and what requests cost each: µs of receiver and store."""
-    rates: tuple[list[float], list[float]] = ([], [])
-    costs: list[list[float]] = [[], []]
+def _compare_ingest(sides: Sequence[Side], rounds: int, seconds: float) -> tuple[Spread, Sequence[list[Taken]]]:
+    """Return the ratio of the second side to the first, and what was measured of each."""
+    found: tuple[list[Taken], list[Taken]] = ([], [])
     for turn in range(rounds + 1):
         for at in (0, 1) if turn % 2 else (1, 0):
-            rate, cost = _taken(sides[at], seconds)
+            taken = _taken(sides[at], seconds)
             if turn:  # the first turn warms up
-                say(f"  round {turn} of {rounds}, {('first', 'second')[at]} side: {rate:,.0f} events/s")
-                rates[at].append(rate)
-                costs[at].append(cost)
-    return Spread.ratio(rates[1], rates[0]), costs
+                say(f"  round {turn} of {rounds}, {('first', 'second')[at]} side: {taken.rate:,.0f} events/s")
+                found[at].append(taken)
+    return Spread.ratio([each.rate for each in found[1]], [each.rate for each in found[0]]), found
 
 
-def _taken(side: Side, seconds: float) -> tuple[float, float]:
+def _taken(side: Side, seconds: float) -> Taken:
     settle()
-    before, used = side.stand.spent(), cores.seconds_of(side.running.process.pid)
-    orders = side.stand.orders(side.running.port, ours.PATH, seconds=seconds, connections=32)
-    load = side.stand.load(orders)
-    spent = side.stand.spent().cpu_s - before.cpu_s + cores.seconds_of(side.running.process.pid) - used
+    pid = side.running.process.pid
+    before, used = side.stand.spent(), cores.seconds_of(pid)
+    load = side.stand.load(side.stand.orders(side.running.port, ours.PATH, seconds=seconds, connections=32))
+    used = cores.seconds_of(pid) - used
     assert load.accepted == load.sent, f"{load.sent} sent, answered {load.statuses}"
-    return load.rate, spent / load.accepted * 1e6
+    spent = side.stand.spent().cpu_s - before.cpu_s
+    return Taken(load.rate, used / load.accepted * 1e6, spent / load.accepted * 1e6)
 
 
 def _compare_workers(sides: Sequence[Side], rounds: int) -> Spread:
@@ -111,6 +119,13 @@ def _ran(stand: Stand) -> float:
         fleet.stop()
 
 
-def _table(name: str, sides: Sequence[str], costs: Sequence[Sequence[float]]) -> Table:
-    lines = [(side, Spread.of(cost).text(0)) for side, cost in zip(sides, costs, strict=True)]
-    return Table(f"Processor time for each event, {name}", ("store and routes", "receiver and store, µs"), lines)
+def _table(name: str, sides: Sequence[str], found: Sequence[Sequence[Taken]]) -> Table:
+    lines = [
+        (
+            side,
+            Spread.of([taken.receiver_us for taken in each]).text(0),
+            Spread.of([taken.store_us for taken in each]).text(0),
+        )
+        for side, each in zip(sides, found, strict=True)
+    ]
+    return Table(f"Processor time for each event taken in, {name}", ("side", "receiver µs", "store µs"), lines)

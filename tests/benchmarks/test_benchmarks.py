@@ -4,6 +4,7 @@ Nothing here looks at how fast anything was.
 """
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -42,7 +43,7 @@ def test_a_tiny_benchmark_of_ingest_runs() -> None:
     found = {line[0]: dict(zip(table.columns, line, strict=True)) for line in table.lines}
     assert {receivers.OURS, receivers.OURS_ALWAYS, receivers.BARE} == set(found)
     assert [(line["refused"], line["not stored"]) for line in found.values()] == [("0", "0")] * 3
-    assert len(result.rows) == 3
+    assert len(result.rows) == 4
     assert not [note for note in result.notes if "NOT MEASURED" in note]
 
 
@@ -90,21 +91,24 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [RESULT.name] == [result.name for result in report.gathered(tmp_path)]
 
 
-def test_the_table_goes_between_the_marks_of_the_readme(tmp_path: Path) -> None:
+def test_the_tables_go_between_the_marks_of_the_pages(tmp_path: Path) -> None:
     """What stands around it stays; rows without a goal are left out; a second run changes nothing."""
-    readme, picture = tmp_path / "README.md", tmp_path / "picture.svg"
+    readme, scaling, picture = (tmp_path / name for name in ("README.md", "SCALING.md", "picture.svg"))
+    scaling.write_text(f"{report.BEGIN}\n{report.END}\n")
     RESULT.write(tmp_path)
+    replace(RESULT, name="cost", rows=RESULT.rows[2:]).write(tmp_path)
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
 
-    report.write_readme(tmp_path, readme=readme, picture=picture)
+    report.write_pages(tmp_path, readme=readme, scaling=scaling, picture=picture)
     once = readme.read_text()
-    report.write_readme(tmp_path, readme=readme, picture=picture)
+    report.write_pages(tmp_path, readme=readme, scaling=scaling, picture=picture)
 
     assert once == readme.read_text()
     assert once.startswith(f"before\n{report.BEGIN}\n| what |")
     assert once.endswith(f"{report.END}\nafter\n")
     assert "| ingest / peer | ≥ 9 × | 10.0 (9.0 to 11.0) × | reached |" in once
     assert "told" not in once
+    assert "| told | 1.50 (1.00 to 2.00) MB |" in scaling.read_text()
 
 
 def test_the_picture_is_well_formed_and_sorted() -> None:

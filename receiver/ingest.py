@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from receiver import logs
+from receiver import logs, wanting
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.events import Envelope
 from receiver.ids import IdGenerator
@@ -34,24 +34,13 @@ class Keeper(Protocol):
     def submit(self, entry: Entry, told: Told) -> None: ...
 
 
-class Route(Protocol):
-    """What ingest needs of a route."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def queue(self) -> str: ...
-    @property
-    def timeout_ms(self) -> int: ...
-
-
 class Matched(Protocol):
     """The routes that want an event, those in the shadow that do, and the names of those whose `where` failed on it."""
 
     @property
-    def routes(self) -> Sequence[Route]: ...
+    def routes(self) -> Sequence[wanting.Route]: ...
     @property
-    def shadow(self) -> Sequence[Route]: ...
+    def shadow(self) -> Sequence[wanting.Route]: ...
     @property
     def failed(self) -> Iterable[str]: ...
 
@@ -187,9 +176,10 @@ class Ingest:
         matched = table.match(request.business_id, request.action, record.data)
         for route in matched.failed:
             self._metrics.where_failed(route)
-        wanted = tuple(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes)
+        place = (request.business_id, request.action, record.data, self._metrics.key_failed)
+        wanted = tuple(wanting.delivery(route, *place) for route in matched.routes)
         if matched.shadow:
-            wanted += tuple(Wanted(route.name) for route in matched.shadow)
+            wanted += tuple(wanting.shadow(route) for route in matched.shadow)
         return table.hash, wanted
 
     def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:

@@ -36,6 +36,11 @@ class IngestMetrics:
         self._where_failed = counter(
             "routing_where_failed", "Events on which the `where` of a route failed and counted as false.", ["route"]
         )
+        self._key_failed = counter(
+            "routing_key_failed",
+            "Deliveries whose `order`, `debounce` or `per` key could not be worked out.",
+            ["route"],
+        )
         self._refused = counter("connections_refused", "Connections closed by one of our limits.", ["limit"])
         self._seconds = _Summed(
             "ingest_seconds",
@@ -105,6 +110,10 @@ class IngestMetrics:
     def committed(self, events: int) -> None:
         """Count one call that took so many events to the store."""
         self._batches.observe(events)
+
+    def key_failed(self, route: str) -> None:
+        """Count one delivery that a route could not order, debounce or count by its key."""
+        self._key_failed.labels(route).inc()
 
     def connection_refused(self, limit: str) -> None:
         """Count one connection that ran into a limit."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 import redis
 
-from receiver import ids
+from receiver import ids, wanting
 from receiver.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.routing.table import RoutingTable
 from receiver.storage import codec, keep
 from receiver.storage.archive import Stored
 from receiver.storage.calls import Calls
-from receiver.storage.entries import Entry, Wanted
+from receiver.storage.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,10 @@ class Release:
             fingerprint=fingerprint.of(request.business_id, request.action, record.data),
             window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
             wanted=(
-                *(Wanted(route.name, route.queue, route.timeout_ms) for route in matched.routes),
-                *(Wanted(route.name) for route in matched.shadow),
+                *(
+                    wanting.delivery(route, request.business_id, request.action, record.data)
+                    for route in matched.routes
+                ),
+                *(wanting.shadow(route) for route in matched.shadow),
             ),
         )

@@ -6,6 +6,7 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
+from receiver import wanting
 from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
@@ -63,8 +64,11 @@ class Replay:
         if not routes:
             return Replayed(event_id, (), "no route of today's table wants it")
         arguments: list[Any] = [rq_time(), event_id, "dead" if self._only_dead else "all"]
+        envelope = stored.envelope
+        record = envelope.record()
         for route in routes:
-            arguments += (route.name, route.queue, rq_timeout(route.timeout_ms), "")
+            wanted = wanting.delivery(route, envelope.business_id, envelope.action, record)
+            arguments += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms)
         try:
             made = self._script(args=arguments)
         except (RedisError, OSError) as error:

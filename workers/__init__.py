@@ -23,8 +23,8 @@ new-handler slack` write a package with a test. To test a handler, call it.
 '''
 
 from receiver.events import Event
-from workers.api import Discard, Retry
+from workers.api import Discard, Retry, TargetDown
 from workers.nexudus import Nexudus
 from workers.once import once
 
-__all__ = ["Discard", "Event", "Nexudus", "Retry", "once"]
+__all__ = ["Discard", "Event", "Nexudus", "Retry", "TargetDown", "once"]

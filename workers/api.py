@@ -34,6 +34,17 @@ class Retry(Exception):
         self.charged = charged
 
 
+class TargetDown(Exception):
+    """Raise it, or anything with a true `target_down`, when the system that the handler speaks to is not there at all.
+
+    The attempt has failed as with any other exception. When attempts of one delivery after another say so, the route
+    waits for its target, uncharged. Connections that fail, timeouts and answers of 500 and above are understood
+    without it.
+    """
+
+    target_down = True
+
+
 class Discard(Exception):
     """Raise it to end the delivery for good: it is recorded as discarded, with the reason, and not tried again."""
 

@@ -34,7 +34,7 @@ def run(job: str) -> None:
     """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
     deliveries, preparation = _tools(os.getpid())
     worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
-    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS * 60)
+    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS * 60, preparation.rules())
     if claim is None:
         _log.info("delivery.stale", job=job)
         return

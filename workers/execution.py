@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.events import Event, Outcome
+from workers import target
 from workers.api import Discard, Retry
 from workers.error_text import describe
 from workers.plugins import Handler
@@ -41,6 +42,7 @@ class Ended:
     *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
     hold; None when it succeeded. *retry_after_ms* is when the next attempt comes, if the handler said so. *uncharged*:
     the target only asked to wait, and the attempt is not counted. *final*: no other attempt could end otherwise.
+    *target_down*: what the handler speaks to is not there.
     """
 
     outcome: Outcome
@@ -48,6 +50,7 @@ class Ended:
     retry_after_ms: int | None = None
     uncharged: bool = False
     final: bool = False
+    target_down: bool = False
 
 
 def run(handler: Handler, event: Event) -> Ended:
@@ -121,7 +124,14 @@ def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
         return Ended(Outcome.DISCARDED, text)
     if isinstance(error, Retry) and error.after is not None:
         return Ended(Outcome.FAILED, text, round(error.after * 1_000), not error.charged)
-    return Ended(Outcome.FAILED, text)
+    return Ended(Outcome.FAILED, text, target_down=_is_down(error))
+
+
+def _is_down(error: BaseException) -> bool:
+    try:
+        return target.is_down(error)
+    except Exception:  # noqa: BLE001 - the attributes of an exception are a stranger's code
+        return False
 
 
 def _is_timeout(error: BaseException) -> bool:

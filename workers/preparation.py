@@ -6,8 +6,10 @@ from pathlib import Path
 
 from receiver.errors import HandlerError
 from receiver.events import Event
+from receiver.routing.flow import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim
+from receiver.storage.rules import Rule
 from workers import plugins
 from workers.api import Discard
 from workers.given import CheckedLine, Grant
@@ -42,6 +44,11 @@ _IN_SHADOW = plugins.Handler("shadow", is_async=False, call=_discard)
 """What runs for a delivery that was made before its route went into the shadow."""
 
 
+def _rule(name: str, flow: Flow) -> Rule:
+    limit = flow.limit
+    return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
+
+
 class Preparation:
     """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
 
@@ -58,6 +65,8 @@ class Preparation:
         self._folder = folder
         self._line = line
         self._handlers: dict[tuple[object, ...], plugins.Handler] = {}
+        self._ruled: RoutingTable | None = None
+        self._rules: tuple[Rule, ...] = ()
 
     def prepare(self, claim: Claim) -> Prepared:
         """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
@@ -67,6 +76,18 @@ class Preparation:
             raise NotReady(f"unknown route: routes.yaml of this worker has no route {claim.route!r}")
         handler = _IN_SHADOW if route.shadow else self._handler(route)
         return Prepared(claim, route, handler, self._event(claim))
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return what today's table says of the deliveries that are claimed."""
+        table = self._table()
+        if table is not self._ruled:
+            self._ruled = table
+            self._rules = (
+                tuple(_rule(route.name, route.flow) for route in table.routes if route.flow and route.flow.has_rules)
+                if table
+                else ()
+            )
+        return self._rules
 
     def _handler(self, route: Route) -> plugins.Handler:
         key = (route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms)

@@ -120,7 +120,8 @@ class WorkerProcess:
             self._wait_for_room()
             return None
         queues = self._in_turn(self._queues())
-        claimed = self._deliveries.claim(self._orders.worker, queues, room)
+        is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
+        claimed = self._deliveries.claim(self._orders.worker, queues, room, self._preparation.rules())
         if claimed is None:
             _log.error("worker.lease_lost", worker=self._orders.worker)
             return RETIRED
@@ -130,7 +131,7 @@ class WorkerProcess:
             self._begin(claim)
         if claimed.claims:
             return None
-        if self._orders.burst and self._capacity.is_empty():
+        if self._orders.burst and is_empty:
             return 0
         self._wait_for_work(queues, claimed.next_due_ms)
         return None

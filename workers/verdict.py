@@ -1,15 +1,14 @@
 """What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
 
 from receiver.events import Outcome
+from receiver.routing.flow import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue import Acknowledgement, Attempt, Claim
+from receiver.storage.rules import Target
 from workers.execution import Ended
 
 UNKNOWN_FOR_MS = 3_600_000
 """A route or handler that a worker does not know yet may be on its way to it in a deploy: so long is it waited for."""
-
-WAITING_FOR_MS = 3 * 86_400_000
-"""A target that keeps saying `Retry-After` is waited for so long, uncharged."""
 
 _SHORTEST_PAUSE_MS = 1_000
 _LONGEST_PAUSE_MS = 60_000
@@ -24,13 +23,15 @@ def after_attempt(
         return Acknowledgement(claim.job, "succeeded", attempt=attempt)
     if ended.outcome == Outcome.DISCARDED:
         return Acknowledgement(claim.job, "discarded", attempt=attempt)
-    if ended.uncharged and not _overdue(claim, ended_ms, WAITING_FOR_MS):
+    give_up_ms = route.flow.give_up_ms if route.flow else GIVE_UP_MS
+    if ended.uncharged:
         delay = _SHORTEST_PAUSE_MS if ended.retry_after_ms is None else ended.retry_after_ms
-        return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms)
+        return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms, attempt, Target("busy", give_up_ms))
+    target = Target("down", give_up_ms) if ended.target_down or ended.outcome == Outcome.TIMED_OUT else None
     if ended.final or claim.failures >= len(route.retry_ms):
-        return Acknowledgement(claim.job, "dead", attempt=attempt)
+        return Acknowledgement(claim.job, "dead", 0, route.timeout_ms, attempt, target)
     delay = route.retry_ms[claim.failures] if ended.retry_after_ms is None else ended.retry_after_ms
-    return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt)
+    return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt, target)
 
 
 def when_not_ready(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:

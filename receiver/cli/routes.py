@@ -10,15 +10,14 @@ import cyclopts
 import orjson
 from cyclopts import Parameter
 
-from receiver import durations
-from receiver.cli import output, rerouting
+from receiver.cli import output, rerouting, route_rows
 from receiver.cli.context import Context
 from receiver.errors import UsageError
 from receiver.events import Envelope
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
-from receiver.routing.table import Explanation, Route, RoutingTable
+from receiver.routing.table import Explanation, RoutingTable
 
 app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
 app.command(rerouting.diff)
@@ -31,18 +30,22 @@ _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 @app.default
 def routes(*, json: Json = False) -> None:
     """Show the routes, as routes.yaml says them."""
-    table = _table(Context())
+    context = Context()
+    table = _table(context)
+    gates = route_rows.standing(context)
+    for name in sorted(set(gates or ()) - {route.name for route in table.routes}):
+        if gates and gates[name].pause:
+            output.warn(
+                f"route {name!r} is paused and not in {table.file}; `frontdesk resume {name}` lets go what waits"
+            )
     if json:
         for route in table.routes:
-            output.json_line(_object(route))
+            output.json_line(route_rows.shape(route, gates))
         return
     if not table.routes:
         output.say(f"{table.file} has no routes: every event is kept, and none is handled.")
         return
-    rows = [
-        (*_cells(route), "no" if not route.enabled else "shadow" if route.shadow else "yes") for route in table.routes
-    ]
-    output.table(("name", "action", "business", "handler", "queue", "enabled"), rows)
+    output.table(route_rows.HEADINGS, [route_rows.cells(route, gates) for route in table.routes])
 
 
 @app.command
@@ -77,14 +80,16 @@ def explain(
     location = business or found[0][1] or _any_location(table)
     for record, _ in found:
         explained = table.explain(location, action, record)
+        keyless = route_rows.keyless(table, location, action, record)
         if json:
             shown = [
                 {"route": e.route, "matched": e.matched, "why_not": e.why_not, "failed": e.failed, "shadow": e.shadow}
+                | {"no_key": keyless.get(e.route)}
                 for e in explained
             ]
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
-            output.table(("route", "wants it", "why not"), [_row(each) for each in explained])
+            output.table(("route", "wants it", "why not"), [_row(each, keyless.get(each.route)) for each in explained])
 
 
 def _kept_action(event_id: str, context: Context) -> str:
@@ -104,30 +109,9 @@ def _table(context: Context) -> RoutingTable:
     return file.read(context.settings.routes, known_actions=CODES)
 
 
-def _object(route: Route) -> dict[str, Any]:
-    return {
-        "name": route.name,
-        "action": list(route.actions),
-        "business": None if route.businesses is None else sorted(route.businesses),
-        "where": route.where.source if route.where else None,
-        "handler": route.handler,
-        "queue": route.queue,
-        "timeout": durations.show(route.timeout_ms),
-        "retry": [durations.show(delay) for delay in route.retry_ms],
-        "enabled": route.enabled,
-        "shadow": route.shadow,
-        "line": route.line,
-    }
-
-
-def _cells(route: Route) -> tuple[str, str, str, str, str]:
-    businesses = "all" if route.businesses is None else ", ".join(map(str, sorted(route.businesses)))
-    return route.name, ", ".join(route.actions), businesses, route.handler, route.queue
-
-
-def _row(explained: Explanation) -> tuple[str, str, str]:
+def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
     wants = "in the shadow" if explained.shadow else "yes" if explained.matched else "no"
-    return explained.route, wants, explained.why_not or ""
+    return explained.route, wants, explained.why_not or (f"but it has no key: {no_key}" if no_key else "")
 
 
 def _records(event: str, context: Context) -> Iterator[tuple[dict[str, Any], int | None]]:

@@ -11,7 +11,7 @@ from receiver.routing.table import Matched, Route, RoutingTable
 EXAMPLES = 3
 """Ids of events that are kept for each kind of difference of a route: the first ones that were looked at."""
 
-_HOW = ("handler", "options", "queue", "timeout_ms", "retry_ms", "shadow", "enabled")
+_HOW = ("handler", "options", "queue", "timeout_ms", "retry_ms", "shadow", "flow", "enabled")
 """What a route may do otherwise with an event that it gets before and after."""
 
 

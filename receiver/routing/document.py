@@ -3,31 +3,33 @@
 Closed to unknown keys. What each kind of value may be is in `receiver.routing.values`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from receiver.routing.values import (
     Actions,
     AllOrLocations,
     Business,
+    Concurrency,
     HandlerName,
     Locations,
     Name,
     OneAction,
+    OrderKey,
     Queue,
     RecordOrPath,
     Retry,
+    StartLimit,
     Switch,
     Timeout,
+    Unfit,
+    Wait,
     Where,
     fits,
     mapping,
     only_list,
 )
-
-NOT_YET = frozenset({"concurrency", "debounce", "delay", "give_up", "limit", "order"})
-"""Keys of a route that a later version reads."""
 
 MAX_ROUTES = 5_000
 MAX_EXAMPLES = 1_000
@@ -78,6 +80,22 @@ class RouteShape(_Shape):
     queue: Queue | None = Field(None, description="The queue that deliveries wait in.")
     timeout: Timeout | None = Field(None, description="How long one attempt may take: 1ms to 24h.")
     retry: Retry | None = Field(None, description="The delay before each further attempt; [] for none.")
+    order: OrderKey | None = Field(
+        None,
+        description="Deliveries of one key run one after another, as their events came: entity, or a CEL expression.",
+    )
+    debounce: Wait | None = Field(
+        None, description="Only the newest event of a key is handled, once none has come for so long. Key: order's."
+    )
+    delay: Wait | None = Field(None, description="Each delivery waits so long before its first attempt.")
+    limit: StartLimit | None = Field(None, description="At most so many attempts begin: 10/s, 100/m, 5000/h.")
+    concurrency: Concurrency | None = Field(None, description="At most so many attempts at once, of all workers.")
+    per: OrderKey | None = Field(
+        None, description="Limit and concurrency count by this key, not all together: entity, or a CEL expression."
+    )
+    give_up: Wait | None = Field(
+        None, description="How long a target is waited for that is down or asks to wait. Default: 3d."
+    )
     enabled: Switch = Field(True, description="false: the route takes no events.")
     nexudus: Annotated[str, BeforeValidator(fits("read|write", "write read or write"))] = Field(
         "read", description="write: a handler that asks for nexudus may also change records there."
@@ -93,6 +111,14 @@ class RouteShape(_Shape):
     replay: Annotated[str, BeforeValidator(fits("always|confirm", "write always or confirm"))] = Field(
         "always", description="confirm: a replay leaves the route out unless it is named with --route."
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.per and not self.limit and not self.concurrency:
+            raise Unfit("per: says what limit and concurrency count by, and the route has neither")
+        if self.debounce and self.delay:
+            raise Unfit("debounce: waits already; remove delay")
+        return self
 
 
 class Document(_Shape):

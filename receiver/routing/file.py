@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from receiver.errors import Problem, RoutesError
 from receiver.routing import marked, sentences
-from receiver.routing.document import NOT_YET, Defaults, Document, ExampleShape, RouteShape
+from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
+from receiver.routing.flow import GIVE_UP_MS, Flow
 from receiver.routing.marked import Marked
 from receiver.routing.table import Example, Route, RoutingTable
 from receiver.routing.values import NAME
@@ -176,8 +177,6 @@ def _nearest(key: object, known: tuple[str, ...]) -> str | None:
 def _unknown(key: object, meant: str | None, known: tuple[str, ...], what: str) -> str:
     if key == "on":
         return "'on' is no key here (and YAML 1.1 reads it as true); write `action`"
-    if key in NOT_YET and what == "a route":
-        return f"{key!r} is not supported yet by this version; remove it"
     hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(known)}"
     return f"unknown key {str(key)[:60]!r} in {what}; {hint}"
 
@@ -210,6 +209,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked
         confirms_replay=shape.replay == "confirm",
         shadow=shape.shadow,
         writes=shape.nexudus == "write",
+        flow=_flow(shape),
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))
             for at, one in enumerate(shape.tests)
@@ -218,6 +218,20 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked
         handler_line=document.line((*path, "handler")),
         option_lines={name: document.line((*path, "with", name)) for name in shape.options},
     )
+
+
+def _flow(shape: RouteShape) -> Flow | None:
+    """Return what makes the route's deliveries wait; None, which is what most routes say, for nothing."""
+    flow = Flow(
+        order=shape.order,
+        debounce_ms=shape.debounce or 0,
+        delay_ms=shape.delay or 0,
+        limit=shape.limit,
+        concurrency=shape.concurrency or 0,
+        per=shape.per,
+        give_up_ms=shape.give_up or GIVE_UP_MS,
+    )
+    return None if flow == Flow() else flow
 
 
 def _one(path: Path, line: int, message: str) -> RoutesError:

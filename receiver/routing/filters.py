@@ -82,31 +82,35 @@ class Filter:
         return self._fields
 
     def judge(self, business_id: int, action: str, record: Mapping[str, Any]) -> Verdict:
-        """Evaluate the expression for one event; total over whatever the record holds."""
+        """Say whether the expression is true for one event; total over whatever the record holds."""
+        result, failure = self.evaluate(business_id, action, record)
+        if result is True:
+            return _TRUE
+        if result is False:
+            return _FALSE
+        return Verdict(is_true=False, failure=failure or f"the result is {_kind(result)}, not true or false")
+
+    def evaluate(self, business_id: int, action: str, record: Mapping[str, Any]) -> tuple[Any, str | None]:
+        """Return what the expression yields for one event, or None and why it yields nothing; total, too."""
         names = record if self._fields is None else self._fields
         data = {name: record[name] for name in names if name in record}
         excess = _excess(data, self._max_text)
         if excess:
-            return Verdict(is_true=False, failure=excess)
+            return None, excess
         context: dict[str, Any] = {"data": data, **self._functions}
         if self._reads_action:
             context["action"] = action
         if self._reads_business:
             context["business_id"] = business_id
         try:
-            result = self._program.execute(context)
+            return self._program.execute(context), None
         except Exception as error:  # noqa: BLE001  # whatever the extension raises, this event's filter has failed
-            return Verdict(is_true=False, failure=self._why(error))
+            return None, self._why(error)
         except BaseException as error:
             # A panic in Rust is none of Exception's; what interrupts us on purpose is not caught.
             if type(error).__module__ != "pyo3_runtime":
                 raise
-            return Verdict(is_true=False, failure="the CEL library failed on it")
-        if result is True:
-            return _TRUE
-        if result is False:
-            return _FALSE
-        return Verdict(is_true=False, failure=f"the result is {_kind(result)}, not true or false")
+            return None, "the CEL library failed on it"
 
     def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
         """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""

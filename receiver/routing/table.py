@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from receiver.routing.filters import Filter
+from receiver.routing.flow import Flow
 
 NEVER = "None"
 """The action that stands for no action at Nexudus (eWebhookAction 1). No event has it and no route matches it."""
@@ -21,7 +22,8 @@ class Route:
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
     *confirms_replay*: replays leave it out unless they name it. *shadow*: it is noted what it wants, and nothing is
-    delivered. *writes*: its handler may change records at Nexudus. *tests* are its own examples, for `frontdesk check`.
+    delivered. *writes*: its handler may change records at Nexudus. *flow*: what its deliveries wait for; None: for
+    nothing. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Route:
     confirms_replay: bool = False
     shadow: bool = False
     writes: bool = False
+    flow: Flow | None = None
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)

@@ -11,15 +11,21 @@ from receiver import durations
 from receiver.routing import table
 from receiver.routing.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
+from receiver.routing.flow import ENTITY, Key, Limit
 
 NAME = r"[a-z0-9-]{1,40}"
 QUEUE = r"[a-z0-9_-]{1,40}"
 DAY_MS = 86_400_000
 MAX_RETRIES = 100
+MAX_LIMIT = 10_000
+"""Starts in one period of a limit; the store remembers each of them for so long."""
+
+MAX_CONCURRENCY = 10_000
 
 _DURATION = {"anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"}, {"type": "number"}]}
 _LOCATION = {"type": "integer", "minimum": 1}
 _HANDLER = re.compile(r"[A-Za-z0-9_.-]{1,100}|[A-Za-z_][\w.]{0,100}:[A-Za-z_][\w.]{0,100}", re.ASCII)
+_LIMIT = re.compile(r"(\d{1,9})\s*/\s*([smh])", re.ASCII)
 _PATTERN = re.compile(r"[A-Za-z0-9*]{1,64}")
 
 
@@ -142,10 +148,14 @@ def _record_or_path(value: object) -> object:
 
 
 def _where(value: object) -> Filter:
+    return _expression("filter", value)
+
+
+def _expression(what: str, value: object) -> Filter:
     try:
         return Filter(_text(value))
     except ExpressionRefused as error:
-        raise Unfit(f"the filter {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
+        raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 
 
 def _handler(value: object) -> str:
@@ -153,6 +163,34 @@ def _handler(value: object) -> str:
     if not _HANDLER.fullmatch(written):
         raise Unfit(f"{written[:60]!r} is neither the name of a handler nor module:function")
     return written
+
+
+def _key(value: object) -> Key:
+    return Key() if value == ENTITY else Key(_expression("key", value))
+
+
+def _limit(value: object) -> Limit:
+    match = _LIMIT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise Unfit(
+            f"{str(value)[:60]!r} is not a limit; write a number for each second, minute or hour: 10/s, 100/m, 5000/h"
+        )
+    count, unit = int(match[1]), match[2]
+    if count == 0:
+        raise Unfit("a limit of 0 would let nothing through; to hold a route, use frontdesk pause")
+    if count > MAX_LIMIT:
+        raise Unfit(f"{count} is more than {MAX_LIMIT}; say it for a shorter time")
+    return Limit(count, durations.parse(f"1{unit}"), f"{count}/{unit}")
+
+
+def _concurrency(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise Unfit(f"must be a whole number, not {_kind(value) if type(value) is not int else value}")
+    if value == 0:
+        raise Unfit("a concurrency of 0 would let nothing through; to hold a route, use frontdesk pause")
+    if value > MAX_CONCURRENCY:
+        raise Unfit(f"{value} is more than {MAX_CONCURRENCY}")
+    return value
 
 
 Timeout = Annotated[int, BeforeValidator(_duration(1, DAY_MS)), WithJsonSchema(_DURATION)]
@@ -182,3 +220,13 @@ Where = Annotated[Filter, BeforeValidator(_where), WithJsonSchema({"type": "stri
 HandlerName = Annotated[str, BeforeValidator(_handler)]
 OneAction = Annotated[str, BeforeValidator(_one_action)]
 RecordOrPath = Annotated[dict[str, Any] | str, BeforeValidator(_record_or_path)]
+OrderKey = Annotated[Key, BeforeValidator(_key), WithJsonSchema({"type": "string"})]
+StartLimit = Annotated[
+    Limit, BeforeValidator(_limit), WithJsonSchema({"type": "string", "pattern": r"^\s*\d{1,9}\s*/\s*[smh]\s*$"})
+]
+Concurrency = Annotated[
+    int,
+    BeforeValidator(_concurrency),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY}),
+]
+Wait = Annotated[int, BeforeValidator(_duration(1, 30 * DAY_MS)), WithJsonSchema(_DURATION)]

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from receiver import ids
 from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import codec, keys
+from receiver.storage import codec, keys, waits
 from receiver.storage.outage import outage
 
 _PAGE = 500
@@ -20,14 +20,13 @@ _FIRST_PAGE = 100
 
 _HOUR_MS = 3_600_000
 _STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
-_WAITS = {"q": "queued", "w": "scheduled", "x": "running"}
 _STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """One event for one route, as the store knows it. *state* says what a delivery in flight does: queued, scheduled
-    (until *next_attempt_ms*) or running. *attempts* are the ended ones, as they were recorded."""
+    """One event for one route, as the store knows it. *state* says what a delivery in flight does (queued, scheduled
+    until *next_attempt_ms*, running) or waits for. *attempts* are the ended ones, as they were recorded."""
 
     id: str
     route: str
@@ -196,10 +195,11 @@ class Archive:
             for envelope, state in found:
                 for number in range(1, int(state["n"]) + 1):
                     pipeline.lrange(keys.attempts(f"{envelope.id}-{number}"), 0, -1)
-            attempts = iter(self._execute(pipeline))
+            *ended, paused = self._execute(pipeline.hkeys(keys.PAUSED))
+        attempts, held = iter(ended), frozenset(_texts(paused))
         for envelope, state in found:
             deliveries = tuple(
-                _delivery(envelope.id, number, state, next(attempts)) for number in range(1, int(state["n"]) + 1)
+                _delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
             yield Stored(envelope, _status(state, deliveries), deliveries, shadow)
@@ -218,7 +218,9 @@ class Archive:
             raise outage(error) from error
 
 
-def _delivery(event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes]) -> StoredDelivery:
+def _delivery(
+    event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes], paused: frozenset[str]
+) -> StoredDelivery:
     letter = state[f"{number}s"]
     due = state.get(f"{number}t")
     origin: Any = state.get(f"{number}m")
@@ -227,7 +229,7 @@ def _delivery(event_id: str, number: int, state: Mapping[str, str], attempts: Se
         route=state[f"{number}r"],
         queue=state[f"{number}q"],
         status=_STATES.get(letter, DeliveryStatus.IN_FLIGHT),
-        state=_WAITS.get(letter, ""),
+        state=waits.in_words(number, state, paused),
         origin=origin,
         next_attempt_ms=int(due) if due else None,
         attempts=tuple(orjson.loads(attempt) for attempt in attempts),

@@ -1,7 +1,7 @@
 """Every Redis key of ours, and the few of RQ's that we write. The scripts build the same names (`scripts/prelude.lua`).
 
-The layout, version 2 (1, the first release's, had no lanes and gates). `{id}` is an event's id, `{hour}` the Unix hour in
-it, `{n}` counts an event's deliveries from 1.
+The layout, version 2 (1, the first release's, had no lanes and gates). `{id}` is an event's id, `{hour}` the Unix hour
+in it, `{n}` counts an event's deliveries from 1.
 
     fd:layout              version of this layout (storage/layout.py)
     fd:e:{id}              string: the envelope, compressed; written once
@@ -49,15 +49,23 @@ it, `{n}` counts an event's deliveries from 1.
     fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year
+    fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
+    fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
+    fd:g:{route}, ...      named {route} and {route}/{key}
+    fd:paused              hash: route to since when it is paused and who did it, as JSON
+    fd:gates:clock         string: the server's clock when gates were last looked at, to notice that it jumped
     fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
-`q` quarantined), h the hook whose share of quarantine it takes, y entity, w the routes that wanted it in
-the shadow, e 1 when its record was erased. For delivery n, behind its number: r route,
-q queue, s state (`q` queued, `w` waiting until t, `x` running, `s` succeeded, `d` dead, `c` discarded), j serial of its
-RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t Unix ms until which it
-waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone,
-k deaths while it did, m origin when not the event's own. What is absent is zero, or for j one.
+`q` quarantined), h the hook whose share of quarantine it takes, y entity, w the routes that wanted it in the shadow, e
+1 when its record was erased. For delivery n, behind its number: r route, q queue, s state (`q` queued, `w` waiting
+until t, `x` running, `h` held where no job of it runs, `s` succeeded, `d` dead, `c` discarded), w what a held or
+waiting one waits for (storage/waits.py), l its lane, u the key its limits count by, e RQ timeout of its first job
+while a lane holds it, g what it may pass (`r` the gate of its route, `k` and a gate's name: it has a place there), v
+Unix ms since when it waits for its target, j serial of its RQ job, a attempts ended, f those that count against its
+schedule, o the worker that holds it, t Unix ms until which it waits, b Unix ms since when it is given back unrun, c
+deaths of the process that ran it, i 1 while it must run alone, k deaths while it did, m origin when not the event's
+own. What is absent is zero, or for j one.
 
 The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
 its delivery is stale, whoever runs it, and does nothing.
@@ -93,6 +101,8 @@ RHYTHM = "fd:rhythm"
 ALERTS = "fd:alerts"
 REGISTRAR_HEALTH = "fd:registrar:health"
 ACTS = "fd:acts"
+PAUSED = "fd:paused"
+GATES = "fd:gates"
 
 SERVES = "frontdesk"
 """The field that we add to what RQ knows of a worker of ours: its queues, or EVERY_QUEUE."""
@@ -170,6 +180,21 @@ def held(worker: str) -> str:
 def rq_job(job: str) -> str:
     """RQ's hash of a job."""
     return f"rq:job:{job}"
+
+
+def gate(route: str) -> str:
+    """What is known of the target of a route."""
+    return f"fd:g:{route}"
+
+
+def waiting(gate: str) -> str:
+    """The deliveries that wait before a gate."""
+    return f"fd:w:{gate}"
+
+
+def lane(lane: str) -> str:
+    """The deliveries in flight of one key of a route, `{route}:{key}`."""
+    return f"fd:o:{lane}"
 
 
 def spent(digest: str) -> str:

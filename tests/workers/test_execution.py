@@ -71,7 +71,7 @@ FAILURES = [
 @pytest.mark.parametrize(("error", "shown"), FAILURES)
 def test_whatever_a_handler_raises_fails_its_attempt(error: BaseException, shown: str) -> None:
     """Class and message on one line, the same for plain and for async functions."""
-    expected = Ended(Outcome.FAILED, shown)
+    expected = Ended(Outcome.FAILED, shown, target_down=isinstance(error, TimeoutError))
 
     assert run(a_handler(raising(error)), an_event()) == expected
     assert asyncio.run(run_async(a_handler(raising_later(error)), an_event(), 30)) == expected
@@ -283,7 +283,9 @@ def test_a_handlers_own_timeout_is_a_failure_and_ours_is_not_its() -> None:
         async with asyncio.timeout(0.01):
             await asyncio.sleep(3_600)
 
-    assert asyncio.run(run_async(a_handler(impatient), an_event(), 30)) == Ended(Outcome.FAILED, "TimeoutError")
+    assert asyncio.run(run_async(a_handler(impatient), an_event(), 30)) == Ended(
+        Outcome.FAILED, "TimeoutError", target_down=True
+    )
 
 
 def test_a_worker_that_stops_cancels_its_attempts() -> None:

@@ -172,7 +172,7 @@ def judge(answer: Answer, where: str, *, now: datetime) -> None:
     note = {3: "; redirects are not followed, so name the final URL"}.get(answer.status // 100, "")
     if answer.status == 410:
         note = "; it wants no more of these: disable the route or correct its url"
-    raise NotDelivered(f"{where} answered {answer.status}{note}")
+    raise NotDelivered(f"{where} answered {answer.status}{note}", target_down=answer.status >= 500)
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:

@@ -30,7 +30,14 @@ _LONGEST_REST_S = 1.0
 
 
 class NotDelivered(Exception):
-    """The target did not take the event. The message shows its scheme, host and port, never its path, query or user."""
+    """The target did not take the event. The message shows its scheme, host and port, never its path, query or user.
+
+    *target_down*: it cannot be found or reached, or it gives no answer, or one of 500 and above.
+    """
+
+    def __init__(self, message: str, *, target_down: bool = False) -> None:
+        super().__init__(message)
+        self.target_down = target_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ async def resolve(host: str, port: int) -> Sequence[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "not a name"
-        raise NotDelivered(f"cannot be found: {reason}") from None
+        raise NotDelivered(f"cannot be found: {reason}", target_down=True) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -81,15 +88,15 @@ class Sender:
         try:
             return await _exchange(pool, url, encoded, body, timeout_s)
         except (TimeoutError, httpcore2.TimeoutException):
-            raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s") from None
+            raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s", target_down=True) from None
         except NotDelivered as refused:
-            raise NotDelivered(f"{where} {refused}") from None
+            raise NotDelivered(f"{where} {refused}", target_down=refused.target_down) from None
         except httpcore2.LocalProtocolError:
             # Its message quotes what we sent, which may be a secret.
             raise NotDelivered(f"{where} was not asked: the request is not valid HTTP") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise NotDelivered(f"{where} cannot be reached: {reason}") from None
+            raise NotDelivered(f"{where} cannot be reached: {reason}", target_down=True) from None
 
     async def _pool(self, allow_private: bool) -> httpcore2.AsyncConnectionPool:
         pools = self._pools.setdefault(asyncio.get_running_loop(), {})

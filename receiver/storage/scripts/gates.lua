@@ -291,7 +291,7 @@ local function open_gates(rules)
 
     -- After the clock has jumped back, everything is looked at now: what it waits for was told by the old clock.
     local function mind_the_clock()
-        local last = redis.call('SET', 'fd:clock', now_ms, 'GET')
+        local last = redis.call('SET', 'fd:gates:clock', now_ms, 'GET')
         if not last or tonumber(last) <= now_ms + CLOCK_SLACK_MS then return end
         for _, gate in ipairs(redis.call('ZRANGEBYSCORE', 'fd:gates', now_ms, '(+inf')) do look_at(gate, now_ms) end
     end

@@ -68,6 +68,7 @@ class HandRoute:
     name: str
     queue: str = "default"
     timeout_ms: int = 30_000
+    flow: None = None
 
 
 @dataclass(frozen=True, slots=True)

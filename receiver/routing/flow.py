@@ -1,0 +1,118 @@
+"""What a route lets its deliveries wait for: those before them of the same key, a limit, some time. Pure.
+
+A key is worked out when the event is kept, and is kept as a digest: no text of a record becomes part of a name in
+Redis. A key that cannot be worked out has a plain answer: there is nothing to order or to debounce such a delivery by,
+so it runs for itself, at once; under limits that count by a key, all such deliveries count together.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.routing.filters import Filter
+
+ENTITY = "entity"
+GIVE_UP_MS = 3 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An event as keys are worked out from it. *entity* None: its record does not say what it is about."""
+
+    business_id: int
+    action: str
+    record: Mapping[str, Any]
+    entity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What tells deliveries apart: the entity of their event, or what a CEL expression yields for it."""
+
+    expression: Filter | None = None
+
+    @property
+    def source(self) -> str:
+        """The key as it is written."""
+        return self.expression.source if self.expression else ENTITY
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and other.source == self.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def of(self, event: Occurrence) -> tuple[str, str | None]:
+        """Return the digest of an event's key; or an empty one, and why there is none."""
+        if self.expression is None:
+            return (_digest(event.entity), None) if event.entity else ("", "the record has no whole number as its Id")
+        value, failure = self.expression.evaluate(event.business_id, event.action, event.record)
+        if failure is None and not isinstance(value, str | int | float):
+            failure = "the result is neither a text nor a number"
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON writes one number in two ways
+        return ("", failure) if failure is not None else (_digest(f"={value}"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most *count* starts in any *period_ms*."""
+
+    count: int
+    period_ms: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one delivery is to wait for. *failure*: why a key of it could not be worked out."""
+
+    lane: str = ""
+    per: str = ""
+    delay_ms: int = 0
+    debounced: bool = False
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The keys of a route that make its deliveries wait; None and 0 for what it does not say.
+
+    *per* is the key that *limit* and *concurrency* count by. *give_up_ms*: how long a target is waited for that is down
+    or asks to wait.
+    """
+
+    order: Key | None = None
+    debounce_ms: int = 0
+    delay_ms: int = 0
+    limit: Limit | None = None
+    concurrency: int = 0
+    per: Key | None = None
+    give_up_ms: int = GIVE_UP_MS
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether a delivery is told anything when it is made; limits are looked up when it is claimed."""
+        return bool(self.order or self.debounce_ms or self.delay_ms or self.per)
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether anything is asked when a delivery is claimed."""
+        return bool(self.limit or self.concurrency or self.give_up_ms != GIVE_UP_MS)
+
+    def terms(self, event: Occurrence) -> Terms:
+        """Return what a delivery of this event is to wait for; total over hostile records."""
+        key = self.order or (Key() if self.debounce_ms else None)
+        lane, lane_failure = key.of(event) if key else ("", None)
+        per, per_failure = self.per.of(event) if self.per else ("", None)
+        debounced = bool(self.debounce_ms and lane)
+        delay_ms = self.debounce_ms if debounced else self.delay_ms
+        return Terms(lane, per, delay_ms, debounced, lane_failure or per_failure)
+
+
+def _digest(key: str) -> str:
+    return base64.urlsafe_b64encode(
+        hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    ).decode()

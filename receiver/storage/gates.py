@@ -1,0 +1,124 @@
+"""The gates before routes, for those who look and those who pause: which are shut, why, and how many wait at each.
+
+The scripts work them (`scripts/gates.lua` explains the keys). A pause holds for a route by its name, whether
+routes.yaml has that route or not, until it is resumed: an edit neither ends it nor strands what waits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import redis
+
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+
+_MOST = 10_000
+"""Gates that are looked at; one for each key of a route's limits that somebody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That a route is paused: since when (Unix ms), and who did it."""
+
+    since_ms: int
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What stands before a route. *waiting*: deliveries held there, for whatever reason but their order.
+
+    *told_until_ms*: its target asked to wait so long; *down_since_ms*: its target is down; *next_probe_ms*: when the
+    next delivery tries it; 0 for what is not so. *sparing*: it was down or asked to wait, and is tried carefully now.
+    """
+
+    route: str
+    pause: Pause | None = None
+    waiting: int = 0
+    told_until_ms: int = 0
+    down_since_ms: int = 0
+    next_probe_ms: int = 0
+    sparing: bool = False
+
+    @property
+    def state(self) -> str:
+        """Return one or two words: open, limited, sparing, told to wait, target down, paused."""
+        if self.pause:
+            return "paused"
+        if self.down_since_ms:
+            return "target down"
+        if self.told_until_ms:
+            return "told to wait"
+        if self.sparing:
+            return "sparing"
+        return "limited" if self.waiting else "open"
+
+
+class Gates:
+    """Every method raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._calls = Calls(client, "pause")
+
+    def pause(self, route: str, who: str) -> bool:
+        """Hold the deliveries of a route that no worker has yet. Returns whether it was not paused already."""
+        return bool(self._calls.run("pause", "pause", route, who))
+
+    def resume(self, route: str) -> bool:
+        """Let the deliveries of a route go again. Returns whether it was paused."""
+        return bool(self._calls.run("pause", "resume", route))
+
+    def paused(self) -> dict[str, Pause]:
+        """Return the routes that are paused, by name."""
+        return {route.decode(): _pause(said) for route, said in sorted(self._calls.ask("hgetall", keys.PAUSED).items())}
+
+    def standing(self) -> dict[str, Gate]:
+        """Return what stands before each route that something stands before, by name."""
+        now = self._calls.now_ms()
+        waiting = self._waiting()
+        paused = self.paused()
+        routes = sorted({*waiting, *paused})
+        found = self._calls.ask_all("hgetall", [keys.gate(route) for route in routes])
+        gates = (
+            _gate(route, paused.get(route), waiting.get(route, 0), said, now)
+            for route, said in zip(routes, found, strict=True)
+        )
+        return {gate.route: gate for gate in gates if gate.state != "open"}
+
+    def _waiting(self) -> dict[str, int]:
+        """How many wait before the gates of each route that has a gate."""
+        names: Sequence[bytes] = self._calls.ask("zrange", keys.GATES, 0, _MOST - 1)
+        gates = [name.decode() for name in names]
+        counts = self._calls.ask_all("zcard", [keys.waiting(gate) for gate in gates])
+        sums: dict[str, int] = {}
+        for gate, count in zip(gates, counts, strict=True):
+            route = gate.partition("/")[0]
+            sums[route] = sums.get(route, 0) + int(count)
+        return sums
+
+
+def _pause(said: bytes) -> Pause:
+    try:
+        known: Mapping[str, Any] = orjson.loads(said)
+        return Pause(int(known["at"]), str(known["who"]))
+    except (ValueError, KeyError, TypeError):
+        return Pause(0, "somebody")
+
+
+def _gate(route: str, pause: Pause | None, waiting: int, said: Mapping[bytes, bytes], now_ms: int) -> Gate:
+    def number(name: bytes) -> int:
+        return int(float(said.get(name, b"0")))
+
+    until_ms = number(b"until")
+    return Gate(
+        route,
+        pause,
+        waiting,
+        told_until_ms=until_ms if until_ms > now_ms else 0,
+        down_since_ms=number(b"open"),
+        next_probe_ms=number(b"next"),
+        sparing=b"ramp" in said and waiting > 0,
+    )

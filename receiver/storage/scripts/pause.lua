@@ -1,0 +1,16 @@
+-- Pauses a route, or lets it go again.
+--
+-- ARGV: 'pause' or 'resume', route, who
+-- Returns 1 when that changed anything, else 0.
+
+local verb, route, who = ARGV[1], ARGV[2], ARGV[3]
+if verb == 'pause' then
+    if redis.call('HEXISTS', 'fd:paused', route) == 1 then return 0 end
+    redis.call('HSET', 'fd:paused', route, cjson.encode({at = now_ms, who = who}))
+    redis.call('ZADD', 'fd:gates', '+inf', route)
+    return 1
+end
+if redis.call('HDEL', 'fd:paused', route) == 0 then return 0 end
+redis.call('ZADD', 'fd:gates', now_ms, route)
+for _, queue in ipairs(redis.call('SMEMBERS', 'fd:queues')) do wake(queue) end
+return 1

@@ -1,0 +1,27 @@
+"""What a delivery in flight does, in a word or two: as the store writes it, and as people read it. Pure."""
+
+from collections.abc import Container, Mapping
+
+_DOES = {"q": "queued", "w": "scheduled", "x": "running", "h": "held"}
+_WAITS_FOR = {
+    "o": "order",
+    "l": "limit",
+    "c": "concurrency",
+    "p": "pause",
+    "a": "retry-after",
+    "d": "target down",
+    "y": "delay",
+    "b": "debounce",
+}
+
+
+def in_words(number: int, state: Mapping[str, str], paused: Container[str]) -> str:
+    """Return what delivery *number* of an event does or waits for; empty when it has ended.
+
+    *paused*: the routes that are paused. A delivery that no worker has looked at since then waits for that already.
+    """
+    letter = state[f"{number}s"]
+    if letter == "q" and state[f"{number}r"] in paused:
+        return "pause"
+    waits_for = state.get(f"{number}w", "") if letter in ("h", "w") else ""
+    return _WAITS_FOR.get(waits_for) or _DOES.get(letter, "")

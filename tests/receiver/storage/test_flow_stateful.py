@@ -78,19 +78,22 @@ class Flow(RuleBasedStateMachine):
     @rule(
         route=st.sampled_from(ROUTES),
         key=st.sampled_from(KEYS),
+        number=st.integers(1, 4),
         delay=st.booleans(),
         late_s=st.sampled_from([0, 0, 50]),
     )
-    def keep(self, route: str, key: str, delay: bool, late_s: int) -> None:
-        """An event, perhaps one that waited in a spool and is older than what is here."""
-        self.turn += 1
+    def keep(self, route: str, key: str, number: int, delay: bool, late_s: int) -> None:
+        """A few events, perhaps such as waited in a spool and are older than what is here."""
         lane = key if route in ORDERED else ""
         written = terms(lane, "", DAY_MS if delay and route == "plain" else 0)
-        one = entry(b'{"Id":%d}' % self.turn, routes=[route], at=START + self.turn - late_s, terms=written)
-        keep_all(self.client, one)
-        found = One(f"{one.envelope.id}-1", route, lane, (one.envelope.received_ms, one.envelope.id))
-        self.all[found.id] = found
-        self._settle()
+        for _ in range(number):
+            self.turn += 1
+            at = START + self.turn - late_s
+            one = entry(b'{"Id":%d}' % self.turn, routes=[route], at=at, terms=written)
+            keep_all(self.client, one)
+            found = One(f"{one.envelope.id}-1", route, lane, (one.envelope.received_ms, one.envelope.id))
+            self.all[found.id] = found
+            self._settle()
 
     @rule(most=st.integers(1, 5))
     def claim(self, most: int) -> None:
@@ -301,7 +304,7 @@ def test_whatever_waits_goes_on_in_its_turn(client: redis.Redis) -> None:
         def __init__(self) -> None:
             super().__init__(client)
 
-    many, long = (100, 80) if LONG else (20, 40)
+    many, long = (100, 80) if LONG else (12, 30)
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(

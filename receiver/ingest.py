@@ -164,7 +164,7 @@ class Ingest:
                 entity=fingerprint.entity(action, record.data),
                 trace=request.trace,
             ),
-            fingerprint=fingerprint.of(business_id, action, record.data),
+            fingerprint=fingerprint.of(business_id, action, record.lasting),
             window_ms=fingerprint.window_ms(action, self._policy.dedup_window_ms),
             wanted=wanted,
         )

@@ -125,7 +125,7 @@ class Release:
                 quarantine=None,
                 headers={},
             ),
-            fingerprint=fingerprint.of(request.business_id, request.action, record.data),
+            fingerprint=fingerprint.of(request.business_id, request.action, record.lasting),
             window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
             wanted=(
                 *(

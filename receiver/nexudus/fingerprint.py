@@ -10,21 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from receiver.nexudus import actions
-
-VOLATILE = (
-    "AvailableCredit",
-    "EstimagedCost",  # Nexudus's own spelling
-    "EstimatedCost",
-    "EstimatedCostWithProducts",
-    "EstimatedExtraService",
-    "EstimatedProductCost",
-    "MinutesToStart",
-)
-"""Fields that are worked out at the moment of sending. At the top level only; a short list, because a field too many
-here loses an event, and one too few only delivers an event twice."""
+from receiver.nexudus.lasting import Lasting
 
 REPEATING_WINDOW_MS = 60_000
 """How long an equal record is a duplicate for an action that legitimately repeats itself."""
@@ -46,14 +33,12 @@ _REPEATING = frozenset(
 _FRACTION = re.compile(rb"\.(?<=T\d\d:\d\d:\d\d\.)\d{1,9}")
 
 
-def of(business_id: int, action: str, record: Mapping[str, Any]) -> bytes:
+def of(business_id: int, action: str, record: Lasting) -> bytes:
     """Return the 16 bytes by which two events of one business and action are the same."""
-    lasting = dict(record)
-    for name in VOLATILE:
-        lasting.pop(name, None)
-    text = _FRACTION.sub(b"", orjson.dumps(lasting, option=orjson.OPT_SORT_KEYS))
-    # Half as costly as BLAKE2 on today's processors, which have instructions for it.
-    return hashlib.sha256(f"{business_id}/{action}/".encode() + text).digest()[:16]
+    # SHA-256 is half as costly as BLAKE2 on today's processors, which have instructions for it.
+    digest = hashlib.sha256(b"%d/%b/%b" % (business_id, action.encode(), record.names))
+    digest.update(_FRACTION.sub(b"", record.values))
+    return digest.digest()[:16]
 
 
 def window_ms(action: str, default: int) -> int:

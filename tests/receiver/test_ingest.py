@@ -9,7 +9,7 @@ import pytest
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest, Policy, Request
 from receiver.metrics import IngestMetrics
-from receiver.nexudus import actions, fingerprint
+from receiver.nexudus import actions, fingerprint, lasting
 from receiver.routing import file
 from receiver.storage.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
@@ -52,7 +52,7 @@ def test_an_event_is_tagged_and_routed() -> None:
     assert (envelope.body, envelope.entity, envelope.origin) == (BODY[1:-1], "Booking:5", "webhook")
     assert (envelope.verified_by, envelope.quarantine, envelope.routes) == (None, None, HandTable.hash)
     assert entry.wanted == (Wanted("announce", "default", 30_000), Wanted("mirror", "bulk", 60_000))
-    assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", {"Id": 5, "FullName": "Jose"})
+    assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 5, "FullName": "Jose"}))
     assert entry.window_ms == 86_400_000
 
 

@@ -8,7 +8,7 @@ import redis
 
 from receiver import ids
 from receiver.events import EventStatus
-from receiver.nexudus import fingerprint, signature
+from receiver.nexudus import fingerprint, lasting, signature
 from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
@@ -191,7 +191,8 @@ def test_a_released_event_is_known_when_it_arrives_again(client: redis.Redis) ->
     keep_all(client, one)
     release(client, one)
     again = dataclasses.replace(
-        entry(b'{"Id":7,"Name":"Ada"}'), fingerprint=fingerprint.of(1001, "BookingCreate", {"Id": 7, "Name": "Ada"})
+        entry(b'{"Id":7,"Name":"Ada"}'),
+        fingerprint=fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 7, "Name": "Ada"})),
     )
 
     (receipt,) = keep_all(client, again)

@@ -57,6 +57,8 @@ def test_records_keep_their_bytes(body: bytes, raws: tuple[bytes, ...]) -> None:
         b'{"Id":1,"a":"\\":","Id":2}',
         b'[{"Id":1},{"a":[{"b":1,"b":1}]}]',
         b'{"Id":1,"\\u0049d":2}',
+        b'{"Id":1,"a":"\\u0022\\u0022","Id":2}',
+        b'{"MinutesToStart":1,"MinutesToStart":2}',
     ],
 )
 def test_a_key_that_is_there_twice_is_refused(body: bytes) -> None:

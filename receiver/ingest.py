@@ -8,6 +8,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from receiver import logs, wanting
@@ -127,12 +128,23 @@ class Ingest:
             return
         except Exception as doubt:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
             entries = [self._set_aside(request, reading, doubt)]
-        if not entries:
+        if len(entries) == 1:  # nearly always
+            self._keeper.submit(entries[0], partial(self._answer, done))
+        elif entries:
+            together = _Together(entries, self._metrics, done)
+            for entry in entries:
+                self._keeper.submit(entry, together.told)
+        else:
             done([])
-            return
-        together = _Together(entries, self._metrics, done)
-        for entry in entries:
-            self._keeper.submit(entry, together.told)
+
+    def _answer(
+        self, done: Callable[[Accepted], None], entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable
+    ) -> None:
+        if isinstance(outcome, Receipt):
+            self._metrics.event(outcome.status, entry.envelope.action)
+            done([outcome])
+        else:
+            done(outcome)
 
     def _verify(self, request: Request) -> signature.Reading | None:
         """Return the reading that matched, or None when no secret is set for this location."""

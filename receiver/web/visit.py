@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -143,14 +144,22 @@ class Visit:
         self._chunks = []
         if self.disconnected or self._transport.is_closing():
             return
-        lines = [_STATUS_LINES[status]]
-        lines += [b"%b: %b\r\n" % header for header in self._server.default_headers]
-        lines.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)))
-        lines += [b"%b: %b\r\n" % header for header in more]
-        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        if self.method != b"HEAD":
-            lines.append(body)
-        self._transport.write(b"".join(lines))
+        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n" % (
+            _STATUS_LINES[status],
+            _lines(tuple(self._server.default_headers)),
+            content_type,
+            len(body),
+        )
+        if more:
+            head += _lines(tuple(more))
+        head += b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        self._transport.write(head if self.method == b"HEAD" else head + body)
         if not self.keep_alive:
             self._transport.close()
         self._finished()
+
+
+@lru_cache(maxsize=64)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The lines of headers that many answers have; the date in them changes once a second."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

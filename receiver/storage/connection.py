@@ -4,6 +4,7 @@ Every wait is bounded, and a command is sent once: redis-py's own retries would 
 lost, so whoever can repeat a command safely does so himself.
 """
 
+import functools
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ import redis.asyncio.retry
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from receiver.errors import SettingsError
@@ -45,7 +47,10 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | No
     where = _checked(url)
     options = _options(where, timeout_s) | {"retry": Retry(NoBackoff(), 0), "max_connections": max_connections}
     if where.service is None:
-        return redis.Redis(**_place(where), **options)
+        plain = redis.Redis(**_place(where), **options)
+        pool: Any = plain.connection_pool
+        pool.connection_class = _leaving(pool.connection_class)
+        return plain
     sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
     )
@@ -61,7 +66,10 @@ def connect_async(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: in
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     options = _options(where, timeout_s) | {"retry": retry, "max_connections": max_connections}
     if where.service is None:
-        return redis.asyncio.Redis(**_place(where), **options)
+        plain = redis.asyncio.Redis(**_place(where), **options)
+        pool: Any = plain.connection_pool
+        pool.connection_class = _leaving_async(pool.connection_class)
+        return plain
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
     )
@@ -97,6 +105,39 @@ def answers(path: Path) -> bool:
         except redis.RedisError:
             return False
     return True
+
+
+@functools.cache
+def _leaving(kind: type[Any]) -> type[Any]:
+    """Return a kind of connection that ends when its server says that it is a primary no more.
+
+    The name behind the URL may lead to the next one by now, as with managed services; the old one will never change.
+    """
+
+    class Leaving(kind):  # type: ignore[misc]
+        def read_response(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super().read_response(*arguments, **options)
+            except ReadOnlyError:
+                self.disconnect()
+                raise
+
+    return Leaving
+
+
+@functools.cache
+def _leaving_async(kind: type[Any]) -> type[Any]:
+    """The same for an event loop."""
+
+    class Leaving(kind):  # type: ignore[misc]
+        async def read_response(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return await super().read_response(*arguments, **options)
+            except ReadOnlyError:
+                await self.disconnect()
+                raise
+
+    return Leaving
 
 
 class _SentinelClient(redis.Redis):

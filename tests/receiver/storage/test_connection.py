@@ -38,6 +38,26 @@ def test_an_async_client_reaches_the_server(redis_url: str) -> None:
     assert asyncio.run(ask()) == b"value"
 
 
+def test_a_primary_that_is_one_no_more_is_left(start_valkey: StartValkey) -> None:
+    """Behind the same name there may be another by now: the next command goes through a new connection."""
+    server = start_valkey("--replicaof", "127.0.0.1 1")
+
+    async def ask() -> tuple[int, int]:
+        async with connection.connect_async(server.url) as client:
+            before = await client.client_id()
+            with pytest.raises(redis.ReadOnlyError):
+                await client.set("key", "value")
+            return before, await client.client_id()
+
+    with connection.connect(server.url) as client:
+        before = client.client_id()
+        with pytest.raises(redis.ReadOnlyError):
+            client.set("key", "value")
+        assert client.client_id() > before
+    first, then = asyncio.run(ask())
+    assert then > first
+
+
 def test_a_database_is_chosen(redis_url: str) -> None:
     """What is written to database 1 is not seen in database 0."""
     with connection.connect(redis_url + "?db=1") as one, connection.connect(redis_url) as zero:

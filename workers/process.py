@@ -160,10 +160,10 @@ class WorkerProcess:
         try:
             prepared = self._preparation.prepare(claim)
         except NotReady as reason:
-            _log.warning("delivery.not_ready", delivery=claim.delivery_id, route=claim.route, reason=str(reason))
+            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             self._end(verdict.when_not_ready(claim, str(reason), worker=self._orders.worker, now_ms=now))
         except Impossible as reason:
-            _log.error("delivery.impossible", delivery=claim.delivery_id, route=claim.route, reason=str(reason))
+            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             self._end(verdict.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
         else:
             (self._loop if prepared.handler.is_async else self._threads).submit(prepared)

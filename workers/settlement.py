@@ -28,9 +28,9 @@ def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
     _log.info(
         "delivery.attempted",
         event_id=prepared.event.id,
-        delivery=prepared.claim.delivery_id,
+        delivery_id=prepared.claim.delivery_id,
         action=prepared.event.action,
-        business=prepared.event.business_id,
+        business_id=prepared.event.business_id,
         route=prepared.route.name,
         attempt=prepared.event.attempt,
         outcome=str(ended.outcome),

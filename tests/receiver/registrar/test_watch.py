@@ -9,10 +9,10 @@ from receiver.errors import LockLost, Problem, RoutesError
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
-from receiver.storage import connection
+from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
-from receiver.storage.registrations import RegistrarMemory
+from receiver.storage.registrations import HooksFound, RegistrarMemory, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
 
 DAY = 86_400_000
@@ -88,6 +88,32 @@ def test_it_registers_what_is_routed(world: World) -> None:
     assert (len(first.done), len(second.done), world.probes) == (len(FEW), 0, 0)
     assert world.memory.counts() == {"created": len(FEW)}
     world.office.assert_converged()
+
+
+def test_word_is_left_of_how_the_hooks_were_found(world: World, redis_url: str) -> None:
+    """Before anything is mended: what is mended at once is told of too, and only the next round finds all well."""
+
+    def found() -> HooksFound | None:
+        with connection.connect(redis_url) as client:
+            return read_found(client.get(keys.REGISTRAR_HEALTH))  # type: ignore[arg-type]
+
+    rounds = [found()]
+    world.watch().reconcile()
+    rounds.append(found())
+    world.disable_all()
+    world.watch().reconcile()
+    rounds.append(found())
+    hook = world.office.nexudus.hooks()[0]
+    world.office.nexudus.edit(hook["Id"], ErrorCount=3, LastError="500")
+    world.watch().reconcile()
+    rounds.append(found())
+
+    assert rounds == [
+        None,
+        HooksFound(world.now_ms, 0, {1001: {"missing": 4}}),
+        HooksFound(world.now_ms, 0, {1001: {"disabled": 4}}),
+        HooksFound(world.now_ms, 3, {1001: {"failing": 1}}),
+    ]
 
 
 def test_disabled_hooks_come_back_when_the_receiver_is_reachable(world: World) -> None:

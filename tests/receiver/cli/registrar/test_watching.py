@@ -59,6 +59,26 @@ def test_the_watch_finds_what_nexudus_disabled_and_brings_it_back(
     assert_converged(nexudus, settings)
 
 
+def test_each_act_of_the_watch_is_one_line(
+    nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
+) -> None:
+    """Named for what was done, with the business, the action and the hook; never a URL, whose token is a secret."""
+    start_receiver(settings, frontdesk)
+    watch = frontdesk("watch", "--every", "200ms", settings=settings)
+    wait_until(lambda: len(ours(nexudus)) == PAIRS, "all hooks")
+    first = ours(nexudus)[0]
+    nexudus.edit(first["Id"], Active=False, ErrorCount=10, LastError="500")
+    watch.wait_for("registration.reenabled")
+    assert watch.stop() == 0
+
+    lines = [orjson.loads(line) for line in watch.output.splitlines()]
+    created = [line for line in lines if line["event"] == "registration.created"]
+    (reenabled,) = [line for line in lines if line["event"] == "registration.reenabled"]
+    assert len({(line["business_id"], line["action"]) for line in created}) == len(created) == PAIRS
+    assert (reenabled["business_id"], reenabled["hook_id"]) == (first["BusinessId"], first["Id"])
+    assert {line["level"] for line in [*created, reenabled]} == {"info"}
+
+
 def test_one_watch_leads_and_another_takes_over(
     nexudus: SimulatedNexudus, settings: dict[str, str], frontdesk: StartFrontdesk
 ) -> None:

@@ -95,7 +95,7 @@ def test_word_is_left_of_how_the_hooks_were_found(world: World, redis_url: str) 
 
     def found() -> HooksFound | None:
         with connection.connect(redis_url) as client:
-            return read_found(client.get(keys.REGISTRAR_HEALTH))  # type: ignore[arg-type]
+            return read_found(client.get(keys.REGISTRAR_HEALTH))
 
     rounds = [found()]
     world.watch().reconcile()

@@ -11,11 +11,13 @@ def sentence(error: cyclopts.CycloptsError) -> str:
     """Return one sentence about a wrong call: what is wrong with it, and where to read how it goes."""
     if not isinstance(error, cyclopts.UnusedCliTokensError) or not error.unused_tokens:
         return str(error).strip()
-    command = " ".join(("frontdesk", *(error.command_chain or ())))
+    command = " ".join(error.command_chain or ("frontdesk",))
     word = plain(error.unused_tokens[0])
     known = [name for name in error.app or () if not name.startswith("-")]
     if not known:
-        return f"{command}: {word!r} is a word too many; see {command} --help"
+        return f"{command}: {word!r} is a word too many; see frontdesk {command} --help"
     near = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(known))}; see {command} --help"
+    hint = (
+        f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(known))}; see frontdesk {command} --help"
+    )
     return f"{command}: {word!r} is no command of it; {hint}"

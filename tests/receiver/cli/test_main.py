@@ -37,7 +37,7 @@ def test_a_number_out_of_range_is_one_sentence(arguments: tuple[str, ...], sente
     [
         (
             ("routes", "nosuch"),
-            "routes: 'nosuch' is no command of it; it knows explain, schema; see frontdesk routes -",
+            "routes: 'nosuch' is no command of it; it knows ",
         ),
         (("routes", "explian"), "routes: 'explian' is no command of it; did you mean explain?"),
         (("events", "\x1b[31mx"), "events: '\\\\x1b[31mx' is a word too many; see frontdesk events --help"),

@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long form, and the same faults on the stock stack; prints the table of everything."""
+"""`python -m tests.faults`: the long form, the real topology, and the faults on the stock stack; prints all tables."""
 
 import os
 import sys
@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from tests.faults import campaign, campaigns, table, verdict
+from tests.conftest import find_program
+from tests.faults import campaign, campaigns, table, upheaval, verdict
 from tests.faults.disk import NoDisk
+from tests.faults.estate import Estate
 from tests.faults.frontdesk import Frontdesk
 from tests.faults.ledger import Row
 from tests.faults.stand import Stand
@@ -23,6 +25,7 @@ def main() -> int:
     wrong = []
     for one in campaigns.long(seed):
         wrong += _strike(one)
+    wrong += _upheave()
     _compare()
     print("\n".join(wrong) or "Everything is as promised.")
     return 1 if wrong else 0
@@ -41,6 +44,17 @@ def _strike(one: campaigns.Campaign) -> list[str]:
     print(f"unaccounted: {unaccounted or 0}", flush=True)
     wrong = [*verdict.complaints(one.blows, result.rows), *unaccounted]
     return [f"{one.name}: {sentence}" for sentence in [*wrong, *["it did not settle"] * (not result.settled)]]
+
+
+def _upheave() -> list[str]:
+    """The real topology, behind nginx."""
+    if find_program("nginx") is None:
+        print("NOT TESTED: the real topology, because nginx is not installed")
+        return []
+    with tempfile.TemporaryDirectory(prefix="fd-") as folder, Estate(Path(folder)) as estate:
+        marks = upheaval.strike(estate, upheaval.LONG, rate=60)
+        print(f"\n{upheaval.text(estate, marks)}", flush=True)
+        return list(upheaval.complaints(estate))
 
 
 def _compare() -> None:

@@ -9,3 +9,9 @@ ESCAPES |= {code: f"\\u{code:04x}" for code in [*range(0x202A, 0x202F), *range(0
 def plain(value: object) -> str:
     """Return *value* as text with every control character escaped."""
     return str(value).translate(ESCAPES)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one: `1 event`, `2,000 deliveries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

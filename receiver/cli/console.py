@@ -6,7 +6,7 @@ import redis
 
 from receiver import logs
 from receiver import settings as environment
-from receiver.cli import keyring, output, signin_link
+from receiver.cli import keyring, output, premises, signin_link
 from receiver.cli.hookdesk import HookDesk
 from receiver.console.access import Access
 from receiver.console.app import Console
@@ -49,7 +49,7 @@ def console(*, link: bool = False) -> int:
             "there is no console without a token: set FRONTDESK_ADMIN_TOKEN, for looking only FRONTDESK_VIEWER_TOKEN"
         )
     if link:
-        output.say(signin_link.make(current))
+        output.say(signin_link.make(premises.with_running_console(current)))
         return 0
     logs.configure(current.log_level, current.log_format)
     _serve(current)

@@ -57,7 +57,10 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
         names = [_NAME, *(part.name for part in parts.PARTS)]
         screen = Screen(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         try:
-            with premises.store(settings, lambda sentence: screen.say(_NAME, sentence)) as url:
+            with (
+                premises.console_told(settings),
+                premises.store(settings, lambda sentence: screen.say(_NAME, sentence)) as url,
+            ):
                 return _supervise(
                     settings, url, screen, demo=demo, processes={"receiver": receivers, "worker": workers}
                 )

@@ -10,6 +10,7 @@ from receiver.console.visit import Visit
 from receiver.errors import EventUnknown, UsageError
 from receiver.events import EventStatus
 from receiver.nexudus import signature
+from receiver.plaintext import counted
 from receiver.storage.archive import Stored
 
 _BLIND: Final = "this console knows no shared secret to check its signature with; set FRONTDESK_WEBHOOK_SECRETS"
@@ -47,7 +48,7 @@ def release_one(visit: Visit) -> Done:
     if reason is None:
         done = tool.run(stored)
         reason, events = done.reason, done.events
-    said = f"It stays: {reason}." if reason else f"Released: {len(events)} events."
+    said = f"It stays: {reason}." if reason else f"Released: {counted(len(events), 'event')}."
     return Done(said, f"/events/{stored.envelope.id}", {"events": list(events), "reason": reason})
 
 

@@ -15,7 +15,7 @@ from receiver import moments
 from receiver.console import charts
 from receiver.console.pages import ROOT
 from receiver.errors import UsageError
-from receiver.plaintext import plain
+from receiver.plaintext import counted, plain
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
@@ -42,6 +42,7 @@ class Templates:
             "count": count,
             "span": span,
             "lines": record_lines,
+            "number": lambda number, noun: counted(number, noun).replace(",", "\u202f"),
             "words": lambda text: str(text).replace("_", " "),
         }
         self._environment.globals |= {

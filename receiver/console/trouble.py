@@ -6,6 +6,7 @@ from typing import Final
 
 from receiver.console.registry import Seen
 from receiver.events import EventStatus
+from receiver.plaintext import counted
 from receiver.routing.current import CurrentTable
 from receiver.storage.findings import Found
 from receiver.storage.pulse import Queue, Worker
@@ -36,11 +37,11 @@ def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str,
         kept = "the table before it is in force" if routes.table else "events are kept unrouted"
         yield _one(f"The routing file is wrong; {kept}.", "/routes")
     if state.hooks and state.hooks.trouble:
-        yield _one(f"{_number(state.hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
+        yield _one(f"{counted(state.hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
     if dead := state.standing[EventStatus.DEAD]:
-        yield _one(f"{_number(dead, 'event')} with a dead delivery.", "/dead")
+        yield _one(f"{counted(dead, 'event')} with a dead delivery.", "/dead")
     if quarantined := state.standing[EventStatus.QUARANTINED]:
-        yield _one(f"{_number(quarantined, 'request')} in quarantine.", "/quarantine")
+        yield _one(f"{counted(quarantined, 'request')} in quarantine.", "/quarantine")
 
 
 def oldest_ms(queues: Sequence[Queue], now_ms: int) -> int | None:
@@ -53,26 +54,21 @@ def _of_workers(state: State, now_ms: int) -> Iterator[dict[str, str]]:
     waiting = sum(queue.ready for queue in state.queues)
     if waiting and not any(worker.is_live(now_ms) for worker in state.workers):
         yield _one(
-            f"No worker lives, and {_number(waiting, 'delivery')} can run. `frontdesk work` starts one.", "/workers"
+            f"No worker lives, and {counted(waiting, 'delivery')} can run. `frontdesk work` starts one.", "/workers"
         )
     elif (oldest := oldest_ms(state.queues, now_ms)) and oldest > _LATE_MS:
         yield _one(f"The oldest delivery that could run has waited for {oldest // 60_000} minutes.", "/workers")
     for worker in state.workers:
         if worker.held and not worker.is_live(now_ms):
-            held = _number(worker.held, "delivery")
+            held = counted(worker.held, "delivery")
             yield _one(f"Worker {worker.name} is silent and holds {held}.", "/workers")
 
 
 def _of_spools(spools: Sequence[SpoolReport], now_ms: int) -> Iterator[dict[str, str]]:
     for spool in spools:
         if spool.depth and spool.is_orphaned(now_ms):
-            held = _number(spool.depth, "event")
+            held = counted(spool.depth, "event")
             yield _one(f"A spool on {spool.host} in {spool.folder} holds {held}, and nobody drains it.", "/")
-
-
-def _number(count: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _one(text: str, page: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from receiver import durations
 from receiver.events import EventStatus
+from receiver.plaintext import counted
 from receiver.storage.alertbook import Level
 from receiver.storage.vitals import Vitals
 
@@ -69,7 +70,7 @@ def _of_store(vitals: Vitals) -> Iterator[Condition]:
         yield Condition(
             "unaccounted",
             "",
-            f"{_number(audit.unaccounted, 'event')} unaccounted for",
+            f"{counted(audit.unaccounted, 'event')} unaccounted for",
             "`frontdesk audit --full` names them.",
         )
     if audit and vitals.now_ms - audit.at_ms > _AUDIT_STALE_MS:
@@ -89,7 +90,7 @@ def _of_spools(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
     for spool in vitals.spools:
         if not spool.depth:
             continue
-        held, place = _number(spool.depth, "event"), f"on {spool.host} in {spool.folder}"
+        held, place = counted(spool.depth, "event"), f"on {spool.host} in {spool.folder}"
         if spool in orphaned:
             yield Condition(
                 "orphan",
@@ -114,7 +115,7 @@ def _of_queues(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
                 "worker",
                 queue.name,
                 f"No live worker serves queue {queue.name}",
-                f"{_number(waiting, 'delivery')} in it. Start `frontdesk work`, or add `--queue {queue.name}` to one.",
+                f"{counted(waiting, 'delivery')} in it. Start `frontdesk work`, or add `--queue {queue.name}` to one.",
                 hold_ms=30_000,
             )
         elif queue.oldest_ms and vitals.now_ms - queue.oldest_ms > patience_ms:
@@ -122,7 +123,7 @@ def _of_queues(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
                 "waiting",
                 queue.name,
                 f"Queue {queue.name}: a delivery that could run waits for over {durations.show(patience_ms)}",
-                f"{_number(queue.ready, 'delivery')} could run. Start more workers (`frontdesk work --processes`), or "
+                f"{counted(queue.ready, 'delivery')} could run. Start more workers (`frontdesk work --processes`), or "
                 "see on the console which handler is slow.",
             )
 
@@ -174,7 +175,7 @@ def _growing(vitals: Vitals, levels: Mapping[str, Level]) -> Iterator[Condition]
                 DEAD,
                 "",
                 "Deliveries die",
-                f"{_number(level.height, 'event')} with a dead delivery. Mend the handler or its target, then replay "
+                f"{counted(level.height, 'event')} with a dead delivery. Mend the handler or its target, then replay "
                 "them (`frontdesk replay --status dead`, or on the console).",
             )
         elif kind == FILTER and route:
@@ -184,8 +185,3 @@ def _growing(vitals: Vitals, levels: Mapping[str, Level]) -> Iterator[Condition]
                 f"The `where` of route {route} fails on events",
                 "Those events are not delivered to it. `frontdesk routes explain` shows on what; mend the expression.",
             )
-
-
-def _number(count: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"

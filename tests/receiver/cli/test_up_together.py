@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,23 @@ def test_it_prints_a_link_that_signs_in_to_the_console_once(up: Process, folder:
     assert _visit(link.partition("/enter")[0] + "/api/overview", token) == 200
     another = _beside(folder, "console", "--link")
     assert another.status == 0
-    assert "/console/enter?link=" in another.out
+    assert _visit(another.out.strip()) == 303, "at the port that was free, which need not be the usual one"
     assert token not in up.output + another.out
+
+
+def test_a_link_leads_to_the_console_wherever_it_found_a_port(folder: Path, frontdesk: StartFrontdesk) -> None:
+    """The usual port is somebody else's; the word that `up` left of the other one is gone with it."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # then another test has it
+            stack.enter_context(socket.create_server(("127.0.0.1", 8001)))
+        process = _up(folder, frontdesk)
+        shown = process.wait_for(r"console  http://127\.0\.0\.1:(\d+)/console/")[1]
+        link = _beside(folder, "console", "--link").out
+        named = run("console", "--link", settings={"FRONTDESK_CONSOLE_PORT": "4711"}, cwd=folder).out
+        assert process.stop() == 0
+    after = _beside(folder, "console", "--link").out
+
+    assert [re.search(r":(\d+)/console/enter", one)[1] for one in (link, named, after)] == [shown, "4711", "8001"]  # type: ignore[index]
 
 
 def _visit(url: str, token: str = "") -> int:

@@ -18,6 +18,7 @@ from tests.processes import Process, Valkey, command, environment, free_port, wa
 
 ADMIN = "alice-has-a-token"
 VIEWER = "victor-has-a-token"
+CHANGED_SECRET = "the-secret-of-tomorrow"
 
 ROUTES = """
 businesses: [1001, 1002]
@@ -123,8 +124,10 @@ class House:
         return receiver
 
     def console(self) -> Process:
-        """Start the console and wait for it."""
+        """Start the console and wait for it. It knows a shared secret that the receivers do not know yet."""
+        self.settings["FRONTDESK_WEBHOOK_SECRETS"] = f"s3cr3t,{CHANGED_SECRET}"
         console = self.start("console")
+        self.settings["FRONTDESK_WEBHOOK_SECRETS"] = "s3cr3t"
         console.wait_for_http(self.url.replace("/console", "/healthz"))
         return console
 
@@ -140,13 +143,13 @@ class House:
             event_id: str = json.loads(answer.read())["events"][0]["id"]
             return event_id
 
-    def post_forged(self, action: str, body: bytes | None = None) -> str:
-        """Post one request under a wrong signature; return the id under which it was set aside."""
-        body = samples.body(action, now=datetime.now(UTC), number=1) if body is None else body
+    def post_forged(self, action: str, body: bytes | None = None, *, number: int = 1, secret: str = "nobody's") -> str:
+        """Post one request under another secret; return the id under which it was set aside."""
+        body = samples.body(action, now=datetime.now(UTC), number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
             path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
-            client.request("POST", path, body, {signature.HEADER: "00" * 32})
+            client.request("POST", path, body, {signature.HEADER: signature.sign(body, secret)})
             event_id: str = json.loads(client.getresponse().read())["events"][0]["id"]
             return event_id
 

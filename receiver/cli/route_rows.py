@@ -38,6 +38,7 @@ def shape(route: Route, gates: Standing) -> dict[str, Any]:
         "retry": [durations.show(delay) for delay in route.retry_ms],
         "enabled": route.enabled,
         "shadow": route.shadow,
+        "nexudus": "write" if route.writes else "read",
         **_flow(route.flow),
         "line": route.line,
         **_now(route, gates),

@@ -64,6 +64,7 @@ def test_the_routes_are_listed(folder: Path) -> None:
         "retry": ["10s", "1m", "10m", "1h", "6h"],
         "enabled": True,
         "shadow": False,
+        "nexudus": "read",
         "line": 3,
     }
     assert (dear["where"], dear["business"], off["enabled"], off["retry"]) == ("data.Price > 100", None, False, [])

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import orjson
@@ -10,6 +11,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver import shapes
 from receiver.console import charts, rendering, search
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
@@ -17,6 +19,7 @@ from receiver.console.signin import where_next
 from receiver.errors import UsageError
 from receiver.storage import connection
 from receiver.storage.archive import Archive, Filter
+from receiver.storage.entries import Wanted
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 
@@ -155,3 +158,16 @@ def test_times_are_told_by_how_long_ago_they_were() -> None:
     ]
 
     assert told == ["never", "never", "just now", "1 min ago", "in 1 min", "<b>", "30 s ago"]
+
+
+def test_what_a_route_in_the_shadow_wanted_is_shown(redis_url: str) -> None:
+    """Beside the deliveries, which it is none of."""
+    with connection.connect(redis_url) as client:
+        one = entry(routes=("live",))
+        keep_all(client, replace(one, wanted=(*one.wanted, Wanted("watching"))))
+        shape = shapes.brief(Archive(client).get(one.envelope.id))
+
+    row = rendering.Templates().render("row.html", {"event": shape})
+
+    assert (shape["shadow"], [delivery["route"] for delivery in shape["deliveries"]]) == (["watching"], ["live"])
+    assert 'watching<span class="note">shadow</span>' in row

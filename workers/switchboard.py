@@ -150,8 +150,8 @@ class Switchboard:
 
     @staticmethod
     def _wait(seconds: float, why: str) -> NoReturn:
-        # Spread out, so that those who were sent away together do not come back together.
-        spread: float = random.uniform(1.0, _AGAIN_AFTER_S)  # noqa: S311 -- jitter, not a secret
+        # Its route waits with it, so not for much longer than it takes; spread out, so that not all come back at once.
+        spread: float = random.uniform(0.5, 2.0)  # noqa: S311 -- jitter, not a secret
         raise Retry(why, after=seconds + spread, charged=False) from None
 
     # -- the line ---------------------------------------------------------------------------------------------------

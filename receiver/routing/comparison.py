@@ -3,16 +3,26 @@ round. Pure; what it holds is bounded by the number of routes, not of events.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from receiver.routing.flow import Flow
 from receiver.routing.table import Matched, Route, RoutingTable
 
 EXAMPLES = 3
 """Ids of events that are kept for each kind of difference of a route: the first ones that were looked at."""
 
-_HOW = ("handler", "options", "queue", "timeout_ms", "retry_ms", "shadow", "flow", "enabled")
-"""What a route may do otherwise with an event that it gets before and after."""
+_HOW = {
+    "handler": "handler",
+    "options": "with",
+    "queue": "queue",
+    "timeout_ms": "timeout",
+    "retry_ms": "retry",
+    "shadow": "shadow",
+    "enabled": "enabled",
+    "writes": "nexudus",
+}
+"""What a route may do otherwise with an event that it gets before and after, and the key that says so."""
 
 
 @dataclass(slots=True)
@@ -105,6 +115,8 @@ class Comparison:
 def _change(name: str, old: Route | None, new: Route | None) -> RouteChange:
     changed: tuple[str, ...] = ()
     if old and new:
-        changed = tuple(how.removesuffix("_ms") for how in _HOW if getattr(old, how) != getattr(new, how))
-        changed = tuple("with" if how == "options" else how for how in changed)
+        keys = [key for attribute, key in _HOW.items() if getattr(old, attribute) != getattr(new, attribute)]
+        before, after = old.flow or Flow(), new.flow or Flow()
+        waits = [one.name for one in fields(Flow) if getattr(before, one.name) != getattr(after, one.name)]
+        changed = (*keys, *(wait.removesuffix("_ms") for wait in waits))
     return RouteChange(name, old is not None, new is not None, changed)

@@ -60,3 +60,15 @@ def test_only_a_few_examples_are_held() -> None:
 
     (lost,) = [route.lost for route in compared.routes if route.route == "bookings"]
     assert (lost.count, lost.examples) == (100, [str(number) for number in range(EXAMPLES)])
+
+
+def test_what_a_route_does_otherwise_is_told_by_its_keys() -> None:
+    """Also what its deliveries wait for; an expression is what is written."""
+    route = 'routes: [{{name: a, action: BookingCreate, handler: log, order: "data.ResourceId"{more}}}]'
+
+    def changed(more: str) -> tuple[str, ...]:
+        return Comparison(parse(route.format(more="")), parse(route.format(more=more))).routes[0].changed
+
+    assert changed("") == ()
+    assert changed(", shadow: true, nexudus: write, timeout: 5s") == ("timeout", "shadow", "nexudus")
+    assert changed(", delay: 5s, limit: 10/s") == ("delay", "limit")

@@ -42,6 +42,9 @@ def again(event: Event, *, after: float = 0.1):
     note(event)
     if event.attempt == 1: raise Retry("later", after=after)
 def leave(event: Event): note(event); sys.exit(3)
+def reach(event: Event):
+    note(event)
+    if not SEEN.with_name("up").exists(): raise ConnectionRefusedError("nobody listens")
 def odd_return(event: Event): note(event); return threading.Lock()
 def slow(event: Event, *, seconds: float = 1.0): note(event); time.sleep(seconds); note(event, done=True)
 async def slow_async(event: Event, *, seconds: float = 1.0):

@@ -148,7 +148,7 @@ def test_a_lane_that_an_earlier_version_left_behind_goes_on(desk: Desk) -> None:
 
 
 def test_only_the_newest_of_a_key_runs_once_it_is_quiet(desk: Desk) -> None:
-    """The others end as discarded, superseded; what runs is left alone; an older one that is late changes nothing."""
+    """The others end as superseded; what runs is left alone; an older one that comes late changes nothing."""
     debounced = terms("lane", "", 50, debounced=True)
     running, _, third = [desk.keep(1, terms=debounced)[0] for _ in range(3)]
     assert desk.waits(third) == "debounce"

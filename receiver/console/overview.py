@@ -12,7 +12,7 @@ from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.storage.archive import Filter, Stored
-from receiver.storage.pulse import Queue
+from receiver.storage.pulse import Queue, Silence
 from receiver.storage.trend import HOUR_MS, Bucket
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
@@ -20,6 +20,7 @@ KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 
 _SAMPLE: Final = 200
 _LATELY: Final = 5
+_BUSINESSES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def facts(visit: Visit) -> Facts:
     hours = range(buckets[0].start_ms // HOUR_MS, now_ms // HOUR_MS + 1)
     queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
     spools, audit, seen = pulse.spools(), pulse.audit(), visit.desk.registry.latest()
-    state = trouble.State(queues, workers, standing, spools, audit, seen)
+    silences = pulse.silences(now_ms)
+    state = trouble.State(queues, workers, standing, spools, audit, seen, silences)
     live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,
@@ -69,6 +71,7 @@ def facts(visit: Visit) -> Facts:
         "lately": [acts.shape(act) for act in islice(visit.desk.acts.newest(), _LATELY)],
         "trouble": list(trouble.found(visit.desk.routes, state, now_ms)),
         "routes": _routes(visit),
+        "businesses": _businesses(silences),
     }
 
 
@@ -112,6 +115,15 @@ def _bucket(bucket: Bucket) -> dict[str, int]:
 def _queue(queue: Queue, now_ms: int) -> dict[str, Any]:
     oldest = max(now_ms - queue.oldest_ms, 0) if queue.oldest_ms else None
     return {"name": queue.name, "ready": queue.ready, "scheduled": queue.scheduled, "oldest_waiting_ms": oldest}
+
+
+def _businesses(silences: Mapping[int, Silence]) -> list[dict[str, Any]]:
+    """The businesses that are silent against their habit, or simply for longest."""
+    longest = sorted(silences.items(), key=lambda one: (-(one[1].expected or 0.0), one[1].since_ms))
+    return [
+        {"business_id": business, "last_event_at": moments.show(one.since_ms), "expected_since": one.expected}
+        for business, one in longest[:_BUSINESSES]
+    ]
 
 
 def _routes(visit: Visit) -> dict[str, Any]:

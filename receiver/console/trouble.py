@@ -6,10 +6,11 @@ from typing import Final
 
 from receiver.console.registry import Seen
 from receiver.events import EventStatus
+from receiver.observation import conditions
 from receiver.plaintext import counted
 from receiver.routing.current import CurrentTable
 from receiver.storage.findings import Found
-from receiver.storage.pulse import Queue, Worker
+from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.spools import SpoolReport
 
 _LATE_MS: Final = 5 * 60_000
@@ -25,6 +26,7 @@ class State:
     spools: Sequence[SpoolReport]
     audit: Found | None
     hooks: Seen | None
+    silences: Mapping[int, Silence]
 
 
 def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str, str]]:
@@ -38,6 +40,13 @@ def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str,
         yield _one(f"The routing file is wrong; {kept}.", "/routes")
     if state.hooks and state.hooks.trouble:
         yield _one(f"{counted(state.hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
+    for business, silence in state.silences.items():
+        if conditions.is_unusual(silence):
+            yield _one(
+                f"Business {business} is unusually silent: about {silence.expected:.0f} events usually come in that "
+                "time.",
+                f"/events?business={business}",
+            )
     if dead := state.standing[EventStatus.DEAD]:
         yield _one(f"{counted(dead, 'event')} with a dead delivery.", "/dead")
     if quarantined := state.standing[EventStatus.QUARANTINED]:

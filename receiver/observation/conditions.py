@@ -12,6 +12,7 @@ from receiver import durations
 from receiver.events import EventStatus
 from receiver.plaintext import counted
 from receiver.storage.alertbook import Level
+from receiver.storage.pulse import Silence
 from receiver.storage.vitals import Vitals
 
 _MINUTE_MS: Final = 60_000
@@ -42,6 +43,11 @@ class Condition:
     def name(self) -> str:
         """What tells it from others."""
         return f"{self.kind}/{self.subject}" if self.subject else self.kind
+
+
+def is_unusual(silence: Silence) -> bool:
+    """Whether more was to be expected since a business's last event than chance explains."""
+    return silence.expected is not None and silence.expected > _UNUSUAL
 
 
 def heights(vitals: Vitals) -> dict[str, int]:
@@ -153,15 +159,15 @@ def _of_hooks(vitals: Vitals) -> Iterator[Condition]:
 
 
 def _of_businesses(vitals: Vitals) -> Iterator[Condition]:
-    for business, expected in sorted(vitals.expected.items()):
-        if expected > _UNUSUAL:
-            silent_ms = (vitals.now_ms - vitals.last_event_ms[business]) // _MINUTE_MS * _MINUTE_MS
+    for business, silence in sorted(vitals.silences.items()):
+        if is_unusual(silence):
+            silent_ms = (vitals.now_ms - silence.since_ms) // _MINUTE_MS * _MINUTE_MS
             yield Condition(
                 "silent",
                 str(business),
                 f"Business {business} is unusually silent",
-                f"No event for {durations.show(silent_ms)}, in which about {expected:.0f} usually come. Look at "
-                " `frontdesk hooks`, and whether Nexudus reaches FRONTDESK_PUBLIC_URL.",
+                f"No event for {durations.show(silent_ms)}, in which about {silence.expected:.0f} usually come. Look "
+                "at `frontdesk hooks`, and whether Nexudus reaches FRONTDESK_PUBLIC_URL.",
             )
 
 

@@ -99,8 +99,9 @@ def _audit(vitals: Vitals) -> Iterator[Metric]:
 
 
 def _businesses(vitals: Vitals) -> Iterator[Metric]:
-    ages = {str(one): max(vitals.now_ms - at, 0) / 1_000 for one, at in vitals.last_event_ms.items()}
-    expected = {str(business): count for business, count in vitals.expected.items()}
+    silences = vitals.silences.items()
+    ages = {str(business): max(vitals.now_ms - one.since_ms, 0) / 1_000 for business, one in silences}
+    expected = {str(business): one.expected for business, one in silences if one.expected is not None}
     yield _labelled("business_last_event_seconds", "How long ago the last event of a business came.", "business", ages)
     yield _labelled(
         "business_expected_events",

@@ -104,7 +104,7 @@ class Sentry:
         with Lock(self._client, _RHYTHM) as lock:
             if lock.take() is not None:
                 return
-            rhythm.learn(self._client, found.last_event_ms, found.now_ms)
+            rhythm.learn(self._client, found.silences, found.now_ms)
             if routes := self._routes():
                 meter.forget(self._client, meter.labelled(list(routes)))
         self._learnt_hour = hour

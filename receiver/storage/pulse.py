@@ -7,7 +7,7 @@ from datetime import datetime
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, findings, keys, spools
+from receiver.storage import batch, findings, keys, rhythm, spools
 from receiver.storage.findings import Found
 from receiver.storage.spools import SpoolReport
 from receiver.storage.trend import HOUR_MS, STANDING
@@ -47,6 +47,15 @@ class Worker:
     def serves(self, queue: str) -> bool:
         """Whether deliveries of that queue are for it."""
         return queue in self.queues or (keys.EVERY_QUEUE in self.queues and queue != keys.ISOLATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a business has been silent: when its last event came (Unix ms), and how many usually come in the hours
+    since then; None while its weeks are not known."""
+
+    since_ms: int
+    expected: float | None
 
 
 class Pulse:
@@ -124,6 +133,18 @@ class Pulse:
         (found,) = batch.replies(self._client, [("HGETALL", keys.RECEIVED)])
         pairs = ((*hook.decode(errors="replace").partition("/")[::2], at) for hook, at in found.items())
         return {(int(business), action): int(at) for business, action, at in pairs if business.isdigit()}
+
+    def silences(self, now_ms: int) -> dict[int, Silence]:
+        """Return for each business since when nothing came; of very many those with the lowest numbers."""
+        newest: dict[int, int] = {}
+        for (business, _), at_ms in self.received().items():
+            newest[business] = max(newest.get(business, 0), at_ms)
+        (stored,) = batch.replies(self._client, [("HGETALL", keys.RHYTHM)])
+        usual = rhythm.parsed(stored)
+        return {
+            business: Silence(at_ms, rhythm.expected(usual[business], at_ms, now_ms) if business in usual else None)
+            for business, at_ms in sorted(newest.items())[: rhythm.MOST_BUSINESSES]
+        }
 
     def routed(self, routes: Sequence[str], hour: int, hours: int) -> dict[str, int]:
         """Return how many events each route got in the last *hours* hours up to and with *hour*."""

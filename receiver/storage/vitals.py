@@ -7,9 +7,9 @@ import orjson
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, keys, meter, registrations, rhythm
+from receiver.storage import batch, keys, meter, registrations
 from receiver.storage.findings import Found
-from receiver.storage.pulse import Pulse, Queue, Worker
+from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
 
@@ -18,8 +18,8 @@ from receiver.storage.spools import SpoolReport
 class Vitals:
     """What a look at the store found, at *now_ms* of the store's clock.
 
-    *stock*: the queues of each stock RQ worker; *last_event_ms* and *expected* (events since then) by business; *acts*
-    what the registrar did, *counters* what all processes counted (`meter`), *alerts* how many are open, of which kind.
+    *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
+    all processes counted (`meter`), *alerts* how many are open, of which kind.
     """
 
     now_ms: int
@@ -32,8 +32,7 @@ class Vitals:
     spools: tuple[SpoolReport, ...] = ()
     audit: Found | None = None
     hooks: HooksFound | None = None
-    last_event_ms: Mapping[int, int] = field(default_factory=dict)
-    expected: Mapping[int, float] = field(default_factory=dict)
+    silences: Mapping[int, Silence] = field(default_factory=dict)
     acts: Mapping[str, int] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     alerts: Mapping[str, int] = field(default_factory=dict)
@@ -60,20 +59,17 @@ def look(client: redis.Redis) -> Vitals:
     """Look at everything: about ten round trips. Raises StorageUnavailable."""
     pulse = Pulse(client)
     now_ms = pulse.now_ms()
-    quarantine, lately, rhythms, hooks, acts, counters, alerts = batch.replies(
+    quarantine, lately, hooks, acts, counters, alerts = batch.replies(
         client,
         [
             ("HGET", keys.QUARANTINE, "total"),
             ("ZCOUNT", keys.standing(EventStatus.QUARANTINED), now_ms - LATELY_MS, "+inf"),
-            ("HGETALL", keys.RHYTHM),
             ("GET", keys.REGISTRAR_HEALTH),
             ("HGETALL", keys.REGISTRAR_COUNTS),
             ("HGETALL", keys.METER),
             ("HGETALL", keys.ALERTS),
         ],
     )
-    last_event_ms = _newest(pulse.received())
-    usual = rhythm.parsed(rhythms)
     return Vitals(
         now_ms=now_ms,
         queues=pulse.queues(),
@@ -85,24 +81,11 @@ def look(client: redis.Redis) -> Vitals:
         spools=pulse.spools(),
         audit=pulse.audit(),
         hooks=registrations.read_found(hooks),
-        last_event_ms=last_event_ms,
-        expected={
-            business: rhythm.expected(usual[business], at_ms, now_ms)
-            for business, at_ms in last_event_ms.items()
-            if business in usual
-        },
+        silences=pulse.silences(now_ms),
         acts={act.decode(errors="replace"): int(count) for act, count in acts.items()},
         counters=meter.parsed(counters),
         alerts=_by_kind(alerts),
     )
-
-
-def _newest(received: Mapping[tuple[int, str], int]) -> dict[int, int]:
-    """Return when each business last had an event; of very many businesses those with the lowest numbers."""
-    newest: dict[int, int] = {}
-    for (business, _), at_ms in received.items():
-        newest[business] = max(newest.get(business, 0), at_ms)
-    return dict(sorted(newest.items())[: rhythm.MOST_BUSINESSES])
 
 
 def _by_kind(alerts: Mapping[bytes, bytes]) -> dict[str, int]:

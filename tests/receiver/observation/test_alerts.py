@@ -12,6 +12,7 @@ from receiver.observation.outgoing import Message, Outgoing
 from receiver.observation.sentry import Sentry
 from receiver.storage import connection, keys
 from receiver.storage.findings import Found
+from receiver.storage.pulse import Silence
 from receiver.storage.vitals import Vitals
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all
@@ -145,7 +146,7 @@ def test_very_many_states_are_told_in_portions(client: redis.Redis, mailbox: Mai
     """A hundred locations that fall silent at once do not make a mail server refuse the twenty-first message."""
     now = NOW
     businesses = range(1_000, 1_030)
-    silent = Vitals(now, last_event_ms=dict.fromkeys(businesses, now - 9), expected=dict.fromkeys(businesses, 9.0))
+    silent = Vitals(now, silences=dict.fromkeys(businesses, Silence(now - 9, 9.0)))
     alerts = _alerts(client, mailbox)
 
     alerts.turn(silent)

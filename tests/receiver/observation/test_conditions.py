@@ -8,7 +8,7 @@ from receiver.events import EventStatus
 from receiver.observation import conditions
 from receiver.storage.alertbook import Level
 from receiver.storage.findings import Found
-from receiver.storage.pulse import Queue, Worker
+from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
 from receiver.storage.vitals import Vitals
@@ -26,8 +26,7 @@ WELL = Vitals(
     spools=(SpoolReport("busy", "host", "/var", 5, 100, NOW - MINUTE, NOW - 1_000),),
     audit=Found(NOW - MINUTE, NOW, 0, 0, ()),
     hooks=HooksFound(NOW - MINUTE, 20, {1001: {"unrouted": 2}}),
-    last_event_ms={1001: NOW - 600 * MINUTE},
-    expected={1001: 7.9},
+    silences={1001: Silence(NOW - 600 * MINUTE, 7.9), 1002: Silence(NOW - 60_000 * MINUTE, None)},
     counters={"where_failed:announce": 3},
 )
 
@@ -58,7 +57,7 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
         ({"hooks": HooksFound(NOW, 3, {1002: {"failing": 1}})}, "hook/1002"),
         ({"hooks": HooksFound(NOW, 3, {1001: {"missing": 1}})}, "hook-astray/1001"),
         ({"hooks": HooksFound(NOW - 16 * MINUTE, 3, {})}, "registrar"),
-        ({"expected": {1001: 8.1}}, "silent/1001"),
+        ({"silences": {1001: Silence(NOW - 600 * MINUTE, 8.1)}}, "silent/1001"),
     ],
 )
 def test_each_state_has_its_reason(change: dict[str, object], name: str) -> None:

@@ -287,7 +287,7 @@ def test_what_was_signed_with_a_changed_secret_is_released(
     house: House, lived_in: dict[str, str], context: BrowserContext
 ) -> None:
     """The secret was changed at Nexudus, and here only now: one by hand, then the rest after they were counted."""
-    ids = [house.post_forged("ContactCreate", number=number, secret=CHANGED_SECRET) for number in range(1, 5)]
+    ids = [house.post_forged("ProposalCreated", number=number, secret=CHANGED_SECRET) for number in range(1, 5)]
     page = _signed_in(context, house)
     page.goto(f"{house.url}/events/{ids[0]}")
     expect(page.get_by_text("Set aside: X-Nexudus-Hook-Signature does not match")).to_be_visible()

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from receiver.storage import connection, keys
+from receiver.storage.audit import Audit
 from receiver.storage.queue import DeliveryQueue
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
@@ -140,30 +141,61 @@ def test_both_versions_side_by_side(
         new = ready(frontdesk("serve", settings=news), frontdesk("work", settings=news), ports[1])
         for number in range(10, 40):
             post((old.port, new.port)[number % 2], "CoworkerCreate", number)
-        assert [one["status"] for one in post(new.port, "CoworkerCreate", 10)] == ["duplicate"]
-        assert [one["status"] for one in post(old.port, "CoworkerCreate", 11)] == ["duplicate"]
+        # each knows its own; the first release wrote fingerprints in another way
+        assert [one["status"] for one in post(old.port, "CoworkerCreate", 10)] == ["duplicate"]
+        assert [one["status"] for one in post(new.port, "CoworkerCreate", 11)] == ["duplicate"]
 
-        _all_succeed(news, 40)
+        _all_succeed(client, 40)
         assert json.loads(previous.run("audit", "--full", "--json", settings=olds).out)["unaccounted"] == 0
         new.work.end()
         post(new.port, "CoworkerCreate", 50)
-        _all_succeed(news, 41)  # the workers of the release before ran what today's receiver took in
+        _all_succeed(client, 41)  # the workers of the release before ran what today's receiver took in
         old.receiver.end()
         old.work.end()
         post(new.port, "CoworkerCreate", 51)
         assert run("work", "--burst", settings=news).status == 0
-        _all_succeed(news, 42)
+        _all_succeed(client, 42)
     finally:
         for process in started:
             process.end()
 
 
-def _all_succeed(settings: dict[str, str], number: int) -> None:
-    def over() -> bool:
-        (audit,) = lines("audit", "--full", settings=settings)
-        return bool(audit["unaccounted"] == 0 and audit["deliveries"]["succeeded"] == number)
+def test_what_the_release_before_knows_nothing_of_is_put_right(
+    client: redis.Redis, settings: dict[str, str], frontdesk: StartFrontdesk, tmp_path: Path
+) -> None:
+    """Its workers run deliveries of an ordered route, too soon after an upgrade; none of them is stranded."""
+    previous = PreviousRelease(tmp_path)
+    client.flushall()
+    ordered = release.ROUTES.replace('"deeds:fine"}', '"deeds:fine", order: entity}', 1)
+    port = free_port()
+    new = {**settings, "FRONTDESK_PORT": str(port)}
+    old = previous.start("work", settings={**settings, "FRONTDESK_LOG_FORMAT": "json"}, log=tmp_path / "old.log")
+    try:
+        old.wait_for("worker.started")
+        release.write_routes(tmp_path, handlers=ALL_FINE, routes=ordered)
+        old.wait_for("routes.refused")
+        frontdesk("serve", settings=new).wait_for_http(f"http://127.0.0.1:{port}/readyz")
+        for action in ("CoworkerCreate", "TeamCreated"):
+            for day in range(1, 5):
+                post(port, action, 7, day=day)
+        wait_until(lambda: lines("events", "--status", "succeeded", settings=new), "the old worker to run something")
+    finally:
+        old.end()
 
-    wait_until(over, lambda: f"{number} deliveries: {lines('audit', settings=settings)}", timeout_s=60)
+    lines("audit", "--full", "--repair", settings=new)  # which workers do in the background
+    assert run("work", "--burst", settings=new).status == 0
+
+    (audit,) = lines("audit", "--full", settings=new)
+    assert (audit["unaccounted"], audit["events"]["accepted"]) == (0, 8)
+    assert audit["deliveries"]["in_flight"] == 0, lines("events", "--status", "in_flight", settings=new)
+
+
+def _all_succeed(client: redis.Redis, number: int) -> None:
+    def over() -> bool:
+        report = Audit(client).run(full=True)
+        return report.unaccounted == 0 and report.deliveries["succeeded"] == number
+
+    wait_until(over, lambda: f"{number} deliveries: {Audit(client).run(full=True)}", timeout_s=60)
 
 
 def test_the_way_back(client: redis.Redis, settings: dict[str, str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -85,10 +85,13 @@ class PreviousRelease:
         return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
-def post(port: int | str, action: str, number: int, *, secret: str = SECRET) -> list[dict[str, str]]:
-    """Post one signed sample as Nexudus does, and return what became of its events."""
-    today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # the same number is the same event
-    body = samples.body(action, now=today, number=number)
+def post(port: int | str, action: str, number: int, *, secret: str = SECRET, day: int = 0) -> list[dict[str, str]]:
+    """Post one signed sample as Nexudus does, and return what became of its events.
+
+    The same number is the same entity, and on the same *day*, counted from today, the same event.
+    """
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=day)
+    body = samples.body(action, now=noon, number=number)
     client = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
     with contextlib.closing(client):
         client.request(

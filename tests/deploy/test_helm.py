@@ -16,7 +16,8 @@ from receiver.cli import main
 from receiver.web.server import FINISH_WITHIN_S
 from tests.conftest import program
 
-CHART = Path(__file__).parents[2] / "deploy" / "helm" / "frontdesk"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CHART = DEPLOY / "helm" / "frontdesk"
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 ROLES = ("receiver", "worker", "registrar", "console")
@@ -37,6 +38,7 @@ MOST = (
     "worker.volumes[0].name=archive,worker.volumes[0].emptyDir.sizeLimit=1Gi",
     "worker.volumeMounts[0].name=archive,worker.volumeMounts[0].mountPath=/var/archive",
     "console.hooks=true,networkPolicy.storePorts={6379,26379},podMonitor.enabled=true",
+    "prometheusRule.enabled=true,grafanaDashboard.enabled=true",
     "networkPolicy.consoleFrom[0].podSelector.matchLabels.app=sso",
     "networkPolicy.storeTo[0].ipBlock.cidr=10.1.0.0/16",
 )
@@ -107,7 +109,7 @@ def test_kubernetes_would_take_it(case: str, version: str, tmp_path: Path) -> No
 
     told = ran.stdout + ran.stderr
     assert ran.returncode == 0, told
-    assert set(re.findall(r"find schema for kind (\w+)", told)) <= {"ScaledObject", "PodMonitor"}
+    assert set(re.findall(r"find schema for kind (\w+)", told)) <= {"ScaledObject", "PodMonitor", "PrometheusRule"}
     kinds = [each["kind"] for each in yaml.safe_load_all(rendered(case)) if each]
     assert told.count(" passed ") + told.count("find schema") == len(kinds)
 
@@ -306,6 +308,15 @@ def test_scaling() -> None:
     (budget,) = objects("most", "PodDisruptionBudget").values()
     assert budget["spec"]["selector"]["matchLabels"] == receiver["spec"]["selector"]["matchLabels"]
     assert objects("least", "Deployment")["fd-frontdesk-registrar"]["spec"]["replicas"] == 2
+
+
+def test_rules_and_dashboard_are_the_ones_that_are_shipped() -> None:
+    """Whole, with what looks like a template in them left alone; a chart that is packed has them too."""
+    (rule,) = objects("most", "PrometheusRule").values()
+    dashboard = objects("most", "ConfigMap")["fd-frontdesk-dashboard"]["data"]["frontdesk.json"]
+
+    assert rule["spec"] == yaml.safe_load((DEPLOY / "prometheus" / "frontdesk.rules.yml").read_text())
+    assert json.loads(dashboard) == json.loads((DEPLOY / "grafana" / "frontdesk.json").read_text())
 
 
 def test_two_releases_live_in_one_namespace() -> None:

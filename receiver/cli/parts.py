@@ -34,21 +34,22 @@ class Part:
         )
 
 
-_AT_NEXUDUS: Final = ("nexudus_password", "nexudus_totp", "nexudus_token")
+AT_NEXUDUS: Final = ("nexudus_password", "nexudus_totp", "nexudus_token")
+"""What signs in at Nexudus; the worker needs it for handlers that ask for `nexudus`."""
 
 PARTS: Final = (
     Part("receiver", ("serve",), frozenset({"redis_url", "url_keys", "webhook_secrets"})),
-    Part("worker", ("work", "--grace", "5"), frozenset({"redis_url", "alert_urls"})),
+    Part("worker", ("work", "--grace", "5"), frozenset({"redis_url", "alert_urls", *AT_NEXUDUS})),
     Part(
         "console",
         ("console",),
-        frozenset({"redis_url", "admin_token", "viewer_token", "webhook_secrets", "url_keys", *_AT_NEXUDUS}),
+        frozenset({"redis_url", "admin_token", "viewer_token", "webhook_secrets", "url_keys", *AT_NEXUDUS}),
     ),
     Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
     Part(
         "registrar",
         ("watch", "--every", "30s"),
-        frozenset({"redis_url", "url_keys", "alert_urls", *_AT_NEXUDUS}),
+        frozenset({"redis_url", "url_keys", "alert_urls", *AT_NEXUDUS}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
         vital=False,  # events come in and are handled whatever Nexudus thinks of our credentials

@@ -29,7 +29,7 @@ def _children(
     ("name", "seen"),
     [
         ("receiver", {"REDIS_URL", "URL_KEYS", "WEBHOOK_SECRETS"}),
-        ("worker", {"REDIS_URL", "ALERT_URLS"}),
+        ("worker", {"REDIS_URL", "ALERT_URLS", "NEXUDUS_PASSWORD", "NEXUDUS_TOTP", "NEXUDUS_TOKEN"}),
         ("nexudus", {"WEBHOOK_SECRETS", "NEXUDUS_PASSWORD"}),
         ("registrar", {"REDIS_URL", "URL_KEYS", "ALERT_URLS", "NEXUDUS_PASSWORD", "NEXUDUS_TOTP", "NEXUDUS_TOKEN"}),
     ],

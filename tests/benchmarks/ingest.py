@@ -97,7 +97,11 @@ def _result(measured: Rounds[Receiver, Window], rounds: int, seconds: float) -> 
         if name in found
     ]
     rows.append(Row("CPU of bare Starlette for a request / ours", "×", _ratio(bare, ours, "cpu_us")))
-    bars = [Bar(name, Spread.of([window.rate for window in windows])) for name, windows in measured.present()]
+    bars = [
+        Bar(name, Spread.of([window.rate for window in windows]))
+        for name, windows in measured.present()
+        if name != receivers.CEILING
+    ]
     return Result(
         "ingest",
         f"python -m tests.benchmarks ingest --rounds {rounds} --seconds {seconds:g}",

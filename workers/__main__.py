@@ -14,6 +14,7 @@ from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
 from receiver.storage.steps import Steps
+from workers.attemptlog import AttemptLog
 from workers.board import Board
 from workers.counts import Counts
 from workers.once import remember_in
@@ -67,7 +68,8 @@ def main(message: str) -> int:
     queues = ServedQueues(told["queues"], table, deliveries)
     board = Board(told["board"], orders.threads + 256)
     counts = Counts(told["counts"])
-    status = WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts).run()
+    attempts = AttemptLog(read.log_level, read.log_format)
+    status = WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts, attempts).run()
     if traces:
         traces.close()
     return status

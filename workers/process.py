@@ -16,7 +16,8 @@ from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
-from workers import settlement, verdict
+from workers import verdict
+from workers.attemptlog import AttemptLog
 from workers.board import Board
 from workers.capacity import Capacity
 from workers.comparison import Comparison
@@ -64,6 +65,7 @@ class WorkerProcess:
         queues: Callable[[], Sequence[str]],
         board: Board,
         counts: Counts,
+        attempts: AttemptLog,
     ) -> None:
         """*recording* has a connection of its own, see Recorder."""
         self._orders = orders
@@ -72,6 +74,7 @@ class WorkerProcess:
         self._queues = queues
         self._board = board
         self._counts = counts
+        self._attempts = attempts
         self._threads = HandlerThreads(orders.threads, board, self._settle)
         self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
         self._stop = threading.Event()
@@ -92,6 +95,7 @@ class WorkerProcess:
         status = self._claim_until_stopped()
         self._finish()
         self._recorder.close(self._orders.grace_s)
+        self._attempts.close()
         return RETIRED if self._stuck.is_set() else status
 
     # -- claiming ---------------------------------------------------------------------------------------------------
@@ -185,7 +189,7 @@ class WorkerProcess:
                 ended_ms=ended_ms - ahead_ms,
             )
         )
-        settlement.tell(prepared, ended, ended_ms - started_ms)
+        self._attempts.tell(prepared, ended, ended_ms - started_ms)
 
     def _end(self, ended: Acknowledgement) -> None:
         """Hand the end of a delivery to the thread that records it; there is room for another."""

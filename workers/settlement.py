@@ -1,6 +1,7 @@
 """What both ways of running handlers share: how an attempt is reported once it has ended, and how long is too long."""
 
 from collections.abc import Callable
+from typing import Any
 
 from receiver import logs
 from receiver.events import Outcome
@@ -23,17 +24,21 @@ def timed_out(prepared: Prepared) -> Ended:
 
 
 def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
-    """Log the attempt: one line. Of an error only its class: what a handler says may quote the record."""
-    error = {"error": ended.error.partition(":")[0]} if ended.error else {}
-    _log.info(
-        "delivery.attempted",
-        event_id=prepared.event.id,
-        delivery_id=prepared.claim.delivery_id,
-        action=prepared.event.action,
-        business_id=prepared.event.business_id,
-        route=prepared.route.name,
-        attempt=prepared.event.attempt,
-        outcome=str(ended.outcome),
-        ms=took_ms,
-        **error,
-    )
+    """Log the attempt: one line."""
+    _log.info("delivery.attempted", **account(prepared, ended, took_ms))
+
+
+def account(prepared: Prepared, ended: Ended, took_ms: int) -> dict[str, Any]:
+    """Return what an attempt's line says. Of an error only its class: what a handler says may quote the record."""
+    event = prepared.event
+    said = {
+        "event_id": event.id,
+        "delivery_id": prepared.claim.delivery_id,
+        "action": event.action,
+        "business_id": event.business_id,
+        "route": prepared.route.name,
+        "attempt": event.attempt,
+        "outcome": str(ended.outcome),
+        "ms": took_ms,
+    }
+    return said | {"error": ended.error.partition(":")[0]} if ended.error else said

@@ -13,6 +13,7 @@ from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import DeliveryQueue
+from workers.attemptlog import AttemptLog
 from workers.board import Board
 from workers.counts import Counts
 from workers.execution import Ended
@@ -40,9 +41,8 @@ def main(url: str, routes: Path) -> int:
     preparation = Preparation(lambda: table.table, os.environ, routes.parent)
     slots = orders.threads + ASYNC_LIMIT
     board = Board(Board.file(slots), slots)
-    return Dawdling(
-        orders, deliveries, recording, preparation, lambda: ("default",), board, Counts(Counts.file())
-    ).run()
+    counts, attempts = Counts(Counts.file()), AttemptLog()
+    return Dawdling(orders, deliveries, recording, preparation, lambda: ("default",), board, counts, attempts).run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from receiver.storage import connection, program
 from tests.processes import Process, Valkey, free_port, wait_until
 
 SERVICE = "front"
-DOWN_AFTER_MS = 1_500
+DOWN_AFTER_MS = 2_500
 _VOTES = 2
 _SENTINELS = 3
 _IN_STEP_WITHIN_S = 60.0

@@ -22,6 +22,7 @@ from receiver.settings import Settings
 from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
+from receiver.storage.gates import Gates
 from receiver.storage.pulse import Pulse
 from receiver.storage.spent import Spent
 from receiver.storage.trend import Trend
@@ -106,6 +107,7 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
             dedup_window_ms=current.dedup_window,
         ),
         acts=Acts(client),
+        gates=Gates(client),
         registry=Registry(HookDesk()),
         knows_secrets=bool(current.webhook_secrets),
     )

@@ -16,6 +16,7 @@ from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
+from receiver.storage.gates import Gates
 from receiver.storage.pulse import Pulse
 from receiver.storage.trend import Trend
 
@@ -37,6 +38,7 @@ class Desk:
     make_replay: MakeReplay
     make_release: Callable[[RoutingTable], Release]
     acts: Acts
+    gates: Gates
     registry: Registry
     knows_secrets: bool
     bulk: Bulk = field(default_factory=Bulk)

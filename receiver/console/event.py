@@ -76,13 +76,21 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
         steps.append(_step(at, attempt["outcome"] or "ended", said, attempt["duration_ms"], attempt["worker"]))
     steps.sort(key=lambda step: step["at"] or "")
     ahead = [one for one in told["deliveries"] if one["status"] == "in_flight"]
-    return steps + [_step(one["next_attempt_at"], one["waits_for"] or "in_flight", one["route"]) for one in ahead]
+    return steps + [_ahead(one) for one in ahead]
+
+
+def _ahead(delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """What a delivery in flight does now, or waits for."""
+    does = delivery["waits_for"] or "in_flight"
+    known = does in ("queued", "scheduled", "running", "held", "in_flight")
+    step = _step(delivery["next_attempt_at"], does if known else "waits", delivery["route"])
+    return step if known else step | {"waits_for": does}
 
 
 def _step(
     at: str | None, what: str, said: str, took_ms: int | None = None, worker: str | None = None
 ) -> dict[str, Any]:
-    return {"at": at, "what": what, "said": said, "took_ms": took_ms, "worker": worker}
+    return {"at": at, "what": what, "said": said, "took_ms": took_ms, "worker": worker, "waits_for": None}
 
 
 def more(visit: Visit, told: Facts) -> Mapping[str, Any]:

@@ -23,6 +23,18 @@ STATIC: Final = _HERE / "static"
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')
 _MOST_LINES = 20_000
 
+_WAITING: Final = {
+    "order": "behind an earlier one of its key",
+    "limit": "for the limit of its route",
+    "concurrency": "until fewer of its route run",
+    "pause": "its route is paused",
+    "retry-after": "its target asked to wait",
+    "target down": "its target is down",
+    "delay": "its route delays it",
+    "debounce": "for quiet: a newer one may come",
+}
+"""What a delivery waits for, in the words that follow `waits`."""
+
 
 class Templates:
     """Renders the templates of this room. Every text is escaped, control characters included."""
@@ -42,6 +54,7 @@ class Templates:
             "count": count,
             "span": span,
             "lines": record_lines,
+            "waiting": lambda word: _WAITING.get(word, word),
             "number": lambda number, noun: counted(number, noun).replace(",", "\u202f"),
             "words": lambda text: str(text).replace("_", " "),
         }

@@ -5,11 +5,14 @@ from typing import Any, Final
 
 import orjson
 
-from receiver.console.pages import Act, Facts, Page, Shown
+from receiver import durations, moments
+from receiver.console.pages import Act, Done, Facts, Page, Shown
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.nexudus import actions
+from receiver.routing.flow import Flow
 from receiver.routing.table import Route
+from receiver.storage.gates import Gate
 
 _ROWS: Final = 100
 _DAY: Final = 24
@@ -24,6 +27,7 @@ def facts(visit: Visit) -> Facts:
     routes = table.routes[start : start + _ROWS] if table else ()
     names = [route.name for route in routes]
     hour = visit.desk.pulse.hour()
+    gates = visit.desk.gates.standing()
     day, last = visit.desk.pulse.routed(names, hour, _DAY), visit.desk.pulse.routed(names, hour, 1)
     return {
         "file": table.file if table else None,
@@ -36,7 +40,10 @@ def facts(visit: Visit) -> Facts:
         "number": len(table.routes) if table else 0,
         "from": start,
         "more": start + _ROWS if table and start + _ROWS < len(table.routes) else None,
-        "routes": [_route(route) | {"day": day[route.name], "hour": last[route.name]} for route in routes],
+        "routes": [
+            _route(route) | {"day": day[route.name], "hour": last[route.name], "gate": _gate(gates.get(route.name))}
+            for route in routes
+        ],
         "explained": None,
     }
 
@@ -56,7 +63,51 @@ def _route(route: Route) -> dict[str, Any]:
         "retry_ms": list(route.retry_ms),
         "enabled": route.enabled,
         "shadow": route.shadow,
+        "flow": _flow(route.flow or Flow()),
     }
+
+
+def _flow(flow: Flow) -> dict[str, str]:
+    """What its deliveries wait for, as far as it says so, in the words of routes.yaml."""
+    said = {
+        "order": flow.order.source if flow.order else "",
+        "debounce": durations.show(flow.debounce_ms) if flow.debounce_ms else "",
+        "delay": durations.show(flow.delay_ms) if flow.delay_ms else "",
+        "limit": flow.limit.source if flow.limit else "",
+        "concurrency": str(flow.concurrency or ""),
+        "per": flow.per.source if flow.per else "",
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _gate(gate: Gate | None) -> dict[str, Any] | None:
+    """What stands before a route now."""
+    if gate is None:
+        return None
+    return {
+        "state": gate.state,
+        "waiting": gate.waiting,
+        "paused_at": moments.show(gate.pause.since_ms) if gate.pause else None,
+        "paused_by": gate.pause.who if gate.pause else None,
+    }
+
+
+def pause(visit: Visit) -> Done:
+    """Hold the deliveries of a route: they are kept, and wait until it is resumed."""
+    route = visit.path["route"]
+    if visit.desk.table().route(route) is None:
+        raise UsageError(f"route: today's table has no route {route!r}")
+    visit.record("pause", route=route)
+    changed = visit.desk.gates.pause(route, visit.session.identity.name)
+    return Done(f"{route} is paused." if changed else f"{route} was paused already.", "/routes", {"changed": changed})
+
+
+def resume(visit: Visit) -> Done:
+    """Let the deliveries of a paused route go again, whether today's table has it or not."""
+    route = visit.path["route"]
+    visit.record("resume", route=route)
+    changed = visit.desk.gates.resume(route)
+    return Done(f"{route} is resumed." if changed else f"{route} was not paused.", "/routes", {"changed": changed})
 
 
 def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
@@ -91,4 +142,8 @@ def _record(written: str) -> Mapping[str, Any]:
 
 
 PAGE: Final = Page("/routes", "Routes", "routes.html", facts, more)
-ACTS: Final = (Act("/routes/explain", explain, for_viewers=True),)
+ACTS: Final = (
+    Act("/routes/explain", explain, for_viewers=True),
+    Act("/routes/{route}/pause", pause),
+    Act("/routes/{route}/resume", resume),
+)

@@ -308,6 +308,32 @@ def test_what_was_signed_with_a_changed_secret_is_released(
     assert {act["detail"].get("requests") for act in released} >= {3}
 
 
+def test_a_route_is_paused_and_resumed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
+    """Who paused it is shown, and of an event that waits, why; with the pause what waited goes on."""
+    page = _signed_in(context, house)
+    page.get_by_role("link", name="Routes", exact=True).click()
+    page.get_by_role("button", name="Pause route announce-paid").click()
+    expect(page.get_by_role("status").first).to_have_text("announce-paid is paused.")
+    row = page.locator("table.routes tr", has_text="announce-paid")
+    expect(row).to_contain_text("paused")
+    expect(row).to_contain_text("by alice")
+
+    event = house.post("BookingUpdate", number=7_000)
+    page.goto(f"{house.url}/events/{event}")
+    expect(page.locator("section", has=page.get_by_role("heading", name="Deliveries"))).to_contain_text(
+        "its route is paused"
+    )
+    page.goto(f"{house.url}/routes")
+    page.get_by_role("button", name="Resume route announce-paid").click()
+    expect(page.get_by_role("status").first).to_have_text("announce-paid is resumed.")
+
+    house.wait_for_status(event, "succeeded")
+    acts = [(act["who"], act["what"]) for act in house.facts("/acts")["acts"][:2]]
+    assert acts == [("alice", "resume"), ("alice", "pause")]
+    with pytest.raises(AssertionError, match="403"):
+        house.act("/routes/announce-paid/pause", token=VIEWER)
+
+
 def test_the_dead_are_replayed_after_they_were_counted(
     house: House, lived_in: dict[str, str], context: BrowserContext
 ) -> None:

@@ -104,7 +104,7 @@ def test_no_page_runs_what_came_from_outside(hostile: House, browser: Browser) -
     page.goto(f"{hostile.url}/events")
     page.wait_for_selector(".live.on")
     events = _post(hostile)
-    page.wait_for_selector(f"#e-{events[0]} .badge.dead")
+    page.wait_for_selector(f"#e-{events[0]} .badge.dead:visible")
     page.wait_for_selector(f"#e-{events[-1]}")
 
     for path in _pages(events):

@@ -37,7 +37,7 @@ MOST = (
     "worker.env[0].valueFrom.secretKeyRef.key=secret,worker.envFrom[0].secretRef.name=more",
     "worker.volumes[0].name=archive,worker.volumes[0].emptyDir.sizeLimit=1Gi",
     "worker.volumeMounts[0].name=archive,worker.volumeMounts[0].mountPath=/var/archive",
-    "console.hooks=true,networkPolicy.storePorts={6379,26379},podMonitor.enabled=true",
+    "console.hooks=true,worker.nexudus=true,networkPolicy.storePorts={6379,26379},podMonitor.enabled=true",
     "prometheusRule.enabled=true,grafanaDashboard.enabled=true",
     "networkPolicy.consoleFrom[0].podSelector.matchLabels.app=sso",
     "networkPolicy.storeTo[0].ipBlock.cidr=10.1.0.0/16",
@@ -184,19 +184,20 @@ def test_each_role_has_only_its_own_secrets() -> None:
     nexudus = {"nexudus-password", "nexudus-totp"}
     expected = {
         "receiver": {"redis-url", "url-keys", "webhook-secrets"},
-        "worker": {"redis-url", "alert-urls"},
+        "worker": {"redis-url", "alert-urls"} | nexudus,
         "registrar": {"redis-url", "url-keys", "webhook-secrets", "alert-urls"} | nexudus,
         "console": {"redis-url", "url-keys", "webhook-secrets", "admin-token", "viewer-token"} | nexudus,
         "drain": {"redis-url"},
-        "check": {"redis-url", "alert-urls"},
+        "check": {"redis-url", "alert-urls"} | nexudus,
     }
     for role, pod in pods("most"):
         (secret,) = (each["secret"] for each in pod["volumes"] if "secret" in each)
         assert {item["key"] for item in secret["items"]} == expected[role] | {"redis-ca.crt"}, role
         named = {each["name"] for each in pod["containers"][0]["env"] if each["name"].endswith("_FILE")}
         assert named == {f"FRONTDESK_{key.upper().replace('-', '_')}_FILE" for key in expected[role]}
-    (console,) = (pod for role, pod in pods("least") if role == "console")
-    assert "url-keys" not in json.dumps(console)
+    least = {role: json.dumps(pod) for role, pod in pods("least")}
+    assert "url-keys" not in least["console"] + least["worker"]
+    assert "nexudus" not in least["console"] + least["worker"] + least["receiver"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if and $s.webhookSecrets (has .role (list "receiver" "registrar" "console")) -}}
 {{- $keys = append $keys "webhook-secrets" -}}
 {{- end -}}
-{{- if $registers -}}
+{{- if or $registers (and (eq .role "worker") .root.Values.worker.nexudus) -}}
 {{- $keys = append $keys (ternary "nexudus-token" "nexudus-password" $s.nexudusToken) -}}
 {{- if and $s.nexudusTotp (not $s.nexudusToken) -}}{{- $keys = append $keys "nexudus-totp" -}}{{- end -}}
 {{- end -}}
@@ -111,6 +111,8 @@ volumeMounts:
 {{- end }}
 {{- if or (eq .role "registrar") (and (eq .role "console") .root.Values.console.hooks) }}
 - {name: FRONTDESK_PUBLIC_URL, value: {{ required "publicUrl: say where Nexudus reaches the receivers, as https://hooks.example.com" .root.Values.publicUrl | quote }}}
+{{- end }}
+{{- if or (eq .role "registrar") (and (eq .role "console") .root.Values.console.hooks) (and (eq .role "worker") .root.Values.worker.nexudus) }}
 - {name: FRONTDESK_NEXUDUS_URL, value: {{ .root.Values.nexudus.url | quote }}}
 {{- if not .root.Values.secrets.nexudusToken }}
 - {name: FRONTDESK_NEXUDUS_USERNAME, value: {{ required "nexudus.username: name the API user, or set secrets.nexudusToken" .root.Values.nexudus.username | quote }}}

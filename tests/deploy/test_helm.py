@@ -67,9 +67,20 @@ def rendered(case: str, release: str = "fd") -> str:
     return ran.stdout
 
 
+class OnceOnly(yaml.SafeLoader):
+    """Reads YAML as Kubernetes does: a key that comes twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping."""
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(set(names)) == len(names), f"a key comes twice in {names}, {node.start_mark}"
+        return super().construct_mapping(node, deep=deep)
+
+
 def objects(case: str, kind: str) -> dict[str, dict[str, Any]]:
     """Return the objects of a kind, by name."""
-    found = [each for each in yaml.safe_load_all(rendered(case)) if each and each["kind"] == kind]
+    read = yaml.load_all(rendered(case), OnceOnly)
+    found = [each for each in read if each and each["kind"] == kind]
     return {each["metadata"]["name"]: each for each in found}
 
 

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,11 +83,7 @@ def explain(
         explained = table.explain(location, action, record)
         keyless = route_rows.keyless(table, location, action, record)
         if json:
-            shown = [
-                {"route": e.route, "matched": e.matched, "why_not": e.why_not, "failed": e.failed, "shadow": e.shadow}
-                | {"no_key": keyless.get(e.route)}
-                for e in explained
-            ]
+            shown = [asdict(each) | {"no_key": keyless.get(each.route)} for each in explained]
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
             output.table(("route", "wants it", "why not"), [_row(each, keyless.get(each.route)) for each in explained])

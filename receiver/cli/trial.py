@@ -66,10 +66,7 @@ def trial(
     context = Context()
     table = routes_file.read(context.settings.routes, known_actions=actions.CODES)
     chosen = _route(table, route)
-    folder = context.settings.routes.resolve().parent
-    line = Switchboard(demo.completed(context.settings))
-    grant = Grant(line, chosen.writes, chosen.timeout_ms / 1_000)
-    handler = plugins.load(chosen.handler, chosen.options, environ=os.environ, folder=folder, grant=grant)
+    handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
     ended, duration_ms = _attempt(handler, event, chosen.timeout_ms / 1_000)
@@ -78,6 +75,12 @@ def trial(
     else:
         _say(chosen, event, why_not, ended, duration_ms)
     return 0 if ended.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
+
+
+def _loaded(route: Route, context: Context) -> plugins.Handler:
+    folder = context.settings.routes.resolve().parent
+    grant = Grant(Switchboard(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000)
+    return plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
 
 
 def _route(table: RoutingTable, name: str) -> Route:

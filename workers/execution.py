@@ -124,14 +124,18 @@ def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
         return Ended(Outcome.DISCARDED, text)
     if isinstance(error, Retry) and error.after is not None:
         return Ended(Outcome.FAILED, text, round(error.after * 1_000), not error.charged)
-    return Ended(Outcome.FAILED, text, target_down=_is_down(error))
+    return _of_target(error, text)
 
 
-def _is_down(error: BaseException) -> bool:
+def _of_target(error: BaseException, text: str) -> Ended:
+    """Return the end of an attempt that failed, with what the exception says of the handler's target."""
     try:
-        return target.is_down(error)
+        wait_s = target.asked_to_wait_s(error)
+        if wait_s is not None:
+            return Ended(Outcome.FAILED, text, round(wait_s * 1_000), uncharged=True)
+        return Ended(Outcome.FAILED, text, target_down=target.is_down(error))
     except Exception:  # noqa: BLE001 - the attributes of an exception are a stranger's code
-        return False
+        return Ended(Outcome.FAILED, text)
 
 
 def _is_timeout(error: BaseException) -> bool:

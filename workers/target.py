@@ -1,9 +1,11 @@
-"""Whether an exception says that a handler's target is down: that it cannot be reached, is silent, or answers 5xx.
+"""What an exception says of a handler's target: that it is down (cannot be reached, is silent, answers 5xx), or that it
+answered 429 or 503 and asks to wait (`Retry-After`).
 
 Told by the classes of Python and of the common HTTP clients, which are not imported for it: by their names.
 """
 
 import errno
+import re
 import socket
 
 _BY_NAME = frozenset(
@@ -24,6 +26,20 @@ _BY_NAME = frozenset(
 )
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 _LONGEST_CHAIN = 10
+
+
+_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 1.0, 86_400.0
+
+
+def asked_to_wait_s(error: BaseException) -> float | None:
+    """Return for how many seconds the answer in *error* asks to wait, bounded; None when it does not."""
+    if _status(error) not in (429, 503):
+        return None
+    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(error, "headers", None)
+    said = headers.get("Retry-After") if headers is not None and hasattr(headers, "get") else None
+    if not isinstance(said, str) or not re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*", said):
+        return None
+    return min(max(float(said), _SHORTEST_WAIT_S), _LONGEST_WAIT_S)
 
 
 def is_down(error: BaseException | None) -> bool:

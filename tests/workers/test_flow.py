@@ -39,9 +39,9 @@ def test_of_each_key_one_after_another_while_workers_are_killed_and_attempts_fai
     for _, event in events:
         assert bench.ended(event).status == "succeeded"
 
-    order = defaultdict(list)
+    order: defaultdict[int, list[int]] = defaultdict(list)
     for line in bench.seen():
-        order[int(str(line["id"])) % 4].append(str(line["id"]))
+        order[int(str(line["id"])) % 4].append(int(str(line["id"])))
     for key, ran in order.items():
         # Each runs at least twice; who ran once is never run again after somebody behind it.
         assert ran == sorted(ran), (key, ran)

@@ -40,8 +40,13 @@ for at = 3, #ARGV, 6 do
             end
             if not is_settled then
                 record(id, n, attempt)
-                if FINAL[verdict] then
-                    finish(id, n, verdict, (state[5] or state[6]) and {l = state[5], g = state[6]}, iso)
+                local had = (state[5] or state[6]) and {l = state[5], g = state[6]}
+                local newer = verdict == 'r' and state[5] and successor(state[5], id)
+                if newer then
+                    note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
+                    finish(id, n, 'c', had, iso)
+                elseif FINAL[verdict] then
+                    finish(id, n, verdict, had, iso)
                 else
                     redis.call('HDEL', key, n .. 'o', n .. 'i')
                     if verdict == 'r' then

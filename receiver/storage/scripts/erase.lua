@@ -36,6 +36,7 @@ for n = 1, tonumber(state.n) do
         cancel(n)
         cancelled = cancelled + 1
     end
+    redis.call('HDEL', key, n .. 'u')  -- the digest of a key that may have been a name
 end
 if state.k == 'q' then
     local less = #envelope - redis.call('STRLEN', envelope_key(id))

@@ -75,6 +75,16 @@ local function finish(id, n, state, had, iso)
     if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
 end
 
+-- The event whose debounced delivery waits behind the head of a lane and is newer than the head's: what the head could not
+-- do, it need not try again.
+local function successor(lane, event)
+    local second = redis.call('ZRANGE', lane_key(lane), 1, 1)[1]
+    if not second then return nil end
+    local id, n = parse_delivery(second)
+    local held = redis.call('HGET', state_key(id), n .. 'e') or ''
+    return id > event and string.sub(held, -1) == 'b' and id or nil
+end
+
 -- Says in the record of a delivery how it ended without having been run.
 local function note_end(delivery, outcome, why)
     redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))

@@ -25,7 +25,7 @@ def flow(keys: str) -> Flow:
     return found
 
 
-def happening(entity: str | None = "Booking:5", **record: object) -> Occurrence:
+def happening(entity: str | None = "Booking:5", **record: Any) -> Occurrence:
     """A booking."""
     return Occurrence(1001, "BookingCreate", record, entity)
 

@@ -168,6 +168,20 @@ def test_only_the_newest_of_a_key_runs_once_it_is_quiet(desk: Desk) -> None:
     assert ids((claim,)) == [newest]
 
 
+def test_what_failed_is_not_tried_again_once_something_newer_waits(desk: Desk) -> None:
+    """Of a debounced route: the newest stands for it."""
+    debounced = terms("lane", "", 1, debounced=True)
+    (old,) = desk.keep(1, terms=debounced)
+    (claim,) = wait_until(lambda: desk.claim(), "the quiet time to pass")
+    (new,) = desk.keep(1, terms=debounced)
+
+    desk.end(claim, verdict="retry", delay_ms=DAY_MS)
+
+    assert desk.status(old) == ("discarded", f"superseded by {new}")
+    assert ids(wait_until(lambda: desk.claim(), "the newest")) == [new]
+    assert desk.unaccounted() == 0
+
+
 def test_a_delay_comes_before_the_first_attempt(desk: Desk) -> None:
     """It is seen as such, and due by the store's clock."""
     (event,) = desk.keep(1, terms=terms(delay_ms=60_000))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -42,19 +43,12 @@ class IngestMetrics:
             ["route"],
         )
         self._refused = counter("connections_refused", "Connections closed by one of our limits.", ["limit"])
+        histogram: dict[str, Any] = {"namespace": "frontdesk", "registry": self._registry}
         self._seconds = _Summed(
-            "ingest_seconds",
-            "From the head of an authentic request to its answer.",
-            namespace="frontdesk",
-            registry=self._registry,
-            buckets=_SECONDS,
+            "ingest_seconds", "From the head of an authentic request to its answer.", buckets=_SECONDS, **histogram
         )
         self._batches = Histogram(
-            "commit_events",
-            "Events that went to the store in one call.",
-            namespace="frontdesk",
-            registry=self._registry,
-            buckets=_BATCHES,
+            "commit_events", "Events that went to the store in one call.", buckets=_BATCHES, **histogram
         )
         gauge = partial(Gauge, namespace="frontdesk", registry=self._registry)
         self._spooled = gauge(

@@ -16,14 +16,12 @@ import redis
 
 from receiver import logs
 from receiver.errors import StorageUnavailable
-from receiver.events import Outcome
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys, layout
 from receiver.storage.queue import DeliveryQueue
 from receiver.storage.sweeper import SweeperThread
-from workers import verdict
+from workers import overdue
 from workers.child import Child, Launch
-from workers.execution import Ended
 from workers.metering import Metering
 from workers.presence import Presence
 from workers.process import RETIRED
@@ -178,7 +176,7 @@ class Fleet:
         running = child.running()
         now = time.monotonic()
         if len(running) == 1 and now > running[0].deadline:
-            self._record_timeout(child, running[0].job)
+            overdue.record(self._deliveries, self._table(), child.name, running[0].job)
         now_ms = int(time.time() * 1_000)
         jobs = {one.job: now_ms - int(1_000 * (now - one.began)) for one in running}
         while True:
@@ -189,24 +187,6 @@ class Fleet:
                 )
             if recovered is None or not recovered.more:
                 return
-
-    def _record_timeout(self, child: Child, job: str) -> None:
-        """Record the timeout of the one attempt that held a process so tightly that it had to be killed."""
-        claim = self._deliveries.look(job)
-        table = self._table()
-        route = table.route(claim.route) if claim and table else None
-        if claim is None or route is None:
-            return
-        now_ms = int(time.time() * 1_000)
-        ended = Ended(Outcome.TIMED_OUT, f"timed out after {route.timeout_ms / 1_000:g} s")
-        self._deliveries.acknowledge(
-            child.name,
-            [
-                verdict.after_attempt(
-                    claim, route, ended, worker=child.name, started_ms=now_ms - route.timeout_ms, ended_ms=now_ms
-                )
-            ],
-        )
 
     # -- processes --------------------------------------------------------------------------------------------------
 

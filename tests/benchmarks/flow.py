@@ -43,6 +43,7 @@ def cases(number: int) -> Iterator[Case]:
     yield Case("nothing")
     yield Case("order, every delivery of its own key", lane=_each)
     yield Case("order, 100 keys", lane=lambda number: _each(number % 100))
+    yield Case("order, one key for all", lane=lambda number: "one")
     yield Case("limit that is never reached", rules=[Rule("announce", limit=10_000, period_ms=1)])
     yield Case("concurrency that is never reached", rules=[Rule("announce", concurrency=1_000_000)])
     yield Case("concurrency: 8, so that most are held", rules=[Rule("announce", concurrency=8)])

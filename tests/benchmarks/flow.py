@@ -1,8 +1,8 @@
 """What order and limits cost the store for each delivery: `python -m tests.benchmarks.flow [DELIVERIES]`.
 
 Processor time of the server, in microseconds for each delivery, of keeping it and of claiming and acknowledging it, in
-calls of 32; and what a queued delivery takes of its memory. Time of the server, because it is the one part that all
-processes share, and because it does not depend on what else the machine does.
+calls of 32. Time of the server, because it is the one part that all processes share, and because it depends least on what
+else the machine does.
 """
 
 import sys
@@ -64,19 +64,18 @@ def main() -> None:
 
 def _print(client: redis.Redis, number: int) -> None:
     print(f"{number:,} deliveries, best of {ROUNDS}; microseconds of the server's processor for each")
-    print(f"{'':<42}{'keep':>7}{'run':>7}{'ratio':>7}{'bytes':>8}")
+    print(f"{'':<42}{'keep':>7}{'run':>7}{'ratio':>7}")
     base = 0.0
     for case in cases(number):
         measured = [_measure(client, case, number) for _ in range(ROUNDS)]
-        kept, ran, size = (min(values) for values in zip(*measured, strict=True))
+        kept, ran = (min(values) for values in zip(*measured, strict=True))
         base = base or ran
-        print(f"{case.name:<42}{kept:>7.1f}{ran:>7.1f}{ran / base:>7.2f}{size:>8.0f}")
+        print(f"{case.name:<42}{kept:>7.1f}{ran:>7.1f}{ran / base:>7.2f}")
 
 
-def _measure(client: redis.Redis, case: Case, number: int) -> tuple[float, float, float]:
+def _measure(client: redis.Redis, case: Case, number: int) -> tuple[float, float]:
     client.flushall()
     script = client.register_script(scripts.source("keep"))
-    memory = client.info("memory")["used_memory"]
     begun = _used(client)
     for start in range(0, number, AT_ONCE):
         batch = [
@@ -85,9 +84,8 @@ def _measure(client: redis.Redis, case: Case, number: int) -> tuple[float, float
         ]
         script(args=keep.arguments(batch))
     kept = _used(client)
-    size = client.info("memory")["used_memory"] - memory
     _run_all(DeliveryQueue(client), case, number)
-    return (kept - begun) / number, (_used(client) - kept) / number, size / number
+    return (kept - begun) / number, (_used(client) - kept) / number
 
 
 def _run_all(deliveries: DeliveryQueue, case: Case, number: int) -> None:

@@ -1,8 +1,8 @@
 """What order and limits cost the store for each delivery: `python -m tests.benchmarks.flow [DELIVERIES]`.
 
 Processor time of the server, in microseconds for each delivery, of keeping it and of claiming and acknowledging it, in
-calls of 32. Time of the server, because it is the one part that all processes share, and because it depends least on what
-else the machine does.
+calls of 32. Time of the server, because it is the one part that all processes share, and because it depends least on
+what else the machine does.
 """
 
 import sys

@@ -38,9 +38,11 @@ class Conversation(HttpToolsProtocol):
         self._peer = self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for more of a body."""
+        """Tell whoever waits for more of a body, and leave no circle behind that only the garbage collector undoes."""
         self._leave()
         super().connection_lost(exc)
+        if isinstance(self.cycle, Visit):
+            self.cycle = None
 
     def on_message_begin(self) -> None:
         """Begin a head; with pipelining that may be in the middle of what came."""

@@ -160,9 +160,9 @@ def test_the_routes_of_the_readme_are_right(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
-    """About 170 lines, and the table that the benchmarks write."""
+    """Two hundred lines, and the table that the benchmarks write."""
     written = re.sub(
         r"^<!-- benchmarks: begin -->.*^<!-- benchmarks: end -->", "", README, flags=re.MULTILINE | re.DOTALL
     )
 
-    assert len(written.splitlines()) <= 190
+    assert len(written.splitlines()) <= 200

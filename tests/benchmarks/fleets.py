@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.benchmarks import environments, ours
+from tests.benchmarks import cores, environments, ours
 from tests.benchmarks.stand import Command, Stand
 from tests.processes import Process
 
@@ -26,7 +26,8 @@ class Fleet:
     """One of them. *workers* returns a command for each process to start; *wait_ms*: how long each job waits.
 
     *guess*: jobs a second of one process with jobs that do nothing, and with ones that wait; corrected by the first
-    round. Methods raise `environments.Missing` where the peer cannot run.
+    round. *unrecorded* returns how many jobs have been taken whose end is not recorded yet, for a fleet that records in
+    batches behind its handlers. Methods raise `environments.Missing` where the peer cannot run.
     """
 
     name: str
@@ -34,11 +35,16 @@ class Fleet:
     preload: Callable[[Stand, int], None]
     guess: float
     guess_waiting: float
+    unrecorded: Callable[[Stand], int] | None = None
     started: list[Process] = field(default_factory=list)
 
     def start(self, stand: Stand, wait_ms: int) -> None:
         """Start its workers."""
         self.started = [stand.start(command) for command in self.workers(stand, wait_ms)]
+
+    def used_s(self) -> float:
+        """Processor time that its workers have used until now."""
+        return sum(cores.seconds_of(process.pid) for process in self.started)
 
     def stop(self) -> None:
         """Stop them."""
@@ -120,7 +126,7 @@ def _preload_bullmq(stand: Stand, number: int) -> None:
 def fleets() -> list[Fleet]:
     """All of them, ours first."""
     return [
-        Fleet(OURS, _ours, ours.preload, 8_000, 1_000),
+        Fleet(OURS, _ours, ours.preload, 8_000, 1_000, ours.unrecorded),
         Fleet(RQ, rq(), _by_module("rq_peer"), 80, 10),
         Fleet(SIMPLE, rq("-w", _BY_HAND), _by_module("rq_peer"), 320, 18),
         Fleet(CELERY, _celery, _by_module("celery_peer", "python"), 500, 500),

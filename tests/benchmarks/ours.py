@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from receiver.nexudus import actions, hooks
-from receiver.storage import keep, scripts
+from receiver.storage import keep, keys, scripts
 from tests.benchmarks import marking, records
 from tests.benchmarks.stand import URL_KEY, Command, Stand
 from tests.events import entry
@@ -61,6 +61,12 @@ def preload(stand: Stand, number: int) -> None:
             for each in numbers
         ]
         script(args=keep.arguments(batch))
+
+
+def unrecorded(stand: Stand) -> int:
+    """Return how many deliveries are in workers' hands."""
+    workers: list[bytes] = stand.client.zrange(keys.WORKERS, 0, -1)  # type: ignore[assignment]
+    return sum(int(stand.client.scard(keys.held(worker.decode()))) for worker in workers)
 
 
 def audit(stand: Stand) -> dict[str, object]:

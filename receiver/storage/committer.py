@@ -16,7 +16,7 @@ from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.store import Store
 
-_BATCHES_IN_FLIGHT = 2
+_BATCHES_IN_FLIGHT = 3
 _MOST_LATE = 4
 _MOST_PENDING = 20_000
 _LOOP_WAS_LATE_S = 0.03

@@ -221,9 +221,10 @@ class TestReplicated:
         async def work(committer: Committer) -> tuple[Receipt | str, Receipt | str]:
             await committer.keep(entry(b"another"))  # now this connection has something confirmed
             replica.freeze()
-            async with connection.connect_async(primary.url) as other:
-                with pytest.raises(StorageUnavailable):
-                    await Store(other, replicas=1).keep([first], timeout_s=5, confirm_ms=1)
+            other = Store(connection.connect_async(primary.url), replicas=1)
+            with pytest.raises(StorageUnavailable):
+                await other.keep([first], timeout_s=5, confirm_ms=1)
+            await other.close()
             return await outcome(committer, first), await outcome(committer, again)
 
         with primary.client() as client:

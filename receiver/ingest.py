@@ -7,23 +7,19 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from receiver import logs, wanting
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.events import Envelope
 from receiver.ids import IdGenerator
+from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
 from receiver.storage.entries import Entry, Receipt, Told, Wanted
 
 _log = logs.get()
-
-_LONGEST_HEADER = 512
-"""Characters of each header that a quarantined request keeps for a later check."""
-
 
 Accepted = list[Receipt] | RequestRefused | StorageUnavailable
 """What became of a request: a receipt for each of its events, or why none can be given."""
@@ -53,36 +49,6 @@ class Table(Protocol):
     def hash(self) -> str: ...
 
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One POST to a hook whose token was right. Headers as they came, None when they did not. *trace*: see Envelope."""
-
-    business_id: int
-    action: str
-    body: bytes
-    signature: str | None = None
-    content_type: str | None = None
-    content_encoding: str | None = None
-    trace: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the settings say about requests. *secrets*: pairs of a location (None: any) and a shared secret."""
-
-    secrets: tuple[tuple[int | None, str], ...] = ()
-    on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
-    dedup_window_ms: int = 86_400_000
-
-
-class _Doubt(ValueError):
-    """Why a request is set aside: a *kind* to count by, and the reason in words. Never leaves this module."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 class Ingest:
@@ -121,7 +87,7 @@ class Ingest:
         reading = None
         try:
             reading = self._verify(request)
-            records = _read(request)
+            records = records_of(request)
             entries = [self._entry(request, reading, record) for record in records]
         except RequestRefused as refusal:
             done(refusal)
@@ -157,7 +123,7 @@ class Ingest:
         reason = "does not match" if request.signature else "is missing"
         if self._policy.on_bad_signature == "reject":
             raise RequestRefused(401, f"{signature.HEADER} {reason}")
-        raise _Doubt("signature", f"{signature.HEADER} {reason}")
+        raise Doubt("signature", f"{signature.HEADER} {reason}")
 
     def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
         business_id, action = request.business_id, request.action
@@ -196,7 +162,7 @@ class Ingest:
 
     def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:
         """Return the entry of a request that goes into quarantine whole, with what a later check needs."""
-        if isinstance(doubt, _Doubt):
+        if isinstance(doubt, Doubt):
             kind, reason = doubt.kind, str(doubt)
         else:
             kind, reason = "fault", f"Frontdesk failed to read it ({type(doubt).__name__}); see the log"
@@ -213,7 +179,7 @@ class Ingest:
                 body=request.body,
                 verified_by=reading,
                 quarantine=reason,
-                headers=_headers(request),
+                headers=kept_headers(request),
                 trace=request.trace,
             ),
             fingerprint=None,
@@ -247,26 +213,7 @@ class _Together:
             self._done(self._error or [self._receipts[one.envelope.id] for one in self._entries])
 
 
-def _read(request: Request) -> tuple[payload.Record, ...]:
-    encoding = (request.content_encoding or "").strip().lower()
-    if encoding not in ("", "identity"):
-        raise _Doubt("compressed", f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
-    try:
-        return payload.split(request.body)
-    except ValueError as error:
-        raise _Doubt("unreadable", f"the body cannot be read: {error}") from None
-
-
 def _place(fault: Exception) -> dict[str, str]:
     """Return what a log may tell of a fault: its class and line, but not its message, which may quote the payload."""
     frames = traceback.extract_tb(fault.__traceback__)
     return {"error": type(fault).__name__, "at": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""}
-
-
-def _headers(request: Request) -> dict[str, str]:
-    kept = {
-        signature.HEADER: request.signature,
-        "Content-Type": request.content_type,
-        "Content-Encoding": request.content_encoding,
-    }
-    return {name: value[:_LONGEST_HEADER] for name, value in kept.items() if value is not None}

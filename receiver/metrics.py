@@ -52,9 +52,7 @@ class IngestMetrics:
         )
         gauge = partial(Gauge, namespace="frontdesk", registry=self._registry)
         self._spooled = gauge(
-            "spool_events",
-            "Events on the disk of this receiver that the store does not have.",
-            multiprocess_mode="livesum",
+            "spool_events", "Events on this receiver's disk that the store does not have.", multiprocess_mode="livesum"
         )
         self._oldest = gauge(
             "spool_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="livemax"

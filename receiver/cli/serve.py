@@ -15,7 +15,8 @@ from cyclopts import Parameter
 
 from receiver import logs, settings
 from receiver.errors import StorageUnavailable, UsageError
-from receiver.ingest import Ingest, Policy
+from receiver.ingest import Ingest
+from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.observation import tracing

@@ -56,16 +56,7 @@ class Keeper:
         self._store = store
         self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
         self._spool = Spool(folder, max_bytes=max_bytes)
-        self._drainer = Drainer(
-            self._spool,
-            store,
-            self._committer,
-            max_bytes=max_bytes,
-            alias_ms=alias_ms,
-            is_welcome=lambda: self._watch.is_welcome,
-            failed=lambda error: self._watch.failed(error),
-            told=lambda: self._watch.told(),
-        )
+        self._drainer = self._new_drainer(max_bytes, alias_ms)
         self._watch = Watch(
             store,
             self.clock,
@@ -81,6 +72,18 @@ class Keeper:
         self._putting_by: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._has_answered_all = asyncio.Event()
+
+    def _new_drainer(self, max_bytes: int, alias_ms: int) -> Drainer:
+        return Drainer(
+            self._spool,
+            self._store,
+            self._committer,
+            max_bytes=max_bytes,
+            alias_ms=alias_ms,
+            is_welcome=lambda: self._watch.is_welcome,
+            failed=lambda error: self._watch.failed(error),
+            told=lambda: self._watch.told(),
+        )
 
     async def start(self) -> None:
         """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,

@@ -15,7 +15,8 @@ import httptools
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Accepted, Request
+from receiver.ingest import Accepted
+from receiver.intake import Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import hooks, signature
 from receiver.storage.entries import Receipt

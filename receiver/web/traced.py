@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from receiver.errors import RequestRefused
-from receiver.ingest import Accepted, Request
+from receiver.ingest import Accepted
+from receiver.intake import Request
 from receiver.observation.tracing import Tracing
 from receiver.web.door import Accepting
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Accepted, Ingest, Policy, Request
+from receiver.ingest import Accepted, Ingest
+from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, lasting
 from receiver.routing import file

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from receiver import ids
-from receiver.ingest import Accepted, Ingest, Policy, Request
+from receiver.ingest import Accepted, Ingest
+from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.storage import connection, keys

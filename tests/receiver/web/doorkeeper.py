@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Ingest, Policy
+from receiver.ingest import Ingest
+from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.storage.entries import Entry, Receipt, Told

@@ -54,9 +54,7 @@ class IngestMetrics:
         self._spooled = gauge(
             "spool_events", "Events on this receiver's disk that the store does not have.", multiprocess_mode="livesum"
         )
-        self._oldest = gauge(
-            "spool_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="livemax"
-        )
+        self._oldest = gauge("spool_oldest_seconds", "How long the oldest has waited.", multiprocess_mode="livemax")
         self.filters_failed: dict[str, int] = {}
         """How often the `where` of each route failed in this process."""
         # What every request counts is counted in plain numbers, and added to Prometheus's when somebody asks: its

@@ -31,6 +31,7 @@ routes:
     handler: forward
     with: {url: "http://127.0.0.1:9/hook", secret: env/CRM_SECRET, allow_private: true}
     retry: [100ms]
+    give_up: 2s
 """
 
 

@@ -38,8 +38,8 @@ class TargetDown(Exception):
     """Raise it, or anything with a true `target_down`, when the system that the handler speaks to is not there at all.
 
     The attempt has failed as with any other exception. When attempts of one delivery after another say so, the route
-    waits for its target, uncharged. Connections that fail, timeouts and answers of 500 and above are understood
-    without it.
+    waits for its target, uncharged. Connections that fail, timeouts of HTTP clients and answers of 500 and above are
+    understood without it; an attempt that ran into the timeout of its route is not: it may be the handler that hangs.
     """
 
     target_down = True

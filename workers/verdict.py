@@ -27,7 +27,8 @@ def after_attempt(
     if ended.uncharged:
         delay = _SHORTEST_PAUSE_MS if ended.retry_after_ms is None else ended.retry_after_ms
         return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms, attempt, Target("busy", give_up_ms))
-    target = Target("down", give_up_ms) if ended.target_down or ended.outcome == Outcome.TIMED_OUT else None
+    # An attempt that we ended says nothing of a target: it may be the handler that hangs.
+    target = Target("down", give_up_ms) if ended.target_down else None
     if ended.final or claim.failures >= len(route.retry_ms):
         return Acknowledgement(claim.job, "dead", 0, route.timeout_ms, attempt, target)
     delay = route.retry_ms[claim.failures] if ended.retry_after_ms is None else ended.retry_after_ms

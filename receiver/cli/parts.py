@@ -44,6 +44,7 @@ PARTS: Final = (
         "console",
         ("console",),
         frozenset({"redis_url", "admin_token", "viewer_token", "webhook_secrets", "url_keys", *AT_NEXUDUS}),
+        vital=False,  # somebody else may take its port before it does
     ),
     Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
     Part(

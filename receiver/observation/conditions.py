@@ -65,6 +65,7 @@ def found(vitals: Vitals, levels: Mapping[str, Level], *, patience_ms: int) -> I
     yield from _of_store(vitals)
     yield from _of_spools(vitals, patience_ms)
     yield from _of_queues(vitals, patience_ms)
+    yield from _of_targets(vitals)
     yield from _of_hooks(vitals)
     yield from _of_businesses(vitals)
     yield from _growing(vitals, levels)
@@ -131,6 +132,19 @@ def _of_queues(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
                 f"Queue {queue.name}: a delivery that could run waits for over {durations.show(patience_ms)}",
                 f"{counted(queue.ready, 'delivery')} could run. Start more workers (`frontdesk work --processes`), or "
                 "see on the console which handler is slow.",
+            )
+
+
+def _of_targets(vitals: Vitals) -> Iterator[Condition]:
+    for route, gate in sorted(vitals.gates.items()):
+        if gate.down_since_ms:
+            yield Condition(
+                "target",
+                route,
+                f"The target of route {route} is down",
+                f"{counted(gate.waiting, 'delivery')} held, at no charge, until it answers or `give_up` is over; the "
+                "route tries it now and then.",
+                hold_ms=2 * _MINUTE_MS,
             )
 
 

@@ -22,6 +22,7 @@ from receiver.storage import meter
 from receiver.storage.vitals import Vitals
 
 _MOST_QUEUES: Final = 200
+_MOST_ROUTES: Final = 250
 
 
 def exposition(vitals: Vitals | None) -> bytes:
@@ -40,7 +41,7 @@ class _Found(Collector):
         yield InfoMetricFamily("frontdesk_build", "What runs here.", value=version)
         yield _gauge("store_up", "Whether this receiver could ask the store just now.", int(self._vitals is not None))
         if self._vitals is not None:
-            for part in (_queues, _standing, _spools, _audit, _businesses, _hooks, _counters, _histograms):
+            for part in (_queues, _gates, _standing, _spools, _audit, _businesses, _hooks, _counters, _histograms):
                 yield from part(self._vitals)
 
 
@@ -61,6 +62,22 @@ def _queues(vitals: Vitals) -> Iterator[Metric]:
     )
     live = len(vitals.live_workers()) + len(vitals.stock)
     yield _gauge("workers_live", "Worker processes that have spoken lately, stock RQ workers included.", live)
+
+
+def _gates(vitals: Vitals) -> Iterator[Metric]:
+    gates = dict(sorted(vitals.gates.items())[:_MOST_ROUTES])
+    waiting = {route: gate.waiting for route, gate in gates.items()}
+    yield _labelled("route_waiting", "Deliveries held before a route, for whatever but their order.", "route", waiting)
+    family = GaugeMetricFamily(
+        "frontdesk_route_held", "Why a route holds deliveries, if it does.", labels=["route", "by"]
+    )
+    for route, gate in gates.items():
+        family.add_metric([route, gate.state], 1)
+    yield family
+    down = {
+        route: max(vitals.now_ms - gate.down_since_ms, 0) / 1_000 for route, gate in gates.items() if gate.down_since_ms
+    }
+    yield _labelled("route_down_seconds", "How long the target of a route has been down.", "route", down)
 
 
 def _standing(vitals: Vitals) -> Iterator[Metric]:

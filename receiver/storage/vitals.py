@@ -9,6 +9,7 @@ import redis
 from receiver.events import EventStatus
 from receiver.storage import batch, keys, meter, registrations
 from receiver.storage.findings import Found
+from receiver.storage.gates import Gate, Gates
 from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
@@ -19,7 +20,8 @@ class Vitals:
     """What a look at the store found, at *now_ms* of the store's clock.
 
     *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
-    all processes counted (`meter`), *alerts* how many are open, of which kind.
+    all processes counted (`meter`), *alerts* how many are open, of which kind, *gates* what stands before each route
+    that something stands before.
     """
 
     now_ms: int
@@ -36,6 +38,7 @@ class Vitals:
     acts: Mapping[str, int] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     alerts: Mapping[str, int] = field(default_factory=dict)
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
     def live_workers(self) -> tuple[Worker, ...]:
         """Our worker processes that have spoken lately."""
@@ -56,7 +59,7 @@ LATELY_MS = 15 * 60_000
 
 
 def look(client: redis.Redis) -> Vitals:
-    """Look at everything: about ten round trips. Raises StorageUnavailable."""
+    """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
     pulse = Pulse(client)
     now_ms = pulse.now_ms()
     quarantine, lately, hooks, acts, counters, alerts = batch.replies(
@@ -85,6 +88,7 @@ def look(client: redis.Redis) -> Vitals:
         acts={act.decode(errors="replace"): int(count) for act, count in acts.items()},
         counters=meter.parsed(counters),
         alerts=_by_kind(alerts),
+        gates=Gates(client).standing(),
     )
 
 

@@ -53,6 +53,7 @@ CALM = {
     'frontdesk_queue_scheduled{instance="a",queue="retired"}': "0x90",
     'frontdesk_attempts_total{instance="a",route="announce",outcome="succeeded"}': "0+30x90",
     'frontdesk_attempts_total{instance="a",route="announce",outcome="failed"}': "0+3x90",
+    'frontdesk_route_down_seconds{instance="a",route="other"}': "15x90",
     'frontdesk_hooks{instance="a",condition="healthy"}': "24x90",
     'frontdesk_hooks{instance="a",condition="disabled"}': "0x90",
     'frontdesk_hooks{instance="a",condition="failing"}': "0x90",
@@ -81,6 +82,7 @@ TROUBLE: dict[str, dict[str, str | None]] = {
         'frontdesk_attempts_total{instance="a",route="announce",outcome="failed"}': "0+90x90",
         'frontdesk_attempts_total{instance="b",route="announce",outcome="failed"}': "0+90x90",
     },
+    "FrontdeskTargetDown": {'frontdesk_route_down_seconds{instance="a",route="announce"}': "_x75 0+15x15"},
     "FrontdeskHookDisabled": {'frontdesk_hooks{instance="a",condition="disabled"}': "0x50 1x40"},
     "FrontdeskHookFails": {'frontdesk_hooks{instance="a",condition="failing"}': "0x30 2x60"},
     "FrontdeskRegistrarSilent": {'frontdesk_hooks_looked_seconds{instance="a"}': "60x10 60+15x80"},
@@ -211,6 +213,8 @@ def _furnish(client: redis.Redis) -> None:
     client.hset(keys.ALERTS, "unaccounted", json.dumps({"opened_ms": 1}))
     client.hset(keys.SPOOLS, "gone", spools.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})
+    client.hset(keys.gate("gone"), mapping={"open": 1, "next": 1})
+    client.zadd(keys.GATES, {"gone": "+inf"})
     Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
 
 

@@ -13,7 +13,7 @@ ROUTES = "routes:\n  - {action: BookingCreate, handler: log}\n"
 
 def _up(folder: Path, *arguments: str, **settings: str) -> Ran:
     names = {f"FRONTDESK_{name.upper()}": value for name, value in settings.items()}
-    return run("up", *arguments, settings={"FRONTDESK_PORT": "0"} | names, cwd=folder)
+    return run("up", *arguments, settings={"FRONTDESK_PORT": "0", "FRONTDESK_CONSOLE_PORT": "0"} | names, cwd=folder)
 
 
 def _nothing_runs(folder: Path) -> bool:

@@ -34,9 +34,11 @@ def up(folder: Path, frontdesk: StartFrontdesk) -> Process:
     return _up(folder, frontdesk)
 
 
-def _up(folder: Path, frontdesk: StartFrontdesk, *arguments: str, **settings: str) -> Process:
-    names = {f"FRONTDESK_{name.upper()}": value for name, value in settings.items()}
-    process = frontdesk("up", "--demo", *arguments, settings={"FRONTDESK_PORT": "0"} | names, cwd=folder)
+def _up(folder: Path, frontdesk: StartFrontdesk, *arguments: str, **settings: str | None) -> Process:
+    """*settings*: None for one that is not to be set; the ports are any that are free."""
+    asked = {"port": "0", "console_port": "0"} | settings
+    names = {f"FRONTDESK_{name.upper()}": value for name, value in asked.items() if value is not None}
+    process = frontdesk("up", "--demo", *arguments, settings=names, cwd=folder)
     process.wait_for(r"^frontdesk \| Frontdesk is up\.$")
     return process
 
@@ -231,7 +233,7 @@ def test_a_link_leads_to_the_console_wherever_it_found_a_port(folder: Path, fron
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # then another test has it
             stack.enter_context(socket.create_server(("127.0.0.1", 8001)))
-        process = _up(folder, frontdesk)
+        process = _up(folder, frontdesk, console_port=None)
         shown = process.wait_for(r"console  http://127\.0\.0\.1:(\d+)/console/")[1]
         link = _beside(folder, "console", "--link").out
         named = run("console", "--link", settings={"FRONTDESK_CONSOLE_PORT": "4711"}, cwd=folder).out

@@ -8,6 +8,7 @@ from receiver.events import EventStatus
 from receiver.observation import conditions
 from receiver.storage.alertbook import Level
 from receiver.storage.findings import Found
+from receiver.storage.gates import Gate, Pause
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
@@ -28,6 +29,7 @@ WELL = Vitals(
     hooks=HooksFound(NOW - MINUTE, 20, {1001: {"unrouted": 2}}),
     silences={1001: Silence(NOW - 600 * MINUTE, 7.9), 1002: Silence(NOW - 60_000 * MINUTE, None)},
     counters={"where_failed:announce": 3},
+    gates={"slow": Gate("slow", waiting=3, told_until_ms=NOW + MINUTE), "held": Gate("held", Pause(NOW, "ann"), 7)},
 )
 
 
@@ -53,6 +55,7 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
         ({"workers": (dataclasses.replace(WORKER, lease_ms=NOW - 1),)}, "worker/default"),
         ({"workers": (dataclasses.replace(WORKER, queues=("doors",)),)}, "worker/default"),
         ({"queues": (Queue("frontdesk-isolated", 1, 0, NOW),)}, "worker/frontdesk-isolated"),
+        ({"gates": {"tell": Gate("tell", waiting=3, down_since_ms=NOW - MINUTE)}}, "target/tell"),
         ({"hooks": HooksFound(NOW, 3, {1001: {"disabled": 1}})}, "hook/1001"),
         ({"hooks": HooksFound(NOW, 3, {1002: {"failing": 1}})}, "hook/1002"),
         ({"hooks": HooksFound(NOW, 3, {1001: {"missing": 1}})}, "hook-astray/1001"),

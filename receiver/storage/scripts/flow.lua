@@ -90,6 +90,11 @@ local function note_end(delivery, outcome, why)
     redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))
 end
 
+-- Why a delivery is dead whose target was waited for too long.
+local function gave_up_after(ms)
+    return string.format('gave up: its target was waited for, %d s long', ms / 1000)
+end
+
 -- Takes a delivery in flight from wherever it waits or runs, but not out of its lane. A job that is in its queue stays
 -- there: it is stale from now on, and whoever takes it finds nothing to do. *state*: its fields, by their letters.
 local function withdraw(id, n, state)

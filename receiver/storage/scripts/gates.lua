@@ -212,7 +212,7 @@ local function open_gates(rules)
             withdraw(id, n, state)
             redis.call('ZREM', waiting_key(route), first)
             if state.s == 'h' then
-                note_end(first, 'failed', 'gave up: its target was waited for since ' .. string.format('%.0f', since))
+                note_end(first, 'failed', gave_up_after(now_ms - since))
                 finish(id, n, 'd', state)
             end
         end

@@ -57,7 +57,7 @@ local function open_targets(gates)
         local since = tonumber(redis.call('HGET', state_key(id), n .. 'v') or now_ms)
         if now_ms - since > longest then
             if waits == 'a' then record(id, n, attempt) end
-            note_end(id .. '-' .. n, 'failed', 'gave up: its target was waited for since ' .. string.format('%.0f', since))
+            note_end(id .. '-' .. n, 'failed', gave_up_after(now_ms - since))
             finish(id, n, 'd', had, iso)
             return
         end

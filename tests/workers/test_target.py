@@ -71,6 +71,10 @@ def test_a_failure_of_another_kind_says_nothing_of_the_target(error: BaseExcepti
         (HTTPStatusError(429, {"Retry-After": "30"}), 30.0),
         (HTTPStatusError(503, {"Retry-After": " 0 "}), 1.0),
         (HTTPStatusError(429, {"Retry-After": "999999999"}), 86_400.0),
+        (HTTPStatusError(429, {"Retry-After": "2.5"}), 2.5),
+        (HTTPStatusError(503, {"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}), 1.0),
+        (HTTPStatusError(503, {"Retry-After": "Fri, 01 Jan 2500 00:00:00 GMT"}), 86_400.0),
+        (raised_from(HTTPStatusError(429, {"Retry-After": "30"})), 30.0),
         (HTTPStatusError(429, {"Retry-After": "soon"}), None),
         (HTTPStatusError(500, {"Retry-After": "30"}), None),
         (HTTPStatusError(429), None),
@@ -80,7 +84,7 @@ def test_a_target_asks_to_wait(error: Exception, seconds: float | None) -> None:
     """Within bounds; the attempt is then not charged, as when the handler had raised Retry itself."""
     assert target.asked_to_wait_s(error) == seconds
     if seconds is not None:
-        expected = Ended(Outcome.FAILED, f"HTTPStatusError: {error}", int(seconds * 1_000), uncharged=True)
+        expected = Ended(Outcome.FAILED, f"{type(error).__name__}: {error}", int(seconds * 1_000), uncharged=True)
         assert run(a_handler(raising(error)), an_event()) == expected
 
 

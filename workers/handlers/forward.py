@@ -20,7 +20,6 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 import httpcore2
@@ -32,9 +31,7 @@ from standardwebhooks import Webhook
 from workers import Event, Retry
 from workers.api import Seconds, traceparent
 from workers.handlers.sender import Answer, NotDelivered, Sender, shown
-
-SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
-"""Seconds; what a target asks for in `Retry-After` is brought between these."""
+from workers.target import seconds_to_wait
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,4000}")
@@ -173,17 +170,3 @@ def judge(answer: Answer, where: str, *, now: datetime) -> None:
     if answer.status == 410:
         note = "; it wants no more of these: disable the route or correct its url"
     raise NotDelivered(f"{where} answered {answer.status}{note}", target_down=answer.status >= 500)
-
-
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Return what a `Retry-After` header asks for, bounded; None when it says nothing that can be read."""
-    text = (retry_after or "").strip()[:100]
-    if re.fullmatch(r"[0-9]{1,20}", text):
-        seconds = float(text)
-    else:
-        try:
-            until = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
-            return None
-        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)

@@ -22,8 +22,9 @@ from tests.workers.events import an_event
 from tests.workers.handlers.targets import Target, a_socket, a_target
 from workers import Retry, plugins
 from workers.execution import Ended, run_async
-from workers.handlers.forward import forward, judge, seconds_to_wait, send
+from workers.handlers.forward import forward, judge, send
 from workers.handlers.sender import Answer, NotDelivered, Sender
+from workers.target import seconds_to_wait
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)

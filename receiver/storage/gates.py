@@ -4,7 +4,7 @@ The scripts work them (`scripts/gates.lua` explains the keys). A pause holds for
 routes.yaml has that route or not, until it is resumed: an edit neither ends it nor strands what waits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +78,8 @@ class Gates:
     def standing(self) -> dict[str, Gate]:
         """Return what stands before each route that something stands before, by name."""
         now = self._calls.now_ms()
-        waiting = self._waiting()
         paused = self.paused()
+        waiting = self._waiting(paused)
         routes = sorted({*waiting, *paused})
         found = self._calls.ask_all("hgetall", [keys.gate(route) for route in routes])
         gates = (
@@ -88,10 +88,10 @@ class Gates:
         )
         return {gate.route: gate for gate in gates if gate.state != "open"}
 
-    def _waiting(self) -> dict[str, int]:
-        """How many wait before the gates of each route that has a gate."""
+    def _waiting(self, paused: Iterable[str]) -> dict[str, int]:
+        """How many wait before the gates of each route that has a gate; those of *paused* stand last in the list."""
         names: Sequence[bytes] = self._calls.ask("zrange", keys.GATES, 0, _MOST - 1)
-        gates = [name.decode() for name in names]
+        gates = sorted({name.decode() for name in names} | set(paused))
         counts = self._calls.ask_all("zcard", [keys.waiting(gate) for gate in gates])
         sums: dict[str, int] = {}
         for gate, count in zip(gates, counts, strict=True):

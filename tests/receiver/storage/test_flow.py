@@ -409,6 +409,18 @@ def test_waiting_for_a_target_ends(desk: Desk) -> None:
     assert desk.unaccounted() == 0
 
 
+def test_a_paused_route_is_counted_behind_however_many_other_gates(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its gate stands last in the list of them, which is not read to its end."""
+    gates = Gates(desk.client)
+    gates.pause("announce", "ann")
+    desk.keep(3)
+    desk.claim()
+    monkeypatch.setattr("receiver.storage.gates._MOST", 1)
+    desk.client.zadd(keys.GATES, {"mirror/somebody": 1})
+
+    assert gates.standing()["announce"].waiting == 3
+
+
 def test_a_stock_worker_finds_gates_shut_too(desk: Desk) -> None:
     """The job that it took ends; its delivery waits under another one, which is there when the gate opens."""
     gates = Gates(desk.client)

@@ -55,12 +55,12 @@ class Filter:
     """One compiled expression. Safe to share between threads.
 
     Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
-    does not end in true or false.
+    does not end in true or false; or, when *is_key*, in what cannot tell events apart.
     """
 
     __slots__ = ("_fields", "_functions", "_max_text", "_program", "_reads_action", "_reads_business", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, is_key: bool = False) -> None:
         self.source = source
         expressions.measure(source)
         program = _compile(source)
@@ -71,7 +71,10 @@ class Filter:
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
         self._max_text = MAX_TEXT // 4 if reading.has_comprehension else MAX_TEXT
-        self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
+        if is_key:
+            self._refuse_what_can_be_no_key()
+        else:
+            self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
 
     def __repr__(self) -> str:
         return f"Filter({self.source!r})"
@@ -121,6 +124,12 @@ class Filter:
                 raise ExpressionRefused(f"fails for every event, since it reads nothing of it: {verdict.failure}")
         if kind is not None:
             raise ExpressionRefused(f"does not end in true or false, its result is {kind}; compare it with something")
+
+    def _refuse_what_can_be_no_key(self) -> None:
+        """Raise ExpressionRefused when the expression yields neither a text nor a number, as far as can be known."""
+        kind = results.other_than_true_or_false(self.source)
+        if kind is not None and kind not in results.KEYS:
+            raise ExpressionRefused(f"yields neither a text nor a number, its result is {kind}")
 
     def _why(self, error: Exception) -> str:
         """Say why the evaluation failed. The library's own sentences quote the record, so none of them is used."""

@@ -1,4 +1,5 @@
-"""What a CEL expression can result in, as far as its words tell: one that does not end in true or false is no filter.
+"""What a CEL expression can result in, as far as its words tell: one that does not end in true or false is no filter,
+and one that ends in a list, a mapping or a time is no key.
 
 Nothing is evaluated. A field of a record may be anything, so what depends on one is left to each event.
 """
@@ -13,6 +14,9 @@ _KINDS = {"text": "a text", "number": "a number"}
 _CALLS = dict.fromkeys(("size", "int", "uint", "double"), "a number")
 _CALLS |= {"string": "a text", "filter": "a list", "type": "a type", "bytes": "bytes"}
 _CALLS |= {"duration": "a duration", "timestamp": "a time"}
+
+KEYS = frozenset({"a text", "a number", "a number or a text"})
+"""The results that are no filter's and can be what tells deliveries apart."""
 
 
 def other_than_true_or_false(expression: str) -> str | None:

@@ -153,7 +153,7 @@ def _where(value: object) -> Filter:
 
 def _expression(what: str, value: object) -> Filter:
     try:
-        return Filter(_text(value))
+        return Filter(_text(value), is_key=what == "key")
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 

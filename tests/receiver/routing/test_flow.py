@@ -65,6 +65,8 @@ def test_all_of_it_can_be_said() -> None:
         ("give_up: never", "give_up: 'never' is not a duration"),
         ("order: 5", "order: must be text, not a number"),
         ("order: dta.Id", "order: "),
+        ("order: data", "order: yields neither a text nor a number, its result is a mapping"),
+        ("order: '[data.Id]'", "order: yields neither a text nor a number, its result is a list"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(keys: str, sentence: str) -> None:
@@ -75,6 +77,22 @@ def test_what_cannot_be_is_refused_in_a_sentence(keys: str, sentence: str) -> No
     (problem,) = refused.value.problems
     assert sentence in problem.message
     assert problem.line == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["string(data.Id)", "int(data.Id)", "string(data.Id) + action", "data.Id % 4", "action", "'all'", "data.Id == 7",
+     "data.Team != '' ? string(data.Team) : string(data.Id)"],
+)  # fmt: skip
+def test_a_key_may_be_whatever_yields_a_text_or_a_number(key: str) -> None:
+    """Not only what ends in true or false, as a filter has to: of the order, and of what limits count by."""
+    event = happening(Id=5, Team="blue")
+
+    ordered, counted = flow(f'order: "{key}"').terms(event), flow(f'limit: 10/s, per: "{key}"').terms(event)
+
+    assert (ordered.failure, counted.failure) == (None, None)
+    assert ordered.lane
+    assert counted.per
 
 
 def test_equal_keys_are_one_and_others_are_not() -> None:

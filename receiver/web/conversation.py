@@ -5,11 +5,12 @@ What leads to the host becomes a Visit and is answered without an application's 
 
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from receiver.web.visit import Host, Place, Visit
+from receiver.web.visit import GONE, Host, Place, Visit
 
 
 class Conversation(HttpToolsProtocol):
@@ -29,6 +30,7 @@ class Conversation(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._host = host
         self._peer = ""
+        self._is_half_closed = False
         self.is_draining = False
         """No answer from now on keeps the connection open."""
 
@@ -43,6 +45,34 @@ class Conversation(HttpToolsProtocol):
         super().connection_lost(exc)
         if isinstance(self.cycle, Visit):
             self.cycle = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Nothing more will come. Whoever has asked whole questions still reads the answers; only then close."""
+        cycle = self.cycle
+        is_owed = cycle is not None and not (cycle.response_complete or cycle.disconnected)
+        self._is_half_closed = is_owed and (cycle.is_whole if isinstance(cycle, Visit) else not cycle.more_body)
+        return self._is_half_closed
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def asks_for_upgrade(self) -> bool:
+        """Whether the parser takes the body of this request for another protocol, and will say so when it has ended."""
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read a request again as if it did not offer to speak another protocol (HTTP/2, mostly); *rest* follows."""
+        head = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        Conversation.data_received(self, b"".join((head, *lines, b"\r\n", rest)))
 
     def on_message_begin(self) -> None:
         """Begin a head; with pipelining that may be in the middle of what came."""
@@ -113,6 +143,8 @@ class Conversation(HttpToolsProtocol):
             return
         if self.pipeline:
             self.loop.call_soon(self._begin_next)  # not at once: thousands may be waiting, each only to be refused
+        elif self._is_half_closed:
+            self.transport.close()
         else:
             self._read_on()
 
@@ -138,7 +170,7 @@ class Conversation(HttpToolsProtocol):
         if not (self.pipeline or self.flow.write_paused):
             self.flow.resume_reading()
 
-    def _leave(self) -> None:
+    def _leave(self, status: int = GONE) -> None:
         """Give up a request that is not answered yet; an application's learns it from uvicorn."""
         if isinstance(self.cycle, Visit):
-            self.cycle.leave()
+            self.cycle.leave(status)

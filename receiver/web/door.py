@@ -28,9 +28,6 @@ from receiver.web.visit import Headers, Place, Visit
 PROBE = "/hooks/-/probe"
 
 _RETRY_AFTER_S = 5
-_GONE = 499
-"""What the log calls a request whose sender did not stay to the end of its body, as nginx does; nobody is answered."""
-
 _PORTION = 8
 _MOST_REMEMBERED = 4_096
 _SIGNATURE = signature.HEADER.lower().encode("ascii")
@@ -142,9 +139,9 @@ class Door:
             _log.error("request.failed", action=hook.action, error=type(error).__name__)
             self._refuse(visit, 500)
 
-    def part(self, visit: Visit) -> None:
+    def part(self, visit: Visit, status: int) -> None:
         """Note whose body did not come to its end."""
-        self._note(visit, _GONE)
+        self._note(visit, status)
 
     def _answer(self, visit: Visit, accepted: Accepted) -> None:
         if isinstance(accepted, RequestRefused):

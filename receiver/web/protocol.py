@@ -106,6 +106,8 @@ class BoundedProtocol(Conversation):
 
     def on_headers_complete(self) -> None:
         """Check the whole head when it may be too large, then start the request."""
+        if self.asks_for_upgrade():
+            return
         if self.parser.get_http_version() not in ("1.1", "1.0"):
             raise ValueError("not a version that we speak")
         if self._head_bytes > self._limits.head_bytes:
@@ -119,6 +121,8 @@ class BoundedProtocol(Conversation):
 
     def on_message_complete(self) -> None:
         """End a request; the connection owes us nothing now."""
+        if self.asks_for_upgrade():
+            return
         self._awaiting = _Awaiting.NOTHING
         super().on_message_complete()
 
@@ -188,7 +192,7 @@ class BoundedProtocol(Conversation):
         is_answered = self._awaiting is _Awaiting.BODY and self.cycle.response_started
         is_behind = bool(self.pipeline) or (self._awaiting is not _Awaiting.BODY and self._is_busy())
         if self._awaiting is _Awaiting.BODY:
-            self._leave()
+            self._leave(status)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._await(_Awaiting.CLOSE)

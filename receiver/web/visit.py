@@ -14,6 +14,9 @@ from uvicorn.server import ServerState
 
 from receiver.nexudus.hooks import Hook
 
+GONE = 499
+"""What is noted of a request whose sender did not stay to the end of its body, as nginx does; nobody is answered."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus}
@@ -44,16 +47,16 @@ class Host(Protocol):
     def take(self, visit: "Visit") -> None:
         """Take the whole body; answer when it is kept."""
 
-    def part(self, visit: "Visit") -> None:
-        """The sender went away before the body was whole."""
+    def part(self, visit: "Visit", status: int) -> None:
+        """The body did not come to its end: its sender went away (GONE), or was sent away with *status*."""
 
 
 class Visit:
     """A request. Has the attributes of uvicorn's RequestResponseCycle that its protocol looks at."""
 
     __slots__ = (
-        "_chunks", "_finished", "_host", "_is_whole", "_server", "_transport", "disconnected", "expects", "fields",
-        "has_begun", "headers", "keep_alive", "method", "peer", "place", "response_complete", "size", "started",
+        "_chunks", "_finished", "_host", "_server", "_transport", "disconnected", "expects", "fields", "has_begun",
+        "headers", "is_whole", "keep_alive", "method", "peer", "place", "response_complete", "size", "started",
     )  # fmt: skip
 
     message_event = asyncio.Event()  # uvicorn wakes an application by it; nobody waits for this one
@@ -86,7 +89,7 @@ class Visit:
         self._finished = finished
         self._chunks: list[bytes] = []
         self.size = 0
-        self._is_whole = False
+        self.is_whole = False
         self.has_begun = False
         self.disconnected = False
         self.response_complete = False
@@ -108,7 +111,7 @@ class Visit:
         self._host.enter(self)
         if self.response_complete:
             return
-        if self._is_whole:
+        if self.is_whole:
             self._host.take(self)
         elif self.expects:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -124,17 +127,17 @@ class Visit:
 
     def end(self) -> None:
         """Note that the body is whole."""
-        self._is_whole = True
+        self.is_whole = True
         if self.has_begun and not self.response_complete:
             self._host.take(self)
 
-    def leave(self) -> None:
-        """Note that the sender went away, or was sent away."""
+    def leave(self, status: int) -> None:
+        """Note that the sender went away (GONE), or was sent away with *status*."""
         if self.disconnected or self.response_complete:
             return
         self.disconnected = True
-        if self.has_begun and not self._is_whole:
-            self._host.part(self)
+        if self.has_begun and not self.is_whole:
+            self._host.part(self, status)
 
     def answer(self, status: int, content_type: bytes, body: bytes, more: Headers = ()) -> None:
         """Write the answer. A second one, or one that nobody waits for any more, is not written."""

@@ -205,6 +205,58 @@ def test_an_upgrade_is_not_an_exception(door: Running) -> None:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 404 ")
 
 
+UPGRADE = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "HTTP2_Settings": "AAMAAABkAARAAAAAAAIAAAAA"}
+
+
+@pytest.mark.parametrize("size", [1, 40, 100_000])
+def test_an_offer_of_http2_does_not_cost_the_body(door: Running, size: int) -> None:
+    """`curl --http2` and Java's client offer it with every first request; we go on with HTTP/1.1, as both allow."""
+    before = len(door.kept())
+    bodies = [b'[{"Id":%d}]' % (6_000 + 10 * size + number) for number in range(3)]
+    stream = b"".join(head(content_length=len(body), **UPGRADE) + body for body in bodies)
+    stream += head(transfer_encoding="chunked", connection="close, Upgrade", upgrade="h2c") + b"2\r\n[]\r\n0\r\n\r\n"
+
+    received = _exchange(door, *(stream[at : at + size] for at in range(0, len(stream), size)))
+
+    assert statuses(received) == [202] * 4
+    assert received.count(b'"accepted"') == len(door.kept()) - before == 3
+
+
+def test_whoever_only_stops_sending_is_answered(door: Running) -> None:
+    """Half a connection is enough to read an answer by; `nc -N` works so. Half a request is not taken."""
+    slow = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=2) + b"[]"
+    later = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
+    page = head("GET", "/healthz")
+    with door.connect() as connection:
+        connection.sendall(later + page + slow)
+        connection.shutdown(socket.SHUT_WR)
+
+        assert statuses(read_all(connection)) == [202, 200, 202]
+    with door.connect() as connection:
+        connection.sendall(head(content_length=2) + b"[")
+        connection.shutdown(socket.SHUT_WR)
+
+        assert read_all(connection) == b""
+
+
+def test_what_was_answered_is_what_is_noted(start: Start) -> None:
+    """A body that was too slow is counted and logged as the 408 it got, one that its sender broke off as 499."""
+    running = start(limits={"body_s": 1.0, "farewell_s": 0.5})
+    assert statuses(_exchange(running, head(content_length=100))) == [408]
+    assert statuses(_exchange(running, CHUNKED + b"zz\r\n")) == [400]
+    with running.connect() as connection:
+        connection.sendall(head(content_length=100) + b"[")
+    wait_until(lambda: b'answer="499"' in running.request("GET", "/metrics").body)
+
+    counts = running.request("GET", "/metrics").body.decode()
+    running.process.terminate()
+    running.process.wait(20)
+
+    for status in (400, 408, 499):
+        assert f'frontdesk_ingest_requests_total{{action="BookingCreate",answer="{status}"}} 1.0' in counts
+    assert [line["status"] for line in running.logged() if line["event"] == "request.answered"] == [408, 400, 499]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "reason"),
     [

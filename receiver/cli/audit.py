@@ -6,8 +6,10 @@ from cyclopts import Parameter
 
 from receiver.cli import output, progress
 from receiver.cli.context import Context
+from receiver.errors import SpoolUnavailable
 from receiver.storage.acts import Acts
 from receiver.storage.audit import Audit, Report
+from receiver.storage.spool import slots, waiting
 
 _SHOWN = 20
 
@@ -35,13 +37,23 @@ def audit(
     counted = Audit(context.client)
     client = context.writable if repair or write_off else context.client
     with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
-        report = Audit(client, looked_at=advance).run(full=full, repair=repair, write_off=write_off)
+        audited = Audit(client, looked_at=advance, on_disk=_stock(context))
+        report = audited.run(full=full, repair=repair, write_off=write_off)
     _record(report, Acts(context.client), repair=repair)
     if json:
         output.json_line(report.shape())
     else:
         _print(report)
     return 1 if report.unaccounted else 0
+
+
+def _stock(context: Context) -> waiting.Stock | None:
+    """Look into the spools of our own data directory, if there are any and they can be read."""
+    try:
+        return waiting.stock(slots.folder_of(context.settings.data_dir))
+    except SpoolUnavailable as error:
+        output.warn(f"{error}; of the spools there, what they reported last is counted")
+        return None
 
 
 def _record(report: Report, acts: Acts, *, repair: bool) -> None:

@@ -24,6 +24,7 @@ from receiver.storage import keys
 from receiver.storage.calls import Calls
 from receiver.storage.indexes import Indexes
 from receiver.storage.reckoning import Reckoning
+from receiver.storage.spool.waiting import Stock
 from receiver.storage.suspects import Suspects
 from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted
 
@@ -87,14 +88,21 @@ class Audit:
     """Audits what is kept. *pause_s*: how long it leaves Redis alone after each page of events."""
 
     def __init__(
-        self, client: redis.Redis, *, pause_s: float = 0.0, looked_at: Callable[[int], None] | None = None
+        self,
+        client: redis.Redis,
+        *,
+        pause_s: float = 0.0,
+        looked_at: Callable[[int], None] | None = None,
+        on_disk: Stock | None = None,
     ) -> None:
-        """*looked_at* is told after each page how many events more were looked at."""
+        """*looked_at* is told after each page how many events more were looked at. *on_disk*: the spools that can be
+        looked into; of others it is believed what they reported last."""
         self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon")
         self._indexes = Indexes(self._calls)
         self._reckoning: Reckoning | None = None
         self._pause_s = pause_s
         self._looked_at = looked_at or (lambda number: None)
+        self._on_disk = on_disk
 
     def size(self, *, full: bool = False) -> int:
         """How many events an audit would look at now."""
@@ -198,8 +206,15 @@ class Audit:
         return before, seen, before == self._calls.ask("hgetall", keys.counters(hour))
 
     def _spooled(self) -> int:
-        """How many events wait in spools, also of receivers that are gone, as they reported last."""
-        return sum(_depth(report) for report in self._calls.ask("hvals", keys.SPOOLS))
+        """How many events wait in spools, also of receivers that are gone.
+
+        A receiver that ended while the store was away could not tell it: only its disk knows.
+        """
+        told = self._calls.ask("hgetall", keys.SPOOLS).items()
+        disk = self._on_disk
+        if disk is None:
+            return sum(_depth(report) for _, report in told)
+        return disk.events + sum(_depth(report) for name, report in told if not disk.has(name.decode()))
 
 
 def _depth(report: bytes) -> int:

@@ -72,7 +72,15 @@ def prepare(folder: Path) -> str:
             pass
         finally:
             draft.unlink()
-    return named.read_text(encoding="ascii", errors="replace").strip()
+    return identity(folder)
+
+
+def identity(folder: Path) -> str:
+    """Return the identity of a folder; empty: it has none yet. Raises OSError."""
+    try:
+        return (folder / "identity").read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def free(folder: Path) -> Iterator[Slot]:

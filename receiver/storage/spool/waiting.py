@@ -1,13 +1,36 @@
-"""How many events wait on a disk, whoever looks after them: for somebody who is about to take the disk away."""
+"""How many events wait on a disk, whoever looks after them, if anybody does: for those who take stock, and for somebody
+who is about to take the disk away."""
 
 import contextlib
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.errors import SpoolUnavailable
 from receiver.storage.spool import slots
 
 _BUSY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What lies in a folder: *events*, in spools whose names in the store begin with *identity*."""
+
+    identity: str
+    events: int
+
+    def has(self, name: str) -> bool:
+        """Whether a spool of this name is, or was, in the folder."""
+        return name.partition("/")[0] == self.identity
+
+
+def stock(folder: Path) -> Stock | None:
+    """Look into a folder; None: no receiver has ever spooled there. Raises SpoolUnavailable."""
+    try:
+        identity = slots.identity(folder)
+    except OSError as error:
+        raise SpoolUnavailable(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return Stock(identity, events(folder)) if identity else None
 
 
 def events(folder: Path) -> int:

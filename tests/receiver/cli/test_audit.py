@@ -1,13 +1,17 @@
 """`frontdesk audit` and `frontdesk acts`, as an operator calls them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import redis
 
-from receiver.storage import connection, keys
+from receiver.storage import connection, keys, spools
+from receiver.storage.spool import slots
+from receiver.storage.spool.tenancy import Contents
 from tests.events import entry, keep_all
 from tests.processes import Ran, run
+from tests.receiver.storage.test_keeper import numbered, spool_offline
 
 
 @pytest.fixture
@@ -72,6 +76,37 @@ def test_what_lost_its_state_is_given_back_or_written_off(redis_url: str, client
     assert (acts[0]["what"], acts[0]["detail"]) == ("audit.write_off", {"kept": 1, "written_off": 1})
     assert [(event["id"], event["status"]) for event in listed] == [(one.envelope.id, "unrouted")]
     assert json.loads(frontdesk(redis_url, "audit", "--json").out)["events"]["expired"] == 1
+
+
+def test_what_only_the_disk_knows_of_is_counted_as_spooled(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Its receiver ended while the store was away, and could report nothing, or less. Others' reports are believed."""
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
+    folder = tmp_path / "spool"
+    elsewhere = spools.value(Path("/there"), Contents(count=2, bytes=1, oldest_ms=1), now_ms=1)
+    client.hset(keys.SPOOLS, "elsewhere/000", elsewhere)
+    assert json.loads(run("audit", "--json", settings=settings).out)["spooled"] == 2
+
+    spool_offline(folder, numbered(7))
+    client.hset(keys.SPOOLS, f"{slots.identity(folder)}/000", elsewhere)
+    ran = run("audit", "--json", settings=settings)
+
+    assert (ran.status, ran.err, json.loads(ran.out)["spooled"]) == (0, "", 2 + 7)
+    run("drain", settings=settings)
+    assert json.loads(run("audit", "--json", settings=settings).out)["spooled"] == 2
+
+
+def test_a_spool_that_cannot_be_read_is_told_of(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """And what it reported last is counted."""
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
+    folder = tmp_path / "spool"
+    name = f"{slots.prepare(folder)}/000"
+    (folder / "000.db").write_bytes(b"no database" * 100)
+    client.hset(keys.SPOOLS, name, spools.value(folder, Contents(count=3, bytes=1, oldest_ms=1), now_ms=1))
+
+    ran = run("audit", "--json", settings=settings)
+
+    assert (ran.status, json.loads(ran.out)["spooled"]) == (0, 3)
+    assert "000.db: cannot be read: " in ran.err
 
 
 def test_acts_says_when_there_are_none(redis_url: str) -> None:

@@ -107,13 +107,16 @@ class Server(uvicorn.Server):
         """Say that we are not ready, stop listening once nobody is being served any more, and finish the rest.
 
         While a request from before the signal is still coming, or for *drain_s*, load balancers are told by `/readyz`
-        to send no more, and what they send until they have understood is taken as ever.
+        to send no more, and what they send until they have understood is taken as ever. But each answer ends its
+        connection now, so that none is left which we would have to close under the next request.
         """
         self._app.is_draining = True
         until = time.monotonic() + self._drain_s
         before = [connection.cycle for connection in self._connections() if connection.cycle is not None]
         latest = time.monotonic() + max(self._drain_s, FINISH_WITHIN_S / 2)
         while not self.force_exit and time.monotonic() < latest:
+            for connection in self._connections():
+                connection.is_draining = True
             if time.monotonic() >= until and all(cycle.response_complete or cycle.disconnected for cycle in before):
                 break
             await asyncio.sleep(0.05)

@@ -1,0 +1,28 @@
+"""A receiver that is about to stop still answers, and parts with each connection in order."""
+
+from receiver.nexudus import hooks
+from tests.receiver.web.doorkeeper import KEYS
+from tests.receiver.web.running import Start, head, read_all, statuses, wait_until
+
+
+def test_while_it_drains_each_answer_ends_its_connection(start: Start) -> None:
+    """A load balancer opens the next one elsewhere, and sends nothing into a connection that we are closing."""
+    running = start(drain_s=4)
+    request = head(content_length=2) + b"[]"
+    slow = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
+    with running.connect() as kept, running.connect() as busy:
+        kept.sendall(request)
+        first = kept.recv(65_536)
+        busy.sendall(head(content_length=2))
+
+        running.process.terminate()
+        wait_until(lambda: running.request("GET", "/readyz").status == 503)
+        kept.sendall(slow)
+        last = read_all(kept)
+        busy.sendall(b"[]")
+
+        assert b"connection: close" not in first
+        assert statuses(last) == [202]
+        assert b"connection: close" in last
+        assert statuses(busy.recv(65_536)) == [202]
+    assert running.process.wait(60) == 0

@@ -6,7 +6,7 @@
 --   fd:w:{gate}    sorted set: the deliveries that wait there; all scores are 0, so that ids order them
 --   fd:g:{route}   hash: until, from (its target asked to wait), open, pace, next (it is down), ramp (why it is spared), allow
 --   fd:r:{gate}    set: deliveries that have a place of its concurrency;  fd:l:{gate}: list: when the last ones began
---   fd:down:{route} set: deliveries that found the target down, since one found it up
+--   fd:down:{route} sorted set: the deliveries that found the target down, since one found it up
 --   fd:paused      hash: route to who paused it and when
 --
 -- Gates are named `{route}` and `{route}/{key}`.
@@ -32,7 +32,9 @@ local function open_gates(rules)
     local LOOKED_AT_ONCE, LET_GO_AT_ONCE, MOST_LET_GO = 16, 256, 512
     local RAMP_MS = 1000                              -- how often one is let go to a target that says neither yes nor no
     local FIRST_PACE_MS, LONGEST_PACE_MS = 5000, 300000
-    local DOWN_AFTER, DOWN_FOR_MS = 5, 600000         -- so many deliveries in a row, within this time
+    -- So many deliveries in a row, for so long: a first attempt that fails and is made good soon is no target that is
+    -- down. Or so many more at once: a burst must not die before that is over. Forgotten after the last time.
+    local DOWN_AFTER, DOWN_LASTS_MS, DOWN_AT_ONCE, DOWN_FOR_MS = 5, 2000, 20, 600000
     local GIVE_UP_MS = 259200000
     local CHECK_PLACES_MS = 30000
     local CLOCK_SLACK_MS = 1000
@@ -315,6 +317,7 @@ local function open_gates(rules)
     return {
         look = look_at_gates, holds_back = is_held_back, hold = hold, shut = shut, look_at = look_at, of_route = route_gate,
         forget = function(route) seen[route] = nil end,
-        DOWN_AFTER = DOWN_AFTER, DOWN_FOR_MS = DOWN_FOR_MS, FIRST_PACE_MS = FIRST_PACE_MS,
+        DOWN_AFTER = DOWN_AFTER, DOWN_LASTS_MS = DOWN_LASTS_MS, DOWN_AT_ONCE = DOWN_AT_ONCE, DOWN_FOR_MS = DOWN_FOR_MS,
+        FIRST_PACE_MS = FIRST_PACE_MS,
     }
 end

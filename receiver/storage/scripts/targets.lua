@@ -13,9 +13,12 @@ local function open_targets(gates)
     local function note_down(route, delivery)
         if gates.of_route(route).is_down then return true end
         local key = 'fd:down:' .. route
-        redis.call('SADD', key, delivery)
+        redis.call('ZADD', key, 'NX', now_ms, delivery)
         redis.call('PEXPIRE', key, gates.DOWN_FOR_MS)
-        local is_down = redis.call('SCARD', key) >= gates.DOWN_AFTER
+        local many = redis.call('ZCARD', key)
+        local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+        local lasts = math.abs(now_ms - first[2]) >= gates.DOWN_LASTS_MS
+        local is_down = many >= gates.DOWN_AT_ONCE or many >= gates.DOWN_AFTER and lasts
         if is_down then
             redis.call('HSET', 'fd:g:' .. route, 'open', now_ms, 'pace', gates.FIRST_PACE_MS * 2, 'next', now_ms + gates.FIRST_PACE_MS)
             gates.look_at(route, now_ms + gates.FIRST_PACE_MS)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -333,12 +334,40 @@ def test_a_target_that_asks_to_wait_slows_its_whole_route(desk: Desk) -> None:
     assert desk.unaccounted() == 0
 
 
+def _find_down(desk: Desk) -> None:
+    """Five deliveries find the target of their route down, the last of them three seconds after the others."""
+    *first, last = desk.claim(5)
+    for claim in first:
+        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+    found: Any = desk.client.zrange("fd:down:announce", 0, -1, withscores=True)
+    desk.client.zadd("fd:down:announce", {name: at_ms - 3_000 for name, at_ms in found})
+    desk.end(last, verdict="retry", target=Target("down", DAY_MS))
+
+
+def test_failures_that_are_made_good_soon_are_no_target_that_is_down(desk: Desk) -> None:
+    """Many first attempts fail within a moment, and the second ones do not."""
+    desk.keep(19)
+    for claim in desk.claim(19):
+        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+
+    assert Gates(desk.client).standing() == {}
+
+
+def test_a_burst_to_a_target_that_is_down_does_not_die_before_that_is_plain(desk: Desk) -> None:
+    """Twenty at once say so, too; their ends are no ends then."""
+    events = desk.keep(24)
+    for claim in desk.claim(20):
+        desk.end(claim, verdict="dead", target=Target("down", DAY_MS))
+
+    assert Gates(desk.client).standing()["announce"].state == "target down"
+    assert [desk.status(event)[0] for event in events].count("dead") == 19
+
+
 def test_a_target_that_is_down_is_tried_by_one_and_the_others_wait_uncharged(desk: Desk) -> None:
-    """Five deliveries in a row say so; the probes are uncharged and further and further apart; an answer ends it."""
+    """Five in a row say so, when it lasts; the probes are uncharged, further and further apart; an answer ends it."""
     events = desk.keep(12)
     down = Target("down", DAY_MS)
-    for claim in desk.claim(5):
-        desk.end(claim, verdict="retry", target=down)
+    _find_down(desk)
 
     assert desk.claim() == ()
     gate = Gates(desk.client).standing()["announce"]
@@ -387,8 +416,7 @@ def test_waiting_for_a_target_ends(desk: Desk) -> None:
     """Those that waited for too long are dead: `gave up`. They lose nothing else: they can be replayed."""
     desk.rules = (Rule("announce", give_up_ms=DAY_MS),)
     events = desk.keep(7)
-    for claim in desk.claim(5):
-        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+    _find_down(desk)
     assert desk.claim() == ()
     for event in events[:6]:
         desk.client.hset(keys.state(event), "1v", int(time.time() * 1_000) - LONG_AGO_MS)

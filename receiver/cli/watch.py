@@ -30,7 +30,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
     Parameters
     ----------
     every
-        How often to look; give or take a fifth. An edit of routes.yaml is seen at once.
+        How often to look; give or take a fifth. An edit of routes.yaml is seen within seconds.
     grace
         How long a webhook that is no longer routed stays active.
     once

@@ -14,6 +14,8 @@ _JITTER = 0.2
 _POLL_S = 1.0
 _STANDBY_S = 2.0
 _LONGEST_S = 3_600.0
+_RECEIVERS_READ_WITHIN_S = 3.0
+"""After an edit: what came for a new hook before a receiver had read the new routes, would be kept unrouted."""
 
 
 def run(
@@ -74,6 +76,8 @@ def _pause(seconds: float, routes: Path, seen: object, sleep: Callable[[float], 
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and _stamp(routes) == seen:
         sleep(min(_POLL_S, left))
+    if _stamp(routes) != seen:
+        sleep(_RECEIVERS_READ_WITHIN_S)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -7,7 +7,7 @@ end as discarded, and the errors of its attempts are cleared, because a handler 
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -151,8 +151,7 @@ class Erasure:
 
 def tombstone(envelope: Envelope) -> Envelope:
     """Return what stays of an event: nothing that says who it was about."""
-    return replace(
-        envelope,
+    return envelope._replace(
         body=b"{}",
         entity=None,
         headers={},

@@ -5,10 +5,11 @@ A **delivery** is one envelope for one route; an **attempt** is one run of that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal
+from types import MappingProxyType
+from typing import Any, Generic, Literal, NamedTuple
 
 import orjson
 from typing_extensions import TypeVar
@@ -50,8 +51,7 @@ class Outcome(StrEnum):
     CRASHED = "crashed"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One event as it is kept. `body` is the record's own bytes; for a quarantined request, the whole body.
 
     *received_ms* is Unix time in milliseconds; *action_code* is None for an action that Nexudus added after our table;
@@ -72,7 +72,7 @@ class Envelope:
     routes: str = ""
     entity: str | None = None
     quarantine: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     erased_ms: int = 0
     trace: str = ""
 

@@ -1,7 +1,7 @@
 """A request to a hook as it came, and what makes us doubt it. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from receiver.nexudus import payload, signature
 
@@ -9,8 +9,7 @@ _LONGEST_HEADER = 512
 """Characters of each header that a quarantined request keeps for a later check."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One POST to a hook whose token was right. Headers as they came, None when they did not. *trace*: see Envelope."""
 
     business_id: int

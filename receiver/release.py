@@ -5,7 +5,7 @@ release that was cut off and is done again makes the same events. What does not 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import redis
 
@@ -108,15 +108,14 @@ class Release:
 
     def _stays(self, envelope: Envelope, reason: str) -> Released:
         if reason != envelope.quarantine:
-            self._calls.run("restate", envelope.id, codec.pack(replace(envelope, quarantine=reason)))
+            self._calls.run("restate", envelope.id, codec.pack(envelope._replace(quarantine=reason)))
         return Released(envelope.id, reason=reason)
 
     def _entry(self, request: Envelope, checked: Checked, number: int) -> Entry:
         record = checked.records[number]
         matched = self._table.match(request.business_id, request.action, record.data)
         return Entry(
-            envelope=replace(
-                request,
+            envelope=request._replace(
                 id=ids.derived(request.id, number) if number else request.id,
                 body=record.raw,
                 verified_by=checked.verified_by,

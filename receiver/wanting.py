@@ -1,6 +1,7 @@
 """What a route wants when it wants an event: a delivery, and what that is to wait for. Pure."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from receiver.nexudus import fingerprint
@@ -33,12 +34,18 @@ def delivery(
     *keyless* is told the name of a route whose key cannot be worked out for it.
     """
     if route.flow is None or not route.flow.has_terms:
-        return Wanted(route.name, route.queue, route.timeout_ms)
+        return _plain(route.name, route.queue, route.timeout_ms)
     found = route.flow.terms(Occurrence(business_id, action, record, fingerprint.entity(action, record)))
     if found.failure is not None:
         keyless(route.name)
     written = terms(found.lane, found.per, found.delay_ms, debounced=found.debounced)
     return Wanted(route.name, route.queue, route.timeout_ms, written)
+
+
+@lru_cache(maxsize=1_024)
+def _plain(route: str, queue: str, timeout_ms: int) -> Wanted:
+    """Nearly all deliveries wait for nothing, and are then the same for every event."""
+    return Wanted(route, queue, timeout_ms)
 
 
 def shadow(route: Route) -> Wanted:

@@ -22,6 +22,7 @@ MAX_DEPTH = 64
 
 _SPACE = b" \t\r\n"
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_NO_MARKS = bytes(set(range(256)) - set(b'"[{\\'))
 _SPACE_OR_COMMA = re.compile(r"[ \t\r\n,]*")
 # Only the ends of the elements are asked for: numbers need not become numbers again.
 _BOUNDARIES = json.JSONDecoder(parse_int=len, parse_float=len)
@@ -38,23 +39,25 @@ class Record(NamedTuple):
 def split(body: bytes) -> tuple[Record, ...]:
     """Return the records of a body. Raises ValueError with a reason, free of payload text, for what cannot be read."""
     text = body.removeprefix(b"\xef\xbb\xbf").strip(_SPACE)
-    value = _parse(text)
+    marks = text.translate(None, _NO_MARKS)  # short, so that counting them one by one costs little
+    value = _parse(text, marks)
     found = [value] if type(value) is dict else value
     if type(found) is not list:
         raise ValueError("neither an array nor an object")
     if len(found) > MAX_RECORDS:
         raise ValueError(f"more than {MAX_RECORDS} records in one body")
-    if not all(type(one) is dict for one in found):
-        raise ValueError("an array that holds something other than objects")
+    for one in found:
+        if type(one) is not dict:
+            raise ValueError("an array that holds something other than objects")
     kept = [lasting.of(one) for one in found]
-    _refuse_repeated_keys(text, kept)
+    _refuse_repeated_keys(text, marks, kept)
     if len(found) == 1:
         raw = text if found is not value else text[1:-1].strip(_SPACE)
         return (Record(raw, found[0], kept[0]),)
     return tuple(map(Record, _cut(text, len(found)), found, kept))
 
 
-def _parse(text: bytes) -> Any:
+def _parse(text: bytes, marks: bytes) -> Any:
     if not text:
         raise ValueError("an empty body")
     try:
@@ -62,19 +65,19 @@ def _parse(text: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         raise ValueError(_TOO_DEEP if "depth limit" in error.msg else f"not JSON: {error}") from None
     # Counting brackets is cheap and settles it for every real body; only what could be too deep is measured.
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
+    if marks.count(b"[") + marks.count(b"{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
         raise ValueError(_TOO_DEEP)
     return value
 
 
-def _refuse_repeated_keys(text: bytes, kept: Iterable[Lasting]) -> None:
+def _refuse_repeated_keys(text: bytes, marks: bytes, kept: Iterable[Lasting]) -> None:
     """See that every key is there once: what a filter sees is then what any other reader of the bytes sees.
 
     A key that is there twice leaves its quotes in the text and nothing in the values. No value can hide them, for none
     has fewer quotes in the text than in its JSON, if none is written as an escape. Other texts are read a second time.
     """
     quotes = sum([one.quotes for one in kept])
-    if text.count(b'"') == quotes and not (b"\\" in text and b"\\u0022" in text):
+    if marks.count(b'"') == quotes and not (b"\\" in marks and b"\\u0022" in text):
         return
     json.loads(text, object_pairs_hook=_refuse_repeated, parse_int=len, parse_float=len)
 

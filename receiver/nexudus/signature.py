@@ -8,6 +8,7 @@ emoji. Whether live deliveries are signed that way or over the bytes that are se
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 HEADER = "X-Nexudus-Hook-Signature"
@@ -59,7 +60,15 @@ def _matches(key: bytes, message: bytes, given: bytes) -> bool:
 
 
 def _digest(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, hashlib.sha256)
+    keyed = _keyed(key).copy()
+    keyed.update(message)
+    return keyed.digest()
+
+
+@lru_cache(maxsize=1_024)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Return the beginning that the signatures of one secret share: a third of the cost of a short message."""
+    return hmac.new(key, digestmod=hashlib.sha256)
 
 
 def _raw_key(secret: str) -> bytes:

@@ -3,7 +3,6 @@
 The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
 """
 
-from dataclasses import fields
 from typing import Any
 
 import lz4.block
@@ -13,7 +12,8 @@ from receiver.events import Envelope
 
 _VERSION = b"\x01"
 _LONGEST = 256 * 1_048_576
-_FIELDS = frozenset(field.name for field in fields(Envelope)) - {"body"}
+_SELDOM_TOLD = ("quarantine", "headers", "erased_ms", "trace")
+_FIELDS = frozenset(Envelope._fields) - {"body"}
 
 
 def pack(envelope: Envelope) -> bytes:
@@ -24,10 +24,12 @@ def pack(envelope: Envelope) -> bytes:
         "action": envelope.action,
         "action_code": envelope.action_code,
         "received_ms": envelope.received_ms,
+        "verified_by": envelope.verified_by,
+        "routes": envelope.routes,
+        "entity": envelope.entity,
     }
-    for name in ("verified_by", "routes", "entity", "quarantine", "headers", "erased_ms", "trace"):
-        value = getattr(envelope, name)
-        if value:
+    for name in _SELDOM_TOLD:
+        if value := getattr(envelope, name):
             header[name] = value
     if envelope.origin != "webhook":
         header["origin"] = envelope.origin

@@ -1,7 +1,6 @@
 """Requests in spans: each is taken in inside one, whose context is kept with its events."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from receiver.errors import RequestRefused
 from receiver.ingest import Accepted
@@ -42,4 +41,4 @@ class TracedIngest:
             span.end()
             done(accepted)
 
-        self._ingest.accept(replace(request, trace=span.traceparent), told)
+        self._ingest.accept(request._replace(trace=span.traceparent), told)

@@ -1,6 +1,5 @@
 """What was set aside is checked again, and becomes events under the id it was answered with."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -55,7 +54,7 @@ def set_aside(body: bytes = BODY, *, signed: str | None = None, reason: str = "i
     """A quarantined request; *signed*: with a signature by this secret."""
     one = entry(body, quarantine=reason, entity=None)
     headers = {signature.HEADER: signature.sign(body, signed)} if signed else {}
-    return dataclasses.replace(one, envelope=dataclasses.replace(one.envelope, headers=headers))
+    return one._replace(envelope=one.envelope._replace(headers=headers))
 
 
 def audit(client: redis.Redis) -> dict[str, int]:
@@ -111,7 +110,7 @@ def test_a_wrong_signature_stays_unless_forced(
 ) -> None:
     """With the reason of today. Forced, it is an event that nothing verified."""
     one = set_aside(body)
-    one = dataclasses.replace(one, envelope=dataclasses.replace(one.envelope, headers=headers))
+    one = one._replace(envelope=one.envelope._replace(headers=headers))
     keep_all(client, one)
 
     stays = release(client, one, secrets=[(None, "right")])
@@ -138,7 +137,7 @@ def test_what_cannot_be_read_stays_even_if_forced(
 ) -> None:
     """Byte for byte; and the bytes that quarantine holds are counted with the new reason."""
     one = set_aside(body, reason="who knows")
-    one = dataclasses.replace(one, envelope=dataclasses.replace(one.envelope, headers=headers))
+    one = one._replace(envelope=one.envelope._replace(headers=headers))
     keep_all(client, one)
 
     released = release(client, one, force=True)
@@ -190,8 +189,7 @@ def test_a_released_event_is_known_when_it_arrives_again(client: redis.Redis) ->
     one = set_aside()
     keep_all(client, one)
     release(client, one)
-    again = dataclasses.replace(
-        entry(b'{"Id":7,"Name":"Ada"}'),
+    again = entry(b'{"Id":7,"Name":"Ada"}')._replace(
         fingerprint=fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 7, "Name": "Ada"})),
     )
 

@@ -14,7 +14,7 @@ local iso = ARGV[1]
 local quarantine_limit, hook_limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local alias_ms = tonumber(ARGV[4])
 if not alias_ms then return redis.error_reply('ERR keep: malformed header') end
-local events = {}
+local events, state_keys = {}, {}
 local at = 5
 while at <= #ARGV do
     local event = {
@@ -22,35 +22,48 @@ while at <= #ARGV do
         fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], shadow = ARGV[at + 8],
         deliveries = {},
     }
-    local made = tonumber(ARGV[at + 9])
+    event.made = ARGV[at + 9]
     at = at + 10
-    for n = 1, made do
+    for n = 1, tonumber(event.made) do
         event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2], terms = ARGV[at + 3]}
         if not ARGV[at + 3] then return redis.error_reply('ERR keep: arguments end inside an event') end
         at = at + 4
     end
-    if #event.id ~= 20 or not id_ms(event.id) or not event.window then
-        return redis.error_reply('ERR keep: malformed event')
-    end
+    event.ms = #event.id == 20 and id_ms(event.id)
+    if not event.ms or not event.window then return redis.error_reply('ERR keep: malformed event') end
+    event.hour = string.format('%d', math.floor(event.ms / HOUR_MS))
     events[#events + 1] = event
+    state_keys[#events] = state_key(event.id)
 end
 
--- The event of the same fingerprint that was kept less than a window away, if any; else claims the fingerprint. Two
--- generations of a window, and the next for events that waited in a spool, hold every event that can be near enough.
+-- Whether an event is there already. Nearly always none of a batch is, which one call tells; the batch itself may hold
+-- one twice.
+local stored = {}
+local none_is_there = #events > 0 and redis.call('EXISTS', unpack(state_keys)) == 0
+local function is_there(event)
+    return stored[event.id] or (not none_is_there and redis.call('EXISTS', state_key(event.id)) == 1)
+end
+
+-- The event of the same fingerprint that was kept less than a window away, if any; else claims the fingerprint. Events
+-- of one generation of a window are always that near; of those beside it the times are compared. The next one is looked
+-- at for events that waited in a spool, and for as long as clocks may differ.
 local function first_of(event)
     if event.fingerprint == '' then return nil end
     local a, b = string.byte(event.fingerprint, 1, 2)
-    local bucket = a * 16 + math.floor(b / 16)
+    local bucket = string.format(':%d', a * 16 + math.floor(b / 16))
     local field = string.sub(event.fingerprint, 2)
-    local generation = math.floor(id_ms(event.id) / event.window)
+    local generation = math.floor(event.ms / event.window)
     local stem = 'fd:f:' .. event.window .. ':'
-    for g = generation - 1, generation + 1 do
-        local first = redis.call('HGET', stem .. g .. ':' .. bucket, field)
-        if first and math.abs(id_ms(event.id) - id_ms(first)) < event.window then return first end
+    local function near(g)
+        local first = redis.call('HGET', stem .. g .. bucket, field)
+        return first and math.abs(event.ms - id_ms(first)) < event.window and first
     end
-    local key = stem .. generation .. ':' .. bucket
-    redis.call('HSET', key, field, event.id)
-    redis.call('PEXPIRE', key, event.window * 3)
+    local first = near(generation - 1)
+    if not first and (generation + 1) * event.window < now_ms + HOUR_MS then first = near(generation + 1) end
+    if first then return first end
+    local key = stem .. generation .. bucket
+    if redis.call('HSETNX', key, field, event.id) == 0 then return redis.call('HGET', key, field) end
+    if redis.call('HLEN', key) == 1 then redis.call('PEXPIRE', key, event.window * 3) end
     return nil
 end
 
@@ -67,13 +80,13 @@ local function remember_entity(event)
     if not newest or newest < event.id then redis.call('HSET', key, event.entity, event.id) end
 end
 
-local indexes, queues, received, hours = {}, {}, {}, {}
+local envelopes, indexes, queues, received, hours = {}, {}, {}, {}, {}
 
 local place
 
 -- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
-    local seen, ended = {}, 0
+    local seen, ended, stem = {}, 0, 'fd:i:' .. event.hour .. ':r:'
     for n, delivery in ipairs(event.deliveries) do
         local job, begins = event.id .. '-' .. n .. '-1', 'q'
         state[#state + 1] = n .. 'r'; state[#state + 1] = delivery.route
@@ -82,7 +95,7 @@ local function make_deliveries(event, state)
             state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
         else
             place = place or open_lanes()
-            begins = place(event.id, n, delivery, id_ms(event.id), true, state)
+            begins = place(event.id, n, delivery, event.ms, true, state)
         end
         if begins == 'q' then
             make_job(job, delivery.queue, 'queued', delivery.timeout_s, iso)
@@ -93,7 +106,7 @@ local function make_deliveries(event, state)
         elseif begins == 'c' then
             ended = ended + 1
         end
-        if not seen[delivery.route] then append(indexes, 'fd:i:' .. id_hour(event.id) .. ':r:' .. delivery.route, event.id) end
+        if not seen[delivery.route] then append(indexes, stem .. delivery.route, event.id) end
         seen[delivery.route] = true
     end
     return ended
@@ -104,20 +117,20 @@ local function note_shadow(event, state)
     if event.shadow == '' then return end
     state[#state + 1] = 'w'; state[#state + 1] = event.shadow
     for route in string.gmatch(event.shadow, '[^,]+') do
-        append(indexes, 'fd:i:' .. id_hour(event.id) .. ':r:' .. route, event.id)
+        append(indexes, 'fd:i:' .. event.hour .. ':r:' .. route, event.id)
     end
 end
 
 local function store(event)
-    local hour, made = id_hour(event.id), #event.deliveries
-    local state = {'n', made, 'p', made}
+    local hour, made = event.hour, #event.deliveries
+    local state = {'n', event.made, 'p', event.made}
     if event.entity ~= '' then state[5] = 'y'; state[6] = event.entity end
     local standing = event.kind == 'q' and 'quarantined' or made == 0 and 'unrouted'
     if standing then
         state[#state + 1] = 'k'; state[#state + 1] = string.sub(standing, 1, 1)
         state[#state + 1] = 'z'; state[#state + 1] = now_ms
         if event.kind == 'q' then state[#state + 1] = 'h'; state[#state + 1] = event.business .. '/' .. event.action end
-        redis.call('ZADD', 'fd:x:' .. standing, id_ms(event.id), event.id)
+        redis.call('ZADD', 'fd:x:' .. standing, event.ms, event.id)
     end
     local ended = make_deliveries(event, state)
     note_shadow(event, state)
@@ -126,7 +139,8 @@ local function store(event)
         count(hour, 'd_discarded', ended)
         if ended == made then state[#state + 1] = 'z'; state[#state + 1] = now_ms end
     end
-    redis.call('SET', envelope_key(event.id), event.envelope)
+    stored[event.id] = true
+    envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
     redis.call('HSET', state_key(event.id), unpack(state))
     if event.entity ~= '' then remember_entity(event) end
     if event.kind ~= 'p' then
@@ -135,7 +149,7 @@ local function store(event)
         append(indexes, stem .. ':a:' .. event.action, event.id)
         append(indexes, stem .. ':b:' .. event.business, event.id)
         hours[hour] = true
-        received[event.business .. '/' .. event.action] = id_ms(event.id)
+        received[event.business .. '/' .. event.action] = event.ms
         count(hour, 'accepted')
     end
     count(hour, standing or 'routed')
@@ -162,7 +176,7 @@ local function release(event)
     leave_quarantine(event.id, state)
     redis.call('ZREM', 'fd:x:quarantined', event.id)
     redis.call('DEL', state_key(event.id))
-    count(id_hour(event.id), 'quarantined', -1)
+    count(event.hour, 'quarantined', -1)
     store(event)
     return 'a'
 end
@@ -172,11 +186,11 @@ for i, event in ipairs(events) do
     local reply = event.kind == 'q' and 'q' or 'a'
     if event.kind == 'p' then
         reply = release(event)
-    elseif redis.call('EXISTS', state_key(event.id)) == 0 then
+    elseif not is_there(event) then
         local first = first_of(event)
         if first and first ~= event.id then
             reply = 'd' .. first
-            if is_new_duplicate(event, first) then count(id_hour(event.id), 'duplicates') end
+            if is_new_duplicate(event, first) then count(event.hour, 'duplicates') end
         elseif event.kind == 'q' and not fits_quarantine(event) then
             reply = 'f'
         else
@@ -187,6 +201,7 @@ for i, event in ipairs(events) do
 end
 
 -- A batch has at most 256 events, so no list here comes near the 8,000 values that unpack can take.
+if #envelopes > 0 then redis.call('MSET', unpack(envelopes)) end
 for key, ids in pairs(indexes) do redis.call('RPUSH', key, unpack(ids)) end
 for queue, jobs in pairs(queues) do
     for from = 1, #jobs, 4000 do

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 
 import orjson
@@ -164,7 +163,7 @@ def test_what_a_route_in_the_shadow_wanted_is_shown(redis_url: str) -> None:
     """Beside the deliveries, which it is none of."""
     with connection.connect(redis_url) as client:
         one = entry(routes=("live",))
-        keep_all(client, replace(one, wanted=(*one.wanted, Wanted("watching"))))
+        keep_all(client, one._replace(wanted=(*one.wanted, Wanted("watching"))))
         shape = shapes.brief(Archive(client).get(one.envelope.id))
 
     row = rendering.Templates().render("row.html", {"event": shape})

@@ -359,7 +359,7 @@ class TestLeftBehind:
         """It is set aside in a file, loudly."""
         many = numbered(10)
         odd = entry(b"odd", at=0)
-        object.__setattr__(odd.envelope, "id", "short")
+        odd = odd._replace(envelope=odd.envelope._replace(id="short"))
         spool_offline(tmp_path, [*many[:5], odd, *many[5:]])
 
         keeping(redis_url, tmp_path, lambda keeper: until(lambda: keeper.spooled == 0, "the drain"))

@@ -1,7 +1,6 @@
 """Retention takes what is over, whole, and nothing else; the audit stays at 0 on every page of it."""
 
 import time
-from dataclasses import replace
 
 import pytest
 import redis
@@ -201,8 +200,8 @@ def test_what_a_route_in_the_shadow_wanted_is_found_counted_and_gone_in_time(cli
     then = time.time() - 2 * HOUR_S
     both = entry(b'{"Id":1}', routes=("live",), at=then)
     only = entry(b'{"Id":2}', routes=(), at=then)
-    both = replace(both, wanted=(*both.wanted, Wanted("watching"), Wanted("peeking")))
-    keep_all(client, both, replace(only, wanted=(Wanted("watching"),)))
+    both = both._replace(wanted=(*both.wanted, Wanted("watching"), Wanted("peeking")))
+    keep_all(client, both, only._replace(wanted=(Wanted("watching"),)))
 
     found = list(Archive(client).newest(Filter(route="watching")))
     peeked = list(Archive(client).newest(Filter(route="peeking")))

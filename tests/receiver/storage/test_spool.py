@@ -100,10 +100,12 @@ entries = st.builds(
         entity=st.none() | names.filter(bool),
         quarantine=st.none() | names.filter(bool),
         headers=st.dictionaries(names, names, max_size=3),
+        erased_ms=st.integers(0, 2**45),
+        trace=names,
     ),
     st.none() | st.binary(min_size=16, max_size=16),
     st.integers(0, 2**42),
-    st.lists(st.builds(Wanted, route=names, queue=names, timeout_ms=st.integers(1, 2**40)), max_size=4),
+    st.lists(st.builds(Wanted, route=names, queue=names, timeout_ms=st.integers(1, 2**40), terms=names), max_size=4),
 )
 
 

@@ -39,11 +39,11 @@ class Capacity:
             if self.room() <= 0:
                 self._changed.wait(timeout_s)
 
-    def claimed(self) -> None:
-        """A delivery was claimed."""
+    def claimed(self, number: int) -> None:
+        """So many deliveries were claimed."""
         with self._changed:
-            self._unsettled += 1
-            self._unrecorded += 1
+            self._unsettled += number
+            self._unrecorded += number
             self._moved = time.monotonic()
 
     def ran(self, took_ms: int) -> None:

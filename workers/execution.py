@@ -3,8 +3,7 @@
 import asyncio
 import inspect
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from receiver.events import Event, Outcome
 from workers import target
@@ -35,8 +34,7 @@ class _Interrupted(threading.local):
 _interrupted = _Interrupted()
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How an attempt ended.
 
     *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
@@ -98,17 +96,20 @@ async def run_async(handler: Handler, event: Event, timeout_s: float) -> Ended:
     return ended
 
 
+_SUCCEEDED = Ended(Outcome.SUCCEEDED)
 _TIMED_OUT = Ended(Outcome.TIMED_OUT, "timed out")
 
 
 def _returned(value: Any) -> Ended:
     """A returned value is ignored, unless it is work that nobody would do."""
+    if value is None:
+        return _SUCCEEDED
     if inspect.iscoroutine(value):
         value.close()
         return Ended(Outcome.FAILED, "the handler returned a coroutine that nobody awaits; declare it `async def`")
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return Ended(Outcome.FAILED, "the handler returned a generator that nobody runs; a handler is a plain function")
-    return Ended(Outcome.SUCCEEDED)
+    return _SUCCEEDED
 
 
 def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:

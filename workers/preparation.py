@@ -1,8 +1,8 @@
 """From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from receiver.errors import HandlerError
 from receiver.events import Event
@@ -25,8 +25,7 @@ class Impossible(Exception):
     """The event itself cannot be given to any handler."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A claimed delivery that is ready to run."""
 
     claim: Claim
@@ -65,29 +64,38 @@ class Preparation:
         self._folder = folder
         self._line = line
         self._handlers: dict[tuple[object, ...], plugins.Handler] = {}
-        self._ruled: RoutingTable | None = None
+        self._seen: RoutingTable | None = None
+        self._ready: dict[str, tuple[Route, plugins.Handler]] = {}
         self._rules: tuple[Rule, ...] = ()
 
     def prepare(self, claim: Claim) -> Prepared:
         """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
-        table = self._table()
-        route = table.route(claim.route) if table else None
-        if route is None:
-            raise NotReady(f"unknown route: routes.yaml of this worker has no route {claim.route!r}")
-        handler = _IN_SHADOW if route.shadow else self._handler(route)
+        self._look()
+        route, handler = self._ready.get(claim.route) or self._find(claim.route)
         return Prepared(claim, route, handler, self._event(claim))
 
     def rules(self) -> tuple[Rule, ...]:
         """Return what today's table says of the deliveries that are claimed."""
-        table = self._table()
-        if table is not self._ruled:
-            self._ruled = table
-            self._rules = (
-                tuple(_rule(route.name, route.flow) for route in table.routes if route.flow and route.flow.has_rules)
-                if table
-                else ()
-            )
+        self._look()
         return self._rules
+
+    def _look(self) -> None:
+        """Begin anew when the table is another than before."""
+        table = self._table()
+        if table is not self._seen:
+            self._seen = table
+            self._ready = {}
+            routes = table.routes if table else ()
+            self._rules = tuple(
+                _rule(route.name, route.flow) for route in routes if route.flow and route.flow.has_rules
+            )
+
+    def _find(self, name: str) -> tuple[Route, plugins.Handler]:
+        route = self._seen.route(name) if self._seen else None
+        if route is None:
+            raise NotReady(f"unknown route: routes.yaml of this worker has no route {name!r}")
+        found = self._ready[name] = (route, _IN_SHADOW if route.shadow else self._handler(route))
+        return found
 
     def _handler(self, route: Route) -> plugins.Handler:
         key = (route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms)

@@ -131,9 +131,10 @@ class WorkerProcess:
             return RETIRED
         if claimed.refused:
             _log.error("job.refused", jobs=claimed.refused, reason="not a delivery of Frontdesk", kept_in="rq:failed")
-        for claim in claimed.claims:
-            self._begin(claim)
         if claimed.claims:
+            self._capacity.claimed(len(claimed.claims))
+            for claim in claimed.claims:
+                self._begin(claim)
             return None
         if self._orders.burst and is_empty:
             return 0
@@ -160,7 +161,6 @@ class WorkerProcess:
     def _begin(self, claim: Claim) -> None:
         now = int(self._clock() * 1_000)
         self._holding[claim.job] = claim
-        self._capacity.claimed()
         try:
             prepared = self._preparation.prepare(claim)
         except NotReady as reason:

@@ -45,6 +45,7 @@ class _Slot:
     started_ms: int = 0
     deadline: float = 0.0
     state: _State = _State.DONE
+    is_interrupted: bool = False
 
 
 class HandlerThreads:
@@ -95,6 +96,7 @@ class HandlerThreads:
             if prepared is None or slot.state is _State.DONE or now < slot.deadline:
                 return False
             # A handler may swallow what was injected; it is raised again until the thread comes back.
+            slot.is_interrupted = True
             inject(slot.thread_id, AttemptTimeout)
             if slot.state is _State.EXPIRED:
                 return now > slot.deadline + STUCK_AFTER_S
@@ -122,7 +124,9 @@ class HandlerThreads:
         with slot.lock:
             slot.state = _State.DONE
             slot.prepared = None
-            inject(slot.thread_id, None)
+            if slot.is_interrupted:  # nearly never, and asking Python costs as much as the rest of this
+                slot.is_interrupted = False
+                inject(slot.thread_id, None)
         self._board.end(slot.number)
 
     def _run(self, slot: _Slot, prepared: Prepared) -> None:

@@ -33,7 +33,7 @@ class TracedPreparation(Preparation):
         """Return the delivery ready to run."""
         prepared = super().prepare(claim)
         call = self._traced_async(prepared) if prepared.handler.is_async else self._traced(prepared)
-        return replace(prepared, handler=replace(prepared.handler, call=call))
+        return prepared._replace(handler=replace(prepared.handler, call=call))
 
     def _traced(self, prepared: Prepared) -> Callable[[Event], Any]:
         handler = prepared.handler

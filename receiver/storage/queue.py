@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 import redis
@@ -26,8 +26,7 @@ _VERDICTS: dict[Verdict, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A delivery in a worker's hands.
 
     *attempts* that ended before this one, *failures* of them that count against the schedule, *deaths* of the process
@@ -52,8 +51,7 @@ class Claim:
         return self.job.rpartition("-")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What one call claimed. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits)."""
 
     claims: tuple[Claim, ...]
@@ -61,8 +59,7 @@ class Claimed:
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One ended attempt, as it is recorded."""
 
     number: int
@@ -73,8 +70,7 @@ class Attempt:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """What becomes of a claimed delivery. *timeout_ms* is that of the next attempt, if there is one."""
 
     job: str

@@ -11,7 +11,7 @@
 local worker, iso = ARGV[1], ARGV[2]
 -- A stock RQ worker deletes the job itself when our function has returned, and fails when it is gone before.
 local is_stock = string.sub(worker, 1, 6) == 'stock:'
-local stale = {}
+local stale, held, started, jobs = {}, {}, {}, {}
 
 local has_gates, targets = redis.call('EXISTS', 'fd:gates') == 1, nil
 
@@ -24,7 +24,8 @@ for at = 3, #ARGV, 6 do
         stale[#stale + 1] = job
     else
         local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
-        let_go(worker, queue, job)
+        append(held, 'fd:held:' .. worker, job)
+        append(started, 'rq:wip:' .. queue, job .. ':' .. worker)
         if verdict == 'g' then
             redis.call('HSET', key, n .. 's', 'q')
             redis.call('HDEL', key, n .. 'o')
@@ -32,7 +33,7 @@ for at = 3, #ARGV, 6 do
             redis.call('LPUSH', queue_key(queue), job)
             wake(queue)
         else
-            if not is_stock then redis.call('DEL', job_key(job)) end
+            if not is_stock then jobs[#jobs + 1] = job_key(job) end
             local is_settled = false
             if has_gates or sign ~= '' then
                 targets = targets or open_targets(open_gates({}))
@@ -65,5 +66,8 @@ for at = 3, #ARGV, 6 do
         end
     end
 end
+with_each('SREM', held)
+with_each('ZREM', started)
+if #jobs > 0 then redis.call('DEL', unpack(jobs)) end
 write_counts()
 return stale

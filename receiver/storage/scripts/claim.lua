@@ -52,7 +52,9 @@ local function refuse(queue, job)
     end
 end
 
-local function take(queue, job, claimed)
+local claimed, held, started = {}, {}, {}
+
+local function take(queue, job)
     local id, n, serial = parse_job(job)
     if not id then return refuse(queue, job) end
     local state = read_delivery(id, n)
@@ -63,11 +65,13 @@ local function take(queue, job, claimed)
     end
     if gates and gates.holds_back(id, n, job, state) then return end
     redis.call('HSET', job_key(job), 'status', 'started')
-    redis.call('ZADD', 'rq:wip:' .. queue, '+inf', job .. ':' .. worker)
+    local wip = 'rq:wip:' .. queue
+    append(started, wip, '+inf')
+    append(started, wip, job .. ':' .. worker)
+    append(held, 'fd:held:' .. worker, job)
     claimed[#claimed + 1] = hand_over(worker, queue, job, id, n, state)
 end
 
-local claimed = {}
 for i = first_queue, #ARGV do make_due(ARGV[i]) end
 for i = first_queue, #ARGV do
     local queue = ARGV[i]
@@ -75,7 +79,7 @@ for i = first_queue, #ARGV do
     while #claimed < max and rounds < ROUNDS do
         local jobs = redis.call('LPOP', queue_key(queue), max - #claimed)
         if not jobs then break end
-        for _, job in ipairs(jobs) do take(queue, job, claimed) end
+        for _, job in ipairs(jobs) do take(queue, job) end
         rounds = rounds + 1
     end
     if redis.call('LLEN', queue_key(queue)) > 0 then
@@ -84,5 +88,7 @@ for i = first_queue, #ARGV do
         redis.call('DEL', 'fd:wake:' .. queue)
     end
 end
+with_each('ZADD', started)
+with_each('SADD', held)
 write_counts()
-return {next_due, refused, unpack(claimed)}
+return {next_due, refused, unpack(enclose(claimed))}

@@ -64,9 +64,12 @@ end
 -- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
 local function finish(id, n, state, had, iso)
     local key = state_key(id)
-    redis.call('HSET', key, n .. 's', state)
+    if redis.call('HINCRBY', key, 'p', -1) == 0 then
+        redis.call('HSET', key, n .. 's', state, 'z', now_ms)
+    else
+        redis.call('HSET', key, n .. 's', state)
+    end
     redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
-    if redis.call('HINCRBY', key, 'p', -1) == 0 then redis.call('HSET', key, 'z', now_ms) end
     count(id_hour(id), 'd_' .. FINAL[state])
     if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
     if not had then return end

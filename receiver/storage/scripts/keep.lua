@@ -202,7 +202,7 @@ end
 
 -- A batch has at most 256 events, so no list here comes near the 8,000 values that unpack can take.
 if #envelopes > 0 then redis.call('MSET', unpack(envelopes)) end
-for key, ids in pairs(indexes) do redis.call('RPUSH', key, unpack(ids)) end
+with_each('RPUSH', indexes)
 for queue, jobs in pairs(queues) do
     for from = 1, #jobs, 4000 do
         redis.call('RPUSH', queue_key(queue), unpack(jobs, from, math.min(from + 3999, #jobs)))

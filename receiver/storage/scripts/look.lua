@@ -8,4 +8,4 @@ local id, n, serial = parse_job(job)
 if not id then return false end
 local state = read_delivery(id, n)
 if state[1] ~= 'x' or tonumber(state[2] or 1) ~= serial then return false end
-return describe(redis.call('HGET', job_key(job), 'origin') or '', job, id, state)
+return enclose({describe(redis.call('HGET', job_key(job), 'origin') or '', job, id, state)})[1]

@@ -97,6 +97,12 @@ local function let_go(worker, queue, job)
     redis.call('ZREM', 'rq:wip:' .. queue, job .. ':' .. worker)
 end
 
+-- Does one command to each key of *lists*, with all that its list holds. No list of a call comes near the 8,000 values
+-- that unpack can take.
+local function with_each(command, lists)
+    for key, values in pairs(lists) do redis.call(command, key, unpack(values)) end
+end
+
 local FINAL = {s = 'succeeded', d = 'dead', c = 'discarded'}
 
 -- Whether the delivery of that id leads its lane: it is in flight there, and waits for nobody in it.
@@ -163,21 +169,30 @@ local function may_run(state, serial)
     return (state[1] == 'q' or state[1] == 'w') and tonumber(state[2] or 1) == serial
 end
 
--- What a worker is told of a delivery.
+-- What a worker is told of a delivery, but for the envelope, which comes last.
 local function describe(queue, job, id, state)
     return {
         job, queue, state[3], state[4] or '0', state[5] or '0', state[6] or '0', state[7] or '0', state[8] or '',
-        superseded(id, state[9]), redis.call('GET', envelope_key(id)) or '',
+        superseded(id, state[9]),
     }
 end
 
--- Puts a delivery into a worker's hands, and returns what the worker is told of it.
+-- Puts a delivery into a worker's hands, and returns what the worker is told of it. That the worker holds it
+-- (`fd:held:`) is for the caller to note: it may be one of many.
 local function hand_over(worker, queue, job, id, n, state)
     if state[1] == 'w' then
         redis.call('ZREM', scheduled_key(queue), job)
         redis.call('HDEL', state_key(id), n .. 't', n .. 'w')
     end
     redis.call('HSET', state_key(id), n .. 's', 'x', n .. 'o', worker)
-    redis.call('SADD', 'fd:held:' .. worker, job)
     return describe(queue, job, id, state)
+end
+
+-- Puts the envelopes behind what workers are told.
+local function enclose(told)
+    if #told == 0 then return told end
+    local names = {}
+    for i, one in ipairs(told) do names[i] = envelope_key(string.sub(one[1], 1, 20)) end
+    for i, envelope in ipairs(redis.call('MGET', unpack(names))) do told[i][10] = envelope or '' end
+    return told
 end

@@ -17,4 +17,5 @@ if open_gates(read_rules(4) or {}).holds_back(id, n, next_job, state) then
     return false
 end
 redis.call('ZADD', 'fd:workers', now_ms + lease, worker)
-return hand_over(worker, redis.call('HGET', state_key(id), n .. 'q'), job, id, n, state)
+redis.call('SADD', 'fd:held:' .. worker, job)
+return enclose({hand_over(worker, redis.call('HGET', state_key(id), n .. 'q'), job, id, n, state)})[1]

@@ -222,12 +222,21 @@ class Valkey(Process):
     """A server of a test's own, with what `deploy/` demands: append-only, noeviction.
 
     It listens at *url*: a socket, or with *port* at 127.0.0.1. `start_again()` after `kill()` finds its data again.
-    *options* are those of the server's command line; with *password* it asks for one, and *url* holds it.
+    *options* are those of the server's command line; with *password* it asks for one, and *url* holds it. *environ*:
+    what it has in its environment beside ours.
     """
 
-    def __init__(self, folder: Path, *options: str, port: int = 0, password: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        port: int = 0,
+        password: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._environ = {**os.environ, **(environ or {})}
         self._options = ["--port", str(port), "--appendonly", "yes", "--save", "", "--dir", str(folder), *options]
         if password:
             self._options += ["--requirepass", password, "--masterauth", password]
@@ -243,7 +252,7 @@ class Valkey(Process):
 
     def start_again(self) -> Self:
         """Start the server, or start it again, and wait until it answers."""
-        super().__init__([program.find(), *self._options], log=self._folder / "log")
+        super().__init__([program.find(), *self._options], log=self._folder / "log", environ=self._environ)
         try:
             wait_until(self._answers, lambda: f"a PONG from {self}")
         except BaseException:

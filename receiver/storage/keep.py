@@ -18,7 +18,7 @@ NO_LIMIT = 2**53
 
 def rq_time() -> str:
     """The time now, as RQ writes it into its jobs."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def rq_timeout(timeout_ms: int) -> int:

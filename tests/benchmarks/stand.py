@@ -14,7 +14,7 @@ from typing import Self
 import orjson
 import redis
 
-from tests.benchmarks import cores, records
+from tests.benchmarks import allocator, cores, records
 from tests.benchmarks.environments import ROOT
 from tests.benchmarks.generator import Load, Orders
 from tests.processes import Process, Valkey, environment, free_port, wait_until
@@ -55,7 +55,7 @@ class Stand:
         self.core = cores.other_core() if pin else None
         self.port = free_port()
         with cores.pinned(self.core):
-            self.valkey = Valkey(self.folder / "store", *_SERVER_OPTIONS, port=self.port)
+            self.valkey = Valkey(self.folder / "store", *_SERVER_OPTIONS, port=self.port, environ=allocator.environ())
         self._stack.callback(self.valkey.end)
         self.client: redis.Redis = self.valkey.client(timeout_s=600)
         self._stack.callback(self.client.close)

@@ -3,10 +3,11 @@
 Two stands side by side, one of each kind, measured in turn; what is told is the ratio of neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.benchmarks import cores, delivery, fleets, ours, receivers
+from tests.benchmarks import cores, delivery, ours, receivers
 from tests.benchmarks.receivers import Receiver, Running
 from tests.benchmarks.results import Result, Row, Spread, Table
 from tests.benchmarks.rounds import say
@@ -18,10 +19,13 @@ _BATCH = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two that are compared: a stand, and its receiver."""
+    """One of two that are compared: a stand, its routes and its receiver. *fills*: its queue has to be filled for each
+    round; else it holds more than can be run."""
 
     stand: Stand
+    file: Path
     running: Running
+    fills: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Taken:
 def run_backlog(*, rounds: int, seconds: float, events: int) -> Result:
     """A store with so many queued events beside an empty one."""
     with Stand() as empty, Stand() as full:
-        sides = (_side(empty), _side(full))
+        sides = (_side(empty), _side(full, fills=False))
         say(f"  filling a store with {events:,} events")
         full.empty()
         empty.empty()
@@ -58,15 +62,19 @@ def run_routes(*, rounds: int, seconds: float, routes: int) -> Result:
     with Stand() as one, Stand() as many:
         sides = (_side(one), _side(many, others=routes - 1))
         taken, used = _compare_ingest(sides, rounds, seconds)
-    row = Row(f"ingest with {routes:,} routes / with one", "×", taken, "at least", 0.9)
+        ran = _compare_workers(sides, rounds)
+    rows = [
+        Row(f"ingest with {routes:,} routes / with one", "×", taken, "at least", 0.9),
+        Row(f"deliveries with {routes:,} routes / with one", "×", ran, "at least", 0.9),
+    ]
     command = f"python -m tests.benchmarks routes --rounds {rounds} --seconds {seconds:g} --routes {routes}"
-    return Result("routes", command, [row], [_table("routes", ("one route", f"{routes:,} routes"), used)])
+    return Result("routes", command, rows, [_table("routes", ("one route", f"{routes:,} routes"), used)])
 
 
-def _side(stand: Stand, *, others: int = 0) -> Side:
+def _side(stand: Stand, *, others: int = 0, fills: bool = True) -> Side:
     file = ours.routes(stand, others=others)
     receiver = Receiver(receivers.OURS, lambda _, port: ours.receiver(port, file), ours.QUEUE, ours.PATH)
-    return Side(stand, receivers.start(stand, receiver, core=cores.server_core()))
+    return Side(stand, file, receivers.start(stand, receiver, core=cores.server_core()), fills)
 
 
 def _compare_ingest(sides: Sequence[Side], rounds: int, seconds: float) -> tuple[Spread, Sequence[list[Taken]]]:
@@ -93,30 +101,26 @@ def _taken(side: Side, seconds: float) -> Taken:
 
 
 def _compare_workers(sides: Sequence[Side], rounds: int) -> Spread:
-    """Fill the side that is to be empty for each round; the other has more than can be run."""
+    """Let workers run some of what waits on each side; returns the ratio of the second to the first."""
     rates: tuple[list[float], list[float]] = ([], [])
-    drains: tuple[Callable[[Side], None], ...] = (_refill, lambda side: None)
     for turn in range(rounds):
         for at in (0, 1):
-            drains[at](sides[at])
-            rates[at].append(_ran(sides[at].stand))
-            say(f"  round {turn + 1} of {rounds}, workers, {('empty', 'full')[at]}: {rates[at][-1]:,.0f}/s")
+            rates[at].append(_ran(sides[at]))
+            say(f"  round {turn + 1} of {rounds}, workers, {('first', 'second')[at]} side: {rates[at][-1]:,.0f}/s")
     return Spread.ratio(rates[1], rates[0])
 
 
-def _refill(side: Side) -> None:
-    side.stand.client.flushall(asynchronous=False)
-    ours.preload(side.stand, _BATCH)
-
-
-def _ran(stand: Stand) -> float:
-    fleet = fleets.fleets()[0]
+def _ran(side: Side) -> float:
+    stand = side.stand
+    if side.fills:
+        stand.client.flushall(asynchronous=False)
+        ours.preload(stand, _BATCH)
     stand.marks.write_bytes(b"")
-    fleet.start(stand, 0)
+    fleet = stand.start(ours.workers(side.file))
     try:
         return delivery.rate_of(stand.marks, _BATCH, timeout_s=120)
     finally:
-        fleet.stop()
+        fleet.end()
 
 
 def _table(name: str, sides: Sequence[str], found: Sequence[Sequence[Taken]]) -> Table:

@@ -35,7 +35,7 @@ def entry(
     """
     moment = time.time() if at is None else at
     envelope = Envelope(
-        id=IdGenerator()(moment) if at is not None else _mint(),
+        id=(_mint if at is None else IdGenerator())(moment),
         business_id=business_id,
         action=action,
         action_code=6,

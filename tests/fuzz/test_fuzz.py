@@ -1,6 +1,7 @@
 """Each target holds for a few seconds of fuzzing; in the long form, a minute each."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from receiver.errors import EventUnknown
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from tests.conftest import StartValkey
-from tests.processes import environment
+from tests.processes import environment, run
 
 SECONDS = 60 if os.environ.get("FRONTDESK_TEST_LONG") == "1" else 4
 CLIENT_IS_GONE = "the handler is closed"
@@ -49,6 +51,20 @@ def fuzz(target: str, folder: Path, settings: dict[str, str] | None = None) -> s
     return printed
 
 
+def lost(archive: Archive, ids: set[str]) -> set[str]:
+    """Those that lead to no event, neither their own nor the one that they proved a duplicate of."""
+    missing = ids - {stored.envelope.id for stored in archive.many(sorted(ids))}
+    return {event_id for event_id in missing if not leads_to_an_event(archive, event_id)}
+
+
+def leads_to_an_event(archive: Archive, event_id: str) -> bool:
+    """As `frontdesk show` finds it."""
+    try:
+        return bool(archive.get(event_id))
+    except EventUnknown:
+        return False
+
+
 @pytest.mark.parametrize("target", ["signature_check", "payload_split", "routes_parse"])
 def test_a_parser_holds(target: str, tmp_path: Path) -> None:
     """See the target's module for what that means."""
@@ -56,7 +72,11 @@ def test_a_parser_holds(target: str, tmp_path: Path) -> None:
 
 
 def test_the_door_holds_and_keeps_what_it_took(start_valkey: StartValkey, tmp_path: Path) -> None:
-    """Every id that was answered leads to a kept event, nothing is unaccounted for, no fault of ours is in the log."""
+    """Every id that was answered leads to a kept event, nothing is unaccounted for, no fault of ours is in the log.
+
+    On a busy machine the store may take too long once. What was then spooled stays so: the fuzzer ends its process like
+    a crash does, and the spool is drained by hand.
+    """
     store = start_valkey()
     answers = tmp_path / "answers"
     settings = {
@@ -65,11 +85,12 @@ def test_the_door_holds_and_keeps_what_it_took(start_valkey: StartValkey, tmp_pa
         "FUZZ_ANSWERS": str(answers),
     }
     printed = fuzz("door_knock", tmp_path / "fuzz", settings)
+    drained = run("drain", "--json", settings=settings)
 
     answered = [line.split() for line in answers.read_text().splitlines()]
+    assert (drained.status, json.loads(drained.out)["set_aside"]) == (0, 0), drained
     with store.client() as client:
-        ids = {event_id for event_id, _ in answered}
-        assert {stored.envelope.id for stored in Archive(client).many(sorted(ids))} == ids
+        assert lost(Archive(client), {event_id for event_id, _ in answered}) == set()
         report = Audit(client).run(full=True)
     assert (report.unaccounted, report.offenders) == (0, ())
     told = Counter(status for _, status in answered)

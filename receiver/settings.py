@@ -118,6 +118,7 @@ class Settings(BaseModel):
     durability: Literal["local", "replicated"] = "local"
     replicas: int = Field(1, ge=1, le=16)
     spool_max: int = Field(1_073_741_824, ge=1_048_576)
+    store_patience: Milliseconds = 150
     nexudus_url: BaseUrl = "https://spaces.nexudus.com"
     nexudus_username: str | None = None
     nexudus_password: SecretStr | None = None
@@ -141,9 +142,11 @@ class Settings(BaseModel):
         return value.expanduser()
 
     @model_validator(mode="after")
-    def _dedup_window_is_bounded(self) -> Self:
+    def _durations_are_bounded(self) -> Self:
         if not 1_000 <= self.dedup_window <= 30 * 86_400_000:
             raise ValueError("FRONTDESK_DEDUP_WINDOW: must be between 1s and 30d")
+        if not 10 <= self.store_patience <= 10_000:
+            raise ValueError("FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s")
         return self
 
     def need(self, *names: str) -> None:

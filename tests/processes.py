@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -25,7 +26,12 @@ from receiver.storage import connection, program
 DEADLINE_S = 30.0
 """How long a test waits for something that takes a second: six builds may share this machine."""
 
+PATIENT = {"FRONTDESK_STORE_PATIENCE": "10s"}
+"""For receivers whose store is there: it must not matter that it once takes long on a busy machine."""
+
 T = TypeVar("T")
+
+_returned: set[int] = set()
 
 
 def wait_until(condition: Callable[[], T | None], what: str | Callable[[], str], *, timeout_s: float = DEADLINE_S) -> T:
@@ -39,11 +45,18 @@ def wait_until(condition: Callable[[], T | None], what: str | Callable[[], str],
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody has.
+
+    Until the test listens there, somebody else might take it. So it is none of those that the kernel gives to whoever
+    wants any port, nor one that this process has returned before, nor the first that another process would try.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            if port not in _returned:
+                listener.bind(("127.0.0.1", port))
+                _returned.add(port)
+                return port
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 
 from receiver.nexudus import hooks, samples, signature
 from tests.conftest import StartFrontdesk
-from tests.processes import Process, free_port, run, wait_until
+from tests.processes import PATIENT, Process, free_port, run, wait_until
 
 ROUTES = """
 queues: [doors, default]
@@ -69,6 +69,7 @@ class Stack:
             "FRONTDESK_URL_KEYS": "a-key-of-the-journey",
             "FRONTDESK_WEBHOOK_SECRETS": "hush",
             "FRONTDESK_LOG_FORMAT": "json",
+            **PATIENT,
         }
         self._start = start
 

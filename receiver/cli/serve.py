@@ -154,6 +154,7 @@ def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
         alias_ms=max(current.retention, current.retention_kept),
+        patience_s=current.store_patience / 1_000,
         committed=metrics.committed,
     )
 

@@ -1,7 +1,8 @@
 """Keeps events, come what may: in the store when it answers in time, else in the spool on this machine's disk.
 
-Nobody waits for the store longer than 150 ms, and once it has failed nobody waits for it at all until a probe in the
-background has gone through. Whatever reached both places has one id, so that draining the spool doubles nothing.
+Nobody waits for the store longer than 150 ms (FRONTDESK_STORE_PATIENCE), and once it has failed nobody waits for it at
+all until a probe in the background has gone through. Whatever reached both places has one id, so that draining the
+spool doubles nothing.
 """
 
 import asyncio

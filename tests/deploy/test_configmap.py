@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.conftest import StartFrontdesk
-from tests.processes import free_port, run, wait_until
+from tests.processes import PATIENT, free_port, run, wait_until
 
 BEFORE = "routes: [{action: CoworkerCreate, handler: log}]\n"
 AFTER = "routes: [{action: CoworkerCreate, handler: log}, {name: new, action: BookingCreate, handler: log}]\n"
@@ -45,6 +45,7 @@ def test_an_update_is_taken_up_without_a_restart(redis_url: str, frontdesk: Star
         "FRONTDESK_URL_KEYS": "a key",
         "FRONTDESK_ROUTES": str(mounted.mount / "routes.yaml"),
         "FRONTDESK_LOG_FORMAT": "json",
+        **PATIENT,
     }
     receiver, work = frontdesk("serve", settings=settings), frontdesk("work", settings=settings)
     receiver.wait_for_http(f"http://127.0.0.1:{port}/readyz")

@@ -19,7 +19,7 @@ from receiver.storage.spool.tenancy import Contents
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, program
 from tests.events import DAY_MS, entry, keep_all
-from tests.processes import wait_until
+from tests.processes import PATIENT, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "frontdesk.rules.yml"
@@ -169,6 +169,7 @@ def test_every_metric_that_is_named_is_told(frontdesk: StartFrontdesk, redis_url
         "FRONTDESK_PORT": "0",
         "FRONTDESK_ROUTES": str(tmp_path / "routes.yaml"),
         "FRONTDESK_LOG_FORMAT": "json",
+        **PATIENT,
     }
     with connection.connect(redis_url) as client:
         _furnish(client)

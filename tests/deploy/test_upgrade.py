@@ -17,7 +17,7 @@ from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.deploy.previous import release
 from tests.deploy.previous.release import PreviousRelease, post
-from tests.processes import Process, free_port, run, wait_until
+from tests.processes import PATIENT, Process, free_port, run, wait_until
 
 TOLD, *LINES = [json.loads(line) for line in release.STORE.read_text().splitlines()]
 """What the release before said of its store, and the store."""
@@ -132,6 +132,7 @@ def test_both_versions_side_by_side(
     ports = free_port(), free_port()
     olds, news = ({**settings, "FRONTDESK_PORT": str(port), "FRONTDESK_LOG_FORMAT": "json"} for port in ports)
     olds["FRONTDESK_DATA_DIR"] = str(tmp_path / "olds")
+    news |= PATIENT
     started = [previous.start(name, settings=olds, log=tmp_path / f"old-{name}.log") for name in ("serve", "work")]
     try:
         old = ready(started[0], started[1], ports[0])

@@ -15,7 +15,7 @@ def test_defaults_are_the_published_ones() -> None:
     assert (read.host, read.port, read.console_port) == ("127.0.0.1", 8000, 8001)
     assert (read.retention, read.retention_kept, read.dedup_window) == (604_800_000, 2_592_000_000, 86_400_000)
     assert (read.on_bad_signature, read.max_body, read.durability) == ("quarantine", 1_048_576, "local")
-    assert (read.replicas, read.spool_max) == (1, 1_073_741_824)
+    assert (read.replicas, read.spool_max, read.store_patience) == (1, 1_073_741_824, 150)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ def test_defaults_are_the_published_ones() -> None:
         ({"FRONTDESK_URL_KEYS_FILE": "/nowhere"}, "^FRONTDESK_URL_KEYS_FILE: cannot read '/nowhere'"),
         ({"FRONTDESK_HOST_FILE": "/nowhere"}, "^FRONTDESK_HOST_FILE is not a setting"),
         ({"FRONTDESK_DEDUP_WINDOW": "0"}, "FRONTDESK_DEDUP_WINDOW: must be between"),
+        ({"FRONTDESK_STORE_PATIENCE": "1m"}, "FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(environ: dict[str, str], sentence: str) -> None:

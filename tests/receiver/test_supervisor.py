@@ -78,7 +78,7 @@ def test_each_line_is_told_by_whom_it_is(supervise: Supervise) -> None:
     """Standard output and standard error alike."""
     process = supervise(one="import sys; print('out', flush=True); print('err', file=sys.stderr); " + STAY, other=STAY)
 
-    process.wait_for(r"^one   \| out\none   \| err\n(.*\n)?one   \| up \d+$")
+    process.wait_for(r"^one   \| out\n(.*\n)?one   \| err\n(.*\n)?one   \| up \d+$")
     process.wait_for(r"^other \| up \d+$")
 
 

@@ -18,7 +18,7 @@ from receiver.storage.archive import Archive
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import DAY_MS, entry, keep_all
-from tests.processes import Process, Valkey, free_port, get, run, wait_until
+from tests.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until
 
 ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
 KEY = "a-key"
@@ -79,7 +79,7 @@ def _serve(frontdesk: StartFrontdesk, redis_url: str, folder: Path, *arguments: 
 def test_a_sample_is_kept_and_routed(frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path) -> None:
     """From HTTP to the store, by the real parts: bytes, tags, verification, delivery; a repetition is a duplicate."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
-    serving = _serve(frontdesk, redis_url, tmp_path)
+    serving = _serve(frontdesk, redis_url, tmp_path, **PATIENT)
     body = samples.body("BookingCreate", now=samples.WRITTEN, number=7)
 
     status, answer = serving.post(body)
@@ -101,7 +101,7 @@ def test_what_does_not_verify_is_quarantined(
 ) -> None:
     """Shown with its reason, and with the bytes as they came."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
-    serving = _serve(frontdesk, redis_url, tmp_path)
+    serving = _serve(frontdesk, redis_url, tmp_path, **PATIENT)
     ran = run(
         "send",
         "BookingCreate",
@@ -185,7 +185,7 @@ def test_wrong_routes_do_not_stop_it(frontdesk: StartFrontdesk, valkey: Valkey, 
     """Without a last good table events are kept unrouted; the file is followed; the last good one outlives it."""
     routes = tmp_path / "routes.yaml"
     routes.write_text("routes: [{action: BookingCraete, handler: log}]\n")
-    serving = _serve(frontdesk, redis_url, tmp_path)
+    serving = _serve(frontdesk, redis_url, tmp_path, **PATIENT)
 
     def deliveries(number: int) -> list[str]:
         _, answer = serving.post(b'[{"Id":%d}]' % number)
@@ -200,7 +200,7 @@ def test_wrong_routes_do_not_stop_it(frontdesk: StartFrontdesk, valkey: Valkey, 
     wait_until(lambda: serving.process.output.count("routes.refused") >= 2, "a refusal of the edited file")
     assert deliveries(3) == ["tell"]
     assert serving.process.stop() == 0
-    serving = _serve(frontdesk, redis_url, tmp_path, DATA_DIR=str(tmp_path / "elsewhere"))
+    serving = _serve(frontdesk, redis_url, tmp_path, data_dir=str(tmp_path / "elsewhere"), **PATIENT)
     assert deliveries(4) == ["tell"]
 
 
@@ -300,7 +300,7 @@ def test_sigterm_under_load_loses_nothing(
 ) -> None:
     """Every event that was answered 202 is in the store, and the exit status is 0."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
-    serving = _serve(frontdesk, redis_url, tmp_path)
+    serving = _serve(frontdesk, redis_url, tmp_path, **PATIENT)
     kept: list[str] = []
     statuses: set[int] = set()
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from receiver.nexudus import hooks, samples, signature
 from tests.nexudus import SimulatedNexudus
-from tests.processes import Process, Valkey, command, environment, free_port, wait_until
+from tests.processes import PATIENT, Process, Valkey, command, environment, free_port, wait_until
 
 ADMIN = "alice-has-a-token"
 VIEWER = "victor-has-a-token"
@@ -94,6 +94,7 @@ class House:
             "FRONTDESK_ADMIN_TOKEN": f"alice={ADMIN}",
             "FRONTDESK_VIEWER_TOKEN": f"victor={VIEWER}",
             "FRONTDESK_LOG_FORMAT": "json",
+            **PATIENT,
         }
         if nexudus:
             self.settings |= {

@@ -17,7 +17,7 @@ from receiver.observation import tracing
 from receiver.storage import codec
 from tests.conftest import StartFrontdesk
 from tests.events import entry
-from tests.processes import Process, run, wait_until
+from tests.processes import PATIENT, Process, run, wait_until
 from tests.receiver.observation.collector import Collector
 from tests.workers.handlers.targets import a_target
 
@@ -46,6 +46,7 @@ def _settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
         "FRONTDESK_PORT": "0",
         "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
         "FRONTDESK_LOG_FORMAT": "json",
+        **PATIENT,
         **more,
     }
 

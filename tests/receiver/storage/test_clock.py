@@ -184,7 +184,7 @@ async def _receiver(
     off = hands or {"skew": skew_s}
     store = Store(connection.connect_async(url))
     clock = StoreClock(local=lambda: time.time() + off["skew"])
-    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, clock=clock)
+    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, clock=clock, patience_s=1.5)
     await keeper.start()
     return keeper, Ingest(keeper, lambda: None, Policy(), IngestMetrics(actions.NAMES), keeper.clock)
 

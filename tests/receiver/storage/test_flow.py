@@ -197,16 +197,16 @@ def test_a_delay_comes_before_the_first_attempt(desk: Desk) -> None:
 
 def test_no_stretch_of_time_sees_more_starts_than_the_limit(desk: Desk) -> None:
     """What waits is let go as the first starts grow old, in the order of its events; it costs no attempt."""
-    desk.rules = (Rule("announce", limit=2, period_ms=400),)
+    desk.rules = (Rule("announce", limit=2, period_ms=1_000),)
     events = desk.keep(5)
 
-    claims = desk.claim()
     began = time.monotonic()
+    claims = desk.claim()
     assert ids(claims) == events[:2]
     assert desk.waits(events[2]) == "limit"
     assert desk.claim() == ()
     (claim, *_) = claims = wait_until(lambda: desk.claim(), "the next two")
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 1
     assert (ids(claims), claim.attempts) == (events[2:4], 0)
     assert ids(wait_until(lambda: desk.claim(), "the last")) == events[4:]
     assert desk.unaccounted() == 0

@@ -31,11 +31,11 @@ def test_one_holds_and_the_other_is_told_who(client: redis.Redis) -> None:
 
 def test_it_is_kept_while_the_holder_lives(client: redis.Redis) -> None:
     """A call of Nexudus may take longer than the lock lasts."""
-    with Lock(client, "x", lease_ms=150) as lock:
+    with Lock(client, "x", lease_ms=3_000) as lock:
         lock.take()
-        client.pexpire("fd:lock:x", 150)
-        seen = time.monotonic() + 0.6
-        wait_until(lambda: time.monotonic() > seen, "four times its length")
+        for _ in range(2):
+            client.pexpire("fd:lock:x", 2_000)
+            wait_until(lambda: client.pttl("fd:lock:x") > 2_000, "its whole length again")
 
         lock.check()
 
@@ -90,13 +90,12 @@ def test_without_redis_it_says_so(start_valkey: StartValkey) -> None:
 
 def test_processes_share_one_budget(redis_url: str) -> None:
     """Two of them, ten calls at once and forty a second: whoever comes, no more are allowed."""
-    deadline = time.monotonic() + 1.0
-    made = []
+    made: list[float] = []
 
     def use() -> None:
         with connection.connect(redis_url) as client:
             budget = SharedBudget(client, (10, 40.0), (10, 40.0), first=False)
-            while time.monotonic() < deadline:
+            while len(made) < 40:
                 budget.take(write=True)
                 made.append(time.monotonic())
 
@@ -107,8 +106,7 @@ def test_processes_share_one_budget(redis_url: str) -> None:
     for thread in threads:
         thread.join()
 
-    assert len(made) <= 10 + 40 * (max(made) - started) + 1
-    assert len(made) >= 20
+    assert 40 <= len(made) <= 10 + 40 * (max(made) - started) + 1
 
 
 def test_writes_are_counted_apart(client: redis.Redis) -> None:

@@ -85,7 +85,9 @@ class RouteShape(_Shape):
         description="Deliveries of one key run one after another, as their events came: entity, or a CEL expression.",
     )
     debounce: Wait | None = Field(
-        None, description="Only the newest event of a key is handled, once none has come for so long. Key: order's."
+        None,
+        description="Only the newest event of a key is handled, once none has come for so long, and ten times as long "
+        "after the first at the latest. Key: order's.",
     )
     delay: Wait | None = Field(None, description="Each delivery waits so long before its first attempt.")
     limit: StartLimit | None = Field(None, description="At most so many attempts begin: 10/s, 100/m, 5000/h.")

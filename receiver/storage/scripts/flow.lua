@@ -73,7 +73,7 @@ local function finish(id, n, state, had, iso)
     count(id_hour(id), 'd_' .. FINAL[state])
     if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
     if not had then return end
-    redis.call('HDEL', key, n .. 'l', n .. 'g', n .. 'w', n .. 'u', n .. 'v', n .. 'e')
+    redis.call('HDEL', key, n .. 'l', n .. 'g', n .. 'w', n .. 'u', n .. 'v', n .. 'e', n .. 'd')
     if had.g then give_place_back(had.g, id .. '-' .. n) end
     if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
 end
@@ -111,7 +111,7 @@ local function withdraw(id, n, state)
     redis.call('DEL', job_key(job))
 end
 
-local LETTERS = {'s', 'j', 'q', 'o', 'w', 'u', 'r', 'l', 'g'}
+local LETTERS = {'s', 'j', 'q', 'o', 'w', 'u', 'r', 'l', 'g', 'd'}
 
 -- The fields of delivery n that `withdraw` and `finish` go by.
 local function read_place(id, n)

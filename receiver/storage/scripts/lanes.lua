@@ -8,25 +8,31 @@ local function open_lanes()
     end
 
     local SUPERSEDED_AT_ONCE = 16
+    local MOST_DELAYS = 10  -- a key that never falls quiet is delivered so often nevertheless
 
-    -- Ends what waits in a lane before a newer delivery, and not what runs. Returns the event of a still newer one that waits
-    -- there, if any does.
-    local function supersede(lane, event)
-        local key = lane_key(lane)
+    -- Waits that no worker can end: meanwhile a newer one takes the place as ever.
+    local STANDS_STILL = {o = true, p = true, a = true, d = true}
+
+    -- Ends what waits in a lane before a newer delivery, and neither what runs nor what may run after *longest* ms of unrest.
+    -- Returns the event of a still newer one that waits there, if any does, and since when the key has not been quiet.
+    local function supersede(lane, event, longest)
+        local key, since = lane_key(lane), now_ms
         for _, other in ipairs(redis.call('ZRANGE', key, 0, SUPERSEDED_AT_ONCE - 1)) do
             local id, n = parse_delivery(other)
             local state = read_place(id, n)
-            if state.s and not FINAL[state.s] and state.s ~= 'x' then
-                if id > event then
-                    advance(lane)
-                    return id
-                end
+            local waits, began = state.s and not FINAL[state.s] and state.s ~= 'x', tonumber(state.d or now_ms)
+            if waits and id > event then
+                advance(lane)
+                return id, since
+            elseif waits and (began + longest > now_ms or STANDS_STILL[state.w]) then
+                since = math.min(since, began)
                 withdraw(id, n, state)
                 redis.call('ZREM', key, other)
                 note_end(other, 'discarded', 'superseded by ' .. event)
                 finish(id, n, 'c', {g = state.g})
             end
         end
+        return nil, since
     end
 
     -- Decides where a new delivery begins and adds the fields that say so to *fields*: 'q' in its queue, 'w' in the schedule,
@@ -35,14 +41,19 @@ local function open_lanes()
         local terms = parse_terms(delivery.terms)
         local lane = terms.lane ~= '' and delivery.route .. ':' .. terms.lane
         local function set(letter, value) fields[#fields + 1] = n .. letter; fields[#fields + 1] = value end
-        local newer = lane and terms.is_debounced and replaces and supersede(lane, id)
+        local newer, since, due = nil, now_ms, now_ms + terms.delay
+        if lane and terms.is_debounced and replaces then
+            newer, since = supersede(lane, id, MOST_DELAYS * terms.delay)
+            due = math.min(due, since + MOST_DELAYS * terms.delay)
+        end
         if newer then
             note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
             set('s', 'c')
             return 'c'
         end
         local waits = terms.delay == 0 and '' or terms.is_debounced and 'b' or 'y'
-        if waits ~= '' then set('t', now_ms + terms.delay) end
+        if waits ~= '' then set('t', due) end
+        if waits == 'b' then set('d', since) end
         if terms.per ~= '' then set('u', terms.per) end
         if lane then
             set('l', lane)
@@ -56,7 +67,7 @@ local function open_lanes()
             return 'q'
         end
         set('s', 'w'); set('w', waits)
-        redis.call('ZADD', scheduled_key(delivery.queue), (now_ms + terms.delay) / 1000, id .. '-' .. n .. '-1')
+        redis.call('ZADD', scheduled_key(delivery.queue), due / 1000, id .. '-' .. n .. '-1')
         return 'w'
     end
 

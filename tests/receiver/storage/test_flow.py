@@ -66,6 +66,14 @@ class Desk:
         delivery = self.archive.get(event_id).deliveries[-1]
         return delivery.status.value, delivery.error
 
+    def due_in_s(self, event_id: str) -> float:
+        """In how many seconds the delivery of an event is due."""
+        return (self.archive.get(event_id).deliveries[-1].next_attempt_ms or 0) / 1_000 - time.time()
+
+    def waited(self, event_id: str, seconds: int) -> None:
+        """Let so many seconds have passed since the key of a debounced event began to be restless."""
+        assert self.client.hincrby(keys.state(event_id), "1d", -seconds * 1_000) > 0
+
     def look_now(self, gate: str) -> None:
         """Have a gate looked at by the next claim, whatever it waits for."""
         self.client.zadd(keys.GATES, {gate: 0})
@@ -151,7 +159,7 @@ def test_a_lane_that_an_earlier_version_left_behind_goes_on(desk: Desk) -> None:
 
 def test_only_the_newest_of_a_key_runs_once_it_is_quiet(desk: Desk) -> None:
     """The others end as superseded; what runs is left alone; an older one that comes late changes nothing."""
-    debounced = terms("lane", "", 50, debounced=True)
+    debounced = terms("lane", "", 300, debounced=True)
     running, _, third = [desk.keep(1, terms=debounced)[0] for _ in range(3)]
     assert desk.waits(third) == "debounce"
     (claim,) = wait_until(lambda: desk.claim(), "the quiet time to pass")
@@ -168,6 +176,51 @@ def test_only_the_newest_of_a_key_runs_once_it_is_quiet(desk: Desk) -> None:
     desk.end(claim)
     (claim,) = wait_until(lambda: desk.claim(), "the newest")
     assert ids((claim,)) == [newest]
+
+
+def test_a_key_that_never_falls_quiet_is_delivered_nevertheless(desk: Desk) -> None:
+    """After ten times the quiet time: the newest then. What has waited so long is not superseded, wherever it is; the
+    next one begins to wait anew behind it."""
+    debounced = terms("lane", "", 60_000, debounced=True)
+    (first,) = desk.keep(1, terms=debounced)
+    desk.waited(first, 595)
+    (second,) = desk.keep(1, terms=debounced)
+    assert desk.status(first) == ("discarded", f"superseded by {second}")
+    assert 0 < desk.due_in_s(second) <= 5
+
+    desk.waited(second, 600)
+    late = entry(b'{"Id":9}', terms=debounced, at=time.time() - 60)
+    keep_all(desk.client, late)
+    (third,) = desk.keep(1, terms=debounced)
+    desk.waited(third, 600)  # what waits behind another is superseded all the same
+    (newest,) = desk.keep(1, terms=debounced)
+    desk.client.zadd("rq:scheduled:default", {f"{second}-1-1": 0})
+    (claim,) = desk.claim()
+
+    assert ids((claim,)) == [second]
+    assert desk.status(late.envelope.id) == ("discarded", f"superseded by {second}")
+    assert desk.status(third) == ("discarded", f"superseded by {newest}")
+    desk.end(claim)
+    (later,) = desk.keep(1, terms=terms("lane", "", 60_000, debounced=True))
+    assert 50 < desk.due_in_s(later) <= 60
+    assert desk.unaccounted() == 0
+
+
+def test_behind_a_pause_only_the_newest_of_a_debounced_key_waits(desk: Desk) -> None:
+    """However long that lasts; it is due as soon as the route goes on."""
+    debounced = terms("lane", "", 60_000, debounced=True)
+    (old,) = desk.keep(1, terms=debounced)
+    Gates(desk.client).pause("announce", "ann")
+    desk.client.zadd("rq:scheduled:default", {f"{old}-1-1": 0})
+    assert (desk.claim(), desk.waits(old)) == ((), "pause")
+    desk.waited(old, 86_400)
+
+    (new,) = desk.keep(1, terms=debounced)
+
+    assert desk.status(old) == ("discarded", f"superseded by {new}")
+    Gates(desk.client).resume("announce")
+    assert ids(wait_until(lambda: desk.claim(), "the newest")) == [new]
+    assert desk.unaccounted() == 0
 
 
 def test_what_failed_is_not_tried_again_once_something_newer_waits(desk: Desk) -> None:

@@ -4,18 +4,24 @@ The scripts work them (`scripts/gates.lua` explains the keys). A pause holds for
 routes.yaml has that route or not, until it is resumed: an edit neither ends it nor strands what waits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import redis
 
-from receiver.storage import keys
+from receiver.storage import batch, keys
 from receiver.storage.calls import Calls
 
 _MOST = 10_000
 """Gates that are looked at; one for each key of a route's limits that somebody waits for."""
+
+_GLANCE = 1_000
+"""Jobs of each queue that are looked at, while a route is paused."""
+
+_JOB = re.compile(rb"(\w{20})-(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What stands before a route. *waiting*: deliveries held there, for whatever reason but their order.
+    """What stands before a route. *waiting*: deliveries held there, for whatever reason but their order; of a paused
+    route also those that no worker has come to hold yet, as far as they are among the first thousand of their queue.
 
     *told_until_ms*: its target asked to wait so long; *down_since_ms*: its target is down; *next_probe_ms*: when the
     next delivery tries it; 0 for what is not so. *sparing*: it was down or asked to wait, and is tried carefully now.
@@ -97,7 +104,25 @@ class Gates:
         for gate, count in zip(gates, counts, strict=True):
             route = gate.partition("/")[0]
             sums[route] = sums.get(route, 0) + int(count)
+        for route in self._queued(paused):
+            sums[route] += 1
         return sums
+
+    def _queued(self, paused: Iterable[str]) -> Iterator[str]:
+        """Yield the route of each delivery of *paused* ones that is still in its queue.
+
+        Only workers hold deliveries: where none runs, a paused route would seem to have nothing waiting.
+        """
+        held = frozenset(paused)
+        if not held:
+            return
+        queues = [keys.rq_queue(name.decode()) for name in self._calls.ask("smembers", keys.QUEUES)]
+        found = batch.replies(self._client, [("LRANGE", queue, 0, _GLANCE - 1) for queue in queues])
+        jobs = [match for queue in found for match in map(_JOB.fullmatch, queue) if match]
+        asked = [("HMGET", keys.state(job[1].decode()), job[2] + b"r", job[2] + b"s", job[2] + b"j") for job in jobs]
+        for job, (route, state, serial) in zip(jobs, batch.replies(self._client, asked), strict=True):
+            if state == b"q" and (serial or b"1") == job[3] and route.decode() in held:
+                yield route.decode()
 
 
 def _pause(said: bytes) -> Pause:

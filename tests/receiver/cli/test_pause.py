@@ -57,6 +57,7 @@ def test_a_pause_is_an_act_that_is_seen_everywhere(house: House) -> None:
     assert house.lines("pause", "doors") == [{"route": "doors", "paused": True, "changed": False}]
     doors, crm = house.lines("routes")
     assert (doors["state"], doors["order"], doors["concurrency"], doors["limit"]) == ("paused", "entity", 4, "100/m")
+    assert doors["waiting"] == 1, "although no worker runs, which would hold it"
     assert "@" in doors["paused_by"]
     assert (crm["state"], crm["waiting"], crm["debounce"], crm["paused_by"]) == ("open", 0, "30s", None)
     (event,) = house.lines("events", "--status", "in_flight")

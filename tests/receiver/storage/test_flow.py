@@ -347,6 +347,7 @@ def test_a_paused_route_keeps_queueing_and_costs_nothing(desk: Desk) -> None:
     assert not gates.pause("announce", "bob")
     events, (other,) = desk.keep(3), desk.keep(1, route="mirror")
     assert desk.waits(events[0]) == "pause"  # although no worker has seen it yet
+    assert gates.standing()["announce"].waiting == 3
 
     assert ids(desk.claim()) == [other]
     desk.end(claim, verdict="retry")

@@ -79,7 +79,11 @@ class RouteShape(_Shape):
     )
     queue: Queue | None = Field(None, description="The queue that deliveries wait in.")
     timeout: Timeout | None = Field(None, description="How long one attempt may take: 1ms to 24h.")
-    retry: Retry | None = Field(None, description="The delay before each further attempt; [] for none.")
+    retry: Retry | None = Field(
+        None,
+        description="The delay before each further attempt; [] for none. Deliveries that use it up before their target "
+        "is known to be down (five in a row over two seconds, or twenty) are dead; later ones wait for it.",
+    )
     order: OrderKey | None = Field(
         None,
         description="Deliveries of one key run one after another, as their events came: entity, or a CEL expression.",

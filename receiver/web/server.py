@@ -121,6 +121,7 @@ class Server(uvicorn.Server):
                 break
             await asyncio.sleep(0.05)
             self._expire_connections()
+        self.config.timeout_graceful_shutdown = max(1, int(until + FINISH_WITHIN_S - time.monotonic()))
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

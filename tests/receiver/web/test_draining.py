@@ -1,5 +1,7 @@
 """A receiver that is about to stop still answers, and parts with each connection in order."""
 
+import time
+
 from receiver.nexudus import hooks
 from tests.receiver.web.doorkeeper import KEYS
 from tests.receiver.web.running import Start, head, read_all, statuses, wait_until
@@ -26,3 +28,16 @@ def test_while_it_drains_each_answer_ends_its_connection(start: Start) -> None:
         assert b"connection: close" in last
         assert statuses(busy.recv(65_536)) == [202]
     assert running.process.wait(60) == 0
+
+
+def test_a_client_that_dawdles_does_not_hold_it_up_for_longer_than_promised(start: Start) -> None:
+    """Whoever stops it kills it soon after that; what is half sent then was not answered, and comes again."""
+    running = start(finish_within_s=8)
+    with running.connect() as busy:
+        busy.sendall(head(content_length=2) + b"[")
+        wait_until(running.is_alive)
+        began = time.monotonic()
+        running.process.terminate()
+
+        assert running.process.wait(60) == 0
+        assert 3 < time.monotonic() - began < 11

@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rq import Queue, Worker
@@ -14,6 +15,7 @@ from receiver.storage import keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.queue import DeliveryQueue
+from tests.conftest import StartFrontdesk, StartValkey
 from tests.processes import wait_until
 from tests.workers.conftest import Bench
 
@@ -223,6 +225,19 @@ def test_a_second_sigterm_gives_back_at_once_what_is_still_held(bench: Bench) ->
     assert (delivery.state, delivery.attempts) == ("queued", ())
 
 
+def test_a_handler_that_outlasts_the_grace_time_is_given_back(bench: Bench) -> None:
+    """One SIGTERM is enough; a worker that hangs in its end would be killed, and its delivery called a crash."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 600}, "timeout": "1h"})
+    event_id = bench.keep(1, "slow")
+    worker = bench.work("--grace", "1")
+    wait_until(bench.seen, "the handler to start")
+
+    assert worker.stop() == 0
+
+    (delivery,) = bench.archive.get(event_id).deliveries
+    assert (delivery.state, delivery.attempts) == ("queued", ())
+
+
 def test_a_killed_worker_loses_nothing(bench: Bench) -> None:
     """kill -9 of the worker process: what it ran runs again, at once, under the same parent."""
     bench.routes({"handler": "deeds:slow", "with": {"seconds": 1.0}})
@@ -332,6 +347,31 @@ def test_a_store_that_goes_away_is_waited_for(bench: Bench) -> None:
 
     assert bench.ended(event_id).status == "succeeded"
     assert len([seen for seen in bench.seen() if "done" not in seen]) == 1
+
+
+def test_a_store_that_died_is_asked_less_and_less_often(
+    tmp_path: Path, start_valkey: StartValkey, frontdesk: StartFrontdesk
+) -> None:
+    """The worker stays; what it ran is recorded when the store is back, and was run once."""
+    server = start_valkey("--appendfsync", "always")
+    with server.client() as client:
+        bench = Bench(tmp_path, server.url, client, frontdesk)
+        bench.routes({"handler": "deeds:slow", "with": {"seconds": 1.0}})
+        event_id = bench.keep(1, "slow")
+        worker = bench.work("--processes", "1")
+        wait_until(bench.seen, "the handler to start")
+
+        def pauses() -> list[str]:
+            return re.findall(r'"pause_s":([\d.]+),"event":"claim.failed"', worker.output)
+
+        server.kill()
+        wait_until(lambda: len(pauses()) > 3, worker.__str__)
+        wait_until(lambda: '"record.delayed"' in worker.output, worker.__str__)
+        server.start_again()
+
+        assert pauses()[:4] == ["0.1", "0.2", "0.4", "0.8"]
+        assert bench.ended(event_id).status == "succeeded"
+        assert len([seen for seen in bench.seen() if "done" not in seen]) == 1
 
 
 def test_rq_info_shows_our_workers_and_queues(bench: Bench) -> None:

@@ -1,15 +1,19 @@
 """`frontdesk replay`, as an operator calls it: what cannot be replayed is said, and is no success."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import redis
 
+from receiver.cli.chosen import paced
 from receiver.storage import connection
+from receiver.storage.archive import Archive
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
-from tests.processes import Ran, run
+from tests.processes import Ran, command, run
+from tests.terminal import Terminal
 
 
 @pytest.fixture
@@ -64,3 +68,46 @@ def test_of_those_that_a_filter_chose_one_is_enough(redis_url: str, client: redi
     assert (some.status, some.out) == (0, "1 events replayed: 1 deliveries.\n")
     assert "no route of today's table wants it" in some.err
     assert (none.status, empty.status, empty.err) == (1, 0, "")
+
+
+def test_a_dry_run_counts_and_changes_nothing(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """By the filters; what it says is what then happens."""
+    keep_all(client, *[entry(b"[%d]" % number, routes=("log",), business_id=1001 + number % 2) for number in range(5)])
+    acknowledge(client, *claim_all(client))
+    chosen = "--since", "1h", "--business", "1001", "--action", "BookingCreate", "--json"
+
+    dry = json.loads(replay(redis_url, tmp_path, *chosen, "--dry-run").out)
+    assert client.llen("rq:queue:default") == 0
+    done = json.loads(replay(redis_url, tmp_path, *chosen).out)
+
+    assert (dry["events"], dry["deliveries"], dry["dry_run"]) == (3, 3, True)
+    assert (done["events"], done["deliveries"], done["dry_run"]) == (3, 3, False)
+    assert client.llen("rq:queue:default") == 3
+
+
+def test_a_rate_is_kept(client: redis.Redis) -> None:
+    """So that a replay of a week does not crowd out what happens today."""
+    kept = [entry(b"[%d]" % number) for number in range(5)]
+    keep_all(client, *kept)
+    began = time.monotonic()
+
+    read = [one.envelope for one in paced(Archive(client), [one.envelope.id for one in kept], "", rate=20, shown=False)]
+
+    assert read == [one.envelope for one in kept]
+    assert time.monotonic() - began >= 4 / 20
+
+
+@pytest.mark.parametrize(("answer", "made"), [("n", 0), ("y", 1)])
+def test_on_a_terminal_it_asks(redis_url: str, client: redis.Redis, tmp_path: Path, answer: str, made: int) -> None:
+    """Saying first how much it is."""
+    keep_all(client, entry(routes=("log",)))
+    acknowledge(client, *claim_all(client))
+    (tmp_path / "routes.yaml").write_text("routes: [{action: 'Booking*', handler: log}]")
+    settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_ROUTES": str(tmp_path / "routes.yaml")}
+
+    with Terminal(command("replay", "--since", "1h"), settings) as terminal:
+        terminal.answer("Replay 1 events, which makes 1 deliveries? [y/N] ", answer)
+        ended, seen = terminal.end()
+
+    assert ended == 0, seen
+    assert client.llen("rq:queue:default") == made

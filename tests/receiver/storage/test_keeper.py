@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import statistics
 import sys
 import time
@@ -410,8 +411,10 @@ class TestLeftBehind:
 class TestMemory:
     """Beyond its share of the server's memory, events are spooled; when there is room again, they are drained."""
 
-    def test_a_full_server_is_not_filled_further(self, start_valkey: StartValkey, tmp_path: Path) -> None:
-        """The server never comes to refuse."""
+    def test_a_full_server_is_not_filled_further(
+        self, start_valkey: StartValkey, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """The server never comes to refuse, and the log says loudly why, and what to do."""
         server = start_valkey("--maxmemory", "20mb")
         many = numbered(50)
 
@@ -429,6 +432,9 @@ class TestMemory:
 
         with server.client() as client:
             assert {one.envelope.id for one in many} <= set(stored_ids(client))
+        told = capfd.readouterr().out
+        assert re.search(r"error.*store\.memory_full.*raise maxmemory or shorten FRONTDESK_RETENTION", told)
+        assert "store.memory_free" in told
 
 
 def fill_memory(admin: redis.Redis, share: float) -> None:

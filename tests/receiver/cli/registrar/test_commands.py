@@ -1,8 +1,5 @@
 """plan, apply and hooks as a person meets them: what they print, ask and refuse. Real processes."""
 
-import os
-import pty
-import subprocess
 from pathlib import Path
 
 import orjson
@@ -11,13 +8,14 @@ import pytest
 from receiver.nexudus import actions, hooks
 from receiver.nexudus.webhooks import Webhooks
 from tests.nexudus import SimulatedNexudus
-from tests.processes import Valkey, command, environment, run
+from tests.processes import Valkey, command, run
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,
     ROUTES,
     assert_converged,
     ours,
 )
+from tests.terminal import Terminal
 
 
 def test_tokens_in_urls_are_cut_short_for_people(settings: dict[str, str]) -> None:
@@ -119,39 +117,13 @@ def test_on_a_terminal_apply_asks(
     settings: dict[str, str], nexudus: SimulatedNexudus, answer: str, status: int, made: int
 ) -> None:
     """It shows the plan, asks, and shows a bar while it works."""
-    here, there = pty.openpty()
-    process = subprocess.Popen(
-        command("apply"),
-        stdin=there,
-        stdout=there,
-        stderr=there,
-        env=environment(settings) | {"TERM": "xterm"},
-        close_fds=True,
-    )
-    os.close(there)
-    try:
-        seen = _read_until(here, f"Make these {PAIRS} changes at Nexudus? [y/N] ")
-        os.write(here, f"{answer}\n".encode())
-        seen += _read_until(here, None)
-        assert process.wait(30) == status, seen
-    finally:
-        process.kill()
-        process.wait()
-        os.close(here)
+    with Terminal(command("apply"), settings) as terminal:
+        terminal.answer(f"Make these {PAIRS} changes at Nexudus? [y/N] ", answer)
+        ended, seen = terminal.end()
 
+    assert ended == status, seen
     assert len(ours(nexudus)) == made
     assert ("Registering" in seen) is (made > 0)
-
-
-def _read_until(terminal: int, text: str | None) -> str:
-    seen = ""
-    while text is None or text not in seen:
-        try:
-            chunk = os.read(terminal, 65_536)
-        except OSError:  # Linux says so when the other side is closed
-            break
-        seen += chunk.decode(errors="replace")
-    return seen
 
 
 @pytest.mark.parametrize(

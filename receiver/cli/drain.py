@@ -19,7 +19,7 @@ from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
 from receiver.storage.pulse import Pulse
-from receiver.storage.spool import slots, waiting
+from receiver.storage.spool import salvage, slots, waiting
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport
 from receiver.storage.store import Store
@@ -171,6 +171,7 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "left": outcome.left,
         "skipped": outcome.skipped,
         "failed": outcome.failed,
+        "aside": [str(file) for file in salvage.aside(folder)],
         "silent": [_report(report) for report in silent],
     }
 
@@ -198,7 +199,9 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
             f"{done.held_back} quarantined requests stay, because quarantine is full; release or wait, and drain."
         )
     if done.set_aside:
-        output.say(f"{done.set_aside} events that the store refuses lie in {folder / 'set-aside'}.")
+        output.say(f"{done.set_aside} events that the store refuses are set aside.")
+    for file in salvage.aside(folder):
+        output.warn(f"{file} is set aside, and counted nowhere; the runbook says what to do with it")
     for sentence in outcome.failed:
         output.warn(sentence)
     if silent:

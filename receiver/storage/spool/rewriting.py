@@ -9,13 +9,13 @@ from receiver.errors import StorageUnavailable
 from receiver.events import Envelope
 from receiver.storage import codec
 from receiver.storage.records import Record
-from receiver.storage.spool import slots
+from receiver.storage.spool import salvage, slots
 from receiver.storage.spool.file import SpoolFile
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Ids of the events that were rewritten, and the files that could not be read or written."""
+    """Ids of the events that were rewritten, and the files that could not be read or written, or lie aside."""
 
     events: tuple[str, ...]
     unreached: tuple[str, ...]
@@ -35,6 +35,7 @@ def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Re
             events += _rewrite_file(path, change)
         except (sqlite3.Error, OSError, StorageUnavailable) as error:
             unreached.append(f"{path}: {error}")
+    unreached += [f"{path}: set aside because it is damaged or was refused" for path in salvage.aside(folder)]
     return Rewritten(tuple(events), tuple(unreached))
 
 

@@ -15,6 +15,8 @@ from receiver import ids, logs
 from receiver.storage.spool.file import Row, SpoolFile
 
 _AT_ONCE = 256
+_ASIDE = "set-aside"
+
 _log = logs.get()
 
 
@@ -31,6 +33,12 @@ def reopen(path: Path, reason: str) -> SpoolFile:
         saved += len(rows)
     _log.error("spool.damaged", file=str(path), set_aside=str(aside), error=reason, events_saved=saved)
     return fresh
+
+
+def aside(folder: Path) -> tuple[Path, ...]:
+    """The files that lie aside of the spools of a folder; nobody ever reads them but an operator. Raises OSError."""
+    there = folder / _ASIDE
+    return tuple(sorted(file for file in there.iterdir() if file.suffix in (".db", ".json"))) if there.is_dir() else ()
 
 
 def set_aside_row(path: Path, seq: int, columns: Any, reason: str) -> None:
@@ -56,7 +64,7 @@ def _text(value: object) -> str:
 
 
 def _folder(path: Path) -> Path:
-    folder = path.parent / "set-aside"
+    folder = path.parent / _ASIDE
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

@@ -46,6 +46,7 @@ def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.R
         "left": 0,
         "skipped": [],
         "failed": [],
+        "aside": [],
         "silent": [],
     }
     assert_kept_once(client, [one for batch in batches for one in batch])
@@ -114,6 +115,23 @@ def test_a_file_of_a_newer_version_stays_and_is_told_of(redis_url: str, client: 
     assert "version 99" in ran.err
     assert_kept_once(client, many)
     assert slots.used(tmp_path / "spool") == [0]
+
+
+def test_what_the_store_refuses_is_set_aside_and_told_of_until_somebody_removes_it(
+    redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """It was answered 202 and is counted nowhere: no other command would ever speak of it."""
+    odd, many = entry(b"odd", at=0), numbered(3)
+    object.__setattr__(odd.envelope, "id", "short")
+    spool_offline(tmp_path / "spool", [odd, *many])
+
+    first = json.loads(frontdesk(redis_url, tmp_path, "drain", "--json").out)
+    again = frontdesk(redis_url, tmp_path, "drain")
+
+    (aside,) = first["aside"]
+    assert (first["kept"], first["set_aside"], json.loads(Path(aside).read_text())["row"][0]) == (3, 1, "short")
+    assert f"{aside} is set aside" in again.err.replace("\n", " ")
+    assert_kept_once(client, many)
 
 
 def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:

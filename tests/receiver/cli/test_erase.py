@@ -79,6 +79,8 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     hers, his = entry(b'{"Id":7,"Email":"Ada.Unusual@Example.com"}'), entry(b'{"Id":8,"Email":"bob@example.com"}')
     spool = SpoolFile.open(slot.path)
     spool.append([records.record(hers), records.record(his)])
+    (folder / "set-aside").mkdir()
+    (folder / "set-aside" / "000-7-1.json").write_text("{}")
     (folder / "001.db").write_bytes(b"no database at all, but long enough to be taken for a broken one" * 20)
     settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
 
@@ -87,6 +89,7 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     shape = json.loads(ran.out)
     assert (shape["events"], shape["spooled"]) == ([], [hers.envelope.id])
     assert "001.db" in shape["not_reached"][0]
+    assert "000-7-1.json: set aside" in shape["not_reached"][1]
     (first, second), damaged = spool.read(10, 1_000_000)[0], spool.read(10, 1_000_000)[1]
     assert damaged == []
     tombstone = first[1].entry()
@@ -95,7 +98,7 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     assert second[1].entry() == his
     spool.close()
     slot.release()
-    assert not any(b"nusual" in path.read_bytes() for path in folder.iterdir())
+    assert not any(b"nusual" in path.read_bytes() for path in folder.iterdir() if path.is_file())
     with connection.connect(redis_url) as client:
         keep_all(client, tombstone, his)
         assert Audit(client).run(full=True).events["unrouted"] == 1

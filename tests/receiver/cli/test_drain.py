@@ -1,6 +1,7 @@
 """`frontdesk drain`, as an operator calls it beside the disk of a receiver that is gone."""
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from receiver.storage import connection, spools
 from receiver.storage.archive import Archive
 from receiver.storage.spool import slots
 from receiver.storage.spool.tenancy import Contents
+from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import Ran, free_port, run
 from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline
@@ -114,6 +116,19 @@ def test_a_file_of_a_newer_version_stays_and_is_told_of(redis_url: str, client: 
     assert ran.status == 1
     assert "version 99" in ran.err
     assert_kept_once(client, many)
+    assert slots.used(tmp_path / "spool") == [0]
+
+
+def test_what_quarantine_has_no_room_for_stays_behind(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """Exit status 1; what came after it is drained."""
+    server = start_valkey("--maxmemory", "8mb")
+    junk, many = [entry(os.urandom(100_000), quarantine="no JSON") for _ in range(4)], numbered(10)
+    spool_offline(tmp_path / "spool", [*junk, *many])
+
+    ran = frontdesk(server.url, tmp_path, "drain", "--json")
+
+    told = json.loads(ran.out)
+    assert (ran.status, told["kept"], told["held_back"], told["left"]) == (1, 12, 2, 2)
     assert slots.used(tmp_path / "spool") == [0]
 
 

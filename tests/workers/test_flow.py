@@ -78,7 +78,7 @@ def test_a_paused_route_waits_through_edits_and_restarts(bench: Bench) -> None:
     Gates(bench.client).pause("ok", "ann")
     event = bench.keep(1, "ok", "ok-async")
     worker = bench.work()
-    wait_until(lambda: Gates(bench.client).standing()["ok"].waiting == 1, "the delivery to be held")
+    wait_until(lambda: bench.client.zcard(keys.waiting("ok")) == 1, "the delivery to be held")
     worker.stop()
     bench.routes({"handler": "deeds:ok_async"})
     bench.work()

@@ -19,7 +19,7 @@ def test_sigterm_between_the_end_of_a_handler_and_its_record_loses_no_record(ben
         [*argv, str(bench.folder / "routes.yaml")], log=bench.folder / "dawdling.log", environ=environment()
     )
     try:
-        worker.wait_for("dawdling")
+        worker.wait_for("^dawdling$")
         assert worker.stop() == 0
     finally:
         worker.end()

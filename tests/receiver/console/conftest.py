@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import program
 from tests.nexudus import SimulatedNexudus
+from tests.processes import DEADLINE_S
 from tests.receiver.console.house import House, built
 
 ARGUMENTS = [
@@ -35,6 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatedNexudus)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless browser without a past."""
+    expect.set_options(timeout=DEADLINE_S * 1_000)  # five seconds are few on a busy machine
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=Path(program("chromium")), args=ARGUMENTS)
         yield chromium

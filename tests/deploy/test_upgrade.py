@@ -169,7 +169,7 @@ def test_what_the_release_before_knows_nothing_of_is_put_right(
     client.flushall()
     ordered = release.ROUTES.replace('"deeds:fine"}', '"deeds:fine", order: entity}', 1)
     port = free_port()
-    new = {**settings, "FRONTDESK_PORT": str(port)}
+    new = {**settings, "FRONTDESK_PORT": str(port), **PATIENT}
     old = previous.start("work", settings={**settings, "FRONTDESK_LOG_FORMAT": "json"}, log=tmp_path / "old.log")
     try:
         old.wait_for("worker.started")

@@ -8,7 +8,7 @@ import orjson
 from receiver.nexudus import actions, hooks
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
-from tests.processes import Process, free_port, run
+from tests.processes import PATIENT, Process, free_port, run
 
 ROUTES = """
 businesses: [1001, 1002]
@@ -57,6 +57,6 @@ def start_receiver(settings: dict[str, str], frontdesk: StartFrontdesk) -> Proce
     """Start a real receiver at the public URL, which becomes one of this machine."""
     settings.setdefault("FRONTDESK_PORT", str(free_port()))
     settings["FRONTDESK_PUBLIC_URL"] = f"http://127.0.0.1:{settings['FRONTDESK_PORT']}"
-    receiver = frontdesk("serve", settings=settings)
+    receiver = frontdesk("serve", settings=settings | PATIENT)
     receiver.wait_for_http(f"{settings['FRONTDESK_PUBLIC_URL']}/readyz")
     return receiver

@@ -30,10 +30,12 @@ def frontdesk(redis_url: str, data_dir: Path, *arguments: str) -> Ran:
 
 
 def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
-    """Counted by what became of them; the files are gone, and an act is recorded."""
+    """Counted by what became of them; the files are gone, what their receivers said of them too, an act is recorded."""
     batches = [numbered(300), numbered(20, 1_000)]
     again = entry(b'{"Id":5}')
     spool_offline(tmp_path / "spool", *batches, [again])
+    told = spools.value(tmp_path / "spool", Contents(300, 1, 1), now_ms=1)
+    client.hset("fd:spools", f"{slots.prepare(tmp_path / 'spool')}/000", told)
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--json")
 
@@ -54,6 +56,7 @@ def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.R
     assert_kept_once(client, [one for batch in batches for one in batch])
     assert Archive(client).get(again.envelope.id).envelope == batches[0][5].envelope
     assert slots.used(tmp_path / "spool") == []
+    assert client.hgetall("fd:spools") == {}
     assert '"what": "drain"' in frontdesk(redis_url, tmp_path, "acts", "--json").out.replace('":"', '": "')
 
 

@@ -201,7 +201,8 @@ def test_a_key_that_never_falls_quiet_is_delivered_nevertheless(desk: Desk) -> N
     assert desk.status(late.envelope.id) == ("discarded", f"superseded by {second}")
     assert desk.status(third) == ("discarded", f"superseded by {newest}")
     desk.end(claim)
-    (later,) = desk.keep(1, terms=terms("lane", "", 60_000, debounced=True))
+    assert desk.client.hget(keys.state(second), "1d") is None
+    (later,) = desk.keep(1, terms=debounced)
     assert 50 < desk.due_in_s(later) <= 60
     assert desk.unaccounted() == 0
 

@@ -8,8 +8,9 @@ from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file
 from receiver.storage import connection
-from receiver.storage.archive import Archive
+from receiver.storage.archive import Archive, Filter
 from receiver.storage.audit import Audit
+from receiver.storage.entries import Wanted
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
 
@@ -61,3 +62,14 @@ def test_dead_deliveries_revive_under_the_same_event(client: redis.Redis) -> Non
     assert Archive(client).get(one.envelope.id).status == EventStatus.SUCCEEDED
     report = Audit(client).run(full=True)
     assert (report.events["accepted"], report.deliveries["created"], report.unaccounted) == (1, 2, 0)
+
+
+def test_an_event_of_a_route_that_left_the_shadow_is_listed_once(client: redis.Redis) -> None:
+    """The list of its route names it already; twice there, it would be shown twice, and paging might not end."""
+    one = entry(routes=())
+    keep_all(client, one._replace(wanted=(Wanted("announce"),)))
+
+    assert replay(client, one.envelope.id, route="announce") == ["announce"]
+
+    assert [stored.envelope.id for stored in Archive(client).newest(Filter(route="announce"))] == [one.envelope.id]
+    assert Audit(client).run(full=True).unaccounted == 0

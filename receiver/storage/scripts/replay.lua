@@ -17,6 +17,11 @@ for i = 1, n do
     last[state[1]] = {n = i, state = state[2]}
 end
 
+local shadow = ',' .. (redis.call('HGET', key, 'w') or '') .. ','
+local function is_listed(route)
+    return string.find(shadow, ',' .. route .. ',', 1, true) ~= nil
+end
+
 local hour, made = id_hour(id), {}
 -- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
 local function make(delivery, before)
@@ -30,7 +35,9 @@ local function make(delivery, before)
         announce_queue(delivery.queue)
         wake(delivery.queue)
     end
-    if not before then redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. delivery.route, id) end
+    if not before and not is_listed(delivery.route) then
+        redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. delivery.route, id)
+    end
 end
 
 for at = 4, #ARGV, 4 do

@@ -29,9 +29,10 @@ def count(archive: Archive, what: Sought, weigh: Callable[[Stored], int]) -> Cou
     """Count the events asked for that weigh something."""
     until = time.monotonic() + _COUNT_S
     events = weight = 0
-    for stored in archive.newest(what.indexed):
-        if what.wants(stored) and (one := weigh(stored)):
-            events, weight = events + 1, weight + one
+    for step in what.steps(archive):
+        for stored in step.events:
+            if one := weigh(stored):
+                events, weight = events + 1, weight + one
         if time.monotonic() > until or events >= MOST:
             return Counted(events, weight, is_cut=True)
     return Counted(events, weight, is_cut=False)
@@ -40,12 +41,11 @@ def count(archive: Archive, what: Sought, weigh: Callable[[Stored], int]) -> Cou
 def oldest_first(archive: Archive, what: Sought) -> Iterator[str]:
     """Yield ids, those of the newest MOST events, the oldest first: what happened first is to be done first again."""
     found: list[str] = []
-    for stored in archive.newest(what.indexed):
-        if what.wants(stored):
-            found.append(stored.envelope.id)
+    for step in what.steps(archive):
+        found += [stored.envelope.id for stored in step.events]
         if len(found) >= MOST:
             break
-    yield from reversed(found)
+    yield from reversed(found[:MOST])
 
 
 def said(what: Sought) -> dict[str, object]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver import shapes
 from receiver.console import crowd, events, search
 from receiver.console.pages import Facts, Page
 from receiver.console.search import Sought
@@ -23,13 +22,7 @@ def listed(visit: Visit, status: EventStatus) -> Facts:
     """A page of the events that stand aside as *status*, and how many do in all."""
     if (visit.asked("status") or status) != status:
         raise UsageError(f"status: this page is about {status} events")
-    found = search.find(visit.desk.archive, aside(visit, status), after=search.cursor(visit))
-    return {
-        "total": visit.desk.pulse.standing()[status],
-        "events": [shapes.brief(stored) for stored in found.events],
-        "more": found.more,
-        "is_cut": found.is_cut,
-    }
+    return {"total": visit.desk.pulse.standing()[status]} | events.listed(visit, aside(visit, status))
 
 
 def aside(visit: Visit, status: EventStatus) -> Sought:

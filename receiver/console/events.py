@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from receiver import moments, shapes
 from receiver.console import search
 from receiver.console.pages import Facts, Page
+from receiver.console.search import Sought
 from receiver.console.visit import Visit
 from receiver.events import EventStatus
 from receiver.nexudus import actions
@@ -14,12 +15,17 @@ from receiver.nexudus import actions
 
 def facts(visit: Visit) -> Facts:
     """A page of events. Query: action, business, route, status, since, until, text, after (an id)."""
-    after = search.cursor(visit)
-    found = search.find(visit.desk.archive, search.sought(visit), after=after)
+    return listed(visit, search.sought(visit))
+
+
+def listed(visit: Visit, what: Sought) -> Facts:
+    """A page of those asked for. Query: after (an id), which is the `more` of the page before."""
+    found = search.find(visit.desk.archive, what, after=search.cursor(visit))
     return {
         "events": [shapes.brief(stored) for stored in found.events],
         "more": found.more,
         "is_cut": found.is_cut,
+        "looked_at": found.looked_at,
         "looked_back_to": moments.show(found.looked_back_to_ms),
     }
 

@@ -63,6 +63,8 @@ class Templates:
             "version": _version(),
             "stacked_bars": charts.stacked_bars,
         }
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)  # compiled now, not when somebody waits for a page
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         """Return a page."""

@@ -1,21 +1,20 @@
 """Finding events: what the store has an index for is read from there, the rest is looked through, within bounds."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from receiver import moments
+from receiver import ids, moments
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.events import EventStatus
-from receiver.storage.archive import Archive, Filter, Stored
+from receiver.storage.archive import Archive, Filter, Step, Stored
 
 ROWS: Final = 50
-BUDGET_S: Final = 0.4
+BUDGET_S: Final = 0.05
 """How long one search may look through events. When it is used up, the page says how far it came and goes on there."""
 
-_STANDING: Final = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 NAMES: Final = ("action", "business", "route", "status", "since", "until", "text")
 
 
@@ -41,27 +40,19 @@ class Sought:
         """Whether nothing narrows it."""
         return self.text is None and self.wanted == Filter()
 
-    @property
-    def indexed(self) -> Filter:
-        """The part of the filter that the store answers from one index, without loading what it does not return."""
-        wanted = self.wanted
-        times = Filter(since_ms=wanted.since_ms, until_ms=wanted.until_ms)
-        if wanted.status in _STANDING:
-            return replace(times, status=wanted.status)
-        if wanted.action:
-            return replace(times, action=wanted.action)
-        if wanted.route:
-            return replace(times, route=wanted.route)
-        return replace(times, business_id=wanted.business_id)
+    def steps(self, archive: Archive, *, after: str | None = None) -> Iterator[Step]:
+        """Look for them, newest first; in steps of a few milliseconds, so that whoever asks can stop in time."""
+        return archive.steps(self.wanted, after=after, body=self._is_in if self.text else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """*more*: the id to go on after, None when everything was looked at; *is_cut*: time was up before the page was
-    full, and nothing newer than *looked_back_to_ms* was missed."""
+    """*more*: the id to go on after, None when everything was looked at. *is_cut*: time was up before the page was
+    full; *looked_at* events were gone through, the last of them received at *looked_back_to_ms*, and none left out."""
 
     events: tuple[Stored, ...]
     more: str | None
+    looked_at: int = 0
     is_cut: bool = False
     looked_back_to_ms: int | None = None
 
@@ -102,11 +93,13 @@ def find(
     """Return the newest events asked for, *most* at a time."""
     until = clock() + budget_s
     found: list[Stored] = []
-    for stored in archive.newest(what.indexed, after=after):
-        if what.wants(stored):
-            found.append(stored)
-            if len(found) > most:
-                return Found(tuple(found[:most]), found[most - 1].envelope.id)
+    looked_at = 0
+    for step in what.steps(archive, after=after):
+        found += step.events
+        looked_at += step.looked_at
+        if len(found) > most:
+            return Found(tuple(found[:most]), found[most - 1].envelope.id, looked_at)
         if clock() > until:
-            return Found(tuple(found), stored.envelope.id, is_cut=True, looked_back_to_ms=stored.envelope.received_ms)
-    return Found(tuple(found), None)
+            reached_ms = ids.milliseconds_of(step.last)
+            return Found(tuple(found), step.last, looked_at, is_cut=True, looked_back_to_ms=reached_ms)
+    return Found(tuple(found), None, looked_at)

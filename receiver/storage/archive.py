@@ -1,6 +1,7 @@
 """What is kept, for those who look: one event with its deliveries and attempts, or many by time, newest first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +9,18 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from receiver import ids
 from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
 from receiver.storage import codec, keys, waits
+from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.outage import outage
+from receiver.storage.pace import Pace
 
 _PAGE = 500
-_FIRST_PAGE = 100
-"""Most who ask want a screenful."""
-
-_HOUR_MS = 3_600_000
 _STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
 _STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
+
+Test = Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,39 @@ class Filter:
 
     def wants(self, stored: Stored) -> bool:
         """Whether an event is one of those asked for."""
-        envelope = stored.envelope
         return (
-            (self.action is None or envelope.action == self.action)
-            and (self.business_id is None or envelope.business_id == self.business_id)
+            self.names(stored.envelope)
             and (
                 self.route is None
                 or self.route in stored.shadow
                 or any(one.route == self.route for one in stored.deliveries)
             )
             and (self.status is None or stored.status == self.status)
+        )
+
+    @property
+    def is_manifold(self) -> bool:
+        """Whether more is asked for than one list of the store can name."""
+        standing = self.status if self.status in _STANDING else None
+        return sum(one is not None for one in (self.action, self.business_id, self.route, standing)) > 1
+
+    def names(self, envelope: Envelope) -> bool:
+        """Whether an event is one of those asked for, as far as its envelope tells."""
+        return (
+            (self.action is None or envelope.action == self.action)
+            and (self.business_id is None or envelope.business_id == self.business_id)
             and (self.since_ms is None or envelope.received_ms >= self.since_ms)
             and (self.until_ms is None or envelope.received_ms < self.until_ms)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A few milliseconds of looking: what was found among how many events, down to the one of the id *last*."""
+
+    events: tuple[Stored, ...]
+    looked_at: int
+    last: str
 
 
 class Archive:
@@ -86,6 +106,7 @@ class Archive:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._catalogue = Catalogue(client)
 
     def get(self, event_id: str) -> Stored:
         """Return one event; for a duplicate that waited in a spool, the event kept first. Raises EventUnknown."""
@@ -99,12 +120,29 @@ class Archive:
     def newest(self, wanted: Filter, *, after: str | None = None) -> Iterator[Stored]:
         """Yield the events asked for, newest first; *after*: only those older than the event of this id.
 
-        Reads pages lazily, so taking fifty of millions costs a few calls.
+        Reads lazily, so taking fifty of millions costs a few calls.
         """
-        for page in self._pages(wanted, after):
-            for stored in self._load(page):
-                if wanted.wants(stored):
-                    yield stored
+        for step in self.steps(wanted, after=after):
+            yield from step.events
+
+    def steps(self, wanted: Filter, *, after: str | None = None, body: Test | None = None) -> Iterator[Step]:
+        """Look for events asked for, newest first, and yield after each few milliseconds what was found, if anything.
+
+        *body*: what the bytes of a record must pass besides. *after*: as of `newest`; with the last id of a step,
+        looking goes on where that step ended, and finds each event once, whatever is kept meanwhile.
+        """
+        pace = Pace()
+        for leaf in self._leaves(wanted, after):
+            passed_by, start = leaf.looked_at - len(leaf.named), 0
+            while start < len(leaf.named):
+                began = time.monotonic()
+                some = leaf.named[start : start + pace.size]
+                found = tuple(self._sifted(some, wanted, body))
+                pace.took(time.monotonic() - began)
+                start += len(some)
+                yield Step(found, len(some), some[-1])
+            if passed_by:
+                yield Step((), passed_by, leaf.last)
 
     def hour_page(self, hour: int, start: int, most: int = _PAGE) -> list[str]:
         """Return ids of an hour in the order they were kept, from position *start*; for those who follow along."""
@@ -116,7 +154,7 @@ class Archive:
 
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
-        return [int(hour) for hour in self._guarded("zrevrange", keys.HOURS, 0, -1)]
+        return self._catalogue.hours()
 
     def many(self, event_ids: Sequence[str]) -> list[Stored]:
         """Return those of the events that are kept, in the order asked for."""
@@ -126,55 +164,42 @@ class Archive:
         """What happened to the events of an hour."""
         return {name.decode(): int(value) for name, value in self._guarded("hgetall", keys.counters(hour)).items()}
 
-    def _pages(self, wanted: Filter, after: str | None) -> Iterator[list[str]]:
-        """Yield pages of ids, newest first, from the narrowest index that holds all events asked for."""
+    def _leaves(self, wanted: Filter, after: str | None) -> Iterator[Leaf]:
+        """Yield what the narrowest list names that holds all events asked for."""
+        bounds = Bounds(wanted.since_ms, wanted.until_ms, after)
         if wanted.status in _STANDING:
-            yield from self._standing(wanted, after)
-            return
-        lowest = (wanted.since_ms or 0) // _HOUR_MS
-        highest = (wanted.until_ms or 2**52) // _HOUR_MS
-        if after is not None:
-            highest = min(highest, ids.milliseconds_of(after) // _HOUR_MS)
-        for hour in self.hours():
-            if lowest <= hour <= highest:
-                yield from self._of_hour(hour, wanted, after)
+            return self._catalogue.standing(str(wanted.status), bounds)
+        if wanted.action:
+            return self._catalogue.listed(bounds, action=wanted.action)
+        if wanted.route:
+            return self._catalogue.listed(bounds, route=wanted.route)
+        return self._catalogue.listed(bounds, business_id=wanted.business_id)
 
-    def _of_hour(self, hour: int, wanted: Filter, after: str | None) -> Iterator[list[str]]:
-        business = None if wanted.action or wanted.route else wanted.business_id
-        key = keys.index(hour, action=wanted.action or "", business_id=business, route=wanted.route or "")
-        end = int(self._guarded("llen", key))
-        if after is not None and hour == ids.milliseconds_of(after) // _HOUR_MS:
-            # What waited in a spool is not quite in order: a page more than by the order is looked at.
-            end = min(end, self._position(key, after, end) + _FIRST_PAGE)
-        size = _FIRST_PAGE
-        while end > 0:
-            page = _texts(self._guarded("lrange", key, max(end - size, 0), end - 1))
-            page.reverse()
-            yield [event_id for event_id in page if after is None or event_id < after]
-            end -= size
-            size = _PAGE
+    def _sifted(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> Iterator[Stored]:
+        """Load those asked for; of the others as little as shows that they are not."""
+        if body is not None or wanted.is_manifold:
+            event_ids = self._with_envelope(event_ids, wanted, body)
+        if wanted.status is not None and wanted.status not in _STANDING:
+            event_ids = self._with_status(event_ids, wanted.status)
+        return (stored for stored in self._load(event_ids) if wanted.wants(stored))
 
-    def _position(self, key: str, event_id: str, end: int) -> int:
-        """Return by bisection how many ids of a list come before one, as far as the list is in order."""
-        begin = 0
-        while begin < end:
-            middle = (begin + end) // 2
-            found = self._guarded("lindex", key, middle)
-            if found is not None and found.decode() < event_id:
-                begin = middle + 1
-            else:
-                end = middle
-        return begin
+    def _with_envelope(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> list[str]:
+        packed = self._guarded("mget", [keys.envelope(event_id) for event_id in event_ids])
+        envelopes = (codec.unpack(one) for one in packed if one)
+        return [one.id for one in envelopes if wanted.names(one) and (body is None or body(one.body))]
 
-    def _standing(self, wanted: Filter, after: str | None) -> Iterator[list[str]]:
-        key = keys.standing(str(wanted.status))
-        highest: str | int = "+inf" if after is None else ids.milliseconds_of(after)
-        start = 0
-        while page := _texts(
-            self._guarded("zrevrangebyscore", key, highest, wanted.since_ms or "-inf", start=start, num=_PAGE)
-        ):
-            yield [event_id for event_id in page if after is None or event_id < after]
-            start += len(page)
+    def _with_status(self, event_ids: Sequence[str], status: EventStatus) -> list[str]:
+        if not event_ids:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for event_id in event_ids:
+                pipeline.hgetall(keys.state(event_id))
+            states = self._execute(pipeline)
+        return [
+            event_id
+            for event_id, state in zip(event_ids, states, strict=True)
+            if state and _status(_decoded(state)) == status
+        ]
 
     def _load(self, event_ids: Sequence[str]) -> Iterator[Stored]:
         for start in range(0, len(event_ids), _PAGE):
@@ -187,7 +212,7 @@ class Archive:
                 pipeline.hgetall(keys.state(event_id))
             replies = self._execute(pipeline)
         found = [
-            (codec.unpack(envelope), {name.decode(): value.decode() for name, value in state.items()})
+            (codec.unpack(envelope), _decoded(state))
             for envelope, state in zip(replies[::2], replies[1::2], strict=True)
             if envelope and state
         ]
@@ -202,7 +227,7 @@ class Archive:
                 _delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
-            yield Stored(envelope, _status(state, deliveries), deliveries, shadow)
+            yield Stored(envelope, _status(state), deliveries, shadow)
 
     def _execute(self, pipeline: Any) -> list[Any]:
         try:
@@ -236,13 +261,18 @@ def _delivery(
     )
 
 
-def _status(state: Mapping[str, str], deliveries: Sequence[StoredDelivery]) -> EventStatus:
+def _status(state: Mapping[str, str]) -> EventStatus:
     """The first that applies, in the order of EventStatus."""
     standing = {"q": EventStatus.QUARANTINED, "u": EventStatus.UNROUTED}.get(state.get("k", ""))
     if standing:
         return standing
-    found = {delivery.status for delivery in deliveries}
+    numbers = range(1, int(state["n"]) + 1)
+    found = {_STATES.get(state[f"{number}s"], DeliveryStatus.IN_FLIGHT) for number in numbers}
     return next((status for status in EventStatus if status.value in found), EventStatus.EXPIRED)
+
+
+def _decoded(state: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in state.items()}
 
 
 def _texts(values: Sequence[bytes]) -> list[str]:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import orjson
 
+from receiver import moments
 from receiver.nexudus import samples
-from receiver.storage import connection, keep, scripts
+from receiver.storage import connection, keep, keys, scripts
 from receiver.storage.archive import Archive
 from tests.events import entry
 from tests.receiver.console.house import ADMIN, House, built
 
 ACTIONS = ("BookingCreate", "CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid")
 TIMES = 15
+RARE = 987_654_321
+"""A business, and a number in a record: those of the oldest event alone."""
 
 
 def main() -> None:
@@ -30,6 +33,11 @@ def main() -> None:
         for path in _paths(house):
             taken = sorted(_time(house, path) for _ in range(TIMES))
             print(f"{path[:42]:<44}{statistics.median(taken):>8.1f}{taken[-1]:>9.1f}")
+        print("\nsearches until their end, page by page; their only hit is the oldest event")
+        print(f"{'search':<44}{'median':>8}{'slowest':>9}{'pages':>7}{'hits':>6}")
+        for query in _searches(house):
+            found, taken = _walk(house, query)
+            print(f"{query[:42]:<44}{statistics.median(taken):>8.1f}{max(taken):>9.1f}{len(taken):>7}{found:>6}")
 
 
 def _fill(house: House, number: int, hours: int) -> None:
@@ -40,14 +48,14 @@ def _fill(house: House, number: int, hours: int) -> None:
         batch = []
         for at in range(number):
             action = ACTIONS[at % len(ACTIONS)]
-            record = orjson.dumps(samples.record(action, now=samples.WRITTEN, number=at))
+            record = orjson.dumps(samples.record(action, now=samples.WRITTEN, number=at) | {"At": at or RARE})
             batch.append(
                 entry(
                     record,
                     action=action,
-                    business_id=1001 + at % 3,
+                    business_id=1001 + at % 3 if at else RARE,
                     at=began + at * hours * 3_600 / number,
-                    routes=() if at % 50 == 0 else ("everything",),
+                    routes=() if at % 50 == 2 else ("everything",),
                     quarantine="X-Nexudus-Hook-Signature does not match" if at % 100 == 1 else None,
                 )
             )
@@ -68,6 +76,29 @@ def _paths(house: House) -> Iterator[str]:
     yield from ("/events?status=unrouted", "/events?status=succeeded", "/events?text=nobody-has-this")
     yield f"/events/{middle}"
     yield from ("/routes", "/hooks", "/dead", "/quarantine", "/workers", "/acts", "/api/events")
+
+
+def _searches(house: House) -> Iterator[str]:
+    """Searches that no list of the store answers alone."""
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        archive = Archive(client)
+        oldest = archive.many(archive.hour_page(min(archive.hours()), 0, 1))[0].envelope
+        client.hset(keys.state(oldest.id), mapping={"1s": "s", "p": 0})
+    until = moments.show(oldest.received_ms + 1)
+    yield from (f"text={RARE}", "status=succeeded", f"text={RARE}&status=succeeded&route=everything")
+    yield from (f"action={ACTIONS[0]}&business={RARE}", f"business={RARE}&route=everything")
+    yield from (f"until={until}", f"route=everything&until={until}", f"text={RARE}&action={ACTIONS[0]}&since=7d")
+
+
+def _walk(house: House, query: str) -> tuple[int, list[float]]:
+    """Follow a search from page to page; return its hits, and the milliseconds of each page."""
+    found, taken, more = 0, list[float](), None
+    while more or not taken:
+        began = time.perf_counter()
+        page = house.facts(f"/events?{query}{f'&after={more}' if more else ''}")
+        taken.append((time.perf_counter() - began) * 1_000)
+        found, more = found + len(page["events"]), page["more"]
+    return found, taken
 
 
 def _time(house: House, path: str) -> float:

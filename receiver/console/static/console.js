@@ -2,6 +2,8 @@
 "use strict";
 
 const MOST_ROWS = 200;
+const SCREENFUL = 50;
+const MOST_PAGES = 100;
 
 function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html");
@@ -83,6 +85,37 @@ function follow(sign) {
   listen();
 }
 
+/* A search that did not come to its end goes on by itself, until a screenful is found or it is at the end. */
+async function searchOn() {
+  const rows = document.getElementById("rows");
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const link = document.getElementById("search-on");
+    if (!link || rows.rows.length >= SCREENFUL) return;
+    let next;
+    try {
+      const answer = await fetch(link.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      if (!answer.ok || answer.redirected) return;
+      next = parsed(await answer.text());
+    } catch {
+      return;  // The console is away; the link is still there.
+    }
+    rows.append(...next.getElementById("rows").rows);
+    show(next, "onward");
+    show(next, "empty");
+    if (rows.rows.length) document.getElementById("empty")?.remove();
+  }
+}
+
+/* Replaces a part by that of another page, and keeps whoever is in it there. */
+function show(page, id) {
+  const old = document.getElementById(id);
+  const fresh = page.getElementById(id);
+  if (!old || !fresh) return;
+  const busy = old.contains(document.activeElement);
+  old.replaceWith(fresh);
+  if (busy) fresh.querySelector("a")?.focus();
+}
+
 /* A form is sent once, however often it is pressed. */
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button")) {
@@ -96,3 +129,4 @@ addEventListener("pageshow", () => {
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 const sign = document.getElementById("live");
 if (sign) follow(sign);
+searchOn();

@@ -10,13 +10,13 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import shapes
+from receiver import ids, shapes
 from receiver.console import charts, rendering, search
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
 from receiver.console.signin import where_next
 from receiver.errors import UsageError
-from receiver.storage import connection
+from receiver.storage import connection, pace
 from receiver.storage.archive import Archive, Filter
 from receiver.storage.entries import Wanted
 from tests.events import entry, keep_all
@@ -51,23 +51,33 @@ def test_a_text_is_found_however_it_is_written(archive: Archive) -> None:
 
 
 def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> None:
-    """It says how far it came; together its pages find what one without a bound finds."""
-    clock = count()
+    """After each step when there is no time at all; its pages together pass every event once, and find all there is."""
     found: list[int] = []
+    looked_at: list[int] = []
     after = None
-    pages = 0
     while True:
-        page = search.find(archive, Sought(Filter(), "zoë"), after=after, budget_s=40, clock=lambda: float(next(clock)))
+        page = search.find(archive, Sought(Filter(), "zoë"), after=after, budget_s=0)
         found += [stored.envelope.record()["Id"] for stored in page.events]
+        looked_at.append(page.looked_at)
         after = page.more
-        pages += 1
         if after is None:
             break
         assert page.is_cut
-        assert page.looked_back_to_ms
+        assert page.looked_back_to_ms == ids.milliseconds_of(after)
 
     assert found == [207, 107, 7]
-    assert pages > 3
+    assert sum(looked_at) == 300
+    assert max(looked_at) <= pace.FIRST, "no page begins with more than a screenful"
+
+
+def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
+    """Until its time is up and no longer: what it took is asked after every step."""
+    clock = count()
+
+    page = search.find(archive, Sought(Filter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
+
+    assert (next(clock), page.is_cut) == (3, True)
+    assert pace.FIRST < page.looked_at <= 3 * pace.FIRST
 
 
 def test_one_run_at_a_time_and_it_can_be_stopped() -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from receiver.storage import connection
 from tests.conftest import find_program
+from tests.events import entry, keep_all
 from tests.processes import run
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
 
@@ -201,6 +204,58 @@ def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], c
     page.get_by_label("Text in the record").fill(str(house.facts(f"/events/{lived_in['well']}")["data"]["Id"]))
     page.get_by_role("button", name="Filter").click()
     expect(page.locator(f"#e-{lived_in['well']}")).to_be_visible()
+
+
+def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> None:
+    """By itself where scripts run, by a link where they do not, and for programs; what is found last is found once."""
+    needle = _fill_with_hay(house)
+    path = "/events?text=the-needle"
+    pages = list(_pages(house, path))
+    assert len(pages) > 2
+    assert [event["id"] for page in pages for event in page["events"]] == [needle]
+    assert all(page["is_cut"] and page["looked_at"] and page["looked_back_to"] for page in pages[:-1])
+
+    plain = browser.new_context(java_script_enabled=False)
+    page = _signed_in(plain, house)
+    page.goto(f"{house.url}{path}")
+    expect(page.locator("#empty")).to_contain_text("Nothing of that kind in the newest")
+    expect(page.get_by_text("nothing older was looked at yet")).to_be_visible()
+    while not page.locator(f"#e-{needle}").count():
+        page.get_by_role("link", name="Search on").click()
+    plain.close()
+
+    lively = browser.new_context()
+    page = _signed_in(lively, house)
+    page.goto(f"{house.url}{path}")
+    expect(page.locator(f"#e-{needle}")).to_be_visible()
+    expect(page.get_by_role("link", name="Search on")).to_have_count(0)
+    expect(page.locator("#empty")).to_have_count(0)
+    page.goto(f"{house.url}/events?text=no-needle-at-all")
+    expect(page.locator("#empty")).to_have_text("No more events of that kind.")
+    lively.close()
+
+
+def _fill_with_hay(house: House) -> str:
+    """Keep events that take long to look through, and before them one to find; return its id."""
+    began = time.time() - 7_200
+    hay = b'{"Id":%d,"Note":"' + b"hay " * 200_000 + b'"}'
+    events = [entry(hay % number, at=began + 1 + number, routes=()) for number in range(400)]
+    needle = entry(b'{"Id":"the-needle"}', at=began, routes=())
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        keep_all(client, needle)
+        for start in range(0, 400, 50):
+            keep_all(client, *events[start : start + 50])
+    return needle.envelope.id
+
+
+def _pages(house: House, path: str) -> Iterator[Any]:
+    more = None
+    while True:
+        page = house.facts(f"{path}{f'&after={more}' if more else ''}")
+        yield page
+        more = page["more"]
+        if not more:
+            return
 
 
 def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:

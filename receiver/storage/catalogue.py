@@ -1,0 +1,141 @@
+"""Ids of what is kept, newest first, as the lists of the store name them; no event is loaded for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+
+from receiver import ids
+from receiver.storage import keys
+from receiver.storage.calls import Calls
+
+_SIZES: Final = (100, 1_000, 5_000)
+"""Ids of the first leaf, the second, and all others: most who ask want a screenful."""
+
+_HOUR_MS: Final = 3_600_000
+_LAST_MS: Final = 36**9 - 1
+"""The last moment that an id can tell."""
+
+_STEPPED_BACK_MS: Final = 10_000
+"""A receiver whose clock is set back a little keeps its ids ascending: they then tell a later time than the event does,
+and only the event itself can be asked whether it came before a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where looking begins and ends: Unix milliseconds, and the id of the event *after* which it goes on."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    after: str | None = None
+
+    @property
+    def lowest(self) -> bytes:
+        """No id below it is of an event since then."""
+        return b"0" if self.since_ms is None else _edge(self.since_ms)
+
+    @property
+    def highest(self) -> bytes:
+        """No id from it on is of an event until then."""
+        return b"z" * ids.LENGTH if self.until_ms is None else _edge(self.until_ms + _STEPPED_BACK_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A stretch of a list: *named* are the ids within the bounds, of *looked_at* in all, down to *last*."""
+
+    named: tuple[str, ...]
+    looked_at: int
+    last: str
+
+
+class Catalogue:
+    """The lists of ids. Every method raises StorageUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._calls = Calls(client)
+
+    def hours(self) -> list[int]:
+        """The hours that have events, newest first."""
+        return [int(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1)]
+
+    def standing(self, status: str, bounds: Bounds) -> Iterator[Leaf]:
+        """Yield what stands aside as *status*."""
+        upper = [ids.milliseconds_of(bounds.after)] if bounds.after else []
+        if bounds.until_ms is not None:
+            upper.append(bounds.until_ms + _STEPPED_BACK_MS)
+        highest = min(upper) if upper else "+inf"
+        lowest = "-inf" if bounds.since_ms is None else bounds.since_ms
+        start = 0
+        below = bounds.after.encode() if bounds.after else b"~"
+        for size in _sizes():
+            page = self._calls.ask("zrevrangebyscore", keys.standing(status), highest, lowest, start=start, num=size)
+            if not page:
+                return
+            start += len(page)
+            yield from _leaves([one for one in page if one < below], bounds)
+
+    def listed(
+        self, bounds: Bounds, *, action: str = "", business_id: int | None = None, route: str = ""
+    ) -> Iterator[Leaf]:
+        """Yield what the hours' lists name: all of it, or that of one action, business or route."""
+        highest = ids.milliseconds_of(bounds.highest.decode()) // _HOUR_MS
+        lowest = (bounds.since_ms or 0) // _HOUR_MS
+        at = ids.milliseconds_of(bounds.after) // _HOUR_MS if bounds.after else None
+        for hour in self.hours():
+            if lowest <= hour <= (highest if at is None else min(highest, at)):
+                key = keys.index(hour, action=action, business_id=business_id, route=route)
+                end = self._place(key, bounds.after) if bounds.after and hour == at else self._length(key)
+                yield from self._before(key, end, bounds)
+
+    def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[Leaf]:
+        """Yield what comes before position *end* of a list, from there to its beginning."""
+        for size in _sizes():
+            if end <= 0:
+                return
+            page = self._calls.ask("lrange", key, max(end - size, 0), end - 1)
+            end -= size
+            page.reverse()
+            yield from _leaves(page, bounds)
+
+    def _length(self, key: str) -> int:
+        return int(self._calls.ask("llen", key))
+
+    def _place(self, key: str, event_id: str) -> int:
+        """Return how many ids of a list come before one.
+
+        A list is in the order in which its events were kept. Those that waited in a spool were kept late, so only
+        looking tells where one is. One that is not there, because its time is over, is placed by order.
+        """
+        found = self._calls.ask("lpos", key, event_id, rank=-1)
+        return self._place_by_order(key, event_id) if found is None else int(found)
+
+    def _place_by_order(self, key: str, event_id: str) -> int:
+        begin, end = 0, self._length(key)
+        while begin < end:
+            middle = (begin + end) // 2
+            found = self._calls.ask("lindex", key, middle)
+            if found is not None and found < event_id.encode():
+                begin = middle + 1
+            else:
+                end = middle
+        return begin
+
+
+def _sizes() -> Iterator[int]:
+    yield from _SIZES
+    while True:
+        yield _SIZES[-1]
+
+
+def _leaves(page: list[bytes], bounds: Bounds) -> Iterator[Leaf]:
+    there = [one for one in page if len(one) == ids.LENGTH]  # what is shorter marks how far retention has come
+    if there:
+        lowest, highest = bounds.lowest, bounds.highest
+        named = tuple(one.decode() for one in there if lowest <= one < highest)
+        yield Leaf(named, len(there), there[-1].decode())
+
+
+def _edge(milliseconds: int) -> bytes:
+    return ids.lowest(min(max(milliseconds, 0), _LAST_MS)).encode()

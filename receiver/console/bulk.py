@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from receiver import logs
 from receiver.errors import FrontdeskError, UsageError
@@ -30,8 +30,15 @@ class Progress:
     error: str = ""
 
 
-Count = Callable[[str], None]
-"""Counts one that is done; the text says why it came to nothing, and is empty when it did not."""
+class Count(Protocol):
+    """What a run tells of itself."""
+
+    def __call__(self, reason: str) -> None:
+        """Count one that is done; *reason* says why it came to nothing, and is empty when it did not."""
+
+    def expect(self, total: int) -> None:
+        """Say how many there are, when that is not known before."""
+
 
 Run = Callable[[Count, threading.Event], str]
 """Does the work until it is done or the event is set. Returns why it ended early, or an empty text."""
@@ -72,7 +79,7 @@ class Bulk:
     def _run(self, run: Run) -> None:
         error = "a fault of ours; the log says which"
         try:
-            error = run(self._count, self._stop)
+            error = run(_Count(self._change), self._stop)
         except FrontdeskError as failure:
             error = str(failure)
         finally:
@@ -80,13 +87,23 @@ class Bulk:
             if ended := self._progress:
                 logs.get().info("bulk.ended", act=ended.what, who=ended.who, done=ended.done, error=error or None)
 
-    def _count(self, reason: str) -> None:
-        if now := self._progress:
-            self._change(done=now.done + 1, skipped=now.skipped + bool(reason), reason=reason or now.reason)
-
     def _change(self, **changes: object) -> None:
         if self._progress is not None:
             self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
+
+
+class _Count:
+    def __init__(self, change: Callable[..., None]) -> None:
+        self._change = change
+        self._done = self._skipped = 0
+
+    def __call__(self, reason: str) -> None:
+        self._done += 1
+        self._skipped += bool(reason)
+        self._change(done=self._done, skipped=self._skipped, **({"reason": reason} if reason else {}))
+
+    def expect(self, total: int) -> None:
+        self._change(total=total)
 
 
 def paced(events: Iterator[str], step: Callable[[str], str]) -> Run:

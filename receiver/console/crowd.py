@@ -1,51 +1,79 @@
 """Acts on all events that a filter leaves: what they have in common, whatever the act is."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from receiver.console.bulk import MOST
+from receiver.console import search
+from receiver.console.bulk import MOST, Count, Run, paced
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
 from receiver.storage.archive import Archive, Stored
 
-_COUNT_S: Final = 1.0
+ACT_S: Final = 1.0
+"""How long an act counts what it is about to do, to say so. A page has less time, and goes on where it stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
     """How many *events* an act would concern, and how much it would make of them (*weight*).
 
-    *is_cut*: time was up before all were counted; there may be more.
+    *more*: time was up before all were counted; the id to go on after.
     """
 
     events: int
     weight: int
-    is_cut: bool
+    more: str | None
 
 
-def count(archive: Archive, what: Sought, weigh: Callable[[Stored], int]) -> Counted:
-    """Count the events asked for that weigh something."""
-    until = time.monotonic() + _COUNT_S
-    events = weight = 0
-    for step in what.steps(archive):
-        for stored in step.events:
+def count(
+    archive: Archive,
+    what: Sought,
+    weigh: Callable[[Stored], int],
+    *,
+    so_far: Counted | None = None,
+    budget_s: float = search.BUDGET_S,
+) -> Counted:
+    """Count the events asked for that weigh something; at most MOST, and on from *so_far*."""
+    until = time.monotonic() + budget_s
+    begun = so_far or Counted(0, 0, None)
+    events, weight = begun.events, begun.weight
+    for step in what.steps(archive, after=begun.more):
+        for number, stored in enumerate(step.events, 1):
             if one := weigh(stored):
                 events, weight = events + 1, weight + one
+            if time.monotonic() > until and number < len(step.events):
+                return Counted(events, weight, stored.envelope.id)
         if time.monotonic() > until or events >= MOST:
-            return Counted(events, weight, is_cut=True)
-    return Counted(events, weight, is_cut=False)
+            return Counted(events, weight, step.last)
+    return Counted(events, weight, None)
 
 
-def oldest_first(archive: Archive, what: Sought) -> Iterator[str]:
-    """Yield ids, those of the newest MOST events, the oldest first: what happened first is to be done first again."""
+def so_far(visit: Visit) -> Counted:
+    """Return what the pages before counted. Query: `after` (an id), `counted` and `weight`. Raises UsageError."""
+    return Counted(visit.number("counted") or 0, visit.number("weight") or 0, search.cursor(visit))
+
+
+def run_over(archive: Archive, what: Sought, step: Callable[[str], str]) -> Run:
+    """Return a run over the newest MOST events, the oldest first: what happened first is to be done first again."""
+
+    def run(count: Count, stop: threading.Event) -> str:
+        found = _oldest_first(archive, what)
+        count.expect(len(found))
+        return paced(iter(found), step)(count, stop)
+
+    return run
+
+
+def _oldest_first(archive: Archive, what: Sought) -> list[str]:
     found: list[str] = []
     for step in what.steps(archive):
         found += [stored.envelope.id for stored in step.events]
         if len(found) >= MOST:
             break
-    yield from reversed(found[:MOST])
+    return found[:MOST][::-1]
 
 
 def said(what: Sought) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """Requests that were set aside, and releasing them: one, or all that pass today's check, counted first."""
 
-from typing import Final
+from typing import Any, Final
 
 from receiver.console import crowd, dead
-from receiver.console.bulk import Progress, paced
+from receiver.console.bulk import Progress
+from receiver.console.crowd import Counted
 from receiver.console.pages import Act, Done, Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
@@ -22,20 +23,25 @@ def facts(visit: Visit) -> Facts:
 
 
 def counting(visit: Visit) -> Facts:
-    """Count what a release of the requests asked for would let pass. Query: as of the page of quarantine."""
+    """Count what a release of the requests asked for would let pass. Query: as of the page of quarantine, and of
+    `crowd.so_far`."""
+    passing = _count(visit, _sought(visit), so_far=crowd.so_far(visit))
+    return {
+        "total": visit.desk.pulse.standing()[EventStatus.QUARANTINED],
+        "passing": passing.events,
+        "is_cut": passing.more is not None,
+        "more": passing.more,
+        "progress": crowd.progress(visit),
+    }
+
+
+def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
     tool = visit.desk.make_release(visit.desk.table())
-    what = _sought(visit)
 
     def weigh(stored: Stored) -> int:
         return int(_obstacle(visit, stored) is None and tool.would_pass(stored))
 
-    passing = crowd.count(visit.desk.archive, what, weigh)
-    return {
-        "total": visit.desk.pulse.standing()[EventStatus.QUARANTINED],
-        "passing": passing.events,
-        "is_cut": passing.is_cut,
-        "progress": crowd.progress(visit),
-    }
+    return crowd.count(visit.desk.archive, what, weigh, **bounds)
 
 
 def release_one(visit: Visit) -> Done:
@@ -64,12 +70,12 @@ def release_all(visit: Visit) -> Done:
             return "it is not kept any more"
         return _obstacle(visit, stored) or tool.run(stored).reason or ""
 
-    counted = counting(visit)
-    visit.record("release", requests=counted["passing"], **crowd.said(what))
+    passing = _count(visit, what, budget_s=crowd.ACT_S).events
+    visit.record("release", requests=passing, **crowd.said(what))
     # All of them are checked, so that those which stay say why they do today.
-    progress = Progress("release", visit.session.identity.name, counted["total"], "requests")
-    visit.desk.bulk.start(progress, paced(crowd.oldest_first(archive, what), step))
-    return Done("The release has begun.", "/quarantine", {"passing": counted["passing"]})
+    progress = Progress("release", visit.session.identity.name, passing, "requests")
+    visit.desk.bulk.start(progress, crowd.run_over(archive, what, step))
+    return Done("The release has begun.", "/quarantine", {"passing": passing})
 
 
 def _sought(visit: Visit) -> Sought:

@@ -5,7 +5,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from receiver.console import crowd, search
-from receiver.console.bulk import MOST, Progress, paced
+from receiver.console.bulk import MOST, Progress
+from receiver.console.crowd import Counted
 from receiver.console.pages import Act, Done, Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
@@ -15,16 +16,21 @@ from receiver.replay import Replay
 
 
 def facts(visit: Visit) -> Facts:
-    """Count what a replay of the events asked for would do. Query: as of the list of events."""
+    """Count what a replay of the events asked for would do. Query: as of the list of events, and of `crowd.so_far`."""
     what = _sought(visit)
-    tool = _tool(visit, what)
-    counted = crowd.count(visit.desk.archive, what, lambda stored: len(tool.routes(stored)))
+    counted = _count(visit, what, so_far=crowd.so_far(visit))
     return {
         "events": counted.events,
         "deliveries": counted.weight,
-        "is_cut": counted.is_cut,
+        "is_cut": counted.more is not None,
+        "more": counted.more,
         "progress": crowd.progress(visit),
     }
+
+
+def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
+    tool = _tool(visit, what)
+    return crowd.count(visit.desk.archive, what, lambda stored: len(tool.routes(stored)), **bounds)
 
 
 def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
@@ -45,11 +51,11 @@ def start(visit: Visit) -> Done:
         except EventUnknown:
             return "it is not kept any more"
 
-    counted = facts(visit)
-    visit.record("replay", events=counted["events"], **crowd.said(what))
-    run = paced(crowd.oldest_first(archive, what), step)
-    visit.desk.bulk.start(Progress("replay", visit.session.identity.name, counted["events"]), run)
-    return Done("The replay has begun.", "/dead", {"events": counted["events"], "deliveries": counted["deliveries"]})
+    counted = _count(visit, what, budget_s=crowd.ACT_S)
+    visit.record("replay", events=counted.events, **crowd.said(what))
+    progress = Progress("replay", visit.session.identity.name, counted.events)
+    visit.desk.bulk.start(progress, crowd.run_over(archive, what, step))
+    return Done("The replay has begun.", "/dead", {"events": counted.events, "deliveries": counted.weight})
 
 
 def stop(visit: Visit) -> Done:

@@ -76,6 +76,7 @@ def _paths(house: House) -> Iterator[str]:
     yield from ("/events?status=unrouted", "/events?status=succeeded", "/events?text=nobody-has-this")
     yield f"/events/{middle}"
     yield from ("/routes", "/hooks", "/dead", "/quarantine", "/workers", "/acts", "/api/events")
+    yield from ("/replay?status=in_flight", "/replay?status=unrouted", "/replay?text=nobody", "/quarantine/release")
 
 
 def _searches(house: House) -> Iterator[str]:

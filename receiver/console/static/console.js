@@ -85,12 +85,12 @@ function follow(sign) {
   listen();
 }
 
-/* A search that did not come to its end goes on by itself, until a screenful is found or it is at the end. */
+/* A search or a count that did not come to its end goes on by itself, until a screenful is found or it is at the end. */
 async function searchOn() {
   const rows = document.getElementById("rows");
   for (let page = 0; page < MOST_PAGES; page += 1) {
     const link = document.getElementById("search-on");
-    if (!link || rows.rows.length >= SCREENFUL) return;
+    if (!link || rows?.rows.length >= SCREENFUL) return;
     let next;
     try {
       const answer = await fetch(link.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
@@ -99,10 +99,10 @@ async function searchOn() {
     } catch {
       return;  // The console is away; the link is still there.
     }
-    rows.append(...next.getElementById("rows").rows);
+    rows?.append(...(next.getElementById("rows")?.rows ?? []));
     show(next, "onward");
     show(next, "empty");
-    if (rows.rows.length) document.getElementById("empty")?.remove();
+    if (rows?.rows.length) document.getElementById("empty")?.remove();
   }
 }
 
@@ -111,9 +111,9 @@ function show(page, id) {
   const old = document.getElementById(id);
   const fresh = page.getElementById(id);
   if (!old || !fresh) return;
-  const busy = old.contains(document.activeElement);
+  const busy = old.contains(document.activeElement) && document.activeElement.tagName;
   old.replaceWith(fresh);
-  if (busy) fresh.querySelector("a")?.focus();
+  if (busy) fresh.querySelector(busy)?.focus();
 }
 
 /* A form is sent once, however often it is pressed. */

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import ids, shapes
-from receiver.console import charts, rendering, search
+from receiver.console import charts, crowd, rendering, search
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
 from receiver.console.signin import where_next
@@ -78,6 +78,34 @@ def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
 
     assert (next(clock), page.is_cut) == (3, True)
     assert pace.FIRST < page.looked_at <= 3 * pace.FIRST
+
+
+def test_a_count_goes_on_where_its_time_was_up(archive: Archive) -> None:
+    """Page by page, each with what those before it counted; no event is counted twice or left out."""
+    counted, pages = crowd.Counted(0, 0, None), 0
+    while pages == 0 or counted.more:
+        counted = crowd.count(archive, Sought(Filter()), lambda stored: 2, so_far=counted, budget_s=0)
+        pages += 1
+        assert counted.events <= pages, "without time, a page counts one event"
+
+    assert (counted.events, counted.weight) == (300, 600)
+    assert crowd.count(archive, Sought(Filter(), "zoë"), lambda stored: 1, budget_s=60) == crowd.Counted(3, 3, None)
+
+
+def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(archive: Archive) -> None:
+    """However few were counted before: nobody waits for the count of all."""
+    bulk, seen = Bulk(), list[str]()
+
+    def step(event_id: str) -> str:
+        seen.append(event_id)
+        return ""
+
+    bulk.start(Progress("replay", "alice", 1), crowd.run_over(archive, Sought(Filter(), "zoë"), step))
+
+    wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the run to end")
+    assert bulk.progress is not None
+    assert (bulk.progress.total, bulk.progress.done, bulk.progress.error) == (3, 3, "")
+    assert [archive.get(event_id).envelope.record()["Id"] for event_id in seen] == [7, 107, 207]
 
 
 def test_one_run_at_a_time_and_it_can_be_stopped() -> None:

@@ -232,6 +232,11 @@ def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> 
     expect(page.locator("#empty")).to_have_count(0)
     page.goto(f"{house.url}/events?text=no-needle-at-all")
     expect(page.locator("#empty")).to_have_text("No more events of that kind.")
+    assert house.facts("/replay?text=hay+hay")["is_cut"]
+    page.goto(f"{house.url}/replay?text=hay+hay")
+    expect(page.get_by_role("heading", name=re.compile("^400 events, "))).to_be_visible()
+    expect(page.get_by_role("link", name="Count on")).to_have_count(0)
+    expect(page.get_by_role("button", name="Replay 400 events")).to_be_visible()
     lively.close()
 
 

@@ -15,7 +15,7 @@ def acts(
     since: str | None = None,
     json: Annotated[bool, Parameter(help="one JSON object per line")] = False,
 ) -> None:
-    """List what people did: replays, releases, erasures, repairs and changes at Nexudus, newest first, for a year.
+    """List what people did, newest first, for a year: replays, releases, repairs, changes at Nexudus, records seen.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from receiver import shapes
 from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
+from receiver.storage.acts import Acts
 from receiver.storage.archive import Filter
 from receiver.storage.following import Following
 
@@ -45,12 +46,18 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
     """Show one event: the record, how it was verified, its deliveries and every attempt.
 
+    Who saw the texts of a record is kept (`frontdesk acts`), as for everybody who makes the console show them.
+
     Parameters
     ----------
     redact
         replace every text of the record by its length
     """
-    shape = shapes.full(Context().archive.get(event_id), redact=redact)
+    context = Context()
+    stored = context.archive.get(event_id)
+    if not redact:
+        Acts(context.client).record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
+    shape = shapes.full(stored, redact=redact)
     if json:
         output.json_line(shape)
     else:

@@ -8,6 +8,7 @@ from receiver.console.pages import Act, Done, Facts, Page, Shown
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.events import DeliveryStatus, EventStatus
+from receiver.plaintext import counted
 from receiver.storage.archive import Stored
 
 
@@ -64,7 +65,9 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
         steps.append(_step(told["received_at"], "quarantined", envelope.quarantine))
     else:
         number = sum(one.origin is None for one in stored.deliveries)
-        routed = f"{number} deliveries by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
+        routed = (
+            f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
+        )
         steps.append(_step(told["received_at"], "kept", "as new: nothing identical came before it in its window"))
         if stored.shadow:
             routed += f"; in the shadow: {', '.join(stored.shadow)}"

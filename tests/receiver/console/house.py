@@ -43,11 +43,13 @@ routes:
 """
 
 HANDLERS = """
+import time
 from pathlib import Path
 from workers import Event
 
 def note(event: Event) -> None:
-    pass
+    while Path(__file__).with_name("held").exists():
+        time.sleep(0.05)
 
 def fail(event: Event) -> None:
     if not Path(__file__).with_name("mended").exists():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from receiver.storage import connection
 from tests.conftest import find_program
 from tests.events import entry, keep_all
-from tests.processes import run
+from tests.processes import run, wait_until
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
 
 pytestmark = pytest.mark.needs("chromium")
@@ -105,6 +106,17 @@ def test_every_page_fits_and_is_kept_as_a_picture(
         assert answer.status == 200
         page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+    context.close()
+
+
+def test_a_phone_shows_why_too(house: House, lived_in: dict[str, str], browser: Browser) -> None:
+    """What is dead or set aside is told with its reason where there is no room for columns."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = _signed_in(context, house)
+    page.goto(f"{house.url}/dead")
+    expect(page.locator(f"#e-{lived_in['dead']}").get_by_text("the lights are out").first).to_be_visible()
+    page.goto(f"{house.url}/quarantine")
+    expect(page.locator(f"#e-{lived_in['forged']}").get_by_text("does not match").first).to_be_visible()
     context.close()
 
 
@@ -316,6 +328,14 @@ def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) ->
     page.goto(f"{house.url}/hooks?look=yes")
     expect(page.get_by_role("heading", name="Nothing to change")).to_be_visible()
     assert len(house.nexudus.hooks()) == 178
+    house.nexudus.fire(1002, "ProposalUpdated")
+    (fired,) = wait_until(lambda: house.facts("/events?action=ProposalUpdated")["events"], "what Nexudus fired")
+    page.goto(f"{house.url}/hooks?look=yes")
+    rows = {(row["action"], row["business_id"]): row for row in house.facts("/hooks")["hooks"]}
+    row = rows["ProposalUpdated", 1002]
+    assert datetime.fromisoformat(row["last_received_at"]) == datetime.fromisoformat(fired["received_at"])
+    assert (row["error_count"], bool(row["last_trigger"])) == (0, True)
+    assert rows["ProposalUpdated", 1001]["last_trigger"] is None
     house.nexudus.edit(house.nexudus.hooks()[0]["Id"], Active=False)
     page.goto(f"{house.url}/hooks?look=yes")
     expect(page.locator("tbody tr").first).to_contain_text("disabled")

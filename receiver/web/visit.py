@@ -128,7 +128,10 @@ class Visit:
     def end(self) -> None:
         """Note that the body is whole."""
         self.is_whole = True
-        if self.has_begun and not self.response_complete:
+        if self.response_complete:
+            if not self.keep_alive:
+                self._close()
+        elif self.has_begun:
             self._host.take(self)
 
     def leave(self, status: int) -> None:
@@ -158,8 +161,15 @@ class Visit:
         head += b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
         self._transport.write(head if self.method == b"HEAD" else head + body)
         if not self.keep_alive:
-            self._transport.close()
+            self._close()
         self._finished()
+
+    def _close(self) -> None:
+        """Close the connection. While the body still comes only our side of it: a reset would take the answer along."""
+        if self.is_whole:
+            self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
 
 
 @lru_cache(maxsize=64)

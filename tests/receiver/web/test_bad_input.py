@@ -1,6 +1,7 @@
 """Bad input from a plain socket: a clear 4xx or a closed connection; never a 500, never a stuck or dead process."""
 
 import socket
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -141,9 +142,24 @@ def test_a_body_over_the_limit_is_refused_before_it_is_whole(door: Running, requ
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_sender_of_too_much_can_read_why(door: Running) -> None:
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_sender_of_too_much_can_read_why(door: Running, connection: str) -> None:
     """The whole body is sent before the answer is read: the connection is not reset under it."""
-    assert door.post(b"[" + b" " * 5_000_000 + b"]").status == 413
+    assert door.post(b"[" + b" " * 5_000_000 + b"]", connection=connection).status == 413
+
+
+def test_a_connection_that_is_to_close_is_closed_by_the_end_of_what_was_refused(door: Running) -> None:
+    """Not before, which would reset it; and not long after."""
+    path = PATH.decode() + "x"
+    with door.connect() as connection:
+        connection.sendall(head(path=path, content_length=2, connection="close"))
+        answer = read_all(connection)
+        connection.sendall(b"[")
+        time.sleep(0.1)
+        connection.sendall(b"]")
+
+    assert statuses(answer) == [404]
+    assert b"connection: close" in answer
 
 
 def test_a_body_of_the_limit_is_taken(door: Running) -> None:

@@ -16,7 +16,7 @@ from receiver import durations
 from receiver.cli import diff, output
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
-from receiver.registrar import wording
+from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted
@@ -96,6 +96,7 @@ def apply(
         shown = registrar.survey.plan(wanted, scope)
         if not json:
             _show(shown, json=False)
+        _warn_of_moves(registrar, shown)
         if shown.changes and not yes:
             _check(shown, force=force)
             _ask(shown)
@@ -118,6 +119,20 @@ def _show(made: Plan, *, json: bool) -> None:
         diff.show(made)
     for warning in made.warnings:
         output.warn(warning)
+
+
+def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
+    """Say when hooks that work are to leave their URL for one that a receiver may not know yet."""
+    moving = sum(change.rotates for change in shown.changes)
+    url, keys = registrar.settings.public_url, registrar.ownership.keys
+    if not moving or url is None:
+        return
+    why = probe.unreachable(url, keys) or probe.behind(url, keys)
+    if why:
+        output.warn(
+            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, what comes"
+            " there is answered 404"
+        )
 
 
 def _check(made: Plan, *, force: bool) -> None:

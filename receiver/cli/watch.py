@@ -65,6 +65,7 @@ def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
         lock=Lock(store, LOCK),
         read_routes=registrar.routes,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
+        behind=lambda: probe.behind(url, registrar.ownership.keys),
     )
     return Watch(parts, leads=leader.check, restraint=restraint)
 

@@ -39,7 +39,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. *before* is None for a create, *after* for a delete. *why* is a word or a few for people."""
+    """One change. *before* is None for a create, *after* for a delete. *why* is a word or a few for people.
+
+    *rotates*: the hook works by an older URL key, and gets the URL of the newest.
+    """
 
     op: Op
     business_id: int
@@ -48,6 +51,7 @@ class Change:
     before: State | None
     after: State | None
     why: str
+    rotates: bool = False
 
     @property
     def key(self) -> ChangeKey:

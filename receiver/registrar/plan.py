@@ -130,10 +130,15 @@ def _for_pair(pair: Pair, found: list[Owned], ownership: Ownership, scope: Scope
     kept = ranked[0].registration
     before = state_of(kept)
     if before != right:
-        changes.append(Change(Op.UPDATE, *pair, kept.id, before, right, ", ".join(_differences(before, right))))
+        why, rotates = ", ".join(_differences(before, right)), before.active and _is_of_older_key(ranked[0])
+        changes.append(Change(Op.UPDATE, *pair, kept.id, before, right, why, rotates))
     for owned in ranked[1:]:
         changes += _remove(owned, DUPLICATE, scope)
     return changes
+
+
+def _is_of_older_key(owned: Owned) -> bool:
+    return bool(owned.key_index) and not owned.home
 
 
 def _remove(owned: Owned, why: str, scope: Scope) -> list[Change]:

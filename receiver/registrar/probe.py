@@ -10,6 +10,7 @@ from receiver.nexudus import hooks
 
 _TIMEOUT_S = 10.0
 _LONGEST_ANSWER = 1_024
+_ASKED = 4
 
 
 def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | None:
@@ -18,8 +19,32 @@ def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIM
     Any of *keys* will do, since during a rotation the receivers may not sign with the newest yet. Redirects are not
     followed: Nexudus may not follow them either.
     """
+    proof = _prove(_place(public_url), keys, timeout_s)
+    return proof if isinstance(proof, str) else None
+
+
+def behind(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | None:
+    """Return one clause when a receiver at *public_url* signs with another of *keys* than the first, else None.
+
+    Asks several times: behind a load balancer it may be another receiver that answers.
+    """
+    url = _place(public_url)
+    for _ in range(_ASKED):
+        proof = _prove(url, keys, timeout_s)
+        if isinstance(proof, str):
+            return None
+        if proof > 0:
+            return f"a receiver at {url} does not sign with the first URL key yet"
+    return None
+
+
+def _place(public_url: str) -> str:
+    return f"{public_url.rstrip('/')}/hooks/-/probe"
+
+
+def _prove(url: str, keys: Sequence[str], timeout_s: float) -> int | str:
+    """Return which of *keys* the receiver signs with, or one clause that says why that is not known."""
     nonce = secrets.token_hex(16)
-    url = f"{public_url.rstrip('/')}/hooks/-/probe"
     try:
         with (
             httpx2.Client(timeout=timeout_s, follow_redirects=False) as client,
@@ -31,9 +56,9 @@ def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIM
     if response.status_code != 200:
         return f"the receiver's probe at {url} answered {response.status_code}"
     given = answer.strip().strip(b'"')
-    for key in keys:
+    for index, key in enumerate(keys):
         if hmac.compare_digest(given, (hooks.probe_answer(key, nonce) or "").encode()):
-            return None
+            return index
     return f"what answers at {url} holds none of our URL keys"
 
 

@@ -1,8 +1,9 @@
 """What the watch holds back from a plan, and for how long. Pure.
 
 A person who runs `apply` means it. The watch acts alone, so it waits: a week before it takes a hook away that is no
-longer routed, for proof that the receiver can be reached before it re-enables one, and longer each time for one that
-Nexudus disables again and again.
+longer routed, for proof that the receiver can be reached before it re-enables one, for the
+receivers to have a new URL key before hooks move to it, and longer each time for one that Nexudus disables again and
+again.
 """
 
 import dataclasses
@@ -74,16 +75,22 @@ def restrain(
     now_ms: int,
     remembered: Remembered,
     unreachable: Callable[[], str | None],
+    behind: Callable[[], str | None],
 ) -> tuple[Plan, tuple[Held, ...]]:
     """Return the part of *plan* to carry out now, and what is held back.
 
     *unreachable* says why the receiver cannot be reached through the public URL, or None when it was; it is asked only
-    when a hook is to be re-enabled.
+    when a hook is to be re-enabled. *behind* says that a receiver does not sign with the first URL key yet, or None; it
+    is asked only when a hook that works is to leave an older key.
     """
     changes = []
     held = []
     for change in plan.changes:
-        why = _reason(change, restraint, now_ms, remembered) or (unreachable() if change.enables else None)
+        why = _reason(change, restraint, now_ms, remembered)
+        if not why and change.enables:
+            why = unreachable()
+        if not why and change.rotates:
+            why = behind()
         if why:
             held.append(Held(change, why))
         else:

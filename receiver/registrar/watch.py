@@ -37,7 +37,7 @@ def act_of(change: Change) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the watch works with. *unreachable* probes the receiver; *lock* is the one that `apply` takes too."""
+    """What the watch works with. *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too."""
 
     webhooks: Webhooks
     survey: Survey
@@ -46,6 +46,7 @@ class Parts:
     lock: Lock
     read_routes: Callable[[], RoutingTable]
     unreachable: Callable[[], str | None]
+    behind: Callable[[], str | None]
 
 
 @dataclass(slots=True)
@@ -96,7 +97,8 @@ class Watch:
             return self._mend(wanted)
 
     def _mend(self, wanted: Wanted) -> Applied:
-        look = functools.partial(self._look, wanted, functools.cache(self._parts.unreachable))
+        probes = functools.cache(self._parts.unreachable), functools.cache(self._parts.behind)
+        look = functools.partial(self._look, wanted, *probes)
         plan = look()
         applier = Applier(self._parts.webhooks, fence=self._fence, told=self._tell)
         applied = applier.apply(plan, look)
@@ -123,7 +125,7 @@ class Watch:
         for change in applied.done:
             self._told.doubts.pop(change.key, None)
 
-    def _look(self, wanted: Wanted, unreachable: Callable[[], str | None]) -> Plan:
+    def _look(self, wanted: Wanted, unreachable: Callable[[], str | None], behind: Callable[[], str | None]) -> Plan:
         plan = self._parts.survey.plan(wanted)
         now_ms = self._now_ms()
         self._note(plan, now_ms)
@@ -139,6 +141,7 @@ class Watch:
             now_ms=now_ms,
             remembered=Remembered(self._parts.memory.unrouted_since(removals, now_ms=now_ms), flaps, self._told.doubts),
             unreachable=unreachable,
+            behind=behind,
         )
         self._tell_held(held)
         self._tell_failing(plan)

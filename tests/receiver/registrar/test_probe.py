@@ -29,6 +29,16 @@ def test_a_stranger_is_not_the_receiver(url: str) -> None:
     assert why == f"what answers at {url}/hooks/-/probe holds none of our URL keys"
 
 
+def test_a_receiver_that_does_not_sign_with_the_newest_key_is_behind(url: str) -> None:
+    """It may answer hooks of that key with 404; nothing is said of one that is there no more, or never was ours."""
+    why = probe.behind(url, ("key-2", "key-1"))
+
+    assert why == f"a receiver at {url}/hooks/-/probe does not sign with the first URL key yet"
+    assert probe.behind(url, ("key-1", "key-0")) is None
+    assert probe.behind(url, ("key-3",)) is None
+    assert probe.behind(f"http://127.0.0.1:{free_port()}", ("key-2", "key-1")) is None
+
+
 def test_nobody_there_and_the_wrong_place_are_told_apart(url: str) -> None:
     """One clause each."""
     nobody = probe.unreachable(f"http://127.0.0.1:{free_port()}", ("key-1",))

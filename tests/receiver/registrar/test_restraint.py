@@ -1,5 +1,6 @@
 """What the watch holds back, and until when. Time is an argument."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -33,6 +34,7 @@ def _restrained(
     flaps: Mapping[int, Flap] | None = None,
     doubts: Mapping[ChangeKey, Flap] | None = None,
     unreachable: Callable[[], str | None] = lambda: None,
+    behind: Callable[[], str | None] = lambda: None,
 ) -> tuple[Plan, tuple[Held, ...]]:
     return restrain(
         made,
@@ -40,6 +42,7 @@ def _restrained(
         now_ms=now_ms,
         remembered=Remembered(since or {}, flaps or {}, doubts or {}),
         unreachable=unreachable,
+        behind=behind,
     )
 
 
@@ -68,6 +71,22 @@ def test_a_disabled_hook_waits_for_the_proof() -> None:
 
     assert (refused.changes, [one.why for one in held]) == ((), ["the receiver cannot be reached"])
     assert [change.enables for change in allowed.changes] == [True]
+
+
+def test_a_hook_that_works_by_an_older_key_stays_until_the_receivers_hold_the_new_one() -> None:
+    """One that is broken is mended at once: it has nothing to lose."""
+    wanted = Wanted((1001,), frozenset({"TeamCreated", "TeamUpdated"}))
+    existing = _existing(["TeamCreated", "TeamUpdated"], active=True)
+    broken = dataclasses.replace(existing[1], url="https://hooks.example/hooks/broken")
+    made = plan.make(wanted, [existing[0], broken], Ownership("https://hooks.example", ("new", "key")))
+
+    early, held = _restrained(made, behind=lambda: "a receiver does not sign with it yet")
+    due, _ = _restrained(made)
+    _restrained(plan.make(wanted, [broken], OURS), behind=_never_asked)
+
+    assert [change.action for change in early.changes] == ["TeamUpdated"]
+    assert [(one.change.action, one.why) for one in held] == [("TeamCreated", "a receiver does not sign with it yet")]
+    assert [change.action for change in due.changes] == ["TeamCreated", "TeamUpdated"]
 
 
 def test_a_hook_that_flaps_waits_longer_each_time() -> None:

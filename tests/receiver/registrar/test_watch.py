@@ -25,6 +25,7 @@ class World:
         self.office = office
         self.table: RoutingTable | None = routes()
         self.why_unreachable: str | None = None
+        self.why_behind: str | None = None
         self.probes = 0
         self.now_ms = 1_000 * DAY
         self.leads = True
@@ -58,6 +59,7 @@ class World:
             self.lock,
             self.read_routes,
             self.unreachable,
+            lambda: self.why_behind,
         )
         return Watch(parts, leads=self.check_leader, restraint=Restraint(), now_ms=lambda: self.now_ms)
 
@@ -134,6 +136,23 @@ def test_disabled_hooks_come_back_when_the_receiver_is_reachable(world: World) -
     assert {("watch", "hook.reenabled", action) for action in FEW} <= set(acts)
     assert world.probes <= 2, "one before, one when it looks again"
     world.office.assert_converged()
+
+
+def test_hooks_move_to_a_new_key_when_the_receivers_have_it(world: World) -> None:
+    """Until then they go on at the old one, which works."""
+    world.watch().reconcile()
+    world.office = Office(world.office.nexudus, ("key-2", "key-1"))
+    world.why_behind = "a receiver does not sign with it yet"
+
+    with world.office.client:
+        held = world.watch().reconcile()
+        world.why_behind = None
+        moved = world.watch().reconcile()
+        world.office.assert_converged()
+
+    assert held is not None
+    assert moved is not None
+    assert (len(held.done), len(moved.done), world.inactive()) == (0, len(FEW), 0)
 
 
 def test_a_hook_that_flaps_is_left_alone_for_longer_each_time(world: World) -> None:

@@ -179,6 +179,30 @@ def test_the_keys_rotate_while_receivers_accept_both(
     assert_converged(nexudus, rotated)
 
 
+def test_moving_to_a_key_that_receivers_lack_is_warned_of(
+    settings: dict[str, str], nexudus: SimulatedNexudus, frontdesk: StartFrontdesk
+) -> None:
+    """Said, not refused: whoever applies may know better, and the receiver may not be up yet."""
+    receiver = start_receiver(settings, frontdesk)
+    first = run("apply", "--yes", settings=settings)
+    rotated = settings | {"FRONTDESK_URL_KEYS": "key-2,key-1"}
+    once_more = settings | {"FRONTDESK_URL_KEYS": "key-3,key-2"}
+
+    behind = run("apply", "--yes", settings=rotated)
+    again = run("apply", "--yes", settings=rotated)
+    receiver.stop()
+    alone = run("apply", "--yes", settings=once_more)
+
+    said = f"{PAIRS} webhooks get URLs of the first URL key, and a receiver at {settings['FRONTDESK_PUBLIC_URL']}"
+    assert (first.status, first.err) == (0, "")
+    assert behind.status == 0
+    assert said + "/hooks/-/probe does not sign with the first URL key yet" in behind.err
+    assert (again.status, again.err) == (0, "")
+    assert alone.status == 0
+    assert "of the first URL key, and the receiver cannot be reached at" in alone.err
+    assert_converged(nexudus, once_more)
+
+
 def test_hooks_move_hosts_only_when_it_is_said(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
     """The old host's hooks are shown, left alone, and then moved."""
     run("apply", "--yes", settings=settings)

@@ -160,9 +160,10 @@ def from_environ(environ: Names) -> Settings:
     """Read the settings. Raises SettingsError with one sentence: which name, what is wrong, what to do."""
     values: dict[str, Any] = {}
     for name in sorted(environ):
-        if name.startswith(PREFIX) and environ[name] and not _is_kubernetes(name, environ[name]):
+        if name.startswith(PREFIX) and not _is_kubernetes(name, environ[name]):
             field, value = _read(name, environ)
-            values[field] = value
+            if value:
+                values[field] = value
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -176,12 +177,14 @@ def _is_kubernetes(name: str, value: str) -> bool:
 
 
 def _read(name: str, environ: Names) -> tuple[str, str]:
-    """Return the field and value of one environment name, following `NAME_FILE` for secrets."""
+    """Return the field and value of one environment name, following `NAME_FILE` for secrets. Empty: it is not set."""
     field = name.removeprefix(PREFIX).lower()
     if field in Settings.model_fields:
         return field, environ[name]
     secret = field.removesuffix("_file")
     if secret != field and secret in SECRETS:
+        if not environ[name]:
+            return secret, ""
         if environ.get(name.removesuffix("_FILE")):
             raise SettingsError(f"{name} and {name.removesuffix('_FILE')} are both set; keep one")
         try:

@@ -22,6 +22,10 @@ def test_defaults_are_the_published_ones() -> None:
     ("environ", "sentence"),
     [
         ({"FRONTDESK_ROUTS": "x"}, r"^FRONTDESK_ROUTS is not a setting of Frontdesk; did you mean FRONTDESK_ROUTES\?$"),
+        (
+            {"FRONTDESK_URL_KEY": ""},
+            r"^FRONTDESK_URL_KEY is not a setting of Frontdesk; did you mean FRONTDESK_URL_KEYS\?$",
+        ),
         ({"FRONTDESK_PORT": "abc"}, "^FRONTDESK_PORT: .*valid integer"),
         ({"FRONTDESK_PORT": "70000"}, "^FRONTDESK_PORT: .*65535"),
         ({"FRONTDESK_RETENTION": "7 weeks"}, "^FRONTDESK_RETENTION: '7 weeks' is not a duration"),
@@ -43,8 +47,7 @@ def test_a_refused_value_is_not_repeated_when_it_is_a_secret() -> None:
     """The error of a secret setting does not print it."""
     with pytest.raises(SettingsError) as caught:
         settings.from_environ(
-            {"FRONTDESK_URL_KEYS": "hush-hush", "FRONTDESK_WEBHOOK_SECRETS": "hush", "FRONTDESK_X": ""}
-            | {"FRONTDESK_MAX_BODY": "hush"}
+            {"FRONTDESK_URL_KEYS": "hush-hush", "FRONTDESK_WEBHOOK_SECRETS": "hush"} | {"FRONTDESK_MAX_BODY": "hush"}
         )
 
     assert "hush" not in str(caught.value)
@@ -60,6 +63,13 @@ def test_what_kubernetes_injects_is_ignored() -> None:
     }
 
     assert settings.from_environ({}) == settings.from_environ(injected)
+
+
+def test_an_empty_setting_is_not_set() -> None:
+    """As Compose and Helm pass on what nobody has filled in."""
+    empty = {"FRONTDESK_PORT": "", "FRONTDESK_URL_KEYS": "", "FRONTDESK_REDIS_URL_FILE": ""}
+
+    assert settings.from_environ({}) == settings.from_environ(empty)
 
 
 def test_a_secret_can_come_as_a_file_but_not_twice(tmp_path: Path) -> None:

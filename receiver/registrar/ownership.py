@@ -66,13 +66,11 @@ class Ownership:
         action = _ACTIONS.get(registration.action_code)
         if said and said.action in actions.CODES:
             action = said.action
-        home = _normal(before)
-        if path and self.public_url and home == _normal(self.public_url):
+        if self._is_below(registration.url):
             return Owned(registration, Owner.OURS, action, key_index)
-        if key_index is None and self._is_below(registration.url):
-            return Owned(registration, Owner.OURS, action)
         if key_index is None:
             return Owned(registration, Owner.FOREIGN, _ACTIONS.get(registration.action_code))
+        home = _normal(before)
         moved = home in {_normal(url) for url in move_from}
         return Owned(registration, Owner.OURS if moved else Owner.ELSEWHERE, action, key_index, home)
 

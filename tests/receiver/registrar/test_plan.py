@@ -44,6 +44,7 @@ NEW = hooks.path("new", 1001, "BookingCreate")
         ("HTTPS://Hooks.Example:443/front/" + NEW[1:], Owner.OURS, 0),
         (PUBLIC + "/hooks/1001/BookingCreate/forged", Owner.OURS, None),
         (PUBLIC + "/hooks/", Owner.OURS, None),
+        (PUBLIC + "/old" + NEW, Owner.OURS, 0),
         ("https://laptop.example" + NEW, Owner.ELSEWHERE, 0),
         ("https://laptop.example" + NEW + "/?by=hand#x", Owner.ELSEWHERE, 0),
         (PUBLIC + NEW + "?by=hand", Owner.OURS, 0),

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from receiver import logs, settings
 from receiver.cli import examples, output, sentry
+from receiver.cli.registrar import check_public_url
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
 from receiver.nexudus.budget import LocalBudget
@@ -47,6 +48,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     logs.configure(read.log_level, read.log_format)
     warnings = list(_weak_settings(read))
     table = None
+    problems += _public_url(read)
     problems += _alert_urls(read)
     try:
         table = file.read(read.routes, known_actions=CODES)
@@ -98,6 +100,14 @@ def _weak_settings(read: Settings) -> Iterator[str]:
         if len(key.get_secret_value()) < _SHORT_KEY:
             which = f"key {number} of FRONTDESK_URL_KEYS" if len(read.url_keys) > 1 else "FRONTDESK_URL_KEYS"
             yield f"{which} has less than {_SHORT_KEY} characters; `openssl rand -hex 32` makes one that nobody guesses"
+
+
+def _public_url(read: Settings) -> Iterator[Problem]:
+    try:
+        if read.public_url:
+            check_public_url(read.public_url)
+    except SettingsError as error:
+        yield Problem(ENVIRONMENT, 0, str(error))
 
 
 def _alert_urls(read: Settings) -> Iterator[Problem]:

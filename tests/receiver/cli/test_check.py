@@ -158,6 +158,17 @@ routes:
     assert [each["line"] for each in shown["problems"]] == [4, 9, 15, 21, 27]
 
 
+def test_a_public_url_that_apply_would_refuse_is_a_problem(tmp_path: Path) -> None:
+    """Plain http is for this machine alone."""
+    status, shown = answer(tmp_path, **GUARDED, FRONTDESK_PUBLIC_URL="http://hooks.example")
+
+    assert status == 1
+    (problem,) = shown["problems"]
+    assert (problem["file"], problem["line"]) == ("environment", 0)
+    assert problem["message"].startswith("FRONTDESK_PUBLIC_URL: must be https://")
+    assert answer(tmp_path, **GUARDED, FRONTDESK_PUBLIC_URL="http://127.0.0.1:8000")[0] == 0
+
+
 def test_a_missing_file_is_one_problem(tmp_path: Path) -> None:
     """Wherever FRONTDESK_ROUTES leads, and although another setting is wrong."""
     status, shown = answer(tmp_path, routes=None, FRONTDESK_ROUTES="else/where.yaml", FRONTDESK_PORT="x", **GUARDED)

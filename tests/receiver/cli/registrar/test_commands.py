@@ -191,7 +191,7 @@ def test_hooks_tells_what_nexudus_and_the_store_know(
         "error_count": 3,
         "last_error": "500 \x1b[31m",
         "last_trigger": "2026-03-01T10:00:00Z",
-        "last_received_at": "2026-03-01T10:00:00+00:00",
+        "last_received_at": "2026-03-01T10:00:00.000Z",
         "url_key": 0,
         "state": "failing",
     }

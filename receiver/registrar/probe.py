@@ -11,6 +11,8 @@ from receiver.nexudus import hooks
 _TIMEOUT_S = 10.0
 _LONGEST_ANSWER = 1_024
 _ASKED = 4
+_ANY_HOOK = (1, "BookingCreate")
+"""Whether a receiver holds a key shows at any location and action."""
 
 
 def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | None:
@@ -24,7 +26,7 @@ def unreachable(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIM
 
 
 def behind(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | None:
-    """Return one clause when a receiver at *public_url* signs with another of *keys* than the first, else None.
+    """Return one clause when a receiver at *public_url* does not take hooks of the first of *keys* yet, else None.
 
     Asks several times: behind a load balancer it may be another receiver that answers.
     """
@@ -33,9 +35,17 @@ def behind(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_
         proof = _prove(url, keys, timeout_s)
         if isinstance(proof, str):
             return None
-        if proof > 0:
-            return f"a receiver at {url} does not sign with the first URL key yet"
+        if proof > 0 and not _takes(hooks.url(public_url, keys[0], *_ANY_HOOK), timeout_s):
+            return f"a receiver at {url} does not take hooks of the first URL key yet"
     return None
+
+
+def _takes(url: str, timeout_s: float) -> bool:
+    """Whether the hook at *url* is open. A GET changes nothing: a right token is answered 405, any other 404."""
+    try:
+        return httpx2.get(url, timeout=timeout_s, follow_redirects=False).status_code != 404
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return True  # nothing is known, as when the probe itself is not answered
 
 
 def _place(public_url: str) -> str:

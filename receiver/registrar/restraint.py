@@ -80,8 +80,8 @@ def restrain(
     """Return the part of *plan* to carry out now, and what is held back.
 
     *unreachable* says why the receiver cannot be reached through the public URL, or None when it was; it is asked only
-    when a hook is to be re-enabled. *behind* says that a receiver does not sign with the first URL key yet, or None; it
-    is asked only when a hook that works is to leave an older key.
+    when a hook is to be re-enabled. *behind* says that a receiver does not take hooks of the first URL key yet, or
+    None; it is asked only when a hook that works is to leave an older key.
     """
     changes = []
     held = []

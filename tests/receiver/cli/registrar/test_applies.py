@@ -196,7 +196,7 @@ def test_moving_to_a_key_that_receivers_lack_is_warned_of(
     said = f"{PAIRS} webhooks get URLs of the first URL key, and a receiver at {settings['FRONTDESK_PUBLIC_URL']}"
     assert (first.status, first.err) == (0, "")
     assert behind.status == 0
-    assert said + "/hooks/-/probe does not sign with the first URL key yet" in behind.err
+    assert said + "/hooks/-/probe does not take hooks of the first URL key yet" in behind.err
     assert (again.status, again.err) == (0, "")
     assert alone.status == 0
     assert "of the first URL key, and the receiver cannot be reached at" in alone.err

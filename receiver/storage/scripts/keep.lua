@@ -204,10 +204,11 @@ end
 if #envelopes > 0 then redis.call('MSET', unpack(envelopes)) end
 with_each('RPUSH', indexes)
 for queue, jobs in pairs(queues) do
+    local length = 0
     for from = 1, #jobs, 4000 do
-        redis.call('RPUSH', queue_key(queue), unpack(jobs, from, math.min(from + 3999, #jobs)))
+        length = redis.call('RPUSH', queue_key(queue), unpack(jobs, from, math.min(from + 3999, #jobs)))
     end
-    announce_queue(queue)
+    if length <= #jobs then announce_queue(queue) end  -- it was empty, and nobody may have heard of it
     wake(queue)
 end
 for hook, ms in pairs(received) do redis.call('HSET', 'fd:received', hook, ms) end

@@ -126,6 +126,8 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
 });
 
+// On a phone the navigation is wider than the screen.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 const sign = document.getElementById("live");
 if (sign) follow(sign);

@@ -117,6 +117,7 @@ def test_a_phone_shows_why_too(house: House, lived_in: dict[str, str], browser: 
     expect(page.locator(f"#e-{lived_in['dead']}").get_by_text("the lights are out").first).to_be_visible()
     page.goto(f"{house.url}/quarantine")
     expect(page.locator(f"#e-{lived_in['forged']}").get_by_text("does not match").first).to_be_visible()
+    expect(page.get_by_role("link", name="Quarantine", exact=True)).to_be_in_viewport()
     context.close()
 
 

@@ -99,6 +99,17 @@ def test_a_step_is_small_and_all_of_them_pass_everything(client: redis.Redis, ke
     ]
 
 
+def test_steps_stay_small_while_nothing_is_found(client: redis.Redis) -> None:
+    """However many events an hour has, there is always a moment to stop at."""
+    for batch in _batches([entry(b"%d" % number, at=NOW, routes=()) for number in range(2_000)]):
+        keep_all(client, *batch)
+
+    steps = list(Archive(client).steps(Filter(), body=lambda body: False))
+
+    assert max(step.looked_at for step in steps) <= pace.MOST
+    assert sum(step.looked_at for step in steps) == 2_000
+
+
 def test_what_the_time_excludes_is_passed_without_being_loaded(client: redis.Redis, kept: list[Entry]) -> None:
     """But counted, so that who asks can stop, and go on from there."""
     until_ms = int(NOW * 1_000) + 1_000
@@ -112,7 +123,8 @@ def test_what_the_time_excludes_is_passed_without_being_loaded(client: redis.Red
     found = [stored.envelope.id for step in steps for stored in step.events]
     assert sorted(found) == sorted(one.envelope.id for one in kept[:3])
     assert next(loaded) <= 6
-    assert sum(step.looked_at for step in steps) < IN_ALL / 2, "hours that are later are not looked at"
+    of_the_hour = [one for one in kept if one.envelope.hour == kept[0].envelope.hour]
+    assert sum(step.looked_at for step in steps) == len(of_the_hour) < IN_ALL / 2, "later hours are not looked at"
 
 
 def test_an_event_that_is_gone_still_says_where_to_go_on(client: redis.Redis) -> None:

@@ -61,7 +61,7 @@ def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
         webhooks=registrar.webhooks,
         survey=registrar.survey,
         memory=RegistrarMemory(store),
-        acts=Acts(store),
+        acts=Acts(store, is_logged=True),
         lock=Lock(store, LOCK),
         read_routes=registrar.routes,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),

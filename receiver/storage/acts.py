@@ -1,5 +1,6 @@
 """Acts: what people did to what is kept, when, and who. Kept for a year; nothing in them says who an event is about."""
 
+import contextlib
 import getpass
 import hashlib
 import socket
@@ -11,6 +12,8 @@ from typing import Any
 import orjson
 import redis
 
+from receiver import logs, moments
+from receiver.errors import StorageUnavailable
 from receiver.storage import keys
 from receiver.storage.calls import Calls
 
@@ -18,6 +21,8 @@ KEPT_MS = 366 * 86_400_000
 _MOST = 100_000
 _PAGE = 500
 _LONGEST = 200
+_LOG = "log"
+_LOOKED_BACK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +38,16 @@ class Act:
 class Acts:
     """The record of acts. Every method raises StorageUnavailable."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, is_logged: bool = False) -> None:
+        """*is_logged*: whoever records acts through this logs them, too; else `ActLog` does."""
         self._client = Calls(client)
+        self._is_logged = is_logged
 
     def record(self, what: str, who: str | None = None, **detail: object) -> None:
         """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
         said = {name: value for name, value in detail.items() if value is not None}
-        self._client.ask(
-            "xadd",
-            keys.ACTS,
-            {"who": (who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(said, default=str)},
-        )
+        fields = {"who": (who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(said, default=str)}
+        self._client.ask("xadd", keys.ACTS, fields | ({"logged": 1} if self._is_logged else {}))
         oldest = self._client.now_ms() - KEPT_MS
         self._client.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._client.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
@@ -55,6 +59,37 @@ class Acts:
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)
             last = f"({page[-1][0].decode()}"
+
+
+class ActLog:
+    """Logs acts whose own process has no log that anybody keeps: those of the command line.
+
+    Many may do it; each act is logged by one of them. The store remembers how far they came.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = Calls(client)
+
+    def write(self) -> None:
+        """Log what was done since the last time, a bounded number at once. Raises StorageUnavailable."""
+        if not self._is_begun():
+            return
+        read = self._client.ask("xreadgroup", _LOG, operator(), {keys.ACTS: ">"}, count=_PAGE, noack=True)
+        for identifier, fields in read[0][1] if read else ():
+            if b"logged" not in fields:
+                act = _act(identifier.decode(), fields)
+                said = act.detail | {"who": act.who, "act": act.what, "at": moments.show(act.at_ms)}
+                logs.get().info("act.recorded", **said)
+
+    def _is_begun(self) -> bool:
+        """Whether the store remembers, or does from now on; there is nothing to remember before the first act."""
+        if not self._client.ask("exists", keys.ACTS):
+            return False
+        known = {group["name"] for group in self._client.ask("xinfo_groups", keys.ACTS)}
+        if _LOG.encode() not in known:
+            with contextlib.suppress(StorageUnavailable):  # somebody else was quicker
+                self._client.ask("xgroup_create", keys.ACTS, _LOG, id=self._client.now_ms() - _LOOKED_BACK_MS)
+        return True
 
 
 def operator() -> str:

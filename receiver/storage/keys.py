@@ -48,7 +48,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
     fd:registrar:health    string: how the watch found the hooks last, as JSON
-    fd:acts                stream: who did what, for a year
+    fd:acts                stream: who did what, for a year; its group `log` has been told in the log
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
     fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}

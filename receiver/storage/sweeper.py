@@ -1,8 +1,8 @@
 """The sweeper: what a careful operator would do every minute, done by one of the worker parents.
 
-It audits the hours that are not sealed, gives deliveries without a live job a new one, lets what is over expire, and
-leaves what it found in the store, where every receiver's metrics read it. It never takes more than a twentieth of the
-time: after a turn that took long, the next waits longer.
+It audits the hours that are not sealed, gives deliveries without a live job a new one, lets what is over expire, leaves
+what it found in the store, where every receiver's metrics read it, and logs what people did by the command line. It
+never takes more than a twentieth of the time: after a turn that took long, the next waits longer.
 """
 
 import threading
@@ -15,6 +15,7 @@ import redis
 from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.storage import keys
+from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.calls import Calls
 from receiver.storage.findings import last_found
@@ -49,12 +50,14 @@ class Sweeper:
     def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
         self._calls = Calls(client)
+        self._acts = ActLog(client)
         self._audit = Audit(client, pause_s=_PAUSE_S)
         self._retention = Retention(client, retention_ms, kept_ms)
         self._interval_ms = interval_ms
 
     def turn(self) -> Swept:
         """Do one turn, if it is time for one and nobody else is at it. Raises StorageUnavailable."""
+        self._acts.write()
         lock = Lock(self._client, _LOCK)
         holder = lock.take()
         if holder:

@@ -3,9 +3,10 @@
 import time
 
 import redis
+from structlog.testing import capture_logs
 
 from receiver.storage import acts, keys
-from receiver.storage.acts import Acts
+from receiver.storage.acts import ActLog, Acts
 
 
 def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> None:
@@ -52,3 +53,27 @@ def test_a_seal_confirms_a_name_and_tells_none() -> None:
     assert acts.is_sealed("ADA@example.com", other)
     assert not acts.is_sealed("bob@example.com", one)
     assert "ada" not in one.lower()
+
+
+def test_an_act_is_logged_once_however_many_look(client: redis.Redis) -> None:
+    """Acts that were logged where they were done are left out, and old ones, when the first one looks."""
+    looking = [ActLog(client) for _ in range(3)]
+    for one in looking:
+        one.write()  # nothing is there yet, and nothing is left behind
+    kept = Acts(client)
+    two_hours_ago = int(time.time() * 1_000) - 7_200_000
+    client.xadd(keys.ACTS, {"who": "old", "what": "replay", "detail": b"{}"}, id=f"{two_hours_ago}-0")
+    kept.record("pause", who="ada", route="announce")
+    Acts(client, is_logged=True).record("replay", who="bob", events=3)
+    with capture_logs() as lines:
+        for one in looking:
+            one.write()
+        kept.record("resume", who="ada", route="announce")
+        for one in looking:
+            one.write()
+
+    assert [(line["event"], line["who"], line["act"], line["route"]) for line in lines] == [
+        ("act.recorded", "ada", "pause", "announce"),
+        ("act.recorded", "ada", "resume", "announce"),
+    ]
+    assert [act.what for act in kept.newest()] == ["resume", "replay", "pause", "replay"]

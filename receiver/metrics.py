@@ -55,6 +55,11 @@ class IngestMetrics:
             "spool_events", "Events on this receiver's disk that the store does not have.", multiprocess_mode="livesum"
         )
         self._oldest = gauge("spool_oldest_seconds", "How long the oldest has waited.", multiprocess_mode="livemax")
+        self._aside = gauge(
+            "spool_set_aside_files",
+            "Files that lie aside of the spools: broken ones, and events that the store refuses.",
+            multiprocess_mode="livemax",
+        )
         self.filters_failed: dict[str, int] = {}
         """How often the `where` of each route failed in this process."""
         # What every request counts is counted in plain numbers, and added to Prometheus's when somebody asks: its
@@ -113,6 +118,10 @@ class IngestMetrics:
         """Note what the spools of this process hold."""
         self._spooled.set(events)
         self._oldest.set(oldest_s)
+
+    def set_aside_files(self, number: int) -> None:
+        """Note how many files lie aside of the spools."""
+        self._aside.set(number)
 
     def exposition(self) -> bytes:
         """Return all counts in Prometheus's text form."""

@@ -41,6 +41,7 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
 
 _GAUGE_EVERY_S = 1.0
+_LOOK_ASIDE_EVERY_S = 15.0
 _TELL_EVERY_S = 5.0
 
 _BESIDE_TIMEOUT_S = 1.0
@@ -134,7 +135,8 @@ async def _alive(
     """Keep going what runs beside the requests."""
     table.start_watching()
     await keeper.start()
-    beside = [asyncio.create_task(_gauge(keeper, metrics)), asyncio.create_task(_tell_filters(client, metrics))]
+    tasks = (_gauge(keeper, metrics), _gauge_aside(keeper, metrics), _tell_filters(client, metrics))
+    beside = [asyncio.create_task(each) for each in tasks]
     yield
     for task in beside:
         task.cancel()
@@ -165,6 +167,13 @@ async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
         metrics.add_up()
         metrics.spooled(keeper.spooled, keeper.oldest_age_s())
         await asyncio.sleep(_GAUGE_EVERY_S)
+
+
+async def _gauge_aside(keeper: Keeper, metrics: IngestMetrics) -> None:
+    """Tell the metrics what lies aside of the spools, which nobody but a person ever reads."""
+    while True:
+        metrics.set_aside_files(await keeper.set_aside())
+        await asyncio.sleep(_LOOK_ASIDE_EVERY_S)
 
 
 def _shared(client: redis.Redis) -> Callable[[], Awaitable[bytes]]:

@@ -18,6 +18,7 @@ from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.spool import salvage
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from receiver.storage.watch import Watch
@@ -129,6 +130,13 @@ class Keeper:
         """How long the oldest of them has waited, in seconds; 0 when there is none."""
         moments = [spool.oldest for spool in self._drainer.spools if spool.oldest is not None]
         return max(self.clock() - min(moments) / 1_000, 0.0) if moments else 0.0
+
+    async def set_aside(self) -> int:
+        """How many files lie aside of the spools, for a person to look at; 0 when the disk does not say."""
+        try:
+            return len(await asyncio.to_thread(salvage.aside, self._spool.folder))
+        except OSError:
+            return 0
 
     async def close(self, *, grace_s: float = 10.0) -> None:
         """Take no more, let everybody who waits be answered, and let the spool's slot go.

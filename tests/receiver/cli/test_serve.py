@@ -165,6 +165,9 @@ def test_an_outage_and_a_kill_lose_nothing(
     os.killpg(serving.process.pid, signal.SIGKILL)
     serving.process.wait()
     server.thaw()
+    aside = tmp_path / "var" / "spool" / "set-aside"
+    aside.mkdir()
+    (aside / "row.json").write_text("{}")
     again = _serve(frontdesk, server.url, tmp_path)
 
     with server.client() as client:
@@ -172,6 +175,7 @@ def test_an_outage_and_a_kill_lose_nothing(
         wait_until(lambda: len(archive.many([answer["id"] for answer in answers])) == 30, again.process.__str__)
         wait_until(lambda: client.hlen("fd:spools") == 0, again.process.__str__)
     wait_until(lambda: "frontdesk_spool_events 0.0" in _text(f"{again.url}/metrics"), "the gauge")
+    wait_until(lambda: "frontdesk_spool_set_aside_files 1.0" in _text(f"{again.url}/metrics"), "what lies aside")
     assert again.process.stop() == 0
     assert list((tmp_path / "var" / "spool").glob("*.db")) == []
 

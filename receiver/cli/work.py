@@ -18,6 +18,7 @@ from receiver.plaintext import plain
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 from receiver.routing.values import QUEUE
+from receiver.storage import layout
 from receiver.storage.sweeper import Sweeper, SweeperThread
 from workers import plugins
 from workers.child import Launch
@@ -59,6 +60,8 @@ def work(
     if table.table:
         _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))
         _say_what_no_route_names(table.table, queue)
+    if burst:
+        layout.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
     thread = None if burst else SweeperThread(sweeper)

@@ -308,6 +308,17 @@ def test_burst_ends_when_nothing_is_left(bench: Bench) -> None:
     assert len(bench.seen()) == 300
 
 
+def test_burst_without_a_store_is_one_sentence(bench: Bench) -> None:
+    """Whoever wants to be done is not made to wait; a worker that stays waits for the store."""
+    bench.routes({"handler": "deeds:ok"})
+    bench.settings["FRONTDESK_REDIS_URL"] = "redis://127.0.0.1:1/0"
+
+    nowhere = bench.work("--burst")
+
+    assert nowhere.wait() == 1
+    assert "frontdesk: Redis: ConnectionError: Error 111 connecting to 127.0.0.1:1" in nowhere.output
+
+
 def test_wrong_routes_and_wrong_arguments_are_one_sentence(bench: Bench) -> None:
     """No start; exit status 1."""
     (bench.folder / "routes.yaml").write_text("routes:\n  - action: BookingCraete\n    handler: log\n")

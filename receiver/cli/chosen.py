@@ -20,7 +20,7 @@ def chosen(archive: Archive, event_ids: Sequence[str], wanted: Filter) -> list[s
     Oldest first, because what happened first is to be done first again.
     """
     if event_ids:
-        return [archive.get(event_id).envelope.id for event_id in event_ids]
+        return [archive.get(event_id).envelope.id for event_id in dict.fromkeys(event_ids)]
     return [stored.envelope.id for stored in islice(archive.newest(wanted), MOST)][::-1]
 
 

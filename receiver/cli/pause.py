@@ -1,12 +1,10 @@
 """`pause`, `resume`: hold the deliveries of a route, and let them go again."""
 
-import difflib
-from collections.abc import Collection
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import output
+from receiver.cli import output, route_names
 from receiver.cli.context import Context
 from receiver.errors import UsageError
 from receiver.nexudus.actions import CODES
@@ -24,10 +22,7 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
     What runs already runs on. A pause outlives restarts and edits of routes.yaml.
     """
     context = Context()
-    table = file.read(context.settings.routes, known_actions=CODES)
-    known = [one.name for one in table.routes]
-    if route not in known:
-        raise UsageError(f"pause: {table.file} has no route {route[:60]!r}{_hint(route, known)}")
+    route_names.check("pause", route, file.read(context.settings.routes, known_actions=CODES))
     changed = Gates(context.writable).pause(route, operator())
     if changed:
         Acts(context.writable).record("pause", route=route)
@@ -43,16 +38,11 @@ def resume(route: RouteName, /, *, json: Json = False) -> None:
         # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
         known = {one.name for one in file.read(context.settings.routes, known_actions=CODES).routes}
         if route not in known:
-            raise UsageError(f"resume: no route {route[:60]!r} is paused{_hint(route, paused)}")
+            raise UsageError(f"resume: no route {route[:60]!r} is paused{route_names.hint(route, paused)}")
     changed = gates.resume(route)
     if changed:
         Acts(context.writable).record("resume", route=route)
     _say(json, route, "resumed", changed=changed)
-
-
-def _hint(route: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(route, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _say(json: bool, route: str, done: str, *, changed: bool) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from receiver.cli import chosen, output
+from receiver.cli import chosen, output, route_names
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.errors import EventUnknown, UsageError
@@ -62,6 +62,8 @@ def replay(
 
 def _tool(context: Context, route: str | None, wanted: Filter) -> Replay:
     table = file.read(context.settings.routes, known_actions=CODES)
+    if route is not None:
+        route_names.check("replay", route, table)
     return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)
 
 

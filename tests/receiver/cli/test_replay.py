@@ -111,3 +111,23 @@ def test_on_a_terminal_it_asks(redis_url: str, client: redis.Redis, tmp_path: Pa
 
     assert ended == 0, seen
     assert client.llen("rq:queue:default") == made
+
+
+def test_an_event_that_is_named_twice_is_replayed_once(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """Two lists that were pasted together, for example."""
+    done = entry(routes=("log",))
+    keep_all(client, done)
+    acknowledge(client, *claim_all(client))
+
+    twice = replay(redis_url, tmp_path, done.envelope.id, done.envelope.id)
+
+    assert (twice.status, twice.out) == (0, "1 events replayed: 1 deliveries.\n")
+
+
+def test_a_route_that_is_not_there_is_no_choice(redis_url: str, tmp_path: Path) -> None:
+    """Else a wrong letter looks like nothing to do."""
+    wrong = replay(redis_url, tmp_path, "--route", "lgo", "--since", "1h")
+
+    assert (wrong.status, wrong.out) == (1, "")
+    assert wrong.err.startswith("frontdesk: replay: ")
+    assert wrong.err.endswith("routes.yaml has no route 'lgo'; did you mean 'log'?\n")

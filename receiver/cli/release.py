@@ -23,11 +23,11 @@ def release(
     dry_run: bool = False,
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
-) -> None:
+) -> int:
     """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
 
     All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
-    pass stays where it is, with the reason of today.
+    pass stays where it is, with the reason of today; exit status 1 when it was named.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def release(
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
     if dry_run or not chosen.agreed(question, ask=not yes and not json and (force or not event_ids)):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": []})
-        return
+        return 0
     Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
     results = [tool.run(stored) for stored in chosen.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
@@ -54,6 +54,7 @@ def release(
         json,
         {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept},
     )
+    return 1 if kept and event_ids else 0
 
 
 def _tool(context: Context, *, force: bool) -> Release:
@@ -74,6 +75,6 @@ def _report(json: bool, shape: dict[str, object]) -> None:
     output.say(f"{shape['released']} of {shape['checked']} quarantined requests {would}.")
     kept = list(shape["kept"])  # type: ignore[call-overload]
     for one in kept[:_SHOWN]:
-        output.say(f"  {one['id']} stays: {one['reason']}")
+        output.warn(f"{one['id']} stays: {one['reason']}")
     if len(kept) > _SHOWN:
-        output.say(f"  and {len(kept) - _SHOWN} more stay; --json names them")
+        output.warn(f"{len(kept) - _SHOWN} more stay; --json names them")

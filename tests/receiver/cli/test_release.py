@@ -38,6 +38,7 @@ def test_release_counts_then_releases_and_records_the_act(redis_url: str, client
     dry = json.loads(frontdesk(redis_url, tmp_path, "release", "--dry-run", "--force", "--json").out)
     stays = json.loads(frontdesk(redis_url, tmp_path, "release", "--json").out)
     forced = frontdesk(redis_url, tmp_path, "release", forged.envelope.id, "--force")
+    named = frontdesk(redis_url, tmp_path, "release", junk.envelope.id, forged.envelope.id)
     other = json.loads(frontdesk(redis_url, tmp_path, "release", "--action", "BookingCreate", "--json").out)
     acts = [json.loads(line) for line in frontdesk(redis_url, tmp_path, "acts", "--json").out.splitlines()]
 
@@ -47,8 +48,11 @@ def test_release_counts_then_releases_and_records_the_act(redis_url: str, client
         dict.fromkeys((forged.envelope.id, junk.envelope.id), f"{signature.HEADER} is missing"),
     )
     assert (forced.status, forced.out) == (0, "1 of 1 quarantined requests released.\n")
+    assert (named.status, named.out) == (1, "0 of 2 quarantined requests released.\n")
+    assert f"frontdesk: {junk.envelope.id} stays: " in named.err
+    assert f"frontdesk: {forged.envelope.id} stays: it is not quarantined" in named.err
     assert other["checked"] == 0
-    assert [act["what"] for act in acts] == ["release"] * 3
-    assert acts[1]["detail"] == {"requests": 1, "force": True}
+    assert [act["what"] for act in acts] == ["release"] * 4
+    assert acts[2]["detail"] == {"requests": 1, "force": True}
     shown = json.loads(frontdesk(redis_url, tmp_path, "show", forged.envelope.id, "--json").out)
     assert (shown["status"], shown["data"]) == ("in_flight", {"Id": 1})

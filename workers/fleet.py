@@ -35,6 +35,8 @@ _LONGEST_PAUSE_S = 30.0
 _SHORT_LIFE_S = 5.0
 _MOST_FALSE_STARTS = 5
 _RQ_TTL_S = 60
+_SLOW_S = 1.0
+_MOST_ALONE = 8
 
 _log = logs.get()
 
@@ -160,9 +162,17 @@ class Fleet:
         if now >= self._start_after and not self._is_over():
             for _ in range(self._processes - regular - (self._done if self._launch.burst else 0)):
                 self._start(self._launch.queues)
-        lonely = any(child.alone for child in self._children)
-        if not lonely and self._deliveries.length(keys.ISOLATED):
+        for _ in range(self._missing_alone(now)):
             self._start([keys.ISOLATED], alone=True)
+
+    def _missing_alone(self, now: float) -> int:
+        """Return how many processes to start for what has to run alone: one, and more beside it when it is slow."""
+        waiting = self._deliveries.length(keys.ISOLATED)
+        lonely = [child for child in self._children if child.alone]
+        running = [child.running() for child in lonely]
+        is_slow = any(now - one.began > _SLOW_S for each in running for one in each)
+        wanted = waiting - running.count([]) if is_slow else min(waiting, 1) - len(lonely)
+        return min(wanted, _MOST_ALONE - len(lonely))
 
     def _start(self, queues: Sequence[str], *, alone: bool = False) -> None:
         child = Child(self._launch, alone=alone)

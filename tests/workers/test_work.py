@@ -267,6 +267,23 @@ def test_a_whole_fleet_killed_is_recovered_by_another_within_thirty_seconds(benc
     assert bench.ended(event_id).status == "succeeded"
 
 
+def test_what_many_threads_ran_when_their_fleet_died_runs_again_within_thirty_seconds(bench: Bench) -> None:
+    """Each alone in a process, but not one after another when that would take long."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 8.0}})
+    ids = [bench.keep(number, "slow") for number in range(6)]
+    first = bench.work("--threads", "6")
+    pid = int(str(wait_until(lambda: bench.seen()[5:6], "six handlers to start")[0]["pid"]))
+    bench.work("--threads", "6")
+
+    first.kill()
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    wait_until(lambda: sum("done" not in seen for seen in bench.seen()) >= 12, "the second runs", timeout_s=60)
+
+    assert time.monotonic() - killed < 30
+    assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
+
+
 def test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held(bench: Bench) -> None:
     """A deploy loses and doubles nothing."""
     bench.routes({"handler": "deeds:slow", "with": {"seconds": 0.5}})

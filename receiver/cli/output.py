@@ -1,5 +1,6 @@
 """What commands print: tables for people, JSON for programs. Text from payloads can do nothing to a terminal."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from receiver import plaintext
 _WHOLE = frozenset({"id", "at", "received", "business", "hook", "status", "state"})
 """Headings of columns that are never cut."""
 
+_USUAL_WIDTH = 80
 _LAST_WIDTH = 20
 _LEAST_WIDTH = 6
 _GAP = 2
@@ -39,12 +41,14 @@ def json_line(value: Mapping[str, Any]) -> None:
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print a table that fits the terminal; cells are shown as they are, without markup.
 
-    What does not fit is cut, in the widest column first, but never an id or a time: an id is there to be copied.
+    What does not fit is cut, in the widest column first, but never an id or a time: an id is there to be copied. Where
+    there is no terminal nothing is cut, so that it can be searched.
     """
-    console = Console(highlight=False)
     cells = [[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row] for row in rows]
     shown = Table(title=title, box=None, header_style="bold", pad_edge=False, expand=True)
     widths = [max(len(heading), *(row[at].cell_len for row in cells), 0) for at, heading in enumerate(headings)]
+    whole = max(_USUAL_WIDTH, sum(widths) + _GAP * (len(widths) - 1))
+    console = Console(highlight=False, width=shutil.get_terminal_size((whole, 24)).columns)
     for heading, width in zip(headings[:-1], _fitted(headings, widths, console.width), strict=False):
         shown.add_column(heading, width=width, no_wrap=True)
     shown.add_column(headings[-1], overflow="ellipsis", no_wrap=True, ratio=1)

@@ -23,6 +23,21 @@ def test_an_id_is_never_cut(width: int, monkeypatch: pytest.MonkeyPatch, capsys:
     assert ROW[2][:5] in lines[1]
 
 
+def test_nothing_is_cut_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a pipe or a file there is no width to fit: what is cut cannot be searched for."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("sys.__stdout__", None)
+
+    output.table(HEADINGS, [(*ROW[:-1], "log: in flight, waits for the route to be resumed " * 3)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert ROW[2] in lines[1]
+    assert lines[1].rstrip().endswith("waits for the route to be resumed")
+
+
 def test_a_long_cell_in_the_middle_leaves_room_for_the_last(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

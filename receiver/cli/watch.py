@@ -34,7 +34,8 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
     grace
         How long a webhook that is no longer routed stays active.
     once
-        Look once and end; exit status 1 when something is left undone.
+        Look once and end; exit status 1 when something could not be done. What waits (for a week, for proof that the
+        receiver answers) is no failure.
     """
     every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -82,7 +82,7 @@ class RouteShape(_Shape):
     retry: Retry | None = Field(
         None,
         description="The delay before each further attempt; [] for none. Deliveries that use it up before their target "
-        "is known to be down (five in a row over two seconds, or twenty) are dead; later ones wait for it.",
+        "is known to be down (five in a row over two seconds, or twenty at once) are dead; later ones wait for it.",
     )
     order: OrderKey | None = Field(
         None,

@@ -33,7 +33,8 @@ local function open_gates(rules)
     local RAMP_MS = 1000                              -- how often one is let go to a target that says neither yes nor no
     local FIRST_PACE_MS, LONGEST_PACE_MS = 5000, 300000
     -- So many deliveries in a row, for so long: a first attempt that fails and is made good soon is no target that is
-    -- down. Or so many more at once: a burst must not die before that is over. Forgotten after the last time.
+    -- down. Or so many more at once, when the next one would be dead: a burst must not die before that is over. Forgotten
+    -- after the last time.
     local DOWN_AFTER, DOWN_LASTS_MS, DOWN_AT_ONCE, DOWN_FOR_MS = 5, 2000, 20, 600000
     local GIVE_UP_MS = 259200000
     local CHECK_PLACES_MS = 30000

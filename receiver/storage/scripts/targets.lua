@@ -9,8 +9,9 @@ end
 
 -- Returns the function that heeds what an attempt says; made at the first need, as the gates are.
 local function open_targets(gates)
-    -- Notes that a delivery found the target of its route down. Returns whether the route is to wait for it now.
-    local function note_down(route, delivery)
+    -- Notes that a delivery found the target of its route down. *dies*: it has no attempt left. Returns whether the route
+    -- is to wait for it now.
+    local function note_down(route, delivery, dies)
         if gates.of_route(route).is_down then return true end
         local key = 'fd:down:' .. route
         redis.call('ZADD', key, 'NX', now_ms, delivery)
@@ -18,7 +19,7 @@ local function open_targets(gates)
         local many = redis.call('ZCARD', key)
         local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
         local lasts = math.abs(now_ms - first[2]) >= gates.DOWN_LASTS_MS
-        local is_down = many >= gates.DOWN_AT_ONCE or many >= gates.DOWN_AFTER and lasts
+        local is_down = many >= gates.DOWN_AFTER and lasts or many >= gates.DOWN_AT_ONCE and dies
         if is_down then
             redis.call('HSET', 'fd:g:' .. route, 'open', now_ms, 'pace', gates.FIRST_PACE_MS * 2, 'next', now_ms + gates.FIRST_PACE_MS)
             gates.look_at(route, now_ms + gates.FIRST_PACE_MS)
@@ -80,7 +81,7 @@ local function open_targets(gates)
         if says == 'b' then
             note_busy(route, delay)
         elseif says == 'd' then
-            if not note_down(route, id .. '-' .. n) then return false end
+            if not note_down(route, id .. '-' .. n, verdict == 'd') then return false end
             record(id, n, attempt)
         else
             if verdict ~= 'u' then note_up(route, state[4]) end

@@ -401,15 +401,15 @@ def _find_down(desk: Desk) -> None:
 
 def test_failures_that_are_made_good_soon_are_no_target_that_is_down(desk: Desk) -> None:
     """Many first attempts fail within a moment, and the second ones do not."""
-    desk.keep(19)
-    for claim in desk.claim(19):
+    desk.keep(60)
+    for claim in desk.claim(60):
         desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
 
     assert Gates(desk.client).standing() == {}
 
 
 def test_a_burst_to_a_target_that_is_down_does_not_die_before_that_is_plain(desk: Desk) -> None:
-    """Twenty at once say so, too; their ends are no ends then."""
+    """Twenty at once say so, too, when there is no attempt left; their ends are no ends then."""
     events = desk.keep(24)
     for claim in desk.claim(20):
         desk.end(claim, verdict="dead", target=Target("down", DAY_MS))

@@ -15,7 +15,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:c:{hour}            hash: what happened to the events and deliveries of that hour, counted; fd:c:0 those of all
                            hours that ended too long ago to be told apart
     fd:x:{status}          sorted set of ids, by time: quarantined, unrouted, dead
-    fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 4096 buckets
+    fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 1024 buckets
     fd:n:{b}               hash: entity to the id of its newest event, spread over 4096 buckets
     fd:received            hash: {business}/{action} to Unix ms of the last event kept
     fd:queues              set: every queue that ever held a delivery

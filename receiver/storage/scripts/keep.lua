@@ -50,7 +50,7 @@ end
 local function first_of(event)
     if event.fingerprint == '' then return nil end
     local a, b = string.byte(event.fingerprint, 1, 2)
-    local bucket = string.format(':%d', a * 16 + math.floor(b / 16))
+    local bucket = string.format(':%d', a * 4 + math.floor(b / 64))
     local field = string.sub(event.fingerprint, 2)
     local generation = math.floor(event.ms / event.window)
     local stem = 'fd:f:' .. event.window .. ':'

@@ -61,7 +61,7 @@ end
 -- turn the hash from a listpack into a table of more than twice the size.
 local function make_job(job, queue, status, timeout_s, iso)
     redis.call('HSET', job_key(job), 'data', '["workers.deliver.run",null,["' .. job .. '"],{}]', 'origin', queue,
-        'status', status, 'timeout', timeout_s, 'result_ttl', '0', 'created_at', iso, 'description', 'delivery')
+        'status', status, 'timeout', timeout_s, 'result_ttl', '0', 'created_at', iso, 'description', 'run')
 end
 
 local function announce_queue(queue)

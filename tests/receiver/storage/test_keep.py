@@ -39,7 +39,7 @@ def test_each_delivery_is_one_rq_job_that_stock_rq_can_read(client: redis.Redis)
 
     job = Queue("doors", connection=client, serializer="json").jobs[0]
     assert (job.func_name, job.args) == ("workers.deliver.run", [f"{kept.envelope.id}-1-1"])
-    assert (job.result_ttl, job.timeout, job.description) == (0, 90, "delivery")
+    assert (job.result_ttl, job.timeout, job.description) == (0, 90, "run")
     assert client.object("encoding", f"rq:job:{job.id}") == b"listpack"
     assert "Ada" not in str(client.hgetall(f"rq:job:{job.id}"))
 

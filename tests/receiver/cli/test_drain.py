@@ -140,7 +140,7 @@ def test_what_the_store_refuses_is_set_aside_and_told_of_until_somebody_removes_
 ) -> None:
     """It was answered 202 and is counted nowhere: no other command would ever speak of it."""
     odd, many = entry(b"odd", at=0), numbered(3)
-    object.__setattr__(odd.envelope, "id", "short")
+    odd = odd._replace(envelope=odd.envelope._replace(id="short"))
     spool_offline(tmp_path / "spool", [odd, *many])
 
     first = json.loads(frontdesk(redis_url, tmp_path, "drain", "--json").out)

@@ -50,16 +50,7 @@ class IngestMetrics:
         self._batches = Histogram(
             "commit_events", "Events that went to the store in one call.", buckets=_BATCHES, **histogram
         )
-        gauge = partial(Gauge, namespace="frontdesk", registry=self._registry)
-        self._spooled = gauge(
-            "spool_events", "Events on this receiver's disk that the store does not have.", multiprocess_mode="livesum"
-        )
-        self._oldest = gauge("spool_oldest_seconds", "How long the oldest has waited.", multiprocess_mode="livemax")
-        self._aside = gauge(
-            "spool_set_aside_files",
-            "Files that lie aside of the spools: broken ones, and events that the store refuses.",
-            multiprocess_mode="livemax",
-        )
+        self._spooled, self._oldest, self._aside = _gauges_of_spools(self._registry)
         self.filters_failed: dict[str, int] = {}
         """How often the `where` of each route failed in this process."""
         # What every request counts is counted in plain numbers, and added to Prometheus's when somebody asks: its
@@ -132,6 +123,22 @@ class IngestMetrics:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def _gauges_of_spools(registry: CollectorRegistry) -> tuple[Gauge, Gauge, Gauge]:
+    """Return the gauges of the events in spools, of the age of the oldest, and of what lies aside."""
+    gauge = partial(Gauge, namespace="frontdesk", registry=registry)
+    return (
+        gauge(
+            "spool_events", "Events on this receiver's disk that the store does not have.", multiprocess_mode="livesum"
+        ),
+        gauge("spool_oldest_seconds", "How long the oldest has waited.", multiprocess_mode="livemax"),
+        gauge(
+            "spool_set_aside_files",
+            "Files that lie aside of the spools: broken ones, and events that the store refuses.",
+            multiprocess_mode="livemax",
+        ),
+    )
 
 
 class _Summed(Histogram):

@@ -14,9 +14,9 @@ from receiver.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.routing.table import RoutingTable
 from receiver.storage import codec, keep
-from receiver.storage.archive import Stored
 from receiver.storage.calls import Calls
 from receiver.storage.entries import Entry
+from receiver.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

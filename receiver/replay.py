@@ -11,9 +11,9 @@ from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage import scripts
-from receiver.storage.archive import Stored
 from receiver.storage.keep import rq_time, rq_timeout
 from receiver.storage.outage import outage
+from receiver.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver import moments
-from receiver.storage.archive import Stored, StoredDelivery
+from receiver.storage.stored import Stored, StoredDelivery
 
 
 def brief(stored: Stored) -> dict[str, Any]:

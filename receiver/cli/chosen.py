@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from receiver.cli import progress
-from receiver.storage.archive import Archive, Filter, Stored
+from receiver.storage.archive import Archive
+from receiver.storage.stored import Filter, Stored
 
 MOST = 1_000_000
 """Events that one command takes at most; an id takes about 70 bytes."""

@@ -12,8 +12,8 @@ from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.storage.acts import Acts
-from receiver.storage.archive import Filter
 from receiver.storage.following import Following
+from receiver.storage.stored import Filter
 
 _ROWS = 50
 _PAUSE_S = 0.2

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from receiver.cli import hooks, plan
+from receiver.cli import carrying, hooks
 from receiver.cli.registrar import opened
 from receiver.console.registry import Seen, digest_of
 from receiver.errors import FrontdeskError, UsageError
@@ -38,8 +38,8 @@ class HookDesk:
             agreed = registrar.survey.plan(wanted, scope)
             if digest_of(agreed) != digest:
                 raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-            with plan.locked(registrar, _PATIENCE_S) as fence:
-                applied = plan.carry_out(
+            with carrying.locked(registrar, _PATIENCE_S) as fence:
+                applied = carrying.carry_out(
                     registrar, wanted, scope, fence, force=force, expected=agreed, advanced=advanced, who=who
                 )
         if applied.is_complete:

@@ -5,7 +5,7 @@ from rich.text import Text
 from receiver import moments
 from receiver.cli.output import plain
 from receiver.events import EventStatus
-from receiver.storage.archive import Stored, StoredDelivery
+from receiver.storage.stored import Stored, StoredDelivery
 
 HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
 

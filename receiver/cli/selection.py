@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from receiver import moments
 from receiver.errors import UsageError
 from receiver.events import EventStatus
-from receiver.storage.archive import Filter
+from receiver.storage.stored import Filter
 
 
 @dataclass(frozen=True, kw_only=True)

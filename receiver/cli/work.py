@@ -48,11 +48,7 @@ def work(
     grace
         seconds that running handlers may take after SIGTERM
     """
-    if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
-        raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")
-    for name in queue:
-        if not re.fullmatch(QUEUE, name, re.ASCII):
-            raise UsageError(f"--queue {plain(name)!r}: a queue is 1 to 40 characters of a-z, 0-9, _ and -")
+    _check(processes, threads, queue)
     context = Context()
     read = context.settings
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
@@ -69,6 +65,14 @@ def work(
         if not burst:
             stack.enter_context(sentry.watching(read, lambda: _names(table.table)))
         return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
+
+
+def _check(processes: int, threads: int, queues: Iterable[str]) -> None:
+    if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
+        raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")
+    for name in queues:
+        if not re.fullmatch(QUEUE, name, re.ASCII):
+            raise UsageError(f"--queue {plain(name)!r}: a queue is 1 to 40 characters of a-z, 0-9, _ and -")
 
 
 def _names(table: RoutingTable | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.events import DeliveryStatus, EventStatus
 from receiver.plaintext import counted
-from receiver.storage.archive import Stored
+from receiver.storage.stored import Stored
 
 
 def facts(visit: Visit) -> Facts:

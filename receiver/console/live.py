@@ -12,8 +12,8 @@ from receiver.console.desk import Desk
 from receiver.console.search import Sought
 from receiver.errors import StorageUnavailable
 from receiver.events import EventStatus
-from receiver.storage.archive import Stored
 from receiver.storage.following import Following
+from receiver.storage.stored import Stored
 
 MOST: Final = 64
 """Pages that may follow at a time."""

@@ -11,8 +11,8 @@ from receiver.console import acts, hooks, trouble
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
-from receiver.storage.archive import Filter, Stored
 from receiver.storage.pulse import Queue, Silence
+from receiver.storage.stored import Filter, Stored
 from receiver.storage.trend import HOUR_MS, Bucket
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")

@@ -12,7 +12,7 @@ from receiver.errors import EventUnknown, UsageError
 from receiver.events import EventStatus
 from receiver.nexudus import signature
 from receiver.plaintext import counted
-from receiver.storage.archive import Stored
+from receiver.storage.stored import Stored
 
 _BLIND: Final = "this console knows no shared secret to check its signature with; set FRONTDESK_WEBHOOK_SECRETS"
 

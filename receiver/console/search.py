@@ -9,7 +9,8 @@ from receiver import ids, moments
 from receiver.console.visit import Visit
 from receiver.errors import UsageError
 from receiver.events import EventStatus
-from receiver.storage.archive import Archive, Filter, Step, Stored
+from receiver.storage.archive import Archive, Step
+from receiver.storage.stored import Filter, Stored
 
 ROWS: Final = 50
 BUDGET_S: Final = 0.05

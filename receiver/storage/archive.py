@@ -5,91 +5,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import redis
 from redis.exceptions import RedisError
 
 from receiver.errors import EventUnknown
-from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import codec, keys, waits
+from receiver.events import EventStatus
+from receiver.storage import codec, keys
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.outage import outage
 from receiver.storage.pace import Pace
+from receiver.storage.stored import STANDING, Filter, Stored, delivery, status_of
 
 _PAGE = 500
-_STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
-_STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 
 Test = Callable[[bytes], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDelivery:
-    """One event for one route, as the store knows it. *state* says what a delivery in flight does (queued, scheduled
-    until *next_attempt_ms*, running) or waits for. *attempts* are the ended ones, as they were recorded."""
-
-    id: str
-    route: str
-    queue: str
-    status: DeliveryStatus
-    state: str
-    origin: Origin | None
-    next_attempt_ms: int | None
-    attempts: tuple[Mapping[str, Any], ...]
-
-    @property
-    def error(self) -> str | None:
-        """What the last ended attempt said went wrong."""
-        return self.attempts[-1].get("error") if self.attempts else None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it."""
-
-    envelope: Envelope
-    status: EventStatus
-    deliveries: tuple[StoredDelivery, ...]
-    shadow: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events are asked for; None asks nothing. Times are Unix milliseconds, *until_ms* exclusive."""
-
-    action: str | None = None
-    business_id: int | None = None
-    route: str | None = None
-    status: EventStatus | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-    def wants(self, stored: Stored) -> bool:
-        """Whether an event is one of those asked for."""
-        return (
-            self.names(stored.envelope)
-            and (
-                self.route is None
-                or self.route in stored.shadow
-                or any(one.route == self.route for one in stored.deliveries)
-            )
-            and (self.status is None or stored.status == self.status)
-        )
-
-    @property
-    def is_manifold(self) -> bool:
-        """Whether more is asked for than one list of the store can name."""
-        standing = self.status if self.status in _STANDING else None
-        return sum(one is not None for one in (self.action, self.business_id, self.route, standing)) > 1
-
-    def names(self, envelope: Envelope) -> bool:
-        """Whether an event is one of those asked for, as far as its envelope tells."""
-        return (
-            (self.action is None or envelope.action == self.action)
-            and (self.business_id is None or envelope.business_id == self.business_id)
-            and (self.since_ms is None or envelope.received_ms >= self.since_ms)
-            and (self.until_ms is None or envelope.received_ms < self.until_ms)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +96,7 @@ class Archive:
     def _leaves(self, wanted: Filter, after: str | None) -> Iterator[Leaf]:
         """Yield what the narrowest list names that holds all events asked for."""
         bounds = Bounds(wanted.since_ms, wanted.until_ms, after)
-        if wanted.status in _STANDING:
+        if wanted.status in STANDING:
             return self._catalogue.standing(str(wanted.status), bounds)
         if wanted.action:
             return self._catalogue.listed(bounds, action=wanted.action)
@@ -179,7 +108,7 @@ class Archive:
         """Load those asked for; of the others as little as shows that they are not."""
         if body is not None or wanted.is_manifold:
             event_ids = self._with_envelope(event_ids, wanted, body)
-        if wanted.status is not None and wanted.status not in _STANDING:
+        if wanted.status is not None and wanted.status not in STANDING:
             event_ids = self._with_status(event_ids, wanted.status)
         return (stored for stored in self._load(event_ids) if wanted.wants(stored))
 
@@ -198,7 +127,7 @@ class Archive:
         return [
             event_id
             for event_id, state in zip(event_ids, states, strict=True)
-            if state and _status(_decoded(state)) == status
+            if state and status_of(_decoded(state)) == status
         ]
 
     def _load(self, event_ids: Sequence[str]) -> Iterator[Stored]:
@@ -224,10 +153,10 @@ class Archive:
         attempts, held = iter(ended), frozenset(_texts(paused))
         for envelope, state in found:
             deliveries = tuple(
-                _delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
+                delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
-            yield Stored(envelope, _status(state), deliveries, shadow)
+            yield Stored(envelope, status_of(state), deliveries, shadow)
 
     def _execute(self, pipeline: Any) -> list[Any]:
         try:
@@ -241,34 +170,6 @@ class Archive:
             return getattr(self._client, command)(*arguments, **options)
         except (RedisError, OSError) as error:
             raise outage(error) from error
-
-
-def _delivery(
-    event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes], paused: frozenset[str]
-) -> StoredDelivery:
-    letter = state[f"{number}s"]
-    due = state.get(f"{number}t")
-    origin: Any = state.get(f"{number}m")
-    return StoredDelivery(
-        id=f"{event_id}-{number}",
-        route=state[f"{number}r"],
-        queue=state[f"{number}q"],
-        status=_STATES.get(letter, DeliveryStatus.IN_FLIGHT),
-        state=waits.in_words(number, state, paused),
-        origin=origin,
-        next_attempt_ms=int(due) if due else None,
-        attempts=tuple(orjson.loads(attempt) for attempt in attempts),
-    )
-
-
-def _status(state: Mapping[str, str]) -> EventStatus:
-    """The first that applies, in the order of EventStatus."""
-    standing = {"q": EventStatus.QUARANTINED, "u": EventStatus.UNROUTED}.get(state.get("k", ""))
-    if standing:
-        return standing
-    numbers = range(1, int(state["n"]) + 1)
-    found = {_STATES.get(state[f"{number}s"], DeliveryStatus.IN_FLIGHT) for number in numbers}
-    return next((status for status in EventStatus if status.value in found), EventStatus.EXPIRED)
 
 
 def _decoded(state: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -6,8 +6,8 @@ import redis
 
 from receiver.events import Envelope
 from receiver.storage import codec, keys
-from receiver.storage.archive import Filter
 from receiver.storage.calls import Calls
+from receiver.storage.stored import Filter
 
 _PAGE = 200
 """Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from receiver.storage.archive import Archive, Stored
+from receiver.storage.archive import Archive
+from receiver.storage.stored import Stored
 
 _HOUR_S = 3_600
 

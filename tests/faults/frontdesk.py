@@ -13,9 +13,10 @@ import redis
 
 from receiver.errors import EventUnknown
 from receiver.storage import keys
-from receiver.storage.archive import Archive, Filter, Stored
+from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.spool import slots
+from receiver.storage.stored import Filter, Stored
 from tests.faults import deeds, load
 from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger

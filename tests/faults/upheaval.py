@@ -12,7 +12,8 @@ from itertools import pairwise
 import orjson
 
 from receiver.nexudus import hooks
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
+from receiver.storage.stored import Filter
 from tests.faults.estate import BUSINESSES, Estate, roll
 from tests.faults.frontdesk import left_behind
 from tests.processes import Valkey, run, wait_until

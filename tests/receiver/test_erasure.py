@@ -12,9 +12,10 @@ from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing import file
 from receiver.storage import connection, keys
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.retention import Retention
+from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from receiver.storage import connection, keys
-from receiver.storage.archive import Archive, Stored
+from receiver.storage.archive import Archive
+from receiver.storage.stored import Stored
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
 from tests.processes import Process, wait_until

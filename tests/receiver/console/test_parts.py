@@ -17,8 +17,9 @@ from receiver.console.search import Sought
 from receiver.console.signin import where_next
 from receiver.errors import UsageError
 from receiver.storage import connection, pace
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.entries import Wanted
+from receiver.storage.stored import Filter
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 

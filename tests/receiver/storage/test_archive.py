@@ -8,8 +8,9 @@ import redis
 
 from receiver.events import EventStatus
 from receiver.storage import catalogue, connection, keys, pace
-from receiver.storage.archive import Archive, Filter, Step
+from receiver.storage.archive import Archive, Step
 from receiver.storage.entries import Entry
+from receiver.storage.stored import Filter
 from tests.events import entry, keep_all
 
 NOW = 1_790_000_000.0

@@ -10,8 +10,9 @@ from rq.job import Job
 from receiver.errors import EventUnknown
 from receiver.events import EventStatus
 from receiver.storage import codec, keys, scripts
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.entries import Receipt
+from receiver.storage.stored import Filter
 from tests.events import entry, keep_all
 
 

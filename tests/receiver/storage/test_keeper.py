@@ -18,13 +18,14 @@ from receiver.errors import RequestRefused
 from receiver.events import EventStatus
 from receiver.storage import connection, spools
 from receiver.storage import keeper as keeper_module
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.keeper import Keeper
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.tenancy import Contents
 from receiver.storage.store import Store
+from receiver.storage.stored import Filter
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import DEADLINE_S, Process, Valkey, environment, free_port, wait_until

@@ -10,10 +10,11 @@ import redis
 from receiver.errors import StorageUnavailable
 from receiver.events import EventStatus
 from receiver.storage import connection, keys
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.following import Following
 from receiver.storage.pulse import Pulse
 from receiver.storage.spent import Spent
+from receiver.storage.stored import Filter
 from receiver.storage.trend import HOUR_MS, Trend
 from tests.events import entry, keep_all
 

@@ -8,10 +8,11 @@ import redis
 from receiver.errors import EventUnknown
 from receiver.events import EventStatus
 from receiver.storage import keys
-from receiver.storage.archive import Archive, Filter
+from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import Entry, Wanted
 from receiver.storage.retention import Expired, Retention
+from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 

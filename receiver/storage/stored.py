@@ -1,0 +1,114 @@
+"""An event as it is kept, with what became of it, and which of them are asked for. Pure; the fields are those of
+`storage/keys.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
+from receiver.storage import waits
+
+STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
+"""What stays until somebody does something about it; the store has a list of each."""
+
+_STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """One event for one route, as the store knows it. *state* says what a delivery in flight does (queued, scheduled
+    until *next_attempt_ms*, running) or waits for. *attempts* are the ended ones, as they were recorded."""
+
+    id: str
+    route: str
+    queue: str
+    status: DeliveryStatus
+    state: str
+    origin: Origin | None
+    next_attempt_ms: int | None
+    attempts: tuple[Mapping[str, Any], ...]
+
+    @property
+    def error(self) -> str | None:
+        """What the last ended attempt said went wrong."""
+        return self.attempts[-1].get("error") if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it."""
+
+    envelope: Envelope
+    status: EventStatus
+    deliveries: tuple[StoredDelivery, ...]
+    shadow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are asked for; None asks nothing. Times are Unix milliseconds, *until_ms* exclusive."""
+
+    action: str | None = None
+    business_id: int | None = None
+    route: str | None = None
+    status: EventStatus | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def wants(self, stored: Stored) -> bool:
+        """Whether an event is one of those asked for."""
+        return (
+            self.names(stored.envelope)
+            and (
+                self.route is None
+                or self.route in stored.shadow
+                or any(one.route == self.route for one in stored.deliveries)
+            )
+            and (self.status is None or stored.status == self.status)
+        )
+
+    @property
+    def is_manifold(self) -> bool:
+        """Whether more is asked for than one list of the store can name."""
+        standing = self.status if self.status in STANDING else None
+        return sum(one is not None for one in (self.action, self.business_id, self.route, standing)) > 1
+
+    def names(self, envelope: Envelope) -> bool:
+        """Whether an event is one of those asked for, as far as its envelope tells."""
+        return (
+            (self.action is None or envelope.action == self.action)
+            and (self.business_id is None or envelope.business_id == self.business_id)
+            and (self.since_ms is None or envelope.received_ms >= self.since_ms)
+            and (self.until_ms is None or envelope.received_ms < self.until_ms)
+        )
+
+
+def delivery(
+    event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes], paused: frozenset[str]
+) -> StoredDelivery:
+    """Read delivery *number* of an event from its *state*. *attempts*: their records; *paused*: the routes that are."""
+    letter = state[f"{number}s"]
+    due = state.get(f"{number}t")
+    origin: Any = state.get(f"{number}m")
+    return StoredDelivery(
+        id=f"{event_id}-{number}",
+        route=state[f"{number}r"],
+        queue=state[f"{number}q"],
+        status=_STATES.get(letter, DeliveryStatus.IN_FLIGHT),
+        state=waits.in_words(number, state, paused),
+        origin=origin,
+        next_attempt_ms=int(due) if due else None,
+        attempts=tuple(orjson.loads(attempt) for attempt in attempts),
+    )
+
+
+def status_of(state: Mapping[str, str]) -> EventStatus:
+    """Return what became of an event by its *state*: the first that applies, in the order of EventStatus."""
+    standing = {"q": EventStatus.QUARANTINED, "u": EventStatus.UNROUTED}.get(state.get("k", ""))
+    if standing:
+        return standing
+    numbers = range(1, int(state["n"]) + 1)
+    found = {_STATES.get(state[f"{number}s"], DeliveryStatus.IN_FLIGHT) for number in numbers}
+    return next((status for status in EventStatus if status.value in found), EventStatus.EXPIRED)

@@ -21,6 +21,7 @@ from receiver.events import Event, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
+from receiver.storage.acts import Acts
 from receiver.storage.steps import Steps
 from workers import execution, plugins
 from workers.error_text import describe
@@ -113,6 +114,7 @@ def _event(
 ) -> Event:
     if source is not None and not Path(source).exists():
         event = _stored(context, route, source)
+        Acts(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
         remember_in(Steps(context.client))  # what was done for a kept event is done
         event = replace(event, action=action or event.action, business_id=business or event.business_id)
         return replace(event, action_code=actions.code_of(event.action))

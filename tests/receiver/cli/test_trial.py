@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from receiver.storage import connection
+from receiver.storage import connection, keys
+from receiver.storage.acts import Acts
 from tests import events, processes
 from tests.processes import Ran
 from tests.workers.handlers.targets import a_target
@@ -126,7 +127,7 @@ def test_without_a_file_a_sample_of_the_routes_action_is_taken(trial: Try, tmp_p
 
 
 def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: str) -> None:
-    """With its own action, business, origin and key; nothing of the trial is recorded."""
+    """With its own action, business, origin and key; it changes nothing of the event, and is kept as an act."""
     booked = events.entry(b'{"Id": 78, "Tentative": true}', routes=("writes",), business_id=1002)
     unreadable = events.entry(b"{", quarantine="not JSON")
     with connection.connect(redis_url) as client:
@@ -134,12 +135,14 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
         before = sorted(client.scan_iter())
         taken = trial("writes", booked.envelope.id, FRONTDESK_REDIS_URL=redis_url)
         after = sorted(client.scan_iter())
+        (act,) = Acts(client).newest()
 
     assert (taken.status, taken.err) == (0, "")
     assert taken.out.startswith(f"BookingCreate at business 1002, event {booked.envelope.id} (webhook) -> ")
     key = f"{booked.envelope.id}-writes"
     assert (tmp_path / "written").read_text() == f"booked BookingCreate 6 1002 78 {key}"
-    assert after == before
+    assert after == sorted([*before, keys.ACTS.encode()])
+    assert (act.what, act.detail) == ("try", {"route": "writes", "event_id": booked.envelope.id})
     refused = trial("writes", unreadable.envelope.id, FRONTDESK_REDIS_URL=redis_url)
     assert "holds no record that a handler could take: not JSON" in refused.err
     unknown = trial("writes", "0" * 20, FRONTDESK_REDIS_URL=redis_url)

@@ -56,6 +56,7 @@ def _lead(
     refusals = 0
     while True:
         leader.check()
+        _let_receivers_read(routes, sleep)
         seen = _stamp(routes)  # before they are read: an edit while we are busy is not missed
         try:
             reconcile()
@@ -78,6 +79,15 @@ def _pause(seconds: float, routes: Path, seen: object, sleep: Callable[[float], 
         sleep(min(_POLL_S, left))
     if _stamp(routes) != seen:
         sleep(_RECEIVERS_READ_WITHIN_S)
+
+
+def _let_receivers_read(routes: Path, sleep: Callable[[float], None]) -> None:
+    """Wait until the routes are a few seconds old, whatever made us look: we may just have begun to lead."""
+    found = _stamp(routes)
+    if found is not None:
+        age_s = max(time.time() - found[0] / 1e9, 0.0)
+        if age_s < _RECEIVERS_READ_WITHIN_S:
+            sleep(_RECEIVERS_READ_WITHIN_S - age_s)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

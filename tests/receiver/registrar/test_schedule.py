@@ -1,6 +1,7 @@
 """When the watch looks: errors are waited out, wrong credentials longer each time, a lost lead ends the lead."""
 
 import itertools
+import os
 import time
 from pathlib import Path
 
@@ -38,9 +39,10 @@ class Rounds:
 
 @pytest.fixture
 def routes(tmp_path: Path) -> Path:
-    """A file to look at."""
+    """A file to look at that is as old as it usually is."""
     path = tmp_path / "routes.yaml"
     path.write_text("routes: []")
+    os.utime(path, (time.time() - 60,) * 2)
     return path
 
 
@@ -68,6 +70,20 @@ def test_a_lost_lead_is_taken_again(redis_url: str, routes: Path) -> None:
     _run(rounds, redis_url, routes, every_s=0.01)
 
     assert len(rounds.slept) == 3
+
+
+def test_routes_that_were_just_written_are_read_by_receivers_first(redis_url: str, routes: Path) -> None:
+    """Also by a watch that has just begun to lead: what came for a new hook before, would be kept unrouted."""
+    routes.touch()
+    slept: list[float] = []
+    rounds = Rounds()
+
+    with connection.connect(redis_url) as client, pytest.raises(Enough):
+        schedule.run(rounds.reconcile, Lock(client, "leader"), routes, every_s=60, sleep=slept.append)
+
+    assert len(slept) == 1
+    assert 0 < slept[0] <= 3
+    assert rounds.slept == [0.0]
 
 
 def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_keeper_drains_after_any_number_of_resets(link: Link, tmp_path: Path) 
                 await asyncio.to_thread(link.tell, "reset")
                 if number % 5 == 0:
                     await _until(lambda: keeper.spooled == 0, "the spool to be drained")
+            await keeper.keep(entry(b"finds the last reset, or comes before it is told of"))
             await _until(lambda: keeper.spooled == 0, "the spool to be drained")
             assert (await keeper.keep(entry(b"last"))).status == "accepted"
 

@@ -38,7 +38,7 @@ def _store(link: Link, kind: type[Store] = Store) -> Store:
 @contextlib.asynccontextmanager
 async def _keeping(store: Store, folder: Path) -> AsyncIterator[Keeper]:
     """A keeper that is closed whatever happens: the thread of its spool would outlive the test."""
-    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000)
+    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, patience_s=5.0)  # a busy machine is no reset
     await keeper.start()
     try:
         yield keeper

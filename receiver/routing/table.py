@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from receiver.routing.filters import Filter
 from receiver.routing.flow import Flow
@@ -61,8 +61,7 @@ class Example:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(NamedTuple):
     """The routes that want an event, in the order of the file.
 
     *failed*: names of those whose filter failed on it. *shadow*: those that want it in the shadow, and get nothing.

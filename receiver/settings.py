@@ -3,7 +3,6 @@
 Every process reads the same settings and demands only those it needs (`Settings.need`).
 """
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from pydantic import (
 
 from receiver.durations import Milliseconds
 from receiver.errors import SettingsError
+from receiver.nearest import nearest
 
 PREFIX = "FRONTDESK_"
 
@@ -193,8 +193,8 @@ def _read(name: str, environ: Names) -> tuple[str, str]:
             raise SettingsError(f"{name}: cannot read {environ[name]!r}: {error}") from None
     known = [PREFIX + known.upper() for known in Settings.model_fields]
     known += [f"{PREFIX}{secret.upper()}_FILE" for secret in SECRETS]
-    near = difflib.get_close_matches(name, known, n=1)
-    raise SettingsError(f"{name} is not a setting of Frontdesk" + (f"; did you mean {near[0]}?" if near else ""))
+    near = nearest(name, known)
+    raise SettingsError(f"{name} is not a setting of Frontdesk" + (f"; did you mean {near}?" if near else ""))
 
 
 SECRETS = frozenset(

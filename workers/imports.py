@@ -4,7 +4,6 @@ Importing runs a stranger's code. Whatever it does, an exception, `sys.exit`, th
 HandlerError. What is imported stays imported: a changed module takes effect in a new process.
 """
 
-import difflib
 import functools
 import importlib
 import importlib.machinery
@@ -20,6 +19,7 @@ from typing import Any
 
 from receiver import HANDLER_GROUP
 from receiver.errors import HandlerError
+from receiver.nearest import hint, nearest
 from workers.error_text import describe, one_line
 
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
@@ -66,11 +66,11 @@ def _owner(point: metadata.EntryPoint) -> str:
 
 def _unknown(name: str, folder: Path) -> str:
     names = installed()
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, names)
+    remedy = f"did you mean {near!r}? " if near else ""
     if not near and (folder / f"{name}.py").is_file():
-        hint = f"for the file {name}.py beside routes.yaml write '{name}:' and the name of its function; "
-    return f"is not installed; {hint}installed: {', '.join(names) or 'none'}"
+        remedy = f"for the file {name}.py beside routes.yaml write '{name}:' and the name of its function; "
+    return f"is not installed; {remedy}installed: {', '.join(names) or 'none'}"
 
 
 def _by_path(name: str, folder: Path) -> Any:
@@ -134,9 +134,8 @@ def _imported(module: str, folder: Path | None = None) -> ModuleType:
 def _no_module(module: str, missing: str, folder: Path | None) -> str:
     if folder is None:
         return f"its module {module!r} is not installed"
-    near = difflib.get_close_matches(missing, [file.stem for file in folder.glob("*.py")], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"there is no module {missing!r} beside routes.yaml or among the installed ones{hint}"
+    meant = hint(missing, [file.stem for file in folder.glob("*.py")])
+    return f"there is no module {missing!r} beside routes.yaml or among the installed ones{meant}"
 
 
 def _import_failed(module: str, error: BaseException) -> str:
@@ -165,8 +164,6 @@ def _attribute(module: ModuleType, path: str) -> Any:
     for name in path.split("."):
         if not hasattr(found, name):
             functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            near = difflib.get_close_matches(path, functions, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise HandlerError(f"the module {module.__name__!r} has no {path!r}{hint}")
+            raise HandlerError(f"the module {module.__name__!r} has no {path!r}{hint(path, functions)}")
         found = getattr(found, name)
     return found

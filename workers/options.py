@@ -1,6 +1,5 @@
 """A handler's keyword-only parameters are its options: read from its signature, converted and checked by pydantic."""
 
-import difflib
 import functools
 import inspect
 import math
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from receiver.errors import HandlerError
+from receiver.nearest import hint
 from workers.error_text import describe, masked, one_line
 
 Function = Callable[..., Any]
@@ -71,9 +71,8 @@ def checked(
     shown = f"it takes {_shown(function, signature)}"
     for name in options:
         if name not in takes:
-            near = difflib.get_close_matches(name, takes, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ";"
-            raise HandlerError(f"unknown option {one_line(name, 80)!r}{hint} {shown}", option=name)
+            meant = hint(name, takes) or ";"
+            raise HandlerError(f"unknown option {one_line(name, 80)!r}{meant} {shown}", option=name)
     for name, parameter in takes.items():
         if name not in options and parameter.default is parameter.empty:
             raise HandlerError(f"option {name!r} is missing; {shown}", option=name)

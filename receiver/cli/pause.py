@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from receiver.cli import output, route_names
 from receiver.cli.context import Context
 from receiver.errors import UsageError
+from receiver.nearest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, operator
@@ -38,7 +39,7 @@ def resume(route: RouteName, /, *, json: Json = False) -> None:
         # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
         known = {one.name for one in file.read(context.settings.routes, known_actions=CODES).routes}
         if route not in known:
-            raise UsageError(f"resume: no route {route[:60]!r} is paused{route_names.hint(route, paused)}")
+            raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
     changed = gates.resume(route)
     if changed:
         Acts(context.writable).record("resume", route=route)

@@ -1,6 +1,5 @@
 """`routes`: the routing table as it is read, why an event goes where it goes, and the schema of the file."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from receiver.cli import output, rerouting, route_rows
 from receiver.cli.context import Context
 from receiver.errors import UsageError
 from receiver.events import Envelope
+from receiver.nearest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
@@ -75,8 +75,7 @@ def explain(
     if event is None:
         action, event = _kept_action(action, context), action
     if action not in CODES:
-        near = difflib.get_close_matches(action, CODES, n=1)
-        output.warn(f"{action!r} is no action that we know" + (f"; did you mean {near[0]!r}?" if near else ""))
+        output.warn(f"{action!r} is no action that we know{hint(action, CODES)}")
     found = list(_records(event, context))
     location = business or found[0][1] or _any_location(table)
     for record, _ in found:

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from receiver import moments
+from receiver.cli import output
 from receiver.errors import UsageError
 from receiver.events import EventStatus
+from receiver.nearest import hint
+from receiver.nexudus.actions import CODES
 from receiver.storage.stored import Filter
 
 
@@ -33,7 +36,12 @@ class Origin:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> Filter:
-        """Return what is asked for. Raises UsageError."""
+        """Return what is asked for. Raises UsageError.
+
+        An action that we do not know is warned of and asked for: Nexudus may have added it, and its events are kept.
+        """
+        if self.action is not None and self.action not in CODES:
+            output.warn(f"--action: {self.action[:60]!r} is no action that we know{hint(self.action, CODES)}")
         return Filter(
             action=self.action,
             business_id=self.business,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import difflib
 import os
 import re
 import secrets
@@ -24,6 +23,7 @@ from receiver import settings
 from receiver.cli import keyring, output
 from receiver.cli.tally import Tally
 from receiver.errors import UsageError
+from receiver.nearest import nearest
 from receiver.nexudus import hooks, payload, samples, signature
 from receiver.settings import Settings
 
@@ -114,8 +114,8 @@ def send(
 
 def _sample(action: str) -> Body:
     if action not in samples.names():
-        near = difflib.get_close_matches(action, samples.names(), n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; give a FILE to send it all the same"
+        near = nearest(action, samples.names())
+        hint = f"; did you mean {near}?" if near else "; give a FILE to send it all the same"
         raise UsageError(f"{action!r} is not one of Nexudus's actions{hint}")
     # Ten digits, as at Nexudus, and far enough apart that two runs do not repeat each other.
     first = secrets.randbelow(8_000_000_000)

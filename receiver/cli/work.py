@@ -1,7 +1,6 @@
 """`work`: worker processes under one parent."""
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
 from receiver.errors import HandlerError, UsageError
+from receiver.nearest import nearest
 from receiver.nexudus.actions import CODES
 from receiver.plaintext import plain
 from receiver.routing.current import CurrentTable
@@ -83,8 +83,8 @@ def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None
     """A queue without a route is served all the same: it may hold what an older table put there."""
     for queue in dict.fromkeys(queues):
         if queue not in table.queues:
-            near = difflib.get_close_matches(queue, table.queues, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the queues are {', '.join(table.queues)}"
+            near = nearest(queue, table.queues)
+            hint = f"did you mean {near!r}?" if near else f"the queues are {', '.join(table.queues)}"
             output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
 
 

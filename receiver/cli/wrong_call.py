@@ -1,9 +1,8 @@
 """What is said of a command line that no command understands."""
 
-import difflib
-
 import cyclopts
 
+from receiver.nearest import nearest
 from receiver.plaintext import plain
 
 
@@ -16,8 +15,6 @@ def sentence(error: cyclopts.CycloptsError) -> str:
     known = [name for name in error.app or () if not name.startswith("-")]
     if not known:
         return f"{command}: {word!r} is a word too many; see frontdesk {command} --help"
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = (
-        f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(known))}; see frontdesk {command} --help"
-    )
+    near = nearest(word, known)
+    hint = f"did you mean {near}?" if near else f"it knows {', '.join(sorted(known))}; see frontdesk {command} --help"
     return f"{command}: {word!r} is no command of it; {hint}"

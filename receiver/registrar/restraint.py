@@ -1,9 +1,8 @@
 """What the watch holds back from a plan, and for how long. Pure.
 
 A person who runs `apply` means it. The watch acts alone, so it waits: a week before it takes a hook away that is no
-longer routed, for proof that the receiver can be reached before it re-enables one, for the
-receivers to have a new URL key before hooks move to it, and longer each time for one that Nexudus disables again and
-again.
+longer routed, for proof that the receiver can be reached before it re-enables one, for the receivers to have a new URL
+key before hooks move to it, and longer each time for one that Nexudus disables again and again.
 """
 
 import dataclasses

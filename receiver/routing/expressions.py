@@ -5,10 +5,11 @@ interpreter for minutes. So an expression is looked at word by word, once, when 
 the words is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
 """
 
-import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+
+from receiver.nearest import nearest
 
 MAX_LENGTH = 1_000
 """Characters in an expression."""
@@ -223,8 +224,8 @@ def _is_plain(word: Word) -> bool:
 
 def _refuse_unknown_names(names: Collection[str]) -> None:
     for name in sorted(set(names) - set(VARIABLES) - _TYPES):
-        near = difflib.get_close_matches(name, VARIABLES, n=1) or [f"data.{name.lstrip('.')}"]
-        raise ExpressionRefused(f"unknown variable {name!r}; did you mean {near[0]}?")
+        near = nearest(name, VARIABLES) or f"data.{name.lstrip('.')}"
+        raise ExpressionRefused(f"unknown variable {name!r}; did you mean {near}?")
 
 
 def _refuse_unknown_functions(functions: Collection[str]) -> None:
@@ -232,5 +233,5 @@ def _refuse_unknown_functions(functions: Collection[str]) -> None:
         if name in COMPREHENSIONS:
             raise ExpressionRefused(f"write {name}() as data.Names.{name}(item, condition)")
         if name.isidentifier():  # operators are functions too: `_==_`, `!_`, `@in`
-            near = difflib.get_close_matches(name, FUNCTIONS | COMPREHENSIONS | {"has"}, n=1)
-            raise ExpressionRefused(f"unknown function {name}()" + (f"; did you mean {near[0]}()?" if near else ""))
+            near = nearest(name, FUNCTIONS | COMPREHENSIONS | {"has"})
+            raise ExpressionRefused(f"unknown function {name}()" + (f"; did you mean {near}()?" if near else ""))

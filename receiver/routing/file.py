@@ -1,6 +1,5 @@
 """From the text of routes.yaml to a routing table, or to everything that is wrong with it, each with its line."""
 
-import difflib
 import hashlib
 import re
 import stat
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from receiver.errors import Problem, RoutesError
+from receiver.nearest import nearest
 from receiver.routing import marked, sentences
 from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
 from receiver.routing.flow import GIVE_UP_MS, Flow
@@ -116,7 +116,7 @@ class _Check:
         for key, content in value.items():
             meant = key
             if key not in known:
-                meant = "action" if key == "on" else _nearest(key, known)
+                meant = "action" if key == "on" else nearest(str(key), known)
                 self._report((*path, key), _unknown(key, meant, known, what))
             elif content is None:
                 self._report((*path, key), f"{key}: is empty; give it a value, or remove the key")
@@ -167,11 +167,6 @@ def _name_of(name: object, handler: object) -> str | None:
         return None
     function = re.split(r"[:.]", handler)[-1] if ":" in handler else handler
     return re.sub(r"[^a-z0-9]+", "-", function.lower()).strip("-")[:40].strip("-")
-
-
-def _nearest(key: object, known: tuple[str, ...]) -> str | None:
-    near = difflib.get_close_matches(str(key), known, n=1)
-    return near[0] if near else None
 
 
 def _unknown(key: object, meant: str | None, known: tuple[str, ...], what: str) -> str:

@@ -1,6 +1,5 @@
 """What the keys of routes.yaml take: each kind of value, and one sentence for whatever it is not."""
 
-import difflib
 import re
 from collections.abc import Callable, Collection
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from receiver import durations
+from receiver.nearest import hint
 from receiver.routing import table
 from receiver.routing.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
@@ -127,9 +127,8 @@ def _action(value: object, info: ValidationInfo) -> str:
     if pattern == "*" or any(table.matches((pattern,), name) for name in known):
         return pattern
     names = set(known) - {table.NEVER}
-    near = difflib.get_close_matches(pattern.rstrip("*") or pattern, sorted(names), n=1)
     what = "no action of Nexudus matches" if "*" in pattern else "unknown action"
-    raise Unfit(f"{what} {pattern!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    raise Unfit(f"{what} {pattern!r}{hint(pattern.rstrip('*') or pattern, names)}")
 
 
 def _one_action(value: object, info: ValidationInfo) -> str:

@@ -1,11 +1,11 @@
 """Where the server is: one URL, read strictly. Pure; errors never repeat the URL, because a password may be in it."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
 from receiver.errors import SettingsError
+from receiver.nearest import nearest
 
 NAME = "FRONTDESK_REDIS_URL"
 
@@ -110,8 +110,8 @@ def _options(query: str, *, allowed: set[str]) -> dict[str, str]:
         raise _wrong("the part behind ? cannot be read; write name=value&name=value")
     for name in options:
         if name not in allowed:
-            near = difflib.get_close_matches(name, sorted(allowed), n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(allowed))}"
+            near = nearest(name, allowed)
+            hint = f"; did you mean {near}?" if near else f"; known here: {', '.join(sorted(allowed))}"
             # Not repeated: behind a ? in an unescaped password, the rest of the password stands here.
             raise _wrong(f"an option behind ? is not one of this kind of URL{hint}")
     return options

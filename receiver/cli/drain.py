@@ -19,7 +19,7 @@ from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
 from receiver.storage.pulse import Pulse
-from receiver.storage.spool import salvage, slots, waiting
+from receiver.storage.spool import aside, slots, waiting
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport
 from receiver.storage.store import Store
@@ -31,18 +31,21 @@ _NO_WAIT = "0s"
 
 @dataclass(slots=True)
 class _Outcome:
-    """What came of it. *left*: events that stay. *skipped*: files of receivers that run. *failed*: a sentence each."""
+    """What came of it. *left*: events that stay. *skipped*: files of receivers that run. *failed*: a sentence each.
+    *staying*: why files that lie aside stay there, when they were tried again."""
 
     drained: Drained = field(default_factory=Drained)
     left: int = 0
     skipped: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    staying: dict[Path, str] = field(default_factory=dict)
 
 
 def drain(
     directory: Annotated[Path | None, Parameter(help="a data directory, or a spool folder saved from one")] = None,
     /,
     *,
+    set_aside: bool = False,
     forget: str | None = None,
     wait: str = _NO_WAIT,
     json: Annotated[bool, Parameter(help="print one object")] = False,
@@ -53,6 +56,7 @@ def drain(
 
     Parameters
     ----------
+    set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
     forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
     wait: how long receivers that run on the directory may take to empty what is theirs; for a hook before they stop
     """
@@ -64,7 +68,7 @@ def drain(
         if not spools.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
         acts.record("drain.forget", spool=forget)
-    outcome = asyncio.run(_drain(folder, context, is_bar_shown=not json))
+    outcome = asyncio.run(_drain(folder, context, set_aside=set_aside, is_bar_shown=not json))
     if outcome.skipped and wait != _NO_WAIT:
         outcome.left += waiting.events(folder)
     done = outcome.drained
@@ -76,7 +80,7 @@ def drain(
         output.json_line(_shape(folder, outcome, silent))
     else:
         _print(folder, outcome, silent)
-    return 1 if outcome.left or outcome.failed else 0
+    return 1 if outcome.left or outcome.failed or outcome.staying else 0
 
 
 def _wait(folder: Path, wait: str) -> None:
@@ -108,8 +112,9 @@ def _folder(directory: Path | None, current: Settings) -> Path:
     return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
 
 
-async def _drain(folder: Path, context: Context, *, is_bar_shown: bool) -> _Outcome:
+async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> _Outcome:
     current = context.settings
+    alias_ms = max(current.retention, current.retention_kept)
     store = Store(
         connection.connect_async(context.redis_url),
         replicas=current.replicas if current.durability == "replicated" else 0,
@@ -119,7 +124,10 @@ async def _drain(folder: Path, context: Context, *, is_bar_shown: bool) -> _Outc
         opened = await _open(folder, outcome)
         with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
             for spool in opened:
-                await _empty(spool, store, outcome, context.settings, advance)
+                await _empty(spool, store, outcome, alias_ms, advance)
+        if set_aside:
+            taken, outcome.staying = await emptying.take_back(folder, store, alias_ms=alias_ms)
+            outcome.drained += taken
     finally:
         await store.close()
     return outcome
@@ -142,7 +150,7 @@ async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
     return opened
 
 
-async def _empty(spool: Spool, store: Store, outcome: _Outcome, current: Settings, advance: progress.Advance) -> None:
+async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, advance: progress.Advance) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()
 
@@ -152,7 +160,6 @@ async def _empty(spool: Spool, store: Store, outcome: _Outcome, current: Setting
         before = so_far
 
     try:
-        alias_ms = max(current.retention, current.retention_kept)
         outcome.drained += await emptying.drain(spool, store, alias_ms=alias_ms, heard=heard)
         if spool.depth == 0:
             await store.report({}, [spool.name], timeout_s=_REPORT_WITHIN_S)
@@ -171,7 +178,7 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "left": outcome.left,
         "skipped": outcome.skipped,
         "failed": outcome.failed,
-        "aside": [str(file) for file in salvage.aside(folder)],
+        "aside": [str(file) for file in aside.files(folder)],
         "silent": [_report(report) for report in silent],
     }
 
@@ -200,8 +207,9 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
         )
     if done.set_aside:
         output.say(f"{done.set_aside} events that the store refuses are set aside.")
-    for file in salvage.aside(folder):
-        output.warn(f"{file} is set aside, and counted nowhere; the runbook says what to do with it")
+    for file in aside.files(folder):
+        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` tries it again")
+        output.warn(f"{file} lies aside: {why}")
     for sentence in outcome.failed:
         output.warn(sentence)
     if silent:

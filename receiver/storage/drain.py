@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from receiver.errors import StorageUnavailable
 from receiver.storage import keep
+from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool, Spooled
 from receiver.storage.store import Store, is_refusal
 
@@ -71,6 +73,32 @@ async def drain(
             heard(total)
         await asyncio.sleep(max(clock() - started, len(batch) / _EVENTS_PER_S))
     return total
+
+
+async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drained, dict[Path, str]]:
+    """Try the events again that lie aside of the spools of *folder*; the file of one that the store took is removed.
+
+    Return what came of them, and of each file that stays one clause that says why. Raises StorageUnavailable, OSError.
+    """
+    total, staying = Drained(), {}
+    for file in await asyncio.to_thread(aside.files, folder):
+        try:
+            entry = await asyncio.to_thread(aside.read, file)
+            (receipt,) = await store.keep([entry], timeout_s=_CALL_WITHIN_S, confirm_ms=_CONFIRM_MS, alias_ms=alias_ms)
+        except ValueError as error:
+            staying[file] = str(error)
+        except StorageUnavailable as error:
+            if not is_refusal(error):
+                raise
+            staying[file] = f"the store refuses it still: {error}"
+        else:
+            if receipt is None:
+                staying[file] = "quarantine is full; release or wait"
+                continue
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+            is_duplicate = receipt.status == "duplicate"
+            total += Drained(kept=int(not is_duplicate), duplicates=int(is_duplicate))
+    return total, staying
 
 
 async def _send(batch: Sequence[Spooled], spool: Spool, store: Store, alias_ms: int) -> Drained:

@@ -18,7 +18,7 @@ from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt, Told
-from receiver.storage.spool import salvage
+from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from receiver.storage.watch import Watch
@@ -134,7 +134,7 @@ class Keeper:
     async def set_aside(self) -> int:
         """How many files lie aside of the spools, for a person to look at; 0 when the disk does not say."""
         try:
-            return len(await asyncio.to_thread(salvage.aside, self._spool.folder))
+            return len(await asyncio.to_thread(aside.files, self._spool.folder))
         except OSError:
             return 0
 

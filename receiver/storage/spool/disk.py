@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from receiver.errors import RequestRefused, SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.entries import Entry
-from receiver.storage.spool import salvage, slots
+from receiver.storage.spool import aside, slots
 from receiver.storage.spool.file import Row, SpoolFile
 from receiver.storage.spool.slots import Slot
 from receiver.storage.spool.tenancy import Contents, Tenancy
@@ -164,7 +164,7 @@ def _read(file: SpoolFile, path: Path, most: int, after: int) -> list[Spooled]:
     while not found:
         rows, damaged = file.read(most, _READ_BYTES, after=after)
         for seq, columns in damaged:
-            salvage.set_aside_row(path, seq, columns, "its checksum is wrong")
+            aside.write(path, seq, columns, "its checksum is wrong")
             file.drop(seq)
         found = _entries(file, path, rows)
         if not rows and not damaged:
@@ -184,5 +184,5 @@ def _entries(file: SpoolFile, path: Path, rows: Sequence[Row]) -> list[Spooled]:
 
 def _set_aside(file: SpoolFile, path: Path, row: Row, reason: str) -> None:
     seq, record = row
-    salvage.set_aside_row(path, seq, record.columns(), reason)
+    aside.write(path, seq, record.columns(), reason)
     file.remove([row])

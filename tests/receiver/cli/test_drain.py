@@ -3,19 +3,20 @@
 import json
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from receiver.storage import connection, spools
+from receiver.storage import connection, records, spools
 from receiver.storage.archive import Archive
-from receiver.storage.spool import slots
+from receiver.storage.spool import aside, slots
 from receiver.storage.spool.tenancy import Contents
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import Ran, free_port, run
-from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline
+from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline, stored_ids
 
 
 @pytest.fixture
@@ -146,10 +147,53 @@ def test_what_the_store_refuses_is_set_aside_and_told_of_until_somebody_removes_
     first = json.loads(frontdesk(redis_url, tmp_path, "drain", "--json").out)
     again = frontdesk(redis_url, tmp_path, "drain")
 
-    (aside,) = first["aside"]
-    assert (first["kept"], first["set_aside"], json.loads(Path(aside).read_text())["row"][0]) == (3, 1, "short")
-    assert f"{aside} is set aside" in again.err.replace("\n", " ")
+    (file,) = first["aside"]
+    assert (first["kept"], first["set_aside"], json.loads(Path(file).read_text())["row"][0]) == (3, 1, "short")
+    assert f"{file} lies aside: it is counted nowhere" in again.err.replace("\n", " ")
     assert_kept_once(client, many)
+
+
+def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """What the store takes now is kept, once, and its file removed: after an upgrade, when an earlier version had
+    spooled what it could not read."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    one, two, junk = entry(), entry(b'{"Id":2}', terms="lane||0|"), entry(b"junk", quarantine="no JSON")
+    for number, each in enumerate([one, two, junk, one]):  # a crash between the store and the disk leaves a file behind
+        aside.write(folder / "000.db", number, records.record(each).columns(), "this Frontdesk cannot read it")
+
+    ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside", "--json")
+
+    told = json.loads(ran.out)
+    assert (ran.status, ran.err, told["kept"], told["duplicates"], told["aside"]) == (0, "", 4, 0, [])
+    assert stored_ids(client) == {each.envelope.id: 1 for each in (one, two, junk)}
+    assert client.llen("rq:queue:default") == 2
+    assert Archive(client).get(two.envelope.id).envelope == two.envelope
+    assert Archive(client).get(junk.envelope.id).status == "quarantined"
+
+
+def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, tmp_path: Path) -> None:
+    """A broken file, a damaged event, one that the store refuses, one of a newer version, and what is no event at all:
+    exit status 1, and nothing is touched."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    good = records.record(entry())
+    refused = records.record(entry()._replace(envelope=entry().envelope._replace(id="short")))
+    newer = replace(good, envelope=b"\x09" + good.envelope[1:])
+    whole = good.columns()
+    for columns in (refused.columns(), newer.columns(), (*whole[:-1], whole[-1] ^ 1), (1, 2), (None, *whole[1:])):
+        aside.write(folder / "000.db", 1, columns, "?")
+    (folder / "set-aside" / "000-1.db").write_bytes(b"SQLite format 3")
+    before = {file: file.read_bytes() for file in aside.files(folder)}
+
+    ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside")
+
+    said = ran.err.replace("\n", " ")
+    assert (ran.status, len(before)) == (1, 6)
+    assert said.count("its checksum is wrong") == 3
+    for why in ("the store refuses it still", "a version that this Frontdesk does not know", "it is a broken spool"):
+        assert said.count(why) == 1, ran.err
+    assert {file: file.read_bytes() for file in aside.files(folder)} == before
 
 
 def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:

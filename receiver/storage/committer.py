@@ -16,8 +16,10 @@ from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.store import Store
 
-_BATCHES_IN_FLIGHT = 3
-_MOST_LATE = 4
+_BATCHES_IN_FLIGHT = 6
+"""Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""
+
+_MOST_LATE = 8
 _MOST_PENDING = 20_000
 _LOOP_WAS_LATE_S = 0.03
 _GRACE_S = 0.01

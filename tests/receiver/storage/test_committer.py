@@ -105,9 +105,9 @@ def test_a_late_reply_is_not_waited_for_but_the_batch_is_kept(start_valkey: Star
 
 
 def test_what_nobody_waits_for_any_more_is_not_sent(start_valkey: StartValkey) -> None:
-    """Behind three calls that hang, events wait in line; once they were given up they are somebody else's."""
+    """Behind six calls that hang, events wait in line; once they were given up they are somebody else's."""
     server = start_valkey()
-    many = [entry(b"%d" % number) for number in range(900)]
+    many = [entry(b"%d" % number) for number in range(1_700)]
 
     async def work(committer: Committer) -> list[Receipt | str]:
         await committer.keep(entry(b"first"))
@@ -118,9 +118,9 @@ def test_what_nobody_waits_for_any_more_is_not_sent(start_valkey: StartValkey) -
             server.thaw()
         await committer.keep(entry(b"last"))
         with server.client() as client:
-            await asyncio.to_thread(wait_until, lambda: client.llen("rq:queue:default") >= 770, "three batches of 256")
+            await asyncio.to_thread(wait_until, lambda: client.llen("rq:queue:default") >= 1_538, "six batches of 256")
             await committer.keep(entry(b"and another"))
-            assert client.llen("rq:queue:default") == 771
+            assert client.llen("rq:queue:default") == 1_539
         return told
 
     told = committing(server.url, work, patience_s=PATIENCE_S, timeout_s=20)
@@ -129,7 +129,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent(start_valkey: StartValkey) -
 
 
 def test_calls_that_hang_are_few(start_valkey: StartValkey) -> None:
-    """They hold a connection each; beyond four, events are refused at once."""
+    """They hold a connection each; beyond eight, events are refused at once."""
     server = start_valkey()
 
     async def work(committer: Committer) -> str:
@@ -137,7 +137,7 @@ def test_calls_that_hang_are_few(start_valkey: StartValkey) -> None:
         try:
             for number in range(100):
                 told = await outcome(committer, entry(b"%d" % number))
-                if "last 4 calls" in str(told):
+                if "last 8 calls" in str(told):
                     return str(told)
         finally:
             server.thaw()

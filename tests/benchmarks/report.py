@@ -12,6 +12,8 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 ORDER = ("ingest", "delivery", "waiting", "latency", "memory", "backlog", "routes", "outage", "flatness", "cost")
 
+_PROGRAM = "python -m tests.benchmarks "
+
 README = ROOT / "README.md"
 SCALING = ROOT / "deploy" / "SCALING.md"
 PICTURE = ROOT / "deploy" / "benchmarks.svg"
@@ -41,10 +43,18 @@ def write_pages(
     Returns what was written.
     """
     found = gathered(folder)
-    rows = [row for result in found for row in result.rows if row.sense != "told"]
+    lines = [
+        (row.what, row.goal_text, row.measured_text, row.verdict, f"`{result.command.removeprefix(_PROGRAM)}`")
+        for result in found
+        for row in result.rows
+        if row.sense != "told"
+    ]
     machines = "; ".join(sorted({result.machine for result in found}))
-    told = f"Measured with `make bench` on {machines}: medians, and the extremes of the rounds."
-    _put(readme, f"{_rows(rows)}\n\n{told}")
+    told = (
+        f"Measured with `{_PROGRAM.strip()}` and what the last column says, on {machines}: medians, and the extremes "
+        "of the rounds."
+    )
+    _put(readme, f"{_markdown(Table('', ('what', 'goal', 'measured', '', 'command'), lines))}\n\n{told}")
     for result in found:
         if result.name == "cost":
             _put(scaling, "\n\n".join([f"`{result.command}`, on {result.machine}:", *_body(result, head="**")]))
@@ -66,7 +76,7 @@ def text(result: Result) -> str:
     if result.rows:
         head = ("", "goal", "measured", "")
         parts.append(
-            _aligned([head, *((row.what, row.goal_text, row.measured_text, _mark(row)) for row in result.rows)])
+            _aligned([head, *((row.what, row.goal_text, row.measured_text, row.verdict) for row in result.rows)])
         )
     parts += [f"{table.title}\n{_aligned([table.columns, *table.lines])}" for table in result.tables]
     return "\n\n".join([f"== {result.name} ==", *parts, *result.notes])
@@ -87,12 +97,8 @@ def _body(result: Result, *, head: str) -> list[str]:
 def _rows(rows: Sequence[Row]) -> str:
     if all(row.sense == "told" for row in rows):
         return _markdown(Table("", ("what", "measured"), [(row.what, row.measured_text) for row in rows]))
-    lines = [(row.what, row.goal_text, row.measured_text, _mark(row)) for row in rows]
+    lines = [(row.what, row.goal_text, row.measured_text, row.verdict) for row in rows]
     return _markdown(Table("", ("what", "goal", "measured", ""), lines))
-
-
-def _mark(row: Row) -> str:
-    return {True: "reached", False: "not reached", None: ""}[row.is_reached]
 
 
 def _markdown(table: Table) -> str:

@@ -63,6 +63,15 @@ class Row:
         return self.value.median >= self.goal if self.sense == "at least" else self.value.median <= self.goal
 
     @property
+    def verdict(self) -> str:
+        """Whether the goal is reached, for people; and if not, by what share of it the median misses it."""
+        if self.is_reached is None:
+            return ""
+        share = abs(self.value.median - self.goal) / self.goal if self.goal else 0.0
+        missed = f", by {share:.0%}" if share else ""
+        return "reached" if self.is_reached else f"not reached{missed}"
+
+    @property
     def goal_text(self) -> str:
         """The goal for people."""
         sign = {"at least": "≥ ", "at most": "≤ ", "told": ""}[self.sense]

@@ -50,12 +50,9 @@ def test_a_tiny_benchmark_of_ingest_runs() -> None:
 def test_a_tiny_benchmark_of_deliveries_runs() -> None:
     """Every delivery leaves its mark once, and ends as succeeded."""
     with Stand(pin=False) as stand:
-        drained = delivery.drain(
-            stand, fleets.Fleet(fleets.OURS, fleets.fleets()[0].workers, _preload, 200, 20), 1.0, 0
-        )
+        delivery.drain(stand, fleets.Fleet(fleets.OURS, fleets.fleets()[0].workers, _preload, 200, 20), 1.0, 0)
         marks = stand.marks.read_bytes().splitlines()
 
-    assert drained.rate > 0
     assert 200 == len({line.split()[0] for line in marks}) == len(marks)
 
 
@@ -106,7 +103,8 @@ def test_the_tables_go_between_the_marks_of_the_pages(tmp_path: Path) -> None:
     assert once == readme.read_text()
     assert once.startswith(f"before\n{report.BEGIN}\n| what |")
     assert once.endswith(f"{report.END}\nafter\n")
-    assert "| ingest / peer | ≥ 9 × | 10.0 (9.0 to 11.0) × | reached |" in once
+    assert "| ingest / peer | ≥ 9 × | 10.0 (9.0 to 11.0) × | reached | `ingest` |" in once
+    assert "| slowest | ≤ 300 ms | 310 ms | not reached, by 3% | `ingest` |" in once
     assert "told" not in once
     assert "| told | 1.50 (1.00 to 2.00) MB |" in scaling.read_text()
 

@@ -17,9 +17,12 @@ local rules, first_queue = read_rules(3)
 local gates = (rules or redis.call('EXISTS', 'fd:gates') == 1) and open_gates(rules or {})
 local next_due, refused = gates and gates.look() or 0, 0
 
+-- What is due goes in front of what waits in its queue: it came earlier, and behind a backlog a retry would come too late to
+-- show that its target is up.
 local function make_due(queue)
     local key = scheduled_key(queue)
     local due = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms / 1000, 'LIMIT', 0, DUE_AT_ONCE)
+    local ours = {}
     for _, job in ipairs(due) do
         redis.call('ZREM', key, job)
         local id, n, serial = parse_job(job)
@@ -34,9 +37,10 @@ local function make_due(queue)
         end
         if waits then
             if redis.call('EXISTS', job_key(job)) == 1 then redis.call('HSET', job_key(job), 'status', 'queued') end
-            redis.call('RPUSH', queue_key(queue), job)
+            if id then ours[#ours + 1] = job else redis.call('RPUSH', queue_key(queue), job) end
         end
     end
+    for at = #ours, 1, -1 do redis.call('LPUSH', queue_key(queue), ours[at]) end
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     if first[2] then
         local at = math.ceil(first[2] * 1000)

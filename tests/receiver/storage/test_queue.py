@@ -129,6 +129,23 @@ def test_a_retry_waits_in_rqs_own_schedule_and_comes_due(client: redis.Redis, de
     assert again.job != claim.job
 
 
+def test_what_is_due_goes_in_front_of_a_backlog(client: redis.Redis, deliveries: DeliveryQueue) -> None:
+    """In the order of its times. Behind a backlog a retry would not show for long that its target is up."""
+    keep_all(client, *[entry(b'{"Id":%d}' % number, entity=f"Booking:{number}") for number in range(3)])
+    first = claim_all(deliveries)
+    for claim, delay_ms in zip(first, (60_000, 20_000, 40_000), strict=True):
+        deliveries.acknowledge("ann", [ended(claim, "retry", delay_ms=delay_ms)])
+    fresh = [entry(b'{"Id":%d}' % number, entity=f"Booking:{number}") for number in range(10, 13)]
+    keep_all(client, *fresh)
+    for claim in first:
+        client.zincrby("rq:scheduled:default", -3_600, f"{claim.delivery_id}-2")
+
+    claimed = claim_all(deliveries)
+
+    expected = [first[at].delivery_id for at in (1, 2, 0)] + [f"{one.envelope.id}-1" for one in fresh]
+    assert [claim.delivery_id for claim in claimed] == expected
+
+
 def test_what_is_given_back_uncharged_costs_no_attempt_and_knows_since_when(
     client: redis.Redis, deliveries: DeliveryQueue
 ) -> None:

@@ -95,9 +95,12 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
             if receipt is None:
                 staying[file] = "quarantine is full; release or wait"
                 continue
-            await asyncio.to_thread(file.unlink, missing_ok=True)
             is_duplicate = receipt.status == "duplicate"
             total += Drained(kept=int(not is_duplicate), duplicates=int(is_duplicate))
+            try:
+                await asyncio.to_thread(file.unlink, missing_ok=True)
+            except OSError as error:
+                staying[file] = f"the store has it now, but the file cannot be removed: {error.strerror or error}"
     return total, staying
 
 

@@ -129,7 +129,7 @@ class Erasure:
     def _concerns(self, subject: Subject, stored: bytes) -> bool:
         try:
             envelope = codec.unpack(stored)
-        except (ValueError, RuntimeError, TypeError):
+        except ValueError:
             self.unsearched += 1
             return False
         if any(name.lower() == "content-encoding" for name in envelope.headers):

@@ -79,16 +79,13 @@ class Release:
 
     def would_pass(self, stored: Stored) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""
-        is_waiting = stored.status == EventStatus.QUARANTINED and not stored.envelope.erased_ms
-        return is_waiting and self.check(stored.envelope).reason is None
+        return _obstacle(stored) is None and self.check(stored.envelope).reason is None
 
     def run(self, stored: Stored) -> Released:
         """Check one request and, when it passes, make its events. Raises StorageUnavailable."""
         envelope = stored.envelope
-        if stored.status != EventStatus.QUARANTINED:
-            return Released(envelope.id, reason="it is not quarantined")
-        if envelope.erased_ms:
-            return Released(envelope.id, reason="its record was erased")
+        if obstacle := _obstacle(stored):
+            return Released(envelope.id, reason=obstacle)
         checked = self.check(envelope)
         if checked.reason:
             return self._stays(envelope, checked.reason)
@@ -134,3 +131,12 @@ class Release:
                 *(wanting.shadow(route) for route in matched.shadow),
             ),
         )
+
+
+def _obstacle(stored: Stored) -> str | None:
+    """Say why there is nothing to check."""
+    if stored.status != EventStatus.QUARANTINED:
+        return "it is not quarantined"
+    if stored.unreadable:
+        return f"it cannot be read: {stored.unreadable}"
+    return "its record was erased" if stored.envelope.erased_ms else None

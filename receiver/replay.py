@@ -41,7 +41,7 @@ class Replay:
 
     def routes(self, stored: Stored) -> tuple[Route, ...]:
         """The routes that would get a delivery of this event, as far as can be known before it is tried."""
-        if stored.status == EventStatus.QUARANTINED or stored.envelope.erased_ms:
+        if _obstacle(stored):
             return ()
         record = stored.envelope.record()
         matched = self._table.match(stored.envelope.business_id, stored.envelope.action, record).routes
@@ -56,10 +56,8 @@ class Replay:
     def run(self, stored: Stored) -> Replayed:
         """Make the deliveries. Raises EventUnknown, StorageUnavailable."""
         event_id = stored.envelope.id
-        if stored.status == EventStatus.QUARANTINED:
-            return Replayed(event_id, (), "it is quarantined; `frontdesk release` checks it again")
-        if stored.envelope.erased_ms:
-            return Replayed(event_id, (), "its record was erased")
+        if obstacle := _obstacle(stored):
+            return Replayed(event_id, (), obstacle)
         routes = self.routes(stored)
         if not routes:
             return Replayed(event_id, (), "no route of today's table wants it")
@@ -77,3 +75,12 @@ class Replay:
             raise EventUnknown(f"event {event_id!r} is not kept any more")
         deliveries = tuple(delivery.decode() for delivery in made)
         return Replayed(event_id, deliveries, None if deliveries else "its deliveries are still in flight")
+
+
+def _obstacle(stored: Stored) -> str | None:
+    """Say why an event cannot be replayed, whatever the table."""
+    if stored.unreadable:
+        return f"it cannot be read: {stored.unreadable}"
+    if stored.status == EventStatus.QUARANTINED:
+        return "it is quarantined; `frontdesk release` checks it again"
+    return "its record was erased" if stored.envelope.erased_ms else None

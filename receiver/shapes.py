@@ -22,8 +22,8 @@ def brief(stored: Stored) -> dict[str, Any]:
     }
     if stored.shadow:
         shape["shadow"] = list(stored.shadow)
-    if envelope.quarantine:
-        shape["reason"] = envelope.quarantine
+    if reason := stored.unreadable or envelope.quarantine:
+        shape["reason"] = reason
     if envelope.erased_ms:
         shape["erased_at"] = moments.show(envelope.erased_ms)
     return shape

@@ -1,7 +1,6 @@
 """`routes`: the routing table as it is read, why an event goes where it goes, and the schema of the file."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +12,12 @@ from cyclopts import Parameter
 from receiver.cli import output, rerouting, route_rows
 from receiver.cli.context import Context
 from receiver.errors import UsageError
-from receiver.events import Envelope
 from receiver.nearest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
+from receiver.storage.stored import Stored
 
 app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
 app.command(rerouting.diff)
@@ -76,7 +75,7 @@ def explain(
         action, event = _kept_action(action, context), action
     if action not in CODES:
         output.warn(f"{action!r} is no action that we know{hint(action, CODES)}")
-    found = list(_records(event, context))
+    found = _records(event, context)
     location = business or found[0][1] or _any_location(table)
     for record, _ in found:
         explained = table.explain(location, action, record)
@@ -110,27 +109,26 @@ def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
     return explained.route, wants, explained.why_not or (f"but it has no key: {no_key}" if no_key else "")
 
 
-def _records(event: str, context: Context) -> Iterator[tuple[dict[str, Any], int | None]]:
-    """Yield each record with the location that it came from, where that is known."""
+def _records(event: str, context: Context) -> list[tuple[dict[str, Any], int | None]]:
+    """Return each record with the location that it came from, where that is known."""
     path = Path(event)
     if path.is_file():
-        for record in _of_file(path, context.settings.max_body):
-            yield record, None
-        return
+        return [(record, None) for record in _of_file(path, context.settings.max_body)]
     if not _EVENT_ID.fullmatch(event):
         raise UsageError(f"{event}: is neither a file nor the id of an event")
-    envelope = context.archive.get(event).envelope
+    return [_of_event(context.archive.get(event))]
+
+
+def _of_event(stored: Stored) -> tuple[dict[str, Any], int]:
     try:
-        record = envelope.record()
+        record = stored.envelope.record()
     except ValueError:
-        raise _recordless(event, envelope) from None
+        record = None
     if not isinstance(record, dict):
-        raise _recordless(event, envelope)
-    yield record, envelope.business_id
-
-
-def _recordless(event: str, envelope: Envelope) -> UsageError:
-    return UsageError(f"event {event!r} is quarantined ({envelope.quarantine}); it holds no record to route")
+        unread, set_aside = stored.unreadable, stored.envelope.quarantine
+        state = f"cannot be read ({unread})" if unread else f"is quarantined ({set_aside})"
+        raise UsageError(f"event {stored.envelope.id!r} {state}; it holds no record to route")
+    return record, stored.envelope.business_id
 
 
 def _of_file(path: Path, most: int) -> list[dict[str, Any]]:

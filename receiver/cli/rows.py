@@ -24,7 +24,7 @@ def row(stored: Stored) -> tuple[object, ...]:
     received = (moments.show(envelope.received_ms) or "")[5:19].replace("T", " ")
     status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
     said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
-    deliveries = ", ".join(said) or envelope.quarantine or ""
+    deliveries = ", ".join(said) or stored.unreadable or envelope.quarantine or ""
     return (received, envelope.id, envelope.action, envelope.business_id, status, plain(deliveries))
 
 

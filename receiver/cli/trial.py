@@ -144,13 +144,15 @@ def _new_event(route: Route, action: str, business: int, record: dict[str, Any])
 def _stored(context: Context, route: Route, event_id: str) -> Event:
     if not _EVENT_ID.fullmatch(event_id):
         raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor an event id")
-    envelope = context.archive.get(event_id).envelope
+    stored = context.archive.get(event_id)
+    envelope = stored.envelope
     try:
         record = envelope.record()
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise UsageError(f"try: event {event_id} holds no record that a handler could take: {envelope.quarantine}")
+        reason = stored.unreadable or envelope.quarantine
+        raise UsageError(f"try: event {event_id} holds no record that a handler could take: {reason}")
     received_at, origin = envelope.received_at, envelope.origin
     return _as_event(route, envelope.id, envelope.action, envelope.business_id, received_at, origin, record)
 

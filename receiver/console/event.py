@@ -37,7 +37,7 @@ def _table(visit: Visit) -> str | None:
 def _explained(visit: Visit, stored: Stored) -> list[dict[str, Any]]:
     """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one."""
     table = visit.desk.routes.table
-    if table is None or stored.status == EventStatus.QUARANTINED:
+    if table is None or stored.status == EventStatus.QUARANTINED or stored.unreadable:
         return []
     envelope = stored.envelope
     explained = table.explain(envelope.business_id, envelope.action, envelope.record())

@@ -10,11 +10,11 @@ from redis.exceptions import RedisError
 
 from receiver.errors import EventUnknown
 from receiver.events import EventStatus
-from receiver.storage import codec, keys
+from receiver.storage import keys
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.outage import outage
 from receiver.storage.pace import Pace
-from receiver.storage.stored import STANDING, Filter, Stored, delivery, status_of
+from receiver.storage.stored import STANDING, Filter, Stored, delivery, read, status_of
 
 _PAGE = 500
 
@@ -114,7 +114,7 @@ class Archive:
 
     def _with_envelope(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> list[str]:
         packed = self._guarded("mget", [keys.envelope(event_id) for event_id in event_ids])
-        envelopes = (codec.unpack(one) for one in packed if one)
+        envelopes = [read(event_id, one)[0] for event_id, one in zip(event_ids, packed, strict=True) if one]
         return [one.id for one in envelopes if wanted.names(one) and (body is None or body(one.body))]
 
     def _with_status(self, event_ids: Sequence[str], status: EventStatus) -> list[str]:
@@ -141,22 +141,22 @@ class Archive:
                 pipeline.hgetall(keys.state(event_id))
             replies = self._execute(pipeline)
         found = [
-            (codec.unpack(envelope), _decoded(state))
-            for envelope, state in zip(replies[::2], replies[1::2], strict=True)
-            if envelope and state
+            (*read(event_id, packed), _decoded(state))
+            for event_id, packed, state in zip(event_ids, replies[::2], replies[1::2], strict=True)
+            if packed and state
         ]
         with self._client.pipeline(transaction=False) as pipeline:
-            for envelope, state in found:
+            for envelope, _, state in found:
                 for number in range(1, int(state["n"]) + 1):
                     pipeline.lrange(keys.attempts(f"{envelope.id}-{number}"), 0, -1)
             *ended, paused = self._execute(pipeline.hkeys(keys.PAUSED))
         attempts, held = iter(ended), frozenset(_texts(paused))
-        for envelope, state in found:
+        for envelope, unreadable, state in found:
             deliveries = tuple(
                 delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
-            yield Stored(envelope, status_of(state), deliveries, shadow)
+            yield Stored(envelope, status_of(state), deliveries, shadow, unreadable)
 
     def _execute(self, pipeline: Any) -> list[Any]:
         try:

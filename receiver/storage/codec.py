@@ -1,6 +1,8 @@
-"""How an envelope is written in Redis and in the spool: a version byte, then LZ4 over a JSON line and the raw body.
+"""How an envelope is written in Redis and in the spool: LZ4 over a JSON line and the raw body.
 
-The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
+In front of it is a version byte: `1` without a dictionary, `2` with one, whose number is the next byte. This release
+reads both and writes `1`, which the release before reads as well. The body is kept as its own bytes, so that what
+Nexudus sent can be shown, verified and signed again.
 """
 
 from typing import Any
@@ -9,8 +11,10 @@ import lz4.block
 import orjson
 
 from receiver.events import Envelope
+from receiver.storage import dictionaries
 
-_VERSION = b"\x01"
+_PLAIN = b"\x01"
+_SIZE = 4
 _LONGEST = 256 * 1_048_576
 _SELDOM_TOLD = ("quarantine", "headers", "erased_ms", "trace")
 _FIELDS = frozenset(Envelope._fields) - {"body"}
@@ -34,19 +38,34 @@ def pack(envelope: Envelope) -> bytes:
     if envelope.origin != "webhook":
         header["origin"] = envelope.origin
     packed: bytes = lz4.block.compress(orjson.dumps(header) + b"\n" + envelope.body, store_size=True)
-    return _VERSION + packed
+    return _PLAIN + packed
 
 
 def unpack(stored: bytes) -> Envelope:
     """Read the stored form. Raises ValueError for what this version cannot read."""
-    if stored[:1] != _VERSION:
-        raise ValueError(f"an envelope of a version that this Frontdesk does not know: {stored[:1]!r}")
-    if int.from_bytes(stored[1:5], "little") > _LONGEST:
-        raise ValueError("an envelope that claims to be over 256 MiB")
-    plain: bytes = lz4.block.decompress(stored[1:])
-    header, _, body = plain.partition(b"\n")
+    header, _, body = _decompress(stored).partition(b"\n")
     told = orjson.loads(header)
     try:
         return Envelope(body=body, **told)
-    except TypeError:  # a newer version may say more; what it says of the event as such is what counts
+    except TypeError:
+        pass  # a newer version may say more; what it says of the event as such is what counts
+    try:
         return Envelope(body=body, **{name: value for name, value in told.items() if name in _FIELDS})
+    except (TypeError, AttributeError):
+        raise ValueError("an envelope that does not say what every event has") from None
+
+
+def _decompress(stored: bytes) -> bytes:
+    match stored[:1]:
+        case b"\x01":
+            packed, dictionary = stored[1:], b""
+        case b"\x02":
+            packed, dictionary = stored[2:], dictionaries.text(int.from_bytes(stored[1:2]))
+        case version:
+            raise ValueError(f"an envelope of a version that this Frontdesk does not know: {version!r}")
+    if int.from_bytes(packed[:_SIZE], "little") > _LONGEST:
+        raise ValueError("an envelope that claims to be over 256 MiB")
+    try:
+        return bytes(lz4.block.decompress(packed, dict=dictionary))
+    except (lz4.block.LZ4BlockError, ValueError) as error:
+        raise ValueError(f"an envelope that is damaged: {error}") from None

@@ -47,7 +47,7 @@ class Envelopes:
                 continue
             try:
                 envelope = codec.unpack(stored)
-            except (ValueError, RuntimeError, TypeError):
+            except ValueError:
                 self.unreadable += 1
                 continue
             if self._wants(envelope):

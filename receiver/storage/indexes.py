@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from receiver import ids
-from receiver.storage import codec, keys
+from receiver.storage import keys, stored
 from receiver.storage.calls import Calls
 from receiver.storage.roll import Roll
 
@@ -70,10 +70,11 @@ class Indexes:
         for event_id, packed, state in zip(page, envelopes, states, strict=True):
             if not packed or not state:
                 continue
-            envelope = codec.unpack(packed)
             stem = _hour_of(event_id)
-            yield f"{stem}:a:{envelope.action}", event_id
-            yield f"{stem}:b:{envelope.business_id}", event_id
+            envelope, unreadable = stored.read(event_id.decode(), packed)
+            if not unreadable:
+                yield f"{stem}:a:{envelope.action}", event_id
+                yield f"{stem}:b:{envelope.business_id}", event_id
             for number in range(1, int(state[b"n"]) + 1):
                 yield f"{stem}:r:{state[b'%dr' % number].decode()}", event_id
 

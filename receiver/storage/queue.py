@@ -218,7 +218,7 @@ def _claim(row: Sequence[Any]) -> Claim:
 def _envelope(stored: bytes) -> Envelope | None:
     try:
         return codec.unpack(stored) if stored else None
-    except (ValueError, RuntimeError, TypeError):
+    except ValueError:
         return None
 
 

@@ -47,7 +47,7 @@ class Reckoning:
             return "-"
         try:
             envelope = codec.unpack(stored)
-        except (ValueError, RuntimeError, TypeError):
+        except ValueError:
             return "-"
         return f"{envelope.business_id}/{envelope.action}" if envelope.quarantine else "u"
 

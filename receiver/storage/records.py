@@ -52,8 +52,11 @@ class Record:
         )
 
     def entry(self) -> Entry:
-        """Return the entry. Raises ValueError or TypeError when a newer version wrote it."""
-        wanted = tuple(Wanted(*fields) for fields in orjson.loads(self.wanted))
+        """Return the entry. Raises ValueError for what this version cannot read."""
+        try:
+            wanted = tuple(Wanted(*fields) for fields in orjson.loads(self.wanted))
+        except TypeError:
+            raise ValueError("its deliveries say more than this version knows") from None
         return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
 
 

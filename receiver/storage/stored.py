@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
+from receiver import ids
 from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import waits
+from receiver.storage import codec, waits
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 """What stays until somebody does something about it; the store has a list of each."""
@@ -38,12 +39,16 @@ class StoredDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it."""
+    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it.
+
+    *unreadable* says why what is kept of the event cannot be read; *envelope* then is what its id tells.
+    """
 
     envelope: Envelope
     status: EventStatus
     deliveries: tuple[StoredDelivery, ...]
     shadow: tuple[str, ...] = ()
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,14 @@ class Filter:
             and (self.since_ms is None or envelope.received_ms >= self.since_ms)
             and (self.until_ms is None or envelope.received_ms < self.until_ms)
         )
+
+
+def read(event_id: str, packed: bytes) -> tuple[Envelope, str | None]:
+    """Return an event's envelope; of one that cannot be read a stand-in, and why."""
+    try:
+        return codec.unpack(packed), None
+    except ValueError as error:
+        return Envelope(event_id, 0, "?", None, ids.milliseconds_of(event_id), b""), str(error)
 
 
 def delivery(

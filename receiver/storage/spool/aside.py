@@ -61,7 +61,7 @@ def read(file: Path) -> Entry:
         raise ValueError("it is not what was written: its checksum is wrong")
     try:
         return record.entry()
-    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError is LZ4's way of saying it
+    except ValueError as error:
         raise ValueError(f"this Frontdesk cannot read it: {error}") from None
 
 

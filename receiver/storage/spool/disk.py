@@ -177,7 +177,7 @@ def _entries(file: SpoolFile, path: Path, rows: Sequence[Row]) -> list[Spooled]:
     for row in rows:
         try:
             found.append(Spooled(row, row[1].entry()))
-        except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError is LZ4's way of saying it
+        except ValueError as error:
             _set_aside(file, path, row, f"this Frontdesk cannot read it: {error}")
     return found
 

@@ -58,6 +58,6 @@ def _rewrite_file(path: Path, change: Callable[[Envelope], Envelope | None]) -> 
 def _changed(record: Record, change: Callable[[Envelope], Envelope | None]) -> Record | None:
     try:
         envelope = change(codec.unpack(record.envelope))
-    except (ValueError, RuntimeError, TypeError):
+    except ValueError:
         return None
     return replace(record, envelope=codec.pack(envelope), wanted=b"[]") if envelope else None

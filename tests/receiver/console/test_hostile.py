@@ -66,22 +66,25 @@ def _post(house: House) -> list[str]:
     body = f'[{{"Id": {SCRIPT}'.encode()
     unreadable, forged = house.post("CoworkerCreate", body), house.post_forged("TeamCreated", body)
     house.wait_for_status(event, "dead")
-    return [event, unreadable, forged, _put(house)]
+    return [event, unreadable, forged, *_put(house)]
 
 
-def _put(house: House) -> str:
-    """Put into the store what no door of ours lets in: every name in it is hostile. Return its id."""
+def _put(house: House) -> list[str]:
+    """Put into the store what no door of ours lets in: every name in it is hostile. Return the ids of events."""
     one = entry(json.dumps(RECORD).encode(), routes=HOSTILE[:4], queue=SCRIPT, action=HOSTILE[1], entity=SCRIPT)
     aside = entry(b"[", action=SCRIPT, quarantine=HOSTILE[1])
+    damaged, torn = entry(), entry(b"[", quarantine="torn")
     with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
-        keep_all(client, one, aside)
+        keep_all(client, one, aside, damaged, torn)
+        for each in (damaged, torn):
+            client.set(keys.envelope(each.envelope.id), f"\x01{SCRIPT}")
         Acts(client).record(SCRIPT, who=HOSTILE[1], event_id=HOSTILE[2], x=HOSTILE[3])
         client.zadd(keys.WORKERS, {SCRIPT: 4 * 10**12})
         client.hset(
             keys.rq_worker(SCRIPT), mapping={"birth": SCRIPT, "queues": SCRIPT, "pid": SCRIPT, "hostname": SCRIPT}
         )
         client.hset(keys.RECEIVED, f"1/{SCRIPT}", 1)
-    return one.envelope.id
+    return [each.envelope.id for each in (one, damaged, torn)]
 
 
 def _pages(events: list[str]) -> list[str]:

@@ -74,8 +74,8 @@ its delivery is stale, whoever runs it, and does nothing.
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 2
-"""To be raised by one, once for each release, when a script writes what the release before does not keep in order. That
-release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
+"""To be raised by one, here and in keep.lua, once for each release, when something is written that the release before
+does not keep in order. That release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
 
 HOURS = "fd:hours"
 RECEIVED = "fd:received"

@@ -53,6 +53,7 @@ def test_others_leave_it_alone(client: redis.Redis, found: str, mine: int, remed
 def test_the_first_release_wrote_no_version(client: redis.Redis) -> None:
     """Its stores have events; they are of layout 1."""
     keep_all(client, entry())
+    client.delete(keys.LAYOUT)
 
     layout.settle(client, version=2)
     assert client.get(keys.LAYOUT) == b"2"
@@ -94,3 +95,14 @@ def test_a_receiver_spools_rather_than_write_into_it(
     receiver.wait_for("fd:layout: the store has layout.*store.unavailable")
     assert client.keys("fd:e:*") == []
     assert slots.used(slots.folder_of(tmp_path / "var")) == [0]
+
+
+def test_a_store_that_lost_everything_is_of_those_who_run(client: redis.Redis) -> None:
+    """They do not ask again, and whoever starts later is to find their version, not that of the first release."""
+    layout.settle(client)
+    client.flushall()
+
+    keep_all(client, entry())
+    layout.settle(client)
+
+    assert client.get(keys.LAYOUT) == str(keys.LAYOUT_VERSION).encode()

@@ -47,7 +47,11 @@ def leftovers(client: redis.Redis) -> set[str]:
         b"fd:retention",
         b"rq:queues",
     )
-    return {key.decode() for key in client.scan_iter() if not key.startswith((*lasting, b"fd:wake", b"fd:workers"))}
+    return {
+        key.decode()
+        for key in client.scan_iter()
+        if not key.startswith((*lasting, b"fd:wake", b"fd:workers", b"fd:layout"))
+    }
 
 
 def test_what_succeeded_expires_whole_and_is_counted(client: redis.Redis) -> None:

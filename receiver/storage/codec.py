@@ -1,8 +1,7 @@
 """How an envelope is written in Redis and in the spool: LZ4 over a JSON line and the raw body.
 
-In front of it is a version byte: `1` without a dictionary, `2` with one, whose number is the next byte. This release
-reads both and writes `1`, which the release before reads as well. The body is kept as its own bytes, so that what
-Nexudus sent can be shown, verified and signed again.
+In front of it is a version byte: `2` with a dictionary, whose number is the next byte; `1` without one, as releases up
+to 0.2 wrote it. The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
 """
 
 from typing import Any
@@ -13,7 +12,6 @@ import orjson
 from receiver.events import Envelope
 from receiver.storage import dictionaries
 
-_PLAIN = b"\x01"
 _SIZE = 4
 _LONGEST = 256 * 1_048_576
 _SELDOM_TOLD = ("quarantine", "headers", "erased_ms", "trace")
@@ -37,8 +35,10 @@ def pack(envelope: Envelope) -> bytes:
             header[name] = value
     if envelope.origin != "webhook":
         header["origin"] = envelope.origin
-    packed: bytes = lz4.block.compress(orjson.dumps(header) + b"\n" + envelope.body, store_size=True)
-    return _PLAIN + packed
+    number = dictionaries.number_of(envelope.action)
+    plain = orjson.dumps(header) + b"\n" + envelope.body
+    packed: bytes = lz4.block.compress(plain, dict=dictionaries.text(number))
+    return b"\x02%c%b" % (number, packed)
 
 
 def unpack(stored: bytes) -> Envelope:

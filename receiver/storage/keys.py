@@ -73,7 +73,7 @@ its delivery is stale, whoever runs it, and does nothing.
 
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """To be raised by one, here and in keep.lua, once for each release, when something is written that the release before
 does not keep in order. That release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,14 @@ def test_both_versions_side_by_side(
         old = ready(started[0], started[1], ports[0])
         for number in range(10):
             post(old.port, "CoworkerCreate", number)
-        assert not client.exists(keys.LAYOUT)  # which shows that the release before is at work
+        assert client.get(keys.LAYOUT) == str(keys.LAYOUT_VERSION - 1).encode()  # the release before is at work
         new = ready(frontdesk("serve", settings=news), frontdesk("work", settings=news), ports[1])
         for number in range(10, 40):
             post((old.port, new.port)[number % 2], "CoworkerCreate", number)
-        # each knows its own; the first release wrote fingerprints in another way
-        assert [one["status"] for one in post(old.port, "CoworkerCreate", 10)] == ["duplicate"]
-        assert [one["status"] for one in post(new.port, "CoworkerCreate", 11)] == ["duplicate"]
+        for port, number in product(ports, (10, 11)):  # each knows its own, and those of the other
+            assert [one["status"] for one in post(port, "CoworkerCreate", number)] == ["duplicate"]
+        forms = Counter(client.getrange(key, 0, 0) for key in client.keys("fd:e:*"))
+        assert forms == {b"\x01": 25, b"\x02": 15}
 
         _all_succeed(client, 40)
         assert json.loads(previous.run("audit", "--full", "--json", settings=olds).out)["unaccounted"] == 0
@@ -159,36 +161,6 @@ def test_both_versions_side_by_side(
     finally:
         for process in started:
             process.end()
-
-
-def test_what_the_release_before_knows_nothing_of_is_put_right(
-    client: redis.Redis, settings: dict[str, str], frontdesk: StartFrontdesk, tmp_path: Path
-) -> None:
-    """Its workers run deliveries of an ordered route, too soon after an upgrade; none of them is stranded."""
-    previous = PreviousRelease(tmp_path)
-    client.flushall()
-    ordered = release.ROUTES.replace('"deeds:fine"}', '"deeds:fine", order: entity}', 1)
-    port = free_port()
-    new = {**settings, "FRONTDESK_PORT": str(port), **PATIENT}
-    old = previous.start("work", settings={**settings, "FRONTDESK_LOG_FORMAT": "json"}, log=tmp_path / "old.log")
-    try:
-        old.wait_for("worker.started")
-        release.write_routes(tmp_path, handlers=ALL_FINE, routes=ordered)
-        old.wait_for("routes.refused")
-        frontdesk("serve", settings=new).wait_for_http(f"http://127.0.0.1:{port}/readyz")
-        for action in ("CoworkerCreate", "TeamCreated"):
-            for day in range(1, 5):
-                post(port, action, 7, day=day)
-        wait_until(lambda: lines("events", "--status", "succeeded", settings=new), "the old worker to run something")
-    finally:
-        old.end()
-
-    lines("audit", "--full", "--repair", settings=new)  # which workers do in the background
-    assert run("work", "--burst", settings=new).status == 0
-
-    (audit,) = lines("audit", "--full", settings=new)
-    assert (audit["unaccounted"], audit["events"]["accepted"]) == (0, 8)
-    assert audit["deliveries"]["in_flight"] == 0, lines("events", "--status", "in_flight", settings=new)
 
 
 def _all_succeed(client: redis.Redis, number: int) -> None:

@@ -214,7 +214,7 @@ end
 for hook, ms in pairs(received) do redis.call('HSET', 'fd:received', hook, ms) end
 for hour in pairs(hours) do
     -- A store that lost everything while receivers run is of their layout: events without one would be the first release's.
-    if redis.call('ZADD', 'fd:hours', hour, hour) == 1 then redis.call('SET', 'fd:layout', 2, 'NX') end
+    if redis.call('ZADD', 'fd:hours', hour, hour) == 1 then redis.call('SET', 'fd:layout', 3, 'NX') end
 end
 write_counts()
 return replies

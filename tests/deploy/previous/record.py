@@ -1,11 +1,17 @@
-"""Lets the previous release fill a store with events in every state, and a spool, and records both."""
+"""Takes a release's code from its commit, lets it fill a store and a spool with events, and records both.
+
+`python -m tests.deploy.previous.record COMMIT` once a release is made; without a commit, by the code that is there.
+"""
 
 import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from tests.deploy.previous import release
@@ -13,10 +19,37 @@ from tests.deploy.previous.release import PreviousRelease, post
 from tests.processes import Process, Valkey, children_of, free_port, wait_until
 
 
-def main() -> None:
-    """Write store.jsonl and spool.db."""
+def main(commit: str | None) -> None:
+    """Write code.tar.xz when a commit is named, store.jsonl and spool.db."""
     with tempfile.TemporaryDirectory(prefix="fd") as folder:
+        if commit:
+            _pack(commit, Path(folder))
         _record(Path(folder))
+
+
+def _pack(commit: str, folder: Path) -> None:
+    """Write the files that the wheel of a commit installs."""
+    source, wheels, files = folder / "source", folder / "wheels", folder / "files"
+    tree = subprocess.run(["git", "archive", "--format=zip", commit], check=True, capture_output=True).stdout
+    (folder / "source.zip").write_bytes(tree)
+    _unzip(folder / "source.zip", source)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
+    _unzip(next(wheels.glob("*.whl")), files)
+    with tarfile.open(release.CODE, "w:xz", preset=9) as archive:
+        archive.add(files, ".", filter=_nobodys)
+
+
+def _unzip(file: Path, folder: Path) -> None:
+    with zipfile.ZipFile(file) as opened:
+        opened.extractall(folder)
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out whose files they were, and when."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def _record(folder: Path) -> None:
@@ -92,4 +125,4 @@ def _kill_all(work: Process) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(next(iter(sys.argv[1:]), None))

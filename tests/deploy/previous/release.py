@@ -1,7 +1,7 @@
 """The release before this one, as it was shipped: its code, to be run, and a store and a spool that it left behind.
 
-`python -m tests.deploy.previous.record` made `store.jsonl` and `spool.db` with the code in `code.tar.xz`. When a
-release is made, its code takes the place of the one before, and both are recorded anew.
+`python -m tests.deploy.previous.record COMMIT` made all three files: it takes the code of the commit, and lets it work.
+When a release is made, it takes the place of the one before.
 """
 
 import base64
@@ -22,6 +22,7 @@ from receiver.nexudus import hooks, samples, signature
 from tests.processes import Process, Ran, environment
 
 FOLDER: Final = Path(__file__).parent
+CODE: Final = FOLDER / "code.tar.xz"
 STORE: Final = FOLDER / "store.jsonl"
 SPOOL: Final = FOLDER / "spool.db"
 
@@ -63,7 +64,7 @@ class PreviousRelease:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "previous"
-        with tarfile.open(FOLDER / "code.tar.xz") as archive:
+        with tarfile.open(CODE) as archive:
             archive.extractall(self.folder, filter="data")
 
     def start(self, *arguments: str, settings: Mapping[str, str], log: Path) -> Process:

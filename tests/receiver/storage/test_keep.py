@@ -109,7 +109,7 @@ def test_an_event_that_no_route_wants_is_unrouted_and_found(client: redis.Redis)
 def test_quarantine_claims_no_fingerprint_and_has_limits(client: redis.Redis) -> None:
     """The same junk twice is two; beyond the limit nothing more is kept; one hook fills only its share."""
     junk = [entry(bytes([65 + number]) * 400, quarantine="no JSON") for number in range(8)]
-    size = len(codec.pack(junk[0].envelope))
+    size = max(len(codec.pack(one.envelope)) for one in junk)
 
     statuses = [receipt and receipt.status for receipt in keep_all(client, *junk, quarantine_limit=size * 8)]
 

@@ -1,7 +1,7 @@
 """Group commit: every event that arrives in one turn of the event loop goes to Redis in one call.
 
-A lone event waits for nothing; under load batches form by themselves while earlier ones are on their way. Nobody is
-answered before the reply to the batch that holds its event.
+A lone event waits for nothing; under load batches form by themselves while earlier ones are on their way: a few events
+wait for the call before theirs. Nobody is answered before the reply to the batch that holds its event.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ from receiver.storage.store import Store
 
 _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""
+
+_WORTH_A_CALL = 4
+"""So many events go at once, although another call is on its way; fewer would cost the store more than they gain."""
 
 _MOST_LATE = 8
 _MOST_PENDING = 20_000
@@ -100,7 +103,7 @@ class Committer:
         self._unanswered.append(waiting)
         if self._alarm is None:
             self._set_alarm(loop, waiting.since + self._patience_s)
-        if not self._scheduled and len(self._flying) < _BATCHES_IN_FLIGHT:
+        if not self._scheduled and self._may_send():
             self._scheduled = True
             loop.call_soon(self._flush)
 
@@ -122,7 +125,7 @@ class Committer:
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._pending and len(self._flying) < _BATCHES_IN_FLIGHT:
+        while self._pending and self._may_send():
             batch: list[_Waiting] = []
             while self._pending and len(batch) < keep.LARGEST_BATCH:
                 waiting = self._pending.popleft()
@@ -130,6 +133,10 @@ class Committer:
                     batch.append(waiting)
             if batch:
                 self._send(batch)
+
+    def _may_send(self) -> bool:
+        in_flight = len(self._flying)
+        return not in_flight or (in_flight < _BATCHES_IN_FLIGHT and len(self._pending) >= _WORTH_A_CALL)
 
     def _send(self, batch: list[_Waiting]) -> None:
         task = asyncio.get_running_loop().create_task(self._commit(batch))

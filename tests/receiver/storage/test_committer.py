@@ -67,6 +67,27 @@ def test_events_of_one_turn_share_a_call(redis_url: str, client: redis.Redis) ->
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] <= 6
 
 
+def test_few_wait_for_the_call_before_theirs(start_valkey: StartValkey) -> None:
+    """Three that come one after another while a call is on its way share the next one; a fourth sends them off."""
+    server = start_valkey()
+
+    async def work(committer: Committer) -> int:
+        await committer.keep(entry())
+        with server.client() as client:
+            client.config_resetstat()
+        server.freeze()
+        kept = []
+        for number in range(1 + 4 + 3):
+            kept.append(asyncio.ensure_future(committer.keep(entry(b"%d" % number))))
+            await asyncio.sleep(0.01)
+        server.thaw()
+        await asyncio.gather(*kept)
+        with server.client() as client:
+            return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    assert committing(server.url, work) == 3
+
+
 def test_a_full_quarantine_refuses_junk_and_nothing_else(start_valkey: StartValkey) -> None:
     """A tenth of the memory is for junk, a quarter of that for one hook; the event in the same call is kept."""
     server = start_valkey("--maxmemory", "8mb")

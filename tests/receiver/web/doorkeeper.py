@@ -1,11 +1,13 @@
 """A receiver process for tests: the real server, door and ingest over a keeper that holds events in memory.
 
-`python -m tests.receiver.web.doorkeeper OPTIONS` prints its port, serves until SIGTERM, and shows under `/kept` what it
-was asked to keep. The action says how the keeper behaves: `Unavailable`, `Full`; `Slow` waits half a second first.
+`python -m tests.receiver.web.doorkeeper OPTIONS` prints its port, serves until SIGTERM, shows under `/kept` what it was
+asked to keep, and under `/inside` which paths the application has seen and how the garbage collector is set. The action
+says how the keeper behaves: `Unavailable`, `Full`; `Slow` waits half a second first.
 """
 
 import asyncio
 import base64
+import gc
 import ipaddress
 import sys
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
@@ -115,6 +118,24 @@ def shown(entry: Entry) -> dict[str, Any]:
     }
 
 
+class Watched:
+    """Middleware that notes which paths come to the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.seen: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, but answer `/inside`."""
+        if scope["type"] == "http":
+            self.seen.append(scope["path"])
+        if scope.get("path") == "/inside":
+            inside = {"seen": self.seen, "frozen": gc.get_freeze_count(), "threshold": gc.get_threshold()[0]}
+            await Response(orjson.dumps(inside), media_type="application/json")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
 def main(options: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     logs.configure("info", "json")
@@ -144,6 +165,7 @@ def main(options: dict[str, Any]) -> None:
 
     app = Receiver(can_keep=can_keep, counts=metrics)
     app.router.routes.append(Route("/kept", kept))
+    app.add_middleware(Watched)
     listener = server.listen("127.0.0.1", 0)
     server.FINISH_WITHIN_S = options.get("finish_within_s", server.FINISH_WITHIN_S)
     print(listener.getsockname()[1], flush=True)

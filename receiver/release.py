@@ -135,8 +135,4 @@ class Release:
 
 def _obstacle(stored: Stored) -> str | None:
     """Say why there is nothing to check."""
-    if stored.status != EventStatus.QUARANTINED:
-        return "it is not quarantined"
-    if stored.unreadable:
-        return f"it cannot be read: {stored.unreadable}"
-    return "its record was erased" if stored.envelope.erased_ms else None
+    return stored.loss if stored.status == EventStatus.QUARANTINED else "it is not quarantined"

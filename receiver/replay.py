@@ -79,8 +79,6 @@ class Replay:
 
 def _obstacle(stored: Stored) -> str | None:
     """Say why an event cannot be replayed, whatever the table."""
-    if stored.unreadable:
-        return f"it cannot be read: {stored.unreadable}"
     if stored.status == EventStatus.QUARANTINED:
         return "it is quarantined; `frontdesk release` checks it again"
-    return "its record was erased" if stored.envelope.erased_ms else None
+    return stored.loss

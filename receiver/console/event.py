@@ -55,23 +55,7 @@ def _replayable(visit: Visit, stored: Stored) -> list[str]:
 
 def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     """Everything that happened, in the order in which it did."""
-    envelope = stored.envelope
-    checked = f"the signature matched ({envelope.verified_by})" if envelope.verified_by else "no signature was checked"
-    steps = [
-        _step(told["received_at"], "received", f"{len(envelope.body)} bytes from {envelope.origin}"),
-        _step(told["received_at"], "verified", f"the hook's own address; {checked}"),
-    ]
-    if envelope.quarantine:
-        steps.append(_step(told["received_at"], "quarantined", envelope.quarantine))
-    else:
-        number = sum(one.origin is None for one in stored.deliveries)
-        routed = (
-            f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
-        )
-        steps.append(_step(told["received_at"], "kept", "as new: nothing identical came before it in its window"))
-        if stored.shadow:
-            routed += f"; in the shadow: {', '.join(stored.shadow)}"
-        steps.append(_step(told["received_at"], "routed" if number else "unrouted", routed))
+    steps = _arrival(stored, told["received_at"])
     for attempt in told["attempts"]:
         what = f"{attempt['route']}, attempt {attempt['number']}" if attempt["number"] else attempt["route"]
         said = f"{what}: {attempt['error']}" if attempt["error"] else what
@@ -80,6 +64,28 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     steps.sort(key=lambda step: step["at"] or "")
     ahead = [one for one in told["deliveries"] if one["status"] == "in_flight"]
     return steps + [_ahead(one) for one in ahead]
+
+
+def _arrival(stored: Stored, at: str) -> list[dict[str, Any]]:
+    """What was done with the request, down to who wanted its event; of one that cannot be read only its id is known."""
+    if stored.unreadable:
+        return [_step(at, "received", "as its id tells")]
+    envelope = stored.envelope
+    checked = f"the signature matched ({envelope.verified_by})" if envelope.verified_by else "no signature was checked"
+    steps = [
+        _step(at, "received", f"{len(envelope.body)} bytes from {envelope.origin}"),
+        _step(at, "verified", f"the hook's own address; {checked}"),
+    ]
+    if envelope.quarantine:
+        return [*steps, _step(at, "quarantined", envelope.quarantine)]
+    number = sum(one.origin is None for one in stored.deliveries)
+    routed = (
+        f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
+    )
+    if stored.shadow:
+        routed += f"; in the shadow: {', '.join(stored.shadow)}"
+    steps.append(_step(at, "kept", "as new: nothing identical came before it in its window"))
+    return [*steps, _step(at, "routed" if number else "unrouted", routed)]
 
 
 def _ahead(delivery: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _NUMBERS = {action: number for number, (names, _, _) in enumerate(_LINES) for ac
 
 def number_of(action: str) -> int:
     """Return the number of the dictionary for the records of an action, 0 to 255."""
-    return _NUMBERS.get(action) or _NUMBERS[_OTHERS]
+    return _NUMBERS.get(action, _NUMBERS[_OTHERS])
 
 
 def text(number: int) -> bytes:

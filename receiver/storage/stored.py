@@ -50,6 +50,13 @@ class Stored:
     shadow: tuple[str, ...] = ()
     unreadable: str | None = None
 
+    @property
+    def loss(self) -> str | None:
+        """Why there is no record any more to do anything with; None: there is one."""
+        if self.unreadable:
+            return f"it cannot be read: {self.unreadable}"
+        return "its record was erased" if self.envelope.erased_ms else None
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:

@@ -163,6 +163,21 @@ def test_what_the_eye_must_not_see_is_spelt_out(hostile: House) -> None:
     assert "\\u202egnp.exe" in answer.text
 
 
+def test_of_what_cannot_be_read_nothing_is_made_up(hostile: House) -> None:
+    """Its id tells when it came; the rest is the reason, and what became of its deliveries."""
+    one = entry(b'{"Id":77}')
+    with connection.connect(hostile.settings["FRONTDESK_REDIS_URL"]) as client:
+        keep_all(client, one)
+        client.set(keys.envelope(one.envelope.id), "damaged")
+
+    facts = hostile.facts(f"/events/{one.envelope.id}")
+
+    assert "does not know" in facts["reason"]
+    assert (facts["timeline"][0]["what"], facts["timeline"][0]["said"]) == ("received", "as its id tells")
+    assert {step["what"] for step in facts["timeline"][1:]}.isdisjoint({"verified", "kept", "routed", "unrouted"})
+    assert (facts["explained"], facts["replayable"]) == ([], [])
+
+
 def test_no_secret_is_on_any_page(hostile: House) -> None:
     """Neither a hook's token nor a key, a shared secret, a token, or a value of an option."""
     events = [event["id"] for event in hostile.facts("/events")["events"][:5]]

@@ -13,7 +13,8 @@ def test_a_hook_is_answered_ahead_of_the_application(door: Running) -> None:
         assert door.post(BOOKING).status == 202
 
     assert door.request("GET", "/healthz").status == 200
-    assert door.request("GET", "/inside").json()["seen"] == ["/healthz", "/inside"]
+    seen = door.request("GET", "/inside").json()["seen"]
+    assert {"/healthz", "/inside"} == set(seen)
 
 
 def test_the_collector_looks_at_nothing_that_start_up_made(door: Running) -> None:

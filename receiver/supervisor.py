@@ -172,8 +172,9 @@ class Supervisor:
                 break
             time.sleep(_POLL_S)
         stubborn = self._alive()
+        reason = "a second signal asks for it at once" if self._signals >= 2 else "it did not stop in time"
         for one in stubborn:
-            self._say(f"{one.child.name} did not stop in time and is killed")
+            self._say(f"{one.child.name} is killed: {reason}")
         self._signal_all(signal.SIGKILL)
         for one in self._kept:
             if one.process:

@@ -133,7 +133,7 @@ def test_a_child_that_does_not_stop_is_killed_after_the_grace_time(supervise: Su
     status = process.stop()
 
     assert status == 1
-    assert "one did not stop in time and is killed" in process.output
+    assert "one is killed: it did not stop in time" in process.output
     assert not is_alive(pid)
 
 
@@ -148,6 +148,7 @@ def test_a_second_signal_ends_all_at_once(supervise: Supervise) -> None:
     process.signal(signal.SIGTERM)
 
     assert process.wait() == 1
+    assert "one is killed: a second signal asks for it at once" in process.output
     assert not is_alive(pid)
     wait_until(_gone(grandchild), "the end of the grandchild")
 

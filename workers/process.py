@@ -142,9 +142,11 @@ class WorkerProcess:
         return None
 
     def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
-        """The order in which queues are served: by priority, but each eighth time the last ones first."""
+        """The order in which queues are served: by priority, but each eighth time begins at another one."""
         self._turns += 1
-        return tuple(reversed(queues)) if self._turns % 8 == 0 else queues
+        eighth, others = divmod(self._turns, 8)
+        first = 0 if others or not queues else eighth % len(queues)
+        return (*queues[first:], *queues[:first])
 
     def _wait_for_room(self) -> None:
         self._capacity.wait_for_room(_TICK_S)

@@ -16,6 +16,7 @@ from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.queue import DeliveryQueue
 from tests.conftest import StartFrontdesk, StartValkey
+from tests.events import entry, keep_all
 from tests.processes import wait_until
 from tests.workers.conftest import Bench
 
@@ -362,6 +363,24 @@ def test_a_queue_that_no_route_names_is_told_of_loudly(bench: Bench) -> None:
     assert told.startswith("--queue defualt: no route of ")
     assert told.endswith("routes.yaml names this queue, so nothing new comes in; did you mean 'default'?")
     assert "frontdesk: --queue 'a b': a queue is 1 to 40 characters of a-z, 0-9, _ and -" in wrong.output
+
+
+def test_no_queue_starves_behind_those_before_it(bench: Bench) -> None:
+    """They are served by priority, but all are while all are full: also one in the middle."""
+    queues = ("first", "middle", "last")
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 0.02}, "queue": "first"}, queues=list(queues))
+    for at, queue in enumerate(queues):
+        records = [f'{{"Id":{at * 1_000 + number}}}'.encode() for number in range(400)]
+        keep_all(bench.client, *[entry(record, routes=("slow",), queue=queue, entity=None) for record in records])
+
+    bench.work("--processes", "1", "--threads", "1")
+
+    def served() -> list[int]:
+        return [int(str(seen["id"])) // 1_000 for seen in bench.seen()]
+
+    wait_until(lambda: set(served()) == {0, 1, 2}, lambda: f"all of the queues to be served: {served()}")
+    assert all(bench.client.llen(keys.rq_queue(queue)) for queue in queues)
+    assert served()[0] == 0
 
 
 def test_a_store_that_goes_away_is_waited_for(bench: Bench) -> None:

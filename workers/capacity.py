@@ -1,10 +1,14 @@
 """How many deliveries a worker process takes at a time: about 50 ms of work for each thread, one when they are slow.
 
-Claiming many saves round trips; claiming more than can soon be run keeps them from another process that is idle.
+Claiming many saves round trips; claiming more than can soon be run keeps them from another process that is idle. What
+waits in the event loop takes no thread, and is bounded by a number of its own.
 """
 
 import threading
 import time
+
+ASYNC_LIMIT = 256
+"""Async handlers at a time in one process."""
 
 _AHEAD_MS = 50.0
 _MOST_HELD = 256
@@ -21,6 +25,7 @@ class Capacity:
         self._alone = alone
         self._changed = threading.Condition()
         self._unsettled = 0
+        self._awaiting = 0
         self._unrecorded = 0
         self._average_ms = _AHEAD_MS
         self._moved = time.monotonic()
@@ -30,8 +35,8 @@ class Capacity:
         if self._alone:
             return 1 - self._unrecorded
         ahead = max(1.0, _AHEAD_MS / max(self._average_ms, 0.01))
-        room = min(_MOST_HELD, int(self._threads * ahead)) - self._unsettled
-        return min(room, _MOST_UNRECORDED - self._unrecorded)
+        room = min(_MOST_HELD, int(self._threads * ahead)) - self._on_threads()
+        return min(room, ASYNC_LIMIT - self._awaiting, _MOST_UNRECORDED - self._unrecorded)
 
     def wait_for_room(self, timeout_s: float) -> None:
         """Return when there is room, or after *timeout_s*."""
@@ -42,19 +47,28 @@ class Capacity:
     def claimed(self, number: int) -> None:
         """So many deliveries were claimed."""
         with self._changed:
+            if self._on_threads() == 0:
+                self._moved = time.monotonic()
             self._unsettled += number
             self._unrecorded += number
-            self._moved = time.monotonic()
+
+    def awaits(self) -> None:
+        """One of them runs in the event loop."""
+        with self._changed:
+            self._awaiting += 1
 
     def ran(self, took_ms: int) -> None:
         """A handler of a thread ran for so long."""
         self._average_ms += (took_ms - self._average_ms) * _WEIGHT
 
-    def settled(self) -> None:
-        """It is known how a delivery ended."""
+    def settled(self, *, awaited: bool = False) -> None:
+        """It is known how a delivery ended; *awaited*: one that ran in the event loop."""
         with self._changed:
             self._unsettled -= 1
-            self._moved = time.monotonic()
+            if awaited:
+                self._awaiting -= 1
+            else:
+                self._moved = time.monotonic()
             self._changed.notify()
 
     def recorded(self, number: int) -> None:
@@ -72,8 +86,11 @@ class Capacity:
         return self._unsettled == 0
 
     def is_stuck_for(self, seconds: float) -> bool:
-        """Whether nothing has begun or ended for so long. If so, the handlers are slow ones from now on."""
-        if time.monotonic() - self._moved <= seconds:
+        """Whether something has waited for a thread for so long. If so, the handlers are slow ones from now on."""
+        if self._on_threads() <= self._threads or time.monotonic() - self._moved <= seconds:
             return False
         self._average_ms = max(self._average_ms, _AHEAD_MS)
         return True
+
+    def _on_threads(self) -> int:
+        return self._unsettled - self._awaiting

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from workers.board import Board, Running
+from workers.capacity import ASYNC_LIMIT
 from workers.counts import Counts
-from workers.process import ASYNC_LIMIT, Orders
+from workers.process import Orders
 from workers.settlement import STUCK_AFTER_S
 
 FROZEN_AFTER_S = 10.0

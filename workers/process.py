@@ -19,7 +19,7 @@ from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from workers import verdict
 from workers.attemptlog import AttemptLog
 from workers.board import Board
-from workers.capacity import Capacity
+from workers.capacity import ASYNC_LIMIT, Capacity
 from workers.comparison import Comparison
 from workers.coroutines import HandlerLoop
 from workers.counts import Counts
@@ -30,9 +30,6 @@ from workers.threads import HandlerThreads
 
 RETIRED = 75
 """Exit status of a process that ends because a handler does not come back, or because its lease is over."""
-
-ASYNC_LIMIT = 256
-"""Async handlers at a time in one process."""
 
 _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
@@ -121,7 +118,7 @@ class WorkerProcess:
         self._comparison.make(self._holding.keys())
         room = self._capacity.room()
         if room <= 0:
-            self._wait_for_room()
+            self._capacity.wait_for_room(_TICK_S)
             return None
         queues = self._in_turn(self._queues())
         is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
@@ -148,12 +145,6 @@ class WorkerProcess:
         first = 0 if others or not queues else eighth % len(queues)
         return (*queues[first:], *queues[:first])
 
-    def _wait_for_room(self) -> None:
-        self._capacity.wait_for_room(_TICK_S)
-        if self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
-            # Every thread is busy with something slow: what waits behind it is better off in another process.
-            self._give_back(self._threads.take_back() + self._loop.take_back())
-
     def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
         wait = _LONGEST_WAIT_S
         if next_due_ms:
@@ -172,7 +163,11 @@ class WorkerProcess:
             _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             self._end(verdict.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
         else:
-            (self._loop if prepared.handler.is_async else self._threads).submit(prepared)
+            if prepared.handler.is_async:
+                self._capacity.awaits()
+                self._loop.submit(prepared)
+            else:
+                self._threads.submit(prepared)
 
     # -- recording --------------------------------------------------------------------------------------------------
 
@@ -189,14 +184,15 @@ class WorkerProcess:
                 worker=self._orders.worker,
                 started_ms=started_ms - ahead_ms,
                 ended_ms=ended_ms - ahead_ms,
-            )
+            ),
+            awaited=prepared.handler.is_async,
         )
         self._attempts.tell(prepared, ended, ended_ms - started_ms)
 
-    def _end(self, ended: Acknowledgement) -> None:
+    def _end(self, ended: Acknowledgement, *, awaited: bool = False) -> None:
         """Hand the end of a delivery to the thread that records it; there is room for another."""
         self._recorder.put(ended)
-        self._capacity.settled()  # last: once all is settled, the recorder may be closed
+        self._capacity.settled(awaited=awaited)  # last: once all is settled, the recorder may be closed
 
     def _recorded(self, batch: Sequence[Acknowledgement]) -> None:
         for one in batch:
@@ -206,17 +202,20 @@ class WorkerProcess:
 
     def _give_back(self, unrun: Sequence[Prepared]) -> None:
         for prepared in unrun:
-            self._end(Acknowledgement(prepared.claim.job, "give_back"))
+            self._end(Acknowledgement(prepared.claim.job, "give_back"), awaited=prepared.handler.is_async)
 
     # -- the clock and the end --------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Show the pulse, end attempts whose time is up, and stop the process when a handler does not come back."""
+        """Show the pulse, give back what waits behind something slow (another process may run it), end attempts whose
+        time is up, and stop the process when a handler does not come back."""
         parent = os.getppid()
         while True:
             self._board.pulse()
             if os.getppid() != parent:
                 self._stop.set()  # nobody renews our lease any more
+            if self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
+                self._give_back(self._threads.take_back())
             now = time.monotonic()
             stuck = self._threads.watch(now)
             if (self._loop.watch(now) or stuck) and not self._stuck.is_set():
@@ -235,7 +234,8 @@ class WorkerProcess:
                 return
             time.sleep(_TICK_S)
         for prepared in self._threads.running() + self._loop.running():
-            self._end(Acknowledgement(prepared.claim.job, "uncharged", 0, prepared.route.timeout_ms))
+            given_back = Acknowledgement(prepared.claim.job, "uncharged", 0, prepared.route.timeout_ms)
+            self._end(given_back, awaited=prepared.handler.is_async)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """First SIGTERM: stop claiming, finish what runs. Second: give back at once what is still held."""

@@ -15,10 +15,11 @@ from receiver.storage import connection
 from receiver.storage.queue import DeliveryQueue
 from workers.attemptlog import AttemptLog
 from workers.board import Board
+from workers.capacity import ASYNC_LIMIT
 from workers.counts import Counts
 from workers.execution import Ended
 from workers.preparation import Preparation, Prepared
-from workers.process import ASYNC_LIMIT, Orders, WorkerProcess, leave
+from workers.process import Orders, WorkerProcess, leave
 
 
 class Dawdling(WorkerProcess):

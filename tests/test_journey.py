@@ -62,6 +62,7 @@ class Stack:
         (folder / "routes.yaml").write_text(ROUTES)
         (folder / "seen.py").write_text(HANDLERS)
         self.folder = folder
+        self.now = datetime.now(UTC)  # of all its samples: who posts the same one twice posts the same bytes
         self.settings = {
             "FRONTDESK_REDIS_URL": redis_url,
             "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
@@ -91,7 +92,7 @@ class Stack:
 
     def post(self, action: str, number: int = 1) -> int:
         """Post one signed sample as Nexudus does; return the status."""
-        body = samples.body(action, now=datetime.now(UTC), number=number)
+        body = samples.body(action, now=self.now, number=number)
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
             path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)

@@ -84,6 +84,7 @@ class House:
         (folder / "seen.py").write_text(HANDLERS)
         self.folder = folder
         self.nexudus = nexudus
+        self.now = datetime.now(UTC)  # of all its samples: who posts the same one twice posts the same bytes
         self._stack = stack
         self.settings = {
             "FRONTDESK_REDIS_URL": redis_url,
@@ -136,7 +137,7 @@ class House:
 
     def post(self, action: str, body: bytes | None = None, *, number: int = 1, business_id: int = 1001) -> str:
         """Post one signed request as Nexudus does; return the id of its event."""
-        body = samples.body(action, now=datetime.now(UTC), number=number) if body is None else body
+        body = samples.body(action, now=self.now, number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
             path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
@@ -148,7 +149,7 @@ class House:
 
     def post_forged(self, action: str, body: bytes | None = None, *, number: int = 1, secret: str = "nobody's") -> str:
         """Post one request under another secret; return the id under which it was set aside."""
-        body = samples.body(action, now=datetime.now(UTC), number=number) if body is None else body
+        body = samples.body(action, now=self.now, number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
             path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)

@@ -71,7 +71,8 @@ def work(site: Site) -> int:
     """Keep two `rq worker` running."""
     program = str(Path(sys.executable).with_name("rq"))
     argv = (program, "worker", "--url", site.redis_url, *site.queues)
-    return Supervisor([Child(f"worker-{number}", argv) for number in range(_WORKERS)], grace_s=30.0).run()
+    children = [Child(f"worker-{number}", argv, vital=False) for number in range(_WORKERS)]
+    return Supervisor(children, grace_s=30.0).run()
 
 
 class Stock(Stand):

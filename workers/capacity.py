@@ -53,12 +53,13 @@ class Capacity:
             self._unrecorded += number
 
     def awaits(self) -> None:
-        """One of them runs in the event loop."""
+        """One of them runs in the event loop, and takes no thread at all."""
         with self._changed:
             self._awaiting += 1
+        self.ran(0)
 
     def ran(self, took_ms: int) -> None:
-        """A handler of a thread ran for so long."""
+        """A delivery kept a thread busy for so long."""
         self._average_ms += (took_ms - self._average_ms) * _WEIGHT
 
     def settled(self, *, awaited: bool = False) -> None:

@@ -91,7 +91,7 @@ def run_waiting(*, rounds: int, seconds: float, peers: bool = True) -> Result:
 
 
 def _measure(rounds: int, seconds: float, wait_ms: int, *, peers: bool) -> tuple[Rounds[Fleet, Drain], list[str]]:
-    everybody = fleets.fleets() if peers else fleets.fleets()[:1]
+    everybody = fleets.fleets() if peers else fleets.fleets()[:2]
     measured: Rounds[Fleet, Drain] = Rounds(everybody, lambda fleet: fleet.name)
     with Stand(pin=False) as stand:
         measured.run(rounds, lambda fleet: drain(stand, fleet, seconds, wait_ms))

@@ -9,6 +9,7 @@ from tests.benchmarks.stand import Command, Stand
 from tests.processes import Process
 
 OURS = "Frontdesk"
+OURS_ASYNC = "Frontdesk, async def"
 RQ = "rq worker"
 SIMPLE = "RQ SimpleWorker"
 CELERY = "Celery"
@@ -53,10 +54,14 @@ class Fleet:
         self.started = []
 
 
-def _ours(stand: Stand, wait_ms: int) -> list[Command]:
-    """Two processes as they come; for jobs that wait one, with 64 threads."""
-    file = ours.routes(stand, wait_ms=wait_ms)
-    return [ours.workers(file, processes=1, threads=64) if wait_ms else ours.workers(file)]
+def _ours(function: str) -> Callable[[Stand, int], list[Command]]:
+    """Return what starts ours: two processes as they come; for jobs that wait one, with 64 threads."""
+
+    def workers(stand: Stand, wait_ms: int) -> list[Command]:
+        file = ours.routes(stand, wait_ms=wait_ms, function=function)
+        return [ours.workers(file, processes=1, threads=64) if wait_ms else ours.workers(file)]
+
+    return workers
 
 
 def rq(*options: str) -> Callable[[Stand, int], list[Command]]:
@@ -126,7 +131,8 @@ def _preload_bullmq(stand: Stand, number: int) -> None:
 def fleets() -> list[Fleet]:
     """All of them, ours first."""
     return [
-        Fleet(OURS, _ours, ours.preload, 8_000, 1_000, ours.unrecorded),
+        Fleet(OURS, _ours("mark"), ours.preload, 8_000, 1_000, ours.unrecorded),
+        Fleet(OURS_ASYNC, _ours("mark_async"), ours.preload, 8_000, 3_000, ours.unrecorded),
         Fleet(RQ, rq(), _by_module("rq_peer"), 80, 10),
         Fleet(SIMPLE, rq("-w", _BY_HAND), _by_module("rq_peer"), 320, 18),
         Fleet(CELERY, _celery, _by_module("celery_peer", "python"), 500, 500),

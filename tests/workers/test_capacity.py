@@ -82,6 +82,20 @@ def test_what_is_awaited_takes_no_thread() -> None:
     assert capacity.room() == 1
 
 
+@pytest.mark.parametrize(("beside_ms", "room"), [(None, 256), (300, 4)])
+def test_what_is_awaited_teaches_how_little_work_it_is(beside_ms: int | None, room: int) -> None:
+    """Quick async handlers are claimed many at a time, unless those of threads beside them are slow."""
+    capacity = Capacity(4, alone=False)
+    for _ in range(200):
+        if beside_ms is not None:
+            after(capacity, beside_ms, runs=1)
+        capacity.claimed(1)
+        capacity.awaits()
+        capacity.settled(awaited=True)
+        capacity.recorded(1)
+    assert capacity.room() == room
+
+
 def test_a_slow_delivery_delays_no_other(bench: Bench) -> None:
     """What was claimed behind it, because all were quick so far, is given back and run by another process."""
     bench.routes({"handler": "deeds:ok"}, {"handler": "deeds:slow", "with": {"seconds": 20}})

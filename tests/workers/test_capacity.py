@@ -123,6 +123,22 @@ def test_async_handlers_wait_beside_each_other(bench: Bench) -> None:
     assert not any(seen.get("done") for seen in bench.seen())
 
 
+def test_quick_async_handlers_go_past_slow_ones_of_threads(bench: Bench) -> None:
+    """In one queue: what takes no thread does not wait until one is free."""
+    bench.routes({"handler": "deeds:ok_async"}, {"handler": "deeds:slow", "with": {"seconds": 20}})
+    mixed = [
+        entry(b'{"Id":%d}' % number, routes=("ok-async" if number % 40 else "slow",), entity=None)
+        for number in range(400)
+    ]
+    keep_all(bench.client, *mixed[:200])
+    keep_all(bench.client, *mixed[200:])
+
+    bench.work("--processes", "1", "--threads", "2")
+
+    wait_until(lambda: len(bench.seen()) == 392, lambda: f"all that can run: {len(bench.seen())}", timeout_s=15)
+    assert not any(seen.get("done") for seen in bench.seen())
+
+
 def test_what_ends_together_is_recorded_together(bench: Bench) -> None:
     """A backlog costs few calls: many deliveries are claimed by one, and many ends recorded by one."""
     bench.routes({"handler": "deeds:ok"})

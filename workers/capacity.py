@@ -87,8 +87,11 @@ class Capacity:
         return self._unsettled == 0
 
     def is_stuck_for(self, seconds: float) -> bool:
-        """Whether something has waited for a thread for so long. If so, the handlers are slow ones from now on."""
-        if self._on_threads() <= self._threads or time.monotonic() - self._moved <= seconds:
+        """Whether no thread has become free for so long. To be asked while something waits for one.
+
+        If so, the handlers are slow ones from now on.
+        """
+        if time.monotonic() - self._moved <= seconds:
             return False
         self._average_ms = max(self._average_ms, _AHEAD_MS)
         return True

@@ -55,10 +55,6 @@ class HandlerLoop:
             taken, self._line = self._line, []
         return taken
 
-    def waiting(self) -> int:
-        """How many deliveries are in the line."""
-        return len(self._line)
-
     def running(self) -> list[Prepared]:
         """What runs now, attempts that timed out and did not come back left out."""
         with self._lock:

@@ -4,6 +4,7 @@ Three threads of its own beside the handlers': one claims, one acknowledges, one
 any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
 """
 
+import itertools
 import os
 import signal
 import threading
@@ -27,6 +28,7 @@ from workers.execution import Ended
 from workers.preparation import Impossible, NotReady, Preparation, Prepared
 from workers.recorder import Recorder
 from workers.threads import HandlerThreads
+from workers.turns import in_turn
 
 RETIRED = 75
 """Exit status of a process that ends because a handler does not come back, or because its lease is over."""
@@ -82,7 +84,7 @@ class WorkerProcess:
         self._holding: dict[str, Claim] = {}
         self._clock = StoreClock()
         self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
-        self._turns = 0
+        self._turns = itertools.count(1)
 
     def run(self) -> int:
         """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
@@ -120,7 +122,7 @@ class WorkerProcess:
         if room <= 0:
             self._capacity.wait_for_room(_TICK_S)
             return None
-        queues = self._in_turn(self._queues())
+        queues = in_turn(self._queues(), next(self._turns))
         is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
         claimed = self._deliveries.claim(self._orders.worker, queues, room, self._preparation.rules())
         if claimed is None:
@@ -137,13 +139,6 @@ class WorkerProcess:
             return 0
         self._wait_for_work(queues, claimed.next_due_ms)
         return None
-
-    def _in_turn(self, queues: Sequence[str]) -> Sequence[str]:
-        """The order in which queues are served: by priority, but each eighth time begins at another one."""
-        self._turns += 1
-        eighth, others = divmod(self._turns, 8)
-        first = 0 if others or not queues else eighth % len(queues)
-        return (*queues[first:], *queues[:first])
 
     def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
         wait = _LONGEST_WAIT_S
@@ -214,7 +209,7 @@ class WorkerProcess:
             self._board.pulse()
             if os.getppid() != parent:
                 self._stop.set()  # nobody renews our lease any more
-            if self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
+            if self._threads.waiting() and self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
                 self._give_back(self._threads.take_back())
             now = time.monotonic()
             stuck = self._threads.watch(now)

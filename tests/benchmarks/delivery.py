@@ -92,7 +92,7 @@ def run_waiting(*, rounds: int, seconds: float, peers: bool = True) -> Result:
 
 
 def _measure(rounds: int, seconds: float, wait_ms: int, *, peers: bool) -> tuple[Rounds[Fleet, Drain], list[str]]:
-    everybody = fleets.fleets() if peers else fleets.fleets()[:2]
+    everybody = [fleet for fleet in fleets.fleets() if peers or fleet.name in (fleets.OURS, fleets.OURS_ASYNC)]
     measured: Rounds[Fleet, Drain] = Rounds(everybody, lambda fleet: fleet.name)
     with Stand(pin=False) as stand:
         measured.run(rounds, lambda fleet: drain(stand, fleet, seconds, wait_ms))

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from receiver.nexudus import payload, signature
-from tests.benchmarks import chart, delivery, environments, fleets, ingest, receivers, records, report, results
+from tests.benchmarks import chart, delivery, environments, fleets, ingest, memory, receivers, records, report, results
 from tests.benchmarks.environments import Missing
 from tests.benchmarks.results import Bar, Chart, Result, Row, Spread, Table
 from tests.benchmarks.rounds import Rounds
@@ -54,6 +54,16 @@ def test_a_tiny_benchmark_of_deliveries_runs() -> None:
         marks = stand.marks.read_bytes().splitlines()
 
     assert 200 == len({line.split()[0] for line in marks}) == len(marks)
+
+
+def test_an_event_takes_no_more_memory_than_is_promised() -> None:
+    """2.0 KB of the store, everything counted, while it is queued, and not more when it is over and kept."""
+    result = memory.run(events=2_000, peers=False)
+
+    (table,) = result.tables
+    bytes_each = [int(str(line[1]).replace(",", "")) for line in table.lines]
+    assert len(bytes_each) == 2, result.notes
+    assert max(bytes_each) <= 2_000
 
 
 def _preload(stand: Stand, number: int) -> None:

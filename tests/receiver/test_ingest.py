@@ -2,15 +2,17 @@
 
 import hashlib
 import hmac
+import json
 from typing import Any
 
+import orjson
 import pytest
 
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
-from receiver.nexudus import actions, fingerprint, lasting
+from receiver.nexudus import actions, fingerprint, lasting, samples
 from receiver.routing import file
 from receiver.storage.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
@@ -55,6 +57,24 @@ def test_an_event_is_tagged_and_routed() -> None:
     assert entry.wanted == (Wanted("announce", "default", 30_000), Wanted("mirror", "bulk", 60_000))
     assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 5, "FullName": "Jose"}))
     assert entry.window_ms == 86_400_000
+
+
+@pytest.mark.parametrize("action", samples.names())
+def test_a_body_is_parsed_once(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signature, fingerprint, routes and envelope share one reading of what Nexudus sends."""
+    parsed = []
+
+    def loads(text: bytes, **_: object) -> Any:
+        parsed.append(text)
+        return parse(text)
+
+    parse = orjson.loads
+    body = samples.body(action, now=samples.WRITTEN, number=1)
+    monkeypatch.setattr(orjson, "loads", loads)
+    monkeypatch.setattr(json, "loads", loads)
+    _, (entry,) = _accept(Request(1001, action, body, _signed("any", body)), table=HandTable(), secrets=SECRETS)
+
+    assert (parsed, entry.envelope.quarantine) == ([body], None)
 
 
 def test_an_action_of_tomorrow_is_taken_as_a_name() -> None:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import redis
 
 from receiver import ids, wanting
+from receiver.errors import StorageUnavailable
 from receiver.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.routing.table import RoutingTable
 from receiver.storage import codec, keep
 from receiver.storage.calls import Calls
 from receiver.storage.entries import Entry
+from receiver.storage.outage import is_refusal
 from receiver.storage.stored import Stored
 
 
@@ -82,7 +84,10 @@ class Release:
         return _obstacle(stored) is None and self.check(stored.envelope).reason is None
 
     def run(self, stored: Stored) -> Released:
-        """Check one request and, when it passes, make its events. Raises StorageUnavailable."""
+        """Check one request and, when it passes, make its events. Raises StorageUnavailable.
+
+        A request that the script fails on stays, with that as the reason.
+        """
         envelope = stored.envelope
         if obstacle := _obstacle(stored):
             return Released(envelope.id, reason=obstacle)
@@ -90,18 +95,30 @@ class Release:
         if checked.reason:
             return self._stays(envelope, checked.reason)
         first, *others = [self._entry(envelope, checked, number) for number in range(len(checked.records))]
-        made = []
-        for start in range(0, len(others), keep.LARGEST_BATCH):
-            some = others[start : start + keep.LARGEST_BATCH]
-            receipts = keep.receipts(some, self._calls.run("keep", *keep.arguments(some)))
-            made += [receipt.id for receipt in receipts if receipt]
-        # The request's own id comes last: until it is released, all of this can be done again and makes nothing twice.
-        (reply,) = self._calls.run("keep", *keep.arguments([first], releases=True))
+        try:
+            made, reply = self._keep(first, others)
+        except StorageUnavailable as error:
+            if not is_refusal(error):
+                raise
+            return Released(envelope.id, reason=f"the store refuses it: {error}")
         if reply == b"a":
             return Released(envelope.id, (envelope.id, *made))
         if reply[:1] == b"d":
             return self._stays(envelope, f"a duplicate of {reply[1:].decode()}")
         return Released(envelope.id, reason="it is not quarantined any more")
+
+    def _keep(self, first: Entry, others: Sequence[Entry]) -> tuple[list[str], bytes]:
+        """Return the ids of the events of all further records, and what the script said of the request's own id."""
+        made = []
+        for some in keep.calls(others):
+            receipts = keep.receipts(some, self._calls.run("keep", *keep.arguments(some)))
+            made += [receipt.id for receipt in receipts if receipt]
+        # The request's own id comes last: until it is released, all of this can be done again and makes nothing twice.
+        (reply,) = self._calls.run("keep", *keep.arguments([first], releases=True))
+        for entry in (*others, first):
+            while keep.is_long(entry) and keep.left(self._calls.run("keep", *keep.continuation(entry.envelope.id))):
+                pass
+        return made, reply
 
     def _stays(self, envelope: Envelope, reason: str) -> Released:
         if reason != envelope.quarantine:

@@ -1,7 +1,7 @@
 """Replay: an event that is kept gets new deliveries by the table of today. The event, its key and its history stay."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 from redis.exceptions import RedisError
@@ -10,9 +10,9 @@ from receiver import wanting
 from receiver.errors import EventUnknown
 from receiver.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
-from receiver.storage import scripts
-from receiver.storage.keep import rq_time, rq_timeout
-from receiver.storage.outage import outage
+from receiver.storage import keep, scripts
+from receiver.storage.entries import Wanted
+from receiver.storage.outage import is_refusal, outage
 from receiver.storage.stored import Stored
 
 
@@ -61,20 +61,29 @@ class Replay:
         routes = self.routes(stored)
         if not routes:
             return Replayed(event_id, (), "no route of today's table wants it")
-        arguments: list[Any] = [rq_time(), event_id, "dead" if self._only_dead else "all"]
         envelope = stored.envelope
         record = envelope.record()
-        for route in routes:
-            wanted = wanting.delivery(route, envelope.business_id, envelope.action, record)
-            arguments += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms)
+        place = (envelope.business_id, envelope.action, record)
+        made: list[str] = []
+        for some in keep.portions([wanting.delivery(route, *place) for route in routes]):
+            reply = self._make(event_id, some)
+            if isinstance(reply, str):
+                return Replayed(event_id, tuple(made), reply)
+            made += reply
+        return Replayed(event_id, tuple(made), None if made else "its deliveries are still in flight")
+
+    def _make(self, event_id: str, some: Sequence[Wanted]) -> list[str] | str:
+        """Make some of the deliveries, in one call; return their ids, or why the script refuses them."""
+        flat = [part for wanted in some for part in keep.written(wanted)]
         try:
-            made = self._script(args=arguments)
+            made = self._script(args=[keep.rq_time(), event_id, "dead" if self._only_dead else "all", *flat])
         except (RedisError, OSError) as error:
+            if is_refusal(error):
+                return f"the store refuses it: {error}"
             raise outage(error) from error
         if made is None:
             raise EventUnknown(f"event {event_id!r} is not kept any more")
-        deliveries = tuple(delivery.decode() for delivery in made)
-        return Replayed(event_id, deliveries, None if deliveries else "its deliveries are still in flight")
+        return [delivery.decode() for delivery in made]
 
 
 def _obstacle(stored: Stored) -> str | None:

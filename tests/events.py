@@ -4,11 +4,12 @@ import hashlib
 import time
 from collections.abc import Sequence
 
+import pytest
 import redis
 
 from receiver.events import Envelope
 from receiver.ids import IdGenerator
-from receiver.storage import keep, scripts
+from receiver.storage import keep, keys, scripts
 from receiver.storage.entries import Entry, Receipt, Wanted
 
 _mint = IdGenerator()
@@ -56,3 +57,21 @@ def keep_all(
     script = client.register_script(scripts.source("keep"))
     arguments = keep.arguments(entries, quarantine_limit=quarantine_limit, alias_ms=alias_ms)
     return keep.receipts(entries, script(args=arguments))
+
+
+def quarantine_cost(size: int) -> bytes:
+    """What an envelope of *size* bytes is counted as in quarantine, as Redis writes it."""
+    return b"%d" % (-(-size * 5 // 4) + 512)
+
+
+def half_keep(client: redis.Redis, *entries: Entry, alias_ms: int = 0) -> None:
+    """Let the script fail in the middle: what it wrote until then stays, and none of *entries* is kept."""
+    one = entries[-1].envelope
+    blocked = keys.index(one.hour, business_id=one.business_id)
+    was = client.dump(blocked)
+    client.set(blocked, "not a list")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        keep_all(client, *entries, alias_ms=alias_ms)
+    client.delete(blocked)
+    if was:
+        client.restore(blocked, 0, was)

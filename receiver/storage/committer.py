@@ -14,6 +14,7 @@ from receiver import logs
 from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.outage import is_refusal
 from receiver.storage.store import Store
 
 _BATCHES_IN_FLIGHT = 6
@@ -127,10 +128,15 @@ class Committer:
         self._scheduled = False
         while self._pending and self._may_send():
             batch: list[_Waiting] = []
+            cost = 0
             while self._pending and len(batch) < keep.LARGEST_BATCH:
-                waiting = self._pending.popleft()
-                if not waiting.is_answered:  # else it waited too long
-                    batch.append(waiting)
+                if self._pending[0].is_answered:  # it waited too long
+                    self._pending.popleft()
+                    continue
+                cost += keep.cost_us(self._pending[0].entry)
+                if batch and cost > keep.LONGEST_CALL_US:
+                    break
+                batch.append(self._pending.popleft())
             if batch:
                 self._send(batch)
 
@@ -153,16 +159,24 @@ class Committer:
         self._flush()
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
+        """Send one batch and answer everyone in it, whatever happens: no caller is left waiting.
+
+        One that the script fails on is halved until only those at fault are refused.
+        """
         confirm_ms = int(self._patience_s * 500)
         try:
             entries = [waiting.entry for waiting in batch]
             receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=confirm_ms)
         except StorageUnavailable as error:
             _log.error("commit.failed", events=len(batch), error=str(error))
-            _refuse(batch, str(error))
+            if not is_refusal(error) or len(batch) == 1:
+                _refuse(batch, error)
+                return
+            half = len(batch) // 2
+            await self._commit(batch[:half])
+            await self._commit(batch[half:])
         except BaseException as error:
-            _refuse(batch, f"the batch could not be sent ({type(error).__name__})")
+            _refuse(batch, StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
             if isinstance(error, asyncio.CancelledError):
                 raise
             _log.error("commit.failed", events=len(batch), error=type(error).__name__)
@@ -229,9 +243,9 @@ def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | Reques
         answer.set_exception(outcome)
 
 
-def _refuse(batch: Sequence[_Waiting], reason: str) -> None:
+def _refuse(batch: Sequence[_Waiting], error: StorageUnavailable) -> None:
     for waiting in batch:
-        waiting.answer(StorageUnavailable(reason))
+        waiting.answer(error)
 
 
 def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:

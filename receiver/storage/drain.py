@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.errors import StorageUnavailable
 from receiver.storage import keep
+from receiver.storage.entries import Receipt
+from receiver.storage.outage import is_refusal
 from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool, Spooled
-from receiver.storage.store import Store, is_refusal
+from receiver.storage.store import Store
 
 _CALL_WITHIN_S = 5.0
 _CONFIRM_MS = 2_000
@@ -65,6 +67,7 @@ async def drain(
     total = Drained()
     after = 0
     while (most := await pace()) and (batch := await spool.read(most, after=after)):
+        batch = batch[: len(next(keep.calls([one.entry for one in batch])))]
         started = clock()
         step = await _send(batch, spool, store, alias_ms)
         total += step
@@ -104,21 +107,48 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
     return total, staying
 
 
+@dataclass(slots=True)
+class _Sent:
+    """What came of a batch: what the store answered, and what its script failed on, with the error."""
+
+    answered: list[tuple[Spooled, Receipt | None]] = field(default_factory=list)
+    refused: list[tuple[Spooled, StorageUnavailable]] = field(default_factory=list)
+
+
 async def _send(batch: Sequence[Spooled], spool: Spool, store: Store, alias_ms: int) -> Drained:
-    """Keep a batch and remove it; an event that the script refuses is found by sending each alone."""
+    """Keep a batch and remove it. What the script fails on is set aside, and the others go on.
+
+    When it fails on each of several, for another reason than their arguments, the store is at fault: all of them stay.
+    """
+    sent = _Sent()
+    await _keep(batch, store, alias_ms, sent)
+    kept = [(one, receipt) for one, receipt in sent.answered if receipt is not None]
+    await spool.remove([one for one, _ in kept])
+    if (
+        len(batch) > 1
+        and len(sent.refused) == len(batch)
+        and not all(": malformed " in str(e) for _, e in sent.refused)
+    ):
+        raise sent.refused[0][1]
+    for one, error in sent.refused:
+        await spool.set_aside(one, str(error))
+    duplicates = sum(receipt.status == "duplicate" for _, receipt in kept)
+    return Drained(len(kept) - duplicates, duplicates, len(sent.answered) - len(kept), len(sent.refused))
+
+
+async def _keep(batch: Sequence[Spooled], store: Store, alias_ms: int, sent: _Sent) -> None:
+    """Keep a batch; one that the script fails on is halved until the events at fault are alone."""
+    entries = [one.entry for one in batch]
     try:
-        receipts = await store.keep(
-            [one.entry for one in batch], timeout_s=_CALL_WITHIN_S, confirm_ms=_CONFIRM_MS, alias_ms=alias_ms
-        )
+        receipts = await store.keep(entries, timeout_s=_CALL_WITHIN_S, confirm_ms=_CONFIRM_MS, alias_ms=alias_ms)
     except StorageUnavailable as error:
         if not is_refusal(error):
             raise
         if len(batch) == 1:
-            await spool.set_aside(batch[0], str(error))
-            return Drained(set_aside=1)
-        steps = [await _send([one], spool, store, alias_ms) for one in batch]
-        return sum(steps, Drained())
-    kept = [one for one, receipt in zip(batch, receipts, strict=True) if receipt is not None]
-    await spool.remove(kept)
-    duplicates = sum(receipt is not None and receipt.status == "duplicate" for receipt in receipts)
-    return Drained(len(kept) - duplicates, duplicates, len(batch) - len(kept))
+            sent.refused.append((batch[0], error))
+            return
+        half = len(batch) // 2
+        await _keep(batch[:half], store, alias_ms, sent)
+        await _keep(batch[half:], store, alias_ms, sent)
+    else:
+        sent.answered += zip(batch, receipts, strict=True)

@@ -1,14 +1,31 @@
 """The arguments of the script that keeps a batch of events, and what its reply means. Pure; both clients share it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+
+import orjson
 
 from receiver.errors import StorageUnavailable
 from receiver.storage import codec
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.entries import Entry, Receipt, Wanted
 
 LARGEST_BATCH = 256
-"""Events in one call at most: it bounds how long Redis is busy with it, and stays far below what Lua can unpack."""
+"""Events in one call at most; it stays far below what Lua can unpack."""
+
+LONGEST_CALL_US = 12_000
+"""How long the store may be busy with one call, by the prices below; only a single body of several MB takes longer. An
+event that wants more deliveries than that is kept with the first of them and a list of the rest, which further calls
+make (`is_long`): 5,000 deliveries that wait for nothing are 5 calls."""
+
+_EVENT_US = 25
+_DELIVERY_US = 10
+_WAITING_DELIVERY_US = 40
+_BYTES_IN_A_US = 300
+"""What an event costs the store, measured on one core in 2026: the event; each delivery that waits for nothing; each
+that joins a lane and may supersede another there (20 to 50 µs); and its bytes, which are copied twice."""
+
+_SHORT = LONGEST_CALL_US // _WAITING_DELIVERY_US
+"""So many deliveries fit into one call, whatever they wait for."""
 
 RQ_MARGIN_S = 60
 """RQ's own timeout of a job lies this far above ours, so that ours always comes first."""
@@ -26,6 +43,46 @@ def rq_timeout(timeout_ms: int) -> int:
     return -(-timeout_ms // 1_000) + RQ_MARGIN_S
 
 
+def cost_us(entry: Entry) -> int:
+    """Return for how long the store is busy with an entry, in microseconds; of a long one, with its first call."""
+    cost = _EVENT_US + len(entry.envelope.body) // _BYTES_IN_A_US
+    for wanted in entry.wanted:
+        cost += _WAITING_DELIVERY_US if wanted.terms else _DELIVERY_US
+    return min(cost, LONGEST_CALL_US)
+
+
+def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Cut *entries* into batches of which each is one call."""
+    start, cost = 0, 0
+    for at, entry in enumerate(entries):
+        more = cost_us(entry)
+        if at > start and (cost + more > LONGEST_CALL_US or at - start == LARGEST_BATCH):
+            yield entries[start:at]
+            start, cost = at, 0
+        cost += more
+    if start < len(entries):
+        yield entries[start:]
+
+
+def portions(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+    """Cut deliveries into portions of which each is made by one call; there is at least one, perhaps empty."""
+    if len(wanted) <= _SHORT:
+        return [list(wanted)]
+    cut: list[list[Wanted]] = [[]]
+    cost = 0
+    for one in wanted:
+        cost += _WAITING_DELIVERY_US if one.terms else _DELIVERY_US
+        if cost > LONGEST_CALL_US * len(cut):
+            cut.append([])
+        cut[-1].append(one)
+    return cut
+
+
+def is_long(entry: Entry) -> bool:
+    """Whether an entry wants more deliveries than one call makes. `continuation` makes the others."""
+    return len(entry.wanted) > _SHORT and len(portions(_made(entry))) > 1
+
+
 def arguments(
     batch: Sequence[Entry], *, quarantine_limit: int = NO_LIMIT, alias_ms: int = 0, releases: bool = False
 ) -> list[bytes | str | int]:
@@ -38,7 +95,8 @@ def arguments(
     flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
         envelope = entry.envelope
-        made = [wanted for wanted in entry.wanted if wanted.queue]
+        made = _made(entry)
+        now, *later = portions(made)
         flat += (
             envelope.id,
             "p" if releases else "q" if envelope.quarantine else "r",
@@ -49,11 +107,33 @@ def arguments(
             entry.window_ms,
             codec.pack(envelope),
             "" if len(made) == len(entry.wanted) else ",".join(one.route for one in entry.wanted if not one.queue),
-            len(made),
+            len(later),
+            len(now),
         )
-        for wanted in made:
-            flat += (wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms)
+        flat += [orjson.dumps([written(one) for one in some]) for some in later]
+        for wanted in now:
+            flat += written(wanted)
     return flat
+
+
+def continuation(event_id: str) -> list[bytes | str | int]:
+    """Return the script's arguments for the next portion of a long event's deliveries; `left` reads the reply."""
+    return [rq_time(), 0, 0, 0, event_id, "m", "", "", "", "", 0, "", "", 0, 0]
+
+
+def left(reply: Sequence[bytes]) -> int:
+    """Read how many portions of a long event are left."""
+    return int(reply[0][1:])
+
+
+def written(wanted: Wanted) -> tuple[str, str, int, str]:
+    """Return the arguments of one delivery, as the scripts read them."""
+    return wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms
+
+
+def _made(entry: Entry) -> list[Wanted]:
+    """Return what is to be delivered: a route in the shadow only wanted it."""
+    return [wanted for wanted in entry.wanted if wanted.queue]
 
 
 def receipts(batch: Sequence[Entry], reply: Sequence[bytes]) -> list[Receipt | None]:

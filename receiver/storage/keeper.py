@@ -18,6 +18,7 @@ from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.outage import is_refusal
 from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
@@ -163,7 +164,8 @@ class Keeper:
 
     def _committed(self, told: Told, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
         if isinstance(outcome, StorageUnavailable):
-            self._watch.failed(outcome)
+            if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
+                self._watch.failed(outcome)
             self._begin(self._put_by(entry), entry, told)
         else:
             self._answer(entry, told, outcome)

@@ -23,7 +23,9 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:workers             sorted set: worker to the Unix ms at which its lease ends
     fd:held:{worker}       set: job ids that a worker has claimed and not acknowledged
     fd:routes              string: the last good routes.yaml
-    fd:quarantine          hash: bytes held in quarantine, in all (field `total`) and for each hook
+    fd:quarantine          hash: bytes that quarantine takes of the store, in all (field `total`) and for each hook
+    fd:p:{id}              list: deliveries of an event that are still to be made, in portions (storage/keep.py)
+    fd:unmade              set: the events that have some
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
     fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
                            fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
@@ -57,15 +59,15 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
-`q` quarantined), h the hook whose share of quarantine it takes, y entity, w the routes that wanted it in the shadow, e
-1 when its record was erased. For delivery n, behind its number: r route, q queue, s state (`q` queued, `w` waiting
-until t, `x` running, `h` held where no job of it runs, `s` succeeded, `d` dead, `c` discarded), w what a held or
-waiting one waits for (storage/waits.py), l its lane, u the key its limits count by, e RQ timeout of its first job
-while a lane holds it, g what it may pass (`r` the gate of its route, `k` and a gate's name: it has a place there), v
-Unix ms since when it waits for its target, d Unix ms since when the key of a debounced one is not quiet, j serial of
-its RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t Unix ms until which
-it waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1 while it must run alone,
-k deaths while it did, m origin when not the event's own. What is absent is zero, or for j one.
+`q` quarantined), h the hook whose share of quarantine it takes, c how many bytes it takes, y entity, w the routes that
+wanted it in the shadow, e 1 when its record was erased. For delivery n, behind its number: r route, q queue, s state
+(`q` queued, `w` waiting until t, `x` running, `h` held where no job of it runs, `s` succeeded, `d` dead, `c`
+discarded), w what a held or waiting one waits for (storage/waits.py), l its lane, u the key its limits count by, e RQ
+timeout of its first job while a lane holds it, g what it may pass (`r` the gate of its route, `k` and a gate's name: it
+has a place there), v Unix ms since when it waits for its target, d Unix ms since when the key of a debounced one is not
+quiet, j serial of its RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t
+Unix ms until which it waits, b Unix ms since when it is given back unrun, c deaths of the process that ran it, i 1
+while it must run alone, k deaths while it did, m origin when not the event's own. What is absent is zero, or for j one.
 
 The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
 its delivery is stale, whoever runs it, and does nothing.

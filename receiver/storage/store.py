@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from receiver.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage import keep, keys, layout, scripts
@@ -55,18 +55,32 @@ class Store:
     async def keep(
         self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int = 100, alias_ms: int = 0
     ) -> list[Receipt | None]:
-        """Keep a batch in one call; None for an event that was not kept because quarantine is full.
+        """Keep a batch, in as many calls as it takes; None for an event that was not kept because quarantine is full.
 
-        *confirm_ms*: how long to wait for replicas, when they are asked. *alias_ms*: see `keep.arguments`.
+        *timeout_s* is for all of it. *confirm_ms*: how long to wait for replicas, when they are asked. *alias_ms*: see
+        `keep.arguments`.
         Raises StorageUnavailable when it is not certain that every event is kept.
         """
         async with _bounded(timeout_s):
             limit = keep.NO_LIMIT
             if any(entry.envelope.quarantine for entry in entries):
                 limit = await self._read_quarantine_limit()
-            arguments = keep.arguments(entries, quarantine_limit=limit, alias_ms=alias_ms)
-            reply = await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
-            return keep.receipts(entries, reply)
+            receipts: list[Receipt | None] = []
+            for batch in keep.calls(entries):
+                arguments = keep.arguments(batch, quarantine_limit=limit, alias_ms=alias_ms)
+                receipts += keep.receipts(batch, await self._run(arguments, confirm_ms))
+                for entry in batch:
+                    if keep.is_long(entry):
+                        await self._continue(entry.envelope.id, confirm_ms)
+            return receipts
+
+    async def _continue(self, event_id: str, confirm_ms: int) -> None:
+        """Make the deliveries that are missing of a long event. Should we die here, the sweeper makes them."""
+        while keep.left(await self._run(keep.continuation(event_id), confirm_ms)):
+            pass
+
+    async def _run(self, arguments: list[bytes | str | int], confirm_ms: int) -> list[bytes]:
+        return await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
 
     async def report(
         self, values: Mapping[str, bytes], gone: Collection[str] = (), *, timeout_s: float, confirm_ms: int = 100
@@ -152,12 +166,6 @@ class Store:
             self._quarantine_limit = bound // _QUARANTINE_SHARE or keep.NO_LIMIT
             self._limit_read_at = now
         return self._quarantine_limit
-
-
-def is_refusal(error: StorageUnavailable) -> bool:
-    """Whether the script refused what it was given, so that the same will be refused for ever."""
-    cause = error.__cause__
-    return isinstance(cause, ResponseError) and "keep: malformed" in str(cause)
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from receiver.storage.audit import Audit
 from receiver.storage.retention import Retention
 from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 
 ADA = b'{"Id":7,"FullName":"Ada Lovelace","Email":"Ada@Example.com"}'
 
@@ -122,7 +122,7 @@ def test_bytes_in_quarantine_are_counted_on(client: redis.Redis) -> None:
 
     tool.erase(tool.find(Address("ada@example.com")))
 
-    size = str(client.strlen(keys.envelope(one.envelope.id))).encode()
+    size = quarantine_cost(client.strlen(keys.envelope(one.envelope.id)))
     assert client.hgetall(keys.QUARANTINE) == {b"total": size, b"1001/BookingCreate": size}
     assert Archive(client).get(one.envelope.id).envelope.quarantine == "erased"
     Retention(client, 0, 0).turn(100)

@@ -17,7 +17,7 @@ from receiver.storage.audit import Audit
 from receiver.storage.entries import Entry
 from receiver.storage.stored import Filter, Stored
 from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 
 BODY = b'[{"Id":7,"Name":"Ada"}]'
 ROUTES = """
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_stays_even_if_forced(
     assert (released.reason or "").startswith(reason)
     found = stored(client, one)
     assert (found.status, found.envelope.body, found.envelope.quarantine) == ("quarantined", body, released.reason)
-    size = str(client.strlen(keys.envelope(one.envelope.id))).encode()
+    size = quarantine_cost(client.strlen(keys.envelope(one.envelope.id)))
     assert client.hgetall(keys.QUARANTINE) == {b"total": size, b"1001/BookingCreate": size}
 
 

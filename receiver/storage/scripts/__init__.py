@@ -8,10 +8,10 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_SHARED = ("prelude", "flow", "lanes", "gates", "targets")
+_SHARED = ("prelude", "flow", "leftovers", "lanes", "gates", "targets")
 """What scripts share, in an order in which everything stands behind what it uses."""
 
-_SELDOM = {"open_gates", "open_lanes", "open_targets"}
+_SELDOM = {"open_gates", "open_lanes", "open_leftovers", "open_targets"}
 """The functions that few calls need. What only they use is made inside them."""
 
 _NAMES = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)

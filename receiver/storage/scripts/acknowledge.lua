@@ -68,6 +68,6 @@ for at = 3, #ARGV, 6 do
 end
 with_each('SREM', held)
 with_each('ZREM', started)
-if #jobs > 0 then redis.call('DEL', unpack(jobs)) end
+for from = 1, #jobs, PORTION do redis.call('DEL', unpack(jobs, from, math.min(from + PORTION - 1, #jobs))) end
 write_counts()
 return stale

@@ -95,4 +95,6 @@ end
 with_each('ZADD', started)
 with_each('SADD', held)
 write_counts()
-return {next_due, refused, unpack(enclose(claimed))}
+local reply = {next_due, refused}
+for i, one in ipairs(enclose(claimed)) do reply[i + 2] = one end
+return reply

@@ -38,14 +38,11 @@ for n = 1, tonumber(state.n) do
     end
     redis.call('HDEL', key, n .. 'u')  -- the digest of a key that may have been a name
 end
-if state.k == 'q' then
-    local less = #envelope - redis.call('STRLEN', envelope_key(id))
-    redis.call('HINCRBY', 'fd:quarantine', 'total', less)
-    if state.h then redis.call('HINCRBY', 'fd:quarantine', state.h, less) end
-end
+if state.k == 'q' then resize_quarantined(id, state.h, #envelope) end
 redis.call('SET', envelope_key(id), envelope)
 redis.call('HSET', key, 'e', 1)
-redis.call('DEL', 'fd:once:' .. id)
+redis.call('DEL', 'fd:once:' .. id, portions_key(id))
+redis.call('SREM', 'fd:unmade', id)
 if state.y then
     if redis.call('HGET', entity_key(state.y), state.y) == id then redis.call('HDEL', entity_key(state.y), state.y) end
     redis.call('HDEL', key, 'y')

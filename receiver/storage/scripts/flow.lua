@@ -13,13 +13,15 @@ local function advance(lane, iso)
         local first = redis.call('ZRANGE', key, 0, 0)[1]
         if not first then return end
         local id, n = parse_delivery(first)
-        local state = redis.call('HMGET', state_key(id), n .. 's', n .. 'l', n .. 'w', n .. 'j', n .. 'q', n .. 'e', n .. 't')
-        if not state[1] or FINAL[state[1]] or state[2] ~= lane then
+        local state = id and redis.call('HMGET', state_key(id), n .. 's', n .. 'l', n .. 'w', n .. 'j', n .. 'q', n .. 'e',
+            n .. 't')
+        if not id or not state[1] or FINAL[state[1]] or state[2] ~= lane then
             redis.call('ZREM', key, first)
         else
             redis.call('ZADD', key, 0, first)
             if state[1] == 'h' and state[3] == 'o' then
-                local timeout_s, waits = string.match(state[6] or '180', '^(%d+)(%a?)$')
+                local timeout_s, waits = string.match(state[6] or '', '^(%d+)(%a?)$')
+                timeout_s, waits = timeout_s or '180', waits or ''
                 local due = tonumber(state[7] or 0)
                 redis.call('HDEL', state_key(id), n .. 'w', n .. 'e')
                 requeue(id, n, tonumber(state[4] or 1), state[5], due, timeout_s, iso or '')

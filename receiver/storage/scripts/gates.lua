@@ -194,7 +194,7 @@ local function open_gates(rules)
             if pass then
                 for i = #jobs, 1, -1 do redis.call('LPUSH', queue_key(queue), jobs[i]) end
             else
-                redis.call('RPUSH', queue_key(queue), unpack(jobs))
+                send('RPUSH', queue_key(queue), jobs)
             end
             announce_queue(queue)
             wake(queue)

@@ -1,47 +1,85 @@
--- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them. All or, when
--- the arguments are malformed, nothing; a script error would keep partial writes, so everything is read before the first.
+-- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them.
+--
+-- A script error keeps what was written before it. So everything that can be wrong with the arguments is found before the
+-- first write, and the envelopes are written last: an event is kept when both its state and its envelope are there. A state
+-- without an envelope is what a call left that failed in the middle. It is no event yet: the next call with its id makes
+-- it one, after it has cleared away what was left (leftovers.lua).
 --
 -- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
 --   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
---   id, kind ('r', 'q', or 'p' for one that was quarantined under this id and is put right now), action, business,
---   entity, fingerprint, window in ms, envelope, routes in the shadow (joined by commas), number of deliveries,
---   and for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as flow.lua reads them)
+--   id, kind ('r', 'q', 'p' for one that was quarantined under this id and is put right now, or 'm' for one that is kept
+--   and gets its next portion of deliveries), action, business, entity, fingerprint, window in ms, envelope, routes in the
+--   shadow (joined by commas), number of portions of further deliveries, number of deliveries,
+--   then the portions (each a JSON array of deliveries, to be made by later calls of kind 'm'), and for each delivery:
+--   route, queue, RQ timeout in seconds, terms ('' for none, else as lanes.lua reads them)
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
--- that was kept first; of kind 'p' also 'n': it is not quarantined (any more).
+-- that was kept first; of kind 'p' also 'n': it is not quarantined (any more); of kind 'm' only 'm', followed by the number
+-- of portions that are left.
 -- Idempotent by id: an event that is there already is answered as it was and not touched.
 
 local iso = ARGV[1]
 local quarantine_limit, hook_limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local alias_ms = tonumber(ARGV[4])
-if not alias_ms then return redis.error_reply('ERR keep: malformed header') end
+if not (quarantine_limit and hook_limit and alias_ms) then return redis.error_reply('ERR keep: malformed header') end
 local events, state_keys = {}, {}
 local at = 5
 while at <= #ARGV do
     local event = {
         id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
         fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], shadow = ARGV[at + 8],
-        deliveries = {},
+        deliveries = {}, first = 1,
     }
-    event.made = ARGV[at + 9]
-    at = at + 10
-    for n = 1, tonumber(event.made) do
-        event.deliveries[n] = {route = ARGV[at], queue = ARGV[at + 1], timeout_s = ARGV[at + 2], terms = ARGV[at + 3]}
-        if not ARGV[at + 3] then return redis.error_reply('ERR keep: arguments end inside an event') end
+    local further, made = tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
+    event.made = ARGV[at + 10]
+    event.ms = #event.id == 20 and id_ms(event.id)
+    if not (event.ms and further and made) then return redis.error_reply('ERR keep: malformed event') end
+    if event.fingerprint ~= '' and not (#event.fingerprint > 2 and event.window and event.window > 0) then
+        return redis.error_reply('ERR keep: malformed fingerprint')
+    end
+    at = at + 11
+    if further > 0 then event.further = {at, at + further - 1} end
+    at = at + further
+    for n = 1, made do
+        local delivery = new_delivery(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+        if not delivery then return redis.error_reply('ERR keep: malformed delivery') end
+        event.deliveries[n] = delivery
         at = at + 4
     end
-    event.ms = #event.id == 20 and id_ms(event.id)
-    if not event.ms or not event.window then return redis.error_reply('ERR keep: malformed event') end
     event.hour = string.format('%d', math.floor(event.ms / HOUR_MS))
     events[#events + 1] = event
     state_keys[#events] = state_key(event.id)
 end
 
--- Whether an event is there already. Nearly always none of a batch is, which one call tells; the batch itself may hold
--- one twice.
+-- What the calls of kind 'm' make is read here, before anything is written.
+for _, event in ipairs(events) do
+    if event.kind == 'm' then
+        local portion = redis.call('LINDEX', portions_key(event.id), 0)
+        local state = redis.call('HMGET', state_key(event.id), 'n', 'z')
+        for n, one in ipairs(portion and state[1] and cjson.decode(portion) or {}) do
+            event.deliveries[n] = new_delivery(unpack(one, 1, 4))
+            if not event.deliveries[n] then return redis.error_reply('ERR keep: malformed portion') end
+        end
+        event.first = (tonumber(state[1]) or 0) + 1
+    end
+end
+
+local envelopes, indexes, listed, queues, received, hours = {}, {}, {}, {}, {}, {}
+
+-- Whether an event is kept already. Nearly always none of a batch has a state, which one call tells; the batch itself may
+-- hold one twice. One that is listed lacks nothing but its envelope: its list was written after all the rest.
 local stored = {}
 local none_is_there = #events > 0 and redis.call('EXISTS', unpack(state_keys)) == 0
 local function is_there(event)
-    return stored[event.id] or (not none_is_there and redis.call('EXISTS', state_key(event.id)) == 1)
+    if stored[event.id] then return true end
+    if none_is_there or redis.call('EXISTS', state_key(event.id)) == 0 then return false end
+    if redis.call('EXISTS', envelope_key(event.id)) == 1 then return true end
+    if redis.call('LPOS', 'fd:i:' .. event.hour, event.id) then
+        stored[event.id] = true
+        envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
+        return true
+    end
+    open_leftovers()(event.id, iso)
+    return false
 end
 
 -- The event of the same fingerprint that was kept less than a window away, if any; else claims the fingerprint. Events
@@ -54,16 +92,27 @@ local function first_of(event)
     local field = string.sub(event.fingerprint, 2)
     local generation = math.floor(event.ms / event.window)
     local stem = 'fd:f:' .. event.window .. ':'
+    -- What was left half-written has claimed its fingerprint, and is nobody's first.
+    local function is_event(first)
+        return first == event.id or stored[first] or redis.call('EXISTS', envelope_key(first)) == 1
+            or redis.call('EXISTS', state_key(first)) == 0
+    end
     local function near(g)
         local first = redis.call('HGET', stem .. g .. bucket, field)
-        return first and math.abs(event.ms - id_ms(first)) < event.window and first
+        local ms = first and id_ms(first)
+        return ms and math.abs(event.ms - ms) < event.window and is_event(first) and first
     end
     local first = near(generation - 1)
     if not first and (generation + 1) * event.window < now_ms + HOUR_MS then first = near(generation + 1) end
     if first then return first end
     local key = stem .. generation .. bucket
-    if redis.call('HSETNX', key, field, event.id) == 0 then return redis.call('HGET', key, field) end
-    if redis.call('HLEN', key) == 1 then redis.call('PEXPIRE', key, event.window * 3) end
+    if redis.call('HSETNX', key, field, event.id) == 0 then
+        first = redis.call('HGET', key, field)
+        if is_event(first) then return first end
+        redis.call('HSET', key, field, event.id)
+    elseif redis.call('HLEN', key) == 1 then
+        redis.call('PEXPIRE', key, event.window * 3)
+    end
     return nil
 end
 
@@ -80,18 +129,17 @@ local function remember_entity(event)
     if not newest or newest < event.id then redis.call('HSET', key, event.entity, event.id) end
 end
 
-local envelopes, indexes, queues, received, hours = {}, {}, {}, {}, {}
-
 local place
 
 -- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
     local seen, ended, stem = {}, 0, 'fd:i:' .. event.hour .. ':r:'
-    for n, delivery in ipairs(event.deliveries) do
+    for i, delivery in ipairs(event.deliveries) do
+        local n = event.first + i - 1
         local job, begins = event.id .. '-' .. n .. '-1', 'q'
         state[#state + 1] = n .. 'r'; state[#state + 1] = delivery.route
         state[#state + 1] = n .. 'q'; state[#state + 1] = delivery.queue
-        if delivery.terms == '' then
+        if not delivery.waits then
             state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
         else
             place = place or open_lanes()
@@ -129,7 +177,10 @@ local function store(event)
     if standing then
         state[#state + 1] = 'k'; state[#state + 1] = string.sub(standing, 1, 1)
         state[#state + 1] = 'z'; state[#state + 1] = now_ms
-        if event.kind == 'q' then state[#state + 1] = 'h'; state[#state + 1] = event.business .. '/' .. event.action end
+        if event.kind == 'q' then
+            state[#state + 1] = 'h'; state[#state + 1] = event.business .. '/' .. event.action
+            state[#state + 1] = 'c'; state[#state + 1] = quarantine_cost(#event.envelope)
+        end
         redis.call('ZADD', 'fd:x:' .. standing, event.ms, event.id)
     end
     local ended = make_deliveries(event, state)
@@ -141,11 +192,16 @@ local function store(event)
     end
     stored[event.id] = true
     envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
-    redis.call('HSET', state_key(event.id), unpack(state))
+    send('HSET', state_key(event.id), state)
+    if event.further then
+        redis.call('DEL', portions_key(event.id))
+        redis.call('RPUSH', portions_key(event.id), unpack(ARGV, event.further[1], event.further[2]))
+        redis.call('SADD', 'fd:unmade', event.id)
+    end
     if event.entity ~= '' then remember_entity(event) end
     if event.kind ~= 'p' then
         local stem = 'fd:i:' .. hour
-        append(indexes, stem, event.id)
+        append(listed, stem, event.id)
         append(indexes, stem .. ':a:' .. event.action, event.id)
         append(indexes, stem .. ':b:' .. event.business, event.id)
         hours[hour] = true
@@ -159,7 +215,7 @@ end
 local function fits_quarantine(event)
     local hook = event.business .. '/' .. event.action
     local held = redis.call('HMGET', 'fd:quarantine', 'total', hook)
-    local size = #event.envelope
+    local size = quarantine_cost(#event.envelope)
     if (tonumber(held[1]) or 0) + size > quarantine_limit then return false end
     if (tonumber(held[2]) or 0) + size > hook_limit then return false end
     redis.call('HINCRBY', 'fd:quarantine', 'total', size)
@@ -181,11 +237,36 @@ local function release(event)
     return 'a'
 end
 
+-- Makes the next portion of an event's deliveries. An event that is gone, or was erased, gets none.
+local function extend(event)
+    local key, made = state_key(event.id), #event.deliveries
+    if made == 0 then
+        redis.call('DEL', portions_key(event.id))
+    else
+        local fields = {'n', event.first + made - 1}
+        local ended = make_deliveries(event, fields)
+        redis.call('LPOP', portions_key(event.id))
+        send('HSET', key, fields)
+        count(event.hour, 'd_created', made)
+        if ended > 0 then count(event.hour, 'd_discarded', ended) end
+        if redis.call('HINCRBY', key, 'p', made - ended) > 0 then
+            redis.call('HDEL', key, 'z')
+        else
+            redis.call('HSETNX', key, 'z', now_ms)
+        end
+    end
+    local left = redis.call('LLEN', portions_key(event.id))
+    if left == 0 then redis.call('SREM', 'fd:unmade', event.id) end
+    return 'm' .. left
+end
+
 local replies = {}
 for i, event in ipairs(events) do
     local reply = event.kind == 'q' and 'q' or 'a'
     if event.kind == 'p' then
         reply = release(event)
+    elseif event.kind == 'm' then
+        reply = extend(event)
     elseif not is_there(event) then
         local first = first_of(event)
         if first and first ~= event.id then
@@ -200,14 +281,9 @@ for i, event in ipairs(events) do
     replies[i] = reply
 end
 
--- A batch has at most 256 events, so no list here comes near the 8,000 values that unpack can take.
-if #envelopes > 0 then redis.call('MSET', unpack(envelopes)) end
 with_each('RPUSH', indexes)
 for queue, jobs in pairs(queues) do
-    local length = 0
-    for from = 1, #jobs, 4000 do
-        length = redis.call('RPUSH', queue_key(queue), unpack(jobs, from, math.min(from + 3999, #jobs)))
-    end
+    local length = send('RPUSH', queue_key(queue), jobs)
     if length <= #jobs then announce_queue(queue) end  -- it was empty, and nobody may have heard of it
     wake(queue)
 end
@@ -217,4 +293,6 @@ for hour in pairs(hours) do
     if redis.call('ZADD', 'fd:hours', hour, hour) == 1 then redis.call('SET', 'fd:layout', 3, 'NX') end
 end
 write_counts()
+with_each('RPUSH', listed)
+if #envelopes > 0 then redis.call('MSET', unpack(envelopes)) end  -- two for each of at most 256 events
 return replies

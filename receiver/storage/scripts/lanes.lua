@@ -1,12 +1,19 @@
+-- Reads a delivery that is to be made; nil when its arguments are malformed. *terms* say what it is to wait for, as the
+-- receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced; '' for nothing.
+local function new_delivery(route, queue, timeout_s, terms)
+    if not tonumber(timeout_s) then return nil end
+    local delivery = {route = route, queue = queue, timeout_s = timeout_s}
+    if terms == '' then return delivery end
+    local lane, per, delay, debounced = string.match(terms or '', '^([%w_-]*)|([%w_-]*)|(%d+)|(d?)$')
+    if not delay then return nil end
+    delivery.waits, delivery.lane, delivery.per = true, lane ~= '' and route .. ':' .. lane, per
+    delivery.delay, delivery.is_debounced = tonumber(delay), debounced == 'd'
+    return delivery
+end
+
 -- Returns the function that decides where a new delivery begins which its route has wait for something; made at the first
 -- need.
 local function open_lanes()
-    -- What a delivery is to wait for, as the receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced.
-    local function parse_terms(terms)
-        local lane, per, delay, debounced = string.match(terms, '^([%w_-]*)|([%w_-]*)|(%d+)|(d?)$')
-        return {lane = lane, per = per, delay = tonumber(delay), is_debounced = debounced == 'd'}
-    end
-
     local SUPERSEDED_AT_ONCE = 16
     local MOST_DELAYS = 10  -- a key that never falls quiet is delivered so often nevertheless
 
@@ -38,23 +45,22 @@ local function open_lanes()
     -- Decides where a new delivery begins and adds the fields that say so to *fields*: 'q' in its queue, 'w' in the schedule,
     -- 'h' held in its lane, 'c' nowhere, because a newer one of its key waits already. *at*: when it was asked for.
     local function place(id, n, delivery, at, replaces, fields)
-        local terms = parse_terms(delivery.terms)
-        local lane = terms.lane ~= '' and delivery.route .. ':' .. terms.lane
+        local lane, delay = delivery.lane, delivery.delay
         local function set(letter, value) fields[#fields + 1] = n .. letter; fields[#fields + 1] = value end
-        local newer, since, due = nil, now_ms, now_ms + terms.delay
-        if lane and terms.is_debounced and replaces then
-            newer, since = supersede(lane, id, MOST_DELAYS * terms.delay)
-            due = math.min(due, since + MOST_DELAYS * terms.delay)
+        local newer, since, due = nil, now_ms, now_ms + delay
+        if lane and delivery.is_debounced and replaces then
+            newer, since = supersede(lane, id, MOST_DELAYS * delay)
+            due = math.min(due, since + MOST_DELAYS * delay)
         end
         if newer then
             note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
             set('s', 'c')
             return 'c'
         end
-        local waits = terms.delay == 0 and '' or terms.is_debounced and 'b' or 'y'
+        local waits = delay == 0 and '' or delivery.is_debounced and 'b' or 'y'
         if waits ~= '' then set('t', due) end
         if waits == 'b' then set('d', since) end
-        if terms.per ~= '' then set('u', terms.per) end
+        if delivery.per ~= '' then set('u', delivery.per) end
         if lane then
             set('l', lane)
             if not join_lane(lane, id .. '-' .. n, at) then

@@ -3,13 +3,20 @@
 -- because its successor now stands for it.
 --
 -- ARGV: the time as RQ writes it, event id, 'dead' to replay dead deliveries only or 'all',
---   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as flow.lua reads them)
+--   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as lanes.lua reads them)
 -- Returns the ids of the deliveries made; false when the event is not kept.
 
 local iso, id, only_dead = ARGV[1], ARGV[2], ARGV[3] == 'dead'
 local key = state_key(id)
 local n = tonumber(redis.call('HGET', key, 'n'))
 if not n then return false end
+
+local wanted = {}
+for at = 4, #ARGV, 4 do
+    local delivery = new_delivery(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    if not delivery then return redis.error_reply('ERR replay: malformed delivery') end
+    wanted[#wanted + 1] = delivery
+end
 
 local last = {}
 for i = 1, n do
@@ -22,11 +29,12 @@ local function is_listed(route)
     return string.find(shadow, ',' .. route .. ',', 1, true) ~= nil
 end
 
-local hour, made = id_hour(id), {}
+local hour, made, place = id_hour(id), {}, nil
 -- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
 local function make(delivery, before)
     local fields = {n .. 'r', delivery.route, n .. 'q', delivery.queue, n .. 'm', 'replay'}
-    local begins = delivery.terms == '' and 'q' or open_lanes()(id, n, delivery, now_ms, false, fields)
+    if delivery.waits then place = place or open_lanes() end
+    local begins = not delivery.waits and 'q' or place(id, n, delivery, now_ms, false, fields)
     redis.call('HSET', key, unpack(fields))
     if begins == 'q' then
         requeue(id, n, 1, delivery.queue, now_ms, delivery.timeout_s, iso)
@@ -40,24 +48,24 @@ local function make(delivery, before)
     end
 end
 
-for at = 4, #ARGV, 4 do
-    local route = ARGV[at]
+for _, delivery in ipairs(wanted) do
+    local route = delivery.route
     local before = last[route]
     local ended = not before or FINAL[before.state] ~= nil
     if ended and not (only_dead and (not before or before.state ~= 'd')) then
         n = n + 1
-        local delivery = id .. '-' .. n
+        local name = id .. '-' .. n
         if before and before.state == 'd' then
             redis.call('HSET', key, before.n .. 's', 'c')
             redis.call('RPUSH', 'fd:a:' .. id .. '-' .. before.n, cjson.encode({
-                outcome = 'discarded', ended_ms = now_ms, error = 'replayed as ' .. delivery,
+                outcome = 'discarded', ended_ms = now_ms, error = 'replayed as ' .. name,
             }))
             count(hour, 'd_dead', -1)
             count(hour, 'd_discarded')
         end
-        make({route = route, queue = ARGV[at + 1], timeout_s = ARGV[at + 2], terms = ARGV[at + 3]}, before)
+        make(delivery, before)
         last[route] = {n = n, state = 'q'}
-        made[#made + 1] = delivery
+        made[#made + 1] = name
     end
 end
 

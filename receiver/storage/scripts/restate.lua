@@ -6,8 +6,6 @@
 local id, envelope = ARGV[1], ARGV[2]
 local state = redis.call('HMGET', state_key(id), 'k', 'h')
 if state[1] ~= 'q' then return 0 end
-local more = #envelope - redis.call('STRLEN', envelope_key(id))
-redis.call('HINCRBY', 'fd:quarantine', 'total', more)
-if state[2] then redis.call('HINCRBY', 'fd:quarantine', state[2], more) end
+resize_quarantined(id, state[2], #envelope)
 redis.call('SET', envelope_key(id), envelope)
 return 1

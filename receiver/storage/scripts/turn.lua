@@ -15,7 +15,8 @@ local decides = not string.find(list, ':', 1, true)
 local hour = string.match(list, '^%d+')
 
 local function forget(id, state)
-    redis.call('DEL', envelope_key(id), state_key(id), 'fd:once:' .. id)
+    redis.call('DEL', envelope_key(id), state_key(id), 'fd:once:' .. id, portions_key(id))
+    redis.call('SREM', 'fd:unmade', id)
     for _, standing in ipairs({'quarantined', 'unrouted', 'dead'}) do redis.call('ZREM', 'fd:x:' .. standing, id) end
     if state.y and redis.call('HGET', entity_key(state.y), state.y) == id then
         redis.call('HDEL', entity_key(state.y), state.y)
@@ -91,7 +92,7 @@ for _, id in ipairs(redis.call('LRANGE', key, 0, most - 1)) do
     end
 end
 redis.call('LTRIM', key, looked_at, -1)
-if #stays > 0 then redis.call('RPUSH', key, unpack(stays)) end
+send('RPUSH', key, stays)
 if complete == 1 then
     redis.call('HDEL', 'fd:turning', list)
     close()

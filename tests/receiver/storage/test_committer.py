@@ -91,7 +91,7 @@ def test_few_wait_for_the_call_before_theirs(start_valkey: StartValkey) -> None:
 def test_a_full_quarantine_refuses_junk_and_nothing_else(start_valkey: StartValkey) -> None:
     """A tenth of the memory is for junk, a quarter of that for one hook; the event in the same call is kept."""
     server = start_valkey("--maxmemory", "8mb")
-    junk = [entry(os.urandom(100_000), quarantine="no JSON") for _ in range(4)]
+    junk = [entry(os.urandom(80_000), quarantine="no JSON") for _ in range(4)]
 
     async def work(committer: Committer) -> list[object]:
         keeps = [committer.keep(one) for one in (*junk, entry())]

@@ -9,11 +9,11 @@ from rq.job import Job
 
 from receiver.errors import EventUnknown
 from receiver.events import EventStatus
-from receiver.storage import codec, keys, scripts
+from receiver.storage import codec, keep, keys, scripts
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Receipt
 from receiver.storage.stored import Filter
-from tests.events import entry, keep_all
+from tests.events import entry, keep_all, quarantine_cost
 
 
 def test_an_event_is_kept_whole_with_a_delivery_for_each_route(client: redis.Redis) -> None:
@@ -109,7 +109,7 @@ def test_an_event_that_no_route_wants_is_unrouted_and_found(client: redis.Redis)
 def test_quarantine_claims_no_fingerprint_and_has_limits(client: redis.Redis) -> None:
     """The same junk twice is two; beyond the limit nothing more is kept; one hook fills only its share."""
     junk = [entry(bytes([65 + number]) * 400, quarantine="no JSON") for number in range(8)]
-    size = max(len(codec.pack(one.envelope)) for one in junk)
+    size = int(max(quarantine_cost(len(codec.pack(one.envelope))) for one in junk))
 
     statuses = [receipt and receipt.status for receipt in keep_all(client, *junk, quarantine_limit=size * 8)]
 
@@ -122,28 +122,31 @@ def test_quarantine_claims_no_fingerprint_and_has_limits(client: redis.Redis) ->
 def test_malformed_arguments_write_nothing(client: redis.Redis) -> None:
     """A script error keeps what was written before it, so everything is checked first."""
     script = client.register_script(scripts.source("keep"))
-    good: list[str | int | bytes] = [
-        "0" * 20,
-        "r",
-        "BookingCreate",
-        1001,
-        "",
-        "",
-        1000,
-        b"x",
-        1,
-        "announce",
-        "default",
-        90,
-    ]
+    header: list[bytes | str | int] = ["now", 10**6, 10**6, 0]
+    good = keep.arguments([entry(terms="lane|key|5|d")])[4:]
+    bad: dict[str, list[bytes | str | int]] = {
+        "the end is missing": good[:-1],
+        "an id": ["id", *good[1:]],
+        "a fingerprint": [*good[:5], b"x", *good[6:]],
+        "a window": [*good[:6], "soon", *good[7:]],
+        "portions": [*good[:9], "few", *good[10:]],
+        "deliveries": [*good[:10], "some", *good[11:]],
+        "a timeout": [*good[:13], "long", *good[14:]],
+        "terms": [*good[:14], "lane|key|5", *good[15:]],
+    }
 
-    for bad in (good[:-1], [*good[:5], "short", *good[6:8]], ["id", *good[1:]], [*good[:6], "soon", *good[7:]]):
-        with pytest.raises(redis.ResponseError):
-            script(args=["now", 1, 1, 0, *good, *bad])
-    with pytest.raises(redis.ResponseError):
-        script(args=["now", 1, 1, *good])
+    for what, arguments in bad.items():
+        for some in ([*good, *arguments], [*arguments, *good]):
+            with pytest.raises(redis.ResponseError, match="malformed"):
+                script(args=[*header, *some])
+            assert client.dbsize() == 0, what
+    headers: list[list[bytes | str | int]] = [["now", "much", 1, 0], ["now", 1, 1, ""]]
+    for wrong in headers:
+        with pytest.raises(redis.ResponseError, match="malformed"):
+            script(args=[*wrong, *good])
 
     assert client.dbsize() == 0
+    assert script(args=[*header, *good]) == [b"a"]
 
 
 def test_the_newest_event_of_an_entity_is_remembered_whatever_the_order_of_arrival(client: redis.Redis) -> None:

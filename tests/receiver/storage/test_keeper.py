@@ -378,7 +378,7 @@ class TestLeftBehind:
     ) -> None:
         """What does not fit stays in the spool; the events behind it are drained."""
         server = start_valkey("--maxmemory", "8mb")
-        junk = [entry(os.urandom(100_000), quarantine="no JSON") for _ in range(4)]
+        junk = [entry(os.urandom(80_000), quarantine="no JSON") for _ in range(4)]
         many = numbered(10)
         spool_offline(tmp_path, [*junk, *many])
 

@@ -1,0 +1,179 @@
+"""A call that fails in the middle leaves nothing that is taken for an event, and nothing that holds up others."""
+
+import asyncio
+
+import pytest
+import redis
+
+from receiver.events import EventStatus
+from receiver.replay import Replay
+from receiver.routing import file
+from receiver.storage import connection, keep, keys, scripts
+from receiver.storage.archive import Archive
+from receiver.storage.audit import Audit
+from receiver.storage.entries import Entry, Receipt, terms
+from receiver.storage.store import Store
+from tests.deliveries import acknowledge, claim_all
+from tests.events import entry, half_keep, keep_all
+
+MANY = 5_000
+ORDERED = terms("Booking-1", "key", 60_000, debounced=True)
+
+
+def store_all(url: str, *entries: Entry) -> list[Receipt | None]:
+    """Keep entries as a receiver does: in as many calls as it takes."""
+
+    async def run() -> list[Receipt | None]:
+        store = Store(connection.connect_async(url))
+        try:
+            return await store.keep(entries, timeout_s=60)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def names(number: int) -> list[str]:
+    """That many routes."""
+    return [f"route-{one}" for one in range(number)]
+
+
+def assert_in_order(client: redis.Redis) -> None:
+    """An audit that believes nothing finds nothing."""
+    report = Audit(client).run(full=True)
+    assert (report.unaccounted, report.offenders) == (0, ())
+
+
+@pytest.mark.parametrize(("number", "waits"), [(MANY, ""), (1_500, ORDERED)])
+def test_thousands_of_routes_may_want_one_event(redis_url: str, client: redis.Redis, number: int, waits: str) -> None:
+    """Each gets its delivery, the neighbours in the batch theirs; sent again, nothing is made twice."""
+    wide = entry(b"1", routes=names(number), terms=waits)
+    batch = [entry(b"0"), wide, entry(b"2", routes=())]
+
+    for _ in range(2):
+        assert [one and one.status for one in store_all(redis_url, *batch)] == ["accepted"] * 3
+
+    assert Audit(client).run(full=True).deliveries["created"] == number + 1
+    assert [one.route for one in Archive(client).get(wide.envelope.id).deliveries] == names(number)
+    assert_in_order(client)
+    if not waits:
+        assert client.llen("rq:queue:default") == number + 1
+    assert not client.exists("fd:unmade", f"fd:p:{wide.envelope.id}")
+
+
+def test_a_long_event_is_kept_by_its_first_call(client: redis.Redis) -> None:
+    """The receiver may die before it has made all deliveries: the list of the others is in the store."""
+    wide = entry(routes=names(MANY))
+    keep_all(client, wide)
+    first = len(Archive(client).get(wide.envelope.id).deliveries)
+    assert 0 < first < MANY
+    assert_in_order(client)
+    ended = claim_all(client)
+    acknowledge(client, *ended)
+
+    script = client.register_script(scripts.source("keep"))
+    while keep.left(script(args=keep.continuation(wide.envelope.id))):
+        pass
+
+    states = [one.state for one in Archive(client).get(wide.envelope.id).deliveries]
+    assert len(states) == MANY
+    assert states.count("queued") == MANY - len(ended)
+    assert_in_order(client)
+
+
+def test_no_call_makes_more_than_its_share() -> None:
+    """A batch is cut by events, by deliveries, and by bytes."""
+    wide = [entry(b"%d" % number, routes=names(400)) for number in range(10)]
+    heavy = [entry(bytes(900_000)) for _ in range(6)]
+
+    for entries in (wide, heavy, [entry() for _ in range(600)]):
+        calls = list(keep.calls(entries))
+        assert [one for call in calls for one in call] == entries
+        for call in calls:
+            assert len(call) <= keep.LARGEST_BATCH
+            assert sum(map(keep.cost_us, call)) <= keep.LONGEST_CALL_US
+    assert [len(call) for call in keep.calls(heavy)] == [3, 3]
+
+
+def test_thousands_of_routes_may_be_replayed(client: redis.Redis) -> None:
+    """In several calls; a second replay finds all of them in flight."""
+    one = entry(routes=())
+    keep_all(client, one)
+    text = "routes: [" + ",".join(f"{{name: {name}, action: '*', handler: log}}" for name in names(MANY)) + "]"
+    replay = Replay(client, file.parse(text, file="routes.yaml", known_actions={"BookingCreate": 6}))
+
+    assert len(replay.run(Archive(client).get(one.envelope.id)).deliveries) == MANY
+    assert replay.run(Archive(client).get(one.envelope.id)).deliveries == ()
+    assert client.llen("rq:queue:default") == MANY
+    assert_in_order(client)
+
+
+class TestHalfKept:
+    """The state is there, the envelope is not: the call failed between."""
+
+    def test_it_is_kept_whole_by_the_next_call(self, client: redis.Redis) -> None:
+        """Its earlier jobs, lanes and schedules are cleared away first: each delivery runs once."""
+        batch = [entry(b"1", terms=ORDERED), entry(b"2", routes=("a", "b")), entry(b"3", routes=())]
+        half_keep(client, *batch)
+        assert client.exists(*(keys.state(one.envelope.id) for one in batch)) == 3
+        assert not client.exists(*(keys.envelope(one.envelope.id) for one in batch))
+
+        assert [one and one.status for one in keep_all(client, *batch)] == ["accepted"] * 3
+
+        assert_in_order(client)
+        assert client.zcard("rq:scheduled:default") == 1
+        assert len(claim_all(client)) == 2
+
+    def test_its_fingerprint_is_free(self, client: redis.Redis) -> None:
+        """The same record under another id is an event, not a duplicate of what was never kept; later the first is."""
+        first, again = entry(), entry()
+        half_keep(client, first)
+
+        assert keep_all(client, again) == [Receipt(again.envelope.id, "accepted")]
+        assert keep_all(client, first) == [Receipt(again.envelope.id, "duplicate")]
+        assert_in_order(client)
+
+    def test_one_that_lost_only_its_envelope_gets_it_back(self, client: redis.Redis) -> None:
+        """It is listed, so all the rest was done: nothing is made or counted twice."""
+        one = entry()
+        keep_all(client, one)
+        client.delete(keys.envelope(one.envelope.id))
+
+        keep_all(client, one)
+
+        assert Archive(client).get(one.envelope.id).envelope == one.envelope
+        assert client.llen("rq:queue:default") == 1
+        assert_in_order(client)
+
+    def test_a_lane_goes_on_without_it(self, client: redis.Redis) -> None:
+        """It led its lane; what joined behind it runs when it is cleared away, and it joins behind."""
+        lane = terms("Booking-1")
+        first, second = entry(b"1", terms=lane), entry(b"2", terms=lane)
+        half_keep(client, first)
+        keep_all(client, second)
+
+        keep_all(client, first)
+
+        (claim,) = claim_all(client)
+        assert claim.job.startswith(second.envelope.id)
+        acknowledge(client, claim)
+        (claim,) = claim_all(client)
+        assert claim.job.startswith(first.envelope.id)
+
+
+@pytest.mark.parametrize("odd", [[keys.RECEIVED], [f"fd:n:{bucket}" for bucket in range(4_096)]], ids=["late", "early"])
+def test_nothing_is_answered_that_is_not_kept(client: redis.Redis, odd: list[str]) -> None:
+    """Wherever the script fails, none of its batch counts as kept, and all are once it can go on."""
+    batch = [entry(b"%d" % number) for number in range(3)]
+    client.mset(dict.fromkeys(odd, "not a hash"))
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        keep_all(client, *batch)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        keep_all(client, *batch)
+    client.delete(*odd)
+
+    assert [one and one.status for one in keep_all(client, *batch)] == ["accepted"] * 3
+
+    assert len(claim_all(client)) == 3
+    assert Archive(client).get(batch[0].envelope.id).status == EventStatus.IN_FLIGHT
+    assert_in_order(client)

@@ -28,17 +28,18 @@ def audit(
     full
         look at every event, also of hours that were found in order before, and at every list that should name it
     repair
-        give deliveries that nobody would ever run a new job
+        give deliveries that nobody would ever run a new job, and clear away what is left of events that were never kept
+        in whole, because the store failed in the middle: their record is gone
     write_off
-        reckon with events of which only the id is left: whose record is still kept is unrouted from now on, and can be
-        replayed; the others, and all their deliveries, are counted as expired
+        give up events that have lost their state or their record: an event whose record is still kept is unrouted from
+        now on, and can be replayed; the others, and all their deliveries, are counted as expired
     """
     context = Context()
     counted = Audit(context.client)
     client = context.writable if repair or write_off else context.client
     with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
         audited = Audit(client, looked_at=advance, on_disk=_stock(context))
-        report = audited.run(full=full, repair=repair, write_off=write_off)
+        report = audited.run(full=full, repair=repair, clear=repair, write_off=write_off)
     _record(report, Acts(context.client), repair=repair)
     if json:
         output.json_line(report.shape())
@@ -59,9 +60,14 @@ def _stock(context: Context) -> waiting.Stock | None:
 def _record(report: Report, acts: Acts, *, repair: bool) -> None:
     """Tell what was changed, now and for good."""
     if repair:
-        acts.record("audit.repair", repaired=report.repaired)
+        acts.record("audit.repair", repaired=report.repaired, **({"cleared": report.cleared} if report.cleared else {}))
         if report.repaired:
             output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+    if report.cleared:
+        output.warn(
+            f"{report.cleared} events were never kept in whole, and their record is gone; what was left of them is "
+            "cleared away now, and they are named for the last time"
+        )
     if report.kept or report.written_off:
         acts.record("audit.write_off", kept=report.kept, written_off=report.written_off)
         output.warn(f"{report.kept} events had lost their state and are unrouted now; {report.written_off} are expired")

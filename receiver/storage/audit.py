@@ -22,6 +22,7 @@ import redis
 from receiver import ids
 from receiver.storage import keys
 from receiver.storage.calls import Calls
+from receiver.storage.incomplete import Incomplete
 from receiver.storage.indexes import Indexes
 from receiver.storage.reckoning import Reckoning
 from receiver.storage.spool.waiting import Stock
@@ -41,7 +42,8 @@ _HOUR_MS = 3_600_000
 class Report:
     """What an audit found. *offenders*: ids of events that break a formula, at most 1,000 of them; *unaccounted* counts
     all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now.
-    *kept*, *written_off*: events that had lost their state (reckoning.py)."""
+    *kept*, *written_off*: events that had lost their state (reckoning.py). *cleared*: events that were never kept in
+    whole and are cleared away now; they are among the offenders for the last time."""
 
     events: dict[str, int]
     deliveries: dict[str, int]
@@ -52,6 +54,7 @@ class Report:
     repaired: int = 0
     kept: int = 0
     written_off: int = 0
+    cleared: int = 0
 
     def shape(self) -> dict[str, Any]:
         """The object that `frontdesk audit --json` prints; its keys are published."""
@@ -94,10 +97,14 @@ class Audit:
         pause_s: float = 0.0,
         looked_at: Callable[[int], None] | None = None,
         on_disk: Stock | None = None,
+        scanned: int | None = None,
     ) -> None:
         """*looked_at* is told after each page how many events more were looked at. *on_disk*: the spools that can be
-        looked into; of others it is believed what they reported last."""
-        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon")
+        looked into; of others it is believed what they reported last. *scanned*: pages of a thousand keys that each
+        audit goes through in search of states without an envelope; None: all keys."""
+        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
+        self._incomplete = Incomplete(self._calls)
+        self._scanned = scanned
         self._indexes = Indexes(self._calls)
         self._reckoning: Reckoning | None = None
         self._pause_s = pause_s
@@ -109,17 +116,23 @@ class Audit:
         hours, sealed = self._hours()
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
-    def run(self, *, full: bool = False, repair: bool = False, write_off: bool = False) -> Report:
+    def run(self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False) -> Report:
         """Look, and name what is wrong. Raises StorageUnavailable.
 
         *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
-        believe no seal, and compare every event with every list that should name it. *write_off*: reckon with events
-        that have lost their state.
+        believe no seal, and compare every event with every list that should name it. *clear*: clear away what is left
+        of events that were never kept in whole. *write_off*: reckon with events that have lost their state or record.
         """
+        incomplete = self._incomplete.all() if self._scanned is None else self._incomplete.some(self._scanned)
+        cleared = self._incomplete.clear(incomplete) if clear or write_off else set[str]()
+        robbed = incomplete - cleared
+        if write_off and robbed:
+            self._incomplete.drop(robbed)
         self._reckoning = reckoning = Reckoning(self._calls) if write_off else None
         hours, sealed = self._hours()
+        sealed -= {ids.milliseconds_of(event_id) // _HOUR_MS for event_id in robbed}
         suspects = Suspects(self._calls, repair=repair)
-        totals, offenders, unnamed = Tally(), set[str](), 0
+        totals, offenders, unnamed = Tally(), cleared | (set() if write_off else robbed), 0
         for hour, tally in self._read(hours).items():
             if hour in sealed and not full:
                 totals.add(tally)
@@ -145,6 +158,7 @@ class Audit:
             repaired=len(adrift) if repair else 0,
             kept=reckoning.kept if reckoning else 0,
             written_off=reckoning.written_off if reckoning else 0,
+            cleared=len(cleared),
         )
 
     def _hours(self) -> tuple[list[int], set[int]]:
@@ -188,10 +202,10 @@ class Audit:
         """Return the counters of an hour, what its events are, and whether the counters stood still meanwhile."""
         before = self._calls.ask("hgetall", keys.counters(hour))
         seen = _Seen()
-        length = PAGE
-        while length == PAGE:
+        more = True
+        while more:
             reply = self._calls.run("survey", hour, seen.looked_at, PAGE)
-            length, numbers, lost, bare, miscounted, adrift, queued = reply
+            length, numbers, lost, bare, miscounted, adrift, queued, more = reply
             seen.looked_at += length
             seen.found.add_found(numbers)
             seen.nameless.update(event_id.decode() for event_id in lost)

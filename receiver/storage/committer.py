@@ -169,14 +169,14 @@ class Committer:
             receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=confirm_ms)
         except StorageUnavailable as error:
             _log.error("commit.failed", events=len(batch), error=str(error))
-            if not is_refusal(error) or len(batch) == 1:
-                _refuse(batch, error)
-                return
-            half = len(batch) // 2
-            await self._commit(batch[:half])
-            await self._commit(batch[half:])
+            if is_refusal(error) and len(batch) > 1:
+                await self._commit(batch[: len(batch) // 2])
+                await self._commit(batch[len(batch) // 2 :])
+            for waiting in batch:
+                waiting.answer(error)
         except BaseException as error:
-            _refuse(batch, StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
+            for waiting in batch:
+                waiting.answer(StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
             if isinstance(error, asyncio.CancelledError):
                 raise
             _log.error("commit.failed", events=len(batch), error=type(error).__name__)
@@ -241,11 +241,6 @@ def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | Reques
         answer.set_result(outcome)
     else:
         answer.set_exception(outcome)
-
-
-def _refuse(batch: Sequence[_Waiting], error: StorageUnavailable) -> None:
-    for waiting in batch:
-        waiting.answer(error)
 
 
 def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:

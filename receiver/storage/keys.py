@@ -26,6 +26,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:quarantine          hash: bytes that quarantine takes of the store, in all (field `total`) and for each hook
     fd:p:{id}              list: deliveries of an event that are still to be made, in portions (storage/keep.py)
     fd:unmade              set: the events that have some
+    fd:incomplete          hash: events found with a state and no envelope; and `cursor`, how far the search has come
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
     fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
                            fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
@@ -98,6 +99,8 @@ STALE = "fd:stale"
 WAITED_FOR = "fd:waited-for"
 RETENTION = "fd:retention"
 AUDIT = "fd:audit"
+UNMADE = "fd:unmade"
+INCOMPLETE = "fd:incomplete"
 METER = "fd:meter"
 RHYTHM = "fd:rhythm"
 ALERTS = "fd:alerts"

@@ -14,7 +14,7 @@ import redis
 
 from receiver import logs
 from receiver.errors import StorageUnavailable
-from receiver.storage import keys
+from receiver.storage import keep, keys
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.calls import Calls
@@ -26,6 +26,8 @@ INTERVAL_MS = 60_000
 
 _REST = 20
 _PAGES_AT_ONCE = 100
+_PAGES_SCANNED = 200
+_FINISHED_AT_ONCE = 100
 _PAUSE_S = 0.002
 _LOCK = "sweeper"
 _SLICE_S = 5.0
@@ -49,9 +51,9 @@ class Sweeper:
 
     def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
-        self._calls = Calls(client)
+        self._calls = Calls(client, "keep")
         self._acts = ActLog(client)
-        self._audit = Audit(client, pause_s=_PAUSE_S)
+        self._audit = Audit(client, pause_s=_PAUSE_S, scanned=_PAGES_SCANNED)
         self._retention = Retention(client, retention_ms, kept_ms)
         self._interval_ms = interval_ms
 
@@ -72,6 +74,7 @@ class Sweeper:
         began = time.monotonic()
         expired = self._expire(lock)
         lock.check()
+        self._finish_long_events()
         report = self._audit.run(repair=True)
         lock.check()
         took_ms = int((time.monotonic() - began) * 1_000)
@@ -103,6 +106,12 @@ class Sweeper:
             if not slice_.more or time.monotonic() > until:
                 return expired
             time.sleep(_PAUSE_S)
+
+    def _finish_long_events(self) -> None:
+        """Make the deliveries that a receiver did not live to make: the event that has many was kept without them."""
+        for event_id in self._calls.ask("srandmember", keys.UNMADE, _FINISHED_AT_ONCE):
+            while keep.left(self._calls.run("keep", *keep.continuation(event_id.decode()))):
+                time.sleep(_PAUSE_S)
 
 
 class SweeperThread:

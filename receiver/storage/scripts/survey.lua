@@ -2,13 +2,14 @@
 --
 -- ARGV: hour, position of the first id, ids at most
 -- Returns
---   how many ids the page has;
+--   how many ids were looked at: fewer than asked for, when their deliveries are many;
 --   its events that are unrouted, quarantined, routed, its deliveries that succeeded, are dead, discarded, in flight;
 --   ids without a state; ids without a record; ids whose own count of deliveries in flight is wrong;
 --   jobs of deliveries that wait for a time or run, but stand in no schedule and in no living worker's hands, or are held
 --   where nobody will let them go;
 --   jobs of deliveries that are queued: whether they are in a queue is for the caller to find out, because looking for
---   one job takes as long as reading the whole queue.
+--   one job takes as long as reading the whole queue;
+--   1 when there may be more ids, else 0.
 
 local hour, first, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local page = redis.call('LRANGE', 'fd:i:' .. hour, first, first + most - 1)
@@ -45,7 +46,11 @@ local function look_at_delivery(id, n, state)
     return 1
 end
 
+local MOST_DELIVERIES = 4000
+local looked_at, deliveries = 0, 0
 for _, id in ipairs(page) do
+    if deliveries >= MOST_DELIVERIES then break end
+    looked_at = looked_at + 1
     if id ~= TURNING_MARK then
         local state = read_state(id)
         if not state then
@@ -54,6 +59,7 @@ for _, id in ipairs(page) do
             local kind = state.k or 'r'
             found[kind] = found[kind] + 1
             local in_flight = 0
+            deliveries = deliveries + tonumber(state.n)
             for n = 1, tonumber(state.n) do in_flight = in_flight + look_at_delivery(id, n, state) end
             if in_flight ~= tonumber(state.p) then miscounted[#miscounted + 1] = id end
             if redis.call('EXISTS', envelope_key(id)) == 0 then bare[#bare + 1] = id end
@@ -61,5 +67,6 @@ for _, id in ipairs(page) do
     end
 end
 return {
-    #page, {found.u, found.q, found.r, found.s, found.d, found.c, found.p}, lost, bare, miscounted, adrift, queued,
+    looked_at, {found.u, found.q, found.r, found.s, found.d, found.c, found.p}, lost, bare, miscounted, adrift, queued,
+    (looked_at < #page or #page == most) and 1 or 0,
 }

@@ -1,4 +1,4 @@
--- Looks at one page of a list of ids, takes out those whose time is over, and puts the others behind the list, so that
+-- Looks at one page of a list of ids, or less of it when their deliveries are many, takes out those whose time is over, and puts the others behind the list, so that
 -- after some calls the list has been turned round once and is in its old order again. Every id is in the list at every
 -- moment until its event is gone.
 --
@@ -72,14 +72,17 @@ if not earliest then
     earliest = 0
 end
 
-local stays, looked_at, gone, complete = {}, 0, 0, 0
+local MOST_DELIVERIES = 4000
+local stays, looked_at, gone, complete, deliveries = {}, 0, 0, 0, 0
 for _, id in ipairs(redis.call('LRANGE', key, 0, most - 1)) do
+    if deliveries >= MOST_DELIVERIES then break end
     looked_at = looked_at + 1
     if id == TURNING_MARK then
         complete = 1
         break
     end
     local state = read_state(id)
+    deliveries = deliveries + (state and tonumber(state.n) or 0)
     local at = decides and state and over_at(id, state)
     if at and at <= now_ms then
         expire(id, state)

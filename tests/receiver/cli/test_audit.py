@@ -9,7 +9,7 @@ import redis
 from receiver.storage import connection, keys, spools
 from receiver.storage.spool import slots
 from receiver.storage.spool.tenancy import Contents
-from tests.events import entry, keep_all
+from tests.events import entry, half_keep, keep_all
 from tests.processes import Ran, run
 from tests.receiver.storage.test_keeper import numbered, spool_offline
 
@@ -57,6 +57,21 @@ def test_audit_exits_1_and_names_what_is_lost_and_repair_mends_it(redis_url: str
     act = json.loads(acts.out)
     assert (act["what"], act["detail"]) == ("audit.repair", {"repaired": 1})
     assert frontdesk(redis_url, "acts", "--since", "1h").out.count("audit.repair") == 1
+
+
+def test_what_was_kept_by_halves_is_named_and_cleared_away(redis_url: str, client: redis.Redis) -> None:
+    """Also without `--full`; the repair names it for the last time, and is an act."""
+    half = entry()
+    half_keep(client, half)
+
+    found, repaired, after = (frontdesk(redis_url, "audit", *more) for more in ((), ("--repair",), ()))
+    act = json.loads(frontdesk(redis_url, "acts", "--json").out)
+
+    assert [ran.status for ran in (found, repaired, after)] == [1, 1, 0]
+    assert half.envelope.id in found.out
+    assert half.envelope.id in repaired.out
+    assert "1 events were never kept in whole" in repaired.err
+    assert act["detail"] == {"repaired": 0, "cleared": 1}
 
 
 def test_what_lost_its_state_is_given_back_or_written_off(redis_url: str, client: redis.Redis) -> None:

@@ -13,8 +13,9 @@ from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import Entry, Receipt, terms
 from receiver.storage.store import Store
+from receiver.storage.sweeper import Sweeper
 from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, half_keep, keep_all
+from tests.events import DAY_MS, entry, half_keep, keep_all
 
 MANY = 5_000
 ORDERED = terms("Booking-1", "key", 60_000, debounced=True)
@@ -176,4 +177,74 @@ def test_nothing_is_answered_that_is_not_kept(client: redis.Redis, odd: list[str
 
     assert len(claim_all(client)) == 3
     assert Archive(client).get(batch[0].envelope.id).status == EventStatus.IN_FLIGHT
+    assert_in_order(client)
+
+
+class TestFoundByTheAudit:
+    """What release 0.2.0 left, and what was robbed of its record, is told without `full`."""
+
+    def left_behind(self, client: redis.Redis) -> list[str]:
+        """Three events that 0.2.0 took for kept: the state is there, listed and counted nowhere."""
+        keep_all(client, entry(b"whole"))
+        batch = [entry(b"1", terms=ORDERED), entry(b"2", routes=("a", "b")), entry(b"3", routes=())]
+        half_keep(client, *batch)
+        return sorted(one.envelope.id for one in batch)
+
+    def test_it_is_named_until_a_person_clears_it_away(self, client: redis.Redis) -> None:
+        """The sweeper does not do that by itself; when it is done, nothing is left but its fingerprint for others."""
+        names = self.left_behind(client)
+
+        for repair in (False, True):
+            report = Audit(client, scanned=1_000).run(repair=repair)
+            assert (report.unaccounted, list(report.offenders)) == (3, names)
+        report = Audit(client).run(repair=True, clear=True)
+        assert (report.unaccounted, list(report.offenders), report.cleared) == (3, names, 3)
+
+        assert_in_order(client)
+        assert Audit(client, scanned=1_000).run().unaccounted == 0
+        left = {key.decode() for key in client.scan_iter() if any(name in key.decode() for name in names)}
+        assert left == set()
+        assert [one and one.status for one in keep_all(client, entry(b"1"))] == ["accepted"]
+
+    def test_the_search_goes_on_where_it_stopped(self, client: redis.Redis) -> None:
+        """A turn looks through some of the keys; what it found is known from then on, until it is whole again."""
+        keep_all(client, *(entry(b"%d" % number) for number in range(250)))
+        keep_all(client, *(entry(b"%d" % number) for number in range(250, 500)))
+        half = entry(b"half")
+        half_keep(client, half)
+
+        for _ in range(20):
+            if Audit(client, scanned=1).run().unaccounted:
+                break
+        for _ in range(5):
+            assert Audit(client, scanned=1).run().offenders == (half.envelope.id,)
+        keep_all(client, half)
+
+        assert Audit(client, scanned=1).run().unaccounted == 0
+
+    def test_one_that_was_robbed_of_its_record_can_be_given_up(self, client: redis.Redis) -> None:
+        """It was accepted and stays counted; its hour was sealed, and it is named all the same."""
+        robbed = entry(at=1_700_000_000.0)
+        keep_all(client, robbed)
+        acknowledge(client, *claim_all(client))
+        assert Audit(client).run().unaccounted == 0
+        assert client.zcard(keys.SEALED) == 1
+        client.delete(keys.envelope(robbed.envelope.id))
+
+        assert Audit(client).run().offenders == (robbed.envelope.id,)
+        assert Audit(client).run(repair=True, clear=True).offenders == (robbed.envelope.id,)
+        report = Audit(client).run(write_off=True)
+
+        assert (report.unaccounted, report.written_off) == (0, 1)
+        assert_in_order(client)
+
+
+def test_the_sweeper_makes_what_a_dead_receiver_did_not(client: redis.Redis) -> None:
+    """A long event was kept, and the process that kept it died before it had made all deliveries."""
+    wide = entry(routes=names(MANY))
+    keep_all(client, wide)
+
+    Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+
+    assert len(Archive(client).get(wide.envelope.id).deliveries) == MANY
     assert_in_order(client)

@@ -1,0 +1,36 @@
+-- Finds events that have a state and no envelope, and clears away what is left of them. A call that failed in the middle
+-- left such events behind: up to release 0.2.0 for good, and since then until the next call with their ids. Or somebody
+-- took the envelope of an event away that was kept: that event is listed by its hour, and is counted.
+--
+-- ARGV: 'scan', a cursor of SCAN, keys at most; or the time as RQ writes it, then ids, behind
+--   'look'   to look again whether they are incomplete
+--   'clear'  to clear away those that are and are not listed: they were never kept
+--   'drop'   to clear away the state of all that are; who is listed is counted, and is for reckon.lua then
+-- Returns the ids for which that is so; of a scan the next cursor in front.
+
+local verb = ARGV[1]
+local function is_incomplete(id)
+    return redis.call('EXISTS', envelope_key(id)) == 0 and redis.call('EXISTS', state_key(id)) == 1
+end
+
+if verb == 'scan' then
+    local page = redis.call('SCAN', ARGV[2], 'MATCH', state_key('*'), 'COUNT', ARGV[3])
+    local found = {page[1]}
+    for _, key in ipairs(page[2]) do
+        local id = string.sub(key, 6)
+        if #id == 20 and id_ms(id) and is_incomplete(id) then found[#found + 1] = id end
+    end
+    return found
+end
+
+local found = {}
+for i = 3, #ARGV do
+    local id = ARGV[i]
+    if is_incomplete(id) then
+        local is_listed = verb ~= 'look' and redis.call('LPOS', 'fd:i:' .. id_hour(id), id)
+        if verb == 'look' or verb == 'drop' or not is_listed then found[#found + 1] = id end
+        if verb == 'drop' or (verb == 'clear' and not is_listed) then open_leftovers()(id, ARGV[2], is_listed) end
+    end
+end
+write_counts()
+return found

@@ -1,0 +1,145 @@
+"""An event that the script fails on is kept aside with its reason; the others of its batch go on, live and drained."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import orjson
+import pytest
+import redis
+
+from receiver.errors import StorageUnavailable
+from receiver.storage import connection
+from receiver.storage.drain import Drained, drain, take_back
+from receiver.storage.keeper import Keeper
+from receiver.storage.outage import is_refusal
+from receiver.storage.spool import aside, slots
+from receiver.storage.spool.disk import Spool
+from receiver.storage.store import Store
+from tests.events import entry
+from tests.receiver.storage.test_keeper import assert_kept_once, spool_offline, until
+
+ALIAS_MS = 3_600_000
+
+
+def block(client: redis.Redis, entity: str) -> str:
+    """Make the script fail on the events of one entity; return the key that does it."""
+    key = f"fd:n:{int(hashlib.sha1(entity.encode()).hexdigest()[:3], 16)}"
+    client.set(key, "not a hash")
+    return key
+
+
+def drained(url: str, folder: Path) -> Drained:
+    """Drain the first spool of a folder, once."""
+
+    async def run() -> Drained:
+        store, spool = (
+            Store(connection.connect_async(url)),
+            Spool(folder, max_bytes=1 << 30, slot=slots.adopt(folder, 0)),
+        )
+        await spool.open()
+        try:
+            return await drain(spool, store, alias_ms=ALIAS_MS)
+        finally:
+            await spool.close()
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def test_a_drain_sets_aside_what_the_script_fails_on(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """With its reason, whole; once the cause is gone it is taken back."""
+    batch = [entry(b"%d" % number, entity="bad" if number in (7, 8) else f"good {number}") for number in range(30)]
+    spool_offline(tmp_path, batch)
+    key = block(client, "bad")
+
+    assert drained(redis_url, tmp_path) == Drained(kept=28, set_aside=2)
+
+    files = aside.files(tmp_path)
+    assert ["WRONGTYPE" in orjson.loads(file.read_bytes())["reason"] for file in files] == [True, True]
+    assert_kept_once(client, [one for one in batch if one.envelope.entity != "bad"])
+    client.delete(key)
+
+    async def again() -> Drained:
+        store = Store(connection.connect_async(redis_url))
+        total, _ = await take_back(tmp_path, store, alias_ms=ALIAS_MS)
+        await store.close()
+        return total
+
+    assert asyncio.run(again()) == Drained(kept=2)
+    assert_kept_once(client, batch)
+
+
+def test_nothing_is_set_aside_when_the_script_fails_on_each(
+    redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Then the store is at fault: all of them stay in the spool, for when somebody has put it right."""
+    batch = [entry(b"%d" % number, entity="bad") for number in range(5)]
+    spool_offline(tmp_path, batch)
+    key = block(client, "bad")
+
+    with pytest.raises(StorageUnavailable, match="WRONGTYPE"):
+        drained(redis_url, tmp_path)
+    assert aside.files(tmp_path) == ()
+    client.delete(key)
+
+    assert drained(redis_url, tmp_path) == Drained(kept=5)
+
+
+def test_a_live_event_that_the_script_fails_on_holds_up_no_other(
+    redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """The others of its call are accepted; it is spooled, and set aside by the drain; the store counts as well."""
+    block(client, "bad")
+    batch = [entry(b"%d" % number, entity="bad" if number == 3 else f"good {number}") for number in range(9)]
+
+    async def run() -> tuple[list[str], int, str]:
+        keeper = Keeper(
+            Store(connection.connect_async(redis_url)), tmp_path, max_bytes=1 << 30, alias_ms=ALIAS_MS, patience_s=30
+        )
+        await keeper.start()
+        statuses: list[str] = [receipt.status for receipt in await asyncio.gather(*map(keeper.keep, batch))]
+        await until(lambda: bool(aside.files(tmp_path)) and keeper.spooled == 0, "the drain")
+        later = await keeper.keep(entry(b"later"))
+        count = await keeper.set_aside()
+        await keeper.close()
+        return statuses, count, str(later.status)
+
+    statuses, count, later = asyncio.run(run())
+
+    assert statuses == ["spooled" if number == 3 else "accepted" for number in range(9)]
+    assert (count, later) == (1, "accepted")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_ours"),
+    [
+        ("user_script:12: too many results to unpack script: 8f7c, on @user_script:12.", True),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value script: 8f7c, on @user_script:1.", True),
+        ("Error running script (call to f_8f7c): @user_script:12: user_script:12: too many results to unpack", True),
+        ("Error running script (call to f_8f7c): @user_script:12: WRONGTYPE Operation against a key", True),
+        ("Error running script (call to f_8f7c): @user_script:12: ERR hash value is not an integer", True),
+        ("keep: malformed event", True),
+        ("Error running script (call to f_8f7c): @user_script:1: -OOM command not allowed when used memory", False),
+        ("Error running script (call to f_8f7c): @user_script:1: The user executing the script can't run this", False),
+        ("NOREPLICAS Not enough good replicas to write. script: on @user_script:1.", False),
+        ("MISCONF Redis is configured to save RDB snapshots script: on @user_script:1.", False),
+        ("BUSY Redis is busy running a script.", False),
+        ("max number of clients reached", False),
+    ],
+)
+def test_what_concerns_the_store_as_a_whole_is_no_refusal(said: str, is_ours: bool) -> None:
+    """Neither in the words of Redis 7 and Valkey, nor in those of Redis 6."""
+    assert is_refusal(redis.ResponseError(said)) is is_ours
+
+
+def test_classes_of_their_own_are_no_refusal() -> None:
+    """The client knows some of them by name, and puts them behind our own error."""
+    for error in (
+        redis.exceptions.OutOfMemoryError,
+        redis.exceptions.ReadOnlyError,
+        redis.exceptions.NoPermissionError,
+    ):
+        told = StorageUnavailable("as outage() puts it")
+        told.__cause__ = error("command not allowed script: on @user_script:1.")
+        assert not is_refusal(told)

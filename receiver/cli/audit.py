@@ -60,7 +60,7 @@ def _stock(context: Context) -> waiting.Stock | None:
 def _record(report: Report, acts: Acts, *, repair: bool) -> None:
     """Tell what was changed, now and for good."""
     if repair:
-        acts.record("audit.repair", repaired=report.repaired, **({"cleared": report.cleared} if report.cleared else {}))
+        acts.record("audit.repair", repaired=report.repaired, cleared=report.cleared or None)
         if report.repaired:
             output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
     if report.cleared:

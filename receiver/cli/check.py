@@ -22,9 +22,10 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
 from receiver.routing import file
+from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.settings import Settings
-from receiver.storage import address, connection, server
+from receiver.storage import address, connection, keep, server
 from workers import plugins
 from workers.given import Grant
 from workers.switchboard import Switchboard
@@ -59,6 +60,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
             problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += examples.problems(table, read.routes.resolve().parent, read.max_body)
         warnings += _strays(table)
+        warnings += _crowded(table)
     if online:
         problems += _store(read)
         problems += _nexudus(read, table)
@@ -163,6 +165,23 @@ def _strays(table: RoutingTable) -> Iterator[str]:
             yield (
                 f"{table.file}:{route.line}: route {route.name!r} wants business {', '.join(map(str, strays))}, which "
                 "`businesses` does not list: nobody registers webhooks there"
+            )
+
+
+def _crowded(table: RoutingTable) -> Iterator[str]:
+    """Yield a warning for each action that more routes want than one call to the store can serve."""
+    enabled = [route for route in table.routes if route.enabled]
+    costs = [keep.delivery_us(waits=bool(route.flow and route.flow.has_terms)) for route in enabled]
+    if sum(costs) <= keep.LONGEST_CALL_US:
+        return
+    for name in NAMES:
+        wanted = [cost for route, cost in zip(enabled, costs, strict=True) if matches(route.actions, name)]
+        if sum(wanted) > keep.LONGEST_CALL_US:
+            yield (
+                f"{table.file}: {len(wanted)} routes want {name}; the store makes "
+                f"{keep.LONGEST_CALL_US // keep.delivery_us(waits=False)} deliveries of an event in one call "
+                f"({keep.LONGEST_CALL_US // keep.delivery_us(waits=True)} where routes wait for an order, a delay or a "
+                f"limit), and more of them in further calls, up to the {MAX_ROUTES} routes that a table may have"
             )
 
 

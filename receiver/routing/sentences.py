@@ -9,7 +9,6 @@ from receiver.routing.marked import Marked
 
 _SENTENCES = {
     "missing": "is missing",
-    "too_long": "has too many items",
     "model_type": "must be a mapping, like {key: value}",
     "invalid_key": "a key must be a word",
 }
@@ -23,6 +22,10 @@ def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
     if where.endswith("[0]") and path not in document.lines:
         where = where.removesuffix("[0]")  # one thing that was taken for a list of one
     sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    if details["type"] == "too_long":
+        sentence = (
+            f"has {details['ctx'].get('actual_length') or 'more'} items, and may have {details['ctx']['max_length']}"
+        )
     if details["type"] == "missing":
         sentence = (
             f"a {'test' if 'tests' in keys else 'route'} needs `{keys[-1]}`"

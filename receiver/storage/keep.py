@@ -43,11 +43,16 @@ def rq_timeout(timeout_ms: int) -> int:
     return -(-timeout_ms // 1_000) + RQ_MARGIN_S
 
 
+def delivery_us(*, waits: bool) -> int:
+    """Return for how long the store is busy with one delivery. *waits*: it has terms."""
+    return _WAITING_DELIVERY_US if waits else _DELIVERY_US
+
+
 def cost_us(entry: Entry) -> int:
     """Return for how long the store is busy with an entry, in microseconds; of a long one, with its first call."""
     cost = _EVENT_US + len(entry.envelope.body) // _BYTES_IN_A_US
     for wanted in entry.wanted:
-        cost += _WAITING_DELIVERY_US if wanted.terms else _DELIVERY_US
+        cost += delivery_us(waits=bool(wanted.terms))
     return min(cost, LONGEST_CALL_US)
 
 
@@ -71,7 +76,7 @@ def portions(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
     cut: list[list[Wanted]] = [[]]
     cost = 0
     for one in wanted:
-        cost += _WAITING_DELIVERY_US if one.terms else _DELIVERY_US
+        cost += delivery_us(waits=bool(one.terms))
         if cost > LONGEST_CALL_US * len(cut):
             cut.append([])
         cut[-1].append(one)

@@ -291,3 +291,23 @@ def test_a_handler_that_takes_another_record_is_warned_of(tmp_path: Path) -> Non
             "CoworkerCreate carries a Coworker"
         )
     ]
+
+
+def test_more_routes_than_one_call_serves_are_named_with_the_bound(tmp_path: Path) -> None:
+    """A warning: all of them get their deliveries, in several calls. More routes than a table may have are wrong."""
+
+    def table(number: int) -> str:
+        return "routes:\n" + "".join(
+            f"  - {{name: r{n}, action: BookingCreate, handler: log, order: entity}}\n" for n in range(number)
+        )
+
+    status, shown = answer(tmp_path, routes=table(301), **GUARDED)
+    assert status == 0
+    (warning,) = shown["warnings"]
+    assert "301 routes want BookingCreate" in warning
+    assert "1200 deliveries of an event in one call (300 where" in warning
+    assert "up to the 5000 routes" in warning
+    assert answer(tmp_path, routes=table(300), **GUARDED)[1]["warnings"] == []
+
+    status, shown = answer(tmp_path, routes=table(5_001), **GUARDED)
+    assert (status, shown["problems"][0]["message"]) == (1, "routes: has 5001 items, and may have 5000")

@@ -26,7 +26,7 @@ from receiver.storage.keep import rq_time
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.rules import Rule, Target
 from tests.deliveries import LEASE_MS
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import DAY_MS, entry, half_keep, keep_all
 
 LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
 QUEUES = ("default", keys.ISOLATED)
@@ -81,15 +81,18 @@ class Flow(RuleBasedStateMachine):
         number=st.integers(1, 4),
         delay=st.booleans(),
         late_s=st.sampled_from([0, 0, 50]),
+        fails=st.booleans(),
     )
-    def keep(self, route: str, key: str, number: int, delay: bool, late_s: int) -> None:
-        """A few events, perhaps such as waited in a spool and are older than what is here."""
+    def keep(self, route: str, key: str, number: int, delay: bool, late_s: int, fails: bool) -> None:
+        """A few events, perhaps some that waited in a spool, older than what is here, or whose first call failed."""
         lane = key if route in ORDERED else ""
         written = terms(lane, "", DAY_MS if delay and route == "plain" else 0)
         for _ in range(number):
             self.turn += 1
             at = START + self.turn - late_s
             one = entry(b'{"Id":%d}' % self.turn, routes=[route], at=at, terms=written)
+            if fails:
+                half_keep(self.client, one)
             keep_all(self.client, one)
             found = One(f"{one.envelope.id}-1", route, lane, (one.envelope.received_ms, one.envelope.id))
             self.all[found.id] = found

@@ -1,5 +1,6 @@
 """The script that keeps events: once each, indexed, counted, enqueued, all in one step."""
 
+import os
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from receiver.events import EventStatus
 from receiver.storage import codec, keep, keys, scripts
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Receipt
+from receiver.storage.retention import Retention
 from receiver.storage.stored import Filter
 from tests.events import entry, keep_all, quarantine_cost
 
@@ -212,3 +214,48 @@ def test_a_duplicate_that_was_told_the_first_id_leaves_no_alias(client: redis.Re
     assert list(client.scan_iter("fd:alias:*")) == []
     with pytest.raises(EventUnknown, match=again.envelope.id):
         Archive(client).get(again.envelope.id)
+
+
+@pytest.mark.parametrize("size", [1, 300, 5_000])
+def test_quarantine_takes_no_more_of_the_store_than_it_may(client: redis.Redis, size: int) -> None:
+    """Whatever the bodies, at four hooks: what is counted is what an entry takes, with its keys and places in lists."""
+    bound = 4_000_000
+    keep_all(client, entry())  # the script is there, and the keys that every store has
+    before = client.info("memory")["used_memory"]
+    outcomes: list[Receipt | None] = []
+    while None not in outcomes[-4:] or any(outcomes[-4:]):
+        batch = [
+            entry(os.urandom(size), quarantine="no JSON", entity=None, business_id=1_001 + number % 4)
+            for number in range(100)
+        ]
+        outcomes += keep_all(client, *batch, quarantine_limit=bound)
+
+    taken = client.info("memory")["used_memory"] - before
+
+    assert taken <= bound
+    assert int(client.hget(keys.QUARANTINE, "total") or 0) <= bound
+    assert sum(outcome is not None for outcome in outcomes) > bound // (4 * (size + 500))
+
+
+def test_what_quarantine_counts_goes_with_its_entries(client: redis.Redis) -> None:
+    """Also with one of release 0.2.0, which was counted by its envelope alone and did not note it; never below zero."""
+    old, new = (entry(body, quarantine="no JSON", entity=None) for body in (b"old", b"new"))
+    keep_all(client, old)
+    client.hdel(keys.state(old.envelope.id), "c")
+    size = client.strlen(keys.envelope(old.envelope.id))
+    client.hset(keys.QUARANTINE, mapping={"total": size, "1001/BookingCreate": size})
+    keep_all(client, new)
+    cost = int(client.hget(keys.state(new.envelope.id), "c") or 0)
+    assert client.hgetall(keys.QUARANTINE) == dict.fromkeys((b"total", b"1001/BookingCreate"), b"%d" % (size + cost))
+    retention = Retention(client, 1, 1)
+
+    client.hdel(keys.state(old.envelope.id), "z")
+    client.hset(keys.state(new.envelope.id), "z", 2**48)
+    retention.turn(100)
+    assert client.hgetall(keys.QUARANTINE) == dict.fromkeys((b"total", b"1001/BookingCreate"), b"%d" % cost)
+
+    client.hset(keys.QUARANTINE, "total", 5_000)  # 0.2.0 took off less than was put on
+    client.hdel(keys.state(new.envelope.id), "z")
+    client.delete(keys.DUE)
+    retention.turn(100)
+    assert client.hgetall(keys.QUARANTINE) == {b"total": b"0"}

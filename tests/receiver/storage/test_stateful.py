@@ -27,7 +27,7 @@ from receiver.storage.audit import Audit
 from receiver.storage.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.retention import Retention
 from tests.deliveries import LEASE_MS, acknowledge
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import DAY_MS, entry, half_keep, keep_all
 
 LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
 QUEUES = ("default", keys.ISOLATED)
@@ -94,9 +94,15 @@ class Conservation(RuleBasedStateMachine):
 
     # -- the rules ----------------------------------------------------------------------------------------------------
 
-    @rule(routes=st.integers(0, 3), hours=st.integers(0, 2), set_aside=st.booleans(), twice=st.booleans())
-    def keep(self, routes: int, hours: int, set_aside: bool, twice: bool) -> None:
-        """An event of one of three hours, perhaps sent again under its own id."""
+    @rule(
+        routes=st.integers(0, 3),
+        hours=st.integers(0, 2),
+        set_aside=st.booleans(),
+        twice=st.booleans(),
+        fails=st.booleans(),
+    )
+    def keep(self, routes: int, hours: int, set_aside: bool, twice: bool, fails: bool) -> None:
+        """An event of one of three hours, perhaps sent again under its own id, or after a call that failed."""
         self.made += 1
         body = b'{"Id":%d,"CoworkerId":%d}' % (self.made, self.made % 5)
         one = entry(
@@ -106,6 +112,8 @@ class Conservation(RuleBasedStateMachine):
             entity=f"Booking:{self.made % 3}",
             quarantine="?" if set_aside else None,
         )
+        if fails:
+            half_keep(self.client, one)
         for _ in range(1 + twice):
             (receipt,) = keep_all(self.client, one)
             assert receipt is not None

@@ -1,7 +1,7 @@
 """Emptying a spool into the store: in order, by id, in batches, at a pace that leaves the store to live events."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -67,14 +67,15 @@ async def drain(
     total = Drained()
     after = 0
     while (most := await pace()) and (batch := await spool.read(most, after=after)):
-        batch = batch[: len(next(keep.calls([one.entry for one in batch])))]
-        started = clock()
-        step = await _send(batch, spool, store, alias_ms)
-        total += step
-        after = batch[-1].row[0]
-        if heard is not None:
-            heard(total)
-        await asyncio.sleep(max(clock() - started, len(batch) / _EVENTS_PER_S))
+        for part in _calls(batch):
+            if part[0] is not batch[0] and not await pace():
+                return total
+            started = clock()
+            total += await _send(part, spool, store, alias_ms)
+            after = part[-1].row[0]
+            if heard is not None:
+                heard(total)
+            await asyncio.sleep(max(clock() - started, len(part) / _EVENTS_PER_S))
     return total
 
 
@@ -105,6 +106,14 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
             except OSError as error:
                 staying[file] = f"the store has it now, but the file cannot be removed: {error.strerror or error}"
     return total, staying
+
+
+def _calls(batch: Sequence[Spooled]) -> Iterator[Sequence[Spooled]]:
+    """Cut what was read into what one call keeps."""
+    start = 0
+    for some in keep.calls([one.entry for one in batch]):
+        yield batch[start : start + len(some)]
+        start += len(some)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ local function clear_errors(n)
     local attempts = 'fd:a:' .. id .. '-' .. n
     for at, written in ipairs(redis.call('LRANGE', attempts, 0, -1)) do
         local is_read, attempt = pcall(cjson.decode, written)
+        is_read = is_read and type(attempt) == 'table'
         if not is_read then attempt = {outcome = 'failed'} end
         if attempt.error or not is_read then
             attempt.error = 'erased'

@@ -31,7 +31,7 @@ local function expire(id, state)
     count(hour, 'expired')
     for n = 1, tonumber(state.n) do
         redis.call('DEL', 'fd:a:' .. id .. '-' .. n)
-        redis.call('SADD', 'fd:stale:' .. hour, list .. ':r:' .. state[n .. 'r'])
+        redis.call('SADD', 'fd:stale:' .. hour, list .. ':r:' .. (state[n .. 'r'] or ''))
         count(hour, 'd_' .. FINAL[state[n .. 's']], -1)
         count(hour, 'd_expired')
     end

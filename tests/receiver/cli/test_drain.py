@@ -126,7 +126,7 @@ def test_a_file_of_a_newer_version_stays_and_is_told_of(redis_url: str, client: 
 def test_what_quarantine_has_no_room_for_stays_behind(start_valkey: StartValkey, tmp_path: Path) -> None:
     """Exit status 1; what came after it is drained."""
     server = start_valkey("--maxmemory", "8mb")
-    junk, many = [entry(os.urandom(100_000), quarantine="no JSON") for _ in range(4)], numbered(10)
+    junk, many = [entry(os.urandom(80_000), quarantine="no JSON") for _ in range(4)], numbered(10)
     spool_offline(tmp_path / "spool", [*junk, *many])
 
     ran = frontdesk(server.url, tmp_path, "drain", "--json")

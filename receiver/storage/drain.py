@@ -21,7 +21,8 @@ _EVENTS_PER_S = 5_000
 @dataclass(frozen=True, slots=True)
 class Drained:
     """How far a drain came. *kept* events are in the store now, *duplicates* were there already under another id,
-    *held_back* stay in the spool because quarantine is full, *set_aside* will never be taken by the store."""
+    *held_back* stay in the spool because quarantine is full, or the disk that they would be set aside on; *set_aside*
+    will never be taken by the store."""
 
     kept: int = 0
     duplicates: int = 0
@@ -139,10 +140,12 @@ async def _send(batch: Sequence[Spooled], spool: Spool, store: Store, alias_ms: 
         and not all(": malformed " in str(e) for _, e in sent.refused)
     ):
         raise sent.refused[0][1]
+    set_aside = 0
     for one, error in sent.refused:
-        await spool.set_aside(one, str(error))
+        set_aside += await spool.set_aside(one, str(error))
     duplicates = sum(receipt.status == "duplicate" for _, receipt in kept)
-    return Drained(len(kept) - duplicates, duplicates, len(sent.answered) - len(kept), len(sent.refused))
+    held_back = len(batch) - len(kept) - set_aside
+    return Drained(len(kept) - duplicates, duplicates, held_back, set_aside)
 
 
 async def _keep(batch: Sequence[Spooled], store: Store, alias_ms: int, sent: _Sent) -> None:

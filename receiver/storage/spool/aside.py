@@ -39,10 +39,14 @@ def write(path: Path, seq: int, columns: Any, reason: str) -> None:
     """Set the row *seq* of the spool file *path* aside: it is on disk when this returns. Raises OSError."""
     target = place(path) / f"{path.stem}-{seq}-{time.time_ns()}.json"
     target.touch(mode=0o600)
-    with target.open("wb") as file:
-        file.write(orjson.dumps({"reason": reason, "row": columns}, default=_text))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with target.open("wb") as file:
+            file.write(orjson.dumps({"reason": reason, "row": columns}, default=_text))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        target.unlink()  # half a row would pass for one
+        raise
     _log.error("spool.row_set_aside", file=str(path), set_aside=str(target), error=reason)
 
 

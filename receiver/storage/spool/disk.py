@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from receiver import logs
 from receiver.errors import RequestRefused, SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.entries import Entry
@@ -23,6 +24,8 @@ _APPEND_WITHIN_S = 10.0
 _CALL_WITHIN_S = 60.0
 _MOST_WAITING_BYTES = 64 * 1_048_576
 _READ_BYTES = 4 * 1_048_576
+
+_log = logs.get()
 
 T = TypeVar("T")
 
@@ -105,7 +108,8 @@ class Spool:
     async def read(self, most: int, *, after: int = 0) -> list[Spooled]:
         """Return the first entries behind place *after*, oldest first, at most *most* and about 4 MiB.
 
-        A row that is not what was written, or that nobody here can read, is set aside. Raises SpoolUnavailable.
+        A row that is not what was written, or that nobody here can read, is set aside; where the disk has no room for
+        that, it stays for a later look. Raises SpoolUnavailable.
         """
         path = self._path
         return await self._call(lambda file: _read(file, path(), most, after))
@@ -114,25 +118,29 @@ class Spool:
         """Forget entries that are safe elsewhere. Raises SpoolUnavailable."""
         await self._call(lambda file: file.remove([one.row for one in spooled]))
 
-    async def set_aside(self, spooled: Spooled, reason: str) -> None:
-        """Write an entry that the store will never take into a file of its own. Raises SpoolUnavailable."""
+    async def set_aside(self, spooled: Spooled, reason: str) -> bool:
+        """Write an entry that the store will never take into a file of its own.
+
+        False: the disk has no room for that, and the entry stays. Raises SpoolUnavailable.
+        """
         path = self._path
-        await self._call(lambda file: _set_aside(file, path(), spooled.row, reason))
+        return await self._call(lambda file: _set_aside(file, path(), spooled.row, reason))
 
     async def compact(self) -> None:
         """Give space back to the disk, and with it what the removed entries said. Raises SpoolUnavailable."""
-        await self._call(SpoolFile.compact)
+        tenancy = self._tenancy
+        await self._call(lambda _: tenancy.compact())
 
     async def can_keep(self) -> bool:
         """Whether an event could be put in now: there is a file, room in it, and space on its disk."""
-        tenancy = self._tenancy
+        return await self.refusal() is None
+
+    async def refusal(self) -> str | None:
+        """Return why no event could be put in now: one clause; None: one could."""
         try:
-            refusal = await self._call(
-                lambda file: tenancy.room.refusal(file.bytes, file.quarantined, records.OVERHEAD), within_s=2.0
-            )
-        except SpoolUnavailable:
-            return False
-        return refusal is None
+            return await self._call(lambda file: self._tenancy.refusal(file, records.OVERHEAD), within_s=2.0)
+        except SpoolUnavailable as error:
+            return str(error)
 
     async def close(self) -> bool:
         """Write what was asked for, close the file, let the slot go. Return whether it was empty, and so removed."""
@@ -160,16 +168,15 @@ class Spool:
 
 
 def _read(file: SpoolFile, path: Path, most: int, after: int) -> list[Spooled]:
-    found: list[Spooled] = []
-    while not found:
+    while True:
         rows, damaged = file.read(most, _READ_BYTES, after=after)
         for seq, columns in damaged:
-            aside.write(path, seq, columns, "its checksum is wrong")
-            file.drop(seq)
+            if _is_written_aside(path, seq, columns, "its checksum is wrong"):
+                file.drop(seq)
         found = _entries(file, path, rows)
-        if not rows and not damaged:
-            break
-    return found
+        if found or not (rows or damaged):
+            return found
+        after = max(seq for seq, _ in (*rows, *damaged))
 
 
 def _entries(file: SpoolFile, path: Path, rows: Sequence[Row]) -> list[Spooled]:
@@ -182,7 +189,18 @@ def _entries(file: SpoolFile, path: Path, rows: Sequence[Row]) -> list[Spooled]:
     return found
 
 
-def _set_aside(file: SpoolFile, path: Path, row: Row, reason: str) -> None:
+def _set_aside(file: SpoolFile, path: Path, row: Row, reason: str) -> bool:
     seq, record = row
-    aside.write(path, seq, record.columns(), reason)
-    file.remove([row])
+    is_written = _is_written_aside(path, seq, record.columns(), reason)
+    if is_written:
+        file.remove([row])
+    return is_written
+
+
+def _is_written_aside(path: Path, seq: int, columns: Any, reason: str) -> bool:
+    try:
+        aside.write(path, seq, columns, reason)
+    except OSError as error:
+        _log.error("spool.row_not_set_aside", file=str(path), row=seq, error=str(error))
+        return False
+    return True

@@ -1,9 +1,11 @@
 """One spool file: entries in SQLite, in the order they came, each on disk when `append` returns.
 
 Synchronous and for one thread. Write-ahead log with synchronous=FULL: what was committed survives the death of the
-process and of the machine. Every row has a checksum, because SQLite's pages have none.
+process and of the machine. Every row has a checksum, because SQLite's pages have none. A file that is there already is
+opened, read and emptied without any room on the disk.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,11 +15,15 @@ from receiver import ids
 from receiver.errors import SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.records import Record
+from receiver.storage.spool import tombstones
+from receiver.storage.spool.tombstones import Tombstones
 
 _VERSION = 1
 _COLUMNS = "id, envelope, fingerprint, window_ms, wanted, quarantined, crc"
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY_MS = 2_000
+_WAITING = "seq NOT IN (SELECT seq FROM temp.tombstone)"
+_DELETED_AT_ONCE = 1_024
 
 Row = tuple[int, Record]
 """A record with its place in the file."""
@@ -32,6 +38,7 @@ class SpoolFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._tombstones = Tombstones(connection)
         self.count = 0
         self.bytes = 0
         self.quarantined = 0
@@ -41,20 +48,16 @@ class SpoolFile:
     def open(cls, path: Path, *, measure: bool = True) -> Self:
         """Open or make the file. Raises NewerFile, sqlite3.Error, OSError.
 
-        *measure*: read all of it once, to know what it holds and that it is whole.
+        *measure*: read all of it once, to know what it holds and that it is whole; for its owner.
         """
         path.touch(mode=0o600)  # SQLite gives its two companions the permissions of this one
-        connection = sqlite3.connect(
-            path, timeout=_BUSY_MS / 1_000, isolation_level=None, check_same_thread=False, cached_statements=16
-        )
-        connection.text_factory = bytes  # a damaged text that is no UTF-8 is a damaged row, not an error
+        opened = cls(_connect(path))
         try:
-            _set_up(connection, path)
-            opened = cls(connection)
             if measure:
+                opened._tombstones.load(path)
                 opened._measure()
         except BaseException:
-            connection.close()
+            opened.close()
             raise
         return opened
 
@@ -75,7 +78,7 @@ class SpoolFile:
         rows: list[Row] = []
         damaged: list[tuple[int, Any]] = []
         size = 0
-        for seq, *columns in self._select("WHERE seq > ? ORDER BY seq LIMIT ?", (after, most)):
+        for seq, *columns in self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most)):
             record = records.checked(columns)
             if record is None:
                 damaged.append((seq, columns))
@@ -87,8 +90,8 @@ class SpoolFile:
         return rows, damaged
 
     def remove(self, rows: Sequence[Row]) -> None:
-        """Forget rows."""
-        self._delete([seq for seq, _ in rows])
+        """Forget rows; also on a full disk, where they cannot be deleted yet."""
+        self._forget([seq for seq, _ in rows])
         self.bytes -= sum(record.size for _, record in rows)
         self.quarantined -= sum(record.size for _, record in rows if record.quarantined)
         self._settle()
@@ -104,7 +107,7 @@ class SpoolFile:
 
     def drop(self, seq: int) -> None:
         """Forget a damaged row."""
-        self._delete([seq])
+        self._forget([seq])
         self._settle()
 
     def scan(self, *, backwards: bool = False, above: int = 0) -> Iterator[Row]:
@@ -117,11 +120,14 @@ class SpoolFile:
 
     def compact(self) -> None:
         """Give the space of removed rows back to the disk, and with it what they said."""
+        while places := self._tombstones.some(_DELETED_AT_ONCE):
+            self._bury(places)
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close; the write-ahead log is folded in when nobody else has the file open."""
+        self._tombstones.close()
         self._connection.close()
 
     def _select(self, clause: str, parameters: tuple[int, int]) -> Iterator[Any]:
@@ -147,13 +153,32 @@ class SpoolFile:
         # Reads every page that holds a row, so that a broken one is found now and not in the middle of an outage.
         size = f"length(envelope) + {records.OVERHEAD}"
         row = self._connection.execute(
-            f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event"  # noqa: S608
+            f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event "  # noqa: S608
+            f"WHERE {_WAITING}"
         ).fetchone()
         self.count, self.bytes, self.quarantined = (int(value) for value in row)
         self.oldest_ms = self._oldest()
 
+    def _forget(self, places: Sequence[int]) -> None:
+        try:
+            self._delete(places)
+        except sqlite3.OperationalError as error:
+            if is_damage(error):
+                raise
+            self._tombstones.add(places)
+        else:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._bury(self._tombstones.some(_DELETED_AT_ONCE))
+        self.count -= len(places)
+
+    def _bury(self, places: Sequence[int]) -> None:
+        """Delete rows that have a tombstone."""
+        if places:
+            self._delete(places)
+        self._tombstones.strike(places)
+
     def _delete(self, places: Sequence[int]) -> None:
-        self.count -= self._transaction("DELETE FROM event WHERE seq = ?", [(seq,) for seq in places])
+        self._transaction("DELETE FROM event WHERE seq = ?", [(seq,) for seq in places])
 
     def _settle(self) -> None:
         """See that an empty file is known to be empty, and one that is not is not taken for empty."""
@@ -164,7 +189,8 @@ class SpoolFile:
             self.bytes = self.quarantined = 0
 
     def _oldest(self) -> int | None:
-        row = self._connection.execute("SELECT id FROM event ORDER BY seq LIMIT 1").fetchone()
+        sentence = f"SELECT id FROM event WHERE {_WAITING} ORDER BY seq LIMIT 1"  # noqa: S608
+        row = self._connection.execute(sentence).fetchone()
         try:
             return ids.milliseconds_of(row[0].decode("ascii")) if row else None
         except (ValueError, AttributeError):
@@ -177,6 +203,30 @@ def is_damage(error: sqlite3.Error) -> bool:
     return isinstance(code, int) and code & 0xFF in _DAMAGE
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    """Connect to the file. Without room for the index of its log, which others would share, it is had alone."""
+    try:
+        return _connect_as(path, "NORMAL")
+    except sqlite3.OperationalError as error:
+        if is_damage(error):
+            raise
+    return _connect_as(path, "EXCLUSIVE")
+
+
+def _connect_as(path: Path, locking: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_MS / 1_000, isolation_level=None, check_same_thread=False, cached_statements=16
+    )
+    connection.text_factory = bytes  # a damaged text that is no UTF-8 is a damaged row, not an error
+    try:
+        connection.execute(f"PRAGMA locking_mode={locking}")
+        _set_up(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
@@ -185,6 +235,9 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     if mode != b"wal":
         raise sqlite3.OperationalError("the file system does not allow a write-ahead log")
     connection.execute("PRAGMA synchronous=FULL")
+    tombstones.set_up(connection)
+    if version == _VERSION:
+        return  # writing the same again would need room
     connection.execute(
         "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, "
         "envelope BLOB NOT NULL, fingerprint BLOB, window_ms INTEGER NOT NULL, wanted BLOB NOT NULL, "

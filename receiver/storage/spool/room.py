@@ -1,4 +1,8 @@
-"""How much may still go into a folder of spools: by its own bound, and by what the disk has left."""
+"""How much may still go into a folder of spools: by its own bound, and by what the disk has left.
+
+SQLite writes a record twice: into its log, in pages, and from there into the file. What is in the log already still has
+to go into the file. All of it is counted, so that the spool's own log never takes the last bytes of the disk.
+"""
 
 import shutil
 import time
@@ -8,6 +12,9 @@ _LOOK_EVERY_S = 1.0
 _SHARE_OF_DISK = 0.05
 _LARGEST_RESERVE = 256 * 1_048_576
 _QUARANTINE_SHARE = 10
+_PAGE = 4_096
+_PAGES_BESIDE = 4
+"""Pages that a batch changes beside those of its records: of the index, above them, and the first of the file."""
 
 
 class Room:
@@ -27,28 +34,35 @@ class Room:
     def refusal(self, held: int, quarantined: int, size: int, *, is_quarantined: bool = False) -> str | None:
         """Return why *size* bytes more must not go in, or None. *held*, *quarantined*: what is in the file already.
 
-        Raises OSError when the folder cannot be looked at.
+        What is let in is counted until the next `measure`.
         """
-        self._look()
+        room = 2 * (size + _PAGE)
         if self._others + held + size > self._max_bytes:
             return f"the spool is full ({self._max_bytes} bytes, FRONTDESK_SPOOL_MAX)"
         if is_quarantined and quarantined + size > self._max_bytes // _QUARANTINE_SHARE:
             return "the spool's share for quarantined requests is full"
-        if self._free < size:
+        if self._free < room:
             return "the disk of the spool is full"
-        self._free -= size
+        self._free -= room
         return None
 
     def look_again(self) -> None:
         """Forget what was measured: something has just changed."""
         self._looked_at = float("-inf")
 
-    def _look(self) -> None:
+    def measure(self, held: int, count: int) -> None:
+        """See how much room there is. *held*: bytes of the *count* records in the file, or still in its log alone.
+
+        Raises OSError when the folder cannot be looked at.
+        """
+        disk = shutil.disk_usage(self._path.parent)
+        logged = _size(self._path.with_name(f"{self._path.name}-wal"))
+        owed = min(logged, max(held + count * _PAGE - _size(self._path), 0))
+        reserve = min(int(disk.total * _SHARE_OF_DISK), _LARGEST_RESERVE)
+        self._free = disk.free - reserve - owed - 2 * _PAGES_BESIDE * _PAGE
         now = time.monotonic()
         if now - self._looked_at < _LOOK_EVERY_S:
             return
-        disk = shutil.disk_usage(self._path.parent)
-        self._free = disk.free - min(int(disk.total * _SHARE_OF_DISK), _LARGEST_RESERVE)
         self._others = sum(_size(other) for other in self._path.parent.glob("*.db*") if other.stem != self._path.stem)
         self._looked_at = now
 

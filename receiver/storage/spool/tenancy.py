@@ -7,7 +7,7 @@ from pathlib import Path
 
 from receiver import logs
 from receiver.errors import SpoolUnavailable
-from receiver.storage.spool import salvage, slots
+from receiver.storage.spool import salvage, slots, tombstones
 from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
 from receiver.storage.spool.room import Room
 from receiver.storage.spool.slots import Slot
@@ -76,6 +76,23 @@ class Tenancy:
         self.publish()
         return self._file
 
+    def refusal(self, file: SpoolFile, size: int) -> str | None:
+        """Return why *size* bytes more must not go into the open file, or None."""
+        self._room.measure(file.bytes, file.count)
+        return self._room.refusal(file.bytes, file.quarantined, size)
+
+    def compact(self) -> None:
+        """Give space back to the disk. That takes some: where there is none, an empty file is replaced by a new one."""
+        file = self.open()
+        try:
+            file.compact()
+        except sqlite3.OperationalError as error:
+            if is_damage(error) or file.oldest_ms is not None or self.slot is None:
+                raise
+            self.close()
+            _unlink(self.slot)
+            self.open()
+
     def publish(self) -> None:
         """Make known what the file holds now."""
         if self._file is not None:
@@ -99,8 +116,7 @@ class Tenancy:
             return
         try:
             if is_empty:
-                for suffix in ("", "-wal", "-shm"):
-                    self.slot.path.with_name(self.slot.path.name + suffix).unlink(missing_ok=True)
+                _unlink(self.slot)
         finally:
             self.slot.release()
 
@@ -119,6 +135,13 @@ class Tenancy:
                 self.slot = slot
                 return opened
         raise SpoolUnavailable(f"{self.folder}: all {slots.MOST} slots are taken")
+
+
+def _unlink(slot: Slot) -> None:
+    """Take the file of a slot away, and all that belongs to it."""
+    for suffix in ("", "-wal", "-shm"):
+        slot.path.with_name(slot.path.name + suffix).unlink(missing_ok=True)
+    tombstones.path_of(slot.path).unlink(missing_ok=True)
 
 
 def _open(slot: Slot) -> SpoolFile:

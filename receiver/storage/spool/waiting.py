@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.errors import SpoolUnavailable
-from receiver.storage.spool import slots
+from receiver.storage.spool import slots, tombstones
+from receiver.storage.spool.tombstones import Tombstones
 
 _BUSY_S = 2.0
 
@@ -41,9 +42,13 @@ def events(folder: Path) -> int:
 def _count(path: Path) -> int:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+            connection.text_factory = bytes
+            tombstones.set_up(connection)
+            handed_over = Tombstones(connection)
+            handed_over.peek(path)
             (found,) = connection.execute("SELECT count(*) FROM event").fetchone()
-            return int(found)
-    except sqlite3.Error as error:
+            return int(found) - handed_over.count
+    except (sqlite3.Error, OSError) as error:
         if not path.exists():  # its owner emptied it and left, between our two looks
             return 0
         raise SpoolUnavailable(f"{path}: cannot be read: {error}") from error

@@ -110,6 +110,7 @@ class Writer(threading.Thread):
 
     def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[Record], list[tuple[Reply, Any]]]:
         """Return the records that there is room for, and what everybody is to be answered once they are written."""
+        self._tenancy.room.measure(file.bytes, file.count)
         held, quarantined = file.bytes, file.quarantined
         fitting: list[Record] = []
         outcomes: list[tuple[Reply, Any]] = []

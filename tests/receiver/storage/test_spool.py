@@ -3,13 +3,12 @@
 import asyncio
 import os
 import resource
-import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -392,25 +391,8 @@ class TestBounds:
 
         assert ids_of(blocker / "spool") == [one.envelope.id]
 
-    def test_a_full_disk_refuses_keeps_what_it_had_and_takes_again(self, tiny_disk: Path) -> None:
-        """A real file system without space: nothing acknowledged is lost, and space makes it take events again."""
-        folder = tiny_disk / "spool"
-
-        async def work(spool: Spool) -> list[str]:
-            acknowledged = await fill(spool)
-            (tiny_disk / "ballast").unlink()
-            one = entry()
-            await append_patiently(spool, one)
-            return [*acknowledged, one.envelope.id]
-
-        (tiny_disk / "ballast").write_bytes(b"x" * 4_000_000)
-        acknowledged = using(folder, work)
-
-        assert len(acknowledged) > 3
-        assert ids_of(folder) == acknowledged
-
     def test_a_limit_on_the_size_of_files_refuses_and_keeps_what_it_had(self, tmp_path: Path) -> None:
-        """The same where the kernel refuses the write itself, in a process of its own."""
+        """As on a full disk (test_full_disk.py), where the kernel refuses the write itself, in a process of its own."""
         code = "from tests.receiver.storage.test_spool import fill_up_to_a_limit; fill_up_to_a_limit()"
         ended = subprocess.run(
             [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60, check=True
@@ -449,20 +431,6 @@ def fill_up_to_a_limit() -> None:
     logs.configure("error", "json")
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     print(*using(Path(sys.argv[1]), fill))
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB. It takes root; else the test is skipped, and the next one tests nearly the same."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("NOT TESTED: mounting a small disk takes root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_closed_spool_takes_nothing(tmp_path: Path) -> None:

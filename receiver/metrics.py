@@ -50,7 +50,7 @@ class IngestMetrics:
         self._batches = Histogram(
             "commit_events", "Events that went to the store in one call.", buckets=_BATCHES, **histogram
         )
-        self._spooled, self._oldest, self._aside = _gauges_of_spools(self._registry)
+        self._spooled, self._oldest, self._aside, self._unusable = _gauges_of_spools(self._registry)
         self.filters_failed: dict[str, int] = {}
         """How often the `where` of each route failed in this process."""
         # What every request counts is counted in plain numbers, and added to Prometheus's when somebody asks: its
@@ -110,6 +110,10 @@ class IngestMetrics:
         self._spooled.set(events)
         self._oldest.set(oldest_s)
 
+    def spool_unusable(self, *, unusable: bool) -> None:
+        """Note whether this process could not spool, if the store went away now."""
+        self._unusable.set(unusable)
+
     def set_aside_files(self, number: int) -> None:
         """Note how many files lie aside of the spools."""
         self._aside.set(number)
@@ -125,8 +129,8 @@ class IngestMetrics:
         return generate_latest(registry)
 
 
-def _gauges_of_spools(registry: CollectorRegistry) -> tuple[Gauge, Gauge, Gauge]:
-    """Return the gauges of the events in spools, of the age of the oldest, and of what lies aside."""
+def _gauges_of_spools(registry: CollectorRegistry) -> tuple[Gauge, Gauge, Gauge, Gauge]:
+    """Return the gauges of events in spools, of the age of the oldest, of what lies aside, of a spool out of use."""
     gauge = partial(Gauge, namespace="frontdesk", registry=registry)
     return (
         gauge(
@@ -136,6 +140,11 @@ def _gauges_of_spools(registry: CollectorRegistry) -> tuple[Gauge, Gauge, Gauge]
         gauge(
             "spool_set_aside_files",
             "Files that lie aside of the spools: broken ones, and events that the store refuses.",
+            multiprocess_mode="livemax",
+        ),
+        gauge(
+            "spool_unusable",
+            "Whether this receiver's disk could take no event, if the store went away now.",
             multiprocess_mode="livemax",
         ),
     )

@@ -12,21 +12,31 @@ from receiver.errors import SettingsError
 from receiver.observation import conditions
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.settings import Settings
-from receiver.storage import vitals
+from receiver.storage import losses, vitals
+from receiver.storage.acts import Acts
 from receiver.storage.alertbook import AlertBook
 
 
-def alerts(*, test: bool = False, json: Annotated[bool, Parameter(help="print one object per line")] = False) -> int:
+def alerts(
+    *,
+    test: bool = False,
+    acknowledge: bool = False,
+    json: Annotated[bool, Parameter(help="print one object per line")] = False,
+) -> int:
     """List what is wrong now, each with since when and whether anybody was told.
 
     Parameters
     ----------
     test
         send a test message to each URL of FRONTDESK_ALERT_URLS, and say which service took it
+    acknowledge
+        say that you know what the store has lost; it is told of no more
     """
     context = Context()
     if test:
         return _test(context.settings, json=json)
+    if acknowledge:
+        _acknowledge(context)
     rows = list(_rows(context))
     for row in rows:
         if json:
@@ -38,6 +48,14 @@ def alerts(*, test: bool = False, json: Annotated[bool, Parameter(help="print on
     if not rows and not json:
         output.say("Nothing is wrong.")
     return 0
+
+
+def _acknowledge(context: Context) -> None:
+    known = losses.acknowledge(context.writable)
+    if known:
+        Acts(context.client).record("loss.acknowledge", losses=len(known), events=sum(loss.events for loss in known))
+    for loss in known:
+        output.warn(f"acknowledged: {loss.sentence}")
 
 
 def _rows(context: Context) -> Iterator[dict[str, Any]]:

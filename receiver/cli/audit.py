@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.errors import SpoolUnavailable
+from receiver.storage import losses
 from receiver.storage.acts import Acts
 from receiver.storage.audit import Audit, Report
 from receiver.storage.spool import slots, waiting
@@ -45,7 +46,10 @@ def audit(
         output.json_line(report.shape())
     else:
         _print(report)
-    return 1 if report.unaccounted else 0
+    lost = losses.unacknowledged(context.client)
+    for loss in lost:
+        output.warn(f"{loss.sentence} None of it is counted here; `frontdesk alerts --acknowledge` when you know.")
+    return 1 if report.unaccounted or lost else 0
 
 
 def _stock(context: Context) -> waiting.Stock | None:

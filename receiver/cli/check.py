@@ -26,6 +26,7 @@ from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.settings import Settings
 from receiver.storage import address, connection, keep, server
+from receiver.storage.spool import trial
 from workers import plugins
 from workers.given import Grant
 from workers.switchboard import Switchboard
@@ -38,7 +39,8 @@ _MOST_NAMED = 3
 
 
 def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
-    """Check settings, routes and handlers; exit 1 if anything is wrong. Nothing is changed, and no network is used.
+    """Check settings, routes and handlers; exit 1 if anything is wrong. Nothing is changed, and no network is used;
+    the folder for spools is tried with a file that is taken away again.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     table = None
     problems += _public_url(read)
     problems += _alert_urls(read)
+    for found in _spool(read):
+        problems.append(found) if isinstance(found, Problem) else warnings.append(found)
     try:
         table = file.read(read.routes, known_actions=CODES)
     except RoutesError as error:
@@ -118,6 +122,15 @@ def _alert_urls(read: Settings) -> Iterator[Problem]:
         sentry.outgoing(read)
     except SettingsError as error:
         yield Problem(ENVIRONMENT, 0, str(error))
+
+
+def _spool(read: Settings) -> Iterator[Problem | str]:
+    """Try the folder that a receiver spools in; that it cannot be made here is a warning, where it is not there yet."""
+    if reason := trial.problem(read.data_dir, read.spool_max):
+        sentence = (
+            f"FRONTDESK_DATA_DIR: nothing can be spooled in {str(read.data_dir)!r} while the store is away: {reason}"
+        )
+        yield Problem(ENVIRONMENT, 0, sentence) if read.data_dir.exists() else sentence
 
 
 def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:

@@ -75,7 +75,7 @@ def drain(
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
     now_ms = Pulse(context.client).now_ms()
-    silent = [report for report in spools.reports(context.client) if report.is_orphaned(now_ms)]
+    silent = [report for report in spools.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
     if json:
         output.json_line(_shape(folder, outcome, silent))
     else:

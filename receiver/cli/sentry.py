@@ -7,14 +7,17 @@ from receiver.errors import SettingsError
 from receiver.observation.outgoing import Outgoing
 from receiver.observation.sentry import Sentry
 from receiver.settings import Settings
-from receiver.storage import connection
+from receiver.storage import address, connection
+from receiver.storage.losses import LossWatch
 
 
 @contextlib.contextmanager
 def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> Iterator[None]:
     """Let a sentry watch meanwhile. Raises SettingsError for a URL of FRONTDESK_ALERT_URLS that is none."""
-    with connection.connect(connection.url_of(read)) as client:
-        sentry = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes)
+    url = connection.url_of(read)
+    with connection.connect(url) as client:
+        losses = LossWatch(client, read.data_dir, str(address.parse(url)))
+        sentry = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
         sentry.start()
         try:
             yield

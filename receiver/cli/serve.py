@@ -20,11 +20,13 @@ from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.observation import tracing
+from receiver.observation.degraded import Degraded
 from receiver.observation.exposition import exposition
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import connection, keys, meter, vitals
+from receiver.storage import address, connection, keys, meter, vitals
 from receiver.storage.keeper import Keeper
+from receiver.storage.losses import LossWatch
 from receiver.storage.spool import slots
 from receiver.storage.store import Store
 from receiver.supervisor import Child, Supervisor
@@ -99,6 +101,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
     table = _table(current, client)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
+    degraded = Degraded(client, LossWatch(client, current.data_dir, str(address.parse(url))), lambda: keeper.trouble)
     traces = tracing.opened(current, "frontdesk-receiver")
     door = Door(
         TracedIngest(ingest, traces) if traces else ingest,
@@ -111,14 +114,20 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Receiver) -> AsyncIterator[None]:
-        async with _alive(keeper, table, metrics, client):
+        async with _alive(keeper, table, metrics, client, degraded):
             yield
         log.flush()
         if traces:
             await asyncio.to_thread(traces.close)
 
     server.run(
-        Receiver(can_keep=keeper.ready, counts=metrics, shared=_shared(client), lifespan=lifespan),
+        Receiver(
+            can_keep=keeper.ready,
+            counts=metrics,
+            shared=_shared(client),
+            degraded=degraded.reasons,
+            lifespan=lifespan,
+        ),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
@@ -130,12 +139,12 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _alive(
-    keeper: Keeper, table: CurrentTable, metrics: IngestMetrics, client: redis.Redis
+    keeper: Keeper, table: CurrentTable, metrics: IngestMetrics, client: redis.Redis, degraded: Degraded
 ) -> AsyncIterator[None]:
     """Keep going what runs beside the requests."""
     table.start_watching()
     await keeper.start()
-    tasks = (_gauge(keeper, metrics), _gauge_aside(keeper, metrics), _tell_filters(client, metrics))
+    tasks = (_gauge(keeper, metrics), _gauge_aside(keeper, metrics), _tell_filters(client, metrics), degraded.run())
     beside = [asyncio.create_task(each) for each in tasks]
     yield
     for task in beside:
@@ -166,6 +175,7 @@ async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
     while True:
         metrics.add_up()
         metrics.spooled(keeper.spooled, keeper.oldest_age_s())
+        metrics.spool_unusable(unusable=keeper.trouble is not None)
         await asyncio.sleep(_GAUGE_EVERY_S)
 
 

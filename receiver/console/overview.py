@@ -49,7 +49,7 @@ def facts(visit: Visit) -> Facts:
     queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
     spools, audit, seen = pulse.spools(), pulse.audit(), visit.desk.registry.latest()
     silences = pulse.silences(now_ms)
-    state = trouble.State(queues, workers, standing, spools, audit, seen, silences)
+    state = trouble.State(queues, workers, standing, spools, audit, seen, silences, pulse.unfit(), pulse.losses())
     live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,

@@ -10,6 +10,7 @@ from receiver.observation import conditions
 from receiver.plaintext import counted
 from receiver.routing.current import CurrentTable
 from receiver.storage.findings import Found
+from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.spools import SpoolReport
 
@@ -27,10 +28,18 @@ class State:
     audit: Found | None
     hooks: Seen | None
     silences: Mapping[int, Silence]
+    unfit: Mapping[str, str]
+    losses: Sequence[Loss]
 
 
 def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str, str]]:
     """Yield what is wrong."""
+    for one in (
+        *conditions.of_losses(state.losses),
+        *conditions.of_server(state.unfit),
+        *conditions.of_unusable(state.spools, now_ms),
+    ):
+        yield _one(f"{one.title}. {one.text}", "/")
     if state.audit and state.audit.unaccounted:
         yield _one(f"{state.audit.unaccounted} events are unaccounted for; `frontdesk audit` names them.", "/events")
     yield from _of_workers(state, now_ms)

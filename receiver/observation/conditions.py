@@ -4,7 +4,7 @@ Each has a kind and perhaps a subject (a queue, a business, a route, a spool), a
 and a text that says what to do. The rules in deploy/prometheus/frontdesk.rules.yml judge by the same measures.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,9 @@ from receiver import durations
 from receiver.events import EventStatus
 from receiver.plaintext import counted
 from receiver.storage.alertbook import Level
+from receiver.storage.losses import Loss
 from receiver.storage.pulse import Silence
+from receiver.storage.spools import SpoolReport
 from receiver.storage.vitals import Vitals
 
 _MINUTE_MS: Final = 60_000
@@ -62,13 +64,47 @@ def heights(vitals: Vitals) -> dict[str, int]:
 
 def found(vitals: Vitals, levels: Mapping[str, Level], *, patience_ms: int) -> Iterator[Condition]:
     """Yield what is wrong. *patience_ms*: how long what could be done now may wait."""
+    yield from of_losses(vitals.losses)
+    yield from of_server(vitals.unfit)
     yield from _of_store(vitals)
+    yield from of_unusable(vitals.spools, vitals.now_ms)
     yield from _of_spools(vitals, patience_ms)
     yield from _of_queues(vitals, patience_ms)
     yield from _of_targets(vitals)
     yield from _of_hooks(vitals)
     yield from _of_businesses(vitals)
     yield from _growing(vitals, levels)
+
+
+def of_losses(losses: Iterable[Loss]) -> Iterator[Condition]:
+    """Yield the losses that nobody has acknowledged."""
+    for loss in losses:
+        yield Condition(
+            "lost",
+            loss.mark,
+            "The store has lost all that it held",
+            f"{loss.sentence} Restore a backup if there is one, and look up at Nexudus what was not handled; then "
+            "`frontdesk alerts --acknowledge`.",
+        )
+
+
+def of_server(unfit: Mapping[str, str]) -> Iterator[Condition]:
+    """Yield what the server is not but must be (`storage.server.unfit`)."""
+    for name, sentence in sorted(unfit.items()):
+        yield Condition("server", name, f"The server of the store loses events: {name}", f"It says that {sentence}.")
+
+
+def of_unusable(spools: Iterable[SpoolReport], now_ms: int) -> Iterator[Condition]:
+    """Yield the spools of running receivers that can take no event."""
+    for spool in spools:
+        if spool.is_unusable(now_ms):
+            yield Condition(
+                "spool-unusable",
+                spool.name,
+                f"A receiver on {spool.host} cannot spool",
+                f"{spool.trouble} (in {spool.folder}). If the store goes away, its requests are answered 503. Make "
+                "room there, or mend the folder or FRONTDESK_DATA_DIR; `frontdesk check` tries it.",
+            )
 
 
 def _of_store(vitals: Vitals) -> Iterator[Condition]:

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from receiver import __version__
-from receiver.storage import meter
+from receiver.storage import meter, server
 from receiver.storage.vitals import Vitals
 
 _MOST_QUEUES: Final = 200
@@ -41,8 +41,27 @@ class _Found(Collector):
         yield InfoMetricFamily("frontdesk_build", "What runs here.", value=version)
         yield _gauge("store_up", "Whether this receiver could ask the store just now.", int(self._vitals is not None))
         if self._vitals is not None:
-            for part in (_queues, _gates, _standing, _spools, _audit, _businesses, _hooks, _counters, _histograms):
+            for part in (
+                _server,
+                _queues,
+                _gates,
+                _standing,
+                _spools,
+                _audit,
+                _businesses,
+                _hooks,
+                _counters,
+                _histograms,
+            ):
                 yield from part(self._vitals)
+
+
+def _server(vitals: Vitals) -> Iterator[Metric]:
+    unfit = {name: int(name in vitals.unfit) for name in server.WATCHED}
+    yield _gauge(
+        "store_losses", "Stores that lost all they held, as long as nobody acknowledged it.", len(vitals.losses)
+    )
+    yield _labelled("server_unfit", "Whether the server is set so that it loses events.", "what", unfit)
 
 
 def _queues(vitals: Vitals) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ from receiver.observation.alerts import Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage import meter, rhythm, vitals
 from receiver.storage.lock import Lock
+from receiver.storage.losses import LossWatch
 from receiver.storage.trend import HOUR_MS
 
 EVERY_S: Final = 5.0
@@ -39,12 +40,15 @@ class Sentry:
         *,
         patience_ms: int,
         routes: Callable[[], Collection[str]],
+        losses: LossWatch | None = None,
         every_s: float = EVERY_S,
         away_s: float = AWAY_S,
     ) -> None:
-        """*routes*: those of the table, in its order; the counters of others are forgotten. *away_s*: how long the
+        """*routes*: those of the table, in its order; the counters of others are forgotten. *losses*
+        remembers the store. *away_s*: how long the
         store must be away for that to be told."""
         self._client = client
+        self._losses = losses
         self._outgoing = outgoing
         self._alerts = Alerts(client, outgoing, patience_ms=patience_ms) if outgoing else None
         self._routes = routes
@@ -70,6 +74,8 @@ class Sentry:
 
     def turn(self) -> None:
         """Look once. Raises StorageUnavailable."""
+        if self._losses:
+            self._losses.turn()
         found = vitals.look(self._client)
         self._learn(found)
         if self._alerts and self._is_leading():

@@ -13,13 +13,16 @@ from receiver.storage.calls import Calls
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the sweeper found last, and when (Unix ms)."""
+    """What the sweeper found last, and when (Unix ms); *events* that are kept (None: an earlier version
+    found it), and deliveries *in_flight*."""
 
     at_ms: int
     next_ms: int
     unaccounted: int
     repaired: int
     offenders: tuple[str, ...]
+    events: int | None = None
+    in_flight: int = 0
 
 
 def last_found(client: redis.Redis) -> Found | None:
@@ -37,5 +40,7 @@ def read_found(stored: bytes | str | None) -> Found | None:
             int(fields["unaccounted"]),
             int(fields["repaired"]),
             tuple(fields["offenders"]),
+            fields.get("events"),
+            int(fields.get("in_flight", 0)),
         )
     return None

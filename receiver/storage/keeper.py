@@ -32,6 +32,7 @@ MEMORY_SHARE = 0.9
 
 _CALL_WITHIN_S = 2.0
 _AFTER_ERROR_S = 1.0
+_EXAMINE_EVERY_S = 5.0
 
 _log = logs.get()
 
@@ -92,11 +93,11 @@ class Keeper:
         """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,
         tried again, and is no reason not to start."""
         if not await self._spool.open():
-            _log.error("spool.unavailable", folder=str(self._spool.folder))
+            self._say_trouble()
         self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
         await self._watch.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run)]
+        self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run, self._examine)]
 
     def submit(self, entry: Entry, told: Told) -> None:
         """Keep an event; *told* hears of it when it is in the store, or on this machine's disk (status `spooled`).
@@ -121,6 +122,26 @@ class Keeper:
         if self._is_closing:
             return False
         return await self._spool.can_keep() or await self._store.answers(timeout_s=self._patience_s)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why an event could not be spooled, if the store went away now; None: it could."""
+        return self._spool.trouble
+
+    async def _examine(self) -> None:
+        """See now and then, also while the store is well, that the spool could be used."""
+        while True:
+            before = self.trouble
+            await asyncio.sleep(_EXAMINE_EVERY_S)
+            if await self._spool.examine() != before:
+                self._say_trouble()
+                self._watch.told()
+
+    def _say_trouble(self) -> None:
+        if self.trouble is None:
+            _log.warning("spool.available", folder=str(self._spool.folder))
+        else:
+            _log.error("spool.unavailable", folder=str(self._spool.folder), reason=self.trouble)
 
     @property
     def spooled(self) -> int:

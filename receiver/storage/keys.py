@@ -50,6 +50,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:meter               hash: what all processes counted, for metrics (storage/meter.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
+    fd:mark                string: what tells this store from one that is put in its place (storage/losses.py)
+    fd:losses              hash: the marks of stores that were lost, to what was known of them, as JSON
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year; its group `log` has been told in the log
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
@@ -104,6 +106,8 @@ INCOMPLETE = "fd:incomplete"
 METER = "fd:meter"
 RHYTHM = "fd:rhythm"
 ALERTS = "fd:alerts"
+LOSSES = "fd:losses"
+MARK = "fd:mark"
 REGISTRAR_HEALTH = "fd:registrar:health"
 ACTS = "fd:acts"
 PAUSED = "fd:paused"

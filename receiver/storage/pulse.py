@@ -7,8 +7,9 @@ from datetime import datetime
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, findings, keys, rhythm, spools
+from receiver.storage import batch, findings, keys, losses, rhythm, server, spools
 from receiver.storage.findings import Found
+from receiver.storage.losses import Loss
 from receiver.storage.spools import SpoolReport
 from receiver.storage.trend import HOUR_MS, STANDING
 
@@ -127,6 +128,14 @@ class Pulse:
     def audit(self) -> Found | None:
         """Return what the sweeper found last; None when nobody has swept yet."""
         return findings.last_found(self._client)
+
+    def unfit(self) -> dict[str, str]:
+        """Return what the server itself is not but must be, each with a sentence."""
+        return server.unfit(self._client)
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what was lost with stores before this one, and nobody has acknowledged."""
+        return losses.unacknowledged(self._client)
 
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""

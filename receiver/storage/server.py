@@ -1,4 +1,4 @@
-"""What the server must be so that a kept event stays kept: asked of the server itself, for `check --online`."""
+"""What the server must be so that a kept event stays kept: asked of the server itself, once and while we run."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,9 +6,13 @@ from typing import Any, Final
 import redis
 
 from receiver.errors import StorageUnavailable
+from receiver.storage.outage import outage
 
 LEAST_VERSION: Final = (6, 2)
 """Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
+
+WATCHED: Final = ("append-only", "eviction")
+"""What somebody may change while the server runs, and what then loses events: see `unfit`."""
 
 _UNKNOWN: Final = "could not find out {what}, because {why}; make sure that {remedy}"
 
@@ -32,6 +36,22 @@ def problems(client: redis.Redis) -> tuple[str, ...]:
     else:
         found = [*_version(about), *_role(about), *_append_only(about), *_eviction(about)]
     return (*found, *_fsync(fsync), *scripts)
+
+
+def unfit(client: redis.Redis) -> dict[str, str]:
+    """Return which of WATCHED the running server is not as it must be, each with one sentence.
+
+    What it does not tell is not held against it: `problems` does that. Raises StorageUnavailable.
+    """
+    try:
+        about = client.info()
+    except redis.ResponseError:
+        return {}
+    except (redis.RedisError, OSError) as error:
+        raise outage(error) from error
+    judged = {"append-only": (_append_only, "aof_enabled"), "eviction": (_eviction, "maxmemory_policy")}
+    told = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
+    return {name: sentences[0] for name, sentences in told if sentences}
 
 
 def _about(client: redis.Redis) -> Mapping[str, Any] | str:

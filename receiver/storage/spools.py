@@ -26,7 +26,8 @@ SILENT_AFTER_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class SpoolReport:
-    """The last that was heard of a spool. *depth* events, the oldest of them from *oldest_ms*; times are Unix ms."""
+    """The last that was heard of a spool. *depth* events, the oldest of them from *oldest_ms*; times are Unix ms.
+    *trouble*: why it can take no event, in one clause; empty: it can."""
 
     name: str
     host: str
@@ -35,14 +36,27 @@ class SpoolReport:
     bytes: int
     oldest_ms: int
     reported_ms: int
+    trouble: str = ""
 
     def is_orphaned(self, now_ms: int) -> bool:
         """Whether nobody looks after it any more."""
         return now_ms - self.reported_ms > SILENT_AFTER_MS
 
+    def is_unusable(self, now_ms: int) -> bool:
+        """Whether a receiver that runs could not spool there."""
+        return bool(self.trouble) and not self.is_orphaned(now_ms)
 
-def value(folder: Path, contents: Contents, *, now_ms: int) -> bytes:
-    """Return what is written for a spool that holds events. *now_ms*: the time, as the store tells it."""
+
+def name_without_file(folder: Path) -> str:
+    """What a spool is called that has no file, and so no name, because its folder cannot be used."""
+    return f"{socket.gethostname()}:{folder}"
+
+
+def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None = None) -> bytes:
+    """Return what is written for a spool that holds events, or that cannot be used: *trouble* says why.
+
+    *now_ms*: the time, as the store tells it.
+    """
     return orjson.dumps(
         {
             "host": socket.gethostname(),
@@ -52,6 +66,7 @@ def value(folder: Path, contents: Contents, *, now_ms: int) -> bytes:
             "oldest_ms": contents.oldest_ms or 0,
             "reported_ms": now_ms,
         }
+        | ({"trouble": trouble} if trouble else {})
     )
 
 
@@ -76,6 +91,13 @@ def forget(client: redis.Redis, name: str) -> bool:
         raise outage(error) from error
 
 
+def tidy(client: redis.Redis, now_ms: int) -> None:
+    """Forget what receivers that are gone said of empty spools. Raises StorageUnavailable."""
+    for report in reports(client):
+        if not report.depth and report.is_orphaned(now_ms):
+            forget(client, report.name)
+
+
 def _report(name: str, stored: bytes) -> SpoolReport | None:
     """Return a report, or None for what is not one: a probe leaves an empty value for a moment."""
     try:
@@ -88,6 +110,7 @@ def _report(name: str, stored: bytes) -> SpoolReport | None:
             bytes=int(fields["bytes"]),
             oldest_ms=int(fields["oldest_ms"]),
             reported_ms=int(fields["reported_ms"]),
+            trouble=str(fields.get("trouble", "")),
         )
     except (ValueError, TypeError, KeyError):
         return None

@@ -14,7 +14,7 @@ import redis
 
 from receiver import logs
 from receiver.errors import StorageUnavailable
-from receiver.storage import keep, keys
+from receiver.storage import keep, keys, spools
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.calls import Calls
@@ -75,6 +75,7 @@ class Sweeper:
         expired = self._expire(lock)
         lock.check()
         self._finish_long_events()
+        spools.tidy(self._client, self._calls.now_ms())
         report = self._audit.run(repair=True)
         lock.check()
         took_ms = int((time.monotonic() - began) * 1_000)
@@ -85,6 +86,8 @@ class Sweeper:
             "unaccounted": report.unaccounted,
             "repaired": report.repaired,
             "offenders": report.offenders[:20],
+            "events": report.events["accepted"] - report.events["expired"],
+            "in_flight": report.deliveries["in_flight"],
         }
         self._calls.ask("set", keys.AUDIT, orjson.dumps(found))
         if report.unaccounted:

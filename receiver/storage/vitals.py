@@ -10,6 +10,7 @@ from receiver.events import EventStatus
 from receiver.storage import batch, keys, meter, registrations
 from receiver.storage.findings import Found
 from receiver.storage.gates import Gate, Gates
+from receiver.storage.losses import Loss
 from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
@@ -21,7 +22,8 @@ class Vitals:
 
     *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
     all processes counted (`meter`), *alerts* how many are open, of which kind, *gates* what stands before each route
-    that something stands before.
+    that something stands before, *unfit* what the server itself is not but must be (`server`), *losses* those
+    that nobody has acknowledged.
     """
 
     now_ms: int
@@ -39,6 +41,8 @@ class Vitals:
     counters: Mapping[str, int] = field(default_factory=dict)
     alerts: Mapping[str, int] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
 
     def live_workers(self) -> tuple[Worker, ...]:
         """Our worker processes that have spoken lately."""
@@ -89,6 +93,8 @@ def look(client: redis.Redis) -> Vitals:
         counters=meter.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),
+        unfit=pulse.unfit(),
+        losses=pulse.losses(),
     )
 
 

@@ -81,7 +81,7 @@ class Watch:
         self._wake.set()
 
     def told(self) -> None:
-        """Report soon: a spool has become empty."""
+        """Report soon: a spool has become empty, or can be used no more, or again."""
         self._report_at = 0.0
         self._wake.set()
 
@@ -111,12 +111,15 @@ class Watch:
     async def report(self, *, timeout_s: float = _CALL_WITHIN_S) -> None:
         """Tell the store what the spools hold. Raises StorageUnavailable."""
         now_ms = int(self._clock() * 1_000)
-        watched = [spool for spool in self._spools_of() if spool.name]
+        watched = {spool.name or spools.name_without_file(spool.folder): spool for spool in self._spools_of()}
         full = {
-            spool.name: spools.value(spool.folder, spool.contents, now_ms=now_ms) for spool in watched if spool.depth
+            name: spools.value(spool.folder, spool.contents, now_ms=now_ms, trouble=spool.trouble)
+            for name, spool in watched.items()
+            if spool.depth or spool.trouble
         }
-        empty = {spool.name: b"" for spool in watched if not spool.depth}
-        told = set(self._gone) - full.keys()
+        empty = {name: b"" for name in watched if name not in full}
+        nameless = {spools.name_without_file(spool.folder) for spool in watched.values()}
+        told = (self._gone | nameless) - full.keys()
         await self._store.report(full | (empty or {"": b""}), {*empty, *told, ""}, timeout_s=timeout_s)
         self._gone -= told
         self._report_at = _now() + spools.REPORT_EVERY_S
@@ -161,14 +164,14 @@ class Watch:
         await self._look_at_memory()
         if _now() >= self._clock_at:
             await self.set_clock()
-        if _now() >= self._report_at and (self._report_at == 0.0 or self._gone or self._holds_events()):
+        if _now() >= self._report_at and (self._report_at == 0.0 or self._gone or self._has_news()):
             try:
                 await self.report()
             except StorageUnavailable as error:
                 self.failed(error)
 
-    def _holds_events(self) -> bool:
-        return any(spool.depth for spool in self._spools_of())
+    def _has_news(self) -> bool:
+        return any(spool.depth or spool.trouble for spool in self._spools_of())
 
     async def _look_at_memory(self) -> None:
         try:

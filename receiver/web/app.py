@@ -1,7 +1,7 @@
 """What a receiver answers to operators, as an ASGI application; hooks are answered at the door, before it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,9 +25,11 @@ class Receiver(Starlette):
         can_keep: Callable[[], Awaitable[bool]],
         counts: metrics.IngestMetrics,
         shared: Callable[[], Awaitable[bytes]] | None = None,
+        degraded: Callable[[], Iterable[str]] = tuple,
         lifespan: Lifespan["Receiver"] | None = None,
     ) -> None:
-        """*can_keep* tells whether an event could be kept right now; *shared* what /metrics says beside *counts*."""
+        """*can_keep* tells whether an event could be kept right now; *shared* what /metrics says beside *counts*,
+        *degraded* what is wrong although an event could be kept: a sentence each."""
         super().__init__(
             routes=[
                 Route("/healthz", self._healthz),
@@ -42,6 +44,7 @@ class Receiver(Starlette):
         self._can_keep = can_keep
         self._counts = counts
         self._shared = shared
+        self._degraded = degraded
 
     async def _healthz(self, _: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -49,7 +52,10 @@ class Receiver(Starlette):
     async def _readyz(self, _: Request) -> Response:
         reason = "draining" if self.is_draining else None if await self._is_storing() else "no event can be kept"
         ready = reason is None
-        return JSONResponse({"ready": ready, "reason": reason}, status_code=200 if ready else 503)
+        told: dict[str, object] = {"ready": ready, "reason": reason}
+        if degraded := list(self._degraded()):
+            told["degraded"] = degraded
+        return JSONResponse(told, status_code=200 if ready else 503)
 
     async def _metrics(self, _: Request) -> Response:
         text = self._counts.exposition()

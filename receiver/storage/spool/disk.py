@@ -46,6 +46,8 @@ class Spool:
         self._tenancy = Tenancy(folder, max_bytes, slot)
         self._writer = Writer(self._tenancy)
         self._waiting_bytes = 0
+        self.trouble: str | None = None
+        """Why no event could be put in when that was last examined."""
         self._is_closed = False
 
     @property
@@ -87,7 +89,7 @@ class Spool:
     async def open(self) -> bool:
         """Take a slot and open its file. Return False when that failed: it is tried again whenever it is needed."""
         self._writer.start()
-        return await self.can_keep()
+        return await self.examine() is None
 
     async def append(self, entry: Entry) -> None:
         """Return when the entry is on disk. Raises RequestRefused (503) when the spool is full or its disk fails."""
@@ -133,14 +135,15 @@ class Spool:
 
     async def can_keep(self) -> bool:
         """Whether an event could be put in now: there is a file, room in it, and space on its disk."""
-        return await self.refusal() is None
+        return await self.examine() is None
 
-    async def refusal(self) -> str | None:
-        """Return why no event could be put in now: one clause; None: one could."""
+    async def examine(self) -> str | None:
+        """Return, and remember as `trouble`, why no event could be put in now: one clause; None: one could."""
         try:
-            return await self._call(lambda file: self._tenancy.refusal(file, records.OVERHEAD), within_s=2.0)
+            self.trouble = await self._call(lambda file: self._tenancy.refusal(file, records.OVERHEAD), within_s=2.0)
         except SpoolUnavailable as error:
-            return str(error)
+            self.trouble = str(error)
+        return self.trouble
 
     async def close(self) -> bool:
         """Write what was asked for, close the file, let the slot go. Return whether it was empty, and so removed."""

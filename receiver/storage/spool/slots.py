@@ -4,10 +4,12 @@ The lock is the kernel's (flock), so it ends with its process, however that ends
 an owner is an orphan. Lock files are never removed: a lock on a file that somebody has just unlinked protects nothing.
 """
 
+import contextlib
 import fcntl
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,9 @@ from typing import Self
 
 MOST = 1_000
 """Slots in one folder, and so receiver processes on one data directory, at most."""
+
+_LOCKED_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.01
 
 _FILE = re.compile(r"(\d{3})\.db")
 
@@ -38,17 +43,9 @@ class Slot:
 
     @classmethod
     def take(cls, folder: Path, number: int) -> Self | None:
-        """Return the slot if nobody owns it. Raises OSError when the folder cannot be written."""
-        lock = os.open(folder / f"{number:03}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except OSError:
-            os.close(lock)
-            raise
-        return cls(folder, number, lock)
+        """Return the slot if nobody owns it. Raises OSError when the folder cannot be written or does not lock."""
+        lock = _lock(folder / f"{number:03}.lock")
+        return None if lock is None else cls(folder, number, lock)
 
 
 def folder_of(data_dir: Path) -> Path:
@@ -62,17 +59,42 @@ def prepare(folder: Path) -> str:
     A host's name changes with each restart of a container; what lies on the disk does not. Raises OSError.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    named = folder / "identity"
-    if not named.exists():
-        draft = folder / f"identity.{secrets.token_hex(4)}"
-        draft.write_text(f"{secrets.token_hex(6)}\n", encoding="ascii")
-        try:
-            os.link(draft, named)  # unlike a rename, it never replaces what another process has just made
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+    if not identity(folder):
+        with _alone(folder / "identity.lock"):
+            if not identity(folder):
+                draft = folder / "identity.new"
+                draft.write_text(f"{secrets.token_hex(6)}\n", encoding="ascii")
+                draft.replace(folder / "identity")
     return identity(folder)
+
+
+def _lock(path: Path) -> int | None:
+    """Return the open lock file, locked, or None when somebody else has the lock. Raises OSError."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    except OSError as error:
+        os.close(lock)
+        remedy = "put FRONTDESK_DATA_DIR on a local disk, or on a volume that does"
+        raise OSError(error.errno, f"the volume does not lock files ({error.strerror}); {remedy}", str(path)) from None
+    return lock
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock for a moment. Raises OSError, after two seconds when somebody else does not let it go."""
+    deadline = time.monotonic() + _LOCKED_WITHIN_S
+    while (lock := _lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path}: another process holds this lock and does not go on; end it")
+        time.sleep(_LOOK_EVERY_S)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def identity(folder: Path) -> str:

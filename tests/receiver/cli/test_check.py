@@ -47,6 +47,24 @@ def test_what_is_right_is_said_to_be(tmp_path: Path) -> None:
     assert answer(tmp_path, **GUARDED) == (0, {"ok": True, "problems": [], "warnings": []})
 
 
+def test_the_folder_for_spools_is_tried(tmp_path: Path) -> None:
+    """Where it is, and nothing of that stays; where it can only be made, a warning says that it cannot be made here."""
+    (tmp_path / "var" / "spool").mkdir(parents=True)
+    assert answer(tmp_path, **GUARDED, FRONTDESK_DATA_DIR="var") == (0, {"ok": True, "problems": [], "warnings": []})
+    assert list((tmp_path / "var" / "spool").iterdir()) == []
+
+    (tmp_path / "var" / "spool").rmdir()
+    (tmp_path / "var" / "spool").write_text("in the way")
+    status, shown = answer(tmp_path, **GUARDED, FRONTDESK_DATA_DIR="var")
+    (problem,) = shown["problems"]
+    assert (status, problem["file"]) == (1, "environment")
+    assert "FRONTDESK_DATA_DIR: nothing can be spooled in 'var'" in problem["message"]
+    assert "Not a directory" in problem["message"]
+
+    status, shown = answer(tmp_path, **GUARDED, FRONTDESK_DATA_DIR="/proc/nobody/makes/this")
+    assert (status, shown["problems"], len(shown["warnings"])) == (0, [], 1)
+
+
 def test_every_problem_of_routes_and_settings_is_told_at_once(tmp_path: Path) -> None:
     """File and line for the routes, the word environment for settings; exit status 1."""
     wrong = 'routes:\n  - {actoin: BookingCreate, handler: log}\n  - action: BookingCraete\n    where: "data.x =="\n'

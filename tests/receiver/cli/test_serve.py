@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -116,6 +117,47 @@ def test_what_does_not_verify_is_quarantined(
     with valkey.client() as client:
         stored = Archive(client).get(event["id"])
     assert stored.envelope.quarantine == "X-Nexudus-Hook-Signature does not match"
+
+
+def test_what_is_wrong_is_told_while_it_is_ready(
+    frontdesk: StartFrontdesk, start_valkey: StartValkey, tmp_path: Path
+) -> None:
+    """A spool that cannot be used, a server that loses events, a store that was emptied; each until it is mended."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "spool").write_text("in the way")
+    server = start_valkey()
+    serving = _serve(frontdesk, server.url, tmp_path, **PATIENT)
+    settings = _settings(server.url, tmp_path)
+
+    def ready() -> dict[str, Any]:
+        with urllib.request.urlopen(f"{serving.url}/readyz", timeout=20) as answer:
+            told: dict[str, Any] = orjson.loads(answer.read())
+        return told
+
+    def alerts() -> dict[str, str]:
+        rows = [orjson.loads(line) for line in run("alerts", "--json", settings=settings).out.splitlines()]
+        return {row["kind"]: row["text"] for row in rows}
+
+    with server.client() as client:
+        wait_until(lambda: client.get(keys.MARK), "the store to be known")
+        client.config_set("appendonly", "no")
+        client.flushall()
+        told = wait_until(lambda: found if len(found := ready().get("degraded", [])) == 3 else None, "all of it")
+        assert "Not a directory" in told[0] or "File exists" in told[0]
+        assert "lost all that it held" in told[1]
+        assert "append-only" in told[2]
+        serving.process.wait_for(r'"reason":.*"event":"spool.unavailable"|"event":"spool.unavailable".*"reason":')
+        found = wait_until(lambda: seen if len(seen := alerts()) == 3 else None, "the report of the spool")
+        assert found.keys() == {"spool-unusable", "server", "lost"}
+        for sample in (b"frontdesk_spool_unusable 1.0", b'server_unfit{what="append-only"} 1.0', b"store_losses 1.0"):
+            assert sample in serving.metrics()
+
+        (tmp_path / "var" / "spool").unlink()
+        client.config_set("appendonly", "yes")
+        run("alerts", "--acknowledge", settings=settings)
+        wait_until(lambda: ready() == {"ready": True, "reason": None}, "all to be well")
+        wait_until(lambda: alerts() == {}, "the report of the spool")
 
 
 def test_it_starts_without_a_store_and_gives_it_later_what_came(

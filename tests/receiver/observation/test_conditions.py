@@ -9,6 +9,7 @@ from receiver.observation import conditions
 from receiver.storage.alertbook import Level
 from receiver.storage.findings import Found
 from receiver.storage.gates import Gate, Pause
+from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spools import SpoolReport
@@ -50,6 +51,9 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
         ({"quarantined_lately": 3}, "quarantine"),
         ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - 6 * MINUTE, NOW - 1_000),)}, "spool/s"),
         ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - MINUTE, NOW - MINUTE),)}, "orphan/s"),
+        ({"spools": (SpoolReport("s", "h", "/v", 0, 0, 0, NOW - 1_000, "full"),)}, "spool-unusable/s"),
+        ({"unfit": {"eviction": "maxmemory-policy is allkeys-lru"}}, "server/eviction"),
+        ({"losses": (Loss("0123", NOW - MINUTE, NOW),)}, "lost/0123"),
         ({"queues": (Queue("default", 1, 0, NOW - 6 * MINUTE),)}, "waiting/default"),
         ({"workers": ()}, "worker/default"),
         ({"workers": (dataclasses.replace(WORKER, lease_ms=NOW - 1),)}, "worker/default"),
@@ -66,6 +70,13 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
 def test_each_state_has_its_reason(change: dict[str, object], name: str) -> None:
     """One state, under its own name."""
     assert _names(dataclasses.replace(WELL, **change)) == [name]  # type: ignore[arg-type]
+
+
+def test_a_receiver_that_is_gone_says_nothing_of_its_spool() -> None:
+    """What it could not do is over; only events that it left are told of."""
+    gone = SpoolReport("s", "h", "/v", 0, 0, 0, NOW - MINUTE, "full")
+
+    assert _names(dataclasses.replace(WELL, spools=(gone,))) == []
 
 
 def test_a_stock_worker_serves_a_queue_too() -> None:

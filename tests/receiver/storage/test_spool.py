@@ -1,6 +1,8 @@
 """The spool keeps what it acknowledged through kills, damage and full disks, within its bounds, and in order."""
 
 import asyncio
+import errno
+import fcntl
 import os
 import resource
 import sqlite3
@@ -447,6 +449,56 @@ def test_a_closed_spool_takes_nothing(tmp_path: Path) -> None:
         await spool.close()
 
     asyncio.run(work())
+
+
+def test_a_volume_without_hard_links_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT, and many network and FUSE volumes. An identity that was torn by a crash is made again."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    tmp_path.joinpath("identity").touch()
+    one = entry()
+
+    using(tmp_path, lambda spool: append_all(spool, one))
+
+    assert ids_of(tmp_path) == [one.envelope.id]
+    assert len(slots.identity(tmp_path)) == 12
+
+
+def test_processes_that_begin_at_once_agree_on_the_identity(tmp_path: Path) -> None:
+    """Whoever is first names the folder."""
+    code = (
+        "import sys, pathlib; from receiver.storage.spool import slots; print(slots.prepare(pathlib.Path(sys.argv[1])))"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path / "new"], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+
+    told = {one.communicate(timeout=60)[0].strip() for one in started}
+
+    assert told == {slots.identity(tmp_path / "new")}
+    assert all(told)
+
+
+def test_a_volume_without_locks_is_told_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And used as soon as it has them."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    async def work(spool: Spool) -> None:
+        assert "does not lock files (Operation not supported); put FRONTDESK_DATA_DIR on a local disk" in str(
+            spool.trouble
+        )
+        monkeypatch.undo()
+        await append_patiently(spool, entry())
+        assert await spool.examine() is None
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    using(tmp_path, work)
 
 
 def test_the_folder_keeps_its_identity(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""What a receiver that is ready would say beside it: that it could not spool, or that the store is not what it must be.
+
+Looked at now and then in a thread, so that whoever asks /readyz gets an answer at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import redis
+
+from receiver import logs
+from receiver.errors import StorageUnavailable
+from receiver.storage import server
+from receiver.storage.losses import LossWatch
+
+_LOOK_EVERY_S: Final = 5.0
+
+_log = logs.get()
+
+
+class Degraded:
+    """For one event loop. *spool*: why the spool cannot be used, if it cannot."""
+
+    def __init__(self, client: redis.Redis, losses: LossWatch, spool: Callable[[], str | None]) -> None:
+        self._client = client
+        self._losses = losses
+        self._spool = spool
+        self._of_store: tuple[str, ...] = ()
+
+    def reasons(self) -> Iterator[str]:
+        """Yield a sentence for each."""
+        if trouble := self._spool():
+            yield f"nothing can be spooled: {trouble}"
+        yield from self._of_store
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                self._of_store = await asyncio.to_thread(self._look)
+            except StorageUnavailable:
+                pass  # the keeper tells of that
+            except Exception:  # noqa: BLE001 - a fault in one look must not end all of them, unseen
+                _log.exception("degraded.failed")
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _look(self) -> tuple[str, ...]:
+        lost = [loss.sentence for loss in self._losses.turn()]
+        return (*lost, *server.unfit(self._client).values())

@@ -1,0 +1,140 @@
+"""Losses: a store that is empty, or another one, where somebody remembers what it held.
+
+A store gets a mark, a random one, as soon as a process looks at it. Each process that runs long remembers the mark and
+what the last audit counted, in memory and in its data directory (`store.json`). A mark that is gone or another means
+that all of it is lost: `FLUSHALL`, a disk that was lost, a server without append-only that was restarted. A restart and
+a failover keep the mark. A loss stands in the store until somebody acknowledges it, and is remembered even then, so
+that a receiver that was away tells of it no second time.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import redis
+
+from receiver import logs, moments
+from receiver.plaintext import counted
+from receiver.storage import batch, findings, keys
+from receiver.storage.calls import Calls
+
+_FILE: Final = "store.json"
+_WRITE_EVERY_MS: Final = 60_000
+
+_log = logs.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What was lost with the store *mark*: found out at *found_ms* by somebody who had last seen it at *seen_ms*.
+
+    The last audit, at *audited_ms* (0: none was known), had counted *events*, with *in_flight* deliveries. Times are
+    Unix ms; *acknowledged_ms* 0: by nobody yet.
+    """
+
+    mark: str
+    seen_ms: int
+    found_ms: int = 0
+    audited_ms: int = 0
+    events: int = 0
+    in_flight: int = 0
+    acknowledged_ms: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """What is known of it."""
+        held = "nobody had counted what it held"
+        if self.audited_ms:
+            held = (
+                f"the audit of {moments.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, with "
+                f"{counted(self.in_flight, 'delivery')} in flight"
+            )
+        return (
+            f"The store has lost all that it held, between {moments.show(self.seen_ms)} and "
+            f"{moments.show(self.found_ms)}; {held}."
+        )
+
+
+class LossWatch:
+    """Remembers a store and notices when it is another. *address*: without secrets; another one is no loss."""
+
+    def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
+        self._client = client
+        self._calls = Calls(client, "mark")
+        self._file = data_dir / _FILE
+        self._address = address
+        self._known = self._remembered()
+        self._written_ms = 0
+
+    def turn(self) -> tuple[Loss, ...]:
+        """Look once; return the losses that nobody has acknowledged. Raises StorageUnavailable."""
+        now_ms = self._calls.now_ms()
+        known = self._known
+        loss = orjson.dumps(_fields(replace(known, found_ms=now_ms))) if known else b""
+        mark, audit, is_new = self._calls.run("mark", secrets.token_hex(8), known.mark if known else "", loss)
+        if known and is_new:
+            _log.error("store.lost", what=replace(known, found_ms=now_ms).sentence, remedy="see deploy/RUNBOOK.md")
+        self._remember(mark.decode("ascii", "replace"), audit, now_ms)
+        return unacknowledged(self._client)
+
+    def _remember(self, mark: str, audit: bytes, now_ms: int) -> None:
+        found = findings.read_found(audit)
+        seen = Loss(mark, now_ms)
+        if found and found.events is not None:
+            seen = Loss(mark, now_ms, 0, found.at_ms, found.events, found.in_flight)
+        is_due = self._known is None or self._known.mark != mark or now_ms - self._written_ms >= _WRITE_EVERY_MS
+        self._known = seen
+        if is_due:
+            self._written_ms = now_ms
+            with contextlib.suppress(OSError):  # then only this process remembers
+                self._write(seen)
+
+    def _write(self, seen: Loss) -> None:
+        draft = self._file.with_name(f"{_FILE}.{os.getpid()}")
+        draft.write_bytes(orjson.dumps({"address": self._address, "mark": seen.mark} | _fields(seen)))
+        draft.replace(self._file)
+
+    def _remembered(self) -> Loss | None:
+        """Return what an earlier process on this data directory knew of the store at this address."""
+        try:
+            fields = orjson.loads(self._file.read_bytes())
+            return _loss(str(fields["mark"]), fields) if fields["address"] == self._address else None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def all_of(client: redis.Redis) -> tuple[Loss, ...]:
+    """Return all losses, the oldest first. Raises StorageUnavailable."""
+    (found,) = batch.replies(client, [("HGETALL", keys.LOSSES)])
+    losses = []
+    for mark, stored in found.items():
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # a newer version's, or not ours
+            losses.append(_loss(mark.decode(errors="replace"), orjson.loads(stored)))
+    return tuple(sorted(losses, key=lambda loss: loss.found_ms))
+
+
+def unacknowledged(client: redis.Redis) -> tuple[Loss, ...]:
+    """Return the losses that nobody has acknowledged. Raises StorageUnavailable."""
+    return tuple(loss for loss in all_of(client) if not loss.acknowledged_ms)
+
+
+def acknowledge(client: redis.Redis) -> tuple[Loss, ...]:
+    """Note that somebody knows of the losses there are; return those. Raises StorageUnavailable."""
+    losses, now_ms = unacknowledged(client), int(time.time() * 1_000)
+    known = [(loss.mark, orjson.dumps(_fields(replace(loss, acknowledged_ms=now_ms)))) for loss in losses]
+    batch.replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])
+    return losses
+
+
+def _fields(loss: Loss) -> dict[str, Any]:
+    return {name: value for name, value in asdict(loss).items() if name != "mark"}
+
+
+def _loss(mark: str, fields: dict[str, Any]) -> Loss:
+    numbers = {name: int(fields.get(name, 0)) for name in _fields(Loss("", 0))}
+    return Loss(mark, **numbers)

@@ -82,7 +82,7 @@ def of_losses(losses: Iterable[Loss]) -> Iterator[Condition]:
         yield Condition(
             "lost",
             loss.mark,
-            "The store has lost all that it held",
+            "The store has lost what it held",
             f"{loss.sentence} Restore a backup if there is one, and look up at Nexudus what was not handled; then "
             "`frontdesk alerts --acknowledge`.",
         )

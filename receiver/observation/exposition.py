@@ -58,9 +58,7 @@ class _Found(Collector):
 
 def _server(vitals: Vitals) -> Iterator[Metric]:
     unfit = {name: int(name in vitals.unfit) for name in server.WATCHED}
-    yield _gauge(
-        "store_losses", "Stores that lost all they held, as long as nobody acknowledged it.", len(vitals.losses)
-    )
+    yield _gauge("store_losses", "Losses of what the store held that nobody has acknowledged.", len(vitals.losses))
     yield _labelled("server_unfit", "Whether the server is set so that it loses events.", "what", unfit)
 
 

@@ -51,7 +51,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
     fd:mark                string: what tells this store from one that is put in its place (storage/losses.py)
-    fd:losses              hash: the marks of stores that were lost, to what was known of them, as JSON
+    fd:mark:looked         string: Unix ms of the last look at it; of an older one, somebody remembers a later look
+    fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year; its group `log` has been told in the log
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
@@ -108,6 +109,7 @@ RHYTHM = "fd:rhythm"
 ALERTS = "fd:alerts"
 LOSSES = "fd:losses"
 MARK = "fd:mark"
+LOOKED = "fd:mark:looked"
 REGISTRAR_HEALTH = "fd:registrar:health"
 ACTS = "fd:acts"
 PAUSED = "fd:paused"

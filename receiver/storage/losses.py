@@ -1,10 +1,14 @@
-"""Losses: a store that is empty, or another one, where somebody remembers what it held.
+"""Losses: a store that is empty, another one, or older, where somebody remembers what it held.
 
 A store gets a mark, a random one, as soon as a process looks at it. Each process that runs long remembers the mark and
 what the last audit counted, in memory and in its data directory (`store.json`). A mark that is gone or another means
 that all of it is lost: `FLUSHALL`, a disk that was lost, a server without append-only that was restarted. A restart and
 a failover keep the mark. A loss stands in the store until somebody acknowledges it, and is remembered even then, so
 that a receiver that was away tells of it no second time.
+
+Each look is noted in the store, too. One whose last look is over a minute older than the one that somebody remembers is
+itself older than it was: a backup, or a snapshot that a server without append-only came back with. A failover that lost
+less than that is none of this.
 """
 
 import contextlib
@@ -31,7 +35,8 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was lost with the store *mark*: found out at *found_ms* by somebody who had last seen it at *seen_ms*.
+    """What was lost: found out at *found_ms* by somebody who had last seen it at *seen_ms*. *mark*: of the store that
+    is gone, or `{mark}<{Unix ms}` of one that went back to that time.
 
     The last audit, at *audited_ms* (0: none was known), had counted *events*, with *in_flight* deliveries. Times are
     Unix ms; *acknowledged_ms* 0: by nobody yet.
@@ -54,10 +59,13 @@ class Loss:
                 f"the audit of {moments.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, with "
                 f"{counted(self.in_flight, 'delivery')} in flight"
             )
-        return (
-            f"The store has lost all that it held, between {moments.show(self.seen_ms)} and "
-            f"{moments.show(self.found_ms)}; {held}."
-        )
+        _, _, back_to = self.mark.partition("<")
+        if back_to.isdecimal():
+            what = f"what came since {moments.show(int(back_to))} (it is back at what it was then)"
+        else:
+            what = "all that it held"
+        seen, found = moments.show(self.seen_ms), moments.show(self.found_ms)
+        return f"The store has lost {what}, between {seen} and {found}; {held}."
 
 
 class LossWatch:
@@ -76,11 +84,15 @@ class LossWatch:
         now_ms = self._calls.now_ms()
         known = self._known
         loss = orjson.dumps(_fields(replace(known, found_ms=now_ms))) if known else b""
-        mark, audit, is_new = self._calls.run("mark", secrets.token_hex(8), known.mark if known else "", loss)
-        if known and is_new:
-            _log.error("store.lost", what=replace(known, found_ms=now_ms).sentence, remedy="see deploy/RUNBOOK.md")
-        self._remember(mark.decode("ascii", "replace"), audit, now_ms)
-        return unacknowledged(self._client)
+        remembered = (known.mark, known.seen_ms) if known else ("", 0)
+        mark, looked, audit, is_new = self._calls.run("mark", secrets.token_hex(8), *remembered, loss)
+        losses = unacknowledged(self._client)
+        if is_new:
+            newest = max(losses, key=lambda one: one.found_ms, default=None)
+            _log.error("store.lost", what=newest and newest.sentence, remedy="see deploy/RUNBOOK.md")
+        if mark:
+            self._remember(mark.decode("ascii", "replace"), audit, int(looked))
+        return losses
 
     def _remember(self, mark: str, audit: bytes, now_ms: int) -> None:
         found = findings.read_found(audit)

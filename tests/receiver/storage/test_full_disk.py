@@ -80,6 +80,8 @@ def test_the_disk_fills_while_the_store_is_away(start_valkey: StartValkey, small
         await asyncio.to_thread(server.kill)
         assert await keep_many(keeper, many) == {"spooled": 150}
         small_disk.fill()
+        assert not await keeper.ready()
+        assert keeper.trouble == "the disk of the spool is full"
         await asyncio.to_thread(server.start_again)
         await until(lambda: keeper.spooled == 0, "the drain")
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.observation.sentry import Sentry
-from receiver.storage import connection, losses
+from receiver.storage import connection, keys, losses
 from receiver.storage.losses import LossWatch
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartValkey
@@ -88,6 +88,37 @@ def test_a_restart_and_a_failover_are_no_loss(start_valkey: StartValkey, tmp_pat
         keep_all(client, *numbered(3, 100))
 
         assert _watch(replica, tmp_path / "a").turn() == ()
+
+
+def test_a_store_that_comes_back_older_has_lost_what_came_since(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """A server without append-only that starts with its last snapshot; told once, by whoever looks first."""
+    server = start_valkey("--appendonly", "no")
+    with server.client() as client:
+        _watch(client, tmp_path / "a").turn()
+        _watch(client, tmp_path / "b").turn()
+        client.decrby(keys.LOOKED, 61_000)  # that long ago the snapshot was written
+        client.save()
+    server.kill()
+    server.start_again()
+    with server.client() as client:
+        (loss,) = _watch(client, tmp_path / "a").turn()
+
+        assert "has lost what came since 20" in loss.sentence
+        assert _watch(client, tmp_path / "b").turn() == (loss,)
+        losses.acknowledge(client)
+        assert _watch(client, tmp_path / "b").turn() == ()
+
+
+def test_a_full_store_is_looked_at_all_the_same(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """It takes no writes: neither a mark nor a look is noted, and nobody takes it for lost later."""
+    with start_valkey().client() as client:
+        client.config_set("maxmemory", 1)
+        watch = _watch(client, tmp_path)
+        assert watch.turn() == ()
+        client.config_set("maxmemory", 0)
+        assert watch.turn() == ()
+        client.config_set("maxmemory", 1)
+        assert watch.turn() == watch.turn() == ()
 
 
 def test_the_sentry_of_workers_and_registrar_watches(client: redis.Redis, tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ class Disk:
                     while balloon.write(b"\0" * piece) == piece:
                         pass
 
+    def remount(self, how: str) -> None:
+        """Make it `ro`, or `rw` again."""
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True, capture_output=True)
+
     def free(self) -> None:
         """Give it back."""
         self._balloon.unlink(missing_ok=True)

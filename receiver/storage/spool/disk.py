@@ -140,7 +140,7 @@ class Spool:
     async def examine(self) -> str | None:
         """Return, and remember as `trouble`, why no event could be put in now: one clause; None: one could."""
         try:
-            self.trouble = await self._call(lambda file: self._tenancy.refusal(file, records.OVERHEAD), within_s=2.0)
+            self.trouble = await self._call(lambda _: self._tenancy.refusal(records.OVERHEAD), within_s=2.0)
         except SpoolUnavailable as error:
             self.trouble = str(error)
         return self.trouble

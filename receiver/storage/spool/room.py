@@ -4,7 +4,7 @@ SQLite writes a record twice: into its log, in pages, and from there into the fi
 to go into the file. All of it is counted, so that the spool's own log never takes the last bytes of the disk.
 """
 
-import shutil
+import os
 import time
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Room:
         self._max_bytes = max_bytes
         self._others = 0
         self._free = 0
+        self._is_read_only = False
         self._looked_at = float("-inf")
 
     def refusal(self, held: int, quarantined: int, size: int, *, is_quarantined: bool = False) -> str | None:
@@ -41,6 +42,8 @@ class Room:
             return f"the spool is full ({self._max_bytes} bytes, FRONTDESK_SPOOL_MAX)"
         if is_quarantined and quarantined + size > self._max_bytes // _QUARANTINE_SHARE:
             return "the spool's share for quarantined requests is full"
+        if self._is_read_only:
+            return "the volume of the spool is read-only"
         if self._free < room:
             return "the disk of the spool is full"
         self._free -= room
@@ -55,11 +58,12 @@ class Room:
 
         Raises OSError when the folder cannot be looked at.
         """
-        disk = shutil.disk_usage(self._path.parent)
+        disk = os.statvfs(self._path.parent)
+        self._is_read_only = bool(disk.f_flag & os.ST_RDONLY)
         logged = _size(self._path.with_name(f"{self._path.name}-wal"))
         owed = min(logged, max(held + count * _PAGE - _size(self._path), 0))
-        reserve = min(int(disk.total * _SHARE_OF_DISK), _LARGEST_RESERVE)
-        self._free = disk.free - reserve - owed - 2 * _PAGES_BESIDE * _PAGE
+        reserve = min(int(disk.f_blocks * disk.f_frsize * _SHARE_OF_DISK), _LARGEST_RESERVE)
+        self._free = disk.f_bavail * disk.f_frsize - reserve - owed - 2 * _PAGES_BESIDE * _PAGE
         now = time.monotonic()
         if now - self._looked_at < _LOOK_EVERY_S:
             return

@@ -76,9 +76,26 @@ class Tenancy:
         self.publish()
         return self._file
 
-    def refusal(self, file: SpoolFile, size: int) -> str | None:
-        """Return why *size* bytes more must not go into the open file, or None."""
+    def open_for_more(self) -> SpoolFile:
+        """Return the open file, with its room measured. One that somebody has removed under us would keep nothing: an
+        empty one is made again, in a slot of its own; what is in another one goes to the store first."""
+        file = self.open()
+        if self.slot is not None and not self.slot.path.exists():
+            if file.oldest_ms is not None:
+                raise SpoolUnavailable(
+                    f"{self.slot.path} was removed with events in it, which are lost if this process ends before the "
+                    "store is back"
+                )
+            self.close()
+            self.slot.release()
+            self.slot = None
+            file = self.open()
         self._room.measure(file.bytes, file.count)
+        return file
+
+    def refusal(self, size: int) -> str | None:
+        """Return why *size* bytes more must not go in, or None."""
+        file = self.open_for_more()
         return self._room.refusal(file.bytes, file.quarantined, size)
 
     def compact(self) -> None:

@@ -96,7 +96,7 @@ class Writer(threading.Thread):
     def _append(self, batch: list[_Append]) -> None:
         try:
             self._see_whether_it_failed_just_now()
-            fitting, outcomes = self._fit(self._tenancy.open(), batch)
+            fitting, outcomes = self._fit(self._tenancy.open_for_more(), batch)
             if fitting:
                 self._write(fitting)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told and the thread must live
@@ -110,7 +110,6 @@ class Writer(threading.Thread):
 
     def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[Record], list[tuple[Reply, Any]]]:
         """Return the records that there is room for, and what everybody is to be answered once they are written."""
-        self._tenancy.room.measure(file.bytes, file.count)
         held, quarantined = file.bytes, file.quarantined
         fitting: list[Record] = []
         outcomes: list[tuple[Reply, Any]] = []

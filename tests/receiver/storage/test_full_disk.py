@@ -33,7 +33,7 @@ from tests.receiver.storage.test_keeper import (
     stored_ids,
     until,
 )
-from tests.receiver.storage.test_spool import append_patiently, fill, ids_of, read_ids, using
+from tests.receiver.storage.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
 
 ALIAS_MS = 3_600_000
 
@@ -215,6 +215,21 @@ def test_a_row_that_cannot_be_set_aside_holds_up_no_other(small_disk: Disk) -> N
 
     using(folder, work)
     assert len(list((folder / "set-aside").iterdir())) == 1
+
+
+def test_a_read_only_volume_is_told(small_disk: Disk) -> None:
+    """With its reason; and the spool is used as soon as it can be."""
+    folder = small_disk.folder / "spool"
+    using(folder, append_all)
+
+    async def work(spool: Spool) -> None:
+        assert "Read-only file system" in str(spool.trouble)
+        await asyncio.to_thread(small_disk.remount, "rw")
+        await append_patiently(spool, entry())
+        assert await spool.examine() is None
+
+    small_disk.remount("ro")
+    using(folder, work)
 
 
 def test_a_full_disk_refuses_keeps_what_it_had_and_takes_again(small_disk: Disk) -> None:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -499,6 +500,27 @@ def test_a_volume_without_locks_is_told_with_a_remedy(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     using(tmp_path, work)
+
+
+def test_a_folder_that_is_removed_while_it_is_in_use(tmp_path: Path) -> None:
+    """An empty spool is made again; what is in another one can still be drained, and nothing more is promised."""
+    folder, one = tmp_path / "spool", entry()
+
+    async def work(spool: Spool) -> None:
+        shutil.rmtree(folder)
+        await spool.append(one)
+        assert await read_ids(spool) == [one.envelope.id]
+        shutil.rmtree(folder)
+        with pytest.raises(RequestRefused, match="was removed"):
+            await spool.append(entry())
+        assert "was removed" in str(await spool.examine())
+        await spool.remove(await spool.read(256))
+        assert await spool.examine() is None
+        await append_patiently(spool, one)
+
+    using(folder, work)
+
+    assert ids_of(folder) == [one.envelope.id]
 
 
 def test_the_folder_keeps_its_identity(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Tenancy:
             self.identity = slots.prepare(self.folder)
             self._file = _open(self.slot) if self.slot else self._move_in()
         except (sqlite3.Error, OSError, SpoolUnavailable) as error:
-            self._failed_at, self._failure = time.monotonic(), str(error)
+            self._failed_at, self._failure = time.monotonic(), reason_of(error)
             raise
         assert self.slot is not None  # noqa: S101 - a file is open, so it is in a slot
         self._room = Room(self.slot.path, self._max_bytes)
@@ -152,6 +152,13 @@ class Tenancy:
                 self.slot = slot
                 return opened
         raise SpoolUnavailable(f"{self.folder}: all {slots.MOST} slots are taken")
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong with a spool, in one clause without the system's numbers."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def _unlink(slot: Slot) -> None:

@@ -12,6 +12,7 @@ from receiver.storage.records import Record
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.room import Room
+from receiver.storage.spool.tenancy import reason_of
 
 _RECORD = Record("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
 
@@ -29,7 +30,7 @@ def problem(data_dir: Path, max_bytes: int) -> str | None:
             slots.prepare(tried)
             return _locked_out(tried) or _not_written(tried / "000.db", max_bytes)
     except (OSError, sqlite3.Error, SpoolUnavailable) as error:
-        return str(error)
+        return reason_of(error)
 
 
 def _locked_out(folder: Path) -> str | None:

@@ -13,7 +13,7 @@ from receiver import logs
 from receiver.errors import RequestRefused, SpoolUnavailable
 from receiver.storage.records import Record
 from receiver.storage.spool.file import SpoolFile, is_damage
-from receiver.storage.spool.tenancy import Tenancy
+from receiver.storage.spool.tenancy import Tenancy, reason_of
 
 _RECORDS_AT_ONCE = 512
 _BYTES_AT_ONCE = 8 * 1_048_576
@@ -137,7 +137,7 @@ class Writer(threading.Thread):
         """Return refusals for everybody; they are repeated for a second without asking the disk again."""
         now = time.monotonic()
         if now - self._failed_at >= _WRITE_AGAIN_AFTER_S:
-            self._failed_at, self._failure = now, f"the spool cannot be written: {error}"
+            self._failed_at, self._failure = now, f"the spool cannot be written: {reason_of(error)}"
             self._tenancy.room.look_again()
             _log.error("spool.failed", folder=str(self._tenancy.folder), events=len(batch), error=str(error))
         return [(job.reply, RequestRefused(503, self._failure, retry_after=_RETRY_AFTER_S)) for job in batch]
@@ -147,7 +147,7 @@ class Writer(threading.Thread):
         try:
             outcome = job.function(self._tenancy.open())
         except Exception as error:  # noqa: BLE001 - as above
-            outcome = SpoolUnavailable(f"the spool cannot be read: {error}")
+            outcome = SpoolUnavailable(f"the spool cannot be used: {reason_of(error)}")
             if isinstance(error, sqlite3.Error) and is_damage(error):
                 self._mend(error)
         self._tenancy.publish()

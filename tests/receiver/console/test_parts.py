@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import orjson
 import pytest
@@ -11,14 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import ids, shapes
-from receiver.console import charts, crowd, rendering, search
+from receiver.console import charts, crowd, rendering, search, trouble
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
 from receiver.console.signin import where_next
 from receiver.errors import UsageError
+from receiver.events import EventStatus
+from receiver.nexudus.actions import CODES
+from receiver.routing.current import CurrentTable
 from receiver.storage import connection, pace
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Wanted
+from receiver.storage.losses import Loss
+from receiver.storage.spools import SpoolReport
 from receiver.storage.stored import Filter
 from tests.events import entry, keep_all
 from tests.processes import wait_until
@@ -211,3 +217,20 @@ def test_what_a_route_in_the_shadow_wanted_is_shown(redis_url: str) -> None:
 
     assert (shape["shadow"], [delivery["route"] for delivery in shape["deliveries"]]) == (["watching"], ["live"])
     assert 'watching<span class="note">shadow</span>' in row
+
+
+def test_what_alerts_tell_of_store_and_spools_the_overview_tells_too(tmp_path: Path) -> None:
+    """In the same words, the gravest first."""
+    standing = dict.fromkeys(EventStatus, 0)
+    spool = SpoolReport("s", "ann", "/var", 0, 0, 0, 1_000, "no space left")
+    unfit = {"eviction": "maxmemory-policy is allkeys-lru"}
+    routes = CurrentTable(tmp_path / "routes.yaml", known_actions=CODES, data_dir=tmp_path)
+    state = trouble.State((), (), standing, (spool,), None, None, {}, unfit, (Loss("0123", 1, 2),))
+
+    told = [one["text"] for one in trouble.found(routes, state, 1_000)]
+
+    assert [text.partition(".")[0] for text in told] == [
+        "The store has lost what it held",
+        "The server of the store loses events: eviction",
+        "A receiver on ann cannot spool",
+    ]

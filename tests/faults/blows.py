@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from receiver.storage.spool import slots, waiting
 from tests.faults import deeds
 from tests.faults.link import Mode, Side
 from tests.faults.stand import STARTS_WITHIN_S, Stand, interrupt
@@ -203,6 +204,17 @@ def fill_disk_of_spool(stand: Stand) -> None:
     full = stand.disks["spool"]
     full.fill()
     time.sleep(OUTAGE_S)
+    full.free()
+
+
+def fill_disk_of_spool_until_it_is_drained(stand: Stand) -> None:
+    """No byte left from the middle of an outage of the store on: what was spooled goes to the store all the same."""
+    full = stand.disks["spool"]
+    stand.receiver_to_store.tell("refuse")
+    time.sleep(OUTAGE_S)
+    full.fill()
+    stand.receiver_to_store.tell("pass")
+    wait_until(lambda: not waiting.events(slots.folder_of(full.folder)), "the spool on the full disk to be drained")
     full.free()
 
 

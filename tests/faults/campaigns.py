@@ -57,6 +57,7 @@ DISKS = (
     Blow(
         "store away, disk of the spool full", partial(blows.without_store, strike=blows.fill_disk_of_spool), full=True
     ),
+    Blow("disk of the spool: full until it is drained", blows.fill_disk_of_spool_until_it_is_drained, full=True),
 )
 CLOCKS = (
     Blow("receiver: its clock jumps hours ahead", partial(blows.set_clocks, serve=blows.HOURS_S)),

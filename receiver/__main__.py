@@ -1,6 +1,19 @@
 """`python -m receiver` and the `frontdesk` command."""
 
-from receiver.cli.main import main
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, where `python -m` looks first: an email.py there is not Python's
+
+from receiver import standard_streams
+from receiver.cli import main as commands
+
+
+def main() -> None:
+    """Run the command of this process's arguments, and exit."""
+    standard_streams.install()
+    commands.main()
+
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,8 @@ FrontdeskError
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
 │   └── CredentialsRefused Nexudus does not give us a token
 ├── UnsafePlan             a plan removes too much; needs --force
-└── UsageError             a command was called wrongly
+├── UsageError             a command was called wrongly
+└── OutputUnwritable       what a command prints cannot be written
 """
 
 from dataclasses import dataclass
@@ -119,3 +120,7 @@ class UnsafePlan(FrontdeskError):
 
 class UsageError(FrontdeskError):
     """A command was called in a way that cannot be carried out."""
+
+
+class OutputUnwritable(FrontdeskError):
+    """Standard output cannot be written: its disk is full, or it is closed."""

@@ -1,20 +1,30 @@
-"""Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret."""
+"""Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret.
+
+A line is written by a thread (`receiver.line_writer`): logging never raises and never waits, whatever becomes of it.
+"""
 
 import logging
-import sys
-from typing import Any, Literal, TextIO
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import orjson
 import structlog
 
+from receiver import plaintext
+from receiver.line_writer import LineWriter
+from receiver.standard_streams import ERROR
+
 Logger = structlog.typing.FilteringBoundLogger
+Style = Literal["json", "console"] | None
 
 
-def configure(level: str, style: Literal["json", "console"] | None, *, stream: TextIO = sys.stderr) -> None:
+def configure(level: str, style: Style, *, writer: LineWriter = ERROR) -> None:
     """Set up logging for this process. *style* None: `console` on a terminal, else `json`."""
-    console = style == "console" or (style is None and stream.isatty())
+    console = is_console(style)
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=18, pad_level=False)
+        structlog.dev.ConsoleRenderer(colors=os.isatty(2), pad_event_to=18, pad_level=False)
         if console
         else structlog.processors.JSONRenderer(_json)
     )
@@ -24,13 +34,19 @@ def configure(level: str, style: Literal["json", "console"] | None, *, stream: T
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            _never_failing(renderer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(writer),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
+    writer.report = _dropped_for_people if console else _dropped
+    logging.basicConfig(handlers=[_Handler(writer)], level=logging.WARNING, force=True)
+
+
+def is_console(style: Style) -> bool:
+    """Whether lines are for people; if *style* does not say, they are on a terminal."""
+    return style == "console" or (style is None and os.isatty(2))
 
 
 def get(**bound: object) -> Logger:
@@ -39,5 +55,52 @@ def get(**bound: object) -> Logger:
     return logger
 
 
+class _Lines:
+    """What structlog gives a rendered line to, under the name of its level."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+
+    def msg(self, message: str) -> None:
+        self._writer.put(message.encode("utf-8", "backslashreplace") + b"\n")
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handler(logging.Handler):
+    """What libraries log: uvicorn, rq, asyncio."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            self._writer.put(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
+        except Exception:  # noqa: BLE001 - a line that cannot be made stops nobody
+            self.handleError(record)
+
+
+def _never_failing(renderer: Callable[..., Any]) -> Callable[..., Any]:
+    def render(logger: Any, name: str, fields: structlog.typing.EventDict) -> Any:
+        try:
+            return renderer(logger, name, fields)
+        except Exception:  # noqa: BLE001 - what a value is must not stop who logs it
+            return renderer(logger, name, plaintext.encodable(fields))
+
+    return render
+
+
 def _json(value: object, default: Any, **_: object) -> str:
     return orjson.dumps(value, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _dropped(lines: int) -> bytes:
+    told = {"event": "log.dropped", "level": "warning", "lines": lines, "timestamp": datetime.now(UTC)}
+    return orjson.dumps(told, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+
+
+def _dropped_for_people(lines: int) -> bytes:
+    return f"{datetime.now(UTC):%H:%M:%S} [warning] log.dropped lines={lines}\n".encode()

@@ -10,6 +10,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from receiver.standard_streams import ERROR
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _OTHER = "other"
@@ -42,6 +44,8 @@ class IngestMetrics:
             "Deliveries whose `order`, `debounce` or `per` key could not be worked out.",
             ["route"],
         )
+        self._lost = counter("log_lines_lost", "Lines of this receiver's log that could not be written.")
+        self._lost_before = 0
         self._refused = counter("connections_refused", "Connections closed by one of our limits.", ["limit"])
         histogram: dict[str, Any] = {"namespace": "frontdesk", "registry": self._registry}
         self._seconds = _Summed(
@@ -81,6 +85,9 @@ class IngestMetrics:
         receipts, self._receipts = self._receipts, defaultdict(int)
         for (status, action), number in receipts.items():
             self._events.labels(status, action).inc(number)
+        lost = ERROR.lost
+        self._lost.inc(lost - self._lost_before)
+        self._lost_before = lost
         self._seconds.add(self._times, self._time)
         self._times, self._time = [0] * (len(_SECONDS) + 1), 0.0
 

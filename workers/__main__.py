@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from receiver import logs, settings
+from receiver import logs, settings, standard_streams
 from receiver.errors import FrontdeskError, StorageUnavailable
 from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
@@ -76,10 +76,10 @@ def main(message: str) -> int:
 
 
 if __name__ == "__main__":
+    standard_streams.install()
+    standard_streams.detach_output()  # a handler may print
     try:
         status = main(sys.argv[1])
     except (FrontdeskError, StorageUnavailable):
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
     leave(status)

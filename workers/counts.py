@@ -40,11 +40,13 @@ _OF_ALL: Final = [
     *(f"delivery:{bound}" for bound in _bounds(meter.DELIVERY_BOUNDS)),
     "wait_ms",
     *(f"wait:{bound}" for bound in _bounds(meter.DELIVERY_BOUNDS)),
+    meter.LOG_LOST,
 ]
 _ATTEMPTS: Final = {outcome: at for at, outcome in enumerate(_OUTCOMES)}
 _ENDED: Final = {end: len(_OUTCOMES) + at for at, end in enumerate(_ENDS)}
 _RETRIES: Final = len(_OUTCOMES) + len(_ENDS)
 _HANDLER: Final = _RETRIES + 1
+_LOG_LOST: Final = len(_OF_ALL) - 1
 _WAIT: Final = len(meter.DELIVERY_BOUNDS) + 2
 _NAMES_AT: Final = (len(_OF_ALL) + _ROWS * len(_OF_ROUTE)) * _CELL
 
@@ -87,6 +89,10 @@ class Counts:
                 self._observe(0, meter.DELIVERY_BOUNDS, attempt.ended_ms - received_ms)
             if attempt.number == 1:
                 self._observe(_WAIT, meter.DELIVERY_BOUNDS, attempt.started_ms - received_ms)
+
+    def lines_lost(self, number: int) -> None:
+        """Note how many lines of its log the process could not write, since it began. Another thread may say so."""
+        self._cells[_LOG_LOST] = number
 
     def amounts(self) -> dict[str, int]:
         """Return everything that was counted since the process began, by the fields of the meter."""

@@ -7,6 +7,7 @@ from typing import Final
 import redis
 
 from receiver.routing.table import RoutingTable
+from receiver.standard_streams import ERROR
 from receiver.storage import meter
 from workers.child import Child
 
@@ -21,6 +22,7 @@ class Metering:
         self._table = table
         self._added: dict[Child, dict[str, int]] = {}
         self._due = 0.0
+        self._lost_before = 0
 
     def turn(self, living: Iterable[Child], dead: Iterable[Child]) -> None:
         """Add what is new, every few seconds; what the dead counted at once. Raises StorageUnavailable."""
@@ -34,9 +36,11 @@ class Metering:
                 for field, amount in amounts.items():
                     if more := amount - before.get(field, 0):
                         new[field] = new.get(field, 0) + more
-            if new:
+            lost = ERROR.lost  # lines of our own
+            new[meter.LOG_LOST] = new.get(meter.LOG_LOST, 0) + lost - self._lost_before
+            if any(new.values()):
                 meter.add(self._client, self._labelled(new))
-            self._added = counted
+            self._added, self._lost_before = counted, lost
 
     def _labelled(self, amounts: dict[str, int]) -> dict[str, int]:
         """Put routes that get no label of their own under `other`."""

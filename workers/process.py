@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from receiver import logs
+from receiver import line_writer, logs
 from receiver.errors import StorageUnavailable
+from receiver.standard_streams import ERROR
 from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from workers import verdict
@@ -94,7 +95,6 @@ class WorkerProcess:
         status = self._claim_until_stopped()
         self._finish()
         self._recorder.close(self._orders.grace_s)
-        self._attempts.close()
         return RETIRED if self._stuck.is_set() else status
 
     # -- claiming ---------------------------------------------------------------------------------------------------
@@ -207,6 +207,7 @@ class WorkerProcess:
         parent = os.getppid()
         while True:
             self._board.pulse()
+            self._counts.lines_lost(ERROR.lost)
             if os.getppid() != parent:
                 self._stop.set()  # nobody renews our lease any more
             if self._threads.waiting() and self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
@@ -241,5 +242,6 @@ class WorkerProcess:
 
 
 def leave(status: int) -> None:
-    """End the process without waiting for threads that do not come back."""
+    """End the process without waiting for threads that do not come back; what they have logged is written."""
+    line_writer.close_all()
     os._exit(status)

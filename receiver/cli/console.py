@@ -4,7 +4,7 @@ import os
 
 import redis
 
-from receiver import logs
+from receiver import logs, standard_streams
 from receiver import settings as environment
 from receiver.cli import keyring, output, premises, signin_link
 from receiver.cli.hookdesk import HookDesk
@@ -53,6 +53,7 @@ def console(*, link: bool = False) -> int:
         output.say(signin_link.make(premises.with_running_console(current)))
         return 0
     logs.configure(current.log_level, current.log_format)
+    standard_streams.detach_output()
     _serve(current)
     return 0
 

@@ -1,15 +1,15 @@
 """The one command, `frontdesk`. Each command lives in the module of its noun and is imported only when it is called."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import cyclopts
 
-from receiver import __version__
+from receiver import __version__, standard_streams
 from receiver.cli import wrong_call
-from receiver.errors import FrontdeskError
+from receiver.errors import FrontdeskError, OutputUnwritable
+from receiver.plaintext import writable
 
 COMMANDS = {
     "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
@@ -64,15 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = build(listing=not words or words[0].startswith("-"))(words, result_action="return_value")
         status = result if isinstance(result, int) else 0
+        sys.stdout.flush()  # here, where it may still fail
     except cyclopts.CycloptsError as error:
         status = _fail(wrong_call.sentence(error))
+    except OutputUnwritable as error:
+        standard_streams.discard_output()
+        status = _fail(str(error))
     except FrontdeskError as error:
         status = _fail(str(error).strip())
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; a second flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard_streams.discard_output()
         status = 1
     except Exception as error:  # noqa: BLE001 - whatever it is, a person reads a sentence and a program a status
         status = _fail(_fault(error))
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(sentence: str) -> int:
-    print(f"frontdesk: {sentence}", file=sys.stderr)
+    print(f"frontdesk: {writable(sentence)}", file=sys.stderr, flush=True)
     return 1
 
 

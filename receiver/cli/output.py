@@ -1,5 +1,8 @@
 """What commands print: tables for people, JSON for programs. Text from payloads can do nothing to a terminal."""
 
+import codecs
+import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +23,21 @@ _LAST_WIDTH = 20
 _LEAST_WIDTH = 6
 _GAP = 2
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
 # JSON escapes the first 32 by itself; the rest of the controls it leaves as they are.
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in plaintext.ESCAPES if code >= 0x7F}
 
 
 def _json_text(value: Mapping[str, Any], option: int) -> str:
-    return orjson.dumps(value, default=str, option=option).decode().translate(_JSON_CONTROLS)
+    try:
+        text = orjson.dumps(value, default=str, option=option).decode()
+    except TypeError:  # a path that is not UTF-8
+        text = orjson.dumps(plaintext.encodable(value), option=option).decode()
+    text = text.translate(_JSON_CONTROLS)
+    if text.isascii() or codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf"):
+        return text
+    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def plain(value: object) -> str:
@@ -80,4 +92,4 @@ def say(sentence: str) -> None:
 
 def warn(sentence: str) -> None:
     """Print one sentence on standard error."""
-    print(f"frontdesk: {plain(sentence)}", file=sys.stderr)
+    print(f"frontdesk: {plain(sentence)}", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import redis
 from cyclopts import Parameter
 
-from receiver import logs, settings
+from receiver import logs, settings, standard_streams
 from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest
 from receiver.intake import Policy
@@ -65,6 +65,7 @@ def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=
     url = connection.url_of(current)
     connection.connect(url).close()  # nothing connects yet, but a wrong URL is told before anything starts
     logs.configure(current.log_level, current.log_format)
+    standard_streams.detach_output()
     if not 1 <= processes <= _MOST_PROCESSES:
         raise UsageError(f"--processes {processes}: must be between 1 and {_MOST_PROCESSES}")
     if processes > 1 and sys.platform == "win32":

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
+from receiver import standard_streams
 from receiver.cli import keyring, output
 from receiver.cli.context import Context
 from receiver.cli.registrar import is_loopback
@@ -99,6 +100,7 @@ def simulate(
         A file that keeps the hooks when the simulator ends; without it they are forgotten.
     """
     current = keyring.completed(Context().settings)
+    standard_streams.detach_output()
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
     account, knobs = _account(current, manner.token_lifetime), manner.knobs()
     application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)

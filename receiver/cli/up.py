@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from receiver import settings as environment
+from receiver import standard_streams
 from receiver.cli import demo as nexudus
 from receiver.cli import keyring, parts, premises, signin_link
 from receiver.errors import UsageError
@@ -48,6 +49,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
     if sys.platform == "win32":
         raise UsageError("up needs Linux or macOS; on Windows use WSL2, or serve and work with a Redis of your own")
     settings = environment.from_environ(os.environ)
+    standard_streams.detach_output()
     # Until the supervisor listens, SIGTERM ends us as Ctrl-C does: by an exception, so that the server is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     premises.see_routes(settings, demo=demo)

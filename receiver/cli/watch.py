@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import durations
+from receiver import durations, standard_streams
 from receiver.cli import sentry
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import SettingsError, UsageError
@@ -39,6 +39,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
     """
     every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:
         if registrar.store is None:
             raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")

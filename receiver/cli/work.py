@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from receiver import standard_streams
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
 from receiver.errors import HandlerError, UsageError
@@ -50,6 +51,7 @@ def work(
     """
     _check(processes, threads, queue)
     context = Context()
+    standard_streams.detach_output()
     read = context.settings
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start(strict=True)

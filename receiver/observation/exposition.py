@@ -164,6 +164,8 @@ def _hooks(vitals: Vitals) -> Iterator[Metric]:
 def _counters(vitals: Vitals) -> Iterator[Metric]:
     yield _counter("attempts", "Attempts that ended.", ("route", "outcome"), vitals.counters, "attempts")
     yield _counter("deliveries", "Deliveries that ended.", ("route", "outcome"), vitals.counters, "ended")
+    lost = "Lines that workers could not write to their log."
+    yield _counter("worker_log_lines_lost", lost, (), vitals.counters, meter.LOG_LOST)
     yield _counter("retries", "Attempts that another one was to follow.", ("route",), vitals.counters, "retries")
 
 

@@ -7,6 +7,7 @@ histogram end with the upper bound of a bucket and count what fell into that buc
     handler:{route}:{bound}      handler_ms:{route}     how long handlers ran
     delivery:{bound}             delivery_ms            from received to delivered
     wait:{bound}                 wait_ms                from received to the start of the first attempt
+    log_lost                     lines that workers could not write to their log
 """
 
 from collections.abc import Collection, Mapping
@@ -39,6 +40,8 @@ DELIVERY_BOUNDS: Final = (
 )
 
 ENDLESS: Final = "+Inf"
+
+LOG_LOST: Final = "log_lost"
 
 OTHER: Final = "other"
 """The label of routes beyond the first LABELLED, and of those that the table does not know any more."""

@@ -2,14 +2,16 @@
 
 import asyncio
 import dataclasses
-import io
 import re
+from pathlib import Path
 
 import orjson
 import pytest
 
+from receiver.line_writer import LineWriter
 from receiver.storage.entries import Receipt
 from receiver.web.requestlog import Answered, RequestLog, masked
+from tests.lines import written
 
 TAKEN = Answered(
     "POST", "192.0.2.1", 202, None, 1001, "BookingCreate", 1_523, [Receipt("e1", "accepted")], None, 0.0019
@@ -17,14 +19,12 @@ TAKEN = Answered(
 
 
 def _written(answered: Answered, level: str = "info", style: str = "json") -> bytes:
-    async def write() -> bytes:
-        stream = io.BytesIO()
-        log = RequestLog(level, "console" if style == "console" else "json", stream)
+    async def write(writer: LineWriter) -> None:
+        log = RequestLog(level, "console" if style == "console" else "json", writer)
         log.write(answered)
         log.flush()
-        return stream.getvalue()
 
-    return asyncio.run(write())
+    return written(lambda writer: asyncio.run(write(writer)))
 
 
 def test_people_read_what_matters() -> None:
@@ -52,35 +52,31 @@ def test_below_the_level_nothing_is_written(level: str, status: int, is_written:
     assert bool(_written(answered, level)) == is_written
 
 
-def test_lines_are_written_together_soon() -> None:
-    """Without anybody asking for it; and at once when there are many."""
+def test_lines_are_written_together_soon(tmp_path: Path) -> None:
+    """Without anybody asking for it."""
 
-    async def write() -> tuple[int, int]:
-        stream = io.BytesIO()
-        log = RequestLog("info", "json", stream)
+    def lines() -> int:
+        return (tmp_path / "log").read_bytes().count(b"\n")
+
+    async def write(file: int) -> None:
+        log = RequestLog("info", "json", LineWriter(file))
         for _ in range(65):
             log.write(TAKEN)
-        at_once = stream.getvalue().count(b"\n")
-        for _ in range(500):
-            if stream.getvalue().count(b"\n") == 65:
-                break
+        for _ in range(1_500):
+            if lines() == 65:
+                return
             await asyncio.sleep(0.02)
-        return at_once, stream.getvalue().count(b"\n")
 
-    assert asyncio.run(write()) == (64, 65)
+    with (tmp_path / "log").open("wb") as output:
+        asyncio.run(write(output.fileno()))
+        assert lines() == 65
 
 
-def test_a_log_that_is_gone_stops_nothing() -> None:
-    """A closed pipe is no reason to stop taking events."""
+def test_a_line_is_one_object_whatever_the_address_is() -> None:
+    """The usual line is put together by hand."""
+    odd = dataclasses.replace(TAKEN, client='fe80::1%"\\,\n')
 
-    async def write() -> None:
-        stream = io.BytesIO()
-        log = RequestLog("info", "json", stream)
-        stream.close()
-        log.write(TAKEN)
-        log.flush()
-
-    asyncio.run(write())
+    assert orjson.loads(_written(odd))["client"] == odd.client
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """log writes one line for each event and nothing of what the event says."""
 
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,8 @@ import structlog
 
 from receiver import logs
 from receiver.errors import HandlerError
+from receiver.line_writer import LineWriter
+from tests.lines import objects, written
 from tests.workers.events import an_event
 from workers import plugins
 
@@ -22,31 +22,33 @@ def _logging_as_before() -> Iterator[None]:
 
 def test_a_line_names_the_event_and_tells_nothing_of_its_record(tmp_path: Path) -> None:
     """Action, business, entity and ids; never a name, a note or a price."""
-    stream = io.StringIO()
-    logs.configure("info", "json", stream=stream)
-    handler = plugins.load("log", {"level": "warning"}, environ={}, folder=tmp_path)
 
-    handler.call(an_event(attempt=3))
-    handler.call(an_event(data={"Id": "Zoë Ångström", "CoworkerFullName": "Zoë Ångström"}))
+    def handle(writer: LineWriter) -> None:
+        logs.configure("info", "json", writer=writer)
+        handler = plugins.load("log", {"level": "warning"}, environ={}, folder=tmp_path)
+        handler.call(an_event(attempt=3))
+        handler.call(an_event(data={"Id": "Zoë Ångström", "CoworkerFullName": "Zoë Ångström"}))
 
-    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    text = written(handle)
+
+    first, second = objects(text)
     assert first.pop("timestamp")
     assert first == {
         "event": "event.handled", "level": "warning", "action": "BookingCreate", "business": 1001, "entity": 77,
         "event_id": "00m5x2k1qabcdefg0001", "attempt": 3,
     }  # fmt: skip
     assert second["entity"] is None
-    assert "Ångström" not in stream.getvalue()
+    assert "Ångström" not in text.decode()
 
 
 def test_a_level_below_the_process_is_not_written(tmp_path: Path) -> None:
     """As any log line."""
-    stream = io.StringIO()
-    logs.configure("info", "json", stream=stream)
 
-    plugins.load("log", {"level": "debug"}, environ={}, folder=tmp_path).call(an_event())
+    def handle(writer: LineWriter) -> None:
+        logs.configure("info", "json", writer=writer)
+        plugins.load("log", {"level": "debug"}, environ={}, folder=tmp_path).call(an_event())
 
-    assert stream.getvalue() == ""
+    assert written(handle) == b""
 
 
 def test_an_unknown_level_is_refused_when_the_route_is_checked(tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Writes lines to an open file from a thread of its own: whoever has a line to write never waits and never fails.
+
+What waits is bounded, in lines and in bytes. What cannot be written, because the disk is full, the pipe is closed or
+nobody reads it, is dropped and counted, and one line says how much that was as soon as writing works again.
+"""
+
+import atexit
+import contextlib
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, NamedTuple
+
+MOST_LINES: Final = 20_000
+MOST_BYTES: Final = 8_388_608
+CLOSE_WITHIN_S: Final = 1.0
+"""How long the end of a process may be held up by lines that are still to be written."""
+
+_LINGER_S: Final = 0.02
+_MOST_AT_ONCE: Final = 1_000
+_PORTION: Final = 65_536
+
+
+class _Waiting(NamedTuple):
+    """What waits to be written. *text* is it, or makes it; *written* is set when all before it is dealt with."""
+
+    text: bytes | Callable[[], bytes]
+    lines: int
+    size: int
+    written: threading.Event | None = None
+
+
+class LineWriter:
+    """Writes to one open file, by its number. The thread starts with the first line; a forked child starts its own."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self.report: Callable[[int], bytes] = _report
+        """Makes the line that says how many were lost."""
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
+        self.lost = 0
+        self._unreported = 0
+        # Reentrant: a line may come from a finalizer or a signal handler that interrupts its own thread in here.
+        self._lock = threading.RLock()
+        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
+        self._hurry = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lines = 0
+        self._bytes = 0
+        self._is_torn = False
+        self._is_stuck = False
+        self._is_closed = False
+
+    def put(self, line: bytes) -> None:
+        """Write one line, or several; they end with a newline."""
+        self._put(_Waiting(line, line.count(b"\n"), len(line)))
+
+    def put_later(self, render: Callable[[], bytes], *, lines: int, size: int) -> None:
+        """Write what *render* returns, which the thread calls; *size* is about how many bytes it holds until then."""
+        self._put(_Waiting(render, lines, size))
+
+    def flush(self, within_s: float = CLOSE_WITHIN_S) -> bool:
+        """Wait until what was put before is written. Once that took too long, nobody waits until writing goes on."""
+        if self._thread is None or self._is_stuck or self._is_closed:
+            return not self._is_stuck
+        written = threading.Event()
+        self._queue.put(_Waiting(b"", 0, 0, written))
+        self._hurry.set()
+        if not written.wait(within_s):
+            self._is_stuck = True
+        return not self._is_stuck
+
+    def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
+        """Write what is left, as far as that can be done in time; what comes later is dropped."""
+        self._is_stuck = False
+        self.flush(within_s)
+        self._is_closed = True
+
+    def _put(self, waiting: _Waiting) -> None:
+        with self._lock:
+            is_full = self._lines + waiting.lines > MOST_LINES or self._bytes + waiting.size > MOST_BYTES
+            if is_full or self._is_closed or not self._is_writing():
+                self._lose(waiting.lines)
+                return
+            self._lines += waiting.lines
+            self._bytes += waiting.size
+        self._queue.put(waiting)
+
+    def _is_writing(self) -> bool:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # no thread can be had now; the next line may have more luck
+                self._thread = None
+        return self._thread is not None
+
+    def _lose(self, lines: int) -> None:
+        with self._lock:
+            self.lost += lines
+            self._unreported += lines
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            waiting = [self._queue.get()]
+            if self._queue.empty():
+                self._hurry.wait(_LINGER_S)  # more may come, and is written in one call
+            self._hurry.clear()  # before the rest is taken: whoever is in a hurry has put something there before
+            while len(waiting) < _MOST_AT_ONCE and not self._queue.empty():
+                waiting.append(self._queue.get())
+            self._write(waiting)
+
+    def _write(self, waiting: list[_Waiting]) -> None:
+        unreported = self._unreported
+        if unreported and not self._send(self.report(unreported)):
+            with self._lock:
+                self._unreported -= unreported
+        rest = self._send(b"".join([self._rendered(one) for one in waiting]))
+        self._lose(rest.count(b"\n"))
+        with self._lock:
+            self._lines -= sum(one.lines for one in waiting)
+            self._bytes -= sum(one.size for one in waiting)
+        self._is_stuck = False
+        for one in waiting:
+            if one.written:
+                one.written.set()
+
+    def _rendered(self, waiting: _Waiting) -> bytes:
+        if isinstance(waiting.text, bytes):
+            return waiting.text
+        try:
+            return waiting.text()
+        except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no other
+            self._lose(waiting.lines)
+            return b""
+
+    def _send(self, text: bytes) -> bytes:
+        """Write, and return what could not be written. The number rather than a stream: no lock is held meanwhile, for
+        which the end of the process would wait."""
+        rest = b"\n" + text if self._is_torn and text else text
+        while rest:
+            try:
+                written = os.write(self._file, rest[:_PORTION])
+            except BlockingIOError:  # somebody we share the file with wants it so
+                with contextlib.suppress(OSError):
+                    poll = select.poll()
+                    poll.register(self._file, select.POLLOUT)
+                    poll.poll(1_000)
+            except OSError:
+                return rest
+            else:
+                self._is_torn = rest[written - 1 : written] != b"\n"
+                rest = rest[written:]
+        return rest
+
+
+def close_all(within_s: float = CLOSE_WITHIN_S) -> None:
+    """Close every writer of this process; together they take *within_s* at most."""
+    until = time.monotonic() + within_s
+    for writer in list(_writers):
+        writer.close(max(until - time.monotonic(), 0.0))
+
+
+def _report(lines: int) -> bytes:
+    return f"... {lines} lines could not be written\n".encode()
+
+
+def _begin_all() -> None:
+    for writer in list(_writers):
+        writer._begin()  # noqa: SLF001 - of this module
+
+
+_writers: weakref.WeakSet[LineWriter] = weakref.WeakSet()
+atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_all)

@@ -43,14 +43,17 @@ class ClientAddresses:
 
 
 def _parse(text: str) -> Address | None:
-    """Read an address as proxies write it: alone, or with a port, IPv6 then in brackets."""
+    """Read an address as proxies write it: alone, or with a port, IPv6 then in brackets.
+
+    The scope behind a % names an interface of the proxy's machine: it may be any text, and says nothing here.
+    """
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

@@ -38,3 +38,10 @@ def test_the_sender_is_as_far_as_can_be_believed(peer: str | None, claims: tuple
 def test_nobody_is_trusted_unless_said_so() -> None:
     """The default."""
     assert ClientAddresses().of(_scope("10.0.0.1", b"198.51.100.7")) == "10.0.0.1"
+
+
+def test_a_scope_is_not_part_of_an_address() -> None:
+    """It may be any text, such as one that ends a string of a log line."""
+    addresses = ClientAddresses([ipaddress.ip_network("10.0.0.0/8")])
+
+    assert addresses.sender("10.0.0.1", [(b"x-forwarded-for", b'fe80::1%"x')]) == "fe80::1"

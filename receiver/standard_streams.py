@@ -57,7 +57,9 @@ class _Result(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputUnwritable(f"standard output: cannot be written: {error.strerror}") from None
+            raise OutputUnwritable(
+                f"standard output: cannot be written: {error.strerror}; make room, or send it elsewhere"
+            ) from None
 
 
 def _result() -> io.TextIOWrapper:

@@ -138,8 +138,8 @@ class CurrentTable:
         while not stop.is_set():
             try:
                 self._follow_folders(stop)
-            except (OSError, RuntimeError) as error:
-                # The folder is gone, or the system has no more watches: look now and then, and try again.
+            except (OSError, RuntimeError, UnicodeError) as error:
+                # The folder is gone or no UTF-8, or the system has no more watches: look now and then, and try again.
                 self._log.debug("routes.watch_failed", error=str(error))
                 self.reload()
                 stop.wait(_LOOK_EVERY_MS / 1_000)

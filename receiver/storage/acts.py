@@ -14,6 +14,7 @@ import redis
 
 from receiver import logs, moments
 from receiver.errors import StorageUnavailable
+from receiver.plaintext import encodable, writable
 from receiver.storage import keys
 from receiver.storage.calls import Calls
 
@@ -46,7 +47,7 @@ class Acts:
     def record(self, what: str, who: str | None = None, **detail: object) -> None:
         """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
         said = {name: value for name, value in detail.items() if value is not None}
-        fields = {"who": (who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(said, default=str)}
+        fields = {"who": writable(who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(encodable(said))}
         self._client.ask("xadd", keys.ACTS, fields | ({"logged": 1} if self._is_logged else {}))
         oldest = self._client.now_ms() - KEPT_MS
         self._client.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)

@@ -40,7 +40,7 @@ class Address:
     def __str__(self) -> str:
         """Return the address without user, password and options: fit for logs and terminals."""
         if self.path is not None:
-            return f"unix://{quote(self.path)}" + (f"?db={self.db}" if self.db else "")
+            return f"unix://{quote(self.path, errors='surrogateescape')}" + (f"?db={self.db}" if self.db else "")
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         scheme = "redis" if self.tls is None else "rediss"
         return (
@@ -97,7 +97,7 @@ def _unix(rest: str, query: str) -> Address:
     options = _options(query, allowed={"db", "password"})
     username, password = _login(login)
     return Address(
-        path=unquote(path),
+        path=unquote(path, errors="surrogateescape"),
         db=_database(options.get("db", "")),
         username=username,
         password=options.get("password", password),

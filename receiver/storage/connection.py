@@ -90,7 +90,7 @@ def url_of(settings: Settings) -> str:
 
 def socket_url(path: Path) -> str:
     """Return the URL of a server that listens at a socket."""
-    return f"unix://{quote(str(path))}"
+    return f"unix://{quote(str(path), errors='surrogateescape')}"
 
 
 def answers(path: Path) -> bool:

@@ -13,6 +13,7 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
+from receiver.plaintext import writable
 from receiver.storage import keys
 from receiver.storage.outage import outage
 from receiver.storage.spool.tenancy import Contents
@@ -60,7 +61,7 @@ def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None 
     return orjson.dumps(
         {
             "host": socket.gethostname(),
-            "folder": str(folder),
+            "folder": writable(str(folder)),
             "depth": contents.count,
             "bytes": contents.bytes,
             "oldest_ms": contents.oldest_ms or 0,

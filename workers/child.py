@@ -55,7 +55,7 @@ class Child:
         orders = json.dumps({"orders": asdict(self._orders), "queues": list(queues), "board": board, "counts": counts})
         self.started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workers", orders], pass_fds=[board, counts], env=dict(self._launch.environ)
+            [sys.executable, "-P", "-m", "workers", orders], pass_fds=[board, counts], env=dict(self._launch.environ)
         )
 
     @property

@@ -6,12 +6,15 @@ HandlerError. What is imported stays imported: a changed module takes effect in 
 
 import functools
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import re
 import sys
 import threading
 import traceback
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -84,13 +87,12 @@ def _by_path(name: str, folder: Path) -> Any:
 
 
 def _import_from(folder: Path, top: str) -> None:
-    """Import *top* from *folder* if it is there; and let what lies there be importable, behind all that is installed.
+    """Import *top* from *folder* if it is there; and let handlers import what lies beside it.
 
-    The folder is searched first for the handler's own module and last for everything else: a `calendar.py` that
-    happens to lie beside routes.yaml must not replace Python's own for every library in the process.
+    A `calendar.py` that happens to lie there must not replace Python's own for every library in the process, and a
+    `requests.py` not the one that is installed.
     """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    _BESIDE.add(folder)
     spec = importlib.machinery.PathFinder.find_spec(top, [str(folder)])
     if spec is None or spec.loader is None or spec.origin is None:
         return
@@ -100,12 +102,71 @@ def _import_from(folder: Path, top: str) -> None:
         )
     present = sys.modules.get(top)
     if present is None:
+        if taken := _taken(top, Path(spec.origin)):
+            raise HandlerError(f"the module {top!r} beside routes.yaml has the name of {taken}; rename the file")
         _execute(spec)
     elif not _same_file(getattr(present, "__file__", None), spec.origin):
         where = getattr(present, "__file__", None) or "elsewhere"
         raise HandlerError(
             f"the module {top!r} beside routes.yaml has the name of one in use, {where}; rename the file"
         )
+
+
+def shadowed(folder: Path) -> Iterator[str]:
+    """Yield a sentence on each module in *folder* that no handler can import, since its name is taken already."""
+    for path in sorted(folder.glob("*.py")) + sorted(init.parent for init in folder.glob("*/__init__.py")):
+        taken = _taken(path.stem, path if path.is_file() else path / "__init__.py") if path.stem.isidentifier() else ""
+        if taken:
+            yield f"{path} has the name of {taken}, which is what handlers that import it get; rename it"
+
+
+def _taken(top: str, file: Path) -> str:
+    """Return who else has the name of the module in *file*; empty: nobody."""
+    if top in sys.stdlib_module_names:
+        return "a module of Python"
+    for finder in sys.meta_path:
+        spec = None if finder is _BESIDE else finder.find_spec(top, None)
+        if spec and spec.origin and not _same_file(spec.origin, str(file)):
+            return f"an installed module, {spec.origin}"
+    return ""
+
+
+class _Beside(importlib.abc.MetaPathFinder):
+    """Finds modules beside routes.yaml, after all that is installed, and only for handlers and what they call.
+
+    The folder is not on the import path: a library that tries whether an optional one is there must not find a file of
+    that name.
+    """
+
+    def __init__(self) -> None:
+        self._folders: list[str] = []
+
+    def add(self, folder: Path) -> None:
+        """Look in *folder*, too."""
+        if str(folder) not in self._folders:
+            self._folders.append(str(folder))
+        if self not in sys.meta_path:
+            sys.meta_path.append(self)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find a module that is not part of a package."""
+        if path is not None or not self._is_for_a_handler():
+            return None
+        return importlib.machinery.PathFinder.find_spec(fullname, self._folders, target)
+
+    def _is_for_a_handler(self) -> bool:
+        inside = tuple(folder + os.sep for folder in self._folders)
+        frame = sys._getframe()  # noqa: SLF001 - there is no other way to see who imports
+        while caller := frame.f_back:
+            if caller.f_code is _by_path.__code__ or caller.f_code.co_filename.startswith(inside):
+                return True
+            frame = caller
+        return False
+
+
+_BESIDE = _Beside()
 
 
 def _execute(spec: importlib.machinery.ModuleSpec) -> None:

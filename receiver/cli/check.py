@@ -27,7 +27,7 @@ from receiver.routing.table import Route, RoutingTable, matches
 from receiver.settings import Settings
 from receiver.storage import address, connection, keep, server
 from receiver.storage.spool import trial
-from workers import plugins
+from workers import imports, plugins
 from workers.given import Grant
 from workers.switchboard import Switchboard
 
@@ -50,6 +50,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
     warnings = list(_weak_settings(read))
+    warnings += imports.shadowed(read.routes.absolute().parent)
     table = None
     problems += _public_url(read)
     problems += _alert_urls(read)

@@ -6,14 +6,15 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import redis
 from cyclopts import Parameter
 
-from receiver import logs, settings, standard_streams
+from receiver import background, logs, settings, standard_streams
 from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest
 from receiver.intake import Policy
@@ -21,10 +22,10 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.observation import tracing
 from receiver.observation.degraded import Degraded
-from receiver.observation.exposition import exposition
+from receiver.observation.store_metrics import StoreMetrics
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import address, connection, keys, meter, vitals
+from receiver.storage import address, connection, keys, meter
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch
 from receiver.storage.spool import slots
@@ -125,7 +126,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
         Receiver(
             can_keep=keeper.ready,
             counts=metrics,
-            shared=_shared(client),
+            shared=StoreMetrics(client),
             degraded=degraded.reasons,
             lifespan=lifespan,
         ),
@@ -187,18 +188,6 @@ async def _gauge_aside(keeper: Keeper, metrics: IngestMetrics) -> None:
         await asyncio.sleep(_LOOK_ASIDE_EVERY_S)
 
 
-def _shared(client: redis.Redis) -> Callable[[], Awaitable[bytes]]:
-    """Return who tells what stands in the store, beside what this process counts; not on the loop of requests."""
-
-    def look() -> bytes:
-        try:
-            return exposition(vitals.look(client))
-        except StorageUnavailable:
-            return exposition(None)
-
-    return lambda: asyncio.to_thread(look)
-
-
 async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
     """Add to the counters of all processes, every few seconds, how often the `where` of a route has failed here."""
     told: dict[str, int] = {}
@@ -208,7 +197,7 @@ async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
         new = {f"where_failed:{route}": count - told.get(route, 0) for route, count in now.items()}
         if any(new.values()):
             with contextlib.suppress(StorageUnavailable):  # then it is told the next time
-                await asyncio.to_thread(meter.add, client, new)
+                await asyncio.wrap_future(background.begin(partial(meter.add, client, new)))
                 told = now
 
 
@@ -224,14 +213,14 @@ def _table(current: Settings, client: Any) -> CurrentTable:
     """Return the routing table, read; the last good one is kept in Redis too, where every receiver finds it."""
 
     def load() -> str | None:
-        text: bytes | None = client.get(keys.ROUTES)
+        text: bytes | None = background.within(_BESIDE_TIMEOUT_S, lambda: client.get(keys.ROUTES))
         return None if text is None else text.decode("utf-8", "replace")
 
     table = CurrentTable(
         current.routes,
         known_actions=actions.CODES,
         data_dir=current.data_dir,
-        save=lambda text: client.set(keys.ROUTES, text),
+        save=lambda text: background.within(_BESIDE_TIMEOUT_S, lambda: client.set(keys.ROUTES, text)),
         load=load,
     )
     table.start()

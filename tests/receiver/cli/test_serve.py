@@ -58,6 +58,38 @@ class Serving:
         return text
 
 
+HANGING = """
+import socket, time
+resolve = socket.getaddrinfo
+
+def hang(host, *arguments, **options):
+    if host == "store.invalid":
+        time.sleep(3600)
+    return resolve(host, *arguments, **options)
+
+socket.getaddrinfo = hang
+"""
+
+
+def test_a_name_that_does_not_resolve_holds_up_neither_start_nor_scrape_nor_end(
+    frontdesk: StartFrontdesk, tmp_path: Path
+) -> None:
+    """The receiver starts, spools, is scraped, and ends, while whoever looks at the store hangs in a resolver."""
+    (tmp_path / "sitecustomize.py").write_text(HANGING)
+    more = {"port": str(free_port()), "PYTHONPATH": str(tmp_path)}
+    settings = _settings("redis://store.invalid:6379/0", tmp_path, **more)
+    serving = Serving(frontdesk("serve", settings=settings), int(settings["FRONTDESK_PORT"]))
+    serving.process.wait_for_http(f"{serving.url}/healthz")
+
+    status, answer = serving.post(b'[{"Id":1}]')
+    assert (status, answer["events"][0]["status"]) == (202, "spooled")
+    for _ in range(2):  # the first look still hangs
+        text = serving.metrics()
+        assert b"\nfrontdesk_store_up 0.0\n" in text
+        assert b'frontdesk_ingest_events_total{action="BookingCreate",status="spooled"} 1.0' in text
+    assert serving.process.stop() == 0
+
+
 def _settings(url: str, folder: Path, /, **more: str) -> dict[str, str]:
     settings = {
         "FRONTDESK_REDIS_URL": url,

@@ -1,0 +1,39 @@
+"""The metrics of the store, for a scrape that must be answered in time whatever the store and its name server do."""
+
+import asyncio
+from concurrent.futures import Future
+from typing import Final
+
+import redis
+
+from receiver import background
+from receiver.errors import StorageUnavailable
+from receiver.observation.exposition import exposition
+from receiver.storage import vitals
+
+WITHIN_S: Final = 2.0
+"""Prometheus gives up a scrape after ten seconds and takes the receiver for dead."""
+
+
+class StoreMetrics:
+    """Looks at the store, one look at a time, not on the event loop of the requests."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._looking: Future[bytes] | None = None
+
+    async def __call__(self) -> bytes:
+        """Return the store's metrics in Prometheus's text form; what is known without it after WITHIN_S."""
+        if self._looking is None or self._looking.done():
+            self._looking = background.begin(self._look)
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await asyncio.shield(asyncio.wrap_future(self._looking))
+        except TimeoutError:
+            return exposition(None)
+
+    def _look(self) -> bytes:
+        try:
+            return exposition(vitals.look(self._client))
+        except StorageUnavailable:
+            return exposition(None)

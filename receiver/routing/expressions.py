@@ -1,15 +1,15 @@
 """What a CEL expression says about itself before it runs: which fields it reads, and whether it can be bounded.
 
 CEL always ends, but not always soon: comprehensions inside comprehensions multiply, and a hostile list then holds the
-interpreter for minutes. So an expression is looked at word by word, once, when the routes are loaded. The grammar of
-the words is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
+interpreter for minutes. So an expression is looked at token by token, once, when the routes are loaded. The grammar of
+the tokens is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from receiver.nearest import nearest
+from receiver.routing.tokens import Token, tokens_of
 
 MAX_LENGTH = 1_000
 """Characters in an expression."""
@@ -30,31 +30,31 @@ MAX_SUMS = 4
 VARIABLES = ("data", "action", "business_id")
 """What an expression can name."""
 
-FUNCTIONS = frozenset(
-    {"contains", "endsWith", "matches", "size", "startsWith"}
-    | {"bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"}
-    | {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"}
+GETTERS = frozenset(
+    {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"}
     | {"getMinutes", "getMonth", "getSeconds"}
-    | {"hasValue", "none", "of", "ofNonZeroValue", "or", "orValue", "value"}
 )
-"""The functions that the implementation knows; it says so only when it runs, we when the routes are loaded."""
+"""The methods that read a part of a time; of a duration the last four, whose names end in a unit."""
+
+_CONVERSIONS = frozenset({"bool", "bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"})
+
+ARGUMENTS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
+    "size": (frozenset({1}), frozenset({0})),
+    "none": (frozenset(), frozenset({0})),
+    **dict.fromkeys(_CONVERSIONS, (frozenset({1}), frozenset())),
+    **dict.fromkeys(("contains", "endsWith", "startsWith"), (frozenset(), frozenset({1}))),
+    **dict.fromkeys(GETTERS, (frozenset(), frozenset({0, 1}))),
+    **dict.fromkeys(("hasValue", "value"), (frozenset(), frozenset({0}))),
+    **dict.fromkeys(("of", "ofNonZeroValue", "or", "orValue"), (frozenset(), frozenset({1}))),
+}
+"""How many arguments each function takes, called as `function(…)` and called as `value.method(…)`."""
+
+FUNCTIONS = frozenset(ARGUMENTS) | {"matches"}
+"""The functions that there are; the implementation says so only when it runs, we when the routes are loaded."""
 
 COMPREHENSIONS = frozenset({"all", "exists", "existsOne", "exists_one", "filter", "map"})
 
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "optional", "string", "type", "uint"})
-
-_WORD = re.compile(
-    r"""
-      (?P<space>  \s+ | //[^\n]* )
-    | (?P<text>   [bB]? (?: [rR] (?: \"{3}.*?\"{3} | '{3}.*?'{3} | "[^"\n\r]*" | '[^'\n\r]*' )
-                  | \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
-                  | "(?:\\.|[^"\\\n\r])*" | '(?:\\.|[^'\\\n\r])*' ) )
-    | (?P<name>   [A-Za-z_]\w* )
-    | (?P<number> 0x[0-9a-fA-F]+[uU]? | (?: \d+ (?:\.\d+)? | \.\d+ ) (?:[eE][+-]?\d+)? [uU]? )
-    | (?P<sign>   . )
-    """,
-    re.VERBOSE | re.DOTALL | re.ASCII,
-)
 
 
 class ExpressionRefused(ValueError):
@@ -63,7 +63,7 @@ class ExpressionRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A call `.matches(literal)`: the regular expression as it is written, and where the call's words stand."""
+    """A call `.matches(literal)`: the regular expression as it is written, and where the call's tokens stand."""
 
     literal: str
     start: int
@@ -80,24 +80,14 @@ class Reading:
     has_comprehension: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of an expression: a space, text, name, number or sign, and where it stands."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-_NOTHING = Word("", "", 0, 0)
+_NOTHING = Token("", "", 0, 0)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over the words of an expression, and what it found."""
+    """One walk over the tokens of an expression, and what it found."""
 
-    words: list[Word]
+    tokens: list[Token]
     fields: set[str] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
     patterns: list[Pattern] = field(default_factory=list)
@@ -105,69 +95,69 @@ class _Walk:
     whole: bool = False
     comprehensions: int = 0
 
-    def word(self, at: int) -> Word:
-        return self.words[at] if 0 <= at < len(self.words) else _NOTHING
+    def token(self, at: int) -> Token:
+        return self.tokens[at] if 0 <= at < len(self.tokens) else _NOTHING
 
     def walk(self) -> None:
-        for at, word in enumerate(self.words):
-            if word.kind == "name":
+        for at, token in enumerate(self.tokens):
+            if token.kind == "name":
                 self._name(at)
-            elif word.text in ("(", "[", "{"):
-                body = word.text == "(" and self._is_method(at - 1) and self.word(at - 1).text in COMPREHENSIONS
+            elif token.text in ("(", "[", "{"):
+                body = token.text == "(" and self._is_method(at - 1) and self.token(at - 1).text in COMPREHENSIONS
                 if body:
                     self._comprehension(at, nested=any(self.bodies))
                 self.bodies.append(body)
-            elif word.text in (")", "]", "}") and self.bodies:
+            elif token.text in (")", "]", "}") and self.bodies:
                 self.bodies.pop()
 
     def _is_method(self, at: int) -> bool:
-        return self.word(at).kind == "name" and self.word(at - 1).text == "." and self.word(at + 1).text == "("
+        return self.token(at).kind == "name" and self.token(at - 1).text == "." and self.token(at + 1).text == "("
 
     def _name(self, at: int) -> None:
-        name = self.word(at).text
-        if name == "matches" and self.word(at + 1).text == "(":
+        name = self.token(at).text
+        if name == "matches" and self.token(at + 1).text == "(":
             self._matches(at)
-        elif name == "data" and self.word(at - 1).text != ".":
+        elif name == "data" and self.token(at - 1).text != ".":
             self._data(at)
 
     def _comprehension(self, at: int, *, nested: bool) -> None:
         if nested:
             raise ExpressionRefused(
-                f"{self.word(at - 1).text}() stands inside another comprehension; nested ones are refused, "
+                f"{self.token(at - 1).text}() stands inside another comprehension; nested ones are refused, "
                 "because a long list in one event would hold up all others"
             )
-        if self.word(at - 1).text == "map":
+        if self.token(at - 1).text == "map":
             raise ExpressionRefused("map() is refused, because it copies what it has made for every item; use exists()")
-        item = self.word(at + 1).text
+        item = self.token(at + 1).text
         if item in VARIABLES:
             raise ExpressionRefused(f"{item} is a variable already; give the items of a list another name")
         self.items.add(item)
         self.comprehensions += 1
 
     def _matches(self, at: int) -> None:
-        literal = self.word(at + 2)
-        is_text = literal.kind == "text" and literal.text[0] not in "bB" and self.word(at + 3).text == ")"
+        literal = self.token(at + 2)
+        is_text = literal.kind == "text" and literal.text[0] not in "bB" and self.token(at + 3).text == ")"
         if not (self._is_method(at) and is_text):
             raise ExpressionRefused('write matches() as data.Name.matches("pattern"), with the pattern in quotes')
         if any(self.bodies) and not self._belongs_to_item(at - 2):
             raise ExpressionRefused("matches() on anything but the item stands in a comprehension; move it out")
-        self.patterns.append(Pattern(literal.text, self.word(at).start, self.word(at + 3).end))
+        self.patterns.append(Pattern(literal.text, self.token(at).start, self.token(at + 3).end))
 
     def _belongs_to_item(self, at: int) -> bool:
-        """Is the name at this word `item`, or the end of `item.Name.Name`?"""
-        while self.word(at - 1).text == ".":
+        """Is the name at this token `item`, or the end of `item.Name.Name`?"""
+        while self.token(at - 1).text == ".":
             at -= 2
-        return self.word(at).kind == "name" and self.word(at).text in self.items
+        return self.token(at).kind == "name" and self.token(at).text in self.items
 
     def _data(self, at: int) -> None:
         """`data.Name` and `data["Name"]` read one field, so does `"Name" in data`; anything else reads them all."""
-        before, behind, beyond = self.word(at - 1), self.word(at + 1), self.word(at + 2)
+        before, behind, beyond = self.token(at - 1), self.token(at + 1), self.token(at + 2)
         if behind.text == "." and beyond.kind == "name" and not self._is_method(at + 2):
             self.fields.add(beyond.text)
-        elif behind.text == "[" and _is_plain(beyond) and self.word(at + 3).text == "]":
+        elif behind.text == "[" and _is_plain(beyond) and self.token(at + 3).text == "]":
             self.fields.add(beyond.text[1:-1])
-        elif before.text == "in" and _is_plain(self.word(at - 2)) and behind.text not in (".", "["):
-            self.fields.add(self.word(at - 2).text[1:-1])
+        elif before.text == "in" and _is_plain(self.token(at - 2)) and behind.text not in (".", "["):
+            self.fields.add(self.token(at - 2).text[1:-1])
         else:
             self.whole = True
 
@@ -176,13 +166,13 @@ def measure(expression: str) -> None:
     """Raise ExpressionRefused for an expression that is too large to be given to the parser."""
     if len(expression) > MAX_LENGTH:
         raise ExpressionRefused(f"is {len(expression)} characters long; {MAX_LENGTH} are allowed")
-    words = words_of(expression)
-    signs = sum(word.kind == "sign" and word.text not in "&|,)]}" for word in words)
+    tokens = tokens_of(expression)
+    signs = sum(token.kind == "sign" and token.text not in "&|,)]}" for token in tokens)
     if signs > MAX_SIGNS:
         raise ExpressionRefused(f"has {signs} operators, dots and brackets; {MAX_SIGNS} are allowed")
     depth = 0
-    for word in words:
-        depth += (word.text in ("(", "[", "{")) - (word.text in (")", "]", "}"))
+    for token in tokens:
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         if depth > MAX_BRACKETS:
             raise ExpressionRefused(f"has more than {MAX_BRACKETS} brackets inside one another")
 
@@ -192,11 +182,11 @@ def read(expression: str, *, names: Collection[str], functions: Collection[str])
 
     Raises ExpressionRefused for what cannot be bounded or is not there.
     """
-    walk = _Walk(words_of(expression))
+    walk = _Walk(tokens_of(expression))
     walk.walk()
     if walk.comprehensions > MAX_COMPREHENSIONS:
         raise ExpressionRefused(f"has {walk.comprehensions} comprehensions; at most {MAX_COMPREHENSIONS} are allowed")
-    if walk.comprehensions and sum(word.text == "+" for word in walk.words) > MAX_SUMS:
+    if walk.comprehensions and sum(token.text == "+" for token in walk.tokens) > MAX_SUMS:
         raise ExpressionRefused(f"has more than {MAX_SUMS} '+' beside a comprehension")
     _refuse_unknown_names(set(names) - walk.items)
     _refuse_unknown_functions(functions)
@@ -209,16 +199,13 @@ def read(expression: str, *, names: Collection[str], functions: Collection[str])
     )
 
 
-def words_of(expression: str) -> list[Word]:
-    """Return the words of *expression* without the spaces and comments between them."""
-    matches = _WORD.finditer(expression)
-    return [Word(str(m.lastgroup), m[0], m.start(), m.end()) for m in matches if m.lastgroup != "space"]
-
-
-def _is_plain(word: Word) -> bool:
-    """Is *word* a text in one pair of quotation marks, without escapes?"""
+def _is_plain(token: Token) -> bool:
+    """Is *token* a text in one pair of quotation marks, without escapes?"""
     return (
-        word.kind == "text" and word.text[0] in "\"'" and word.text[:3] not in ('"""', "'''") and "\\" not in word.text
+        token.kind == "text"
+        and token.text[0] in "\"'"
+        and token.text[:3] not in ('"""', "'''")
+        and "\\" not in token.text
     )
 
 

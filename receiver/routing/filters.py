@@ -13,16 +13,13 @@ that is compared, a result that is not true or false. Failing is never an except
 Hence the bounds below and in `expressions`. They count, because nothing can interrupt an evaluation.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cel
-from pydantic_core import SchemaError, SchemaValidator, core_schema
-
-from receiver.routing import expressions, results
-from receiver.routing.expressions import ExpressionRefused, Reading
+from receiver.routing import cel_calls, cel_evaluation, expressions, results
+from receiver.routing.expressions import ExpressionRefused
+from receiver.routing.tokens import tokens_of
 
 MAX_DEPTH = 16
 """Levels of lists and mappings inside a field that an expression reads."""
@@ -35,9 +32,6 @@ MAX_VALUES = 2_000
 
 MAX_TEXT = 65_536
 """Characters in all these fields; a quarter of it where there is a comprehension."""
-
-_PATTERN_SHARE = 50
-"""A pattern must be so small that the regex library's limit (10 MiB compiled) holds it this many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +52,16 @@ class Filter:
     does not end in true or false; or, when *is_key*, in what cannot tell events apart.
     """
 
-    __slots__ = ("_fields", "_functions", "_max_text", "_program", "_reads_action", "_reads_business", "source")
+    __slots__ = ("_evaluations", "_fields", "_max_text", "_reads_action", "_reads_business", "source")
 
     def __init__(self, source: str, *, is_key: bool = False) -> None:
         self.source = source
         expressions.measure(source)
-        program = _compile(source)
+        program = cel_evaluation.compiled(source)
+        tokens = tokens_of(source)
         reading = expressions.read(source, names=program.variables(), functions=program.functions())
-        self._functions, rewritten = _own_patterns(source, reading)
-        self._program = _compile(rewritten) if self._functions else program
+        cel_calls.check(tokens)
+        self._evaluations = cel_evaluation.evaluations(source, tokens, reading, program.functions())
         self._fields = reading.fields if "data" in reading.variables else ()
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
@@ -75,6 +70,7 @@ class Filter:
             self._refuse_what_can_be_no_key()
         else:
             self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
+        cel_calls.try_constant_parts(source, tokens, cel_evaluation.why_it_fails)
 
     def __repr__(self) -> str:
         return f"Filter({self.source!r})"
@@ -100,20 +96,17 @@ class Filter:
         excess = _excess(data, self._max_text)
         if excess:
             return None, excess
-        context: dict[str, Any] = {"data": data, **self._functions}
+        context: dict[str, Any] = {"data": data}
         if self._reads_action:
             context["action"] = action
         if self._reads_business:
             context["business_id"] = business_id
-        try:
-            return self._program.execute(context), None
-        except Exception as error:  # noqa: BLE001  # whatever the extension raises, this event's filter has failed
-            return None, self._why(error)
-        except BaseException as error:
-            # A panic in Rust is none of Exception's; what interrupts us on purpose is not caught.
-            if type(error).__module__ != "pyo3_runtime":
-                raise
-            return None, "the CEL library failed on it"
+        result, failure = None, None
+        for evaluation in self._evaluations:
+            result, failure = evaluation.run(context, self.source)
+            if failure is None:
+                break
+        return result, failure
 
     def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
         """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""
@@ -130,74 +123,6 @@ class Filter:
         kind = results.other_than_true_or_false(self.source)
         if kind is not None and kind not in results.KEYS:
             raise ExpressionRefused(f"yields neither a text nor a number, its result is {kind}")
-
-    def _why(self, error: Exception) -> str:
-        """Say why the evaluation failed. The library's own sentences quote the record, so none of them is used."""
-        if isinstance(error, KeyError):
-            name = str(error.args[0]) if error.args else ""
-            return f"there is no {name!r} in it" if name in self.source else "a key is missing"
-        if isinstance(error, TypeError):
-            return "a value is null, or of another type than the expression asks for"
-        if isinstance(error, IndexError):
-            return "a list is shorter than the expression asks for"
-        if isinstance(error, ArithmeticError):
-            return "a number is out of range, or a division by zero"
-        return "a function cannot work with a value of the record (null, another type or another format)"
-
-
-def _compile(source: str) -> cel.Program:
-    try:
-        return cel.compile(source)
-    except ValueError as error:
-        raise ExpressionRefused(f"is no CEL{_what_is_wrong(source, str(error))}") from None
-
-
-def _what_is_wrong(source: str, message: str) -> str:
-    """Say in words what the parser says in the terms of its grammar."""
-    found = re.search(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)", message)
-    if found is None:
-        return ": it cannot be read"
-    line, column, what = found.groups()
-    where = f" at character {column}" + (f" of line {line}" if "\n" in source.rstrip() else "")
-    what = what.partition(" expecting ")[0]
-    if "'<EOF>'" in what:
-        return f"{where}: it ends too early" if source.strip() else ": it is empty"
-    if re.search(r"[^=!<>]=[^=]", source):
-        return f"{where}: {what}; write == to compare"
-    return f"{where}: {what}"
-
-
-class _Matches:
-    """A regular expression as a CEL function: true, false, or null (which then fails) for what is no text."""
-
-    __slots__ = ("_is_match",)
-
-    def __init__(self, pattern: str) -> None:
-        _validator(f"(?:{pattern}\n){{{_PATTERN_SHARE}}}")
-        self._is_match = _validator(pattern).isinstance_python
-
-    def __call__(self, text: object) -> bool | None:
-        return self._is_match(text) if type(text) is str else None
-
-
-def _validator(pattern: str) -> SchemaValidator:
-    """Compile with the regex library inside pydantic: the same as CEL's, in linear time, but kept compiled."""
-    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-
-
-def _own_patterns(source: str, reading: Reading) -> tuple[dict[str, _Matches], str]:
-    """Return our functions for the calls of matches(), and *source* rewritten to call them."""
-    functions: dict[str, _Matches] = {}
-    for number, call in reversed(list(enumerate(reading.patterns))):
-        pattern = _compile(call.literal).execute()
-        try:
-            functions[f"matches_{number}"] = _Matches(pattern)
-        except SchemaError as error:
-            too_large = "size limit" in str(error)
-            why = "is too large; count less, or write [a-z] for \\w" if too_large else "is no regular expression"
-            raise ExpressionRefused(f"the pattern {call.literal} {why}") from None
-        source = f"{source[: call.start]}matches_{number}(){source[call.end :]}"
-    return functions, source
 
 
 def _excess(data: dict[str, Any], max_text: int) -> str | None:

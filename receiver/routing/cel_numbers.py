@@ -1,0 +1,53 @@
+"""JSON has one kind of number, CEL has three that do not mix: `150 * 1.21` fails where `150.5 * 1.21` does not.
+
+Nexudus writes 150.0 as 150, so whether a filter could be evaluated would depend on the amount. Therefore an expression
+that calculates is evaluated with decimal numbers throughout: those of the record, those that are written in it, and
+what size() and the getters yield.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from receiver.routing.tokens import Token
+
+_ARITHMETIC = frozenset("+-*/%")
+_WHOLE = re.compile(r"0x[0-9a-fA-F]+|\d+")
+
+
+def calculates(tokens: Sequence[Token]) -> bool:
+    """Whether numbers may meet in it whose kinds matter; one that asks for the type of a value gets it as it came."""
+    return any(token.text in _ARITHMETIC for token in tokens) and not any(token.text == "type" for token in tokens)
+
+
+def literals(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:
+    """Return where the whole numbers stand that have to be decimal ones, and how these are written.
+
+    The position in a list stays whole.
+    """
+    behind = [*tokens[1:], None]
+    before = [None, None, *tokens]
+    found = []
+    for token, next_token, opening, holder in zip(tokens, behind, before[1:], before, strict=False):
+        is_index = opening and opening.text == "[" and next_token and next_token.text == "]" and _has_items(holder)
+        if token.kind == "number" and _WHOLE.fullmatch(token.text) and not is_index:
+            found.append((token.start, token.end, f"{int(token.text, 0) if 'x' in token.text else int(token.text)}.0"))
+    return found
+
+
+def as_decimals(value: Any) -> Any:
+    """Return *value* with every whole number in it as a decimal one. Raises OverflowError for one beyond all decimals.
+
+    It recurses: the depth of *value* must be bounded.
+    """
+    if type(value) is int:
+        return float(value)
+    if isinstance(value, dict):
+        return {key: as_decimals(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_decimals(item) for item in value]
+    return value
+
+
+def _has_items(token: Token | None) -> bool:
+    return token is not None and (token.kind == "name" or token.text in (")", "]"))

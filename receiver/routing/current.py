@@ -6,6 +6,7 @@ is wrong is logged, each problem once.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -17,8 +18,14 @@ from receiver.routing import file
 from receiver.routing.last_good import LastGood
 from receiver.routing.table import RoutingTable
 
-_LOOK_EVERY_MS = 2_000
-"""How often the file is looked at even if nobody says that it changed (network file systems, exchanged folders)."""
+_LOOK_EVERY_MS = 500
+"""How often the file is read even if nobody says that it changed (network file systems, exchanged folders)."""
+
+STILL_S = 2.0
+"""How long a text has to stay the same before it counts: a file that is copied slowly is a right one half-way, too."""
+
+_WAIT_AT_START_S = 10.0
+"""How long a start waits at most for a file that somebody is writing."""
 
 
 class CurrentTable:
@@ -36,8 +43,12 @@ class CurrentTable:
         data_dir: Path,
         save: Callable[[str], None] | None = None,
         load: Callable[[], str | None] | None = None,
+        still_s: float = STILL_S,
     ) -> None:
         self._path = path
+        self._still_s = still_s
+        self._candidate: str | None = None
+        self._candidate_since = 0.0
         self._known_actions = known_actions
         self._last_good = LastGood(data_dir, save, load)
         self._log = logs.get()
@@ -61,8 +72,12 @@ class CurrentTable:
     def start(self, *, strict: bool = False) -> None:
         """Read the file; if it is wrong, fall back to the newest last good table that can be read.
 
+        A file that was written a moment ago and is not what was good last is given the time to become complete.
         *strict*: raise RoutesError instead of falling back.
         """
+        deadline = time.monotonic() + _WAIT_AT_START_S
+        while self._may_be_half_written() and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_MS / 5_000)
         self.reload()
         if self._problems and strict:
             raise RoutesError(self._problems)
@@ -70,25 +85,54 @@ class CurrentTable:
             self._fall_back()
 
     def reload(self) -> bool:
-        """Look at the file. Return whether the table was exchanged; a wrong file is logged once and changes nothing."""
+        """Read the file and let it count at once. Return whether the table was exchanged.
+
+        A wrong file is logged once and changes nothing.
+        """
         with self._lock:
             try:
                 text = file.read_text(self._path)
             except RoutesError as error:
                 self._refuse(error, seen=error.problems)
                 return False
-            if text == self._seen:
-                return False
+            return self._take(text)
+
+    def _look(self) -> None:
+        """Read the file, and let a new text count once it has stayed the same for long enough."""
+        with self._lock:
             try:
-                table = file.parse(text, file=str(self._path), known_actions=self._known_actions)
+                text = file.read_text(self._path)
             except RoutesError as error:
-                self._refuse(error, seen=text)
-                return False
-            self._seen = text
-            self._table, self._problems = table, ()
-            self._log.info("routes.reloaded", file=str(self._path), hash=table.hash, routes=len(table.routes))
-            self._last_good.keep(text)
-            return True
+                self._candidate = None
+                self._refuse(error, seen=error.problems)
+                return
+            now = time.monotonic()
+            if text != self._candidate:
+                self._candidate, self._candidate_since = text, now
+            if now - self._candidate_since >= self._still_s:
+                self._take(text)
+
+    def _may_be_half_written(self) -> bool:
+        """Whether the file was written a moment ago, while this machine knows another text as the last good one."""
+        try:
+            age_s = time.time() - self._path.stat().st_mtime
+            return 0 <= age_s < self._still_s and self._last_good.on_disk() not in (None, file.read_text(self._path))
+        except (OSError, ValueError, RoutesError):
+            return False
+
+    def _take(self, text: str) -> bool:
+        if text == self._seen:
+            return False
+        try:
+            table = file.parse(text, file=str(self._path), known_actions=self._known_actions)
+        except RoutesError as error:
+            self._refuse(error, seen=text)
+            return False
+        self._seen = text
+        self._table, self._problems = table, ()
+        self._log.info("routes.reloaded", file=str(self._path), hash=table.hash, routes=len(table.routes))
+        self._last_good.keep(text)
+        return True
 
     def _refuse(self, error: RoutesError, *, seen: str | tuple[Problem, ...]) -> None:
         if seen == self._seen:
@@ -141,11 +185,11 @@ class CurrentTable:
             except (OSError, RuntimeError, UnicodeError) as error:
                 # The folder is gone or no UTF-8, or the system has no more watches: look now and then, and try again.
                 self._log.debug("routes.watch_failed", error=str(error))
-                self.reload()
+                self._look()
                 stop.wait(_LOOK_EVERY_MS / 1_000)
 
     def _follow_folders(self, stop: threading.Event) -> None:
-        """Look at the file whenever something happens beside it, or beside what it links to, until those move."""
+        """Read the file whenever something happens beside it, or beside what it links to, until those move."""
         folders = self._folders()
         changes = watchfiles.watch(
             *(folder for folder, _ in folders),
@@ -156,9 +200,9 @@ class CurrentTable:
             raise_interrupt=False,
             recursive=False,
         )
-        self.reload()
+        self._look()
         for _ in changes:
-            self.reload()
+            self._look()
             if self._folders() != folders:
                 return
 

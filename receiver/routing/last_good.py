@@ -69,6 +69,11 @@ class LastGood:
         found = [_copy(text, where) for where, text in (("store", self._stored()), (str(self._path), self._read()))]
         return tuple(sorted((copy for copy in found if copy), key=lambda copy: copy.saved_at, reverse=True))
 
+    def on_disk(self) -> str | None:
+        """Return the text of the copy in the data directory; None when there is none that can be read."""
+        copy = _copy(self._read(), str(self._path))
+        return copy.text if copy else None
+
     def _stored(self) -> str | None:
         if self._load is None:
             return None

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def lines() -> Iterator[Lines]:
 
 
 def current(tmp_path: Path, **options: Any) -> CurrentTable:
+    given = {"still_s": 0.1, **options}
     return CurrentTable(
-        tmp_path / "etc" / "routes.yaml", known_actions=actions.NAMES, data_dir=tmp_path / "var", **options
+        tmp_path / "etc" / "routes.yaml", known_actions=actions.NAMES, data_dir=tmp_path / "var", **given
     )
 
 
@@ -271,6 +273,55 @@ def test_every_way_of_editing_is_noticed(tmp_path: Path, edit: Callable[[Path, s
             wait_until(lambda version=version: names(one) == [version], f"{version} after {edit.__name__}")  # type: ignore[misc]
     finally:
         one.stop_watching()
+
+
+class _Growing:
+    """A file that somebody writes in place, a route at a time, which is right after each of them."""
+
+    def __init__(self, path: Path, parts: list[str]) -> None:
+        self.path, self.parts = path, parts
+
+    def write(self) -> None:
+        self.path.write_text("")
+        with self.path.open("a") as stream:
+            for part in self.parts:
+                stream.write(part)
+                stream.flush()
+                time.sleep(0.05)
+
+
+def test_a_file_that_is_written_slowly_counts_when_it_is_complete(tmp_path: Path, lines: Lines) -> None:
+    """scp, rsync --inplace, a network file system: half of it would leave the events of the other half unrouted."""
+    path = write(tmp_path, routes("old"))
+    wanted = [f"new-{n}" for n in range(20)]
+    head, *parts = routes(*wanted).splitlines(keepends=True)
+    one = current(tmp_path, still_s=3.0)
+    one.reload()
+    one.start_watching()
+    try:
+        _Growing(path, [head, *parts]).write()
+        wait_until(lambda: names(one) != ["old"], "another table")
+        assert names(one) == wanted
+    finally:
+        one.stop_watching()
+
+    assert len(events(lines, "routes.reloaded")) == 2
+    assert not events(lines, "routes.refused")
+
+
+def test_a_process_that_starts_while_the_file_is_written_waits_for_all_of_it(tmp_path: Path, lines: Lines) -> None:
+    """A restart that overtakes the copying of the file."""
+    path = write(tmp_path, routes("old"))
+    current(tmp_path).start()
+    wanted = [f"new-{n}" for n in range(20)]
+    path.write_text("routes:\n")
+    writing = threading.Thread(target=_Growing(path, routes(*wanted).splitlines(keepends=True)).write)
+    writing.start()
+    one = current(tmp_path, still_s=3.0)
+    one.start()
+    writing.join()
+
+    assert names(one) == wanted
 
 
 def test_a_config_map_of_kubernetes_is_noticed(tmp_path: Path) -> None:

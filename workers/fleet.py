@@ -18,8 +18,8 @@ from receiver import logs
 from receiver.errors import StorageUnavailable
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys, layout
+from receiver.storage.periodic import PeriodicTask
 from receiver.storage.queue import DeliveryQueue
-from receiver.storage.sweeper import SweeperThread
 from workers import overdue
 from workers.child import Child, Launch
 from workers.metering import Metering
@@ -50,16 +50,16 @@ class Fleet:
         processes: int,
         client: redis.Redis,
         table: Callable[[], RoutingTable | None],
-        sweeper: SweeperThread | None = None,
+        tasks: Sequence[PeriodicTask] = (),
     ) -> None:
-        """*sweeper* sweeps the store as long as this runs; None: somebody else's does."""
+        """*tasks* tend the store as long as this runs."""
         self._launch = launch
         self._processes = processes
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
         self._metering = Metering(client, table)
-        self._sweeper = sweeper
+        self._tasks = tasks
         self._children: dict[Child, Presence] = {}
         self._mourned: list[Child] = []
         self._stop = threading.Event()
@@ -77,13 +77,13 @@ class Fleet:
         """Work until SIGTERM or SIGINT, or in burst mode until nothing is left. 1 when processes cannot start."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        if self._sweeper:
-            self._sweeper.start()
+        for task in self._tasks:
+            task.start()
         try:
             return self._tend()
         finally:
-            if self._sweeper:
-                self._sweeper.stop()
+            for task in self._tasks:
+                task.stop()
 
     def _tend(self) -> int:
         while True:

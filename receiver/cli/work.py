@@ -20,7 +20,9 @@ from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 from receiver.routing.values import QUEUE
 from receiver.storage import layout
-from receiver.storage.sweeper import Sweeper, SweeperThread
+from receiver.storage.expiry import Expiry
+from receiver.storage.periodic import PeriodicTask
+from receiver.storage.sweeper import Sweeper
 from workers import plugins
 from workers.child import Launch
 from workers.fleet import Fleet
@@ -61,12 +63,13 @@ def work(
     if burst:
         layout.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    sweeper = Sweeper(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
-    thread = None if burst else SweeperThread(sweeper)
+    sweeper = Sweeper(context.client)
+    expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
+    tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(sentry.watching(read, lambda: _names(table.table)))
-        return Fleet(launch, processes, context.client, lambda: table.table, thread).run()
+        return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

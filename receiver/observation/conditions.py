@@ -24,6 +24,7 @@ _UNUSUAL: Final = 8.0
 _LATELY_QUARANTINED: Final = 3
 _REGISTRAR_SILENT_MS: Final = 15 * _MINUTE_MS
 _AUDIT_STALE_MS: Final = 60 * _MINUTE_MS
+_RETENTION_LATE_MS: Final = 10 * _MINUTE_MS
 _GRAVE: Final = ("disabled", "failing")
 _MENDABLE: Final = ("missing", "drifted", "duplicate")
 
@@ -118,6 +119,15 @@ def _of_store(vitals: Vitals) -> Iterator[Condition]:
         )
     if audit and vitals.now_ms - audit.at_ms > _AUDIT_STALE_MS:
         yield Condition("audit", "", "Nobody audits", "The audit is done by workers. Is `frontdesk work` running?")
+    if vitals.retention_late_ms > _RETENTION_LATE_MS:
+        late = durations.show(vitals.retention_late_ms // _MINUTE_MS * _MINUTE_MS)
+        yield Condition(
+            "retention",
+            "",
+            f"Retention is {late} behind",
+            "Events come in faster than those that are over expire, so the store grows. Give it a faster machine, "
+            "or look at what sends so many events (`frontdesk events`).",
+        )
     if vitals.quarantined_lately >= _LATELY_QUARANTINED:
         yield Condition(
             "quarantine",

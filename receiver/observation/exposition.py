@@ -129,6 +129,11 @@ def _audit(vitals: Vitals) -> Iterator[Metric]:
         yield _gauge(
             "audit_repaired_deliveries", "Deliveries without a live job that it gave a new one.", audit.repaired
         )
+    yield _gauge(
+        "retention_late_seconds",
+        "For how long events have been over that are still kept, because retention does not keep up.",
+        vitals.retention_late_ms / 1_000,
+    )
     yield _labelled("alerts_open", "States that FRONTDESK_ALERT_URLS is told of.", "kind", vitals.alerts)
 
 

@@ -46,6 +46,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
+    fd:expiry              string: when retention was applied last, and how far it is behind, as JSON
     fd:audit               string: what the sweeper found last, as JSON
     fd:meter               hash: what all processes counted, for metrics (storage/meter.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
@@ -101,6 +102,7 @@ TURNING = "fd:turning"
 STALE = "fd:stale"
 WAITED_FOR = "fd:waited-for"
 RETENTION = "fd:retention"
+EXPIRY = "fd:expiry"
 AUDIT = "fd:audit"
 UNMADE = "fd:unmade"
 INCOMPLETE = "fd:incomplete"

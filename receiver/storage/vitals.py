@@ -7,7 +7,7 @@ import orjson
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, keys, meter, registrations
+from receiver.storage import batch, expiry, keys, meter, registrations
 from receiver.storage.findings import Found
 from receiver.storage.gates import Gate, Gates
 from receiver.storage.losses import Loss
@@ -43,6 +43,7 @@ class Vitals:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    retention_late_ms: int = 0
 
     def live_workers(self) -> tuple[Worker, ...]:
         """Our worker processes that have spoken lately."""
@@ -66,7 +67,7 @@ def look(client: redis.Redis) -> Vitals:
     """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
     pulse = Pulse(client)
     now_ms = pulse.now_ms()
-    quarantine, lately, hooks, acts, counters, alerts = batch.replies(
+    quarantine, lately, hooks, acts, counters, alerts, expired = batch.replies(
         client,
         [
             ("HGET", keys.QUARANTINE, "total"),
@@ -75,6 +76,7 @@ def look(client: redis.Redis) -> Vitals:
             ("HGETALL", keys.REGISTRAR_COUNTS),
             ("HGETALL", keys.METER),
             ("HGETALL", keys.ALERTS),
+            ("GET", keys.EXPIRY),
         ],
     )
     return Vitals(
@@ -95,6 +97,7 @@ def look(client: redis.Redis) -> Vitals:
         gates=Gates(client).standing(),
         unfit=pulse.unfit(),
         losses=pulse.losses(),
+        retention_late_ms=expiry.late_ms(expired),
     )
 
 

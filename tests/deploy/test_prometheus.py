@@ -18,7 +18,7 @@ from receiver.storage.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool.tenancy import Contents
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, program
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import entry, keep_all
 from tests.processes import PATIENT, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -225,7 +225,7 @@ def _furnish(client: redis.Redis) -> None:
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})
     client.hset(keys.gate("gone"), mapping={"open": 1, "next": 1})
     client.zadd(keys.GATES, {"gone": "+inf"})
-    Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+    Sweeper(client).turn()
 
 
 def _post(url: str, body: bytes) -> None:

@@ -18,7 +18,7 @@ from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.events import DAY_MS, entry, keep_all
+from tests.events import entry, keep_all
 from tests.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until
 
 ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
@@ -352,7 +352,7 @@ def test_every_receiver_tells_what_the_last_audit_found(
         client.delete(keys.state(lost.envelope.id))
         before = serving.metrics()
 
-        Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+        Sweeper(client).turn()
 
     assert b"frontdesk_unaccounted_events" not in before
     assert b"\nfrontdesk_unaccounted_events 1.0\n" in serving.metrics()

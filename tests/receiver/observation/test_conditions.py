@@ -48,6 +48,7 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
     [
         ({"audit": Found(NOW, NOW, 1, 0, ("x",))}, "unaccounted"),
         ({"audit": Found(NOW - 61 * MINUTE, NOW, 0, 0, ())}, "audit"),
+        ({"retention_late_ms": 11 * MINUTE}, "retention"),
         ({"quarantined_lately": 3}, "quarantine"),
         ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - 6 * MINUTE, NOW - 1_000),)}, "spool/s"),
         ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - MINUTE, NOW - MINUTE),)}, "orphan/s"),

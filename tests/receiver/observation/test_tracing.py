@@ -113,8 +113,8 @@ def test_without_the_setting_nothing_of_it_is_there(redis_url: str, frontdesk: S
 """
         )
         (tmp_path / "sitecustomize.py").write_text(
-            "import atexit, sys\n"
-            "atexit.register(lambda: print('imported', 'opentelemetry.exporter' in sys.modules, file=sys.stderr))\n"
+            "import atexit, os, sys\n"
+            "atexit.register(lambda: os.write(2, b'imported %r' % ('opentelemetry.exporter' in sys.modules)))\n"
         )
         settings = _settings(redis_url, tmp_path, PYTHONPATH=str(tmp_path))
         serving = frontdesk("serve", settings=settings)

@@ -15,7 +15,7 @@ from receiver.storage.entries import Entry, Receipt, terms
 from receiver.storage.store import Store
 from receiver.storage.sweeper import Sweeper
 from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, half_keep, keep_all
+from tests.events import entry, half_keep, keep_all
 
 MANY = 5_000
 ORDERED = terms("Booking-1", "key", 60_000, debounced=True)
@@ -244,7 +244,7 @@ def test_the_sweeper_makes_what_a_dead_receiver_did_not(client: redis.Redis) -> 
     wide = entry(routes=names(MANY))
     keep_all(client, wide)
 
-    Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+    Sweeper(client).turn()
 
     assert len(Archive(client).get(wide.envelope.id).deliveries) == MANY
     assert_in_order(client)

@@ -12,7 +12,7 @@ from receiver.storage import connection, keys, losses
 from receiver.storage.losses import LossWatch
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartValkey
-from tests.events import DAY_MS, keep_all
+from tests.events import keep_all
 from tests.processes import free_port, run, wait_until
 from tests.receiver.storage.test_keeper import numbered
 
@@ -44,7 +44,7 @@ def test_what_was_lost_is_told_once_until_it_is_acknowledged(
     """With what the last audit had counted; by processes that ran, and by one that was away meanwhile."""
     client, other = two
     keep_all(client, *numbered(7))
-    Sweeper(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+    Sweeper(client).turn()
     first, second = _watch(client, tmp_path / "a"), _watch(other, tmp_path / "b")
     assert first.turn() == second.turn() == _watch(client, tmp_path / "away").turn() == ()
 

@@ -11,29 +11,25 @@ from receiver.storage import connection, keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
-from receiver.storage.sweeper import Sweeper, SweeperThread, Swept
+from receiver.storage.periodic import PeriodicTask
+from receiver.storage.sweeper import Sweeper, Swept
 from tests.conftest import StartValkey
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
+from tests.deliveries import claim_all
+from tests.events import entry, keep_all
 from tests.processes import wait_until
 
 
-def sweeper(client: redis.Redis, *, retention_ms: int = DAY_MS, interval_ms: int = 0) -> Sweeper:
-    """A sweeper that keeps everything for a day."""
-    return Sweeper(client, retention_ms=retention_ms, kept_ms=DAY_MS, interval_ms=interval_ms)
+def sweeper(client: redis.Redis, *, interval_ms: int = 0) -> Sweeper:
+    """A sweeper that does not rest."""
+    return Sweeper(client, interval_ms=interval_ms)
 
 
-def test_a_turn_repairs_expires_and_says_so(client: redis.Redis) -> None:
-    """A lost job runs again, what is over is gone, and the answer stands in the store for every receiver."""
-    over, lost = entry(b"1"), entry(b"2")
-    keep_all(client, over)
-    acknowledge(client, *claim_all(client))
-    keep_all(client, lost)
+def test_a_turn_repairs_and_says_so(client: redis.Redis) -> None:
+    """A lost job runs again, and the answer stands in the store for every receiver."""
+    keep_all(client, entry())
     client.delete("rq:queue:default")
 
-    swept = sweeper(client, retention_ms=0).turn()
-
-    assert swept == Swept(repaired=1, expired=1)
+    assert sweeper(client).turn() == Swept(repaired=1)
     assert len(claim_all(client)) == 1
     found = last_found(client)
     assert found is not None
@@ -76,7 +72,7 @@ def test_only_one_sweeps_at_a_time(client: redis.Redis) -> None:
 
 def test_a_thread_sweeps_until_it_is_stopped(client: redis.Redis) -> None:
     """And leaves no lock and no thread behind."""
-    thread = SweeperThread(sweeper(client), every_s=0.01)
+    thread = PeriodicTask("sweeper", sweeper(client).turn, every_s=0.01)
     thread.start()
 
     wait_until(lambda: last_found(client), "the first turn")
@@ -98,7 +94,7 @@ def test_a_store_that_is_away_is_waited_for(start_valkey: StartValkey) -> None:
         server.kill()
         with pytest.raises(StorageUnavailable):
             one.turn()
-        thread = SweeperThread(one, every_s=0.01)
+        thread = PeriodicTask("sweeper", one.turn, every_s=0.01)
         thread.start()
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 0.1, "a few vain turns")

@@ -1,6 +1,7 @@
 """From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +10,14 @@ from receiver.events import Event
 from receiver.routing.flow import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim
-from receiver.storage.rules import Rule
+from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable
 from workers import plugins
 from workers.api import Discard
 from workers.given import CheckedLine, Grant
 
 _MOST_HANDLERS = 4_096
+_MOST_TOLD = 1_000
+_TRY_AGAIN_S = 10.0
 
 
 class NotReady(Exception):
@@ -67,11 +70,21 @@ class Preparation:
         self._seen: RoutingTable | None = None
         self._ready: dict[str, tuple[Route, plugins.Handler]] = {}
         self._rules: tuple[Rule, ...] = ()
+        self._runs: dict[str, bool] = {}
+        self._runnable = NOTHING_KNOWN
+        self._try_again_at = 0.0
 
     def prepare(self, claim: Claim) -> Prepared:
         """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
         self._look()
-        route, handler = self._ready.get(claim.route) or self._find(claim.route)
+        found = self._ready.get(claim.route)
+        if found is None:
+            try:
+                found = self._find(claim.route)
+            except NotReady:
+                self._tell({claim.route: False})
+                raise
+        route, handler = found
         return Prepared(claim, route, handler, self._event(claim))
 
     def rules(self) -> tuple[Rule, ...]:
@@ -79,12 +92,38 @@ class Preparation:
         self._look()
         return self._rules
 
+    def runnable(self, asked: Iterable[str] = ()) -> Runnable:
+        """Return which routes cannot be run here, and which of those can that were *asked* for since the table changed.
+
+        A handler that could not be loaded is tried again every few seconds: its module may be there by then.
+        """
+        self._look()
+        if False in self._runs.values() and time.monotonic() >= self._try_again_at:
+            asked = {*asked, *self._runnable.cannot}
+            self._try_again_at = time.monotonic() + _TRY_AGAIN_S
+        if asked:
+            self._tell({name: self._can_run(name) for name in asked})
+        return self._runnable
+
+    def _can_run(self, name: str) -> bool:
+        try:
+            return bool(self._ready.get(name) or self._find(name))
+        except NotReady:
+            return False
+
+    def _tell(self, runs: Mapping[str, bool]) -> None:
+        """Note of routes whether they can be run. Those that were noted first are forgotten when there are too many."""
+        self._runs = dict([*self._runs.items(), *runs.items()][-_MOST_TOLD:])
+        cannot = tuple(name for name, can in self._runs.items() if not can)
+        self._runnable = Runnable(cannot, tuple(name for name, can in self._runs.items() if can))
+
     def _look(self) -> None:
         """Begin anew when the table is another than before."""
         table = self._table()
         if table is not self._seen:
             self._seen = table
             self._ready = {}
+            self._runs, self._runnable = {}, NOTHING_KNOWN
             routes = table.routes if table else ()
             self._rules = tuple(
                 _rule(route.name, route.flow) for route in routes if route.flow and route.flow.has_rules

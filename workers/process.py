@@ -36,6 +36,7 @@ RETIRED = 75
 
 _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
+_LOOK_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 _HELD_TOO_LONG_S = 0.5
 
@@ -86,6 +87,8 @@ class WorkerProcess:
         self._clock = StoreClock()
         self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
         self._turns = itertools.count(1)
+        self._asked: Sequence[str] = ()
+        self._claimed_at = 0.0
 
     def run(self) -> int:
         """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
@@ -118,33 +121,34 @@ class WorkerProcess:
     def _claim_once(self) -> int | None:
         """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
         self._comparison.make(self._holding.keys())
-        room = self._capacity.room()
-        if room <= 0:
+        room = max(self._capacity.room(), 0)
+        # Without room, too, it is looked now and then at what waits: others see that somebody lives who can run it.
+        if not room and time.monotonic() - self._claimed_at < _LOOK_EVERY_S:
             self._capacity.wait_for_room(_TICK_S)
             return None
         queues = in_turn(self._queues(), next(self._turns))
         is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
-        claimed = self._deliveries.claim(self._orders.worker, queues, room, self._preparation.rules())
+        rules, runnable = self._preparation.rules(), self._preparation.runnable(self._asked)
+        claimed = self._deliveries.claim(self._orders.worker, queues, room, rules, runnable)
+        self._claimed_at = time.monotonic()
         if claimed is None:
             _log.error("worker.lease_lost", worker=self._orders.worker)
             return RETIRED
         if claimed.refused:
             _log.error("job.refused", jobs=claimed.refused, reason="not a delivery of Frontdesk", kept_in="rq:failed")
-        if claimed.claims:
-            self._capacity.claimed(len(claimed.claims))
-            for claim in claimed.claims:
-                self._begin(claim)
-            return None
-        if self._orders.burst and is_empty:
-            return 0
-        self._wait_for_work(queues, claimed.next_due_ms)
+        self._asked = claimed.asked
+        self._capacity.claimed(len(claimed.claims))
+        for claim in claimed.claims:
+            self._begin(claim)
+        if room and not claimed.claims and not claimed.asked:
+            if self._orders.burst and is_empty:
+                return 0
+            self._wait_for_work(queues, claimed.next_due_ms)
         return None
 
     def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
-        wait = _LONGEST_WAIT_S
-        if next_due_ms:
-            wait = min(wait, max(next_due_ms / 1_000 - self._clock(), 0.0))
-        self._deliveries.wait(queues, wait)
+        due_s = max(next_due_ms / 1_000 - self._clock(), 0.0) if next_due_ms else _LONGEST_WAIT_S
+        self._deliveries.wait(queues, min(due_s, _LONGEST_WAIT_S))
 
     def _begin(self, claim: Claim) -> None:
         now = int(self._clock() * 1_000)

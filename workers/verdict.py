@@ -11,7 +11,6 @@ UNKNOWN_FOR_MS = 3_600_000
 """A route or handler that a worker does not know yet may be on its way to it in a deploy: so long is it waited for."""
 
 _SHORTEST_PAUSE_MS = 1_000
-_LONGEST_PAUSE_MS = 60_000
 
 
 def after_attempt(
@@ -36,19 +35,13 @@ def after_attempt(
 
 
 def when_not_ready(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
-    """Return what becomes of a delivery whose route or handler this worker does not know: given back, for an hour."""
-    if _overdue(claim, now_ms, UNKNOWN_FOR_MS):
+    """Return what becomes of a delivery whose route or handler this worker does not know: others may, for an hour."""
+    if claim.unknown_ms and now_ms - claim.unknown_ms > UNKNOWN_FOR_MS:
         return when_impossible(claim, reason, worker=worker, now_ms=now_ms)
-    waited = now_ms - claim.given_back_ms if claim.given_back_ms else 0
-    pause = min(max(waited, _SHORTEST_PAUSE_MS), _LONGEST_PAUSE_MS)
-    return Acknowledgement(claim.job, "uncharged", pause)
+    return Acknowledgement(claim.job, "unknown")
 
 
 def when_impossible(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
     """Return the end of a delivery that no attempt can help."""
     attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, reason)
     return Acknowledgement(claim.job, "dead", attempt=attempt)
-
-
-def _overdue(claim: Claim, now_ms: int, longest_ms: int) -> bool:
-    return claim.given_back_ms > 0 and now_ms - claim.given_back_ms > longest_ms

@@ -32,6 +32,7 @@ _WAITING: Final = {
     "target down": "its target is down",
     "delay": "its route delays it",
     "debounce": "for quiet: a newer one may come",
+    "unknown route": "for a worker that knows its route and handler",
 }
 """What a delivery waits for, in the words that follow `waits`."""
 

@@ -12,9 +12,9 @@ from receiver.events import Envelope, Origin
 from receiver.storage import codec, keys, scripts
 from receiver.storage.keep import rq_time, rq_timeout
 from receiver.storage.outage import outage
-from receiver.storage.rules import Rule, Target, written
+from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable, Target, written
 
-Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back"]
+Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]
 
 _VERDICTS: dict[Verdict, str] = {
     "succeeded": "s",
@@ -23,6 +23,7 @@ _VERDICTS: dict[Verdict, str] = {
     "retry": "r",
     "uncharged": "u",
     "give_back": "g",
+    "unknown": "n",
 }
 
 
@@ -30,8 +31,8 @@ class Claim(NamedTuple):
     """A delivery in a worker's hands.
 
     *attempts* that ended before this one, *failures* of them that count against the schedule, *deaths* of the process
-    that ran it; *given_back_ms* is since when (Unix ms, 0: never) it is given back unrun; *envelope* is None when it
-    can no longer be read.
+    that ran it; *unknown_ms* is since when (Unix ms, 0: not at all) workers give it back that do not know its route or
+    handler; *envelope* is None when it can no longer be read.
     """
 
     job: str
@@ -39,7 +40,7 @@ class Claim(NamedTuple):
     route: str
     attempts: int
     failures: int
-    given_back_ms: int
+    unknown_ms: int
     deaths: int
     origin: Origin | None
     superseded: bool
@@ -52,11 +53,14 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What one call claimed. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits)."""
+    """What one call claimed. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits); *asked*:
+    routes of which the next call is to say whether this worker can run them.
+    """
 
     claims: tuple[Claim, ...]
     next_due_ms: int
     refused: int
+    asked: tuple[str, ...] = ()
 
 
 class Attempt(NamedTuple):
@@ -102,16 +106,23 @@ class DeliveryQueue:
             for name in ("claim", "take", "look", "acknowledge", "lease", "recover")
         }
 
-    def claim(self, worker: str, queues: Sequence[str], most: int, rules: Sequence[Rule] = ()) -> Claimed | None:
+    def claim(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        most: int,
+        rules: Sequence[Rule] = (),
+        runnable: Runnable = NOTHING_KNOWN,
+    ) -> Claimed | None:
         """Claim up to *most* deliveries, from *queues* in this order, as far as *rules* let them go.
 
-        None: the worker's lease is over.
+        Those that the worker cannot run are left to others. None: the worker's lease is over.
         """
-        reply = self._call("claim", worker, most, *written(rules), *queues)
+        reply = self._call("claim", worker, most, *written(rules), *runnable.parts(), *queues)
         if not reply:
             return None
-        next_due, refused, *rows = reply
-        return Claimed(tuple(_claim(row) for row in rows), int(next_due), int(refused))
+        next_due, refused, asked, *rows = reply
+        return Claimed(tuple(_claim(row) for row in rows), int(next_due), int(refused), _texts(asked))
 
     def take(self, worker: str, job: str, lease_ms: int, rules: Sequence[Rule] = ()) -> Claim | None:
         """Claim the delivery of *job*, which a stock RQ worker took from its queue.
@@ -200,14 +211,14 @@ def _texts(values: Iterable[bytes]) -> tuple[str, ...]:
 
 
 def _claim(row: Sequence[Any]) -> Claim:
-    job, queue, route, attempts, failures, given_back, deaths, origin, superseded, envelope = row
+    job, queue, route, attempts, failures, unknown_ms, deaths, origin, superseded, envelope = row
     return Claim(
         job=job.decode(),
         queue=queue.decode(),
         route=route.decode(),
         attempts=int(attempts),
         failures=int(failures),
-        given_back_ms=int(given_back),
+        unknown_ms=int(unknown_ms),
         deaths=int(deaths),
         origin=origin.decode() or None,
         superseded=bool(superseded),

@@ -3,7 +3,7 @@ target when it is recorded. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,22 @@ class Target:
     def sign(self) -> str:
         """Return it as the script reads it."""
         return f"{'d' if self.says == 'down' else 'b'}{self.give_up_ms}"
+
+
+class Runnable(NamedTuple):
+    """What a worker has found out about routes, by name: those that it cannot run, and those that it was asked for and
+    can run. It says nothing of any other.
+    """
+
+    cannot: tuple[str, ...] = ()
+    can: tuple[str, ...] = ()
+
+    def parts(self) -> tuple[str | int, ...]:
+        """Return it as the script reads it."""
+        return (len(self.cannot), *self.cannot, len(self.can), *self.can)
+
+
+NOTHING_KNOWN = Runnable()
 
 
 def written(rules: Sequence[Rule]) -> list[str | int]:

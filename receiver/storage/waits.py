@@ -12,6 +12,7 @@ _WAITS_FOR = {
     "d": "target down",
     "y": "delay",
     "b": "debounce",
+    "n": "unknown route",
 }
 
 

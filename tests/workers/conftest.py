@@ -116,6 +116,14 @@ class Bench:
         (self.folder / "routes.new").write_text(json.dumps({"routes": complete, **top}))
         (self.folder / "routes.new").replace(self.folder / "routes.yaml")
 
+    def beside(self, name: str) -> "Bench":
+        """Return a bench on the same store with a routing file of its own, as of another deploy."""
+        folder = self.folder / name
+        folder.mkdir()
+        other = Bench(folder, self.settings["FRONTDESK_REDIS_URL"], self.client, self._start)
+        other.settings["FRONTDESK_DATA_DIR"] = str(folder / "var")
+        return other
+
     def work(self, *arguments: str) -> Process:
         """Start `frontdesk work`."""
         return self._start("work", *arguments, settings=self.settings, cwd=self.folder)

@@ -104,6 +104,7 @@ def test_a_target_that_is_down_costs_no_delivery_its_attempts(bench: Bench) -> N
     assert {bench.archive.get(event).status.value for event in events} == {"in_flight"}
 
     (bench.folder / "up").touch()
+    bench.client.hset(keys.gate("reach"), "next", 0)
     bench.client.zadd(keys.GATES, {"reach": 0})  # the next probe would come in some seconds
 
     for event in events:

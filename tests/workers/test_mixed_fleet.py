@@ -1,8 +1,11 @@
 """Our workers beside stock RQ workers on one queue: every delivery reaches its recorded end once."""
 
+import json
 import sys
 from collections import Counter
 
+from receiver.storage.entries import terms
+from tests.events import entry, keep_all
 from tests.processes import Process, environment, wait_until
 from tests.workers.conftest import Bench
 
@@ -52,3 +55,37 @@ def test_a_stock_worker_alone_ends_deliveries_and_times_out_what_hangs(bench: Be
     fine, hung = stored.deliveries
     assert (fine.status, hung.status) == ("succeeded", "dead")
     assert hung.attempts[-1]["outcome"] == "timed_out"
+
+
+def test_beside_workers_of_an_older_deploy_the_routes_of_a_newer_one_do_not_starve(bench: Bench) -> None:
+    """Ordered and limited ones, and one whose handler is only in the new deploy: a worker gives back what it held when
+    it found out, and nothing twice; everything runs while both live, each key in its order."""
+    bench.routes(
+        {"handler": "deeds:ok", "name": "ordered", "order": "entity"},
+        {"handler": "deeds:ok_async", "name": "limited", "limit": "60/s", "concurrency": 2},
+        {"handler": "deeds:ok", "name": "renamed"},
+        {"handler": "deeds:ok", "name": "known-to-both"},
+    )
+    older = bench.beside("older")
+    older.routes({"handler": "deeds:ok", "name": "known-to-both"}, {"handler": "deeds:not_yet", "name": "renamed"})
+    old, new = older.work("--threads", "4"), bench.work("--threads", "4")
+    wait_until(lambda: len(bench.workers()) == 2, "both workers")
+    ordered = [
+        entry(b'{"Id":%d}' % number, routes=["ordered"], terms=terms(f"key-{number % 10}")) for number in range(150)
+    ]
+    keep_all(bench.client, *ordered)
+    ids = [one.envelope.id for one in ordered]
+    ids += [bench.keep(1_000 + number, "limited", "renamed", "known-to-both") for number in range(60)]
+
+    assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
+    assert (old.is_running, new.is_running) == (True, True)
+    back = [json.loads(line)["delivery_id"] for line in old.output.splitlines() if "delivery.not_ready" in line]
+    assert len(back) == len(set(back))
+    assert "delivery.not_ready" not in new.output
+    by_key: dict[int, list[int]] = {}
+    for seen in bench.seen():
+        number = int(str(seen["id"]))
+        if number < 1_000:
+            by_key.setdefault(number % 10, []).append(number)
+    assert [numbers for numbers in by_key.values() if numbers != sorted(numbers)] == []
+    assert sum(map(len, by_key.values())) == 150

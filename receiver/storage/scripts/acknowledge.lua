@@ -5,7 +5,8 @@
 --   of the target ('' for nothing; 'd' it is down, 'b' it asked to wait for the delay, and behind the letter the age in ms
 --   at which waiting for it ends)
 -- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
--- delay at no charge, g given back unrun to the front of its queue.
+-- delay at no charge, g given back unrun to the front of its queue, n given back unrun because the worker does not know its
+-- route or handler.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
 
 local worker, iso = ARGV[1], ARGV[2]
@@ -13,7 +14,7 @@ local worker, iso = ARGV[1], ARGV[2]
 local is_stock = string.sub(worker, 1, 6) == 'stock:'
 local stale, held, started, jobs = {}, {}, {}, {}
 
-local has_gates, targets = redis.call('EXISTS', 'fd:gates') == 1, nil
+local has_gates, gates, targets = redis.call('EXISTS', 'fd:gates') == 1, nil, nil
 
 for at = 3, #ARGV, 6 do
     local job, verdict, delay, timeout_s, attempt, sign = unpack(ARGV, at, at + 5)
@@ -26,17 +27,25 @@ for at = 3, #ARGV, 6 do
         local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
         append(held, 'fd:held:' .. worker, job)
         append(started, 'rq:wip:' .. queue, job .. ':' .. worker)
-        if verdict == 'g' then
-            redis.call('HSET', key, n .. 's', 'q')
+        if not is_stock then jobs[#jobs + 1] = job_key(job) end
+        if verdict == 'g' or verdict == 'n' then
+            timeout_s = redis.call('HGET', job_key(job), 'timeout') or timeout_s
             redis.call('HDEL', key, n .. 'o')
-            redis.call('HSET', job_key(job), 'status', 'queued')
-            redis.call('LPUSH', queue_key(queue), job)
-            wake(queue)
+        end
+        if verdict == 'g' then
+            redis.call('HDEL', key, n .. 'b')
+            requeue(id, n, serial + 1, queue, now_ms, timeout_s, iso, true)
+        elseif verdict == 'n' then
+            gates = gates or open_gates({})
+            make_job(id .. '-' .. n .. '-' .. serial + 1, queue, 'deferred', timeout_s, iso)
+            redis.call('HSET', key, n .. 'j', serial + 1)
+            gates.park(id, n, id .. '-' .. n .. '-' .. serial + 1, redis.call('HGET', key, n .. 'r'))
+            wake_all(queue)
         else
-            if not is_stock then jobs[#jobs + 1] = job_key(job) end
             local is_settled = false
             if has_gates or sign ~= '' then
-                targets = targets or open_targets(open_gates({}))
+                gates = gates or open_gates({})
+                targets = targets or open_targets(gates)
                 is_settled = targets(id, n, serial, state, verdict, tonumber(delay), timeout_s, attempt, sign, iso)
             end
             if not is_settled then
@@ -49,12 +58,10 @@ for at = 3, #ARGV, 6 do
                 elseif FINAL[verdict] then
                     finish(id, n, verdict, had, iso)
                 else
-                    redis.call('HDEL', key, n .. 'o', n .. 'i')
+                    redis.call('HDEL', key, n .. 'o', n .. 'i', n .. 'b')
                     if verdict == 'r' then
                         redis.call('HINCRBY', key, n .. 'f', 1)
-                        redis.call('HDEL', key, n .. 'b', n .. 'v')
-                    else
-                        redis.call('HSETNX', key, n .. 'b', now_ms)
+                        redis.call('HDEL', key, n .. 'v')
                     end
                     if state[6] then
                         redis.call('HDEL', key, n .. 'g')

@@ -1,21 +1,38 @@
 -- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
 -- A delivery is in a queue or in one worker's hands at every moment, never in neither.
 --
--- ARGV: worker, max, rules of today's routes (gates.lua), then the queues in the order they are to be served
+-- ARGV: worker, max, rules of today's routes (gates.lua), the number of routes that the worker cannot run and their names,
+--   the number of those that it was asked for and can run and their names, then the queues in the order they are to be
+--   served
 -- Returns false when the worker's lease is over (it must take a new one under a new name), else
---   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, and for each
---   claimed delivery: job id, queue, route, attempts, failures, given back since, deaths, origin, superseded (1/0), envelope
--- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible.
+--   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, routes of which the
+--   worker is to say whether it can run them, and for each claimed delivery:
+--   job id, queue, route, attempts, failures, given back since, deaths, origin, superseded (1/0), envelope
+-- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible. A delivery that the
+-- worker cannot run is parked for one that can; but one that nobody could run for an hour is claimed, to be ended.
 
 local DUE_AT_ONCE = 256
+local UNKNOWN_FOR_MS = 3600000
 local ROUNDS = 8  -- a queue full of stale and foreign jobs is cleared over several calls, not in one that blocks the server
 local worker, max = ARGV[1], tonumber(ARGV[2])
 if not redis.call('ZSCORE', 'fd:workers', worker) then return false end
-if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, 0} end
+if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, 0, {}} end
 
-local rules, first_queue = read_rules(3)
-local gates = (rules or redis.call('EXISTS', 'fd:gates') == 1) and open_gates(rules or {})
-local next_due, refused = gates and gates.look() or 0, 0
+local rules, cannot, can, first_queue
+rules, first_queue = read_rules(3)
+cannot, first_queue = read_names(first_queue)
+can, first_queue = read_names(first_queue)
+
+local function serves(queue)
+    for i = first_queue, #ARGV do
+        if ARGV[i] == queue then return true end
+    end
+end
+
+local gates = (rules or cannot or redis.call('EXISTS', 'fd:gates') == 1)
+    and open_gates(rules or {}, {room = max, cannot = cannot or {}, can = can or {}, serves = serves})
+local next_due, asked, refused = 0, {}, 0
+if gates then next_due, asked = gates.look() end
 
 -- What is due goes in front of what waits in its queue: it came earlier, and behind a backlog a retry would come too late to
 -- show that its target is up.
@@ -56,7 +73,7 @@ local function refuse(queue, job)
     end
 end
 
-local claimed, held, started = {}, {}, {}
+local claimed, held, started, parked = {}, {}, {}, {}
 
 local function take(queue, job)
     local id, n, serial = parse_job(job)
@@ -65,6 +82,11 @@ local function take(queue, job)
     if not state[1] then return refuse(queue, job) end
     if not may_run(state, serial) then
         redis.call('DEL', job_key(job))  -- stale: its delivery went on without it
+        return
+    end
+    if cannot and cannot[state[3]] and now_ms - (state[6] or now_ms) <= UNKNOWN_FOR_MS then
+        gates.park(id, n, job, state[3])
+        parked[queue] = true
         return
     end
     if gates and gates.holds_back(id, n, job, state) then return end
@@ -92,9 +114,13 @@ for i = first_queue, #ARGV do
         redis.call('DEL', 'fd:wake:' .. queue)
     end
 end
+if cannot then
+    for queue in pairs(parked) do wake_all(queue) end
+    gates.look_at_unseen()
+end
 with_each('ZADD', started)
 with_each('SADD', held)
 write_counts()
-local reply = {next_due, refused}
-for i, one in ipairs(enclose(claimed)) do reply[i + 2] = one end
+local reply = {next_due, refused, asked}
+for i, one in ipairs(enclose(claimed)) do reply[i + 3] = one end
 return reply

@@ -11,6 +11,9 @@ if verb == 'pause' then
     return 1
 end
 if redis.call('HDEL', 'fd:paused', route) == 0 then return 0 end
+-- What it held waits for its target from now on, if that is down, and the next one tries it at once.
+redis.call('HSET', 'fd:g:' .. route, 'resumed', now_ms)
+if redis.call('HEXISTS', 'fd:g:' .. route, 'next') == 1 then redis.call('HSET', 'fd:g:' .. route, 'next', now_ms) end
 redis.call('ZADD', 'fd:gates', now_ms, route)
 for _, queue in ipairs(redis.call('SMEMBERS', 'fd:queues')) do wake(queue) end
 return 1

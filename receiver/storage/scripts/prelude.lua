@@ -74,6 +74,11 @@ local function wake(queue)
     if redis.call('LLEN', 'fd:wake:' .. queue) < WAKE_TOKENS then redis.call('LPUSH', 'fd:wake:' .. queue, 1) end
 end
 
+-- Wakes every idle worker of a queue: not each of them can run what is there.
+local function wake_all(queue)
+    for _ = redis.call('LLEN', 'fd:wake:' .. queue) + 1, WAKE_TOKENS do redis.call('LPUSH', 'fd:wake:' .. queue, 1) end
+end
+
 -- Makes the next job of delivery n of an event and puts it where it waits: into its queue, or into RQ's schedule until
 -- *due_ms*. *queue* is where it runs next, which is not its own queue while it must run alone.
 local function requeue(id, n, serial, queue, due_ms, timeout_s, iso, front)
@@ -191,7 +196,7 @@ local function resize_quarantined(id, hook, size)
     if hook then redis.call('HINCRBY', 'fd:quarantine', hook, more) end
 end
 
--- What a worker needs to know of delivery n: state, serial, route, attempts, failures, given back since, deaths, origin,
+-- What a worker needs to know of delivery n: state, serial, route, attempts, failures, unknown since, deaths, origin,
 -- entity; and for the gates: what it may pass.
 local function read_delivery(id, n)
     return redis.call('HMGET', state_key(id), n .. 's', n .. 'j', n .. 'r', n .. 'a', n .. 'f', n .. 'b', n .. 'c', n .. 'm',

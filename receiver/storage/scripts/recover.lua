@@ -52,6 +52,7 @@ for _, job in ipairs(jobs) do
             record_death(job, id, n, false)
             if state[5] then redis.call('HINCRBY', key, n .. 'k', 1) end
             redis.call('HSET', key, n .. 'i', 1)
+            redis.call('HDEL', key, n .. 'b')
             requeue(id, n, serial + 1, ISOLATED, now_ms, timeout_s, '')
             alone[#alone + 1] = job
         end

@@ -22,7 +22,7 @@ local function open_targets(gates)
         local is_down = many >= gates.DOWN_AFTER and lasts or many >= gates.DOWN_AT_ONCE and dies
         if is_down then
             redis.call('HSET', 'fd:g:' .. route, 'open', now_ms, 'pace', gates.FIRST_PACE_MS * 2, 'next', now_ms + gates.FIRST_PACE_MS)
-            gates.look_at(route, now_ms + gates.FIRST_PACE_MS)
+            gates.look_by(route, now_ms + gates.FIRST_PACE_MS)
         else
             redis.call('ZADD', 'fd:gates', 'NX', now_ms + gates.DOWN_FOR_MS, route)
         end
@@ -41,7 +41,7 @@ local function open_targets(gates)
         redis.call('HINCRBY', 'fd:g:' .. route, 'allow', 2)
         gates.forget(route)
         if gate.is_paused or gate.is_told_to_wait then return end
-        gates.look_at(route, now_ms)
+        gates.look_by(route, now_ms)
         wake(queue)
     end
 
@@ -52,7 +52,7 @@ local function open_targets(gates)
         if gate.is_told_to_wait then till = math.max(till, gate.until_ms) end
         redis.call('HSET', 'fd:g:' .. route, 'until', till, 'from', now_ms)
         redis.call('HDEL', 'fd:g:' .. route, 'allow')
-        gates.look_at(route, gate.is_paused and '+inf' or till)
+        gates.look_by(route, gate.is_paused and '+inf' or till)
         gates.forget(route)
     end
 
@@ -69,7 +69,7 @@ local function open_targets(gates)
         make_job(job, queue, 'deferred', timeout_s, iso)
         redis.call('HSET', state_key(id), n .. 'j', serial + 1)
         local _, when = gates.shut(route)
-        gates.hold(id, n, job, route, waits, when, had.g)
+        gates.hold(id, n, job, route, waits, when, had.g, longest)
         wake(queue)
     end
 

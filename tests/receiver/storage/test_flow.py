@@ -75,8 +75,10 @@ class Desk:
         assert self.client.hincrby(keys.state(event_id), "1d", -seconds * 1_000) > 0
 
     def look_now(self, gate: str) -> None:
-        """Have a gate looked at by the next claim, whatever it waits for."""
+        """Have a gate looked at by the next claim, whatever it waits for; the next probe of a target is due."""
         self.client.zadd(keys.GATES, {gate: 0})
+        if self.client.hexists(keys.gate(gate), "next"):
+            self.client.hset(keys.gate(gate), "next", 0)
 
     def unaccounted(self) -> int:
         """What the audit finds."""

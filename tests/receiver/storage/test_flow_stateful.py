@@ -24,7 +24,7 @@ from receiver.storage.entries import terms
 from receiver.storage.gates import Gates
 from receiver.storage.keep import rq_time
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
-from receiver.storage.rules import Rule, Target
+from receiver.storage.rules import Rule, Runnable, Target
 from tests.deliveries import LEASE_MS
 from tests.events import DAY_MS, entry, half_keep, keep_all
 
@@ -98,18 +98,21 @@ class Flow(RuleBasedStateMachine):
             self.all[found.id] = found
             self._settle()
 
-    @rule(most=st.integers(1, 5))
-    def claim(self, most: int) -> None:
-        """A worker of its own claims what it may."""
+    @rule(most=st.integers(1, 5), cannot=st.sets(st.sampled_from(ROUTES), max_size=2))
+    def claim(self, most: int, cannot: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+        """A worker of its own claims what it may. It does not know some of the routes."""
         self.turn += 1
         worker = f"worker-{self.turn}"
         self.queue.begin_lease(worker, LEASE_MS)
-        claimed = self.queue.claim(worker, QUEUES, most, RULES)
+        rules = [one for one in RULES if one.route not in cannot]
+        runnable = Runnable(tuple(cannot), tuple({*ROUTES} - cannot))
+        claimed = self.queue.claim(worker, QUEUES, most, rules, runnable)
         assert claimed is not None
         paused = self.gates.paused()
         for claim in claimed.claims:
             one = self.all[claim.delivery_id]
             assert (one.state, one.route) == ("waits", claim.route)
+            assert one.route not in cannot
             assert one.route not in paused
             assert not one.key or self.heads[one.route, one.key] is one
             one.state, one.claim, one.worker = "runs", claim, worker
@@ -118,7 +121,7 @@ class Flow(RuleBasedStateMachine):
     @precondition(lambda self: self._running())
     @rule(
         data=st.data(),
-        verdict=st.sampled_from(["succeeded", "discarded", "dead", "retry", "uncharged", "give_back"]),
+        verdict=st.sampled_from(["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]),
         later=st.booleans(),
         says=st.sampled_from(["", "", "down", "busy"]),
     )
@@ -195,6 +198,8 @@ class Flow(RuleBasedStateMachine):
             self.client.delete(f"fd:l:{route}/")
             if self.client.hexists(keys.gate(route), "until"):
                 self.client.hset(keys.gate(route), "until", 1)
+            if self.client.hexists(keys.gate(route), "next"):
+                self.client.hset(keys.gate(route), "next", 1)
         for gate, score in self.client.zrange(keys.GATES, 0, -1, withscores=True):
             if score != float("inf"):
                 self.client.zadd(keys.GATES, {gate: 0})
@@ -287,7 +292,7 @@ class Flow(RuleBasedStateMachine):
         assert self.queue.acknowledge(one.worker, [ended]) == ()
         assert self.queue.acknowledge(one.worker, [ended]) == (claim.job,)
         state = self.client.hget(keys.state(one.id[:20]), f"{one.id.rpartition('-')[2]}s")
-        waits = {"retry", "uncharged", "give_back"}
+        waits = {"retry", "uncharged", "give_back", "unknown"}
         if verdict in waits or (target and state == b"h"):
             assert state in (b"q", b"w", b"h")
             one.state = "waits"
@@ -295,7 +300,7 @@ class Flow(RuleBasedStateMachine):
             one.state = verdict
         if target and target.says == "down" and self.client.hexists(keys.gate(one.route), "open"):
             self.were_down.add(one.route)
-        self.given_back[one.route] += verdict == "give_back"
+        self.given_back[one.route] += verdict in ("give_back", "unknown")
         self._settle()
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver import moments
+from receiver.masking import masked, masked_error
 from receiver.storage.stored import Stored, StoredDelivery
 
 
-def brief(stored: Stored) -> dict[str, Any]:
-    """The object that `events`, `tail` and `replay` print for an event."""
+def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
+    """The object that `events`, `tail` and `replay` print for an event. *redact*: without the messages of errors."""
     envelope = stored.envelope
     shape: dict[str, Any] = {
         "id": envelope.id,
@@ -18,7 +19,7 @@ def brief(stored: Stored) -> dict[str, Any]:
         "received_at": moments.show(envelope.received_ms),
         "origin": envelope.origin,
         "status": str(stored.status),
-        "deliveries": [_delivery(delivery) for delivery in stored.deliveries],
+        "deliveries": [_delivery(delivery, redact=redact) for delivery in stored.deliveries],
     }
     if stored.shadow:
         shape["shadow"] = list(stored.shadow)
@@ -29,46 +30,43 @@ def brief(stored: Stored) -> dict[str, Any]:
     return shape
 
 
-def full(stored: Stored, *, redact: bool) -> dict[str, Any]:
-    """The object that `show` prints: with the record, how it was verified, and every attempt."""
+def full(stored: Stored, *, redact: bool, redact_errors: bool | None = None) -> dict[str, Any]:
+    """The object that `show` prints: with the record, how it was verified, and every attempt.
+
+    *redact*: without what record and errors say about people. *redact_errors*: another answer for the errors.
+    """
+    hide = redact if redact_errors is None else redact_errors
     envelope = stored.envelope
-    shape = brief(stored) | {"verified_by": envelope.verified_by, "entity": envelope.entity, "routes": envelope.routes}
+    shape = brief(stored, redact=hide)
+    shape |= {"verified_by": envelope.verified_by, "entity": envelope.entity, "routes": envelope.routes}
     try:
         data = envelope.record()
-        shape["data"] = redacted(data) if redact else data
+        shape["data"] = masked(data) if redact else data
     except ValueError:
         body = envelope.body.decode("utf-8", "backslashreplace")
         shape["data"] = None
         shape["body"] = f"{len(envelope.body)} bytes" if redact else body
-    shape["attempts"] = [_attempt(delivery, attempt) for delivery in stored.deliveries for attempt in delivery.attempts]
+    shape["attempts"] = [
+        _attempt(delivery, attempt, redact=hide) for delivery in stored.deliveries for attempt in delivery.attempts
+    ]
     return shape
 
 
-def redacted(value: Any) -> Any:
-    """The same shape without what it says about people: every text is replaced by its length."""
-    if isinstance(value, str):
-        return f"<{len(value)} characters>" if value else ""
-    if isinstance(value, list):
-        return [redacted(item) for item in value]
-    if isinstance(value, dict):
-        return {key: redacted(item) for key, item in value.items()}
-    return value
-
-
-def _delivery(delivery: StoredDelivery) -> dict[str, Any]:
+def _delivery(delivery: StoredDelivery, *, redact: bool) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "route": delivery.route,
         "status": str(delivery.status),
         "attempts": len(delivery.attempts),
         "next_attempt_at": moments.show(delivery.next_attempt_ms),
-        "error": delivery.error,
+        "error": masked_error(delivery.error) if redact else delivery.error,
         "origin": delivery.origin,
         "waits_for": delivery.state or None,
     }
 
 
-def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any]) -> dict[str, Any]:
+def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any], *, redact: bool) -> dict[str, Any]:
+    error = attempt.get("error")
     started, ended = attempt.get("started_ms"), attempt.get("ended_ms")
     return {
         "delivery": delivery.id,
@@ -78,6 +76,6 @@ def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any]) -> dict[str, 
         "started_at": moments.show(started),
         "ended_at": moments.show(ended),
         "duration_ms": ended - started if started is not None and ended is not None else None,
-        "error": attempt.get("error"),
+        "error": masked_error(error) if redact else error,
         "worker": attempt.get("worker"),
     }

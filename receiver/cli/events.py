@@ -34,7 +34,7 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
     archive = Context().archive
     if json:
         for stored in islice(archive.newest(wanted), limit):
-            output.json_line(shapes.brief(stored))
+            output.json_line(shapes.brief(stored, redact=False))
         return
     found = [rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
     if not found:
@@ -51,7 +51,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
     Parameters
     ----------
     redact
-        replace every text of the record by its length
+        mask what the record and the errors of handlers say about people
     """
     context = Context()
     stored = context.archive.get(event_id)
@@ -70,7 +70,7 @@ def tail(*, json: Json = False) -> None:
     while True:
         for stored in following.look():
             if json:
-                output.json_line(shapes.brief(stored))
+                output.json_line(shapes.brief(stored, redact=False))
             else:
                 output.say("  ".join(str(cell) for cell in rows.row(stored)))
         time.sleep(_PAUSE_S)

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -109,10 +110,13 @@ class Console(Starlette):
                 return self._front.failed(request, 401, "sign in", is_page=False)
             if self._live.is_full:
                 return self._front.failed(request, 503, "too many pages follow already", is_page=False)
-            what = search.sought(Visit(self._desk, session, query_of(request)))
+            what = await run_in_threadpool(search.sought, Visit(self._desk, session, query_of(request)))
+        except RequestRefused as refusal:
+            return self._front.failed(request, refusal.status, str(refusal), is_page=False)
         except FrontdeskError as error:
             return self._front.failed(request, 400, str(error), is_page=False)
-        stream = self._live.stream(self._desk, what, self._front.row)
+        redact = not session.identity.may_act
+        stream = self._live.stream(self._desk, what, self._front.row, redact=redact)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     async def _sign_out(self, request: Request) -> Response:

@@ -13,12 +13,12 @@ from receiver.storage.stored import Stored
 
 
 def facts(visit: Visit) -> Facts:
-    """One event; texts of its record are masked."""
+    """One event; its record is masked, and for a viewer the errors of its handlers, too."""
     return _facts(visit, visit.desk.archive.get(visit.path["event"]), redact=True)
 
 
 def _facts(visit: Visit, stored: Stored, *, redact: bool) -> Facts:
-    told = shapes.full(stored, redact=redact)
+    told = shapes.full(stored, redact=redact, redact_errors=not visit.session.identity.may_act)
     return told | {
         "is_masked": redact,
         "size": len(stored.envelope.body),
@@ -35,14 +35,26 @@ def _table(visit: Visit) -> str | None:
 
 
 def _explained(visit: Visit, stored: Stored) -> list[dict[str, Any]]:
-    """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one."""
+    """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one.
+
+    A viewer is not told what a filter made of the record, because that says what is in it.
+    """
     table = visit.desk.routes.table
     if table is None or stored.status == EventStatus.QUARANTINED or stored.unreadable:
         return []
     envelope = stored.envelope
     explained = table.explain(envelope.business_id, envelope.action, envelope.record())
-    order = sorted(explained, key=lambda one: (not one.matched, not one.failed))
-    return [{"route": one.route, "matched": one.matched, "why_not": one.why_not, "failed": one.failed} for one in order]
+    may_know = visit.session.identity.may_act
+    order = sorted(explained, key=lambda one: (not one.matched, not (one.failed and may_know)))
+    return [
+        {
+            "route": one.route,
+            "matched": one.matched,
+            "why_not": one.why_not if may_know else None,
+            "failed": one.failed and may_know,
+        }
+        for one in order
+    ]
 
 
 def _replayable(visit: Visit, stored: Stored) -> list[str]:

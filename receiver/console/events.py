@@ -22,7 +22,7 @@ def listed(visit: Visit, what: Sought) -> Facts:
     """A page of those asked for. Query: after (an id), which is the `more` of the page before."""
     found = search.find(visit.desk.archive, what, after=search.cursor(visit))
     return {
-        "events": [shapes.brief(stored) for stored in found.events],
+        "events": [shapes.brief(stored, redact=not visit.session.identity.may_act) for stored in found.events],
         "more": found.more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,

@@ -39,14 +39,17 @@ class Live:
         """Whether one more would be too many."""
         return self._open >= MOST
 
-    async def stream(self, desk: Desk, what: Sought, render: Render) -> AsyncIterator[bytes]:
-        """Yield rows of new events, and again those of events whose state changed, until it has lasted long enough."""
+    async def stream(self, desk: Desk, what: Sought, render: Render, *, redact: bool) -> AsyncIterator[bytes]:
+        """Yield rows of new events, and again those of events whose state changed, until it has lasted long enough.
+
+        *redact*: without the messages of errors.
+        """
         self._open += 1
         try:
             loop = asyncio.get_running_loop()
             until = loop.time() + LONGEST_S
             yield b"retry: 2000\n\n: following\n\n"
-            follower = await run_in_threadpool(_Follower, desk, what)
+            follower = await run_in_threadpool(_Follower, desk, what, redact)
             while loop.time() < until and not desk.draining.is_set():
                 rows = await run_in_threadpool(follower.look)
                 for shape in rows:
@@ -63,9 +66,10 @@ class Live:
 class _Follower:
     """What one stream has told."""
 
-    def __init__(self, desk: Desk, what: Sought) -> None:
+    def __init__(self, desk: Desk, what: Sought, redact: bool) -> None:
         self._archive = desk.archive
         self._what = what
+        self._redact = redact
         self._following = Following(desk.archive)
         self._watched: dict[str, str] = {}
 
@@ -80,7 +84,7 @@ class _Follower:
                 self._watched.pop(stored.envelope.id, None)
         while len(self._watched) > _MOST_WATCHED:
             del self._watched[next(iter(self._watched))]
-        return [shapes.brief(stored) for stored in changed + new]
+        return [shapes.brief(stored, redact=self._redact) for stored in changed + new]
 
     def _is_news(self, stored: Stored) -> bool:
         before, now = self._watched[stored.envelope.id], _state(stored)

@@ -21,6 +21,7 @@ _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')
+_MASKED = re.compile(r'"<(\d+ characters|number|true or false)>"')
 _MOST_LINES = 20_000
 
 _WAITING: Final = {
@@ -120,7 +121,7 @@ def _pieces(line: str) -> Iterator[tuple[str, str]]:
             yield "key", text
             yield "", colon
         elif text:
-            yield ("masked" if re.fullmatch(r'"<\d+ characters>"', text) else "text"), text
+            yield ("masked" if _MASKED.fullmatch(text) else "text"), text
         else:
             yield ("number" if number else "word"), number or word or match[0]
         at = match.end()

@@ -7,7 +7,7 @@ from typing import Final
 
 from receiver import ids, moments
 from receiver.console.visit import Visit
-from receiver.errors import UsageError
+from receiver.errors import RequestRefused, UsageError
 from receiver.events import EventStatus
 from receiver.storage.archive import Archive, Step
 from receiver.storage.stored import Filter, Stored
@@ -59,7 +59,10 @@ class Found:
 
 
 def sought(visit: Visit) -> Sought:
-    """Read what is asked for from a query or a form. Raises UsageError."""
+    """Read what is asked for from a query or a form. A text is looked for by an admin only, and that is recorded.
+
+    Raises UsageError, RequestRefused, StorageUnavailable.
+    """
     status = visit.asked("status")
     if status is not None and status not in set(EventStatus):
         raise UsageError(f"status: {status!r} is no status; the statuses are {', '.join(EventStatus)}")
@@ -71,7 +74,17 @@ def sought(visit: Visit) -> Sought:
         since_ms=moments.parse("since", visit.asked("since")),
         until_ms=moments.parse("until", visit.asked("until")),
     )
-    return Sought(wanted, visit.asked("text"))
+    return Sought(wanted, _text(visit))
+
+
+def _text(visit: Visit) -> str | None:
+    """Return the text to look for. Who finds events by a text learns what records hold, as if they were shown."""
+    text = visit.asked("text")
+    if text is not None:
+        if not visit.session.identity.may_act:
+            raise RequestRefused(403, "text: only an admin may look for texts in records; ask for an admin token")
+        visit.record("search", by_text=True)
+    return text
 
 
 def cursor(visit: Visit) -> str | None:

@@ -268,6 +268,35 @@ def test_personal_data_is_masked_until_asked_for_and_who_asked_is_kept(house: Ho
     assert name not in log
 
 
+def test_a_viewer_learns_nothing_of_what_records_hold(house: House) -> None:
+    """Not from values of any type, errors of handlers, filters that failed, nor by asking which records hold a text."""
+    event = house.post("TeamCreated", b'{"Id":5,"Pin":47114711,"CustomFields":{"ada@example.com":1}}')
+    house.wait_for_status(event, "dead")
+    bodyless = house.post("CoworkerInvoicePaid", b'{"Id":6}')
+    paths = [f"/events/{event}", "/events", "/dead"]
+
+    for path in [*paths, *(f"/api{path}" for path in paths)]:
+        seen = house.ask("GET", path, token=VIEWER).text
+        assert not [text for text in ("the lights are out", "47114711", "ada@example.com") if text in seen], path
+        assert "RuntimeError: " in seen
+        assert "47114711" not in house.ask("GET", path, token=ADMIN).text
+        assert "the lights are out" in house.ask("GET", path, token=ADMIN).text
+    assert {(one["why_not"], one["failed"]) for one in house.facts(f"/events/{bodyless}", VIEWER)["explained"]} == {
+        (None, False)
+    }
+    asking = ["/events?text=4711", "/dead?text=4711", "/quarantine?text=4711", "/replay?status=dead&text=4711"]
+    for path in [*asking, *(f"/api{path}" for path in asking), "/events/live?text=4711"]:
+        assert house.ask("GET", path, token=VIEWER).status == 403, path
+
+
+def test_a_search_by_text_is_recorded(house: House) -> None:
+    """As an act of whoever searched, and without the text."""
+    house.facts("/events?text=a-name-of-somebody")
+
+    newest = house.facts("/acts")["acts"][0]
+    assert (newest["who"], newest["what"], newest["detail"]) == ("alice", "search", {"by_text": True})
+
+
 def test_open_streams_do_not_hold_the_console_up(tmp_path_factory: pytest.TempPathFactory) -> None:
     """They end when it is asked to stop; before, they carry what comes, to so many and no more."""
     with built(tmp_path_factory.mktemp("streams")) as house:

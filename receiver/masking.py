@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from types import UnionType
 from typing import Any, Final
 
 from receiver.nexudus import records
@@ -94,7 +93,8 @@ def _known() -> dict[str, _IsHarmless]:
     for module in pkgutil.iter_modules(records.__path__):
         importlib.import_module(f"{records.__name__}.{module.name}")
     found: dict[str, _IsHarmless] = {}
-    for kind in (Record, *Record.__subclasses__()):
+    kinds: list[type[Record]] = [Record, *Record.__subclasses__()]
+    for kind in kinds:
         if kind.__module__.startswith(f"{records.__name__}."):
             for name, field in kind.model_fields.items():
                 test = _test_of(name, field.annotation)
@@ -102,7 +102,7 @@ def _known() -> dict[str, _IsHarmless]:
     return found
 
 
-def _test_of(name: str, annotation: type | UnionType | None) -> _IsHarmless:
+def _test_of(name: str, annotation: Any) -> _IsHarmless:
     if name in _PERSONAL:
         return _never
     if annotation in (int, int | None) and name.endswith("Id"):

@@ -15,7 +15,7 @@ import redis
 from receiver import logs, moments
 from receiver.errors import StorageUnavailable
 from receiver.plaintext import encodable, writable
-from receiver.storage import keys
+from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 
 KEPT_MS = 366 * 86_400_000
@@ -79,7 +79,8 @@ class ActLog:
         for identifier, fields in read[0][1] if read else ():
             if b"logged" not in fields:
                 act = _act(identifier.decode(), fields)
-                said = act.detail | {"who": act.who, "act": act.what, "at": moments.show(act.at_ms)}
+                detail = {name: value for name, value in act.detail.items() if name != "event"}  # a line's own name
+                said = detail | {"who": act.who, "act": act.what, "at": moments.show(act.at_ms)}
                 logs.get().info("act.recorded", **said)
 
     def _is_begun(self) -> bool:
@@ -123,8 +124,16 @@ def _digest(salt: str, subject: str) -> str:
 
 def _act(identifier: str, fields: dict[bytes, bytes]) -> Act:
     return Act(
-        at_ms=int(identifier.partition("-")[0]),
-        who=fields[b"who"].decode(errors="replace"),
-        what=fields[b"what"].decode(errors="replace"),
-        detail=orjson.loads(fields[b"detail"]),
+        at_ms=decoding.moment(identifier.partition("-")[0]) or 0,
+        who=decoding.text(fields.get(b"who", b"?")),
+        what=decoding.text(fields.get(b"what", b"?")),
+        detail=_detail(fields.get(b"detail", b"{}")),
     )
+
+
+def _detail(written: bytes) -> dict[str, Any]:
+    try:
+        told: Any = orjson.loads(written)
+    except ValueError:
+        told = None
+    return told if isinstance(told, dict) else {"unreadable": True}

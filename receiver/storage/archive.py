@@ -1,7 +1,7 @@
 """What is kept, for those who look: one event with its deliveries and attempts, or many by time, newest first."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ from redis.exceptions import RedisError
 
 from receiver.errors import EventUnknown
 from receiver.events import EventStatus
-from receiver.storage import keys
+from receiver.storage import decoding, keys
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.outage import outage
 from receiver.storage.pace import Pace
-from receiver.storage.stored import STANDING, Filter, Stored, delivery, read, status_of
+from receiver.storage.stored import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
 
 _PAGE = 500
 
@@ -91,7 +91,7 @@ class Archive:
 
     def counters(self, hour: int) -> dict[str, int]:
         """What happened to the events of an hour."""
-        return {name.decode(): int(value) for name, value in self._guarded("hgetall", keys.counters(hour)).items()}
+        return decoding.numbers(self._guarded("hgetall", keys.counters(hour)))
 
     def _leaves(self, wanted: Filter, after: str | None) -> Iterator[Leaf]:
         """Yield what the narrowest list names that holds all events asked for."""
@@ -127,7 +127,7 @@ class Archive:
         return [
             event_id
             for event_id, state in zip(event_ids, states, strict=True)
-            if state and status_of(_decoded(state)) == status
+            if state and status_of(decoding.texts(state)) == status
         ]
 
     def _load(self, event_ids: Sequence[str]) -> Iterator[Stored]:
@@ -141,19 +141,19 @@ class Archive:
                 pipeline.hgetall(keys.state(event_id))
             replies = self._execute(pipeline)
         found = [
-            (*read(event_id, packed), _decoded(state))
+            (*read(event_id, packed), decoding.texts(state))
             for event_id, packed, state in zip(event_ids, replies[::2], replies[1::2], strict=True)
             if packed and state
         ]
         with self._client.pipeline(transaction=False) as pipeline:
             for envelope, _, state in found:
-                for number in range(1, int(state["n"]) + 1):
+                for number in numbers_of(state):
                     pipeline.lrange(keys.attempts(f"{envelope.id}-{number}"), 0, -1)
             *ended, paused = self._execute(pipeline.hkeys(keys.PAUSED))
         attempts, held = iter(ended), frozenset(_texts(paused))
         for envelope, unreadable, state in found:
             deliveries = tuple(
-                delivery(envelope.id, number, state, next(attempts), held) for number in range(1, int(state["n"]) + 1)
+                delivery(envelope.id, number, state, next(attempts), held) for number in numbers_of(state)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
             yield Stored(envelope, status_of(state), deliveries, shadow, unreadable)
@@ -172,9 +172,5 @@ class Archive:
             raise outage(error) from error
 
 
-def _decoded(state: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in state.items()}
-
-
 def _texts(values: Sequence[bytes]) -> list[str]:
-    return [value.decode() for value in values]
+    return [decoding.text(value) for value in values]

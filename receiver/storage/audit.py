@@ -20,7 +20,7 @@ import orjson
 import redis
 
 from receiver import ids
-from receiver.storage import keys
+from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 from receiver.storage.incomplete import Incomplete
 from receiver.storage.indexes import Indexes
@@ -228,11 +228,11 @@ class Audit:
         disk = self._on_disk
         if disk is None:
             return sum(_depth(report) for _, report in told)
-        return disk.events + sum(_depth(report) for name, report in told if not disk.has(name.decode()))
+        return disk.events + sum(_depth(report) for name, report in told if not disk.has(decoding.text(name)))
 
 
 def _depth(report: bytes) -> int:
     try:
-        return int(orjson.loads(report)["depth"])
+        return decoding.number(orjson.loads(report)["depth"]) or 0
     except (ValueError, KeyError, TypeError):
         return 0

@@ -1,5 +1,6 @@
 """Ids of what is kept, newest first, as the lists of the store name them; no event is loaded for it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -7,9 +8,10 @@ from typing import Final
 import redis
 
 from receiver import ids
-from receiver.storage import keys
+from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 
+_ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
 """Ids of the first leaf, the second, and all others: most who ask want a screenful."""
 
@@ -58,7 +60,8 @@ class Catalogue:
 
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
-        return [int(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1)]
+        found = (decoding.number(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1))
+        return [hour for hour in found if hour is not None]
 
     def standing(self, status: str, bounds: Bounds) -> Iterator[Leaf]:
         """Yield what stands aside as *status*."""
@@ -130,7 +133,7 @@ def _sizes() -> Iterator[int]:
 
 
 def _leaves(page: list[bytes], bounds: Bounds) -> Iterator[Leaf]:
-    there = [one for one in page if len(one) == ids.LENGTH]  # what is shorter marks how far retention has come
+    there = [one for one in page if _ID.fullmatch(one)]  # what is shorter marks how far retention has come
     if there:
         lowest, highest = bounds.lowest, bounds.highest
         named = tuple(one.decode() for one in there if lowest <= one < highest)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import redis
 
-from receiver.storage import batch, keys
+from receiver.storage import batch, decoding, keys
 from receiver.storage.calls import Calls
 
 _MOST = 10_000
@@ -80,7 +80,10 @@ class Gates:
 
     def paused(self) -> dict[str, Pause]:
         """Return the routes that are paused, by name."""
-        return {route.decode(): _pause(said) for route, said in sorted(self._calls.ask("hgetall", keys.PAUSED).items())}
+        return {
+            decoding.text(route): _pause(said)
+            for route, said in sorted(self._calls.ask("hgetall", keys.PAUSED).items())
+        }
 
     def standing(self) -> dict[str, Gate]:
         """Return what stands before each route that something stands before, by name."""
@@ -98,7 +101,7 @@ class Gates:
     def _waiting(self, paused: Iterable[str]) -> dict[str, int]:
         """How many wait before the gates of each route that has a gate; those of *paused* stand last in the list."""
         names: Sequence[bytes] = self._calls.ask("zrange", keys.GATES, 0, _MOST - 1)
-        gates = sorted({name.decode() for name in names} | set(paused))
+        gates = sorted({decoding.text(name) for name in names} | set(paused))
         counts = self._calls.ask_all("zcard", [keys.waiting(gate) for gate in gates])
         sums: dict[str, int] = {}
         for gate, count in zip(gates, counts, strict=True):
@@ -116,26 +119,26 @@ class Gates:
         held = frozenset(paused)
         if not held:
             return
-        queues = [keys.rq_queue(name.decode()) for name in self._calls.ask("smembers", keys.QUEUES)]
+        queues = [keys.rq_queue(decoding.text(name)) for name in self._calls.ask("smembers", keys.QUEUES)]
         found = batch.replies(self._client, [("LRANGE", queue, 0, _GLANCE - 1) for queue in queues])
         jobs = [match for queue in found for match in map(_JOB.fullmatch, queue) if match]
         asked = [("HMGET", keys.state(job[1].decode()), job[2] + b"r", job[2] + b"s", job[2] + b"j") for job in jobs]
         for job, (route, state, serial) in zip(jobs, batch.replies(self._client, asked), strict=True):
-            if state == b"q" and (serial or b"1") == job[3] and route.decode() in held:
-                yield route.decode()
+            if state == b"q" and (serial or b"1") == job[3] and route and decoding.text(route) in held:
+                yield decoding.text(route)
 
 
 def _pause(said: bytes) -> Pause:
     try:
         known: Mapping[str, Any] = orjson.loads(said)
-        return Pause(int(known["at"]), str(known["who"]))
+        return Pause(decoding.moment(known["at"]) or 0, str(known["who"]))
     except (ValueError, KeyError, TypeError):
         return Pause(0, "somebody")
 
 
 def _gate(route: str, pause: Pause | None, waiting: int, said: Mapping[bytes, bytes], now_ms: int) -> Gate:
     def number(name: bytes) -> int:
-        return int(float(said.get(name, b"0")))
+        return decoding.moment(said.get(name)) or 0
 
     until_ms = number(b"until")
     return Gate(

@@ -15,7 +15,7 @@ from typing import Final
 
 import redis
 
-from receiver.storage import batch, keys
+from receiver.storage import batch, decoding, keys
 
 HANDLER_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; beyond the last there is one more bucket."""
@@ -70,8 +70,8 @@ def read(client: redis.Redis) -> dict[str, int]:
 
 
 def parsed(found: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Read what the hash holds."""
-    return {field.decode(errors="replace"): int(value) for field, value in found.items()}
+    """Read what the hash holds; what is no number is left out."""
+    return decoding.numbers(found)
 
 
 def forget(client: redis.Redis, routes: Collection[str]) -> int:

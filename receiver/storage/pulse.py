@@ -7,7 +7,7 @@ from datetime import datetime
 import redis
 
 from receiver.events import EventStatus
-from receiver.storage import batch, findings, keys, losses, rhythm, server, spools
+from receiver.storage import batch, decoding, findings, keys, losses, rhythm, server, spools
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.spools import SpoolReport
@@ -73,13 +73,13 @@ class Pulse:
     def queues(self) -> tuple[Queue, ...]:
         """Return every queue that ever held a delivery, by name."""
         (known,) = batch.replies(self._client, [("SMEMBERS", keys.QUEUES)])
-        names = sorted(name.decode() for name in known)
+        names = sorted(decoding.text(name) for name in known)
         asked: list[tuple[str, ...]] = []
         for name in names:
             queue = keys.rq_queue(name)
             asked += [("LLEN", queue), ("ZCARD", keys.rq_scheduled(name)), ("LINDEX", queue, "0")]
         found = batch.replies(self._client, asked)
-        first = [job.decode() if job else "" for job in found[2::3]]
+        first = [decoding.text(job) if job else "" for job in found[2::3]]
         since = batch.replies(self._client, [("HGET", keys.rq_job(job), "created_at") for job in first])
         return tuple(
             Queue(name, int(ready), int(scheduled), _milliseconds(made))
@@ -92,23 +92,24 @@ class Pulse:
         leases = list(zip(flat[::2], flat[1::2], strict=True))
         asked: list[tuple[str, ...]] = []
         for raw, _ in leases:
-            held = keys.held(raw.decode())
+            held = keys.held(decoding.text(raw))
             asked += [
-                ("HMGET", keys.rq_worker(raw.decode()), "birth", "pid", "hostname", keys.SERVES),
+                ("HMGET", keys.rq_worker(decoding.text(raw)), "birth", "pid", "hostname", keys.SERVES),
                 ("SCARD", held),
                 ("SRANDMEMBER", held, str(_MOST_HELD)),
             ]
         found = iter(batch.replies(self._client, asked))
         workers = [
-            _worker(raw.decode(), int(lease), next(found), int(next(found)), next(found)) for raw, lease in leases
+            _worker(decoding.text(raw), decoding.number(lease) or 0, next(found), int(next(found)), next(found))
+            for raw, lease in leases
         ]
         return tuple(sorted(workers, key=lambda worker: worker.name))
 
     def stock_workers(self) -> tuple[tuple[str, ...], ...]:
         """Return the queues of each stock RQ worker that RQ believes to live."""
         members, leases = batch.replies(self._client, [("SMEMBERS", "rq:workers"), ("ZRANGE", keys.WORKERS, 0, -1)])
-        ours = {keys.rq_worker(name.decode()) for name in leases}
-        asked = [("HMGET", key, "queues", "death", keys.SERVES) for key in members if key.decode() not in ours]
+        ours = {keys.rq_worker(decoding.text(name)) for name in leases}
+        asked = [("HMGET", key, "queues", "death", keys.SERVES) for key in members if decoding.text(key) not in ours]
         found = batch.replies(self._client, asked)
         return tuple(
             tuple(queues.decode(errors="replace").split(","))
@@ -141,7 +142,8 @@ class Pulse:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""
         (found,) = batch.replies(self._client, [("HGETALL", keys.RECEIVED)])
         pairs = ((*hook.decode(errors="replace").partition("/")[::2], at) for hook, at in found.items())
-        return {(int(business), action): int(at) for business, action, at in pairs if business.isdigit()}
+        read = ((decoding.number(business), action, decoding.moment(at)) for business, action, at in pairs)
+        return {(number, action): at for number, action, at in read if number is not None and at is not None}
 
     def silences(self, now_ms: int) -> dict[int, Silence]:
         """Return for each business since when nothing came; of very many those with the lowest numbers."""
@@ -172,7 +174,7 @@ def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: in
         name,
         lease_ms,
         held,
-        tuple(sorted(job.decode() for job in jobs)),
+        tuple(sorted(decoding.text(job) for job in jobs)),
         since,
         pid,
         host,

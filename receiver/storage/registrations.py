@@ -1,14 +1,17 @@
 """What the registrar remembers between its runs, and what the store last received on each hook."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import orjson
 import redis
 
-from receiver.storage import keys
+from receiver.storage import decoding, keys
 from receiver.storage.outage import outage
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class HooksFound:
 
 def read_found(stored: bytes | None) -> HooksFound | None:
     """Read what the key `fd:registrar:health` holds; None for nothing, and for what this version cannot read."""
-    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError):
         fields = orjson.loads(stored or b"")
         businesses = {
             int(business): {str(condition): int(count) for condition, count in counts.items()}
@@ -51,7 +54,7 @@ class RegistrarMemory:
         """Return since when (Unix milliseconds) each of *hooks* has been unrouted; forgets all others."""
         wanted = set(hooks)
         with _Storage():
-            known = {int(hook): int(since) for hook, since in self._redis.hgetall(keys.REGISTRAR_UNROUTED).items()}
+            known = _by_hook(self._hash(keys.REGISTRAR_UNROUTED), decoding.moment)
             gone = [str(hook) for hook in known.keys() - wanted]
             fresh = {str(hook): now_ms for hook in wanted - known.keys()}
             if gone:
@@ -63,8 +66,12 @@ class RegistrarMemory:
     def flaps(self) -> Mapping[int, Flap]:
         """Return what is remembered of hooks that were re-enabled."""
         with _Storage():
-            found = self._redis.hgetall(keys.REGISTRAR_FLAPS)
-        return {int(hook): Flap(**orjson.loads(flap)) for hook, flap in found.items()}
+            found = self._hash(keys.REGISTRAR_FLAPS)
+        return _by_hook(found, _flap)
+
+    def _hash(self, key: str) -> Mapping[bytes, bytes]:
+        found: Any = self._redis.hgetall(key)
+        return found  # type: ignore[no-any-return]
 
     def remember_flap(self, hook: int, flap: Flap) -> None:
         """Remember that *hook* was re-enabled."""
@@ -93,23 +100,34 @@ class RegistrarMemory:
     def counts(self) -> Mapping[str, int]:
         """Return how often each kind of act was done, ever."""
         with _Storage():
-            found = self._redis.hgetall(keys.REGISTRAR_COUNTS)
-        return {_text(act): int(count) for act, count in found.items()}
+            found = self._hash(keys.REGISTRAR_COUNTS)
+        return decoding.numbers(found)
 
     def last_received(self) -> Mapping[tuple[int, str], int]:
         """Return when the store last kept an event of each (business, action), in Unix milliseconds."""
         with _Storage():
-            found = self._redis.hgetall(keys.RECEIVED)
+            found = self._hash(keys.RECEIVED)
         received = {}
         for pair, at in found.items():
-            business, _, action = _text(pair).partition("/")
-            if business.isdigit() and at.isdigit():
-                received[int(business), action] = int(at)
+            business, _, action = decoding.text(pair).partition("/")
+            number, at_ms = decoding.number(business), decoding.moment(at)
+            if number is not None and at_ms is not None:
+                received[number, action] = at_ms
         return received
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+def _by_hook(found: Mapping[bytes, bytes], read: Callable[[bytes], _Value | None]) -> dict[int, _Value]:
+    """Read a hash of one entry per hook; an entry that cannot be read is left out."""
+    entries = ((decoding.number(hook), read(value)) for hook, value in found.items())
+    return {hook: value for hook, value in entries if hook is not None and value is not None}
+
+
+def _flap(stored: bytes) -> Flap | None:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        told = orjson.loads(stored)
+        count, last_ms = decoding.number(told["count"]), decoding.moment(told["last_ms"])
+        return None if count is None or last_ms is None else Flap(count, last_ms)
+    return None
 
 
 class _Storage:

@@ -113,5 +113,5 @@ def _report(name: str, stored: bytes) -> SpoolReport | None:
             reported_ms=int(fields["reported_ms"]),
             trouble=str(fields.get("trouble", "")),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -9,7 +9,7 @@ import orjson
 
 from receiver import ids
 from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import codec, waits
+from receiver.storage import codec, decoding, waits
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 """What stays until somebody does something about it; the store has a list of each."""
@@ -100,28 +100,65 @@ class Filter:
 def read(event_id: str, packed: bytes) -> tuple[Envelope, str | None]:
     """Return an event's envelope; of one that cannot be read a stand-in, and why."""
     try:
-        return codec.unpack(packed), None
+        envelope = codec.unpack(packed)
     except ValueError as error:
-        return Envelope(event_id, 0, "?", None, ids.milliseconds_of(event_id), b""), str(error)
+        return _stand_in(event_id), str(error)
+    if not _is_sound(envelope):
+        return _stand_in(event_id), "its fields are of other types than those of an event"
+    return envelope, None
+
+
+def _stand_in(event_id: str) -> Envelope:
+    return Envelope(event_id, 0, "?", None, ids.milliseconds_of(event_id), b"")
+
+
+def _is_sound(envelope: Envelope) -> bool:
+    """Whether those who show and sift events can rely on what it says."""
+    return (
+        isinstance(envelope.id, str)
+        and isinstance(envelope.action, str)
+        and isinstance(envelope.business_id, int)
+        and isinstance(envelope.received_ms, int)
+        and decoding.moment(envelope.received_ms) is not None
+        and isinstance(envelope.quarantine, str | None)
+        and (envelope.erased_ms is None or decoding.moment(envelope.erased_ms) is not None)
+    )
+
+
+def numbers_of(state: Mapping[str, str]) -> range:
+    """Return the numbers of an event's deliveries by its *state*; each has fields of its own there."""
+    return range(1, min(decoding.number(state.get("n")) or 0, len(state)) + 1)
 
 
 def delivery(
     event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes], paused: frozenset[str]
 ) -> StoredDelivery:
     """Read delivery *number* of an event from its *state*. *attempts*: their records; *paused*: the routes that are."""
-    letter = state[f"{number}s"]
-    due = state.get(f"{number}t")
+    letter = state.get(f"{number}s", "")
     origin: Any = state.get(f"{number}m")
     return StoredDelivery(
         id=f"{event_id}-{number}",
-        route=state[f"{number}r"],
-        queue=state[f"{number}q"],
+        route=state.get(f"{number}r", "?"),
+        queue=state.get(f"{number}q", "?"),
         status=_STATES.get(letter, DeliveryStatus.IN_FLIGHT),
         state=waits.in_words(number, state, paused),
         origin=origin,
-        next_attempt_ms=int(due) if due else None,
-        attempts=tuple(orjson.loads(attempt) for attempt in attempts),
+        next_attempt_ms=decoding.moment(state.get(f"{number}t")) or None,
+        attempts=tuple(_attempt(attempt) for attempt in attempts),
     )
+
+
+def _attempt(record: bytes) -> Mapping[str, Any]:
+    """Read the record of an ended attempt; of one that cannot be read, only that is known."""
+    try:
+        told = orjson.loads(record)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        return {"error": "the record of this attempt cannot be read"}
+    times = {name: decoding.moment(told[name]) for name in ("started_ms", "ended_ms") if name in told}
+    error = told.get("error")
+    return told | times | {"error": error if error is None else str(error)}
 
 
 def status_of(state: Mapping[str, str]) -> EventStatus:
@@ -129,6 +166,5 @@ def status_of(state: Mapping[str, str]) -> EventStatus:
     standing = {"q": EventStatus.QUARANTINED, "u": EventStatus.UNROUTED}.get(state.get("k", ""))
     if standing:
         return standing
-    numbers = range(1, int(state["n"]) + 1)
-    found = {_STATES.get(state[f"{number}s"], DeliveryStatus.IN_FLIGHT) for number in numbers}
+    found = {_STATES.get(state.get(f"{number}s", ""), DeliveryStatus.IN_FLIGHT) for number in numbers_of(state)}
     return next((status for status in EventStatus if status.value in found), EventStatus.EXPIRED)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from receiver.storage import decoding
+
 EVENTS = ("unrouted", "quarantined", "routed", "expired")
 """What an accepted event is counted as; exactly one of these at any moment."""
 
@@ -53,7 +55,7 @@ class Tally:
 
 def counted(raw: Mapping[bytes, bytes]) -> Tally:
     """Read the counters of an hour. What is in flight is not counted but follows from the others."""
-    tally = Tally({name.decode(): int(value) for name, value in raw.items()})
+    tally = Tally(decoding.numbers(raw))
     ended = sum(tally[f"d_{name}"] for name in DELIVERIES if name != "in_flight")
     tally.sums["d_in_flight"] = tally["d_created"] - ended
     return tally

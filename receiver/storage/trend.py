@@ -12,7 +12,7 @@ import redis
 
 from receiver import ids
 from receiver.events import EventStatus
-from receiver.storage import batch, keys
+from receiver.storage import batch, decoding, keys
 
 HOUR_MS = 3_600_000
 STANDING = (EventStatus.DEAD, EventStatus.UNROUTED, EventStatus.QUARANTINED)
@@ -54,13 +54,13 @@ class Trend:
         """Return what happened to the events of these hours, in all."""
         sums: dict[str, int] = {}
         for counted in batch.replies(self._client, [("HGETALL", keys.counters(hour)) for hour in hours]):
-            for name, value in counted.items():
-                sums[name.decode()] = sums.get(name.decode(), 0) + int(value)
+            for name, value in decoding.numbers(counted).items():
+                sums[name] = sums.get(name, 0) + value
         return sums
 
     def _by_hour(self, starts: Sequence[int]) -> list[int]:
         asked = [("HGET", keys.counters(start // HOUR_MS), "accepted") for start in starts]
-        return [int(count or 0) for count in batch.replies(self._client, asked)]
+        return [decoding.number(count) or 0 for count in batch.replies(self._client, asked)]
 
     def _standing(self, starts: Sequence[int], step_ms: int) -> list[dict[EventStatus, int]]:
         asked = [
@@ -92,7 +92,7 @@ class Trend:
             middles = {moment: (low[moment] + high[moment]) // 2 for moment in searching}
             asked = [("LINDEX", keys.index(moment // HOUR_MS), middle) for moment, middle in middles.items()]
             for (moment, middle), found in zip(middles.items(), batch.replies(self._client, asked), strict=True):
-                if found is not None and found.decode() < ids.lowest(moment):
+                if found is not None and decoding.text(found) < ids.lowest(moment):
                     low[moment] = middle + 1
                 else:
                     high[moment] = middle

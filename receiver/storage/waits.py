@@ -21,8 +21,8 @@ def in_words(number: int, state: Mapping[str, str], paused: Container[str]) -> s
 
     *paused*: the routes that are paused. A delivery that no worker has looked at since then waits for that already.
     """
-    letter = state[f"{number}s"]
-    if letter == "q" and state[f"{number}r"] in paused:
+    letter = state.get(f"{number}s", "")
+    if letter == "q" and state.get(f"{number}r") in paused:
         return "pause"
     waits_for = state.get(f"{number}w", "") if letter in ("h", "w") else ""
     return _WAITS_FOR.get(waits_for) or _DOES.get(letter, "")

@@ -7,7 +7,7 @@
 -- Returns false when the worker's lease is over (it must take a new one under a new name), else
 --   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, routes of which the
 --   worker is to say whether it can run them, and for each claimed delivery:
---   job id, queue, route, attempts, failures, given back since, deaths, origin, superseded (1/0), envelope
+--   job id, queue, route, attempts, failures, unknown since, deaths, origin, superseded (1/0), envelope
 -- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible. A delivery that the
 -- worker cannot run is parked for one that can; but one that nobody could run for an hour is claimed, to be ended.
 

@@ -1,0 +1,43 @@
+"""Reading single values that may be anything: one bad value in the store is one bad value, and hides no other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, in Unix milliseconds: no later time can be written down."""
+
+_LARGEST = 2**63 - 1
+
+
+def text(value: bytes) -> str:
+    """Return a text; what is no UTF-8 in it is replaced."""
+    return value.decode(errors="replace")
+
+
+def number(value: Any) -> int | None:
+    """Return a whole number of 64 bits, of one that was written as a text, too; None for anything else."""
+    try:
+        found = int(value)
+    except (ValueError, TypeError, OverflowError):
+        try:
+            found = int(float(value))
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return found if -_LARGEST <= found <= _LARGEST else None
+
+
+def moment(value: Any) -> int | None:
+    """Return a time in Unix milliseconds; None for anything else."""
+    found = number(value)
+    return found if found is not None and 0 <= found <= _LAST_MS else None
+
+
+def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return a hash of texts."""
+    return {text(name): text(value) for name, value in fields.items()}
+
+
+def numbers(fields: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Return those fields of a hash that hold whole numbers."""
+    found = ((text(name), number(value)) for name, value in fields.items())
+    return {name: value for name, value in found if value is not None}

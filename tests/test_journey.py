@@ -239,7 +239,7 @@ def test_without_a_right_table_events_are_kept_and_can_be_replayed(stack: Stack)
     (event,) = stack.lines("events", "--status", "unrouted")
 
     (stack.folder / "routes.yaml").write_text(ROUTES)
-    stack.lines("replay", event["id"])
+    stack.lines("replay", event["id"], "--yes")
     stack.start("work")
 
     (after,) = stack.ended(1)

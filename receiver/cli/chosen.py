@@ -1,6 +1,5 @@
 """Which events a command is about: ids, or a filter. Held as ids, read in pages, oldest first."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -43,10 +42,3 @@ def paced(
                 time.sleep(early)
             yield stored
             advance(1)
-
-
-def agreed(question: str, *, ask: bool) -> bool:
-    """Ask on a terminal, and take anything but y or yes for a no. Where nobody can be asked, calling it is agreeing."""
-    if not ask or not sys.stdin.isatty():
-        return True
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver import durations, moments
-from receiver.cli import output, progress
+from receiver.cli import confirmation, output, progress
 from receiver.cli.context import Context
 from receiver.errors import SpoolUnavailable, UsageError
 from receiver.settings import Settings
@@ -48,6 +48,7 @@ def drain(
     set_aside: bool = False,
     forget: str | None = None,
     wait: str = _NO_WAIT,
+    yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
     """Put the events that wait in the spools of a data directory into the store. A receiver that runs does so itself.
@@ -58,10 +59,15 @@ def drain(
     ----------
     set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
     forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
+    yes: do not ask before a spool is forgotten; needed where there is no terminal
     wait: how long receivers that run on the directory may take to empty what is theirs; for a hook before they stop
     """
     context = Context()
     folder = _folder(directory, context.settings)
+    question = f"Give up the events of the spool {forget!r} for ever?"
+    if forget is not None and not confirmation.agreed("drain --forget", question, yes=yes):
+        output.say("Nothing was forgotten.")
+        return 0
     _wait(folder, wait)
     acts = Acts(context.writable)
     if forget is not None:

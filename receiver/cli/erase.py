@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import chosen, output, progress
+from receiver.cli import confirmation, output, progress
 from receiver.cli.context import Context
 from receiver.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.errors import RoutesError, UsageError
@@ -34,7 +34,7 @@ def erase(
     email
         the person's e-mail address, wherever it stands
     yes
-        do not ask
+        do not ask; needed where there is no terminal
     """
     subject, kind, sealed = _subject(coworker, email)
     context = Context()
@@ -43,7 +43,7 @@ def erase(
         tool = Erasure(context.writable, looked_at=advance)
         found = tool.find(subject)
     question = f"Erase the records of {len(found)} events, and what spools here hold of this person, for ever?"
-    if not chosen.agreed(question, ask=not (yes or json)):
+    if not confirmation.agreed("erase", question, yes=yes):
         output.say("Nothing was erased.")
         return
     # Spools first: a receiver may be about to bring into the store what it has read from its spool.

@@ -1,14 +1,13 @@
 """`frontdesk plan` and `frontdesk apply`: what would change at Nexudus, and changing it."""
 
 import re
-import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from receiver import durations
-from receiver.cli import carrying, diff, output
+from receiver.cli import carrying, confirmation, diff, output
 from receiver.cli.registrar import Registrar, opened
 from receiver.errors import UsageError
 from receiver.registrar import probe, wording
@@ -71,7 +70,7 @@ def apply(
     force
         Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
     yes
-        Do not ask.
+        Do not ask; needed where there is no terminal.
     wait
         How long to wait while somebody else applies.
     json
@@ -126,10 +125,7 @@ def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
 
 
 def _ask(shown: Plan) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError("apply asks before it changes anything, and nobody is there to answer; repeat with --yes")
-    answer = input(f"Make these {len(shown.changes)} changes at Nexudus? [y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    if not confirmation.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
         raise UsageError("nothing was changed")
 
 

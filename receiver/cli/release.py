@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import chosen, output
+from receiver.cli import chosen, confirmation, output
 from receiver.cli.context import Context
 from receiver.cli.selection import ANYWHERE, OriginOptions
 from receiver.events import EventStatus
@@ -36,14 +36,14 @@ def release(
     dry_run
         only check and count
     yes
-        do not ask
+        do not ask; needed where there is no terminal
     """
     context = Context()
     tool = _tool(context, force=force)
     ids = chosen.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
     passing = sum(tool.would_pass(stored) for stored in chosen.read(context.archive, ids))
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
-    if dry_run or not chosen.agreed(question, ask=not yes and not json and (force or not event_ids)):
+    if dry_run or not confirmation.agreed("release", question, yes=yes):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": []})
         return 0
     Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from receiver.cli import chosen, output, route_names
+from receiver.cli import chosen, confirmation, output, route_names
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.errors import EventUnknown, UsageError
@@ -39,7 +39,7 @@ def replay(
     dry_run
         only count
     yes
-        do not ask
+        do not ask; needed where there is no terminal
     """
     wanted = which.wanted()
     if not event_ids and wanted.since_ms is None and wanted.status is None:
@@ -49,7 +49,7 @@ def replay(
     ids = chosen.chosen(context.archive, event_ids, wanted)
     count = sum(len(tool.routes(stored)) for stored in chosen.read(context.archive, ids))
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"
-    if dry_run or not chosen.agreed(question, ask=not (yes or event_ids or json)):
+    if dry_run or not confirmation.agreed("replay", question, yes=yes):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     Acts(context.client).record("replay", events=len(ids), **which.told())

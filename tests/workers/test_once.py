@@ -101,7 +101,7 @@ def test_an_invoice_is_charged_once_whenever_the_process_dies(bench: Bench) -> N
 
     bench.work()
     stored = bench.ended(event_id)
-    replayed = run("replay", event_id, settings=bench.settings, cwd=bench.folder)
+    replayed = run("replay", event_id, "--yes", settings=bench.settings, cwd=bench.folder)
     wait_until(lambda: len(lines(bench.folder / "books")) >= 3, "the replay")
 
     key = f"{event_id}-charge"

@@ -207,6 +207,6 @@ def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: re
     assert (silent["name"], silent["folder"], silent["events"]) == ("abc/000", "/srv/gone", 7)
     assert "abc/000" in frontdesk(redis_url, tmp_path, "drain").out
 
-    assert frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000").status == 0
+    assert frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000", "--yes").status == 0
     assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 0
-    assert "no spool is called" in frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000").err
+    assert "no spool is called" in frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000", "--yes").err

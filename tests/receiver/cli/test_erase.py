@@ -29,7 +29,7 @@ def test_nothing_of_a_person_is_left_in_the_server_or_its_file(start_valkey: Sta
         assert _in_keys(client, b"nusual")
         assert _in_files(folder, b"nusual")
 
-        ran = run("erase", "--email", "ada.unusual@example.COM", "--json", settings=settings)
+        ran = run("erase", "--email", "ada.unusual@example.COM", "--yes", "--json", settings=settings)
 
         assert (ran.status, ran.err) == (0, "")
         shape = json.loads(ran.out)
@@ -84,7 +84,7 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     (folder / "001.db").write_bytes(b"no database at all, but long enough to be taken for a broken one" * 20)
     settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
 
-    ran = run("erase", "--email", "ada.unusual@example.com", "--json", settings=settings)
+    ran = run("erase", "--email", "ada.unusual@example.com", "--yes", "--json", settings=settings)
 
     shape = json.loads(ran.out)
     assert (shape["events"], shape["spooled"]) == ([], [hers.envelope.id])

@@ -36,10 +36,10 @@ def test_release_counts_then_releases_and_records_the_act(redis_url: str, client
     keep_all(client, forged, junk)
 
     dry = json.loads(frontdesk(redis_url, tmp_path, "release", "--dry-run", "--force", "--json").out)
-    stays = json.loads(frontdesk(redis_url, tmp_path, "release", "--json").out)
-    forced = frontdesk(redis_url, tmp_path, "release", forged.envelope.id, "--force")
-    named = frontdesk(redis_url, tmp_path, "release", junk.envelope.id, forged.envelope.id)
-    other = json.loads(frontdesk(redis_url, tmp_path, "release", "--action", "BookingCreate", "--json").out)
+    stays = json.loads(frontdesk(redis_url, tmp_path, "release", "--yes", "--json").out)
+    forced = frontdesk(redis_url, tmp_path, "release", forged.envelope.id, "--force", "--yes")
+    named = frontdesk(redis_url, tmp_path, "release", junk.envelope.id, forged.envelope.id, "--yes")
+    other = json.loads(frontdesk(redis_url, tmp_path, "release", "--action", "BookingCreate", "--yes", "--json").out)
     acts = [json.loads(line) for line in frontdesk(redis_url, tmp_path, "acts", "--json").out.splitlines()]
 
     assert (dry["checked"], dry["released"], dry["dry_run"]) == (2, 1, True)

@@ -25,8 +25,29 @@ _LONGEST_TOKEN: Final = 4_096
 
 
 def is_foreign(request: Request) -> bool:
-    """Whether the browser says that another site sent this."""
-    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    """Whether the browser says that another site sent this.
+
+    Browsers leave Sec-Fetch-Site out where the console is reached by plain HTTP; then the Origin has to be our host.
+    """
+    headers = request.headers
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site not in ("none", "same-origin")
+    if (origin := headers.get("origin")) is None:
+        return False
+    scheme, _, host = origin.lower().partition("://")
+    ours = (headers.get("host", ""), headers.get("x-forwarded-host", "").partition(",")[0])
+    return not host or host not in {_without_port(one.strip().lower(), scheme) for one in ours}
+
+
+def _without_port(host: str, scheme: str) -> str:
+    """Return a host as an Origin names it: without the port that its scheme has anyway."""
+    return host.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
+
+
+def is_by_tls(request: Request) -> bool:
+    """Whether the browser speaks TLS, to us or to the first of the proxies before us."""
+    told = request.headers.get("x-forwarded-proto", "").partition(",")[0]
+    return "https" in (request.url.scheme, told.strip().lower())
 
 
 def where_next(asked: str) -> str:
@@ -81,24 +102,36 @@ class SignIn:
         return answer
 
     def bearer(self, request: Request) -> Session | None:
-        """Return who a program signs in as, by the token that it shows. Raises RequestRefused (429)."""
+        """Return who a program signs in as, by the token that it shows.
+
+        The right token never waits for what others guess from its address, and does not pay their debt. Raises
+        RequestRefused (429) for a wrong one whose address has to wait.
+        """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
+        if (identity := self._known(token.strip())) is not None:
+            return Session(identity, "")
         if wait_s := self._throttle.wait_s(self._address(request)):
             raise RequestRefused(429, f"too many attempts; wait {wait_s} seconds", retry_after=wait_s)
-        identity = self._judge(request, token.strip())
-        return Session(identity, "") if identity else None
+        self._refused(self._address(request))
+        return None
+
+    def _known(self, token: str) -> Identity | None:
+        return self._access.by_token(token) if 0 < len(token) <= _LONGEST_TOKEN else None
 
     def _judge(self, request: Request, token: str) -> Identity | None:
         address = self._address(request)
-        identity = self._access.by_token(token) if 0 < len(token) <= _LONGEST_TOKEN else None
+        identity = self._known(token)
         if identity is None:
-            self._throttle.failed(address)
-            logs.get().warning("session.refused", client=address)
+            self._refused(address)
         else:
             self._throttle.succeeded(address)
         return identity
+
+    def _refused(self, address: str) -> None:
+        self._throttle.failed(address)
+        logs.get().warning("session.refused", client=address)
 
     def _welcome(self, request: Request, identity: Identity, next_page: str) -> Response:
         logs.get().info("session.begun", who=identity.name, role=str(identity.role), client=self._address(request))
@@ -108,14 +141,12 @@ class SignIn:
             answer = HTMLResponse(self._templates.render("welcome.html", {"next": next_page}))
         else:
             answer = RedirectResponse(next_page, HTTPStatus.SEE_OTHER)
-        # A proxy that speaks TLS says so; whoever only claims it locks nobody out but himself.
-        is_tls = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
         answer.set_cookie(
             COOKIE,
             self._access.begin(identity),
             max_age=SESSION_S,
             path=ROOT,
-            secure=is_tls,
+            secure=is_by_tls(request),  # whoever only claims it locks nobody out but himself
             httponly=True,
             samesite="strict",
         )

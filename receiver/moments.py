@@ -8,19 +8,29 @@ from receiver.errors import UsageError
 
 
 def parse(option: str, written: str | None) -> int | None:
-    """Return Unix milliseconds for `2026-05-01T12:00:00Z`, `2026-05-01` or `2h` (ago); what has no zone is UTC."""
+    """Return Unix milliseconds for `2026-05-01T12:00:00Z`, `2026-05-01`, `20260501` or `2h` (ago).
+
+    What has no zone is UTC. A duration needs its unit: plain digits are a date, or nothing. Raises UsageError.
+    """
     if written is None:
         return None
-    try:
-        return int(time.time() * 1_000) - durations.parse(written)
-    except ValueError:
-        pass
+    written = written.strip()
+    if written[-1:].isalpha() and (ago_ms := _duration_ms(written)) is not None:
+        return int(time.time() * 1_000) - ago_ms
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise UsageError(f"{option}: {written!r} is no time; write 2026-05-01T12:00:00Z, 2026-05-01 or 2h") from None
+        wanted = "write 2026-05-01T12:00:00Z, 2026-05-01, 20260501 or 2h; a duration needs its unit"
+        raise UsageError(f"{option}: {written!r} is no time; {wanted}") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1_000)
+
+
+def _duration_ms(written: str) -> int | None:
+    try:
+        return durations.parse(written)
+    except ValueError:
+        return None
 
 
 def show(milliseconds: int | None) -> str | None:

@@ -60,7 +60,8 @@ def drain(
     set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
     forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
     yes: do not ask before a spool is forgotten; needed where there is no terminal
-    wait: how long receivers that run on the directory may take to empty what is theirs; for a hook before they stop
+    wait: how long receivers that run on the directory may take to empty what is theirs, as 60s or plain seconds; for a
+        hook before they stop
     """
     context = Context()
     folder = _folder(directory, context.settings)

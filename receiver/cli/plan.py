@@ -72,7 +72,7 @@ def apply(
     yes
         Do not ask; needed where there is no terminal.
     wait
-        How long to wait while somebody else applies.
+        How long to wait while somebody else applies: a duration, as 10m, or plain seconds.
     json
         Print one JSON object: what was done, what is pending, what failed.
     """

@@ -21,7 +21,7 @@ class Origin:
     Parameters
     ----------
     since
-        a time (2026-05-01T12:00:00Z) or how long ago (2h)
+        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or how long ago, with its unit (2h)
     until
         as --since; events of exactly then are left out
     """

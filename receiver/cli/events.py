@@ -19,7 +19,7 @@ _ROWS = 50
 _PAUSE_S = 0.2
 
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
-Limit = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Limit = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1_000_000_000))]
 
 
 def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: Json = False) -> None:

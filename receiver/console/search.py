@@ -1,6 +1,8 @@
 """Finding events: what the store has an index for is read from there, the rest is looked through, within bounds."""
 
+import re
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +17,9 @@ from receiver.storage.stored import Filter, Stored
 ROWS: Final = 50
 BUDGET_S: Final = 0.05
 """How long one search may look through events. When it is used up, the page says how far it came and goes on there."""
+
+_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 NAMES: Final = ("action", "business", "route", "status", "since", "until", "text")
 
@@ -31,10 +36,11 @@ class Sought:
         return self.wanted.wants(stored) and (self.text is None or self._is_in(stored.envelope.body))
 
     def _is_in(self, body: bytes) -> bool:
-        text = (self.text or "").lower()
-        body = body.lower()
-        escaped = text.encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00")
-        return text.encode() in body or (escaped != text.encode() and escaped in body)
+        text = self.text or ""
+        if body.isascii() and b"\\" not in body:  # as most are
+            return _folded(text).encode("utf-8", "replace") in body.lower()
+        held = _folded(_unescaped(body.decode("utf-8", "replace")))
+        return _folded(text) in held or ("\\" in text and _folded(_unescaped(text)) in held)
 
     @property
     def is_everything(self) -> bool:
@@ -56,6 +62,24 @@ class Found:
     looked_at: int = 0
     is_cut: bool = False
     looked_back_to_ms: int | None = None
+
+
+def _folded(text: str) -> str:
+    """Return a text as it is compared: without the case of letters, accents written in one way."""
+    composed = unicodedata.normalize("NFC", text).casefold()
+    return unicodedata.normalize("NFC", composed)
+
+
+def _unescaped(text: str) -> str:
+    """Return a text with the escapes of JSON resolved, whether it is JSON as a whole or not."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(_resolved, text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of escapes become one letter
+
+
+def _resolved(escape: re.Match[str]) -> str:
+    return chr(int(escape[1][1:], 16)) if len(escape[1]) > 1 else _LETTERS.get(escape[1], escape[1])
 
 
 def sought(visit: Visit) -> Sought:

@@ -25,7 +25,7 @@ from receiver.storage.archive import Archive
 from receiver.storage.entries import Wanted
 from receiver.storage.losses import Loss
 from receiver.storage.spools import SpoolReport
-from receiver.storage.stored import Filter
+from receiver.storage.stored import Filter, Stored
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 
@@ -49,12 +49,50 @@ def archive(redis_url: str) -> Archive:
     return Archive(client)
 
 
-def test_a_text_is_found_however_it_is_written(archive: Archive) -> None:
-    """In any case of letters, and escaped or not."""
-    found = search.find(archive, Sought(Filter(), "zoë"))
+@pytest.mark.parametrize("text", ["zoë", "ZOË", "Zoe\u0308", "Zo\\u00EB"])
+def test_a_text_is_found_in_every_event_that_has_it(archive: Archive, text: str) -> None:
+    """However long that takes: the clock stands still."""
+    found = search.find(archive, Sought(Filter(), text), clock=lambda: 0.0)
 
     assert [stored.envelope.record()["Id"] for stored in found.events] == [207, 107, 7]
     assert (found.more, found.is_cut) == (None, False)
+
+
+@pytest.mark.parametrize("text", ["Özil", "özil", "ÖZIL", "O\u0308zil"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"FullName":"Özil"}'.encode(),
+        '{"FullName":"ÖZIL"}'.encode(),
+        '{"FullName":"O\u0308zil"}'.encode(),
+        rb'{"FullName":"\u00d6zil"}',
+        rb'{"FullName":"\u00F6zil"}',
+        rb'{"FullName":"o\u0308zil"}',
+        b'\xff torn "\\u00d6zil\\',
+    ],
+)
+def test_a_text_is_found_however_it_is_written(body: bytes, text: str) -> None:
+    """In any case of letters, escaped or not, accents composed or not, also where the rest is no JSON."""
+    wanted = Sought(Filter(), text)
+    stored = Stored(entry(body).envelope, EventStatus.UNROUTED, ())
+
+    assert wanted.wants(stored)
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("STRASSE", '{"Address":"Große Straße"}'.encode()),
+        ("😀", rb'{"Note":"\ud83d\ude00"}'),
+        ('say "hi"', rb'{"Note":"say \"hi\""}'),
+        ("C:\\temp", rb'{"Note":"C:\\temp"}'),
+        ('"Online":TRUE', b'{"Online":true}'),
+    ],
+)
+def test_a_text_is_found_by_what_people_read(text: str, body: bytes) -> None:
+    """Not by how JSON writes it."""
+    assert Sought(Filter(), text).wants(Stored(entry(body).envelope, EventStatus.UNROUTED, ()))
+    assert not Sought(Filter(), text + "x").wants(Stored(entry(body).envelope, EventStatus.UNROUTED, ()))
 
 
 def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> None:

@@ -24,3 +24,11 @@ def test_an_action_that_nobody_knows_is_asked_for_and_told_of(redis_url: str, tm
     assert json.loads(new.out)["id"] == added.envelope.id
     assert "'RobotCreate' is no action that we know" in new.err
     assert known.err == ""
+
+
+def test_a_limit_has_a_bound(redis_url: str) -> None:
+    """A number that nothing can count to is refused, not a fault."""
+    ran = run("events", "--json", "--limit", "99999999999999999999", settings={"FRONTDESK_REDIS_URL": redis_url})
+
+    assert (ran.status, "Traceback" in ran.err) == (1, False)
+    assert "1000000000" in ran.err

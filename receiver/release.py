@@ -2,10 +2,13 @@
 
 The request's id stays: it is that of its first record from now on. Further records get ids that follow from it, so a
 release that was cut off and is done again makes the same events. What does not pass stays, with the reason of today.
+
+Whoever releases may know fewer secrets than the receiver that set the request aside: what nothing has verified because
+its signature was bad stays until a secret of its location verifies it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 
@@ -23,20 +26,27 @@ from receiver.storage.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: the records, and how they were verified; or why the request must stay."""
+    """What a check found: the records, and how they were verified; or why the request must stay.
+
+    *doubt* says what is wrong with its signature, also when the release is forced. *is_blind*: no secret of its
+    location is known here to check it with.
+    """
 
     records: tuple[payload.Record, ...] = ()
     verified_by: str | None = None
     reason: str | None = None
+    doubt: str | None = None
+    is_blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What became of one request: the ids of its events, or the reason why it stays."""
+    """What became of one request: the ids of its events, or the reason why it stays. *is_blind*: see Checked."""
 
     event_id: str
     events: tuple[str, ...] = ()
     reason: str | None = None
+    is_blind: bool = False
 
 
 class Release:
@@ -63,25 +73,41 @@ class Release:
 
     def check(self, envelope: Envelope) -> Checked:
         """Check a request as if it arrived today. Reads and changes nothing; total over hostile bodies."""
-        secrets = [secret for business, secret in self._secrets if business in (None, envelope.business_id)]
-        given = envelope.headers.get(signature.HEADER)
-        reading = signature.verify(envelope.body, given, secrets) if secrets else None
-        if secrets and reading is None and not self._force:
-            return Checked(reason=f"{signature.HEADER} {'does not match' if given else 'is missing'}")
+        found = self._signed(envelope)
+        if found.doubt and not self._force:
+            return replace(found, reason=found.doubt)
         encoding = (envelope.headers.get("Content-Encoding") or "").strip().lower()
         if encoding not in ("", "identity"):
-            return Checked(reason=f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
+            return replace(found, reason=f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
         try:
             records = payload.split(envelope.body)
         except ValueError as error:
-            return Checked(reason=f"the body cannot be read: {error}")
+            return replace(found, reason=f"the body cannot be read: {error}")
         if not records:
-            return Checked(reason="the body holds no record")
-        return Checked(records, reading)
+            return replace(found, reason="the body holds no record")
+        return replace(found, records=records)
+
+    def _signed(self, envelope: Envelope) -> Checked:
+        """Check the signature alone. What the receiver has verified already stays verified."""
+        if envelope.verified_by:
+            return Checked(verified_by=envelope.verified_by)
+        secrets = [secret for business, secret in self._secrets if business in (None, envelope.business_id)]
+        if not secrets:
+            return _unchecked(envelope)
+        given = envelope.headers.get(signature.HEADER)
+        reading = signature.verify(envelope.body, given, secrets)
+        if reading is None:
+            return Checked(doubt=f"{signature.HEADER} {'does not match' if given else 'is missing'}")
+        return Checked(verified_by=reading)
 
     def would_pass(self, stored: Stored) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""
         return _obstacle(stored) is None and self.check(stored.envelope).reason is None
+
+    def is_blind_to(self, stored: Stored) -> bool:
+        """Whether a request stays because no secret of its location is known here."""
+        checked = self.check(stored.envelope)
+        return _obstacle(stored) is None and checked.is_blind and not self._force
 
     def run(self, stored: Stored) -> Released:
         """Check one request and, when it passes, make its events. Raises StorageUnavailable.
@@ -93,7 +119,7 @@ class Release:
             return Released(envelope.id, reason=obstacle)
         checked = self.check(envelope)
         if checked.reason:
-            return self._stays(envelope, checked.reason)
+            return self._stays(envelope, checked, checked.reason)
         first, *others = [self._entry(envelope, checked, number) for number in range(len(checked.records))]
         try:
             made, reply = self._keep(first, others)
@@ -104,7 +130,7 @@ class Release:
         if reply == b"a":
             return Released(envelope.id, (envelope.id, *made))
         if reply[:1] == b"d":
-            return self._stays(envelope, f"a duplicate of {reply[1:].decode()}")
+            return self._stays(envelope, checked, f"a duplicate of {reply[1:].decode()}")
         return Released(envelope.id, reason="it is not quarantined any more")
 
     def _keep(self, first: Entry, others: Sequence[Entry]) -> tuple[list[str], bytes]:
@@ -120,10 +146,16 @@ class Release:
                 pass
         return made, reply
 
-    def _stays(self, envelope: Envelope, reason: str) -> Released:
-        if reason != envelope.quarantine:
-            self._calls.run("restate", envelope.id, codec.pack(envelope._replace(quarantine=reason)))
-        return Released(envelope.id, reason=reason)
+    def _stays(self, envelope: Envelope, checked: Checked, reason: str) -> Released:
+        """Leave a request where it is, with the reason of today.
+
+        A doubt about its signature remains in what is kept, whatever else is wrong: it has to be settled by whoever
+        releases next. What this process merely cannot check is no reason of the request's, and is not kept.
+        """
+        kept = reason if checked.doubt in (None, reason) else f"{checked.doubt}, and {reason}"
+        if kept != envelope.quarantine and not checked.is_blind:
+            self._calls.run("restate", envelope.id, codec.pack(envelope._replace(quarantine=kept)))
+        return Released(envelope.id, reason=reason, is_blind=checked.is_blind and reason == checked.doubt)
 
     def _entry(self, request: Envelope, checked: Checked, number: int) -> Entry:
         record = checked.records[number]
@@ -148,6 +180,20 @@ class Release:
                 *(wanting.shadow(route) for route in matched.shadow),
             ),
         )
+
+
+def _unchecked(envelope: Envelope) -> Checked:
+    """Judge a request of a location without secrets: only one that was set aside for its signature is in doubt."""
+    if not (envelope.quarantine or "").startswith(signature.HEADER):
+        return Checked()
+    return Checked(
+        doubt=(
+            f"{signature.HEADER} cannot be checked here, because no shared secret of location {envelope.business_id} "
+            "is set; set FRONTDESK_WEBHOOK_SECRETS or FRONTDESK_WEBHOOK_SECRETS_FILE as for the receiver, or use "
+            "`frontdesk release --force`"
+        ),
+        is_blind=True,
+    )
 
 
 def _obstacle(stored: Stored) -> str | None:

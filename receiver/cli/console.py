@@ -110,5 +110,4 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
         acts=Acts(client, is_logged=True),
         gates=Gates(client),
         registry=Registry(HookDesk()),
-        knows_secrets=bool(current.webhook_secrets),
     )

@@ -1,5 +1,6 @@
 """`release`: quarantined requests are checked again and become events."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,6 +13,7 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.routing import file
 from receiver.storage.acts import Acts
+from receiver.storage.stored import Stored
 
 _SHOWN = 20
 
@@ -27,7 +29,8 @@ def release(
     """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
 
     All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
-    pass stays where it is, with the reason of today; exit status 1 when it was named.
+    pass stays where it is, with the reason of today; exit status 1 when it was named, or when no shared secret of its
+    location is set here to check its signature with.
 
     Parameters
     ----------
@@ -41,11 +44,11 @@ def release(
     context = Context()
     tool = _tool(context, force=force)
     ids = chosen.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
-    passing = sum(tool.would_pass(stored) for stored in chosen.read(context.archive, ids))
+    passing, blind = _counted(tool, chosen.read(context.archive, ids))
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
     if dry_run or not confirmation.agreed("release", question, yes=yes):
-        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": []})
-        return 0
+        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
+        return 1 if blind else 0
     Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
     results = [tool.run(stored) for stored in chosen.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
@@ -54,7 +57,17 @@ def release(
         json,
         {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept},
     )
-    return 1 if kept and event_ids else 0
+    return 1 if any(result.is_blind for result in results) or (kept and event_ids) else 0
+
+
+def _counted(tool: Release, requests: Iterable[Stored]) -> tuple[int, list[dict[str, str]]]:
+    """Return how many requests would pass, and those that cannot be checked here, each with the reason."""
+    passing, blind = 0, list[dict[str, str]]()
+    for stored in requests:
+        passing += tool.would_pass(stored)
+        if tool.is_blind_to(stored):
+            blind.append({"id": stored.envelope.id, "reason": tool.check(stored.envelope).reason or ""})
+    return passing, blind
 
 
 def _tool(context: Context, *, force: bool) -> Release:

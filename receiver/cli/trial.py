@@ -17,7 +17,7 @@ from receiver.cli import demo, examples, output
 from receiver.cli.context import Context
 from receiver.durations import show
 from receiver.errors import UsageError
-from receiver.events import Event, Origin, Outcome
+from receiver.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
@@ -150,7 +150,7 @@ def _stored(context: Context, route: Route, event_id: str) -> Event:
         record = envelope.record()
     except ValueError:
         record = None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or stored.status == EventStatus.QUARANTINED:  # whatever it holds may be forged
         reason = stored.unreadable or envelope.quarantine
         raise UsageError(f"try: event {event_id} holds no record that a handler could take: {reason}")
     received_at, origin = envelope.received_at, envelope.origin

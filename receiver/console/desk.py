@@ -40,7 +40,6 @@ class Desk:
     acts: Acts
     gates: Gates
     registry: Registry
-    knows_secrets: bool
     bulk: Bulk = field(default_factory=Bulk)
     draining: threading.Event = field(default_factory=threading.Event)
 

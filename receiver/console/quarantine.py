@@ -10,11 +10,8 @@ from receiver.console.search import Sought
 from receiver.console.visit import Visit
 from receiver.errors import EventUnknown, UsageError
 from receiver.events import EventStatus
-from receiver.nexudus import signature
 from receiver.plaintext import counted
 from receiver.storage.stored import Stored
-
-_BLIND: Final = "this console knows no shared secret to check its signature with; set FRONTDESK_WEBHOOK_SECRETS"
 
 
 def facts(visit: Visit) -> Facts:
@@ -39,7 +36,7 @@ def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
     tool = visit.desk.make_release(visit.desk.table())
 
     def weigh(stored: Stored) -> int:
-        return int(_obstacle(visit, stored) is None and tool.would_pass(stored))
+        return int(tool.would_pass(stored))
 
     return crowd.count(visit.desk.archive, what, weigh, **bounds)
 
@@ -49,13 +46,9 @@ def release_one(visit: Visit) -> Done:
     stored = visit.desk.archive.get(visit.path["event"])
     tool = visit.desk.make_release(visit.desk.table())
     visit.record("release", event_id=stored.envelope.id)
-    reason = _obstacle(visit, stored)
-    events: tuple[str, ...] = ()
-    if reason is None:
-        done = tool.run(stored)
-        reason, events = done.reason, done.events
-    said = f"It stays: {reason}." if reason else f"Released: {counted(len(events), 'event')}."
-    return Done(said, f"/events/{stored.envelope.id}", {"events": list(events), "reason": reason})
+    done = tool.run(stored)
+    said = f"It stays: {done.reason}." if done.reason else f"Released: {counted(len(done.events), 'event')}."
+    return Done(said, f"/events/{stored.envelope.id}", {"events": list(done.events), "reason": done.reason})
 
 
 def release_all(visit: Visit) -> Done:
@@ -68,7 +61,7 @@ def release_all(visit: Visit) -> Done:
             stored = archive.get(event_id)
         except EventUnknown:
             return "it is not kept any more"
-        return _obstacle(visit, stored) or tool.run(stored).reason or ""
+        return tool.run(stored).reason or ""
 
     passing = _count(visit, what, budget_s=crowd.ACT_S).events
     visit.record("release", requests=passing, **crowd.said(what))
@@ -82,12 +75,6 @@ def _sought(visit: Visit) -> Sought:
     if (visit.asked("status") or EventStatus.QUARANTINED) != EventStatus.QUARANTINED:
         raise UsageError("status: only quarantined requests can be released")
     return dead.aside(visit, EventStatus.QUARANTINED)
-
-
-def _obstacle(visit: Visit, stored: Stored) -> str | None:
-    """A console without the shared secrets must not let pass what a receiver with them refused."""
-    is_unsigned = (stored.envelope.quarantine or "").startswith(signature.HEADER)
-    return _BLIND if is_unsigned and not visit.desk.knows_secrets else None
 
 
 PAGE: Final = Page("/quarantine", "Quarantine", "quarantine.html", facts, dead.more)

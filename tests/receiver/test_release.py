@@ -1,16 +1,19 @@
 """What was set aside is checked again, and becomes events under the id it was answered with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import redis
 
-from receiver import ids
+from receiver import ids, settings
+from receiver.cli import console
 from receiver.events import EventStatus
 from receiver.nexudus import fingerprint, lasting, signature
 from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
+from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
@@ -123,6 +126,48 @@ def test_a_wrong_signature_stays_unless_forced(
     assert stored(client, one).envelope.verified_by is None
 
 
+@pytest.mark.parametrize("secrets", [(), [(1002, "right")]])
+def test_a_bad_signature_stays_where_no_secret_can_check_it(
+    client: redis.Redis, secrets: Sequence[tuple[int | None, str]]
+) -> None:
+    """Neither without secrets nor with another location's; what is kept of it does not change. Forced, it goes."""
+    one = set_aside(signed="forged", reason=f"{signature.HEADER} does not match")
+    keep_all(client, one)
+
+    stays = release(client, one, secrets=secrets)
+
+    assert (stays.events, stays.is_blind) == ((), True)
+    assert "no shared secret of location 1001" in (stays.reason or "")
+    assert "FRONTDESK_WEBHOOK_SECRETS" in (stays.reason or "")
+    assert stored(client, one).envelope.quarantine == f"{signature.HEADER} does not match"
+    assert release(client, one, secrets=[(1001, "right")]).is_blind is False
+    assert release(client, one, secrets=secrets, force=True).events == (one.envelope.id,)
+
+
+def test_a_doubt_about_the_signature_outlives_another_reason(client: redis.Redis) -> None:
+    """Forced, but not to be read, or a duplicate: the next release still asks who signed it."""
+    reason = f"{signature.HEADER} does not match"
+    junk, twin, event = set_aside(b"{", reason=reason), set_aside(reason=reason), set_aside()
+    keep_all(client, junk, twin, event)
+    release(client, event)
+
+    for one in (junk, twin):
+        assert release(client, one, secrets=[(None, "right")], force=True).events == ()
+        assert release(client, one).is_blind
+
+    assert (stored(client, twin).envelope.quarantine or "").endswith(f", and a duplicate of {event.envelope.id}")
+
+
+def test_what_the_receiver_has_verified_stays_verified(client: redis.Redis) -> None:
+    """It was set aside because it could not be read; its secret may have been changed since."""
+    one = set_aside()
+    one = one._replace(envelope=one.envelope._replace(verified_by="raw"))
+    keep_all(client, one)
+
+    assert release(client, one, secrets=[(None, "changed")]).events == (one.envelope.id,)
+    assert stored(client, one).envelope.verified_by == "raw"
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "reason"),
     [
@@ -211,3 +256,20 @@ def test_what_is_not_quarantined_is_left_alone(client: redis.Redis) -> None:
     assert release(client, event).reason == "it is not quarantined"
     assert Release(client, table, (), dedup_window_ms=DAY_MS).run(seen).reason == "it is not quarantined any more"
     assert audit(client)["accepted"] == 2
+
+
+@pytest.mark.parametrize("secrets", ["", "1002=right"])
+def test_the_console_releases_by_the_same_rule(client: redis.Redis, secrets: str, tmp_path: Path) -> None:
+    """A console without the location's secret leaves a forgery where it is, one by one or all at once."""
+    one = set_aside(signed="forged", reason=f"{signature.HEADER} does not match")
+    keep_all(client, one)
+    table = file.parse(ROUTES, file="routes.yaml", known_actions=CODES)
+    current = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS": secrets})
+    desk = console._desk(
+        current, client, CurrentTable(tmp_path / "routes.yaml", known_actions=CODES, data_dir=tmp_path)
+    )
+    tool = desk.make_release(table)
+
+    assert not tool.would_pass(stored(client, one))
+    assert "no shared secret of location 1001" in (tool.run(stored(client, one)).reason or "")
+    assert stored(client, one).status == EventStatus.QUARANTINED

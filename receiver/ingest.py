@@ -5,7 +5,6 @@ What cannot be verified or read is set aside, not refused: after ten refusals Ne
 
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from receiver.ids import IdGenerator
 from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
+from receiver.nexudus.verification import Verifier
 from receiver.storage.entries import Entry, Receipt, Told, Wanted
 
 _log = logs.get()
@@ -72,11 +72,7 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
         self._mint = IdGenerator()
-        self._for_any = tuple(secret for business, secret in policy.secrets if business is None)
-        self._for_one: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
-        for business, secret in policy.secrets:
-            if business is not None:
-                self._for_one[business] += (secret,)
+        self.verifier = Verifier(policy.secrets, policy.reading)
 
     def accept(self, request: Request, done: Callable[[Accepted], None]) -> None:
         """Have the events of a request kept, and tell *done* what became of them.
@@ -114,16 +110,15 @@ class Ingest:
 
     def _verify(self, request: Request) -> signature.Reading | None:
         """Return the reading that matched, or None when no secret is set for this location."""
-        secrets = self._for_any + self._for_one.get(request.business_id, ())
-        if not secrets:
-            return None
-        reading = signature.verify(request.body, request.signature, secrets)
-        if reading is not None:
-            return reading
-        reason = "does not match" if request.signature else "is missing"
+        verdict = self.verifier.verify(request.business_id, request.body, request.signature)
+        if verdict.seen and self.verifier.learn(*verdict.seen):
+            scope, reading = verdict.seen
+            _log.info("signature.reading_learnt", location=scope, reading=reading)
+        if verdict.doubt is None:
+            return verdict.reading
         if self._policy.on_bad_signature == "reject":
-            raise RequestRefused(401, f"{signature.HEADER} {reason}")
-        raise Doubt("signature", f"{signature.HEADER} {reason}")
+            raise RequestRefused(401, verdict.doubt)
+        raise Doubt("signature", verdict.doubt)
 
     def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
         business_id, action = request.business_id, request.action

@@ -23,9 +23,13 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings say about requests. *secrets*: pairs of a location (None: any) and a shared secret."""
+    """What the settings say about requests. *secrets*: pairs of a location (None: any) and a shared secret.
+
+    *reading*: the only one of their signatures that holds; None: the one that each is seen to sign under.
+    """
 
     secrets: tuple[tuple[int | None, str], ...] = ()
+    reading: signature.Reading | None = None
     on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
     dedup_window_ms: int = 86_400_000
 

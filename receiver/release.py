@@ -9,6 +9,7 @@ its signature was bad stays until a secret of its location verifies it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import redis
 
@@ -16,8 +17,9 @@ from receiver import ids, wanting
 from receiver.errors import StorageUnavailable
 from receiver.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
+from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
-from receiver.storage import codec, keep
+from receiver.storage import codec, keep, readings
 from receiver.storage.calls import Calls
 from receiver.storage.entries import Entry
 from receiver.storage.outage import is_refusal
@@ -53,7 +55,7 @@ class Release:
     """Releases quarantined requests by a routing table.
 
     *secrets*: pairs of a location (None: any) and a shared secret. *force*: let pass what can be read, although its
-    signature does not match.
+    signature does not match. *reading*: the only one of signatures that holds; None: what receivers have learnt.
     """
 
     def __init__(
@@ -64,12 +66,15 @@ class Release:
         *,
         dedup_window_ms: int,
         force: bool = False,
+        reading: signature.Reading | None = None,
     ) -> None:
+        self._client = client
         self._calls = Calls(client, "keep", "restate")
         self._table = table
         self._secrets = secrets
         self._dedup_window_ms = dedup_window_ms
         self._force = force
+        self._reading = reading
 
     def check(self, envelope: Envelope) -> Checked:
         """Check a request as if it arrived today. Reads and changes nothing; total over hostile bodies."""
@@ -91,14 +96,19 @@ class Release:
         """Check the signature alone. What the receiver has verified already stays verified."""
         if envelope.verified_by:
             return Checked(verified_by=envelope.verified_by)
-        secrets = [secret for business, secret in self._secrets if business in (None, envelope.business_id)]
-        if not secrets:
+        if not self._verifier.secrets_of(envelope.business_id):
             return _unchecked(envelope)
         given = envelope.headers.get(signature.HEADER)
-        reading = signature.verify(envelope.body, given, secrets)
-        if reading is None:
-            return Checked(doubt=f"{signature.HEADER} {'does not match' if given else 'is missing'}")
-        return Checked(verified_by=reading)
+        verdict = self._verifier.verify(envelope.business_id, envelope.body, given)
+        return Checked(verified_by=verdict.reading, doubt=verdict.doubt)
+
+    @cached_property
+    def _verifier(self) -> Verifier:
+        """Judges by what the receivers have learnt, too."""
+        verifier = Verifier(self._secrets, self._reading)
+        for scope, reading in readings.read(self._client).items():
+            verifier.learn(scope, reading)
+        return verifier
 
     def would_pass(self, stored: Stored) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""

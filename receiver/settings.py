@@ -108,6 +108,7 @@ class Settings(BaseModel):
     public_url: BaseUrl | None = None
     url_keys: Annotated[tuple[SecretStr, ...], _List] = ()
     webhook_secrets: Annotated[tuple[WebhookSecret, ...], _List] = ()
+    signature_reading: Literal["any", "raw", "dotnet-ascii"] = "any"
     on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
     max_connections: int = Field(1_000, ge=1, le=100_000)
     shutdown_delay: Milliseconds = 0
@@ -148,6 +149,11 @@ class Settings(BaseModel):
         if not 10 <= self.store_patience <= 10_000:
             raise ValueError("FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s")
         return self
+
+    @property
+    def reading(self) -> Literal["raw", "dotnet-ascii"] | None:
+        """The only reading of signatures that holds; None: the one that each secret is seen to sign under."""
+        return None if self.signature_reading == "any" else self.signature_reading
 
     def need(self, *names: str) -> None:
         """Raise SettingsError for the first of these settings that is not set."""

@@ -106,6 +106,7 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
             table,
             [(one.business_id, one.secret.get_secret_value()) for one in current.webhook_secrets],
             dedup_window_ms=current.dedup_window,
+            reading=current.reading,
         ),
         acts=Acts(client, is_logged=True),
         gates=Gates(client),

@@ -77,6 +77,7 @@ def _tool(context: Context, *, force: bool) -> Release:
         [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
         dedup_window_ms=context.settings.dedup_window,
         force=force,
+        reading=context.settings.reading,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json as jsonlib
 import os
 import re
 import secrets
@@ -43,6 +44,7 @@ class _Target:
 
     url: str
     secret: str | None
+    reading: signature.Reading = "dotnet-ascii"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,12 @@ def _sample(action: str) -> Body:
         raise UsageError(f"{action!r} is not one of Nexudus's actions{hint}")
     # Ten digits, as at Nexudus, and far enough apart that two runs do not repeat each other.
     first = secrets.randbelow(8_000_000_000)
-    return lambda number: samples.body(action, now=datetime.now(UTC), number=first + number)
+    # In ASCII both readings of the signature are one: a sample passes, and teaches no receiver how Nexudus signs.
+    return lambda number: _ascii(samples.body(action, now=datetime.now(UTC), number=first + number))
+
+
+def _ascii(body: bytes) -> bytes:
+    return jsonlib.dumps(orjson.loads(body), separators=(",", ":")).encode("ascii")
 
 
 def _from_file(action: str, file: Path, count: int) -> Body:
@@ -150,7 +157,7 @@ def _target(current: Settings, url: str | None, business: int, action: str) -> _
     usable = own or [each for each in current.webhook_secrets if each.business_id is None]
     key = current.url_keys[0].get_secret_value()
     secret = usable[0].secret.get_secret_value() if usable else None
-    return _Target(hooks.url(base, key, business, action), secret)
+    return _Target(hooks.url(base, key, business, action), secret, current.reading or "dotnet-ascii")
 
 
 async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> Tally:
@@ -180,7 +187,7 @@ async def _send_one(
 ) -> None:
     headers = {"Content-Type": "application/json"}
     if target.secret is not None:
-        headers[signature.HEADER] = signature.sign(body, target.secret)
+        headers[signature.HEADER] = signature.sign(body, target.secret, target.reading)
     tally.sent += 1
     started = time.perf_counter()
     try:

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,12 +20,13 @@ from receiver.ingest import Ingest
 from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.nexudus.verification import Verifier
 from receiver.observation import tracing
 from receiver.observation.degraded import Degraded
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.routing.current import CurrentTable
 from receiver.settings import Settings
-from receiver.storage import address, connection, keys, meter
+from receiver.storage import address, connection, keys, meter, readings
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch
 from receiver.storage.spool import slots
@@ -116,8 +117,16 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Receiver) -> AsyncIterator[None]:
-        async with _alive(keeper, table, metrics, client, degraded):
+        beside = (
+            _gauge(keeper, metrics),
+            _gauge_aside(keeper, metrics),
+            _tell_filters(client, metrics),
+            _share_readings(client, ingest.verifier),
+            degraded.run(),
+        )
+        async with _alive(keeper, table, beside):
             yield
+            metrics.add_up()
         log.flush()
         if traces:
             await asyncio.to_thread(traces.close)
@@ -141,17 +150,15 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _alive(
-    keeper: Keeper, table: CurrentTable, metrics: IngestMetrics, client: redis.Redis, degraded: Degraded
+    keeper: Keeper, table: CurrentTable, tasks: Iterable[Coroutine[Any, Any, None]]
 ) -> AsyncIterator[None]:
     """Keep going what runs beside the requests."""
     table.start_watching()
     await keeper.start()
-    tasks = (_gauge(keeper, metrics), _gauge_aside(keeper, metrics), _tell_filters(client, metrics), degraded.run())
     beside = [asyncio.create_task(each) for each in tasks]
     yield
     for task in beside:
         task.cancel()
-    metrics.add_up()
     table.stop_watching()
     await keeper.close()
 
@@ -201,9 +208,19 @@ async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
                 told = now
 
 
+async def _share_readings(client: redis.Redis, verifier: Verifier) -> None:
+    """Share with all receivers and with `release`, every few seconds, how secrets were seen to sign."""
+    while True:
+        with contextlib.suppress(StorageUnavailable):  # then each knows what it has seen itself
+            for scope, reading in (await asyncio.to_thread(readings.share, client, dict(verifier.learnt))).items():
+                verifier.learn(scope, reading)
+        await asyncio.sleep(_TELL_EVERY_S)
+
+
 def _policy(current: Settings) -> Policy:
     return Policy(
         secrets=tuple((each.business_id, each.secret.get_secret_value()) for each in current.webhook_secrets),
+        reading=current.reading,
         on_bad_signature=current.on_bad_signature,
         dedup_window_ms=current.dedup_window,
     )

@@ -2,7 +2,8 @@
 
 Nexudus documents the .NET code that makes it (help.nexudus.com, "Verifying webhooks created via the API"): secret and
 text both pass through `ASCIIEncoding.GetBytes`, which writes one `?` for each UTF-16 unit from 0x80 up, two for an
-emoji. Whether live deliveries are signed that way or over the bytes that are sent is not known, so both readings count.
+emoji. Whether live deliveries are signed that way or over the bytes that are sent is not known, so both readings count;
+`verification` narrows them to one for each secret.
 """
 
 import hashlib
@@ -23,9 +24,9 @@ _LEADS = bytes(code if code < 0x80 else 0x3F if code < 0xF0 else 0xF0 for code i
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
 
 
-def sign(body: bytes, secret: str) -> str:
-    """Return the signature that Nexudus documents: the .NET reading, in upper-case hex; of no UTF-8, the raw one."""
-    text = _dotnet_ascii(body)
+def sign(body: bytes, secret: str, reading: Reading = "dotnet-ascii") -> str:
+    """Return a signature in upper-case hex: as Nexudus documents it, or raw; of no UTF-8 always the raw one."""
+    text = _dotnet_ascii(body) if reading == "dotnet-ascii" else None
     digest = _digest(_raw_key(secret), body) if text is None else _digest(_dotnet_key(secret), text)
     return digest.hex().upper()
 

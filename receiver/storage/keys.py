@@ -59,6 +59,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
     fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}
+    fd:readings            hash: location, or "any", to the reading under which its secrets were seen to sign
     fd:paused              hash: route to since when it is paused and who did it, as JSON
     fd:gates:clock         string: the server's clock when gates were last looked at, to notice that it jumped
     fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
@@ -116,6 +117,7 @@ LOOKED = "fd:mark:looked"
 REGISTRAR_HEALTH = "fd:registrar:health"
 ACTS = "fd:acts"
 PAUSED = "fd:paused"
+READINGS = "fd:readings"
 GATES = "fd:gates"
 
 SERVES = "frontdesk"

@@ -130,7 +130,7 @@ class Door:
                 hook.business_id,
                 hook.action,
                 visit.body,
-                _text(fields.get(_SIGNATURE)),
+                _text(_signature(visit)),
                 _text(fields.get(b"content-type")),
                 _text(fields.get(b"content-encoding")),
             )
@@ -191,6 +191,13 @@ def _nonce(query: bytes) -> str:
         return parse_qs(query.decode("latin-1"), max_num_fields=8).get("nonce", [""])[0]
     except ValueError:
         return ""
+
+
+def _signature(visit: Visit) -> bytes | None:
+    """Return the signature; of several all, as HTTP joins them, which is none: one of them may be captured."""
+    if len(visit.headers) == len(visit.fields):
+        return visit.fields.get(_SIGNATURE)
+    return b", ".join(value for name, value in visit.headers if name == _SIGNATURE) or visit.fields.get(_SIGNATURE)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -12,7 +12,7 @@ from receiver.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
-from receiver.nexudus import actions, fingerprint, lasting, samples
+from receiver.nexudus import actions, fingerprint, lasting, samples, signature
 from receiver.routing import file
 from receiver.storage.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
@@ -221,3 +221,67 @@ def test_what_a_route_in_the_shadow_wants_is_noted() -> None:
     _outcomes(ingest, Request(1001, "BookingCreate", BODY))
 
     assert keeper.entries[0].wanted == (Wanted("log", "default", 30_000), Wanted("watching"))
+
+
+FOREIGN, ALIKE = '[{"Id":5,"FullName":"José"}]'.encode(), '[{"Id":6,"FullName":"Zoë?"}]'.encode()
+
+
+def _ingest(**policy: Any) -> Ingest:
+    return Ingest(MemoryKeeper(), lambda: None, Policy(**policy), IngestMetrics(actions.NAMES))
+
+
+def _status(ingest: Ingest, body: bytes, header: str, business_id: int = 1001) -> str:
+    (accepted,) = _outcomes(ingest, Request(business_id, "BookingCreate", body, header))
+    if isinstance(accepted, RequestRefused):
+        return str(accepted.status)
+    assert isinstance(accepted, list)
+    return accepted[0].status
+
+
+def _dotnet(body: bytes, secret: str = "any") -> str:
+    return signature.sign(body, secret)
+
+
+def test_a_secret_that_was_seen_to_sign_raw_has_no_other_reading() -> None:
+    """A captured signature of `Zo??` opens no other text then; each scope of secrets learns for itself."""
+    ingest = _ingest(secrets=SECRETS)
+    captured = _signed("any", b'[{"Id":6,"FullName":"Zo??"}]')
+
+    assert _status(ingest, FOREIGN, _signed("any", FOREIGN)) == "accepted"
+    assert _status(ingest, ALIKE, captured) == "quarantined"
+    assert _status(ingest, ALIKE, captured, business_id=1002) == "quarantined", "the secret for any location"
+    assert _status(ingest, ALIKE, _dotnet(ALIKE, "of-1001")) == "accepted", "it has shown nothing yet"
+    assert ingest.verifier.learnt == {"any": "raw", "1001": "dotnet-ascii"}
+
+
+def test_a_secret_known_as_dotnets_that_signs_raw_is_known_as_raw_from_then_on() -> None:
+    """Whoever teaches the .NET reading by a captured signature costs us one request that is set aside."""
+    ingest = _ingest(secrets=SECRETS)
+
+    assert _status(ingest, FOREIGN, _dotnet(FOREIGN)) == "accepted"
+    assert _status(ingest, ALIKE, _signed("any", ALIKE)) == "quarantined"
+    assert _status(ingest, ALIKE, _signed("any", ALIKE)) == "accepted"
+    assert _status(ingest, ALIKE.replace(b"6", b"7"), _dotnet(ALIKE.replace(b"6", b"7"))) == "quarantined"
+
+
+def test_a_body_in_ascii_teaches_nothing() -> None:
+    """Both readings of it are one, under whatever is set."""
+    ingest = _ingest(secrets=SECRETS)
+
+    assert _status(ingest, BODY, _signed("any")) == "accepted"
+    assert ingest.verifier.learnt == {}
+    for reading in ("raw", "dotnet-ascii"):
+        assert _status(_ingest(secrets=SECRETS, reading=reading), BODY, _signed("any")) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("reading", "raw", "dotnet"), [("raw", "accepted", "401"), ("dotnet-ascii", "401", "accepted")]
+)
+def test_the_reading_that_is_set_is_the_only_one(reading: str, raw: str, dotnet: str) -> None:
+    """However often the other one comes."""
+    ingest = _ingest(secrets=SECRETS, reading=reading, on_bad_signature="reject")
+
+    for body in (FOREIGN, ALIKE):
+        assert _status(ingest, body, _signed("any", body)) == raw
+    for body in (FOREIGN.replace(b"5", b"8"), ALIKE.replace(b"6", b"9")):
+        assert _status(ingest, body, _dotnet(body)) == dotnet

@@ -14,7 +14,7 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
 from receiver.routing.current import CurrentTable
-from receiver.storage import connection, keys
+from receiver.storage import connection, keys, readings
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import Entry
@@ -273,3 +273,20 @@ def test_the_console_releases_by_the_same_rule(client: redis.Redis, secrets: str
     assert not tool.would_pass(stored(client, one))
     assert "no shared secret of location 1001" in (tool.run(stored(client, one)).reason or "")
     assert stored(client, one).status == EventStatus.QUARANTINED
+
+
+def test_a_release_judges_by_the_reading_that_receivers_have_learnt(client: redis.Redis) -> None:
+    """What one of them refused as .NET's does not pass elsewhere; a raw signature is proof, and what is set holds."""
+    body = '[{"Id":7,"Name":"José"}]'.encode()
+    one = set_aside(body, signed="right", reason=f"{signature.HEADER} does not match")
+    keep_all(client, one)
+
+    assert readings.share(client, {"any": "dotnet-ascii"}) == {"any": "dotnet-ascii"}
+    assert readings.share(client, {"any": "raw"}) == {"any": "raw"}
+    assert readings.share(client, {"any": "dotnet-ascii", "1002": "raw"}) == {"any": "raw", "1002": "raw"}
+    client.hset(keys.READINGS, mapping={"1003": b"\xff"})
+
+    assert "only 'raw' holds" in (release(client, one, secrets=[(None, "right")]).reason or "")
+    table = file.parse(ROUTES, file="routes.yaml", known_actions=CODES)
+    tool = Release(client, table, [(None, "right")], dedup_window_ms=DAY_MS, reading="dotnet-ascii")
+    assert tool.run(stored(client, one)).events == (one.envelope.id,)

@@ -37,7 +37,12 @@ Names = Mapping[str, str]
 
 
 def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in re.split(r"[,\r\n]", value) if part.strip()]
+    if not parts:
+        raise ValueError("holds nothing but commas; write what they separate, or leave it empty")
+    return parts
 
 
 def _base_url(value: str) -> str:
@@ -59,7 +64,7 @@ class WebhookSecret(BaseModel):
     def _parse(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        business, equals, secret = value.partition("=")
+        business, equals, secret = (part.strip() for part in value.partition("="))
         if equals and re.fullmatch("[0-9]+", business):
             if not secret:
                 raise ValueError(f"business {business[:20]} has an empty secret, which anybody could sign with")

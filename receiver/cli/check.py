@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver import logs, settings
-from receiver.cli import examples, output, sentry
+from receiver.cli import examples, output, sentry, unsigned
 from receiver.cli.registrar import check_public_url
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
@@ -66,6 +66,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         problems += examples.problems(table, read.routes.resolve().parent, read.max_body)
         warnings += _strays(table)
         warnings += _crowded(table)
+    warnings[:0] = unsigned.warnings(read.webhook_secrets, table)
     if online:
         problems += _store(read)
         problems += _nexudus(read, table)
@@ -98,11 +99,6 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
 
 
 def _weak_settings(read: Settings) -> Iterator[str]:
-    if not read.webhook_secrets:
-        yield (
-            "FRONTDESK_WEBHOOK_SECRETS is not set: signatures are not asked for, and the token in each hook's URL is "
-            "all that keeps others out; set the shared secret of your Nexudus account"
-        )
     for number, key in enumerate(read.url_keys, 1):
         if len(key.get_secret_value()) < _SHORT_KEY:
             which = f"key {number} of FRONTDESK_URL_KEYS" if len(read.url_keys) > 1 else "FRONTDESK_URL_KEYS"

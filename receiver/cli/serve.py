@@ -15,6 +15,7 @@ import redis
 from cyclopts import Parameter
 
 from receiver import background, logs, settings, standard_streams
+from receiver.cli import unsigned
 from receiver.errors import StorageUnavailable, UsageError
 from receiver.ingest import Ingest
 from receiver.intake import Policy
@@ -123,6 +124,7 @@ def _run(taken: socket.socket, current: Settings, url: str) -> None:
             _tell_filters(client, metrics),
             _share_readings(client, ingest.verifier),
             degraded.run(),
+            unsigned.watch(current.webhook_secrets, table),
         )
         async with _alive(keeper, table, beside):
             yield

@@ -33,6 +33,8 @@ def test_defaults_are_the_published_ones() -> None:
         ({"FRONTDESK_TRUSTED_PROXIES": "10.0.0.0/99"}, "^FRONTDESK_TRUSTED_PROXIES: "),
         ({"FRONTDESK_URL_KEYS_FILE": "/nowhere"}, "^FRONTDESK_URL_KEYS_FILE: cannot read '/nowhere'"),
         ({"FRONTDESK_HOST_FILE": "/nowhere"}, "^FRONTDESK_HOST_FILE is not a setting"),
+        ({"FRONTDESK_WEBHOOK_SECRETS": ","}, "^FRONTDESK_WEBHOOK_SECRETS: holds nothing but commas"),
+        ({"FRONTDESK_TRUSTED_PROXIES": " , ,"}, "^FRONTDESK_TRUSTED_PROXIES: holds nothing but commas"),
         ({"FRONTDESK_DEDUP_WINDOW": "0"}, "FRONTDESK_DEDUP_WINDOW: must be between"),
         ({"FRONTDESK_STORE_PATIENCE": "1m"}, "FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s"),
     ],
@@ -112,7 +114,7 @@ def test_the_padding_of_base64_belongs_to_the_token(token: str) -> None:
 
 def test_webhook_secrets_are_for_any_business_or_for_one() -> None:
     """`SECRET` or `BUSINESS=SECRET`; only digits before the sign name a business."""
-    read = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS": "any, 1001=one ,base64=="})
+    read = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS": "any, 1001 = one ,base64=="})
 
     pairs = [(secret.business_id, secret.secret.get_secret_value()) for secret in read.webhook_secrets]
     assert pairs == [(None, "any"), (1001, "one"), (None, "base64==")]

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from receiver.cleaning import clean
 from receiver.durations import Milliseconds
 from receiver.errors import SettingsError
 from receiver.nearest import nearest
@@ -187,21 +188,26 @@ def _is_kubernetes(name: str, value: str) -> bool:
     return bool(_KUBERNETES.fullmatch(name)) or (name == "FRONTDESK_PORT" and value.startswith("tcp://"))
 
 
+def _is_list(field: str) -> bool:
+    return _List in Settings.model_fields[field].metadata
+
+
 def _read(name: str, environ: Names) -> tuple[str, str]:
     """Return the field and value of one environment name, following `NAME_FILE` for secrets. Empty: it is not set."""
     field = name.removeprefix(PREFIX).lower()
     if field in Settings.model_fields:
-        return field, environ[name]
+        return field, clean(name, environ[name], is_list=_is_list(field))
     secret = field.removesuffix("_file")
     if secret != field and secret in SECRETS:
-        if not environ[name]:
+        if not environ[name].strip():
             return secret, ""
         if environ.get(name.removesuffix("_FILE")):
             raise SettingsError(f"{name} and {name.removesuffix('_FILE')} are both set; keep one")
         try:
-            return secret, Path(environ[name]).read_text(encoding="utf-8").strip()
+            text = Path(environ[name].strip()).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"{name}: cannot read {environ[name]!r}: {error}") from None
+        return secret, clean(name, text, is_list=_is_list(secret))
     known = [PREFIX + known.upper() for known in Settings.model_fields]
     known += [f"{PREFIX}{secret.upper()}_FILE" for secret in SECRETS]
     near = nearest(name, known)

@@ -120,6 +120,92 @@ def test_webhook_secrets_are_for_any_business_or_for_one() -> None:
     assert pairs == [(None, "any"), (1001, "one"), (None, "base64==")]
 
 
+@pytest.mark.parametrize("around", ["{}", "\ufeff{}", "{}\r\n", "\r\n  {}\t\n", "\ufeff {}\n\n"])
+def test_what_surrounds_a_value_is_no_part_of_it(around: str, tmp_path: Path) -> None:
+    """What editors, `echo` and Windows leave before and behind it, in a file and in the environment."""
+    file = tmp_path / "secret"
+    file.write_bytes(around.format("hush").encode())
+
+    read = settings.from_environ(
+        {
+            "FRONTDESK_WEBHOOK_SECRETS_FILE": f"{file}\r",
+            "FRONTDESK_NEXUDUS_PASSWORD": around.format("hush"),
+            "FRONTDESK_DATA_DIR": around.format("var"),
+            "FRONTDESK_PORT": around.format("80"),
+            "FRONTDESK_LOG_LEVEL": around.format("error"),
+            "FRONTDESK_RETENTION": around.format("2d"),
+        }
+    )
+
+    assert [secret.secret.get_secret_value() for secret in read.webhook_secrets] == ["hush"]
+    assert read.nexudus_password is not None
+    assert read.nexudus_password.get_secret_value() == "hush"
+    assert (read.data_dir, read.port, read.log_level) == (Path("var"), 80, "error")
+    assert read.retention == 2 * 86_400_000
+
+
+def test_a_list_may_hold_one_value_on_each_line(tmp_path: Path) -> None:
+    """As people write a file of secrets; commas go on to count."""
+    file = tmp_path / "secrets"
+    file.write_bytes(b"\xef\xbb\xbf1001=one\r\n1002=two,\r\n\r\n3rd,4th\r\n")
+
+    read = settings.from_environ({"FRONTDESK_WEBHOOK_SECRETS_FILE": str(file)})
+
+    pairs = [(secret.business_id, secret.secret.get_secret_value()) for secret in read.webhook_secrets]
+    assert pairs == [(1001, "one"), (1002, "two"), (None, "3rd"), (None, "4th")]
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("NEXUDUS_PASSWORD", '"hush"', "has quotation marks around a value"),
+        ("WEBHOOK_SECRETS", "'hush'\n", "has quotation marks around a value"),
+        ("WEBHOOK_SECRETS", '1001=a,1002="hush"', "has quotation marks around a value"),
+        ("URL_KEYS", '"hush,hush2"', "has quotation marks around a value"),
+        ("WEBHOOK_SECRETS", "# of Madrid\nhush", "begins with # like a comment"),
+        ("WEBHOOK_SECRETS", "hush\n#hush2", "begins with # like a comment"),
+        ("NEXUDUS_PASSWORD", "# the password", "begins with # like a comment"),
+        ("NEXUDUS_PASSWORD", "hush\nhush", "holds 2 lines, but is a single value"),
+        ("REDIS_URL", "redis://hush\r\nredis://hush", "holds 2 lines, but is a single value"),
+        ("WEBHOOK_SECRETS", "hu\x00sh", r"holds the invisible character U\+0000"),
+        ("ADMIN_TOKEN", "hush\u200b,other", r"holds the invisible character U\+200B"),
+    ],
+)
+def test_a_value_that_nobody_can_have_meant_is_refused(
+    name: str, value: str, sentence: str, as_file: bool, tmp_path: Path
+) -> None:
+    """It would be taken as it stands, and every signature would be wrong; the sentence does not show it."""
+    (tmp_path / "file").write_text(value)
+    given = (f"FRONTDESK_{name}_FILE", str(tmp_path / "file")) if as_file else (f"FRONTDESK_{name}", value)
+
+    with pytest.raises(SettingsError, match=f"^{given[0]}: .*{sentence}.*; ") as raised:
+        settings.from_environ(dict([given]))
+
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NEXUDUS_PASSWORD", "#Passw0rd"), ("NEXUDUS_PASSWORD", "it's '"), ("NEXUDUS_PASSWORD", "Grüße 東京")],
+)
+def test_an_odd_secret_is_taken_as_it_is(name: str, value: str) -> None:
+    """A sign that begins comments elsewhere, a quotation mark inside, letters of the world."""
+    read = settings.from_environ({f"FRONTDESK_{name}": value})
+
+    assert read.nexudus_password is not None
+    assert read.nexudus_password.get_secret_value() == value
+
+
+def test_a_path_may_hold_bytes_that_are_no_text() -> None:
+    """The system hands them over as surrogates; with a line break inside it is still refused."""
+    read = settings.from_environ({"FRONTDESK_DATA_DIR": "v\udce4r\r"})
+
+    assert read.data_dir == Path("v\udce4r")
+    with pytest.raises(SettingsError, match="holds 2 lines"):
+        settings.from_environ({"FRONTDESK_DATA_DIR": "v\nr"})
+
+
 def test_need_names_the_first_setting_that_is_missing() -> None:
     """Each process demands only what it uses."""
     with pytest.raises(SettingsError, match="^FRONTDESK_URL_KEYS is not set"):

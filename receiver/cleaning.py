@@ -1,0 +1,41 @@
+"""What surrounds a setting's value and cannot belong to it is taken away; what nobody can have meant is refused."""
+
+import re
+import unicodedata
+from typing import Final
+
+from receiver.errors import SettingsError
+
+_QUOTED: Final = re.compile(r"""(?:[\w.-]*\s*=\s*)?(["']).*\1""", re.DOTALL)
+"""A value in quotation marks, perhaps behind the name or the location that it is for."""
+
+_COMMENT: Final = re.compile(r"#(?:\s.*)?")
+"""A line that begins like a comment. A secret may begin with the sign, but hardly with the sign and a blank."""
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Unicode categories: control characters, format characters such as a byte order mark, separators of lines."""
+
+
+def clean(name: str, value: str, *, is_list: bool) -> str:
+    """Return *value* without a byte order mark, blanks and line breaks around it.
+
+    *is_list*: it may hold several values, between commas or one on each line. *name* is where it was read, for the
+    SettingsError that is raised for quotation marks, comments, and characters inside that nobody sees. The sentence
+    never quotes the value, which may be a secret.
+    """
+    cleaned = value.strip().lstrip("\ufeff").strip()
+    lines = [line.strip() for line in re.split(r"[\r\n]+", cleaned)]
+    for line in lines:
+        if _COMMENT.fullmatch(line) or (len(lines) > 1 and line.startswith("#")):
+            raise SettingsError(f"{name}: a line of it begins with # like a comment, but all of it counts; take it out")
+    if len(lines) > 1 and not is_list:
+        raise SettingsError(f"{name}: holds {len(lines)} lines, but is a single value; write it on one line")
+    hidden = next((one for one in "".join(lines) if unicodedata.category(one) in _INVISIBLE), None)
+    if hidden is not None:
+        raise SettingsError(
+            f"{name}: holds the invisible character U+{ord(hidden):04X}; write the value anew without it"
+        )
+    parts = [cleaned, *(part.strip() for line in lines for part in line.split(","))] if is_list else [cleaned]
+    if any(_QUOTED.fullmatch(part) for part in parts):
+        raise SettingsError(f"{name}: has quotation marks around a value, which would be part of it; take them away")
+    return cleaned

@@ -28,8 +28,13 @@ from receiver.nearest import nearest
 
 PREFIX = "FRONTDESK_"
 
-_KUBERNETES = re.compile(r"FRONTDESK_(SERVICE_\w+|PORT_\w+)")
-"""What Kubernetes injects into every pod beside a Service called frontdesk."""
+_KUBERNETES = re.compile(
+    r"FRONTDESK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes injects into every pod beside Services called frontdesk or frontdesk-something."""
+
+_KUBERNETES_PORT = re.compile(r"FRONTDESK_(\w+_)?PORT")
+"""The same, but only with a value like tcp://10.0.0.1:8000: two settings of ours are called so."""
 
 _BASE64 = re.compile(r"(?=.{16})(?:[A-Za-z0-9+/_-]{4})*[A-Za-z0-9+/_-]{2}(?:==|[A-Za-z0-9+/_-]=)")
 """What `openssl rand -base64` makes: its padding is no sign between a name and a token."""
@@ -146,7 +151,10 @@ class Settings(BaseModel):
     @field_validator("data_dir", "routes")
     @classmethod
     def _expand(cls, value: Path) -> Path:
-        return value.expanduser()
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError("begins with ~, but that home is not known; write the whole path, or set HOME") from None
 
     @model_validator(mode="after")
     def _durations_are_bounded(self) -> Self:
@@ -185,7 +193,8 @@ def from_environ(environ: Names) -> Settings:
 
 
 def _is_kubernetes(name: str, value: str) -> bool:
-    return bool(_KUBERNETES.fullmatch(name)) or (name == "FRONTDESK_PORT" and value.startswith("tcp://"))
+    is_url = value.startswith(("tcp://", "udp://", "sctp://"))
+    return bool(_KUBERNETES.fullmatch(name)) or (is_url and bool(_KUBERNETES_PORT.fullmatch(name)))
 
 
 def _is_list(field: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import logs, settings
+from receiver import logs, outbound, settings
 from receiver.cli import examples, output, sentry, unsigned
 from receiver.cli.registrar import check_public_url
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
@@ -49,7 +49,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     """
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
-    warnings = list(_weak_settings(read))
+    warnings = [*_weak_settings(read), *outbound.problems()]
     warnings += imports.shadowed(read.routes.absolute().parent)
     table = None
     problems += _public_url(read)

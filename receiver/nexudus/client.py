@@ -13,7 +13,7 @@ import httpx2
 import orjson
 import structlog
 
-from receiver import __version__
+from receiver import __version__, outbound
 from receiver.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import answers
 from receiver.nexudus.answers import Answer
@@ -118,7 +118,8 @@ class Client:
         self._sleep = sleep
         self._log = structlog.get_logger()
         timeout = httpx2.Timeout(self._patience.silence_s, connect=self._patience.connect_s)
-        self._http = httpx2.Client(timeout=timeout, follow_redirects=False, headers=_HEADERS)
+        with outbound.explained():
+            self._http = httpx2.Client(timeout=timeout, follow_redirects=False, headers=_HEADERS)
         self._tokens: Tokens = (
             credentials if isinstance(credentials, BearerToken) else PasswordTokens(credentials, self._request_token)
         )
@@ -225,4 +226,6 @@ _UNSENDABLE = "FRONTDESK_NEXUDUS_URL, _TOKEN or _CLIENT_ID holds what no request
 
 def _no_answer(call: Call, base_url: str, error: httpx2.RequestError) -> str:
     what = str(error) or type(error).__name__
-    return f"Nexudus gave no answer to {call} at {base_url}: {what}; is it up, and is FRONTDESK_NEXUDUS_URL right?"
+    proxy = outbound.proxy_for(base_url)
+    doubt = f"is the proxy right that {proxy} names" if proxy else "is FRONTDESK_NEXUDUS_URL right"
+    return f"Nexudus gave no answer to {call} at {base_url}: {what}; is it up, and {doubt}?"

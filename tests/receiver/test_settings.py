@@ -56,8 +56,17 @@ def test_a_refused_value_is_not_repeated_when_it_is_a_secret() -> None:
 
 
 def test_what_kubernetes_injects_is_ignored() -> None:
-    """A Service called frontdesk puts its own FRONTDESK_ names into every pod."""
+    """Services called frontdesk, frontdesk-redis, frontdesk-console put FRONTDESK_ names into every pod."""
     injected = {
+        "FRONTDESK_REDIS_SERVICE_HOST": "10.0.0.1",
+        "FRONTDESK_REDIS_SERVICE_PORT": "6379",
+        "FRONTDESK_REDIS_SERVICE_PORT_TCP_REDIS": "6379",
+        "FRONTDESK_REDIS_PORT": "tcp://10.0.0.1:6379",
+        "FRONTDESK_REDIS_PORT_6379_TCP": "tcp://10.0.0.1:6379",
+        "FRONTDESK_REDIS_PORT_6379_TCP_PROTO": "tcp",
+        "FRONTDESK_CONSOLE_PORT": "tcp://10.0.0.1:8001",
+        "FRONTDESK_CONSOLE_PORT_8001_TCP": "tcp://10.0.0.1:8001",
+        "FRONTDESK_DNS_PORT_53_UDP_ADDR": "10.0.0.1",
         "FRONTDESK_PORT": "tcp://10.0.0.1:8000",
         "FRONTDESK_SERVICE_HOST": "10.0.0.1",
         "FRONTDESK_SERVICE_PORT_HTTP": "8000",
@@ -65,6 +74,20 @@ def test_what_kubernetes_injects_is_ignored() -> None:
     }
 
     assert settings.from_environ({}) == settings.from_environ(injected)
+
+
+def test_a_name_that_only_looks_like_one_of_kubernetes_is_none() -> None:
+    """Its setting counts, and a misspelt one is still told."""
+    assert settings.from_environ({"FRONTDESK_CONSOLE_PORT": "8002"}).console_port == 8002
+    for name in ("FRONTDESK_CONSOL_PORT", "FRONTDESK_PORT_X"):
+        with pytest.raises(SettingsError, match=f"^{name} is not a setting"):
+            settings.from_environ({name: "8002"})
+
+
+def test_a_home_that_is_not_known_is_one_sentence() -> None:
+    """As in a container, where the user has no entry and HOME is not set."""
+    with pytest.raises(SettingsError, match="^FRONTDESK_DATA_DIR: begins with ~.*; write the whole path, or set HOME$"):
+        settings.from_environ({"FRONTDESK_DATA_DIR": "~nobody-of-that-name/var"})
 
 
 def test_an_empty_setting_is_not_set() -> None:

@@ -35,7 +35,11 @@ def archive(event: Event, *, path: Path) -> None:
     The folder and the files are made as needed, for their owner alone. Any number of threads and processes may write at
     once: lines never mix. What a crash left of a line stays a line of its own.
     """
-    append(Path(path).expanduser(), event, clock=_now)
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError:
+        raise NotArchived(f"{path} begins with ~, but HOME is not set; write the whole path, or set HOME") from None
+    append(folder, event, clock=_now)
 
 
 def append(folder: Path, event: Event, *, clock: Callable[[], datetime]) -> Path:

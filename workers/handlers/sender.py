@@ -84,8 +84,8 @@ class Sender:
         """Send *body* and return the answer. Raises NotDelivered when there is none within *timeout_s*, all in all."""
         where = shown(url)
         encoded = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
-        pool = await self._pool(allow_private)
         try:
+            pool = await self._pool(allow_private)
             return await _exchange(pool, url, encoded, body, timeout_s)
         except (TimeoutError, httpcore2.TimeoutException):
             raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s", target_down=True) from None
@@ -101,10 +101,20 @@ class Sender:
     async def _pool(self, allow_private: bool) -> httpcore2.AsyncConnectionPool:
         pools = self._pools.setdefault(asyncio.get_running_loop(), {})
         if allow_private not in pools:
-            self._context = self._context or httpcore2.default_ssl_context()
+            self._context = self._context or _certificates()
             backend = CheckedBackend(resolve=self._resolve, dial=self._dial, allow_private=allow_private)
             pools[allow_private] = _Pool(backend, self._context, pools, allow_private)
         return await pools[allow_private].get()
+
+
+def _certificates() -> ssl.SSLContext:
+    try:
+        return httpcore2.default_ssl_context()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NotDelivered(
+            f"was not asked: the certificates that SSL_CERT_FILE names cannot be read: {reason}; correct it or unset it"
+        ) from None
 
 
 class _Pool:

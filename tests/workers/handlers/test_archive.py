@@ -42,6 +42,14 @@ def test_a_line_holds_the_event_as_a_handler_sees_it(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_home_that_is_not_known_fails_the_attempt_with_the_remedy(tmp_path: Path) -> None:
+    """As in a container, where the user has no entry and HOME is not set."""
+    handler = plugins.load("archive", {"path": "~nobody-of-that-name/out"}, environ={}, folder=tmp_path)
+
+    with pytest.raises(archiving.NotArchived, match="begins with ~.*; write the whole path, or set HOME"):
+        handler.call(an_event())
+
+
 def test_each_day_has_its_file_and_a_past_one_never_changes(tmp_path: Path) -> None:
     """By the time of writing, whenever the event arrived."""
     append(tmp_path)

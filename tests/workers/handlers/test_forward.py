@@ -488,3 +488,13 @@ def test_a_proxy_of_the_environment_is_not_asked(target: Target, monkeypatch: py
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
 
     assert forwarded(target.url(), allow_private=True) == Ended(Outcome.SUCCEEDED)
+
+
+def test_certificates_that_cannot_be_read_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is not at fault, and neither are we."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/missing")
+
+    with pytest.raises(NotDelivered, match=r"was not asked: the certificates that SSL_CERT_FILE .*; correct") as raised:
+        posted(Sender(), "https://crm.example/")
+
+    assert not raised.value.target_down

@@ -7,7 +7,9 @@
         grant(event.data.CoworkerId, event.data.FromTime, event.data.ToTime)     # aware datetimes
 
 Fields have Nexudus's own names. All but `Id` may be None; what a type does not name is kept, as an attribute and in
-`model_extra`. Amounts are decimals. A record that does not fit ends its delivery as dead, with the fields that do not.
+`model_extra`. Amounts are decimals. A field that is not of its type is kept as it came: its name is in `unfit`
+(`"FromTime" in event.data.unfit`) and in the log, its value is not. Only a record without an `Id`, or one that lacks
+what a type of your own adds, ends its delivery as dead.
 
 Which action carries which record, and how sure that is, because Nexudus documents it for none. *seen*: public receivers
 read such a record from that hook. *named*: the action's name says so; the record is taken to be what the REST API

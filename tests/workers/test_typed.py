@@ -97,13 +97,12 @@ def test_without_a_type_the_record_is_a_dict(load: Any, name: str) -> None:
 
 def test_a_record_that_does_not_fit_ends_for_good_and_says_which_fields(load: Any) -> None:
     """Not what is in them: that may be personal."""
-    data = {"Id": "secret-1", "FromTime": "secret-2", "Tentative": "secret-3", "Repeats": "secret-4"}
+    data = {"Id": "secret-1", "FromTime": "secret-2", "Tentative": "secret-3"}
 
     ended = execution.run(load("typed"), an_event(data=data))
 
     assert (ended.outcome, ended.final) == (Outcome.FAILED, True)
     assert str(ended.error).startswith("RecordUnfit: the record is no Booking: Id: Input should be a valid integer")
-    assert "and 1 more" in str(ended.error)
     assert "secret" not in str(ended.error)
 
 
@@ -133,11 +132,13 @@ def test_in_a_worker_what_does_not_fit_is_dead_at_once(bench: Bench) -> None:
     retry = ["1h"]
     bench.routes({"handler": "typed:read", "retry": retry}, {"handler": "typed:read_async", "retry": retry})
     good = bench.keep_record({"Id": 1, "FromTime": "2026-03-01T09:00:00Z"}, "read", "read-async")
-    bad = bench.keep_record({"Id": 2, "FromTime": "never"}, "read", "read-async")
+    bad = bench.keep_record({"Id": "never", "FromTime": "2026-03-01T09:00:00Z"}, "read", "read-async")
+    odd = bench.keep_record({"Id": 3, "FromTime": "2026-03-01T09:00:00Z", "Repeats": "often"}, "read", "read-async")
 
     bench.work("--burst")
 
     assert bench.ended(good).status == "succeeded"
     assert [(one.status, len(one.attempts)) for one in bench.ended(bad).deliveries] == [("dead", 1), ("dead", 1)]
-    assert {(seen["id"], seen["year"]) for seen in bench.seen()} == {(1, 2026)}
-    assert "the record is no Booking: FromTime" in str(bench.ended(bad).deliveries[0].error)
+    assert {(seen["id"], seen["year"]) for seen in bench.seen()} == {(1, 2026), (3, 2026)}
+    assert bench.ended(odd).status == "succeeded"
+    assert "the record is no Booking: Id" in str(bench.ended(bad).deliveries[0].error)

@@ -59,8 +59,10 @@ class CoworkerInvoice(Record):
     PaidOn: Time = None
     Refunded: bool | None = None
     RefundedOn: Time = None
-    XeroInvoiceTransferred: bool | None = None
-    QuickbooksTransferred: bool | None = None
+    XeroInvoiceTransfered: bool | None = None
+    XeroPaymentTransfered: bool | None = None
+    QuickbooksInvoiceTransfered: bool | None = None
+    QuickbooksPaymentTransfered: bool | None = None
     CreditNote: bool | None = None
     OriginalInvoiceGuid: str | None = None
     ContractGuid: str | None = None
@@ -73,7 +75,7 @@ class CoworkerInvoice(Record):
     ReceivedAmount: Decimal | None = None
     CreditedAmount: Decimal | None = None
     RefundedAmount: Decimal | None = None
-    NexKioskTransactionId: int | None = None
+    NexKioskTransactionId: str | None = None
     DueAmount: Decimal | None = None
     IsDue: bool | None = None
     CoworkerRegularPaymentContractNumber: str | None = None

@@ -24,8 +24,8 @@ class HelpDeskMessage(Record):
     OwnerId: int | None = None
     OwnerFullName: str | None = None
     ImageFileName: str | None = None
-    FirstResponseTimeInMinutes: int | None = None
-    MinutesToClose: int | None = None
+    FirstResponseTimeInMinutes: int | float | None = None
+    MinutesToClose: int | float | None = None
     SupportIssueCategory: Any = None
     AiChannelSessionId: str | None = None
 
@@ -111,11 +111,9 @@ class CoworkerMessage(Record):
 
 
 class ChatUserMessage(Record):
-    """A message of the chat. Its fields are not documented: these are a guess, and all of them are kept."""
+    """A message of the chat; it does not name its location. The types of its fields are not documented."""
 
-    BusinessId: int | None = None
-    UserId: int | None = None
-    UserFullName: str | None = None
-    ChatRoomId: int | None = None
-    Message: str | None = None
-    SentOn: Time = None
+    FromUserId: Any = None
+    ToUsers: Any = None
+    ChatText: Any = None
+    Delievered: Any = None

@@ -129,7 +129,7 @@ class Team(Record):
     BusinessName: str | None = None
     Name: str | None = None
     Description: str | None = None
-    TunnelPrivateGroupId: int | None = None
+    TunnelPrivateGroupId: int | str | None = None
     TeamMembers: list[Any] | str | None = None
     TeamAdministrators: list[Any] | str | None = None
     CreateSingleInvoiceForTeam: bool | None = None
@@ -138,7 +138,7 @@ class Team(Record):
     PayingMemberFullName: str | None = None
     DefaultMemberTariffId: int | None = None
     DefaultMemberTariffName: str | None = None
-    MaxTeamMemberCount: int | None = None
+    MaxTeamMemberCount: int | float | None = None
     TransferCreditsToPayingMember: bool | None = None
     ShareBookingCredit: bool | None = None
     ShareExtraServices: bool | None = None
@@ -175,7 +175,7 @@ class Visitor(Record):
     VisitorSource: int | str | None = None
     HostApprovalStatus: int | str | None = None
     VisitorCode: str | None = None
-    CheckedInAt: Time = None
+    CheckedInAt: str | None = None
     Notes: str | None = None
     CustomerNotes: str | None = None
     VisitReason: str | None = None

@@ -38,7 +38,7 @@ class FloorPlan(Record):
     BusinessId: int | None = None
     BusinessName: str | None = None
     Name: str | None = None
-    Capacity: int | None = None
+    Capacity: int | float | None = None
     Area: float | None = None
     FloorLevel: int | str | None = None
     Published: bool | None = None
@@ -56,7 +56,7 @@ class FloorPlanDesk(Record):
     FloorPlanBusinessId: int | None = None
     FloorPlanBusinessCurrencyCode: str | None = None
     FloorPlanBusinessName: str | None = None
-    FloorPlanCapacity: int | None = None
+    FloorPlanCapacity: int | float | None = None
     CoworkerId: int | None = None
     CoworkerFullName: str | None = None
     CoworkerCompanyName: str | None = None
@@ -75,7 +75,7 @@ class FloorPlanDesk(Record):
     ResourceAllocation: str | None = None
     Size: Decimal | None = None
     SizeIsLinkedToArea: bool | None = None
-    Capacity: int | None = None
+    Capacity: int | float | None = None
     Price: Decimal | None = None
     Area: Any = None
     SensorLastValue: Any = None
@@ -85,8 +85,8 @@ class FloorPlanDesk(Record):
     PositionX: float | None = None
     PositionY: float | None = None
     PositionZ: float | None = None
-    AccessControlGroupId: int | None = None
-    TunnelPrivateGroupId: int | None = None
+    AccessControlGroupId: int | str | None = None
+    TunnelPrivateGroupId: int | str | None = None
     CoworkerContractIds: list[Any] | str | None = None
     CoworkerContractFullNames: str | None = None
     CoworkerContractStartDates: str | None = None

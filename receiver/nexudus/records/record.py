@@ -2,12 +2,24 @@
 
 Only `Id` is needed. Everything else may be missing or null, because lists leave fields out and Nexudus changes; what is
 not named here is kept under its own name. The names are Nexudus's, so its documents are the documents of these types.
+Its documents name most fields without a type: one that does not fit ours is kept as it came, see `Record.unfit`.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+import structlog
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 
 def _absent(value: object) -> object:
@@ -47,6 +59,46 @@ class Record(BaseModel):
     ToStringText: str | None = None
     LocalizationDetails: Any = None
     CustomFields: Any = None
+
+    _unfit: frozenset[str] = PrivateAttr(frozenset())
+
+    @property
+    def unfit(self) -> frozenset[str]:
+        """The names of the fields whose value is not of the type that is declared here; it is kept as it came."""
+        return self._unfit
+
+    def model_dump(self, **how: Any) -> dict[str, Any]:
+        """As pydantic's, which would warn of what does not fit, with its value."""
+        return super().model_dump(**{"warnings": not self._unfit} | how)
+
+    def model_dump_json(self, **how: Any) -> str:
+        """As pydantic's, which would warn of what does not fit, with its value."""
+        return super().model_dump_json(**{"warnings": not self._unfit} | how)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_unfit(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Read the fields that fit, and keep the others; those that a type of one's own adds or requires must fit."""
+        try:
+            return read(value)
+        except ValidationError as error:
+            unfit = frozenset(str(one["loc"][0]) for one in error.errors(include_input=False) if one["loc"])
+            if not isinstance(value, Mapping) or not unfit or not all(_may_be_unfit(cls, name) for name in unfit):
+                raise
+        record = read({name: one for name, one in value.items() if name not in unfit})
+        kept = {name: value[name] for name in unfit}
+        record.__dict__.update(kept)
+        record.model_fields_set.update(kept)
+        record._unfit = unfit  # noqa: SLF001 -- its own
+        structlog.get_logger().warning("record.unfit", kind=kind_of(cls), fields=sorted(unfit))
+        return record
+
+
+def _may_be_unfit(wanted: type[Record], name: str) -> bool:
+    """Say whether *name* is a field of Nexudus's that *wanted* can do without."""
+    declared = next((base for base in reversed(wanted.__mro__) if name in getattr(base, "model_fields", ())), object)
+    is_ours = declared.__module__.startswith(f"{__package__}.")
+    return is_ours and not wanted.model_fields[name].is_required()
 
 
 def kind_of(wanted: object) -> str | None:

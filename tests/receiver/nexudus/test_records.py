@@ -5,8 +5,10 @@ import pkgutil
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import orjson
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from receiver.nexudus import actions, records, samples
 from receiver.nexudus.records.record import Record, kind_of
@@ -67,6 +69,77 @@ def test_only_the_id_is_needed_and_what_is_not_known_is_kept() -> None:
     assert (read.Email, read.model_extra) == (None, {"ShoeSize": 43})
     with pytest.raises(ValidationError, match="Id"):
         Coworker.model_validate({"Email": "a@example.com"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("HelpDeskMessage", "MinutesToClose", -41.65),
+        ("HelpDeskMessage", "FirstResponseTimeInMinutes", 0.5),
+        ("Visitor", "CheckedInAt", "Berlin - Mitte"),
+        ("FloorPlan", "Capacity", 4.5),
+        ("FloorPlanDesk", "FloorPlanCapacity", 4.5),
+        ("FloorPlanDesk", "Capacity", 4.5),
+        ("FloorPlanDesk", "AccessControlGroupId", "grp-front"),
+        ("FloorPlanDesk", "TunnelPrivateGroupId", "vlan-12"),
+        ("Team", "TunnelPrivateGroupId", "vlan-12"),
+        ("Team", "TunnelPrivateGroupId", 12),
+        ("Team", "MaxTeamMemberCount", 4.5),
+        ("CoworkerInvoice", "NexKioskTransactionId", "kiosk-8f31"),
+        ("CoworkerInvoice", "XeroInvoiceTransfered", True),
+        ("CoworkerInvoice", "QuickbooksPaymentTransfered", True),
+        ("ChatUserMessage", "ToUsers", [1, 2]),
+        ("ChatUserMessage", "Delievered", True),
+    ],
+)
+def test_what_nexudus_sent_is_right(kind: str, name: str, value: object) -> None:
+    """Values that were seen, and fields whose type nobody has documented."""
+    read = KINDS[kind].model_validate({"Id": 1, name: value})
+
+    assert (getattr(read, name), type(getattr(read, name)), read.unfit) == (value, type(value), frozenset())
+    assert not read.model_extra
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_field_that_does_not_fit_is_kept_marked_and_told_by_name(kind: str) -> None:
+    """Whichever field of whichever kind; the others are read as ever."""
+    odd = {name: {"secret": 1} for name in KINDS[kind].model_fields if name not in ("Id", "CreatedOn")}
+
+    with capture_logs() as told:
+        read = KINDS[kind].model_validate(odd | {"Id": "7", "CreatedOn": "2026-03-01T09:00:00Z", "Shoe": 43})
+
+    assert {name: getattr(read, name) for name in odd} == odd
+    assert (read.Id, read.CreatedOn, read.model_extra) == (7, datetime(2026, 3, 1, 9, tzinfo=UTC), {"Shoe": 43})
+    assert {"UniqueId", "UpdatedOn", "IsNew"} <= read.unfit <= odd.keys() - {"CustomFields"}
+    assert (told[0]["event"], told[0]["fields"]) == ("record.unfit", sorted(read.unfit))
+    assert "secret" not in str(told)
+    assert read.unfit <= read.model_fields_set
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_does_not_fit_is_written_as_it_came_and_nobody_is_warned_of_its_value() -> None:
+    """By whoever passes a record on."""
+    read = Booking.model_validate({"Id": 1, "FromTime": "never", "OverridePrice": [1]})
+
+    assert orjson.loads(read.model_dump_json(exclude_unset=True)) == {
+        "Id": 1,
+        "FromTime": "never",
+        "OverridePrice": [1],
+    }
+    assert read.model_dump(exclude_unset=True) == {"Id": 1, "FromTime": "never", "OverridePrice": [1]}
+
+
+def test_what_a_type_of_ones_own_adds_or_requires_must_fit() -> None:
+    """Its author relies on it."""
+
+    class Room(Booking):
+        ResourceId: int
+        Projector: bool = False
+
+    assert Room.model_validate({"Id": 1, "ResourceId": 2, "Repeats": "x"}).unfit == {"Repeats"}
+    for wrong in ({"ResourceId": "x"}, {"Repeats": "x"}, {"ResourceId": 2, "Projector": "x"}):
+        with pytest.raises(ValidationError, match="Room"):
+            Room.model_validate({"Id": 1} | wrong)
 
 
 def test_amounts_are_exact() -> None:

@@ -93,21 +93,31 @@ class NexudusError(FrontdeskError):
     """The Nexudus API refused or failed a call.
 
     *status* is the HTTP status, or 0 when there was no answer; *properties* maps property names to their messages;
-    *throttled*: it asked us to slow down, and has not carried out the call.
+    *throttled*: it asked us to slow down, and has not carried out the call; *gone*: asked for one record, it answered
+    as it does when that is not there; *ooops*: it failed in its own words, which it may do each time.
     """
 
     def __init__(
-        self, message: str, *, status: int = 0, properties: dict[str, str] | None = None, throttled: bool = False
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        properties: dict[str, str] | None = None,
+        throttled: bool = False,
+        gone: bool = False,
+        ooops: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.properties = properties or {}
         self.throttled = throttled
+        self.gone = gone
+        self.ooops = ooops
 
     @property
     def is_refusal(self) -> bool:
         """The call itself was refused, so that it will be the next time, too; else that may go well."""
-        return 0 < self.status < 500 and self.status not in (408, 429) and not self.throttled
+        return self.ooops or (0 < self.status < 500 and self.status not in (408, 429) and not self.throttled)
 
 
 class CredentialsRefused(NexudusError):

@@ -14,6 +14,7 @@ In an async handler each method has its twin: `await nexudus.aget(...)`. Writing
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Nexudus:
     """The Nexudus API for one attempt of a handler. Threads may share it.
 
     A *kind* is where the API has such records, "spaces/coworkers", or a type of `workers.records`. Methods raise
-    NexudusError, also for a record that does not exist, and Retry when there is no time left to wait in.
+    NexudusError, also for a record that does not exist (its `gone` is true then), and Retry when there is no time left
+    to wait in.
     """
 
     def __init__(self, line: Line, attempt: Attempt, *, writes: bool) -> None:
@@ -109,7 +111,7 @@ class Nexudus:
         self._change(kind, number, fields)
 
     def delete(self, kind: str | type[Record], number: int, /) -> None:
-        """Delete a record."""
+        """Delete a record. One that is not there is deleted: perhaps by an attempt whose answer was lost."""
         _refuse_on_a_loop("adelete")
         self._delete(kind, number)
 
@@ -180,7 +182,14 @@ class Nexudus:
 
     def _delete(self, kind: Any, number: int) -> None:
         path = f"{_path(kind)}/{_number(number)}"
-        self._written("DELETE", path, None)
+        try:
+            self._written("DELETE", path, None)
+        except NexudusError as error:
+            if not error.gone:
+                raise
+            if error.status != 404:
+                # A page of HTML may be a fault, too: then its list does not answer either.
+                self._line.read(self._attempt, _path(kind), {"page": 1, "size": 1}, since_ms=_now_ms())
         self._line.forget(path)
 
     def _written(self, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
@@ -205,6 +214,10 @@ def _number(number: object) -> int:
     if type(number) is not int or not 0 < number < _LARGEST_ID:
         raise ValueError(f"nexudus: {number!r:.40} is not the number of a record")
     return number
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _field(name: str) -> str:

@@ -126,7 +126,8 @@ class Switchboard:
             answer, keep_ms = b"v" + orjson.dumps(value), KEPT_MS
         except NexudusError as error:
             if error.status >= 400 and not (error.throttled or isinstance(error, CredentialsRefused)):
-                answer, keep_ms = b"e" + orjson.dumps([error.status, str(error)]), REFUSAL_KEPT_MS
+                kind = b"g" if error.gone else b"e"
+                answer, keep_ms = kind + orjson.dumps([error.status, str(error)]), REFUSAL_KEPT_MS
             raise
         finally:
             self._shelf.put(name, token, taken, answer, keep_ms)
@@ -212,4 +213,4 @@ def _read(answer: bytes) -> Any:
     if answer[:1] == b"v":
         return value
     status, message = value
-    raise NexudusError(str(message), status=int(status))
+    raise NexudusError(str(message), status=int(status), gone=answer[:1] == b"g")

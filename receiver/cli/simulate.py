@@ -46,9 +46,10 @@ class Manner:
     token_lifetime
         For how many seconds an access token is good.
     knob
-        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, throttle_rate, cut_rate,
-        lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale (1: failed deliveries are
-        repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page, repeat_pages.
+        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
+        throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
+        (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page,
+        unknown_is_404, repeat_pages.
     """
 
     rate: float = 1.0

@@ -2,7 +2,8 @@
 
 The rules and their sources: `WasSuccessful` may be false on 200; validation is 400 with `Errors[].PropertyName`
 (https://developers.nexudus.com/rest-api/sys/post-webhooks); throttling is 409 with `Retry-After` and an empty body
-(https://developers.nexudus.com/reference/api-limitations); an unknown record is 500 with a page of HTML.
+(https://developers.nexudus.com/reference/api-limitations), or 429 that says "Wait 7.5 seconds" in its body; an unknown
+record is 404 on some accounts, 500 with a page of HTML on others; a JSON 500 "Ooops!..." may come each time.
 """
 
 import re
@@ -18,6 +19,9 @@ from receiver.errors import NexudusError
 
 _LONGEST_MESSAGE = 300
 _LONGEST_WAIT_S = 120.0
+_WAIT = re.compile(rb"wait\s{1,4}(\d{1,9}(?:\.\d{1,6})?)\s{0,4}s", re.IGNORECASE)
+_WAIT_WITHIN = 1_000
+_OOOPS = re.compile(r"o{2,9}ps\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,23 @@ class Answer:
         return self.status >= 500 or self.status == 408
 
     @property
+    def is_gone(self) -> bool:
+        """What Nexudus answers for a record that is not there; the page of HTML may be a fault all the same."""
+        return self.status == 404 or (self.status == 500 and self.is_html)
+
+    @property
+    def is_html(self) -> bool:
+        """A page for people."""
+        return self.body.lstrip()[:1] == b"<"
+
+    @property
+    def is_ooops(self) -> bool:
+        """A fault that Nexudus tells in its own words; it may be there each time."""
+        return self.status == 500 and bool(_OOOPS.match(_message(_json(self))))
+
+    @property
     def retry_after(self) -> float | None:
-        """The seconds that `Retry-After` asks for, bounded; None when it says nothing readable.
+        """The seconds that `Retry-After`, or else the body, asks for, bounded; None when neither says it readably.
 
         A date is counted from the answer's own `Date`, so that no two clocks need agree.
         """
@@ -52,7 +71,8 @@ class Answer:
             return min(float(value), _LONGEST_WAIT_S)
         until, now = _moment(value), _moment(self.headers.get("date", ""))
         if until is None:
-            return None
+            told = _WAIT.search(self.body[:_WAIT_WITHIN]) if self.is_throttled else None
+            return min(float(told[1]), _LONGEST_WAIT_S) if told else None
         seconds = (until - (now or datetime.now(UTC))).total_seconds()
         return min(max(0.0, seconds), _LONGEST_WAIT_S)
 
@@ -70,6 +90,8 @@ def read(answer: Answer, *, call: str, role: str = "") -> Any:
             status=answer.status,
             properties=_properties(value),
             throttled=answer.is_throttled,
+            gone=answer.is_gone,
+            ooops=answer.is_ooops,
         )
     if value is None and answer.body.strip():
         raise NexudusError(
@@ -111,7 +133,7 @@ def _reason(answer: Answer, value: Any, role: str) -> str:
         return "a redirect, which is never followed; is FRONTDESK_NEXUDUS_URL right?"
     if message := _message(value):
         return message
-    if answer.body.lstrip()[:1] == b"<":
+    if answer.is_html:
         return "a page of HTML instead of JSON, as it does for records that do not exist and when it fails"
     return "without a reason"
 

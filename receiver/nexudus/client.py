@@ -30,10 +30,12 @@ class Patience:
 
     *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no other try is begun. While Nexudus only
     asks us to slow down, the limits are *throttles* and *throttled_s*: what it counts is a minute's calls, ours and
-    those of everybody else who uses the account, while its `Retry-After` always says a second.
+    those of everybody else who uses the account, while its `Retry-After` always says a second. What it
+    tells in its own words is tried *ooops* times.
     """
 
     attempts: int = 6
+    ooops: int = 3
     throttles: int = 20
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
@@ -63,14 +65,15 @@ class _Tries:
     faults: int = 0
     throttles: int = 0
 
-    def is_last(self, *, throttled: bool) -> bool:
-        """Count a try that went wrong; say whether there is to be no other."""
+    def is_last(self, answer: Answer | None) -> bool:
+        """Count a try that went wrong, with its answer if there was one; say whether there is to be no other."""
         seconds = time.monotonic() - self.started
-        if throttled:
+        if answer is not None and answer.is_throttled:
             self.throttles += 1
             return self.throttles >= self.patience.throttles or seconds > self.patience.throttled_s
         self.faults += 1
-        return self.faults >= self.most or seconds > self.patience.give_up_s
+        most = min(self.most, self.patience.ooops) if answer is not None and answer.is_ooops else self.most
+        return self.faults >= most or seconds > self.patience.give_up_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +174,11 @@ class Client:
             except httpx2.RequestError as error:
                 # Without a connection nothing was sent; later than that, nobody knows.
                 again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-                if not again or tries.is_last(throttled=False):
+                if not again or tries.is_last(None):
                     raise NexudusError(_no_answer(call, self._base_url, error)) from error
             else:
                 again = answer.is_throttled or (call.repeatable and answer.is_passing)
-                if not again or tries.is_last(throttled=answer.is_throttled):
+                if not again or tries.is_last(answer):
                     return answer
             pause = self._patience.pause(tries.faults + tries.throttles, answer.retry_after if answer else None)
             self._log.debug("nexudus.repeated", call=str(call), status=answer.status if answer else 0)

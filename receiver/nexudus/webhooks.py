@@ -45,7 +45,7 @@ class Webhooks:
         return tuple(registration.parse(rows[number]) for number in sorted(rows))
 
     def get(self, hook_id: int) -> Registration:
-        """Return one whole record. An unknown id is answered like a fault of Nexudus, so there are only three tries."""
+        """Return one whole record. An unknown id may be answered like a fault of Nexudus: only three tries."""
         call = Call("GET", f"{_HOOKS}/{hook_id}", role="WebHook-Read", attempts=3)
         found = registration.parse(self._client.do(call))
         if found.id != hook_id:
@@ -68,8 +68,12 @@ class Webhooks:
         self._client.do(Call("PUT", _HOOKS, record=record, role="WebHook-Edit"))
 
     def delete(self, hook_id: int) -> None:
-        """Delete a record."""
-        self._client.do(Call("DELETE", f"{_HOOKS}/{hook_id}", role="WebHook-Delete", attempts=3))
+        """Delete a record. One that is not there is deleted: perhaps by us, and the answer was lost."""
+        try:
+            self._client.do(Call("DELETE", f"{_HOOKS}/{hook_id}", role="WebHook-Delete", attempts=3))
+        except NexudusError as error:
+            if error.status != 404:
+                raise
 
     def businesses(self) -> Mapping[int, str]:
         """Return the locations that the API user sees: id to name."""

@@ -50,6 +50,7 @@ class _Course:
 
     done: dict[ChangeKey, Change] = field(default_factory=dict)
     refused: dict[ChangeKey, Failure] = field(default_factory=dict)
+    doubted: set[ChangeKey] = field(default_factory=set)
 
     def open(self, plan: Plan) -> list[Change]:
         """Return the changes of *plan* that were neither done nor refused."""
@@ -88,7 +89,7 @@ class Applier:
     def _round(self, changes: list[Change], course: _Course) -> NexudusError | None:
         """Carry out *changes*. Returns the error when so many in a row had no answer that it is time to look again.
 
-        Either Nexudus is down, or somebody deleted the records: it answers for those as for a fault of its own.
+        Either Nexudus is down, or somebody deleted the records: it may answer for those as for a fault of its own.
         """
         silences = 0
         for change in changes:
@@ -99,15 +100,21 @@ class Applier:
         return None
 
     def _carry_out(self, change: Change, course: _Course) -> NexudusError | None:
-        """Carry out one change. Returns the error when it is not known what became of it."""
+        """Carry out one change. Returns the error when it is not known what became of it, or of its hook."""
         try:
             written = self._write(change)
         except NexudusError as error:
+            if error.gone and change.hook_id is not None:
+                return error
             self._told(change, error)
             if isinstance(error, CredentialsRefused) or error.status in (401, 403):
                 raise
             if not error.is_refusal:
                 return error
+            if error.ooops and change.hook_id is None and change.key not in course.doubted:
+                # The client tries a create once, since it may have been carried out: a fresh list will tell.
+                course.doubted.add(change.key)
+                return None
             course.refused[change.key] = Failure(change, error)
         else:
             if written:

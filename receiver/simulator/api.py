@@ -104,6 +104,10 @@ class Api:
         over = self.meter.is_over(self._knobs, write=request.method != "GET")
         if over or fault is Fault.THROTTLE:
             return Response(status_code=409, headers={"Retry-After": f"{self._knobs.retry_after_s:g}"})
+        if fault is Fault.THROTTLE_429:
+            return Response(f"API calls quota exceeded. Wait {self._knobs.retry_after_s:g} seconds.", 429)
+        if fault is Fault.OOOPS:
+            return json_response({"Message": "Ooops! Something went wrong.", "WasSuccessful": False}, 500)
         if fault is Fault.ERROR:
             return json_response({"Message": "An error has occurred.", "WasSuccessful": False}, 500)
         if fault is Fault.HTML:
@@ -120,7 +124,7 @@ class Api:
         try:
             return await answering(request, lose)
         except Unknown:
-            return _page_of_html()
+            return json_response({"Message": "Not found."}, 404) if self._knobs.unknown_is_404 else _page_of_html()
         except Invalid as error:
             wrong = {"AttemptedValue": error.attempted, "Message": error.message, "PropertyName": error.name}
             return json_response({"Message": str(error), "Value": None, "Errors": [wrong], "WasSuccessful": False}, 400)

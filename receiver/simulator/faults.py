@@ -18,6 +18,10 @@ class Fault(StrEnum):
     """500 with a JSON error."""
     HTML = "html"
     """500 with a page of HTML."""
+    OOOPS = "ooops"
+    """500 with a JSON error in Nexudus's own words."""
+    THROTTLE_429 = "throttle_429"
+    """429 that says only in its body how long to wait; nothing is done."""
     THROTTLE = "throttle"
     """409 with Retry-After and an empty body; nothing is done."""
     CUT = "cut"
@@ -40,6 +44,8 @@ class Knobs(BaseModel):
     slow_ms: int = Field(0, ge=0, le=120_000, description="How long each API call waits, in milliseconds.")
     error_rate: Share = Field(0, description="The share of API calls answered 500.")
     html_rate: Share = Field(0, description="The share answered 500 with a page of HTML.")
+    ooops_rate: Share = Field(0, description="The share answered 500 with Ooops!")
+    throttle_429_rate: Share = Field(0, description="The share answered 429 with the wait in the body, and not done.")
     throttle_rate: Share = Field(0, description="The share answered 409 with Retry-After and not done.")
     cut_rate: Share = Field(0, description="The share whose connection breaks and that are not done.")
     lost_answer_rate: Share = Field(0, description="The share that are done before the connection breaks.")
@@ -58,6 +64,7 @@ class Knobs(BaseModel):
     missing_roles: list[str] = Field(
         default_factory=list, max_length=100, description="Roles that the API user lacks; what needs them is 401."
     )
+    unknown_is_404: bool = Field(False, description="An unknown id is answered 404, not 500 with a page of HTML.")
     repeat_pages: bool = Field(False, description="Every page is the first one, and says that there is another.")
 
     def draw(self) -> Fault | None:

@@ -401,6 +401,24 @@ def test_what_does_not_exist_is_known_for_a_moment(bench: Bench, simulated: Simu
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("is_404", [False, True])
+def test_what_is_gone_says_so_and_need_not_be_deleted(bench: Bench, simulated: SimulatedNexudus, is_404: bool) -> None:
+    """Also from the shelf; a delete whose answer was lost meets it when it is sent again."""
+    with switchboard(bench) as board:
+        nexudus = Nexudus(board, in_seconds(60), writes=True)
+        nexudus.get(Booking, 9)
+        simulated.turn(unknown_is_404=is_404, next=["lost_answer"])
+        nexudus.delete(Booking, 9)
+        nexudus.delete(Booking, 9)
+        for _ in range(2):
+            with pytest.raises(NexudusError) as error:
+                nexudus.get(Booking, 9)
+            assert error.value.gone
+        simulated.turn(html_rate=1)
+        with pytest.raises(NexudusError, match="500 to GET /api/spaces/bookings:"):
+            nexudus.delete(Booking, 10)
+
+
 def test_refused_credentials_are_not_tried_again_and_again(bench: Bench, simulated: SimulatedNexudus) -> None:
     """Nexudus would lock the account."""
     before = simulated.state()["calls"]

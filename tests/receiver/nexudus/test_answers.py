@@ -78,6 +78,43 @@ def test_retry_after_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (_answer(429, b"API calls quota exceeded! Wait 7.5 seconds."), 7.5),
+        (_answer(429, b'{"Message":"wait 3s"}'), 3),
+        (_answer(429, b"Wait 7.5 seconds", retry_after="2"), 2),
+        (_answer(429, b"Wait 999999999 seconds"), 120),
+        (_answer(429, b"Wait a bit"), None),
+        (_answer(429, b" " * 5_000 + b"Wait 7 seconds"), None),
+        (_answer(400, b"Wait 7 seconds"), None),
+    ],
+)
+def test_429_says_in_its_body_how_long_to_wait(answer: Answer, seconds: float | None) -> None:
+    """Where it has no header; bounded, and looked for at the beginning alone."""
+    assert answer.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "gone", "ooops"),
+    [
+        (_answer(404, b'{"Message":"Not found"}'), True, False),
+        (_answer(404), True, False),
+        (_answer(500, b" <html>"), True, False),
+        (_answer(502, b"<html>"), False, False),
+        (_answer(500, b'{"Message":"An error has occurred."}'), False, False),
+        (_answer(500, b'{"Message":"Ooops! Something went wrong"}'), False, True),
+        (_answer(400, b'{"Message":"Ooops!"}'), False, False),
+    ],
+)
+def test_what_is_gone_and_what_may_be_final_is_told_from_a_fault(answer: Answer, gone: bool, ooops: bool) -> None:
+    """Accounts differ in how they answer for a record that is not there."""
+    with pytest.raises(NexudusError) as caught:
+        answers.read(answer, call="GET /x/1")
+
+    assert (caught.value.gone, caught.value.ooops) == (gone, ooops)
+
+
+@pytest.mark.parametrize(
     ("until", "seconds"),
     [
         ("Sat, 21 Nov 2026 08:00:03 GMT", 3),

@@ -136,6 +136,17 @@ def test_retry_after_is_honoured(nexudus: SimulatedNexudus) -> None:
     assert 3 <= pauses[0] < 3.1
 
 
+def test_the_wait_that_429_has_in_its_body_is_honoured(nexudus: SimulatedNexudus) -> None:
+    """It has no header."""
+    pauses: list[float] = []
+    nexudus.turn(next=["throttle_429"], retry_after_s=7.5)
+    with nexudus.client(sleep=pauses.append) as client:
+        Webhooks(client).list()
+
+    assert len(pauses) == 1
+    assert 7.5 <= pauses[0] < 7.6
+
+
 def test_a_minute_of_throttling_is_waited_out(nexudus: SimulatedNexudus) -> None:
     """Others use the account too: when its minute is used up, `Retry-After` says one second again and again."""
     pauses: list[float] = []

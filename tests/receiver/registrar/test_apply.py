@@ -192,20 +192,63 @@ def test_a_nexudus_that_takes_no_writes_ends_the_run(office: Office) -> None:
     assert office.apply().is_complete
 
 
-def test_hooks_that_are_deleted_meanwhile_are_made_anew(office: Office) -> None:
-    """Somebody tidies up in the panel between plan and apply: an unknown id is answered like a fault of Nexudus."""
+@pytest.mark.parametrize("is_404", [False, True])
+@pytest.mark.parametrize("within", ["list and read", "read and write"])
+def test_hooks_that_are_deleted_meanwhile_are_made_anew(office: Office, is_404: bool, within: str) -> None:
+    """Somebody tidies up in the panel: an unknown id is answered 404, or like a fault of Nexudus."""
     office.apply()
+    office.nexudus.turn(unknown_is_404=is_404)
     for hook in office.nexudus.hooks():
         office.nexudus.edit(hook["Id"], Active=False)
     wanted = office.survey.wanted(routes())
     plan = office.survey.plan(wanted)
-    for hook in office.nexudus.hooks():
-        office.nexudus.remove(hook["Id"])
 
-    applied = office.carry_out(plan, wanted)
+    def tidy() -> None:
+        for hook in office.nexudus.hooks():
+            office.nexudus.remove(hook["Id"])
+
+    fences = iter([tidy])
+    if within == "list and read":
+        next(fences)()
+    applied = office.carry_out(plan, wanted, fence=lambda: next(fences, lambda: None)())
 
     assert (applied.is_complete, {change.op for change in applied.done}) == (True, {Op.CREATE})
     office.assert_converged()
+
+
+def test_a_delete_whose_answer_was_lost_is_done(office: Office) -> None:
+    """It is sent again, and the hook is not there: that is what was wanted."""
+    office.apply()
+    office.nexudus.turn(unknown_is_404=True)
+    fewer = routes(FEW - {"BookingCreate"})
+    wanted = office.survey.wanted(fewer)
+    plan = office.survey.plan(wanted, Scope(prune=True))
+    office.nexudus.turn(next=[None, "lost_answer"])
+
+    applied = office.carry_out(plan, wanted, Scope(prune=True))
+
+    assert (applied.is_complete, [change.op for change in applied.done]) == (True, [Op.DELETE])
+
+
+@pytest.mark.parametrize("op", [Op.CREATE, Op.UPDATE])
+def test_what_nexudus_refuses_in_its_own_words_stops_only_itself(office: Office, op: Op) -> None:
+    """A few tries, then it counts as refused, with the words; a create is tried again only after a fresh list."""
+    wanted = office.survey.wanted(routes())
+    if op is Op.UPDATE:
+        office.apply()
+        for hook in office.nexudus.hooks():
+            office.nexudus.edit(hook["Id"], Active=False)
+    plan = office.survey.plan(wanted)
+    one_round = ["ooops", *[None] * 3, None] if op is Op.CREATE else [None, *["ooops"] * 3]
+    office.nexudus.turn(next=one_round + ["ooops"] * (op is Op.CREATE))
+
+    applied = office.carry_out(plan, wanted)
+
+    (failed,) = applied.failed
+    assert (failed.change, failed.error.status) == (plan.changes[0], 500)
+    assert str(failed.error).endswith("Ooops! Something went wrong.")
+    assert len(applied.done) == len(FEW) - 1
+    assert office.apply().is_complete
 
 
 def test_whoever_lost_the_lock_writes_no_more(office: Office) -> None:

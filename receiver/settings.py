@@ -139,6 +139,8 @@ class Settings(BaseModel):
     nexudus_token: SecretStr | None = None
     nexudus_calls_per_minute: int = Field(120, ge=1, le=10_000)
     nexudus_writes_per_minute: int = Field(60, ge=1, le=10_000)
+    nexudus_calls_per_hour: int = Field(5_000, ge=1, le=1_000_000)
+    nexudus_writes_per_day: int = Field(5_000, ge=1, le=1_000_000)
     admin_token: Annotated[tuple[NamedToken, ...], _List] = ()
     viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
     alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()

@@ -192,9 +192,7 @@ class Switchboard:
     @cached_property
     def _lone_client(self) -> Client:
         current = self._settings
-        rates = (budget.rate(current.nexudus_calls_per_minute), budget.rate(current.nexudus_writes_per_minute))
-        calls, writes = ((rate.burst, rate.per_second) for rate in rates)
-        shared = SharedBudget(self._store, calls, writes, first=False, sleep=self._waiting.sleep)
+        shared = SharedBudget(self._store, **budget.limits(current), first=False, sleep=self._waiting.sleep)
         who = credentials(current, "work")
         return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._waiting.sleep)
 

@@ -13,8 +13,8 @@ from receiver import logs, outbound, settings
 from receiver.cli import examples, output, sentry, unsigned
 from receiver.cli.registrar import check_public_url
 from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
+from receiver.nexudus import budget
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
-from receiver.nexudus.budget import LocalBudget
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
@@ -214,7 +214,7 @@ def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
         return []
     try:
         who = credentials(read, "check")
-        limit = LocalBudget(read.nexudus_calls_per_minute, read.nexudus_writes_per_minute)
+        limit = budget.local(read)
         with Client(read.nexudus_url, who, limit) as client:
             webhooks = Webhooks(client)
             webhooks.list()

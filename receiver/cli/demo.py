@@ -31,6 +31,8 @@ def simulated(data_dir: Path, receiver_url: str) -> Iterator[dict[str, str]]:
         f"{PREFIX}NEXUDUS_PASSWORD": "demo",
         f"{PREFIX}NEXUDUS_CALLS_PER_MINUTE": _CALLS,
         f"{PREFIX}NEXUDUS_WRITES_PER_MINUTE": _CALLS,
+        f"{PREFIX}NEXUDUS_CALLS_PER_HOUR": _CALLS + "00",
+        f"{PREFIX}NEXUDUS_WRITES_PER_DAY": _CALLS + "00",
     }
     path = _path(data_dir)
     try:

@@ -1,7 +1,9 @@
 """`frontdesk plan` and `frontdesk apply`: what would change at Nexudus, and changing it."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -55,7 +57,7 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
     scope = reach.scope()
     with opened("plan") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
-        made = registrar.survey.plan(wanted, scope)
+        made = _timed(registrar, registrar.survey.plan(wanted, scope))
     _show(made, json=json)
     return 2 if made.changes else 0
 
@@ -82,7 +84,7 @@ def apply(
     scope = reach.scope()
     with opened("apply") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
-        shown = registrar.survey.plan(wanted, scope)
+        shown = _timed(registrar, registrar.survey.plan(wanted, scope))
         if not json:
             _show(shown, json=False)
         _warn_of_moves(registrar, shown)
@@ -99,6 +101,20 @@ def _seconds(wait: str) -> float:
         return durations.parse(wait) / 1_000
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from None
+
+
+def _timed(registrar: Registrar, made: Plan) -> Plan:
+    """Return *made* with a warning of when it will be done, where it takes more writes than a day allows."""
+    a_day = registrar.settings.nexudus_writes_per_day
+    days = (len(made.changes) - 1) // a_day
+    if days < 1:
+        return made
+    until = datetime.now(UTC) + timedelta(days=days)
+    told = (
+        f"{len(made.changes)} changes are more than the {a_day} writes a day that Nexudus allows: apply will be done by"
+        f" {until:%Y-%m-%dT%H:%M}Z at the earliest"
+    )
+    return dataclasses.replace(made, warnings=(*made.warnings, told))
 
 
 def _show(made: Plan, *, json: bool) -> None:

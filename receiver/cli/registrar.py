@@ -12,7 +12,7 @@ from receiver.cli import demo, keyring
 from receiver.cli.context import Context
 from receiver.errors import SettingsError
 from receiver.nexudus import actions, budget
-from receiver.nexudus.budget import Budget, LocalBudget
+from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
@@ -96,13 +96,7 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
 
 
 def _budget(current: Settings, store: redis.Redis | None) -> Budget:
-    calls, writes = current.nexudus_calls_per_minute, current.nexudus_writes_per_minute
-    if store is None:
-        return LocalBudget(calls, writes)
-    call_rate, write_rate = budget.rate(calls), budget.rate(writes)
-    return SharedBudget(
-        store, (call_rate.burst, call_rate.per_second), (write_rate.burst, write_rate.per_second), first=True
-    )
+    return budget.local(current) if store is None else SharedBudget(store, **budget.limits(current), first=True)
 
 
 def _signed(current: Settings) -> frozenset[int] | str:

@@ -1,15 +1,24 @@
 """Our own limit on the use of the Nexudus API, kept below theirs so that nobody is ever locked out.
 
-Nexudus allows 120 calls and 60 writes a minute and one call every 100 ms
-(https://developers.nexudus.com/reference/api-limitations). A budget is two token buckets; its rates are chosen so that
-no window of 60 seconds holds more than the limit, with a burst of one second's worth.
+Nexudus allows 120 calls and 60 writes a minute, one call every 100 ms, 5,000 calls an hour and 5,000 writes a day
+(https://developers.nexudus.com/reference/api-limitations). A budget is two token buckets, whose rates are chosen so
+that no window of 60 seconds holds more than the limit, with a burst of one second's worth; and two counts, of an hour's
+calls and of a day's writes.
 """
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
+
+from receiver.settings import Settings
+
+HOUR_S = 3_600
+DAY_S = 86_400
+_MOST_PER_SECOND = 10
 
 
 class Budget(Protocol):
@@ -28,9 +37,34 @@ class Rate:
 
 
 def rate(per_minute: int) -> Rate:
-    """Return the bucket under which any 60 seconds hold at most *per_minute* calls."""
+    """Return the bucket under which any 60 seconds hold at most *per_minute* calls, and no second more than ten.
+
+    Whoever asks for more than 600 a minute asks for more than ten a second.
+    """
     burst = max(1, per_minute // 60)
+    if per_minute <= 60 * _MOST_PER_SECOND:
+        burst = min(burst, max(1, _MOST_PER_SECOND - math.ceil(per_minute / 60)))
     return Rate(burst=burst, per_second=(per_minute - burst + 1) / 60)
+
+
+class Limits(TypedDict):
+    """What a budget that processes share is made of: two buckets (burst, per second), and two counts."""
+
+    calls: tuple[int, float]
+    writes: tuple[int, float]
+    calls_per_hour: int
+    writes_per_day: int
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what the settings allow."""
+    calls, writes = rate(settings.nexudus_calls_per_minute), rate(settings.nexudus_writes_per_minute)
+    return Limits(
+        calls=(calls.burst, calls.per_second),
+        writes=(writes.burst, writes.per_second),
+        calls_per_hour=settings.nexudus_calls_per_hour,
+        writes_per_day=settings.nexudus_writes_per_day,
+    )
 
 
 class LocalBudget:
@@ -41,26 +75,39 @@ class LocalBudget:
         calls_per_minute: int,
         writes_per_minute: int,
         *,
+        calls_per_hour: int = 5_000,
+        writes_per_day: int = 5_000,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._calls = _Bucket(rate(calls_per_minute), now())
-        self._writes = _Bucket(rate(writes_per_minute), now())
+        self._calls = (_Bucket(rate(calls_per_minute), now()), _Window(calls_per_hour, HOUR_S))
+        self._writes = (_Bucket(rate(writes_per_minute), now()), _Window(writes_per_day, DAY_S))
         self._now = now
         self._sleep = sleep
         self._lock = threading.Lock()
 
     def take(self, *, write: bool) -> None:
-        """Sleep until the call is allowed; takes from both buckets or from none."""
-        buckets = (self._calls, self._writes) if write else (self._calls,)
+        """Sleep until the call is allowed; takes from all limits or from none."""
+        limits = (*self._calls, *self._writes) if write else self._calls
         while True:
             with self._lock:
-                wait = max(bucket.wait(self._now()) for bucket in buckets)
+                now = self._now()
+                wait = max(limit.wait(now) for limit in limits)
                 if wait <= 0:
-                    for bucket in buckets:
-                        bucket.level -= 1
+                    for limit in limits:
+                        limit.take(now)
                     return
             self._sleep(wait)
+
+
+def local(settings: Settings) -> LocalBudget:
+    """Return the budget that the settings allow, for this process alone."""
+    return LocalBudget(
+        settings.nexudus_calls_per_minute,
+        settings.nexudus_writes_per_minute,
+        calls_per_hour=settings.nexudus_calls_per_hour,
+        writes_per_day=settings.nexudus_writes_per_day,
+    )
 
 
 class _Bucket:
@@ -77,3 +124,26 @@ class _Bucket:
         self.level = min(float(self._rate.burst), self.level + gained)
         self._filled_at = now
         return 0.0 if self.level >= 1 else (1 - self.level) / self._rate.per_second + 1e-4
+
+    def take(self, _now: float) -> None:
+        """Take one token."""
+        self.level -= 1
+
+
+class _Window:
+    """At most *most* in any *seconds*: the times of the last so many."""
+
+    __slots__ = ("_seconds", "_times")
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._times: deque[float] = deque(maxlen=most)
+        self._seconds = seconds
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until one more is allowed."""
+        is_full = len(self._times) == self._times.maxlen
+        return self._times[0] + self._seconds - now if is_full else 0.0
+
+    def take(self, now: float) -> None:
+        """Count one."""
+        self._times.append(now)

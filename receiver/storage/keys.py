@@ -28,6 +28,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:unmade              set: the events that have some
     fd:incomplete          hash: events found with a state and no envelope; and `cursor`, how far the search has come
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
+    fd:nexudus:budget:long hash: calls of each minute of the last hour, writes of each quarter of the last day; a key of
+                           its own, because 0.2.0 has the other one forgotten after ten minutes
     fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
                            fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
                            questions, by when their answers end; fd:nexudus:generation: how often all were cleared
@@ -93,6 +95,7 @@ WORKERS = "fd:workers"
 ROUTES = "fd:routes"
 QUARANTINE = "fd:quarantine"
 NEXUDUS_BUDGET = "fd:nexudus:budget"
+NEXUDUS_BUDGET_LONG = "fd:nexudus:budget:long"
 REGISTRAR_UNROUTED = "fd:registrar:unrouted"
 REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"

@@ -104,6 +104,8 @@ class Estate:
                 "FRONTDESK_NEXUDUS_PASSWORD": "demo",
                 "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "6000",
                 "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "6000",
+                "FRONTDESK_NEXUDUS_CALLS_PER_HOUR": "1000000",
+                "FRONTDESK_NEXUDUS_WRITES_PER_DAY": "1000000",
             },
         )
         started.wait_for("watch.leading", timeout_s=STARTS_WITHIN_S)

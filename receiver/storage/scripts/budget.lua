@@ -1,6 +1,6 @@
 -- Take one call (and one write) from the buckets that all processes share, or say how long to wait.
--- KEYS: 1 the buckets' hash. ARGV: 1 "1" for a write; 2 "1" for the registrar; 3, 4 burst and rate per second of calls;
--- 5, 6 of writes. Returns 0 when taken, else the microseconds to wait.
+-- KEYS: 1 the buckets' hash; 2 the hash of the long windows. ARGV: 1 "1" for a write; 2 "1" for the registrar; 3, 4 burst
+-- and rate per second of calls; 5, 6 of writes; 7 calls in an hour; 8 writes in a day. Returns 0 when taken, else the microseconds to wait.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local state = redis.call('HMGET', KEYS[1], 'at', 'calls', 'writes', 'first')
@@ -19,7 +19,30 @@ for i = 1, is_write and 2 or 1 do
     wait = math.max(wait, math.ceil((1 - levels[i]) / rates[i] * 1000000) + 100)
   end
 end
--- The registrar goes first: while it waits, nobody else takes what it waits for.
+-- The long windows count by slots, "c" a minute of calls and "w" a quarter of an hour of writes. One slot more than the
+-- window has is looked at, so that no stretch of that length holds more than the limit.
+local counted, over = redis.call('HGETALL', KEYS[2]), {}
+local windows = {c = {60000000, 60, tonumber(ARGV[7])}, w = {900000000, 96, tonumber(ARGV[8])}}
+local is_long = false
+local sums, oldest = {c = 0, w = 0}, {}
+for i = 1, #counted, 2 do
+  local kind, slot = string.sub(counted[i], 1, 1), tonumber(string.sub(counted[i], 2))
+  local width, slots = unpack(windows[kind] or {1, 0})
+  if not windows[kind] or slot < math.floor(now / width) - slots then
+    over[#over + 1] = counted[i]
+  else
+    sums[kind] = sums[kind] + tonumber(counted[i + 1])
+    oldest[kind] = math.min(oldest[kind] or slot, slot)
+  end
+end
+for kind, window in pairs(windows) do
+  local width, slots, most = unpack(window)
+  if (kind == 'c' or is_write) and sums[kind] >= most then
+    wait = math.max(wait, (oldest[kind] + slots + 1) * width - now)
+    is_long = true
+  end
+end
+-- The registrar goes first: while it waits for a bucket, nobody else takes what it waits for.
 if not is_first and first > now then
   wait = math.max(wait, first - now + 1000)
 end
@@ -27,10 +50,14 @@ if wait == 0 then
   levels[1] = levels[1] - 1
   if is_write then levels[2] = levels[2] - 1 end
   if is_first then first = 0 end
-elseif is_first then
+  redis.call('HINCRBY', KEYS[2], 'c' .. string.format('%.0f', math.floor(now / 60000000)), 1)
+  if is_write then redis.call('HINCRBY', KEYS[2], 'w' .. string.format('%.0f', math.floor(now / 900000000)), 1) end
+  redis.call('PEXPIRE', KEYS[2], 88000000)
+elseif is_first and not is_long then
   first = now + wait + 250000
 end
 redis.call('HSET', KEYS[1], 'at', string.format('%.0f', now), 'calls', string.format('%.6f', levels[1]),
   'writes', string.format('%.6f', levels[2]), 'first', string.format('%.0f', first))
 redis.call('PEXPIRE', KEYS[1], 600000)
+if #over > 0 then redis.call('HDEL', KEYS[2], unpack(over)) end
 return wait

@@ -107,6 +107,8 @@ class House:
                 "FRONTDESK_NEXUDUS_PASSWORD": "demo",
                 "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
                 "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
+                "FRONTDESK_NEXUDUS_CALLS_PER_HOUR": "1000000",
+                "FRONTDESK_NEXUDUS_WRITES_PER_DAY": "1000000",
             }
 
     @property

@@ -38,6 +38,37 @@ def test_no_minute_holds_more_than_the_limit(calls: int, writes: int) -> None:
         assert sum(window) <= writes
 
 
+@pytest.mark.parametrize(
+    ("calls", "writes", "window_s"), [(7, 1_000_000, 3_600), (1_000_000, 7, 86_400)], ids=["hour", "day"]
+)
+def test_no_hour_and_no_day_holds_more_than_the_limit(calls: int, writes: int, window_s: int) -> None:
+    """Which are used up at once; then the oldest of them has to be so old."""
+    clock = Clock()
+    budget = LocalBudget(6_000, 6_000, calls_per_hour=calls, writes_per_day=writes, now=clock, sleep=clock.sleep)
+    made = []
+
+    for _ in range(15):
+        budget.take(write=True)
+        made.append(clock.now)
+
+    assert made[6] - made[0] < 1
+    assert all(later - at >= window_s for at, later in zip(made, made[7:], strict=False))
+
+
+@pytest.mark.parametrize("per_minute", [1, 60, 120, 300, 301, 599, 600])
+def test_no_second_holds_more_than_ten(per_minute: int) -> None:
+    """Whatever a minute may hold."""
+    clock = Clock()
+    budget = LocalBudget(per_minute, per_minute, now=clock, sleep=clock.sleep)
+    made = []
+
+    for _ in range(40):
+        budget.take(write=True)
+        made.append(clock.now)
+
+    assert all(later - at >= 0.9999 for at, later in zip(made, made[10:], strict=False))
+
+
 def test_the_limit_is_used_up() -> None:
     """A hundred calls at 120 a minute take 50 seconds, not minutes."""
     clock = Clock()

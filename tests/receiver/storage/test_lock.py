@@ -128,6 +128,43 @@ def test_writes_are_counted_apart(client: redis.Redis) -> None:
     assert 50 < slept[0] <= 101
 
 
+@pytest.mark.parametrize(
+    ("limit", "kind", "slot_s", "slots"), [("calls_per_hour", "c", 60, 60), ("writes_per_day", "w", 900, 96)]
+)
+def test_an_hour_of_calls_and_a_day_of_writes_are_counted(
+    client: redis.Redis, limit: str, kind: str, slot_s: int, slots: int
+) -> None:
+    """By everybody, also where the buckets were forgotten meanwhile; what is older counts no more."""
+
+    class Waited(Exception):
+        pass
+
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        raise Waited
+
+    long = "fd:nexudus:budget:long"
+    budget = SharedBudget(client, (100, 100.0), (100, 100.0), first=True, sleep=sleep, **{limit: 3})
+    reader = SharedBudget(client, (100, 100.0), (100, 100.0), first=False, sleep=sleep)
+    for _ in range(3):
+        budget.take(write=True)
+    client.delete("fd:nexudus:budget")
+    with pytest.raises(Waited):
+        budget.take(write=True)
+    reader.take(write=False)
+
+    assert slots * slot_s <= pauses[0] <= (slots + 1) * slot_s
+    assert client.ttl(long) > 86_400
+    slot = max(int(name[1:]) for name in client.hkeys(long) if name[:1] == kind.encode())
+    client.delete(long)
+    client.hset(long, f"{kind}{slot - slots - 2}", 3)
+    budget.take(write=True)
+    counted = {name: int(count) for name, count in client.hgetall(long).items() if name[:1] == kind.encode()}
+    assert list(counted.values()) == [1], "what is over is forgotten"
+
+
 def test_the_registrar_goes_before_everyone_else(client: redis.Redis) -> None:
     """While it waits for a call, a handler that asks is told to wait longer than it."""
     pauses: list[tuple[str, float]] = []

@@ -24,6 +24,8 @@ def settings(nexudus: SimulatedNexudus, redis_url: str, tmp_path: Path) -> dict[
         "FRONTDESK_NEXUDUS_PASSWORD": "demo",
         "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
         "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
+        "FRONTDESK_NEXUDUS_CALLS_PER_HOUR": "1000000",
+        "FRONTDESK_NEXUDUS_WRITES_PER_DAY": "1000000",
         "FRONTDESK_PUBLIC_URL": "https://hooks.example",
         "FRONTDESK_URL_KEYS": "key-1",
         "FRONTDESK_WEBHOOK_SECRETS": "s3cr3t",

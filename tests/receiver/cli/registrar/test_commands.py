@@ -35,6 +35,17 @@ def test_a_business_without_a_secret_is_warned_of(settings: dict[str, str]) -> N
     assert "no shared secret for business 1002" in warned.err
 
 
+def test_a_plan_of_more_than_a_days_writes_says_when_it_will_be_done(settings: dict[str, str]) -> None:
+    """For people and for programs."""
+    few = settings | {"FRONTDESK_NEXUDUS_WRITES_PER_DAY": str(PAIRS - 1)}
+    told = f"{PAIRS} changes are more than the {PAIRS - 1} writes a day that Nexudus allows: apply will be done by 20"
+
+    (warning,) = [one for one in orjson.loads(run("plan", "--json", settings=few).out)["warnings"] if "writes" in one]
+
+    assert warning.startswith(told)
+    assert "writes a day" not in run("plan", settings=settings | {"FRONTDESK_NEXUDUS_WRITES_PER_DAY": str(PAIRS)}).err
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

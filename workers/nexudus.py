@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from receiver.errors import NexudusError
 from receiver.nexudus.records.record import Record
+from workers.filters import fits
 
 LONGEST_SEARCH = 500
 """Rows of one search."""
@@ -29,6 +30,11 @@ LONGEST_SEARCH = 500
 _KIND = re.compile(r"[a-z]{2,30}/[a-z]{2,40}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,80}")
 _LARGEST_ID = 2**53
+_COMMANDS = {  # what no DELETE deletes
+    "spaces/coworkers": "COWORKER_DELETE",
+    "billing/coworkerinvoices": "COWORKER_INVOICE_DELETE",
+    "billing/coworkercontracts": "DELETE_CONTRACT",
+}
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -93,7 +99,7 @@ class Nexudus:
         """Return up to *most* rows (500 at most) as dicts; rows lack fields that `get` has.
 
         Filters are Nexudus's: `Coworker_Email="ada@example.com"`, `from_Booking_FromTime="2026-05-01T00:00"`. Nexudus
-        ignores those that it does not know, and returns everything; when no row fits a filter, that is taken for it,
+        ignores those that it does not know, and returns everything; a row that does not fit a filter is taken for that,
         and raises NexudusError.
         """
         _refuse_on_a_loop("asearch")
@@ -111,7 +117,7 @@ class Nexudus:
         self._change(kind, number, fields)
 
     def delete(self, kind: str | type[Record], number: int, /) -> None:
-        """Delete a record. One that is not there is deleted: perhaps by an attempt whose answer was lost."""
+        """Delete a record; one that is not there is deleted. Customers, invoices and contracts have commands."""
         _refuse_on_a_loop("adelete")
         self._delete(kind, number)
 
@@ -163,7 +169,8 @@ class Nexudus:
         if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
             raise NexudusError(f"Nexudus answered the search of {_path(kind)} without records")
         for name, value in asked.items():
-            _refuse_ignored(name, value, rows)
+            if not all(fits(name, value, row) for row in rows):
+                raise NexudusError(f"Nexudus does not know the filter {name}: it returned rows that do not fit it")
         return tuple(rows[:most])
 
     def _create(self, kind: Any, record: Mapping[str, Any]) -> int | None:
@@ -182,6 +189,9 @@ class Nexudus:
 
     def _delete(self, kind: Any, number: int) -> None:
         path = f"{_path(kind)}/{_number(number)}"
+        self._refuse_writes()
+        if command := _COMMANDS.get(_path(kind)):
+            raise NexudusError(f"Nexudus does not delete {_path(kind)} by a call; run its command {command} instead")
         try:
             self._written("DELETE", path, None)
         except NexudusError as error:
@@ -230,13 +240,6 @@ def _written(value: object) -> str | int:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, int) else str(value)
-
-
-def _refuse_ignored(name: str, value: str | int, rows: list[dict[str, Any]]) -> None:
-    field = name.partition("_")[2]
-    told = [str(row[field]).lower() for row in rows if field in row]
-    if told and str(value).lower() != "notnull" and all(str(value).lower() not in one for one in told):
-        raise NexudusError(f"Nexudus does not know the filter {name}: it returned rows that do not fit it")
 
 
 def _refuse_on_a_loop(instead: str) -> None:

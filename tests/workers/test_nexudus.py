@@ -161,7 +161,7 @@ def test_writing_is_for_routes_that_say_so() -> None:
     nexudus = nexudus_of(line, writes=True)
     nexudus.change(Coworker, 7, FullName="Ada")
     assert nexudus.create(Coworker, {"FullName": "New"}) == 5
-    nexudus.delete(Coworker, 7)
+    nexudus.delete(Booking, 7)
 
     assert line.asked == [
         ("forget", "spaces/coworkers/7"),
@@ -169,9 +169,53 @@ def test_writing_is_for_routes_that_say_so() -> None:
         ("PUT", "spaces/coworkers", {"Id": 7, "FullName": "Ada", "Email": "z@example.com"}),
         ("forget", "spaces/coworkers/7"),
         ("POST", "spaces/coworkers", {"FullName": "New"}),
-        ("DELETE", "spaces/coworkers/7", None),
-        ("forget", "spaces/coworkers/7"),
+        ("DELETE", "spaces/bookings/7", None),
+        ("forget", "spaces/bookings/7"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        (Coworker, "COWORKER_DELETE"),
+        ("billing/coworkerinvoices", "COWORKER_INVOICE_DELETE"),
+        ("billing/coworkercontracts", "DELETE_CONTRACT"),
+    ],
+)
+def test_what_only_a_command_deletes_is_refused_by_name(kind: Any, command: str) -> None:
+    """Nothing is sent."""
+    line = OpenLine()
+
+    with pytest.raises(NexudusError, match=f"run its command {command} instead"):
+        nexudus_of(line, writes=True).delete(kind, 7)
+    assert line.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "good", "bad"),
+    [
+        ("from_Booking_FromTime", "2026-05-01T00:00", {"FromTime": "2026-05-01T00:00:00Z"}, "2026-04-30T23:59:59Z"),
+        ("to_Booking_FromTime", "2026-05-01T00:00", {"FromTime": "2026-05-01T00:00:59Z"}, "2026-05-01T00:01:00Z"),
+        ("from_Booking_Repeats", 5, {"Repeats": 10}, 4),
+        ("Booking_Resource", 1, {"ResourceId": 1}, 10),
+        ("booking_resource", 1, {"ResourceId": 1}, 10),
+        ("Booking_Repeats", 1, {"Repeats": 1}, 10),
+        ("Booking_Online", True, {"Online": True}, False),
+        ("Coworker_Email", "ADA@", {"Email": "ada@example.com"}, "bob@example.com"),
+        ("Coworker_Team", 1, {"TeamIds": "2,1"}, "2,10"),
+        ("Coworker_Tariff", "notnull", {"TariffId": 3}, None),
+    ],
+)
+def test_every_row_has_to_fit_every_filter(name: str, wanted: Any, good: dict[str, Any], bad: object) -> None:
+    """One row that does not, and Nexudus has ignored the filter."""
+    (field,) = good
+    rows = [{"Id": 1} | good, {"Id": 2}]
+    line = OpenLine(**{"spaces/bookings": {"Records": rows}})
+
+    assert nexudus_of(line).search(Booking, **{name: wanted}) == tuple(rows)
+    rows.append({"Id": 3, field: bad})
+    with pytest.raises(NexudusError, match=f"does not know the filter {name}: it returned rows that do not fit it"):
+        nexudus_of(line).search(Booking, **{name: wanted})
 
 
 def test_the_record_of_the_event_is_never_older_than_the_event() -> None:
@@ -390,11 +434,11 @@ def test_what_does_not_exist_is_known_for_a_moment(bench: Bench, simulated: Simu
 
     with switchboard(bench) as board:
         nexudus = Nexudus(board, in_seconds(30), writes=True)
-        nexudus.delete(Coworker, 8)
+        nexudus.delete(Booking, 8)
         before = simulated.state()["calls"]
         for _ in range(5):
             with pytest.raises(NexudusError, match="Nexudus answered 500") as error:
-                nexudus.get(Coworker, 8)
+                nexudus.get(Booking, 8)
             said.add(str(error.value))
 
     assert simulated.state()["calls"] - before == 2, "a fault is tried twice, a fault on the shelf never"

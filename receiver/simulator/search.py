@@ -10,16 +10,19 @@ from typing import Any
 Record = Mapping[str, Any]
 
 _DEFAULT_SIZE = 25
-_EXACT = {"WebHook_Business": "BusinessId"} | {f"WebHook_{name}": name for name in ("Action", "Active", "ErrorCount")}
-_WITHIN = {f"WebHook_{name}": name for name in ("Name", "URL", "Description", "LastError", "LastTrigger")}
+_EXACT = {"webhook_business": "BusinessId"} | {
+    f"webhook_{name}".lower(): name for name in ("Action", "Active", "ErrorCount")
+}
+_WITHIN = {f"webhook_{name}".lower(): name for name in ("Name", "URL", "Description", "LastError", "LastTrigger")}
 _RANGED = ("ErrorCount", "LastTrigger", "CreatedOn", "UpdatedOn")
-_FROM = {f"from_WebHook_{name}": name for name in _RANGED}
-_TO = {f"to_WebHook_{name}": name for name in _RANGED}
+_FROM = {f"from_webhook_{name}".lower(): name for name in _RANGED}
+_TO = {f"to_webhook_{name}".lower(): name for name in _RANGED}
 
 
 def matching(records: Sequence[Record], params: Mapping[str, str]) -> list[Record]:
     """Return the hooks that every known filter of *params* lets pass, in the order that it asks for."""
-    found = [record for record in records if _matches(record, params)]
+    filters = {name.lower(): text for name, text in params.items()}
+    found = [record for record in records if _matches(record, filters)]
     by = params.get("orderBy") or params.get("orderby") or ""
     if found and by in found[0]:
         found.sort(key=lambda record: (record[by] is not None, _sortable(record[by])), reverse=params.get("dir") == "1")
@@ -39,7 +42,7 @@ def page(rows: Sequence[Record], params: Mapping[str, str], *, largest: int, rep
         "CurrentOrderField": params.get("orderBy") or "Id",
         "CurrentSortDirection": int(params.get("dir") == "1"),
         "FirstItem": first + 1 if shown else 0,
-        "LastItem": first + len(shown),
+        "LastItem": first + len(shown) if shown else 0,
         "TotalItems": len(rows),
         "TotalPages": -(-len(rows) // size),
         "HasNextPage": repeat or first + size < len(rows),

@@ -89,7 +89,11 @@ class Tenant:
         if not lose:
             if changed["Active"] and not record["Active"]:
                 record["ErrorCount"] = 0
-            record |= changed | {"UpdatedOn": _now(), "UpdatedBy": _UPDATED_BY}
+            record |= changed | {
+                "ToStringText": f"WebHook {sent['Name']}",
+                "UpdatedOn": _now(),
+                "UpdatedBy": _UPDATED_BY,
+            }
             self.is_changed = True
         return record
 
@@ -135,13 +139,18 @@ class Tenant:
         for name in _REQUIRED:
             if sent.get(name) in (None, "", 0):
                 raise Invalid(name, "is a required field", sent.get(name))
+        for name in ("Name", "URL", "Description"):
+            if not isinstance(sent.get(name), str | None):
+                raise Invalid(name, "must be text", sent[name])
+        if not isinstance(sent.get("Active"), bool | None):
+            raise Invalid("Active", "must be true or false", sent["Active"])
+        for name in ("BusinessId", "Action"):
+            if type(sent[name]) is not int:
+                raise Invalid(name, "must be a number", sent[name])
         if sent["BusinessId"] not in self.businesses:
             raise Invalid("BusinessId", "is not one of your locations", sent["BusinessId"])
         if sent["Action"] not in _KNOWN_ACTIONS:
             raise Invalid("Action", "is not a known action", sent["Action"])
-        for name in ("Name", "URL"):
-            if not isinstance(sent[name], str):
-                raise Invalid(name, "must be text", sent[name])
 
 
 def _now() -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from receiver.simulator import search
+from receiver.simulator.tenant import Invalid, Tenant
 
 
 def _hook(number: int, **fields: object) -> dict[str, Any]:
@@ -52,3 +53,25 @@ def test_an_odd_size_is_the_usual_one(size: str, shown: int) -> None:
     page = search.page(HOOKS, {"size": size, "page": "1"}, largest=1_000, repeat=False)
 
     assert (len(page["Records"]), page["HasNextPage"]) == (shown, shown < 3)
+
+
+def test_the_case_of_filter_names_does_not_matter_and_past_the_last_page_is_no_item() -> None:
+    """As at the real one."""
+    rows = [{"BusinessId": 1, "Name": "a"}, {"BusinessId": 2, "Name": "b"}]
+
+    assert search.matching(rows, {"webHook_business": "2"}) == rows[1:]
+    past = search.page(rows, {"page": "9", "size": "2"}, largest=10, repeat=False)
+    assert (past["Records"], past["FirstItem"], past["LastItem"], past["TotalItems"]) == ([], 0, 0, 2)
+
+
+@pytest.mark.parametrize("wrong", [{"Active": "yes"}, {"Description": 5}, {"Action": True}, {"BusinessId": True}])
+def test_values_of_a_wrong_type_are_refused(wrong: dict[str, object]) -> None:
+    """And the text of a record follows its name."""
+    tenant = Tenant({1: "one"})
+    sent = {"BusinessId": 1, "Name": "n", "Action": 6, "URL": "https://a.example/"}
+    number = tenant.create(sent)["Id"]
+
+    for call in (tenant.create, tenant.update):
+        with pytest.raises(Invalid, match=next(iter(wrong))):
+            call(sent | wrong | {"Id": number})
+    assert tenant.update(sent | {"Id": number, "Name": "m"})["ToStringText"] == "WebHook m"

@@ -61,8 +61,9 @@ class Entities:
         numbers += [number for of, number in self._written if of == path and number not in numbers]
         rows = [self.get(path, number) for number in numbers if self._written.get((path, number), {}) is not None]
         for name, text in filters.items():
-            field = name.removeprefix(f"{kind}_")
-            if name != field and rows and field in rows[0]:
+            of, _, rest = name.partition("_")
+            field = next((one for one in rows[0] if one.lower() == rest.lower()), None) if rows else None
+            if of.lower() == kind.lower() and field is not None:
                 rows = [row for row in rows if text.lower() in str(row.get(field)).lower()]
         return [{name: value for name, value in row.items() if name not in _PARTIAL} for row in rows]
 

@@ -33,7 +33,7 @@ def test_what_is_written_is_found_again() -> None:
     replaced = entities.get("spaces/coworkers", number)
     assert (replaced["FullName"], replaced["Email"]) == ("Grace", None)
     entities.delete("spaces/coworkers", number, lose=True)
-    assert [row["Id"] for row in entities.search("spaces/coworkers", {"Coworker_FullName": "grace"})] == [number]
+    assert [row["Id"] for row in entities.search("spaces/coworkers", {"coworker_fullname": "grace"})] == [number]
     entities.delete("spaces/coworkers", number)
     assert entities.search("spaces/coworkers", {"Coworker_FullName": "grace"}) == []
     with pytest.raises(Unknown):

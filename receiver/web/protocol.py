@@ -24,7 +24,7 @@ class Limits:
     """Bounds on every connection. Seconds and bytes.
 
     *idle_s* is longer than load balancers keep idle connections (60 s), so that they close them, and not we under a
-    request.
+    request. When there are too many connections, what has been coming for less than *prompt_s* is left alone.
     """
 
     connections: int = 1_000
@@ -35,6 +35,7 @@ class Limits:
     unread_answer_s: float = 30.0
     idle_s: float = 75.0
     farewell_s: float = 3.0
+    prompt_s: float = 1.0
 
 
 class _Awaiting(Enum):
@@ -70,14 +71,13 @@ class BoundedProtocol(Conversation):
         self._unread_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection. When there are too many, the one that has been idle for longest makes room, or it goes."""
+        """Take a connection. When there are too many, the one that can best be spared makes room, or it goes itself."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             self._metrics.connection_refused("connections")
-            idle = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_idle()]
-            longest = min(idle, key=lambda one: one._since, default=self)  # noqa: SLF001 - of this same class
-            self.connections.discard(longest)
-            longest.transport.abort()
+            spared = self._most_spared()
+            self.connections.discard(spared)
+            spared.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and see that a head stays within its bounds while it is still coming."""
@@ -181,6 +181,29 @@ class BoundedProtocol(Conversation):
         self._since = time.monotonic()
         self._head_bytes = 0
 
+    def _most_spared(self) -> "BoundedProtocol":
+        """Return the connection that makes room for this one, or this one."""
+        now = time.monotonic()
+        others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one is not self]
+        ranked = [(rank, one) for one in others if (rank := one._spared(now))]  # noqa: SLF001 - of this same class
+        return min(ranked, key=lambda each: each[0])[1] if ranked else self
+
+    def _spared(self, now: float) -> tuple[int, float] | None:
+        """How readily this connection makes room, the lowest first: its kind and since when; None when it must stay.
+
+        First who dawdles with a head or with going, then the idle, then who dawdles with a body. What was promptly sent
+        is none of these, and no answer is lost that we owe for a whole request.
+        """
+        if self.is_idle():
+            return (1, self._since)
+        if self._owes_answer() or now - self._since < self._limits.prompt_s:
+            return None
+        return (2 if self._awaiting is _Awaiting.BODY else 0, self._since)
+
+    def _owes_answer(self) -> bool:
+        """Whether a request that came whole is still to be answered."""
+        return bool(self.pipeline) or (self._awaiting is not _Awaiting.BODY and self._is_busy())
+
     def _is_busy(self) -> bool:
         """Whether a request is still to be answered."""
         return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
@@ -190,7 +213,7 @@ class BoundedProtocol(Conversation):
         self._metrics.connection_refused(limit)
         is_silent = self._awaiting is _Awaiting.HEAD and self._head_bytes == 0
         is_answered = self._awaiting is _Awaiting.BODY and self.cycle.response_started
-        is_behind = bool(self.pipeline) or (self._awaiting is not _Awaiting.BODY and self._is_busy())
+        is_behind = self._owes_answer()
         if self._awaiting is _Awaiting.BODY:
             self._leave(status)
             self.cycle.disconnected = True

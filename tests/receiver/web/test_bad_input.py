@@ -300,8 +300,8 @@ def test_what_cannot_be_read_is_set_aside(door: Running, body: bytes, headers: d
 
 
 def test_connections_are_bounded(start: Start) -> None:
-    """Above the limit a new one is closed at once when all are in the middle of something."""
-    running = start(limits={"connections": 5, "head_s": 60})
+    """Above the limit a new one is closed at once when all are promptly sending something."""
+    running = start(limits={"connections": 5, "head_s": 60, "prompt_s": 60})
     held = [running.connect() for _ in range(5)]
     for connection in held:
         connection.sendall(head(content_length=2))
@@ -332,6 +332,69 @@ def test_idle_connections_make_room(start: Start) -> None:
         assert read_all(first) == b""
         second.sendall(head("HEAD", "/healthz"))
         assert second.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        pytest.param(b"", id="silent"),
+        pytest.param(head()[:-2], id="head"),
+        pytest.param(head(content_length=2) + b"[", id="body"),
+        pytest.param(head(path="/hooks/none", content_length=2), id="body-of-what-is-answered"),
+        pytest.param(b"junk\r\n\r\n", id="refused-but-not-gone"),
+    ],
+)
+def test_who_dawdles_makes_room_for_an_event(start: Start, half: bytes) -> None:
+    """Half-sent requests fill it, again and again: each event is taken, and the oldest of them go."""
+    running = start(limits={"connections": 3, "prompt_s": 0, "head_s": 60, "body_s": 60, "farewell_s": 60})
+    held = []
+    for _ in range(9):
+        held.append(running.connect())
+        held[-1].sendall(half)
+        assert running.post(BOOKING).status == 202
+    wait_until(lambda: all(_is_gone(connection) for connection in held[:6]))
+    for connection in held:
+        connection.close()
+
+
+def test_idle_connections_go_before_bodies_and_after_heads(start: Start) -> None:
+    """Who is owed an answer does not go at all."""
+    running = start(limits={"connections": 4, "prompt_s": 0, "head_s": 60, "body_s": 60})
+    slow = head(path=hooks.path(KEYS[0], 3, "Slow"), content_length=11) + b'[{"Id":77}]'
+    held = [running.connect() for _ in range(3)]
+    held[0].sendall(head(content_length=2) + b"[")
+    held[1].sendall(head("HEAD", "/healthz"))
+    assert held[1].recv(65_536).startswith(b"HTTP/1.1 200 ")
+    held[2].sendall(head()[:-2])
+    owed = running.connect()
+    owed.sendall(slow * 40)  # twenty seconds
+    order = []
+    for _ in range(3):
+        before = [connection for connection in held if connection not in order]
+        newcomer = running.connect()
+        newcomer.sendall(slow * 40)
+        wait_until(lambda left=before: any(_is_gone(connection) for connection in left))  # type: ignore[misc]
+        order += [connection for connection in before if _is_gone(connection)]
+        held.append(newcomer)
+    answer = owed.recv(65_536)
+    for connection in (owed, *held):
+        connection.close()
+
+    assert order == [held[2], held[1], held[0]]
+    assert statuses(answer)[:1] == [202]
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the other end has closed it; what it said before is read."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(65_536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return True
 
 
 def _is_refused(running: Running) -> bool:

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from receiver import end_signals
 from receiver.screen import Screen
 
 SETTLED_S: Final = 5.0
@@ -89,11 +90,11 @@ class Supervisor:
         self._failure = ""
 
     def run(self) -> int:
-        """Run until the end, in the main thread. SIGTERM, SIGINT and SIGHUP: SIGTERM to all, after *grace_s* SIGKILL.
+        """Run until the end, in the main thread. A signal to end: SIGTERM to all, after *grace_s* SIGKILL.
 
         A second signal does the latter at once. Returns 0, or 1 when a child could not start or had to be killed.
         """
-        with self._listening():
+        with end_signals.answered(self._count):
             while not self._signals and not self._failure and not all(one.done for one in self._kept):
                 for one in self._kept:
                     self._tend(one)
@@ -107,17 +108,8 @@ class Supervisor:
         """Make `run` end as a first signal does; may be called from another thread."""
         self._signals += 1
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        def count(number: int, frame: object) -> None:
-            self._signals += 1
-
-        before = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _count(self, number: int, frame: object) -> None:
+        self._signals += 1
 
     def _tend(self, one: _Kept) -> None:
         now = time.monotonic()

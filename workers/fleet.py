@@ -14,7 +14,7 @@ from types import FrameType
 
 import redis
 
-from receiver import logs
+from receiver import end_signals, logs
 from receiver.errors import StorageUnavailable
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys, layout
@@ -74,8 +74,8 @@ class Fleet:
         self._settle = functools.cache(lambda: layout.settle(client))
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT, or in burst mode until nothing is left. 1 when processes cannot start."""
-        signal.signal(signal.SIGTERM, self._on_signal)
+        """Work until a signal to end, or in burst mode until nothing is left. 1 when processes cannot start."""
+        end_signals.answer(self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         for task in self._tasks:
             task.start()

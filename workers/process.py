@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from receiver import line_writer, logs
+from receiver import end_signals, line_writer, logs
 from receiver.errors import StorageUnavailable
 from receiver.standard_streams import ERROR
 from receiver.storage.clock import StoreClock
@@ -93,7 +93,8 @@ class WorkerProcess:
     def run(self) -> int:
         """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
         signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+        for number in (signal.SIGINT, *end_signals.numbers()[1:]):
+            signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the parent decides
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         status = self._claim_until_stopped()
         self._finish()

@@ -1,6 +1,5 @@
 """`frontdesk simulate`: a Nexudus on this machine."""
 
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from cyclopts.validators import Number
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
-from receiver import standard_streams
+from receiver import end_signals, standard_streams
 from receiver.cli import keyring, output
 from receiver.cli.context import Context
 from receiver.cli.registrar import is_loopback
@@ -113,7 +112,7 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
     shown = f"[{host}]" if ":" in host else host
     output.say(f"Nexudus is simulated at http://{shown}:{listener.getsockname()[1]} for {username}")
     # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_signals.answer(lambda *_: sys.exit(0))
     app.serve(application, listener)
 
 

@@ -13,8 +13,8 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from receiver import end_signals, standard_streams
 from receiver import settings as environment
-from receiver import standard_streams
 from receiver.cli import demo as nexudus
 from receiver.cli import keyring, parts, premises, signin_link
 from receiver.errors import UsageError
@@ -51,7 +51,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
     settings = environment.from_environ(os.environ)
     standard_streams.detach_output()
     # Until the supervisor listens, SIGTERM ends us as Ctrl-C does: by an exception, so that the server is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_signals.answer(signal.default_int_handler)
     premises.see_routes(settings, demo=demo)
     with premises.alone(settings.data_dir):
         settings = settings.model_copy(update={"port": premises.free_port(settings)})

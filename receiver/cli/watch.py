@@ -1,13 +1,12 @@
 """`frontdesk watch`: the registrar as a loop."""
 
-import signal
 import sys
 import time
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import durations, standard_streams
+from receiver import durations, end_signals, standard_streams
 from receiver.cli import sentry
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.errors import SettingsError, UsageError
@@ -38,7 +37,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
         receiver answers) is no failure.
     """
     every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_signals.answer(lambda *_: sys.exit(0))
     standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:
         if registrar.store is None:

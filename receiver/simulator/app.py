@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from receiver import end_signals
 from receiver.errors import SettingsError
 from receiver.simulator.access import Access, Account
 from receiver.simulator.api import Api
@@ -62,11 +63,13 @@ def build(
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT, SIGTERM or SIGHUP."""
     config = uvicorn.Config(
         app, log_config=None, log_level="critical", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with end_signals.answered(server.handle_exit):
+        server.run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

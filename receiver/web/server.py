@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from receiver import end_signals
 from receiver.errors import SettingsError
 from receiver.metrics import IngestMetrics
 from receiver.web.protocol import BoundedProtocol, Limits
@@ -65,7 +66,7 @@ def run(
     host: Host | None = None,
     drain_s: float = 0,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was taken and return. What leads to *host* never sees *app*."""
+    """Serve until a signal to end, then finish what was taken and return. What leads to *host* never sees *app*."""
     config = uvicorn.Config(
         app,
         http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics, host=host)),
@@ -126,8 +127,8 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as a wish to end in order: the exit status is then 0, not that of the killed."""
-        with super().capture_signals():
+        """Take a signal to end as a wish to end in order: the exit status is then 0, not that of the killed."""
+        with super().capture_signals(), end_signals.answered(self.handle_exit):
             yield
             self._captured_signals.clear()
 

@@ -74,6 +74,28 @@ def _gone(pid: int) -> Callable[[], bool]:
     return lambda: not is_alive(pid)
 
 
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """`nohup` is for going on when the terminal is closed, for the children too."""
+    order = {
+        "settled_s": 5,
+        "grace_s": 20,
+        "screen": True,
+        "children": [{"name": "one", "argv": [sys.executable, "-c", POLITE]}],
+    }
+    process = Process(
+        ["nohup", sys.executable, "-c", DRIVER, json.dumps(order)], log=tmp_path / "log", environ=environment()
+    )
+    try:
+        pids = (_pid(process, "one"), process.pid)
+        ignored = [re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text()) for pid in pids]
+        assert [bool(found and int(found[1], 16) & 1) for found in ignored] == [True, True]  # SIGHUP is number 1
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.stop() == 0
+        assert "bye" in process.output
+    finally:
+        process.end()
+
+
 def test_each_line_is_told_by_whom_it_is(supervise: Supervise) -> None:
     """Standard output and standard error alike."""
     process = supervise(one="import sys; print('out', flush=True); print('err', file=sys.stderr); " + STAY, other=STAY)

@@ -1,10 +1,12 @@
 """What ends at the very moment at which a worker stops is recorded all the same."""
 
+import os
+import signal
 import sys
 
 import pytest
 
-from tests.processes import Process, environment
+from tests.processes import Process, environment, wait_until
 from tests.workers.conftest import Bench
 
 
@@ -26,3 +28,17 @@ def test_sigterm_between_the_end_of_a_handler_and_its_record_loses_no_record(ben
 
     assert bench.archive.get(event_id).status == "succeeded"
     assert len(bench.seen()) == 1
+
+
+def test_a_closed_terminal_ends_workers_in_order(bench: Bench) -> None:
+    """It sends SIGHUP to the whole group: the parent passes it on once, its processes finish what runs."""
+    bench.routes({"handler": "deeds:slow", "with": {"seconds": 0.5}})
+    event_id = bench.keep(1, "slow")
+    worker = bench.work()
+    wait_until(bench.seen, "the handler to start")
+
+    os.killpg(worker.pid, signal.SIGHUP)
+
+    assert worker.wait() == 0
+    assert bench.archive.get(event_id).status == "succeeded"
+    assert len(bench.seen()) == 2  # its beginning and its end

@@ -1,5 +1,6 @@
 """The simulated API does what the pages of the real one say, down to its oddities."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,8 @@ def test_hooks_survive_in_a_file(frontdesk: StartFrontdesk, tmp_path: Path) -> N
         client.post(HOOKS, json=RECORD, headers={"Authorization": f"Bearer {token}"})
     before = started.hooks()
     started.close()
-    assert started.process.stop() == 0
+    started.process.signal(signal.SIGHUP)  # a closed terminal ends it in order too
+    assert started.process.wait() == 0
 
     again = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--rate", "0", "--state", str(file)))
     after = again.hooks()

@@ -1,5 +1,6 @@
 """A receiver that is about to stop still answers, and parts with each connection in order."""
 
+import signal
 import time
 
 from receiver.nexudus import hooks
@@ -41,3 +42,17 @@ def test_a_client_that_dawdles_does_not_hold_it_up_for_longer_than_promised(star
 
         assert running.process.wait(60) == 0
         assert 3 < time.monotonic() - began < 11
+
+
+def test_a_closed_terminal_ends_it_in_order_too(start: Start) -> None:
+    """SIGHUP is what remains of an SSH session that breaks: what was half sent is taken, the status is 0."""
+    running = start()
+    with running.connect() as busy:
+        busy.sendall(head(content_length=2) + b"[")
+        wait_until(running.is_alive)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: running.request("GET", "/readyz").status == 503)
+        busy.sendall(b"]")
+
+        assert statuses(busy.recv(65_536)) == [202]
+    assert running.process.wait(60) == 0

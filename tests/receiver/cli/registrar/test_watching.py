@@ -1,5 +1,6 @@
 """watch as a command: real processes against a simulated Nexudus, a real Redis, a real receiver."""
 
+import signal
 from pathlib import Path
 
 import orjson
@@ -55,7 +56,8 @@ def test_the_watch_finds_what_nexudus_disabled_and_brings_it_back(
     assert nexudus.fire(1001, "BookingCreate") == 1
     wait_until(lambda: nexudus.state()["deliveries"]["delivered"] == 1, "a delivery")
     assert "/hooks/1001/BookingCreate" not in watch.output, "tokens and URLs are not for logs"
-    assert watch.stop() == 0
+    watch.signal(signal.SIGHUP)  # a closed terminal ends it in order too
+    assert watch.wait() == 0
     assert_converged(nexudus, settings)
 
 

@@ -1,0 +1,33 @@
+"""The signals that ask a process to end in order."""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def numbers() -> tuple[signal.Signals, ...]:
+    """Return SIGTERM, and SIGHUP (a terminal was closed) unless whoever started us has it ignored, as `nohup` does."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hangup)
+
+
+def answer(handler: Handler) -> None:
+    """Have *handler* called at each of them. Only in the main thread."""
+    for number in numbers():
+        signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def answered(handler: Handler) -> Iterator[None]:
+    """Have *handler* called at each of them and at SIGINT meanwhile. Only in the main thread."""
+    before = {number: signal.signal(number, handler) for number in (*numbers(), signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

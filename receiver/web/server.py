@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from receiver import end_signals
 from receiver.errors import SettingsError
 from receiver.metrics import IngestMetrics
+from receiver.web import open_files
 from receiver.web.protocol import BoundedProtocol, Limits
 from receiver.web.visit import Host
 
@@ -67,6 +68,7 @@ def run(
     drain_s: float = 0,
 ) -> None:
     """Serve until a signal to end, then finish what was taken and return. What leads to *host* never sees *app*."""
+    limits = open_files.fitting(limits, burst=_BACKLOG)
     config = uvicorn.Config(
         app,
         http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics, host=host)),

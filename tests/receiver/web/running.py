@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,9 +113,9 @@ def wait_until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
 Start = Callable[..., Running]
 
 
-def _start(stack: ExitStack, **options: Any) -> Running:
+def _start(stack: ExitStack, prefix: Sequence[str] = (), **options: Any) -> Running:
     log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    command = [sys.executable, "-m", "tests.receiver.web.doorkeeper", orjson.dumps(options).decode()]
+    command = [*prefix, sys.executable, "-m", "tests.receiver.web.doorkeeper", orjson.dumps(options).decode()]
     process = stack.enter_context(
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[3])
     )

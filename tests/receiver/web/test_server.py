@@ -6,6 +6,7 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.web import server
+from tests.receiver.web.running import Start
 
 
 def test_a_port_in_use_is_one_sentence() -> None:
@@ -41,3 +42,24 @@ def test_the_double_colon_is_every_address() -> None:
         pytest.skip("this machine has no IPv6")
     with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5):
         pass
+
+
+@pytest.mark.parametrize(("soft", "hard", "lowered"), [(100, 8_192, None), (100, 200, 100), (200, 200, 100)])
+def test_as_many_connections_as_there_may_be_open_files(
+    start: Start, soft: int, hard: int, lowered: int | None
+) -> None:
+    """The soft limit is raised; where the hard one is too low, connections are fewer and a line tells the remedy."""
+    running = start(
+        limits={"prompt_s": 0}, prefix=["sh", "-c", f'ulimit -S -n {soft}; ulimit -H -n {hard}; exec "$@"', "sh"]
+    )
+    held = [running.connect() for _ in range(250)]
+
+    assert running.request("GET", "/healthz").status == 200
+
+    for connection in held:
+        connection.close()
+    running.process.terminate()
+    assert running.process.wait(30) == 0
+    told = [line for line in running.logged() if line["event"] == "connections.lowered"]
+    assert [line["connections"] for line in told] == ([] if lowered is None else [lowered])
+    assert all("ulimit -n" in line["remedy"] for line in told)

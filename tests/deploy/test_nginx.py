@@ -161,6 +161,32 @@ def test_the_token_is_not_logged(balancer: Balancer) -> None:
     assert "0123456789" not in told
 
 
+def test_nothing_of_the_shape_of_a_token_is_logged(balancer: Balancer) -> None:
+    """Whatever the path around it is, as in a URL that somebody has mistyped; and no line is longer than is of use."""
+    token = HOOK.rpartition("/")[2]
+    encoded = "".join(f"%{ord(letter):02x}" for letter in token)
+    paths = (
+        *("/x" + HOOK, HOOK + "/", HOOK.upper(), HOOK.replace("/", "%2F"), "/" + HOOK, "/" + token, f"/?t={token}"),
+        *(f"/hooks/1001/{token}", f"/hooks/{token}/a/b", f"/hooks/1001/A/?{token}", f"/hooks/1001/A/{encoded}"),
+        *(f"/hooks/1001/A/{encoded.replace('%', '%25')}", f"/%0A/{token}", f"/%ff/{token}", f"/{'a/' * 51}{token}"),
+        *(
+            f"/{'a/' * 59}{token}",
+            f"/{'a/' * 3_000}{token}",
+            "/hooks/1001/NewsLetterSubscriberRemovedFromGroup/" + token,
+        ),
+    )
+    for path in paths:
+        balancer.ask("POST", path, b"[]")
+    balancer.ask("A" * 5_000, "/last")
+
+    wait_until(lambda: "... /last" in balancer.log.read_text(), "the last line")
+    lines = balancer.log.read_text().splitlines()
+    assert '"POST /hooks/1001/NewsLetterSubscriberRemovedFromGroup/..."' in lines[-2]
+    assert max(map(len, lines)) < 300
+    told = "\n".join(lines) + balancer.process.output
+    assert not re.search("0123456789|abcdef|%30%31|25303132", told, re.IGNORECASE)
+
+
 def test_a_body_over_the_limit_is_refused(balancer: Balancer) -> None:
     """As the receiver would, with the same limit; a byte less goes through."""
     assert balancer.ask("POST", HOOK, b"x" * (1_048_576 + 1)) == 413

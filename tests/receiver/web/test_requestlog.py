@@ -86,7 +86,12 @@ def test_a_line_is_one_object_whatever_the_address_is() -> None:
         ("/hook/1001/BookingCreate/tGRskeNILPFZsailLndYzlo9IhlULoxl/", "/hook/1001/BookingCreate/***/"),
         ("tGRskeNILPFZsailLndYzlo9IhlULoxl", "***"),
         ("/favicon.ico", "/favicon.ico"),
+        ("/HOOKS/1001/BookingCreate/TGRSKENILPFZSAILLNDYZLO9IHLULOXL", "/HOOKS/1001/BookingCreate/***"),
+        ("/hooks%2F1001%2FBookingCreate%2FtGRskeNILPFZsailLndYzlo9IhlULoxl", "/***"),
+        ("/x?t=tGRskeNILPFZsailLndYzlo9IhlULoxl", "/***"),
+        ("/%74%47%52%73%6b%65%4e/", "/***/"),
         ("/a/" * 200, "/a/" * 40),
+        ("/a" * 55 + "/tGRskeNILPFZsailLndYzlo9IhlULoxl" * 200, "/a" * 55 + "/***/***/*"),
     ],
 )
 def test_tokens_are_masked_wherever_they_are(path: str, shown: str) -> None:

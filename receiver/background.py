@@ -14,6 +14,7 @@ T = TypeVar("T")
 def begin(call: Callable[[], T]) -> Future[T]:
     """Start *call*, and return where its result or its exception will be."""
     result: Future[T] = Future()
+    result.set_running_or_notify_cancel()  # whoever gives up waiting for it does not take the place of its result
 
     def run() -> None:
         try:

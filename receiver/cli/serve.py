@@ -214,7 +214,8 @@ async def _share_readings(client: redis.Redis, verifier: Verifier) -> None:
     """Share with all receivers and with `release`, every few seconds, how secrets were seen to sign."""
     while True:
         with contextlib.suppress(StorageUnavailable):  # then each knows what it has seen itself
-            for scope, reading in (await asyncio.to_thread(readings.share, client, dict(verifier.learnt))).items():
+            sharing = background.begin(partial(readings.share, client, dict(verifier.learnt)))
+            for scope, reading in (await asyncio.wrap_future(sharing)).items():
                 verifier.learn(scope, reading)
         await asyncio.sleep(_TELL_EVERY_S)
 

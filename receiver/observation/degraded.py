@@ -9,7 +9,7 @@ from typing import Final
 
 import redis
 
-from receiver import logs
+from receiver import background, logs
 from receiver.errors import StorageUnavailable
 from receiver.storage import server
 from receiver.storage.losses import LossWatch
@@ -38,7 +38,7 @@ class Degraded:
         """Look until cancelled."""
         while True:
             try:
-                self._of_store = await asyncio.to_thread(self._look)
+                self._of_store = await asyncio.wrap_future(background.begin(self._look))
             except StorageUnavailable:
                 pass  # the keeper tells of that
             except Exception:  # noqa: BLE001 - a fault in one look must not end all of them, unseen

@@ -50,7 +50,7 @@ class SpoolReport:
 
 def name_without_file(folder: Path) -> str:
     """What a spool is called that has no file, and so no name, because its folder cannot be used."""
-    return f"{socket.gethostname()}:{folder}"
+    return f"{socket.gethostname()}:{writable(str(folder))}"
 
 
 def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None = None) -> bytes:
@@ -67,7 +67,7 @@ def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None 
             "oldest_ms": contents.oldest_ms or 0,
             "reported_ms": now_ms,
         }
-        | ({"trouble": trouble} if trouble else {})
+        | ({"trouble": writable(trouble)} if trouble else {})
     )
 
 

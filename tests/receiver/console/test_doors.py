@@ -264,8 +264,8 @@ def test_personal_data_is_masked_until_asked_for_and_who_asked_is_kept(house: Ho
     assert name not in house.ask("GET", f"/events/{event}", token=ADMIN).text
     newest = house.facts("/acts")["acts"][0]
     assert (newest["who"], newest["what"], newest["detail"]["event_id"]) == ("alice", "unmask", event)
-    log = (house.folder / "console.log").read_text()
-    assert '"event":"act.recorded"' in log
+    file = house.folder / "console.log"
+    log = wait_until(lambda: text if '"event":"act.recorded"' in (text := file.read_text()) else None, "the line")
     assert name not in log
 
 

@@ -159,8 +159,8 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
     assert [act["what"] for act in done_to_events] == [what for what, _ in done.values()]
     assert all(began <= datetime.fromisoformat(act["at"]) <= datetime.now(UTC) for act in done_to_events)
     assert done_to_events[0]["detail"]["event_id"] == known["well"]
-    log = (house.folder / "console.log").read_text()
-    assert log.count('"event":"act.recorded"') == len(acts)
+    log = house.folder / "console.log"
+    wait_until(lambda: log.read_text().count('"event":"act.recorded"') == len(acts), "a line for each")
 
 
 def test_workers_are_told_with_what_they_run(house: House, known: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -12,6 +11,7 @@ from receiver.nexudus import hooks
 from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from tests.events import entry, keep_all
+from tests.processes import wait_until
 from tests.receiver.console.house import ADMIN, House, built
 
 SCRIPT = "<script>document.title='owned'</script>"
@@ -194,6 +194,6 @@ def test_the_console_logs_no_payload(hostile: House) -> None:
     hostile.ask("GET", "/events?text=somebody%40example.com", token=ADMIN)
     hostile.ask("GET", "/events?text=somebody%40example.com&status=x", token=ADMIN)
 
-    log = Path(hostile.folder / "console.log").read_text()
-    assert "console.answered" in log
+    path = hostile.folder / "console.log"
+    log = wait_until(lambda: text if "console.answered" in (text := path.read_text()) else None, "the lines")
     assert not [text for text in ("somebody", "onerror", "Traceback", ADMIN) if text in log]

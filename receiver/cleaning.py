@@ -1,5 +1,6 @@
 """What surrounds a setting's value and cannot belong to it is taken away; what nobody can have meant is refused."""
 
+import ipaddress
 import re
 import unicodedata
 from typing import Final
@@ -39,3 +40,14 @@ def clean(name: str, value: str, *, is_list: bool) -> str:
     if any(_QUOTED.fullmatch(part) for part in parts):
         raise SettingsError(f"{name}: has quotation marks around a value, which would be part of it; take them away")
     return cleaned
+
+
+def whole_network(value: object) -> object:
+    """Return *value*. Raises ValueError for an address with a mask, which may mean itself or its network."""
+    try:
+        meant = ipaddress.ip_interface(value) if isinstance(value, str) else None
+    except ValueError:
+        return value
+    if meant is not None and meant.ip != meant.network.network_address:
+        raise ValueError(f"{value} is one address in a network; write {meant.network} for all of it, or {meant.ip}")
+    return value

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from receiver.cleaning import clean
+from receiver.cleaning import clean, whole_network
 from receiver.durations import Milliseconds
 from receiver.errors import SettingsError
 from receiver.nearest import nearest
@@ -100,7 +100,10 @@ class NamedToken(BaseModel):
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(whole_network)]
+Host = Annotated[str, AfterValidator(lambda host: re.sub(r"\A\[(.*)\]\Z", r"\1", host))]
+"""An address or a name; an IPv6 address perhaps in brackets, as URLs write it."""
+
 _List = BeforeValidator(_split)
 
 
@@ -112,7 +115,7 @@ class Settings(BaseModel):
     redis_url: SecretStr | None = None
     routes: Path = Path("routes.yaml")
     data_dir: Path = Path("var")
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535)
     console_port: int = Field(8001, ge=0, le=65_535)
     trusted_proxies: Annotated[tuple[Network, ...], _List] = ()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver import moments
+from receiver import moments, outbound
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
 from receiver.errors import SettingsError
@@ -86,7 +86,11 @@ def _test(read: Settings, *, json: bool) -> int:
             output.json_line({"url": number, "service": service, "taken": was_taken})
         else:
             output.say(f"URL {number} ({service}): {'taken' if was_taken else 'not taken'}")
-    return 0 if all(was_taken for _, was_taken in taken) else 1
+    if all(was_taken for _, was_taken in taken):
+        return 0
+    for sentence in outbound.problems():
+        output.warn(sentence)
+    return 1
 
 
 def _sent(outgoing: Outgoing, digest: str, message: Message) -> tuple[str, bool]:

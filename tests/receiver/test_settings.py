@@ -31,6 +31,11 @@ def test_defaults_are_the_published_ones() -> None:
         ({"FRONTDESK_RETENTION": "7 weeks"}, "^FRONTDESK_RETENTION: '7 weeks' is not a duration"),
         ({"FRONTDESK_PUBLIC_URL": "example.com"}, "^FRONTDESK_PUBLIC_URL: must be http"),
         ({"FRONTDESK_TRUSTED_PROXIES": "10.0.0.0/99"}, "^FRONTDESK_TRUSTED_PROXIES: "),
+        (
+            {"FRONTDESK_TRUSTED_PROXIES": "10.1.0.1, 10.0.0.1/8"},
+            "^FRONTDESK_TRUSTED_PROXIES: 10.0.0.1/8 is one address in a network; write 10.0.0.0/8 .*, or 10.0.0.1$",
+        ),
+        ({"FRONTDESK_TRUSTED_PROXIES": "fd00::1/8"}, "^FRONTDESK_TRUSTED_PROXIES: .*; write fd00::/8 .*, or fd00::1$"),
         ({"FRONTDESK_URL_KEYS_FILE": "/nowhere"}, "^FRONTDESK_URL_KEYS_FILE: cannot read '/nowhere'"),
         ({"FRONTDESK_HOST_FILE": "/nowhere"}, "^FRONTDESK_HOST_FILE is not a setting"),
         ({"FRONTDESK_WEBHOOK_SECRETS": ","}, "^FRONTDESK_WEBHOOK_SECRETS: holds nothing but commas"),
@@ -43,6 +48,14 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(environ: dict[str, str], 
     """Where, what, remedy."""
     with pytest.raises(SettingsError, match=sentence):
         settings.from_environ(environ)
+
+
+def test_an_address_may_stand_in_brackets() -> None:
+    """As URLs write those of IPv6; a proxy's address alone, and a whole network, are right."""
+    read = settings.from_environ({"FRONTDESK_HOST": "[::1]", "FRONTDESK_TRUSTED_PROXIES": "::1,10.0.0.0/8,10.1.2.3"})
+
+    assert read.host == "::1"
+    assert [str(network) for network in read.trusted_proxies] == ["::1/128", "10.0.0.0/8", "10.1.2.3/32"]
 
 
 def test_a_refused_value_is_not_repeated_when_it_is_a_secret() -> None:

@@ -1,5 +1,6 @@
 """`frontdesk console`: the web pages, as a process of their own."""
 
+import contextlib
 import os
 
 import redis
@@ -67,12 +68,13 @@ def _serve(current: Settings) -> None:
     )
     table.start()
     table.start_watching()
-    with server.listen(current.host, current.console_port) as listener:
-        host, port = listener.getsockname()[:2]
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(one) for one in server.listen(current.host, current.console_port)]
+        host, port = listeners[0].getsockname()[:2]
         logs.get().info("console.listening", host=host, port=port, path="/console")
         server.run(
             Console(desk, access, ClientAddresses(current.trusted_proxies)),
-            listener,
+            listeners,
             limits=Limits(connections=_CONNECTIONS),
             metrics=IngestMetrics(()),
         )

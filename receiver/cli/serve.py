@@ -53,7 +53,7 @@ _BESIDE_TIMEOUT_S = 1.0
 """For what is asked of Redis beside the events: last good routes, metrics. The receiver does not wait long for it."""
 
 
-def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=False)] = None) -> int:
+def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter(show=False)] = None) -> int:
     """Take events in from Nexudus, until SIGTERM or Ctrl-C.
 
     Parameters
@@ -61,7 +61,7 @@ def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=
     processes
         How many processes share the port; about one for each core.
     listener
-        An open listening socket to serve at, as the parent of several processes hands it down.
+        Open listening sockets to serve at, as the parent of several processes hands them down.
     """
     current = settings.from_environ(os.environ)
     current.need("url_keys")
@@ -73,29 +73,32 @@ def serve(*, processes: int = 1, listener: Annotated[int | None, Parameter(show=
         raise UsageError(f"--processes {processes}: must be between 1 and {_MOST_PROCESSES}")
     if processes > 1 and sys.platform == "win32":
         raise UsageError("--processes: Windows cannot share a port; run one process")
-    taken = server.listen(current.host, current.port) if listener is None else socket.socket(fileno=listener)
-    if listener is None:
-        host, port = taken.getsockname()[:2]
-        logs.get().info("receiver.listening", host=host, port=port, processes=processes)
-    with taken:
+    with contextlib.ExitStack() as stack:
+        opened = [socket.socket(fileno=one) for one in listener or ()] or server.listen(current.host, current.port)
+        taken = [stack.enter_context(one) for one in opened]
+        if not listener:
+            host, port = taken[0].getsockname()[:2]
+            logs.get().info("receiver.listening", host=host, port=port, processes=processes)
         if processes > 1:
             return _supervise(taken, processes, current)
         _run(taken, current, url)
     return 0
 
 
-def _supervise(taken: socket.socket, processes: int, current: Settings) -> int:
-    """Run children that accept from one socket; it stays open here, so that no restart of one loses a connection."""
-    command = (sys.executable, "-P", "-m", "receiver", "serve", "--listener", str(taken.fileno()))
+def _supervise(taken: list[socket.socket], processes: int, current: Settings) -> int:
+    """Run children that accept from the same sockets; these stay open here, so that no restart loses a connection."""
+    fds = tuple(one.fileno() for one in taken)
+    handed = [word for fd in fds for word in ("--listener", str(fd))]
+    command = (sys.executable, "-P", "-m", "receiver", "serve", *handed)
     grace_s = server.FINISH_WITHIN_S + current.shutdown_delay / 1_000 + 5
     with tempfile.TemporaryDirectory(prefix="frontdesk-metrics-") as folder:
         environ = {**os.environ, _FOLDER: folder}
         names = [f"receiver-{number}" for number in range(1, processes + 1)]
-        children = [Child(name, command, environ, fds=(taken.fileno(),)) for name in names]
+        children = [Child(name, command, environ, fds=fds) for name in names]
         return Supervisor(children, grace_s=grace_s).run()
 
 
-def _run(taken: socket.socket, current: Settings, url: str) -> None:
+def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)

@@ -7,7 +7,7 @@ import functools
 import gc
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import uvicorn
@@ -26,27 +26,48 @@ FINISH_WITHIN_S = 25
 """After SIGTERM; Kubernetes and systemd send SIGKILL after 30 s and 90 s."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises SettingsError with one sentence when that cannot be."""
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of *host*, all at one port; 0 takes a free one.
+
+    An address that this machine does not have, as `::1` where there is no IPv6, is left out while there is another one.
+    Raises SettingsError with one sentence when that cannot be.
+    """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-        listener = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"FRONTDESK_HOST: cannot listen on {host!r}: {reason}") from None
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        taken = listeners[0].getsockname()[1] if listeners else port
+        try:
+            listeners.append(_listener(family, (address[0], taken, *address[2:]), every=host == "::"))
+        except OSError as error:
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                missing = error
+                continue
+            for listener in listeners:
+                listener.close()
+            raise SettingsError(f"cannot listen on {host} port {port}: {_remedy(error)}") from None
+    if missing and not listeners:
+        raise SettingsError(f"cannot listen on {host} port {port}: {_remedy(missing)}")
+    return listeners
+
+
+def _listener(family: int, address: tuple[Any, ...], *, every: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # `::` means every address, the old ones too, whatever the machine's default is.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in ("::", "")))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not every))
         listener.bind(address)
         listener.listen(_BACKLOG)
-    except OSError as error:
+        listener.setblocking(False)
+    except OSError:
         listener.close()
-        raise SettingsError(f"cannot listen on {host} port {port}: {_remedy(error)}") from None
-    listener.setblocking(False)
+        raise
     return listener
 
 
@@ -60,7 +81,7 @@ class Application(Protocol):
 
 def run(
     app: Application,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     *,
     limits: Limits,
     metrics: IngestMetrics,
@@ -82,7 +103,7 @@ def run(
         backlog=_BACKLOG,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )
-    Server(config, app, drain_s=drain_s).run(sockets=[listener])
+    Server(config, app, drain_s=drain_s).run(sockets=list(listeners))
 
 
 class Server(uvicorn.Server):

@@ -99,9 +99,9 @@ def _port() -> int:
             "FRONTDESK_WEBHOOK_SECRETS": SECRET,
             "FRONTDESK_LOG_FORMAT": "json",
         }
-        listener = server.listen("127.0.0.1", 0)
+        (listener,) = server.listen("127.0.0.1", 0)
         _ports.append(listener.getsockname()[1])
-        threading.Thread(target=serve, kwargs={"listener": listener.detach()}, daemon=True).start()
+        threading.Thread(target=serve, kwargs={"listener": [listener.detach()]}, daemon=True).start()
     return _ports[0]
 
 

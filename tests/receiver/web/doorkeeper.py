@@ -166,11 +166,11 @@ def main(options: dict[str, Any]) -> None:
     app = Receiver(can_keep=can_keep, counts=metrics)
     app.router.routes.append(Route("/kept", kept))
     app.add_middleware(Watched)
-    listener = server.listen("127.0.0.1", 0)
+    (listener,) = server.listen("127.0.0.1", 0)
     server.FINISH_WITHIN_S = options.get("finish_within_s", server.FINISH_WITHIN_S)
     print(listener.getsockname()[1], flush=True)
     limits = Limits(**options.get("limits", {}))
-    server.run(app, listener, limits=limits, metrics=metrics, host=door, drain_s=options.get("drain_s", 0))
+    server.run(app, [listener], limits=limits, metrics=metrics, host=door, drain_s=options.get("drain_s", 0))
     log.flush()
 
 

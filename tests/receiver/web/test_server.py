@@ -11,7 +11,7 @@ from tests.receiver.web.running import Start
 
 def test_a_port_in_use_is_one_sentence() -> None:
     """Where, what, remedy."""
-    with server.listen("127.0.0.1", 0) as first:
+    with server.listen("127.0.0.1", 0)[0] as first:
         port = first.getsockname()[1]
 
         with pytest.raises(
@@ -37,7 +37,7 @@ def test_an_address_that_is_not_ours_is_one_sentence(host: str, sentence: str) -
 def test_the_double_colon_is_every_address() -> None:
     """`::` takes IPv4 too, whatever the machine's default."""
     try:
-        listener = server.listen("::", 0)
+        (listener,) = server.listen("::", 0)
     except SettingsError:
         pytest.skip("this machine has no IPv6")
     with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5):
@@ -63,3 +63,18 @@ def test_as_many_connections_as_there_may_be_open_files(
     told = [line for line in running.logged() if line["event"] == "connections.lowered"]
     assert [line["connections"] for line in told] == ([] if lowered is None else [lowered])
     assert all("ulimit -n" in line["remedy"] for line in told)
+
+
+def test_a_name_is_listened_at_on_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `localhost` is 127.0.0.1 and ::1: at one port; an address that this machine has not is left out."""
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("192.0.2.1", "127.0.0.1", "127.0.0.2")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    listeners = server.listen("twofold", 0)
+
+    assert [one.getsockname()[0] for one in listeners] == ["127.0.0.1", "127.0.0.2"]
+    assert len({one.getsockname()[1] for one in listeners}) == 1
+    for one in listeners:
+        one.close()

@@ -43,7 +43,8 @@ class Comparison:
         That is what a claim handed over whose answer never arrived: it is given back. And what we had recorded, where
         the store failed over to a replica that had not heard of it: it is recorded again rather than run again.
         """
-        lost = self._deliveries.held(self._worker) - holding
+        ours = set(holding)  # before the store is asked: what is recorded meanwhile is still in its answer
+        lost = self._deliveries.held(self._worker) - ours
         if lost:
             _log.warning("claim.lost", worker=self._worker, jobs=len(lost))
             again = [self._recorder.recorded_as(job) or Acknowledgement(job, "give_back") for job in lost]

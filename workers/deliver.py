@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 
 from receiver import logs, settings
@@ -26,6 +27,7 @@ from workers.switchboard import Switchboard
 from workers.threads import inject
 
 _LEASE_MARGIN_MS = 60_000
+"""For what comes before and after the handler: loading it, recording how it ended."""
 
 _log = logs.get()
 
@@ -34,12 +36,26 @@ def run(job: str) -> None:
     """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
     deliveries, preparation = _tools(os.getpid())
     worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
-    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS * 60, preparation.rules())
-    if claim is None:
+    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, preparation.rules())
+    ended = claim and _attempt(claim, preparation, _Lease(deliveries, worker))
+    if ended is None:
         _log.info("delivery.stale", job=job)
         return
-    deliveries.acknowledge(worker, [_attempt(claim, preparation, worker)])
+    deliveries.acknowledge(worker, [ended])
     deliveries.end_lease(worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """How long a delivery is in the hands of *worker* only: nobody renews it while the handler runs."""
+
+    deliveries: DeliveryQueue
+    worker: str
+
+    def covers(self, timeout_ms: int) -> bool:
+        """Make it last for an attempt of that timeout; return whether it is still ours."""
+        lasts_ms = timeout_ms + int(STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
+        return not self.deliveries.renew_leases([self.worker], lasts_ms)
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +71,9 @@ def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
     return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
 
 
-def _attempt(claim: Claim, preparation: Preparation, worker: str) -> Acknowledgement:
+def _attempt(claim: Claim, preparation: Preparation, lease: _Lease) -> Acknowledgement | None:
+    """Run an attempt; None when somebody else has the delivery now."""
+    worker = lease.worker
     started_ms = int(time.time() * 1_000)
     try:
         prepared = preparation.prepare(claim)
@@ -63,6 +81,8 @@ def _attempt(claim: Claim, preparation: Preparation, worker: str) -> Acknowledge
         return verdict.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
     except Impossible as reason:
         return verdict.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
+    if not lease.covers(prepared.route.timeout_ms):
+        return None
     ended = _in_time(prepared)
     ended_ms = int(time.time() * 1_000)
     tell(prepared, ended, ended_ms - started_ms)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import Counter
 
 from receiver.storage.entries import terms
@@ -55,6 +56,21 @@ def test_a_stock_worker_alone_ends_deliveries_and_times_out_what_hangs(bench: Be
     fine, hung = stored.deliveries
     assert (fine.status, hung.status) == ("succeeded", "dead")
     assert hung.attempts[-1]["outcome"] == "timed_out"
+
+
+def test_what_a_stock_worker_runs_is_its_own_for_as_long_as_the_route_allows(bench: Bench) -> None:
+    """Nobody renews its lease meanwhile, so a handler of two hours was run twice at once."""
+    bench.routes({"handler": "deeds:sleep", "timeout": "2h"})
+    event_id = bench.keep(1, "sleep")
+    worker = stock(bench, 0)
+    try:
+        wait_until(bench.seen, "the handler to start")
+        until_ms = bench.client.zscore("fd:workers", f"stock:{event_id}-1-1")
+    finally:
+        worker.end()
+
+    assert until_ms is not None
+    assert until_ms / 1_000 > time.time() + 7_000
 
 
 def test_beside_workers_of_an_older_deploy_the_routes_of_a_newer_one_do_not_starve(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from receiver import shapes
 from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
+from receiver.errors import StorageUnavailable
 from receiver.storage.acts import Acts
 from receiver.storage.following import Following
 from receiver.storage.stored import Filter
@@ -65,10 +66,18 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 
 def tail(*, json: Json = False) -> None:
-    """Follow events as they are kept, until Ctrl-C."""
+    """Follow events as they are kept, until Ctrl-C. A store that goes away is waited for."""
     following = Following(Context().archive)
+    is_away = False
     while True:
-        for stored in following.look():
+        try:
+            found = following.look()
+            is_away = False
+        except StorageUnavailable as error:
+            if not is_away:
+                output.warn(f"{error}; waiting for it")
+            found, is_away = [], True
+        for stored in found:
             if json:
                 output.json_line(shapes.brief(stored, redact=False))
             else:

@@ -25,10 +25,11 @@ class Following:
         Two hours are looked at, because a batch may be kept just after its hour.
         """
         hour = int(self._clock() // _HOUR_S)
-        self._seen = {one: self._seen.get(one, 0) for one in (hour - 1, hour) if one == hour or one in self._seen}
+        seen = {one: self._seen.get(one, 0) for one in (hour - 1, hour) if one == hour or one in self._seen}
         found: list[Stored] = []
-        for one in self._seen:
-            page = self._archive.hour_page(one, self._seen[one])
-            self._seen[one] += len(page)
+        for one in seen:
+            page = self._archive.hour_page(one, seen[one])
             found += self._archive.many(page)
+            seen[one] += len(page)
+        self._seen = seen  # only now: what a store that went away has not told comes with the next look
         return found

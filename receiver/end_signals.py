@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -24,7 +25,10 @@ def answer(handler: Handler) -> None:
 
 @contextlib.contextmanager
 def answered(handler: Handler) -> Iterator[None]:
-    """Have *handler* called at each of them and at SIGINT meanwhile. Only in the main thread."""
+    """Have *handler* called at each of them and at SIGINT meanwhile; in the main thread, which alone may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in (*numbers(), signal.SIGINT)}
     try:
         yield

@@ -34,6 +34,6 @@ class PeriodicTask:
             try:
                 self._turn()
             except (StorageUnavailable, LockLost) as error:
-                _log.warning(f"{self._name}.waiting", error=str(error))
+                _log.warning("task.waiting", task=self._name, error=str(error))
             except Exception:  # noqa: BLE001 - a fault in one turn must not end all of them, unseen
-                _log.exception(f"{self._name}.failed")
+                _log.exception("task.failed", task=self._name)

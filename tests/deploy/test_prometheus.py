@@ -63,6 +63,7 @@ CALM = {
     'frontdesk_hooks{instance="a",condition="disabled"}': "0x90",
     'frontdesk_hooks{instance="a",condition="failing"}': "0x90",
     'frontdesk_hooks_looked_seconds{instance="a"}': "60x90",
+    'frontdesk_retention_late_seconds{instance="a"}': "0x90",
 }
 """What a Frontdesk in good order tells, every 15 seconds."""
 
@@ -80,6 +81,7 @@ TROUBLE: dict[str, dict[str, str | None]] = {
     "FrontdeskStoreLost": {'frontdesk_store_losses{instance="a"}': "0x80 1x10"},
     "FrontdeskUnaccounted": {'frontdesk_unaccounted_events{instance="a"}': "0x80 1x10"},
     "FrontdeskAuditStale": {'frontdesk_audit_age_seconds{instance="a"}': "30x10 3500+15x80"},
+    "FrontdeskRetentionBehind": {'frontdesk_retention_late_seconds{instance="a"}': "0x80 700x10"},
     "FrontdeskQuarantineGrowing": {'frontdesk_standing_events{instance="a",status="quarantined"}': "7x80 8+1x10"},
     "FrontdeskBusinessSilent": {'frontdesk_business_expected_events{instance="a",business="1001"}': "2x40 9x50"},
     "FrontdeskFilterFails": {'frontdesk_routing_where_failed_total{instance="a",route="announce"}': "4x80 5x10"},

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import orjson
 import redis
 
-from receiver import ids
-from receiver.errors import StorageUnavailable
-from receiver.events import Envelope
+from receiver.core import ids
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import Envelope
 from receiver.nexudus import actions
 from receiver.storage import codec, keys
 from receiver.storage.calls import Calls

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from receiver import logs, wanting
-from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.events import Envelope
-from receiver.ids import IdGenerator
+from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.core.events import Envelope
+from receiver.core.ids import IdGenerator
 from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature

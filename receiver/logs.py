@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 import structlog
 
-from receiver import plaintext
+from receiver.core import sanitize
 from receiver.line_writer import LineWriter
 from receiver.standard_streams import ERROR
 
@@ -88,7 +88,7 @@ def _never_failing(renderer: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return renderer(logger, name, fields)
         except Exception:  # noqa: BLE001 - what a value is must not stop who logs it
-            return renderer(logger, name, plaintext.encodable(fields))
+            return renderer(logger, name, sanitize.encodable(fields))
 
     return render
 

@@ -13,9 +13,10 @@ from functools import cached_property
 
 import redis
 
-from receiver import ids, wanting
-from receiver.errors import StorageUnavailable
-from receiver.events import Envelope, EventStatus
+from receiver import wanting
+from receiver.core import ids
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable

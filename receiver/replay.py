@@ -7,8 +7,8 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver import wanting
-from receiver.errors import EventUnknown
-from receiver.events import DeliveryStatus, EventStatus
+from receiver.core.errors import EventUnknown
+from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage import keep, scripts
 from receiver.storage.entries import Wanted

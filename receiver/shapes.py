@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from receiver import moments
+from receiver.core import timestamps
 from receiver.masking import masked, masked_error
 from receiver.storage.stored import Stored, StoredDelivery
 
@@ -16,7 +16,7 @@ def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
         "action": envelope.action,
         "action_code": envelope.action_code,
         "business_id": envelope.business_id,
-        "received_at": moments.show(envelope.received_ms),
+        "received_at": timestamps.show(envelope.received_ms),
         "origin": envelope.origin,
         "status": str(stored.status),
         "deliveries": [_delivery(delivery, redact=redact) for delivery in stored.deliveries],
@@ -26,7 +26,7 @@ def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
     if reason := stored.unreadable or envelope.quarantine:
         shape["reason"] = reason
     if envelope.erased_ms:
-        shape["erased_at"] = moments.show(envelope.erased_ms)
+        shape["erased_at"] = timestamps.show(envelope.erased_ms)
     return shape
 
 
@@ -58,7 +58,7 @@ def _delivery(delivery: StoredDelivery, *, redact: bool) -> dict[str, Any]:
         "route": delivery.route,
         "status": str(delivery.status),
         "attempts": len(delivery.attempts),
-        "next_attempt_at": moments.show(delivery.next_attempt_ms),
+        "next_attempt_at": timestamps.show(delivery.next_attempt_ms),
         "error": masked_error(delivery.error) if redact else delivery.error,
         "origin": delivery.origin,
         "waits_for": delivery.state or None,
@@ -73,8 +73,8 @@ def _attempt(delivery: StoredDelivery, attempt: Mapping[str, Any], *, redact: bo
         "route": delivery.route,
         "number": attempt.get("number"),
         "outcome": attempt.get("outcome"),
-        "started_at": moments.show(started),
-        "ended_at": moments.show(ended),
+        "started_at": timestamps.show(started),
+        "ended_at": timestamps.show(ended),
         "duration_ms": ended - started if started is not None and ended is not None else None,
         "error": masked_error(error) if redact else error,
         "worker": attempt.get("worker"),

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Final
 
-from receiver.errors import OutputUnwritable
+from receiver.core.errors import OutputUnwritable
 from receiver.line_writer import LineWriter
 
 OUTPUT: Final = LineWriter(1)

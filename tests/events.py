@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from receiver.events import Envelope
-from receiver.ids import IdGenerator
+from receiver.core.events import Envelope
+from receiver.core.ids import IdGenerator
 from receiver.storage import keep, keys, scripts
 from receiver.storage.entries import Entry, Receipt, Wanted
 

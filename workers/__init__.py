@@ -22,7 +22,7 @@ Save the function as `slack.py` beside routes.yaml and route to it with `handler
 new-handler slack` write a package with a test. To test a handler, call it.
 '''
 
-from receiver.events import Event
+from receiver.core.events import Event
 from workers.api import Discard, Retry, TargetDown
 from workers.nexudus import Nexudus
 from workers.once import once

@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from receiver import logs, settings, standard_streams
-from receiver.errors import FrontdeskError, StorageUnavailable
+from receiver import logs, standard_streams
+from receiver.core import settings
+from receiver.core.errors import FrontdeskError, StorageUnavailable
 from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
 from receiver.routing.current import CurrentTable

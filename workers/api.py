@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from receiver import durations
+from receiver.core import durations
 
 LONGEST_DELAY = 7 * 86_400.0
 """Seconds; a longer `after` is cut to this, so that no header of a target parks a delivery for years."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO, Final
 
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from receiver.storage import meter
 from receiver.storage.queue import Acknowledgement, Claim
 

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from receiver import logs, settings
+from receiver import logs
+from receiver.core import settings
 from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection

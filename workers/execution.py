@@ -5,7 +5,7 @@ import inspect
 import threading
 from typing import Any, NamedTuple
 
-from receiver.events import Event, Outcome
+from receiver.core.events import Event, Outcome
 from workers import target
 from workers.api import Discard, Retry
 from workers.error_text import describe

@@ -15,7 +15,7 @@ from types import FrameType
 import redis
 
 from receiver import end_signals, logs
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys, layout
 from receiver.storage.periodic import PeriodicTask

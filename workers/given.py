@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
-from receiver.events import Event
+from receiver.core.events import Event
 from receiver.nexudus.actions import entity_kind
 from workers.nexudus import Attempt, Line, Nexudus
 from workers.options import Function, annotation

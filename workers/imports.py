@@ -21,8 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from receiver import HANDLER_GROUP
-from receiver.errors import HandlerError
-from receiver.nearest import hint, nearest
+from receiver.core.errors import HandlerError
+from receiver.core.suggest import hint, nearest
 from workers.error_text import describe, one_line
 
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")

@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 from receiver.nexudus.records.record import Record
 from workers.filters import fits
 

@@ -27,8 +27,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from receiver.errors import StorageUnavailable
-from receiver.events import Event
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import Event
 from receiver.storage.steps import Known, TooManySteps
 from workers.api import Retry
 

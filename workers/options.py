@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from receiver.errors import HandlerError
-from receiver.nearest import hint
+from receiver.core.errors import HandlerError
+from receiver.core.suggest import hint
 from workers.error_text import describe, masked, one_line
 
 Function = Callable[..., Any]

@@ -2,7 +2,7 @@
 
 import time
 
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue import DeliveryQueue
 from workers import verdict

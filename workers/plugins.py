@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from receiver.errors import HandlerError
-from receiver.events import Event
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event
 from workers import given, imports, references, typed
 from workers.error_text import masked, one_line
 from workers.given import Grant

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.errors import HandlerError
-from receiver.events import Event
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event
 from receiver.routing.flow import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from receiver import end_signals, line_writer, logs
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.standard_streams import ERROR
 from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue

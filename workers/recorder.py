@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from receiver import logs
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
 
 _MOST_IN_ONE_CALL = 256

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from receiver.errors import HandlerError
+from receiver.core.errors import HandlerError
 from workers.error_text import one_line, telling_parts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from receiver import logs
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from workers.execution import Ended
 from workers.preparation import Prepared
 

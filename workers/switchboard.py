@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 import orjson
 import redis
 
-from receiver.errors import CredentialsRefused, HandlerError, NexudusError, SettingsError, StorageUnavailable
+from receiver.core.errors import CredentialsRefused, HandlerError, NexudusError, SettingsError, StorageUnavailable
+from receiver.core.settings import Settings
 from receiver.nexudus import budget
 from receiver.nexudus.client import Call, Client, Patience
 from receiver.nexudus.credentials import credentials
-from receiver.settings import Settings
 from receiver.storage import connection
 from receiver.storage.budget import SharedBudget
 from receiver.storage.shelf import Shelf, Taken

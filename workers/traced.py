@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from receiver.events import Event
+from receiver.core.events import Event
 from receiver.observation.tracing import Span, Tracing
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue import Claim

@@ -11,8 +11,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from receiver.errors import HandlerError
-from receiver.events import Event
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event
 from workers.error_text import one_line
 from workers.options import Function, annotation
 

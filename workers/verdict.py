@@ -1,6 +1,6 @@
 """What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
 
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from receiver.routing.flow import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue import Acknowledgement, Attempt, Claim

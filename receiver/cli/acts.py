@@ -4,9 +4,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import moments
 from receiver.cli import output
 from receiver.cli.context import Context
+from receiver.core import timestamps
 from receiver.storage.acts import Act, Acts
 
 
@@ -22,10 +22,10 @@ def acts(
     since
         a time (2026-05-01T12:00:00Z) or how long ago (2h)
     """
-    found = Acts(Context().client).newest(moments.parse("--since", since))
+    found = Acts(Context().client).newest(timestamps.parse("--since", since))
     if json:
         for act in found:
-            output.json_line({"at": moments.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail})
+            output.json_line({"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail})
         return
     rows = [_row(act) for act in found]
     if not rows:
@@ -36,4 +36,4 @@ def acts(
 
 def _row(act: Act) -> tuple[str, ...]:
     detail = ", ".join(f"{name}={value}" for name, value in act.detail.items())
-    return ((moments.show(act.at_ms) or "")[:19].replace("T", " "), act.who, act.what, detail)
+    return ((timestamps.show(act.at_ms) or "")[:19].replace("T", " "), act.who, act.what, detail)

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver import moments, outbound
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
-from receiver.errors import SettingsError
+from receiver.core import outbound, timestamps
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.observation import conditions
 from receiver.observation.outgoing import Message, Outgoing
-from receiver.settings import Settings
 from receiver.storage import losses, vitals
 from receiver.storage.acts import Acts
 from receiver.storage.alertbook import AlertBook
@@ -70,7 +70,7 @@ def _rows(context: Context) -> Iterator[dict[str, Any]]:
             "subject": one.subject or None,
             "title": one.title,
             "text": one.text,
-            "since": moments.show(known.since_ms) if known else None,
+            "since": timestamps.show(known.since_ms) if known else None,
             "told": bool(known and known.told),
         }
 

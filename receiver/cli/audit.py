@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from receiver.cli import output, progress
 from receiver.cli.context import Context
-from receiver.errors import SpoolUnavailable
+from receiver.core.errors import SpoolUnavailable
 from receiver.storage import losses
 from receiver.storage.acts import Acts
 from receiver.storage.audit import Audit, Report

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from receiver.cli import output
 from receiver.cli.registrar import LOCK, Registrar
-from receiver.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
+from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
 from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted

@@ -9,10 +9,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import logs, outbound, settings
+from receiver import logs
 from receiver.cli import examples, output, sentry, unsigned
 from receiver.cli.registrar import check_public_url
-from receiver.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
+from receiver.core import outbound, settings
+from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
+from receiver.core.settings import Settings
 from receiver.nexudus import budget
 from receiver.nexudus.actions import CODES, NAMES, entity_kind
 from receiver.nexudus.client import Client
@@ -24,7 +26,6 @@ from receiver.registrar.survey import Survey
 from receiver.routing import file
 from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
-from receiver.settings import Settings
 from receiver.storage import address, connection, keep, server
 from receiver.storage.spool import trial
 from workers import imports, plugins

@@ -2,7 +2,7 @@
 
 import sys
 
-from receiver.errors import UsageError
+from receiver.core.errors import UsageError
 
 
 def agreed(command: str, question: str, *, yes: bool) -> bool:

@@ -6,20 +6,20 @@ import os
 import redis
 
 from receiver import logs, standard_streams
-from receiver import settings as environment
 from receiver.cli import keyring, output, premises, signin_link
 from receiver.cli.hookdesk import HookDesk
 from receiver.console.access import Access
 from receiver.console.app import Console
 from receiver.console.desk import Desk
 from receiver.console.registry import Registry
-from receiver.errors import SettingsError
+from receiver.core import settings as environment
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable
-from receiver.settings import Settings
 from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive

@@ -8,9 +8,9 @@ from typing import Final
 
 import orjson
 
-from receiver import settings as environment
-from receiver.errors import SettingsError
-from receiver.settings import PREFIX, Settings
+from receiver.core import settings as environment
+from receiver.core.errors import SettingsError
+from receiver.core.settings import PREFIX, Settings
 
 _CALLS: Final = "6000"
 """The simulator is not the real one: registering a dozen hooks should not take a newcomer's minute."""

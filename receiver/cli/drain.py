@@ -9,11 +9,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import durations, moments
 from receiver.cli import confirmation, output, progress
 from receiver.cli.context import Context
-from receiver.errors import SpoolUnavailable, UsageError
-from receiver.settings import Settings
+from receiver.core import durations, timestamps
+from receiver.core.errors import SpoolUnavailable, UsageError
+from receiver.core.settings import Settings
 from receiver.storage import connection, spools
 from receiver.storage import drain as emptying
 from receiver.storage.acts import Acts
@@ -196,8 +196,8 @@ def _report(report: SpoolReport) -> dict[str, object]:
         "host": report.host,
         "folder": report.folder,
         "events": report.depth,
-        "oldest_at": moments.show(report.oldest_ms),
-        "reported_at": moments.show(report.reported_ms),
+        "oldest_at": timestamps.show(report.oldest_ms),
+        "reported_at": timestamps.show(report.reported_ms),
     }
 
 
@@ -221,7 +221,7 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
         output.warn(sentence)
     if silent:
         output.say("")
-        rows = [(one.name, one.host, one.folder, one.depth, moments.show(one.reported_ms)) for one in silent]
+        rows = [(one.name, one.host, one.folder, one.depth, timestamps.show(one.reported_ms)) for one in silent]
         output.table(("silent spool", "host", "folder", "events", "last heard of"), rows)
         output.say(
             "Start a receiver on that folder, or drain it; if its disk is lost, `frontdesk drain --forget NAME`."

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from receiver.cli import confirmation, output, progress
 from receiver.cli.context import Context
+from receiver.core.errors import RoutesError, UsageError
 from receiver.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
-from receiver.errors import RoutesError, UsageError
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, seal_of

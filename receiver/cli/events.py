@@ -11,7 +11,7 @@ from receiver import shapes
 from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage.acts import Acts
 from receiver.storage.following import Following
 from receiver.storage.stored import Filter

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.cli import output
-from receiver.errors import Problem, UsageError
+from receiver.core.errors import Problem, UsageError
 from receiver.nexudus import actions, payload
 from receiver.routing.table import Example, Route, RoutingTable, explain, matches
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from receiver.cli import output
 from receiver.cli.registrar import Registrar, opened
-from receiver.errors import NexudusError, RoutesError, StorageUnavailable
+from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
 from receiver.registrar import health, plan
 from receiver.registrar.health import Condition, Row

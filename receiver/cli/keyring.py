@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from receiver.errors import SettingsError
-from receiver.settings import NamedToken, Settings, WebhookSecret
+from receiver.core.errors import SettingsError
+from receiver.core.settings import NamedToken, Settings, WebhookSecret
 
 MADE: Final = ("url_keys", "webhook_secrets", "admin_token")
 """Settings that can be made here; each is one file of its name."""

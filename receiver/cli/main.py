@@ -8,8 +8,8 @@ import cyclopts
 
 from receiver import __version__, standard_streams
 from receiver.cli import wrong_call
-from receiver.errors import FrontdeskError, OutputUnwritable
-from receiver.plaintext import writable
+from receiver.core.errors import FrontdeskError, OutputUnwritable
+from receiver.core.sanitize import writable
 
 COMMANDS = {
     "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),

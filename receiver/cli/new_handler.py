@@ -12,7 +12,7 @@ from typing import Annotated
 import cyclopts
 
 from receiver.cli import output
-from receiver.errors import UsageError
+from receiver.core.errors import UsageError
 from workers import plugins
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from receiver import plaintext
+from receiver.core import sanitize
 
 _WHOLE = frozenset({"id", "at", "received", "business", "hook", "status", "state"})
 """Headings of columns that are never cut."""
@@ -26,14 +26,14 @@ _GAP = 2
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 # JSON escapes the first 32 by itself; the rest of the controls it leaves as they are.
-_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in plaintext.ESCAPES if code >= 0x7F}
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in sanitize.ESCAPES if code >= 0x7F}
 
 
 def _json_text(value: Mapping[str, Any], option: int) -> str:
     try:
         text = orjson.dumps(value, default=str, option=option).decode()
     except TypeError:  # a path that is not UTF-8
-        text = orjson.dumps(plaintext.encodable(value), option=option).decode()
+        text = orjson.dumps(sanitize.encodable(value), option=option).decode()
     text = text.translate(_JSON_CONTROLS)
     if text.isascii() or codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf"):
         return text
@@ -42,7 +42,7 @@ def _json_text(value: Mapping[str, Any], option: int) -> str:
 
 def plain(value: object) -> str:
     """Return *value* as text with every control character escaped: no escape sequence reaches the terminal."""
-    return plaintext.plain(value)
+    return sanitize.plain(value)
 
 
 def json_line(value: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from receiver.settings import PREFIX, SECRETS
+from receiver.core.settings import PREFIX, SECRETS
 from receiver.supervisor import Child
 
 

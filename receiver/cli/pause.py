@@ -6,8 +6,8 @@ from cyclopts import Parameter
 
 from receiver.cli import output, route_names
 from receiver.cli.context import Context
-from receiver.errors import UsageError
-from receiver.nearest import hint
+from receiver.core.errors import UsageError
+from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, operator

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import durations
 from receiver.cli import carrying, confirmation, diff, output
 from receiver.cli.registrar import Registrar, opened
-from receiver.errors import UsageError
+from receiver.core import durations
+from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied
 from receiver.registrar.plan import Plan, Scope

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from receiver.errors import SettingsError, StorageUnavailable, UsageError
-from receiver.settings import Settings
+from receiver.core.errors import SettingsError, StorageUnavailable, UsageError
+from receiver.core.settings import Settings
 from receiver.storage import address, connection, server
 
 MINIMAL_ROUTES: Final = """\

@@ -10,7 +10,8 @@ import redis
 
 from receiver.cli import demo, keyring
 from receiver.cli.context import Context
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client
@@ -20,7 +21,6 @@ from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
 from receiver.routing import file as routes_file
 from receiver.routing.table import RoutingTable
-from receiver.settings import Settings
 from receiver.storage import connection
 from receiver.storage.budget import SharedBudget
 from receiver.storage.outage import outage

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from receiver.cli import chosen, confirmation, output
 from receiver.cli.context import Context
 from receiver.cli.selection import ANYWHERE, OriginOptions
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.routing import file

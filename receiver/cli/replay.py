@@ -7,8 +7,8 @@ from cyclopts import Parameter, validators
 from receiver.cli import chosen, confirmation, output, route_names
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
-from receiver.errors import EventUnknown, UsageError
-from receiver.events import EventStatus
+from receiver.core.errors import EventUnknown, UsageError
+from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay, Replayed
 from receiver.routing import file

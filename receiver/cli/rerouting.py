@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.cli.selection import ANYWHERE, OriginOptions
-from receiver.events import Envelope
+from receiver.core.events import Envelope
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.comparison import Comparison, Differing, RouteChange

@@ -1,7 +1,7 @@
 """A route that a command names: it is in routes.yaml, or what may be meant is said."""
 
-from receiver.errors import UsageError
-from receiver.nearest import hint
+from receiver.core.errors import UsageError
+from receiver.core.suggest import hint
 from receiver.routing.table import RoutingTable
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from receiver import durations, moments
 from receiver.cli.context import Context
-from receiver.errors import StorageUnavailable
+from receiver.core import durations, timestamps
+from receiver.core.errors import StorageUnavailable
 from receiver.nexudus import fingerprint
 from receiver.routing.flow import Flow, Occurrence
 from receiver.routing.table import Route, RoutingTable
@@ -73,10 +73,10 @@ def _now(route: Route, gates: Standing) -> dict[str, Any]:
     return {
         "state": gate.state,
         "waiting": gate.waiting,
-        "paused_at": moments.show(gate.pause.since_ms) if gate.pause else None,
+        "paused_at": timestamps.show(gate.pause.since_ms) if gate.pause else None,
         "paused_by": gate.pause.who if gate.pause else None,
-        "down_since": moments.show(gate.down_since_ms or None),
-        "told_to_wait_until": moments.show(gate.told_until_ms or None),
+        "down_since": timestamps.show(gate.down_since_ms or None),
+        "told_to_wait_until": timestamps.show(gate.told_until_ms or None),
     }
 
 

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from receiver.cli import output, rerouting, route_rows
 from receiver.cli.context import Context
-from receiver.errors import UsageError
-from receiver.nearest import hint
+from receiver.core.errors import UsageError
+from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema

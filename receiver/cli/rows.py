@@ -2,9 +2,9 @@
 
 from rich.text import Text
 
-from receiver import moments
 from receiver.cli.output import plain
-from receiver.events import EventStatus
+from receiver.core import timestamps
+from receiver.core.events import EventStatus
 from receiver.storage.stored import Stored, StoredDelivery
 
 HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
@@ -21,7 +21,7 @@ _COLOURS = {
 def row(stored: Stored) -> tuple[object, ...]:
     """One line of the table of events."""
     envelope = stored.envelope
-    received = (moments.show(envelope.received_ms) or "")[5:19].replace("T", " ")
+    received = (timestamps.show(envelope.received_ms) or "")[5:19].replace("T", " ")
     status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
     said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
     deliveries = ", ".join(said) or stored.unreadable or envelope.quarantine or ""

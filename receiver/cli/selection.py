@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver import moments
 from receiver.cli import output
-from receiver.errors import UsageError
-from receiver.events import EventStatus
-from receiver.nearest import hint
+from receiver.core import timestamps
+from receiver.core.errors import UsageError
+from receiver.core.events import EventStatus
+from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.storage.stored import Filter
 
@@ -47,8 +47,8 @@ class Origin:
             business_id=self.business,
             route=route,
             status=status,
-            since_ms=moments.parse("--since", self.since),
-            until_ms=moments.parse("--until", self.until),
+            since_ms=timestamps.parse("--since", self.since),
+            until_ms=timestamps.parse("--until", self.until),
         )
 
 

@@ -20,13 +20,13 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from receiver import settings
 from receiver.cli import keyring, output
 from receiver.cli.tally import Tally
-from receiver.errors import UsageError
-from receiver.nearest import nearest
+from receiver.core import settings
+from receiver.core.errors import UsageError
+from receiver.core.settings import Settings
+from receiver.core.suggest import nearest
 from receiver.nexudus import hooks, payload, samples, signature
-from receiver.settings import Settings
 
 _IN_FLIGHT = 64
 _MOST = 10_000_000

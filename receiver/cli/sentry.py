@@ -3,10 +3,10 @@
 import contextlib
 from collections.abc import Callable, Collection, Iterator
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.observation.outgoing import Outgoing
 from receiver.observation.sentry import Sentry
-from receiver.settings import Settings
 from receiver.storage import address, connection
 from receiver.storage.losses import LossWatch
 

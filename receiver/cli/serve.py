@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import redis
 from cyclopts import Parameter
 
-from receiver import background, logs, settings, standard_streams
+from receiver import background, logs, standard_streams
 from receiver.cli import unsigned
-from receiver.errors import StorageUnavailable, UsageError
+from receiver.core import settings
+from receiver.core.errors import StorageUnavailable, UsageError
+from receiver.core.settings import Settings
 from receiver.ingest import Ingest
 from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
@@ -26,7 +28,6 @@ from receiver.observation import tracing
 from receiver.observation.degraded import Degraded
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.routing.current import CurrentTable
-from receiver.settings import Settings
 from receiver.storage import address, connection, keys, meter, readings
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from receiver.console.access import Access, Identity, Role
-from receiver.settings import NamedToken, Settings
+from receiver.core.settings import NamedToken, Settings
 
 
 def make(current: Settings) -> str:

@@ -15,10 +15,10 @@ from receiver import end_signals, standard_streams
 from receiver.cli import keyring, output
 from receiver.cli.context import Context
 from receiver.cli.registrar import is_loopback
-from receiver.errors import RoutesError, UsageError
+from receiver.core.errors import RoutesError, UsageError
+from receiver.core.settings import Settings
 from receiver.nexudus import actions
 from receiver.routing import file as routes_file
-from receiver.settings import Settings
 from receiver.simulator import app
 from receiver.simulator.access import Account
 from receiver.simulator.faults import Knobs

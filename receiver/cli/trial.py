@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import cyclopts
 
-from receiver import ids
 from receiver.cli import demo, examples, output
 from receiver.cli.context import Context
-from receiver.durations import show
-from receiver.errors import UsageError
-from receiver.events import Event, EventStatus, Origin, Outcome
+from receiver.core import ids
+from receiver.core.durations import show
+from receiver.core.errors import UsageError
+from receiver.core.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from receiver import logs
+from receiver.core.settings import WebhookSecret
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
-from receiver.settings import WebhookSecret
 
 _LOOK_EVERY_S: Final = 5.0
 

@@ -14,12 +14,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from receiver import end_signals, standard_streams
-from receiver import settings as environment
 from receiver.cli import demo as nexudus
 from receiver.cli import keyring, parts, premises, signin_link
-from receiver.errors import UsageError
+from receiver.core import settings as environment
+from receiver.core.errors import UsageError
+from receiver.core.settings import Settings
 from receiver.screen import Screen
-from receiver.settings import Settings
 from receiver.supervisor import Supervisor
 
 STOP_S: Final = 7.0

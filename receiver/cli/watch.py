@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import durations, end_signals, standard_streams
+from receiver import end_signals, standard_streams
 from receiver.cli import sentry
 from receiver.cli.registrar import LOCK, Registrar, opened
-from receiver.errors import SettingsError, UsageError
+from receiver.core import durations
+from receiver.core.errors import SettingsError, UsageError
 from receiver.registrar import probe, schedule
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch

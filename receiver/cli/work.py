@@ -12,10 +12,10 @@ from cyclopts import Parameter
 from receiver import standard_streams
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
-from receiver.errors import HandlerError, UsageError
-from receiver.nearest import nearest
+from receiver.core.errors import HandlerError, UsageError
+from receiver.core.sanitize import plain
+from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
-from receiver.plaintext import plain
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 from receiver.routing.values import QUEUE

@@ -2,8 +2,8 @@
 
 import cyclopts
 
-from receiver.nearest import nearest
-from receiver.plaintext import plain
+from receiver.core.sanitize import plain
+from receiver.core.suggest import nearest
 
 
 def sentence(error: cyclopts.CycloptsError) -> str:

@@ -3,9 +3,9 @@
 from itertools import islice
 from typing import Any, Final
 
-from receiver import moments
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
+from receiver.core import timestamps
 from receiver.storage.acts import Act
 
 _ROWS: Final = 100
@@ -13,13 +13,13 @@ _ROWS: Final = 100
 
 def facts(visit: Visit) -> Facts:
     """The latest hundred acts. Query: `since`."""
-    since_ms = moments.parse("since", visit.asked("since"))
+    since_ms = timestamps.parse("since", visit.asked("since"))
     return {"acts": [shape(act) for act in islice(visit.desk.acts.newest(since_ms), _ROWS)]}
 
 
 def shape(act: Act) -> dict[str, Any]:
     """One act, with the keys of `frontdesk acts --json`."""
-    return {"at": moments.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail}
+    return {"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail}
 
 
 PAGE: Final = Page("/acts", "Acts", "acts.html", facts)

@@ -33,7 +33,7 @@ from receiver.console.pages import API, ROOT, Act, Page
 from receiver.console.rendering import STATIC, Templates
 from receiver.console.signin import PATH, SignIn
 from receiver.console.visit import Visit, form_of, query_of
-from receiver.errors import FrontdeskError, RequestRefused
+from receiver.core.errors import FrontdeskError, RequestRefused
 from receiver.web.clients import ClientAddresses
 
 PAGES: tuple[Page, ...] = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from receiver import logs
-from receiver.errors import FrontdeskError, UsageError
+from receiver.core.errors import FrontdeskError, UsageError
 
 PER_SECOND: Final = 200
 MOST: Final = 100_000

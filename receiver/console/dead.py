@@ -9,8 +9,8 @@ from receiver.console import crowd, events, search
 from receiver.console.pages import Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
-from receiver.errors import UsageError
-from receiver.events import EventStatus
+from receiver.core.errors import UsageError
+from receiver.core.events import EventStatus
 
 
 def facts(visit: Visit) -> Facts:

@@ -9,7 +9,7 @@ from receiver import logs
 from receiver.console.access import Session
 from receiver.console.bulk import Bulk
 from receiver.console.registry import Registry
-from receiver.errors import RoutesError
+from receiver.core.errors import RoutesError
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable

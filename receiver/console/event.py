@@ -6,9 +6,9 @@ from typing import Any, Final
 from receiver import shapes
 from receiver.console.pages import Act, Done, Facts, Page, Shown
 from receiver.console.visit import Visit
-from receiver.errors import UsageError
-from receiver.events import DeliveryStatus, EventStatus
-from receiver.plaintext import counted
+from receiver.core.errors import UsageError
+from receiver.core.events import DeliveryStatus, EventStatus
+from receiver.core.sanitize import counted
 from receiver.storage.stored import Stored
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver import moments, shapes
+from receiver import shapes
 from receiver.console import search
 from receiver.console.pages import Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
-from receiver.events import EventStatus
+from receiver.core import timestamps
+from receiver.core.events import EventStatus
 from receiver.nexudus import actions
 
 
@@ -26,7 +27,7 @@ def listed(visit: Visit, what: Sought) -> Facts:
         "more": found.more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,
-        "looked_back_to": moments.show(found.looked_back_to_ms),
+        "looked_back_to": timestamps.show(found.looked_back_to_ms),
     }
 
 

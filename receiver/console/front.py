@@ -16,7 +16,7 @@ from receiver.console.pages import ROOT, Act, Facts, Page, Shown
 from receiver.console.rendering import Templates
 from receiver.console.signin import COOKIE, PATH, SignIn, is_foreign
 from receiver.console.visit import Visit, form_of, query_of
-from receiver.errors import (
+from receiver.core.errors import (
     EventUnknown,
     FrontdeskError,
     NexudusError,

@@ -5,13 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver import logs, moments
+from receiver import logs
 from receiver.console import crowd
 from receiver.console.bulk import Count, Progress
 from receiver.console.pages import Act, Done, Facts, Page
 from receiver.console.registry import TROUBLE, Seen, digest_of
 from receiver.console.visit import Visit
-from receiver.errors import FrontdeskError, UnsafePlan, UsageError
+from receiver.core import timestamps
+from receiver.core.errors import FrontdeskError, UnsafePlan, UsageError
 from receiver.registrar import wording
 from receiver.registrar.plan import Plan
 
@@ -67,7 +68,7 @@ def _received(visit: Visit) -> list[dict[str, Any]]:
     """What the store itself knows of hooks, when Nexudus cannot be asked."""
     found = sorted(visit.desk.pulse.received().items())[:_MOST_ROWS]
     return [
-        {"business_id": business, "action": action, "last_received_at": moments.show(at)}
+        {"business_id": business, "action": action, "last_received_at": timestamps.show(at)}
         for (business, action), at in found
     ]
 

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from receiver import logs, shapes
 from receiver.console.desk import Desk
 from receiver.console.search import Sought
-from receiver.errors import StorageUnavailable
-from receiver.events import EventStatus
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import EventStatus
 from receiver.storage.following import Following
 from receiver.storage.stored import Stored
 

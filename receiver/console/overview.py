@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from receiver import moments
 from receiver.console import acts, hooks, trouble
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
-from receiver.errors import UsageError
+from receiver.core import timestamps
+from receiver.core.errors import UsageError
 from receiver.storage.pulse import Queue, Silence
 from receiver.storage.stored import Filter, Stored
 from receiver.storage.trend import HOUR_MS, Bucket
@@ -53,7 +53,7 @@ def facts(visit: Visit) -> Facts:
     live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,
-        "now": moments.show(now_ms),
+        "now": timestamps.show(now_ms),
         "received": sum(bucket.received for bucket in buckets),
         "counters": visit.desk.trend.counters(hours),
         "buckets": [_bucket(bucket) for bucket in buckets],
@@ -66,7 +66,7 @@ def facts(visit: Visit) -> Facts:
         "workers": live,
         "spooled": sum(report.depth for report in spools),
         "unaccounted": audit.unaccounted if audit else None,
-        "audited": moments.show(audit.at_ms) if audit else None,
+        "audited": timestamps.show(audit.at_ms) if audit else None,
         "hooks": hooks.summary(seen),
         "lately": [acts.shape(act) for act in islice(visit.desk.acts.newest(), _LATELY)],
         "trouble": list(trouble.found(visit.desk.routes, state, now_ms)),
@@ -121,7 +121,7 @@ def _businesses(silences: Mapping[int, Silence]) -> list[dict[str, Any]]:
     """The businesses that are silent against their habit, or simply for longest."""
     longest = sorted(silences.items(), key=lambda one: (-(one[1].expected or 0.0), one[1].since_ms))
     return [
-        {"business_id": business, "last_event_at": moments.show(one.since_ms), "expected_since": one.expected}
+        {"business_id": business, "last_event_at": timestamps.show(one.since_ms), "expected_since": one.expected}
         for business, one in longest[:_BUSINESSES]
     ]
 

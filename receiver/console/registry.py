@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import orjson
 
 from receiver import logs
-from receiver.errors import FrontdeskError
+from receiver.core.errors import FrontdeskError
 from receiver.registrar.health import Condition, Row
 from receiver.registrar.plan import Plan
 

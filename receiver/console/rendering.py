@@ -11,11 +11,11 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
-from receiver import moments
 from receiver.console import charts
 from receiver.console.pages import ROOT
-from receiver.errors import UsageError
-from receiver.plaintext import counted, plain
+from receiver.core import timestamps
+from receiver.core.errors import UsageError
+from receiver.core.sanitize import counted, plain
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
@@ -78,7 +78,7 @@ def ago(value: str | int | None, now_ms: int | None = None) -> str:
     if value is None or value == "":
         return "never"
     try:
-        at_ms = value if isinstance(value, int) else moments.parse("time", value)
+        at_ms = value if isinstance(value, int) else timestamps.parse("time", value)
     except UsageError:
         return str(value)
     seconds = ((now_ms or int(time.time() * 1_000)) - (at_ms or 0)) / 1_000

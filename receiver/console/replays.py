@@ -10,8 +10,8 @@ from receiver.console.crowd import Counted
 from receiver.console.pages import Act, Done, Facts, Page
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
-from receiver.errors import EventUnknown, UsageError
-from receiver.events import EventStatus
+from receiver.core.errors import EventUnknown, UsageError
+from receiver.core.events import EventStatus
 from receiver.replay import Replay
 
 

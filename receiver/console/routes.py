@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import orjson
 
-from receiver import durations, moments
 from receiver.console.pages import Act, Done, Facts, Page, Shown
 from receiver.console.visit import Visit
-from receiver.errors import UsageError
+from receiver.core import durations, timestamps
+from receiver.core.errors import UsageError
 from receiver.nexudus import actions
 from receiver.routing.flow import Flow
 from receiver.routing.table import Route
@@ -87,7 +87,7 @@ def _gate(gate: Gate | None) -> dict[str, Any] | None:
     return {
         "state": gate.state,
         "waiting": gate.waiting,
-        "paused_at": moments.show(gate.pause.since_ms) if gate.pause else None,
+        "paused_at": timestamps.show(gate.pause.since_ms) if gate.pause else None,
         "paused_by": gate.pause.who if gate.pause else None,
     }
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from receiver import ids, moments
 from receiver.console.visit import Visit
-from receiver.errors import RequestRefused, UsageError
-from receiver.events import EventStatus
+from receiver.core import ids, timestamps
+from receiver.core.errors import RequestRefused, UsageError
+from receiver.core.events import EventStatus
 from receiver.storage.archive import Archive, Step
 from receiver.storage.stored import Filter, Stored
 
@@ -95,8 +95,8 @@ def sought(visit: Visit) -> Sought:
         business_id=visit.number("business"),
         route=visit.asked("route"),
         status=EventStatus(status) if status else None,
-        since_ms=moments.parse("since", visit.asked("since")),
-        until_ms=moments.parse("until", visit.asked("until")),
+        since_ms=timestamps.parse("since", visit.asked("since")),
+        until_ms=timestamps.parse("until", visit.asked("until")),
     )
     return Sought(wanted, _text(visit))
 

@@ -14,7 +14,7 @@ from receiver.console.pages import ROOT
 from receiver.console.rendering import Templates
 from receiver.console.throttle import Throttle
 from receiver.console.visit import form_of
-from receiver.errors import RequestRefused
+from receiver.core.errors import RequestRefused
 from receiver.web.clients import ClientAddresses
 
 COOKIE: Final = "frontdesk_console"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from receiver.console.registry import Seen
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
+from receiver.core.sanitize import counted
 from receiver.observation import conditions
-from receiver.plaintext import counted
 from receiver.routing.current import CurrentTable
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from receiver.console.access import Session
 from receiver.console.desk import Desk
-from receiver.errors import RequestRefused, UsageError
+from receiver.core.errors import RequestRefused, UsageError
 from receiver.web import bodies
 
 LARGEST_FORM = 2 * 1_048_576

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver import ids, moments
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
+from receiver.core import ids, timestamps
 from receiver.storage import keys
 from receiver.storage.pulse import Worker
 
@@ -42,7 +42,7 @@ def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) 
         "queues": [queue for queue in worker.queues if queue != keys.EVERY_QUEUE],
         "since": worker.since,
         "is_live": worker.is_live(now_ms),
-        "lease_until": moments.show(worker.lease_ms),
+        "lease_until": timestamps.show(worker.lease_ms),
         "held": worker.held,
         "deliveries": [running[job] for job in worker.jobs[:_SHOWN] if job in running],
     }
@@ -63,7 +63,7 @@ def _running(visit: Visit, workers: tuple[Worker, ...]) -> dict[str, dict[str, A
                 "business_id": stored.envelope.business_id,
                 "route": delivery.route,
                 "attempt": len(delivery.attempts) + 1,
-                "received_at": moments.show(stored.envelope.received_ms),
+                "received_at": timestamps.show(stored.envelope.received_ms),
             }
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 
 _LONGEST_MESSAGE = 300
 _LONGEST_WAIT_S = 120.0

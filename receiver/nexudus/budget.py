@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from receiver.settings import Settings
+from receiver.core.settings import Settings
 
 HOUR_S = 3_600
 DAY_S = 86_400

@@ -13,8 +13,9 @@ import httpx2
 import orjson
 import structlog
 
-from receiver import __version__, outbound
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver import __version__
+from receiver.core import outbound
+from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import answers
 from receiver.nexudus.answers import Answer
 from receiver.nexudus.budget import Budget

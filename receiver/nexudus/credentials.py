@@ -3,9 +3,9 @@
 import hashlib
 import socket
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.nexudus.oauth import BearerToken, Password
-from receiver.settings import Settings
 
 
 def credentials(current: Settings, role: str) -> BearerToken | Password:

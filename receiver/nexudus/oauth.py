@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver.core.errors import CredentialsRefused, NexudusError
 
 TokenRequest = Callable[[Mapping[str, str], Mapping[str, str]], Any]
 """Posts a form with headers to the token endpoint and returns the JSON of its answer."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 from receiver.nexudus import actions
 
 _LONGEST_NAME = 1_000

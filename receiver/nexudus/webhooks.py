@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import registration
 from receiver.nexudus.client import Call, Client
 from receiver.nexudus.registration import Registration

@@ -9,7 +9,8 @@ from typing import Final
 
 import redis
 
-from receiver import durations, logs
+from receiver import logs
+from receiver.core import durations
 from receiver.observation import conditions
 from receiver.observation.conditions import Condition
 from receiver.observation.outgoing import Message, Outgoing

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from receiver import durations
-from receiver.events import EventStatus
-from receiver.plaintext import counted
+from receiver.core import durations
+from receiver.core.events import EventStatus
+from receiver.core.sanitize import counted
 from receiver.storage.alertbook import Level
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Silence

@@ -10,7 +10,7 @@ from typing import Final
 import redis
 
 from receiver import background, logs
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import server
 from receiver.storage.losses import LossWatch
 

@@ -12,8 +12,9 @@ from typing import Final
 
 import redis
 
-from receiver import durations, logs
-from receiver.errors import LockLost, StorageUnavailable
+from receiver import logs
+from receiver.core import durations
+from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.observation.alerts import Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage import meter, rhythm, vitals

@@ -7,7 +7,7 @@ from typing import Final
 import redis
 
 from receiver import background
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.observation.exposition import exposition
 from receiver.storage import vitals
 

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from receiver import __version__
-from receiver.errors import SettingsError
-from receiver.settings import Settings
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 
 _END_WITHIN_S: Final = 2.0
 _SEND_EVERY_MS: Final = 1_000

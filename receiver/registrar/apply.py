@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from receiver import moments
+from receiver.core import timestamps
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar.change import DUPLICATE, Change, Op
@@ -51,7 +51,7 @@ class Row:
             "error_count": found.error_count if found else None,
             "last_error": found.last_error if found else None,
             "last_trigger": found.last_trigger if found else None,
-            "last_received_at": moments.show(self.received_ms),
+            "last_received_at": timestamps.show(self.received_ms),
             "url_key": self.url_key,
             "state": self.condition.value,
         }

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.errors import UnsafePlan
+from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar.change import DUPLICATE, UNROUTED, Change, Op, State

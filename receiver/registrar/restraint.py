@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from receiver.errors import UnsafePlan
+from receiver.core.errors import UnsafePlan
 from receiver.registrar.change import Change, ChangeKey
 from receiver.registrar.plan import Plan
 from receiver.storage.registrations import Flap

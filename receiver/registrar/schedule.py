@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from receiver.errors import CredentialsRefused, FrontdeskError, LockLost
+from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.storage.lock import Lock
 
 _JITTER = 0.2

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import structlog
 
-from receiver.errors import CredentialsRefused, NexudusError, Problem, RoutesError
+from receiver.core.errors import CredentialsRefused, NexudusError, Problem, RoutesError
 from receiver.nexudus import actions
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import plan

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from receiver.errors import NexudusError, RoutesError
+from receiver.core.errors import NexudusError, RoutesError
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import health
 from receiver.registrar.apply import Applied, Applier

@@ -2,7 +2,7 @@
 
 import re
 
-from receiver.plaintext import plain
+from receiver.core.sanitize import plain
 from receiver.registrar.change import Change, Op, State
 
 _TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")

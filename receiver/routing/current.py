@@ -13,7 +13,7 @@ from pathlib import Path
 import watchfiles
 
 from receiver import logs
-from receiver.errors import Problem, RoutesError
+from receiver.core.errors import Problem, RoutesError
 from receiver.routing import file
 from receiver.routing.last_good import LastGood
 from receiver.routing.table import RoutingTable

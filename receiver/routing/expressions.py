@@ -8,7 +8,7 @@ the tokens is that of cel-spec (https://github.com/google/cel-spec/blob/master/d
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from receiver.nearest import nearest
+from receiver.core.suggest import nearest
 from receiver.routing.tokens import Token, tokens_of
 
 MAX_LENGTH = 1_000

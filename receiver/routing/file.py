@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from receiver.errors import Problem, RoutesError
-from receiver.nearest import nearest
+from receiver.core.errors import Problem, RoutesError
+from receiver.core.suggest import nearest
 from receiver.routing import marked, sentences
 from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
 from receiver.routing.flow import GIVE_UP_MS, Flow

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from receiver import logs
-from receiver.errors import FrontdeskError
+from receiver.core.errors import FrontdeskError
 from receiver.routing import file
 
 NAME = "routes.last-good.yaml"

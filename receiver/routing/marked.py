@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from receiver.errors import Problem
+from receiver.core.errors import Problem
 
 MAX_DEPTH = 20
 """Levels of lists and mappings."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from receiver import durations
+from receiver.core import durations
 from receiver.routing.document import Document
 from receiver.routing.table import NEVER
 

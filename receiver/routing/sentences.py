@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from receiver.errors import Problem
+from receiver.core.errors import Problem
 from receiver.routing import marked
 from receiver.routing.marked import Marked
 

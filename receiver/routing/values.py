@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
-from receiver import durations
-from receiver.nearest import hint
+from receiver.core import durations
+from receiver.core.suggest import hint
 from receiver.routing import table
 from receiver.routing.expressions import ExpressionRefused
 from receiver.routing.filters import Filter

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from receiver import end_signals
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 from receiver.simulator.access import Access, Account
 from receiver.simulator.api import Api
 from receiver.simulator.control import Control

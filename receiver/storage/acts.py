@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 import redis
 
-from receiver import logs, moments
-from receiver.errors import StorageUnavailable
-from receiver.plaintext import encodable, writable
+from receiver import logs
+from receiver.core import timestamps
+from receiver.core.errors import StorageUnavailable
+from receiver.core.sanitize import encodable, writable
 from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 
@@ -80,7 +81,7 @@ class ActLog:
             if b"logged" not in fields:
                 act = _act(identifier.decode(), fields)
                 detail = {name: value for name, value in act.detail.items() if name != "event"}  # a line's own name
-                said = detail | {"who": act.who, "act": act.what, "at": moments.show(act.at_ms)}
+                said = detail | {"who": act.who, "act": act.what, "at": timestamps.show(act.at_ms)}
                 logs.get().info("act.recorded", **said)
 
     def _is_begun(self) -> bool:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
-from receiver.errors import SettingsError
-from receiver.nearest import nearest
+from receiver.core.errors import SettingsError
+from receiver.core.suggest import nearest
 
 NAME = "FRONTDESK_REDIS_URL"
 

@@ -8,8 +8,8 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import EventUnknown
-from receiver.events import EventStatus
+from receiver.core.errors import EventUnknown
+from receiver.core.events import EventStatus
 from receiver.storage import decoding, keys
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.outage import outage

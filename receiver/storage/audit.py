@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import redis
 
-from receiver import ids
+from receiver.core import ids
 from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 from receiver.storage.incomplete import Incomplete

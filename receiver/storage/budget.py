@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import keys
 
 _SCRIPT = files("receiver.storage.scripts").joinpath("budget.lua")

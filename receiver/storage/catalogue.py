@@ -7,7 +7,7 @@ from typing import Final
 
 import redis
 
-from receiver import ids
+from receiver.core import ids
 from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 

@@ -9,7 +9,7 @@ from typing import Any
 import lz4.block
 import orjson
 
-from receiver.events import Envelope
+from receiver.core.events import Envelope
 from receiver.storage import dictionaries
 
 _SIZE = 4

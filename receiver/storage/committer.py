@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from receiver import logs
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.outage import is_refusal

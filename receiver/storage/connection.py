@@ -19,8 +19,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
-from receiver.errors import SettingsError
-from receiver.settings import Settings
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
 from receiver.storage import address
 from receiver.storage.address import Address
 from receiver.storage.rundir import socket_path

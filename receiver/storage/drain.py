@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import keep
 from receiver.storage.entries import Receipt
 from receiver.storage.outage import is_refusal

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from receiver import logs
-from receiver.errors import SpoolUnavailable, StorageUnavailable
+from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.storage import keep
 from receiver.storage.committer import Committer
 from receiver.storage.drain import Drained, drain

@@ -18,7 +18,7 @@ from typing import Final
 
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection, program
 from receiver.storage.rundir import make_socket_dir, server_dir, socket_path
 

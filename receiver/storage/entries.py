@@ -4,8 +4,8 @@ of them, and a frozen dataclass takes five times as long to make."""
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from receiver.errors import RequestRefused, StorageUnavailable
-from receiver.events import Envelope
+from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.core.events import Envelope
 
 
 class Wanted(NamedTuple):

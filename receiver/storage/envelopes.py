@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import redis
 
-from receiver.events import Envelope
+from receiver.core.events import Envelope
 from receiver.storage import codec, keys
 from receiver.storage.calls import Calls
 from receiver.storage.stored import Filter

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from receiver import ids
+from receiver.core import ids
 from receiver.storage import keys, stored
 from receiver.storage.calls import Calls
 from receiver.storage.roll import Roll

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import codec
 from receiver.storage.entries import Entry, Receipt, Wanted
 

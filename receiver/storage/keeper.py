@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver import logs
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer

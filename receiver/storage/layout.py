@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from receiver.errors import LayoutUnknown
+from receiver.core.errors import LayoutUnknown
 from receiver.storage import keys
 from receiver.storage.outage import outage
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import redis
 
-from receiver.errors import LockLost, StorageUnavailable
+from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage import keys
 
 _SCRIPT = files("receiver.storage.scripts").joinpath("lock.lua")

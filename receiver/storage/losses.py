@@ -22,8 +22,9 @@ from typing import Any, Final
 import orjson
 import redis
 
-from receiver import logs, moments
-from receiver.plaintext import counted
+from receiver import logs
+from receiver.core import timestamps
+from receiver.core.sanitize import counted
 from receiver.storage import batch, findings, keys
 from receiver.storage.calls import Calls
 
@@ -56,15 +57,15 @@ class Loss:
         held = "nobody had counted what it held"
         if self.audited_ms:
             held = (
-                f"the audit of {moments.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, with "
+                f"the audit of {timestamps.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, with "
                 f"{counted(self.in_flight, 'delivery')} in flight"
             )
         _, _, back_to = self.mark.partition("<")
         if back_to.isdecimal():
-            what = f"what came since {moments.show(int(back_to))} (it is back at what it was then)"
+            what = f"what came since {timestamps.show(int(back_to))} (it is back at what it was then)"
         else:
             what = "all that it held"
-        seen, found = moments.show(self.seen_ms), moments.show(self.found_ms)
+        seen, found = timestamps.show(self.seen_ms), timestamps.show(self.found_ms)
         return f"The store has lost {what}, between {seen} and {found}; {held}."
 
 

@@ -4,7 +4,7 @@ import re
 
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 
 _LONGEST = 200
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from receiver import logs
-from receiver.errors import LockLost, StorageUnavailable
+from receiver.core.errors import LockLost, StorageUnavailable
 
 _log = logs.get()
 

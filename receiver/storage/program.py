@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 
 
 def find() -> Path:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.storage import batch, decoding, findings, keys, losses, rhythm, server, spools
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss

@@ -8,7 +8,7 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from receiver.events import Envelope, Origin
+from receiver.core.events import Envelope, Origin
 from receiver.storage import codec, keys, scripts
 from receiver.storage.keep import rq_time, rq_timeout
 from receiver.storage.outage import outage

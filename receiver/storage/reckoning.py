@@ -7,7 +7,7 @@ with. Who still has a record is kept again, unrouted, and can be replayed; who h
 
 from collections.abc import Iterable, Mapping
 
-from receiver import ids
+from receiver.core import ids
 from receiver.storage import codec, keys
 from receiver.storage.calls import Calls
 from receiver.storage.tally import FOUND, Tally

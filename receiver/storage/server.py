@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage.outage import outage
 
 LEAST_VERSION: Final = (6, 2)

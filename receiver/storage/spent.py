@@ -5,7 +5,7 @@ import hashlib
 import redis
 from redis.exceptions import RedisError
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import keys
 
 

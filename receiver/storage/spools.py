@@ -13,7 +13,7 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from receiver.plaintext import writable
+from receiver.core.sanitize import writable
 from receiver.storage import keys
 from receiver.storage.outage import outage
 from receiver.storage.spool.tenancy import Contents

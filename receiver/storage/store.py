@@ -13,7 +13,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from receiver.errors import LayoutUnknown, StorageUnavailable
+from receiver.core.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage import keep, keys, layout, scripts
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.outage import outage

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from receiver import ids
-from receiver.events import DeliveryStatus, Envelope, EventStatus, Origin
+from receiver.core import ids
+from receiver.core.events import DeliveryStatus, Envelope, EventStatus, Origin
 from receiver.storage import codec, decoding, waits
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)

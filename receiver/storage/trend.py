@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import redis
 
-from receiver import ids
-from receiver.events import EventStatus
+from receiver.core import ids
+from receiver.core.events import EventStatus
 from receiver.storage import batch, decoding, keys
 
 HOUR_MS = 3_600_000

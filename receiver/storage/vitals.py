@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.storage import batch, expiry, keys, meter, registrations
 from receiver.storage.findings import Found
 from receiver.storage.gates import Gate, Gates

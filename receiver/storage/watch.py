@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from receiver import logs
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import spools
 from receiver.storage.breaker import Breaker
 from receiver.storage.clock import StoreClock

@@ -2,7 +2,7 @@
 
 from starlette.types import Receive
 
-from receiver.errors import RequestRefused
+from receiver.core.errors import RequestRefused
 
 
 async def read(receive: Receive, declared: bytes | None, limit: int) -> bytes | None:

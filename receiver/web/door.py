@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 import httptools
 
 from receiver import logs
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted
 from receiver.intake import Request
 from receiver.metrics import IngestMetrics

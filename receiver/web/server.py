@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from receiver import end_signals
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 from receiver.metrics import IngestMetrics
 from receiver.web import open_files
 from receiver.web.protocol import BoundedProtocol, Limits

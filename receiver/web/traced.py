@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from receiver.errors import RequestRefused
+from receiver.core.errors import RequestRefused
 from receiver.ingest import Accepted
 from receiver.intake import Request
 from receiver.observation.tracing import Tracing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from receiver import moments
+from receiver.core import timestamps
 from receiver.nexudus import samples
 from receiver.storage import connection, keep, keys, scripts
 from receiver.storage.archive import Archive
@@ -85,7 +85,7 @@ def _searches(house: House) -> Iterator[str]:
         archive = Archive(client)
         oldest = archive.many(archive.hour_page(min(archive.hours()), 0, 1))[0].envelope
         client.hset(keys.state(oldest.id), mapping={"1s": "s", "p": 0})
-    until = moments.show(oldest.received_ms + 1)
+    until = timestamps.show(oldest.received_ms + 1)
     yield from (f"text={RARE}", "status=succeeded", f"text={RARE}&status=succeeded&route=everything")
     yield from (f"action={ACTIONS[0]}&business={RARE}", f"business={RARE}&route=everything")
     yield from (f"until={until}", f"route=everything&until={until}", f"text={RARE}&action={ACTIONS[0]}&since=7d")

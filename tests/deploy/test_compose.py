@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from receiver import settings
 from receiver.cli import main
+from receiver.core import settings
 from tests.conftest import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

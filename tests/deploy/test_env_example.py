@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
-from receiver.settings import PREFIX, SECRETS, Settings
+from receiver.core import settings
+from receiver.core.settings import PREFIX, SECRETS, Settings
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "env.example").read_text(encoding="utf-8")
 LINES = dict(re.findall(rf"^#({PREFIX}[A-Z_]+)=(.*)$", TEXT, re.MULTILINE))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from receiver import settings
 from receiver.cli import main
+from receiver.core import settings
 from receiver.web.server import FINISH_WITHIN_S
 from tests.conftest import program
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 import yaml
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.nexudus import hooks
 from receiver.storage import connection, keys, rhythm, spools
 from receiver.storage.registrations import HooksFound, RegistrarMemory

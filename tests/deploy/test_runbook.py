@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from receiver.cli import main
-from receiver.settings import PREFIX, SECRETS, Settings
+from receiver.core.settings import PREFIX, SECRETS, Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TEXT = (DEPLOY / "RUNBOOK.md").read_text()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
 from receiver.cli import main
+from receiver.core import settings
 from receiver.web.server import FINISH_WITHIN_S
 from tests.conftest import program
 

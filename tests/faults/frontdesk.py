@@ -11,7 +11,7 @@ from typing import Self
 import orjson
 import redis
 
-from receiver.errors import EventUnknown
+from receiver.core.errors import EventUnknown
 from receiver.storage import keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from receiver.errors import RoutesError
+from receiver.core.errors import RoutesError
 from receiver.nexudus import actions, samples
 from receiver.routing import file
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.errors import EventUnknown
+from receiver.core.errors import EventUnknown
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from tests.conftest import StartValkey

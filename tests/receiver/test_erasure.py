@@ -5,8 +5,8 @@ import json
 import pytest
 import redis
 
+from receiver.core.events import Envelope, EventStatus
 from receiver.erasure import Address, Coworker, Erasure, Subject
-from receiver.events import Envelope, EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.replay import Replay

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver import ids, settings
 from receiver.cli import console
-from receiver.events import EventStatus
+from receiver.core import ids, settings
+from receiver.core.events import EventStatus
 from receiver.nexudus import fingerprint, lasting, signature
 from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released

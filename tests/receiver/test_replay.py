@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file

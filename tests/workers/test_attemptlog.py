@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from receiver.line_writer import LineWriter
 from tests.lines import objects, written
 from tests.workers.events import an_event

@@ -8,7 +8,7 @@ from typing import IO
 import pytest
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage import connection, meter

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from receiver.events import Event, Outcome
+from receiver.core.events import Event, Outcome
 from tests.workers.events import an_event
 from workers import Discard, Retry
 from workers.error_text import describe, one_line, telling_parts

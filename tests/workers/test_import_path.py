@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import HandlerError
+from receiver.core.errors import HandlerError
 from receiver.storage import connection
 from tests.events import entry, keep_all
 from tests.processes import environment

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.errors import HandlerError, NexudusError
-from receiver.settings import from_environ
+from receiver.core.errors import HandlerError, NexudusError
+from receiver.core.settings import from_environ
 from receiver.storage.shelf import Shelf
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.errors import StorageUnavailable
 from receiver.erasure import Erasure
-from receiver.errors import StorageUnavailable
 from receiver.storage import connection, keys
 from receiver.storage.retention import Retention
 from receiver.storage.steps import MOST, Known, Steps

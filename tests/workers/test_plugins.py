@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import HandlerError
+from receiver.core.errors import HandlerError
 from tests.workers.events import an_event
 from workers import plugins
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from receiver.events import Outcome
+from receiver.core.events import Outcome
 from tests.workers.events import an_event
 from tests.workers.test_execution import a_handler, raising
 from workers import TargetDown, target

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import HandlerError
-from receiver.events import Outcome
+from receiver.core.errors import HandlerError
+from receiver.core.events import Outcome
 from tests.workers.conftest import Bench
 from tests.workers.events import an_event
 from workers import execution, plugins

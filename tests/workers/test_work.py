@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rq import Queue, Worker
 
-from receiver.ids import milliseconds_of
+from receiver.core.ids import milliseconds_of
 from receiver.storage import keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found

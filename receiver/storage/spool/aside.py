@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from receiver import ids, logs
+from receiver import logs
+from receiver.core import ids
 from receiver.storage import records
 from receiver.storage.entries import Entry
 

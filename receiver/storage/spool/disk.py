@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from receiver import logs
-from receiver.errors import RequestRefused, SpoolUnavailable
+from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.entries import Entry
 from receiver.storage.spool import aside, slots

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from receiver import ids
-from receiver.errors import SpoolUnavailable
+from receiver.core import ids
+from receiver.core.errors import SpoolUnavailable
 from receiver.storage import records
 from receiver.storage.records import Record
 from receiver.storage.spool import tombstones

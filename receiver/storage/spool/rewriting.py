@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from receiver.errors import StorageUnavailable
-from receiver.events import Envelope
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import Envelope
 from receiver.storage import codec
 from receiver.storage.records import Record
 from receiver.storage.spool import aside, slots

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver import logs
-from receiver.errors import SpoolUnavailable
+from receiver.core.errors import SpoolUnavailable
 from receiver.storage.spool import salvage, slots, tombstones
 from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
 from receiver.storage.spool.room import Room

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver.errors import SpoolUnavailable
+from receiver.core.errors import SpoolUnavailable
 from receiver.storage.records import Record
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile

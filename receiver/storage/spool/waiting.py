@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.errors import SpoolUnavailable
+from receiver.core.errors import SpoolUnavailable
 from receiver.storage.spool import slots, tombstones
 from receiver.storage.spool.tombstones import Tombstones
 

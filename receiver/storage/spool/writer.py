@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver import logs
-from receiver.errors import RequestRefused, SpoolUnavailable
+from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.storage.records import Record
 from receiver.storage.spool.file import SpoolFile, is_damage
 from receiver.storage.spool.tenancy import Tenancy, reason_of

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
 from receiver.cli import keyring
-from receiver.errors import SettingsError
+from receiver.core import settings
+from receiver.core.errors import SettingsError
 
 
 def test_a_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:

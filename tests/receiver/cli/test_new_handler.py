@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from receiver.cli.new_handler import write
-from receiver.errors import UsageError
+from receiver.core.errors import UsageError
 from tests import processes
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from receiver.cli import parts
-from receiver.settings import SECRETS
+from receiver.core.settings import SECRETS
 from receiver.supervisor import Child
 
 EVERYTHING = {f"FRONTDESK_{name.upper()}": "hush" for name in SECRETS} | {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
 from receiver.cli import unsigned
+from receiver.core import settings
 from receiver.nexudus import actions
 from receiver.routing import file
 from tests import processes

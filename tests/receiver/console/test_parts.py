@@ -11,13 +11,14 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import ids, shapes
+from receiver import shapes
 from receiver.console import charts, crowd, rendering, search, trouble
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
 from receiver.console.signin import where_next
-from receiver.errors import UsageError
-from receiver.events import EventStatus
+from receiver.core import ids
+from receiver.core.errors import UsageError
+from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection, pace

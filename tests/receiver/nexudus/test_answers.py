@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 from receiver.nexudus import answers
 from receiver.nexudus.answers import Answer
 

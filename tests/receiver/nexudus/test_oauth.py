@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import oauth
 from receiver.nexudus.oauth import Password, PasswordTokens
 

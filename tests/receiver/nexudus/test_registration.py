@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 from receiver.nexudus import registration
 
 JUNK = st.recursive(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.errors import CredentialsRefused, NexudusError
+from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.client import Client
 from receiver.nexudus.oauth import BearerToken, Password
 from receiver.nexudus.webhooks import Webhooks

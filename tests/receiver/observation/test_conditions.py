@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.observation import conditions
 from receiver.storage.alertbook import Level
 from receiver.storage.findings import Found

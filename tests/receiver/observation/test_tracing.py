@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
-from receiver.errors import SettingsError
-from receiver.events import Envelope
+from receiver.core import settings
+from receiver.core.errors import SettingsError
+from receiver.core.events import Envelope
 from receiver.nexudus import hooks
 from receiver.observation import tracing
 from receiver.storage import codec

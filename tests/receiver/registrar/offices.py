@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from receiver.errors import NexudusError
+from receiver.core.errors import NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.errors import LockLost, NexudusError, RoutesError, UnsafePlan
+from receiver.core.errors import LockLost, NexudusError, RoutesError, UnsafePlan
 from receiver.nexudus import hooks
 from receiver.registrar.change import DUPLICATE, Op
 from receiver.registrar.plan import Scope

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.errors import UnsafePlan
+from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions, hooks
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.errors import CredentialsRefused, LockLost, NexudusError
+from receiver.core.errors import CredentialsRefused, LockLost, NexudusError
 from receiver.registrar import schedule
 from receiver.storage import connection
 from receiver.storage.lock import Lock

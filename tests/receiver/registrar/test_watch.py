@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from receiver.errors import LockLost, Problem, RoutesError
+from receiver.core.errors import LockLost, Problem, RoutesError
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from receiver.errors import RoutesError, StorageUnavailable
+from receiver.core.errors import RoutesError, StorageUnavailable
 from receiver.nexudus import actions
 from receiver.routing.current import CurrentTable
 from tests.processes import wait_until

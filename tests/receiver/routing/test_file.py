@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.errors import Problem, RoutesError
+from receiver.core.errors import Problem, RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
 from receiver.routing.table import RoutingTable

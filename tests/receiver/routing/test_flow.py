@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import RoutesError
+from receiver.core.errors import RoutesError
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.filters import Filter

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from receiver import logs
-from receiver.errors import RequestRefused
+from receiver.core.errors import RequestRefused
 from receiver.storage import connection
 from receiver.storage.keeper import Keeper
 from receiver.storage.store import Store

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 from receiver.storage import address
 from receiver.storage.address import Address
 

@@ -6,7 +6,7 @@ from itertools import count, product
 import pytest
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.storage import catalogue, connection, keys, pace
 from receiver.storage.archive import Archive, Step
 from receiver.storage.entries import Entry

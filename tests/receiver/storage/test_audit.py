@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit, Report

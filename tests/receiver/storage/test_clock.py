@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver import ids
+from receiver.core import ids
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import Envelope
+from receiver.core.events import Envelope
 from receiver.nexudus import actions, samples
 from receiver.storage import codec, dictionaries
 from tests.events import entry

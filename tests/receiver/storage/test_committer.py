@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 import redis
 
-from receiver.errors import RequestRefused, StorageUnavailable
+from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage import connection
 from receiver.storage.archive import Archive
 from receiver.storage.committer import Committer

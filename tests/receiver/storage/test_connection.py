@@ -11,7 +11,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 from receiver.storage import connection, program
 from receiver.storage.wire import Wires
 from tests.conftest import StartValkey

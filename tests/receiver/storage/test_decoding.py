@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from receiver import shapes
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.storage import codec, connection, decoding, keys, meter, spools, tally
 from receiver.storage.acts import ActLog, Acts
 from receiver.storage.archive import Archive

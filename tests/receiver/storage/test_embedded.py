@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection, embedded, program, rundir
 from tests.processes import environment, wait_until
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from receiver import logs
-from receiver.errors import RequestRefused
+from receiver.core.errors import RequestRefused
 from receiver.storage import connection
 from receiver.storage.drain import Drained, drain
 from receiver.storage.entries import Entry

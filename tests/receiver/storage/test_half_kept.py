@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import redis
 
-from receiver.events import EventStatus
+from receiver.core.events import EventStatus
 from receiver.replay import Replay
 from receiver.routing import file
 from receiver.storage import connection, keep, keys, scripts

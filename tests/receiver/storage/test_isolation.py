@@ -8,7 +8,7 @@ import orjson
 import pytest
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection
 from receiver.storage.drain import Drained, drain, take_back
 from receiver.storage.keeper import Keeper

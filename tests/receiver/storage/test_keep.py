@@ -8,8 +8,8 @@ import redis
 from rq import Queue
 from rq.job import Job
 
-from receiver.errors import EventUnknown
-from receiver.events import EventStatus
+from receiver.core.errors import EventUnknown
+from receiver.core.events import EventStatus
 from receiver.storage import codec, keep, keys, scripts
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Receipt

@@ -14,8 +14,8 @@ from typing import TypeVar
 import pytest
 import redis
 
-from receiver.errors import RequestRefused
-from receiver.events import EventStatus
+from receiver.core.errors import RequestRefused
+from receiver.core.events import EventStatus
 from receiver.storage import connection, spools
 from receiver.storage import keeper as keeper_module
 from receiver.storage.archive import Archive

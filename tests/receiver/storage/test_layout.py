@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.errors import LayoutUnknown
+from receiver.core.errors import LayoutUnknown
 from receiver.storage import connection, keys, layout
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk

@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from receiver.errors import LockLost, StorageUnavailable
+from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage import connection
 from receiver.storage.budget import SharedBudget
 from receiver.storage.lock import Lock

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection
 from receiver.storage.archive import Archive
 from tests.processes import free_port

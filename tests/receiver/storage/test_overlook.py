@@ -7,8 +7,8 @@ from itertools import islice
 import pytest
 import redis
 
-from receiver.errors import StorageUnavailable
-from receiver.events import EventStatus
+from receiver.core.errors import StorageUnavailable
+from receiver.core.events import EventStatus
 from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.following import Following

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from receiver.events import DeliveryStatus, EventStatus
+from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.storage import keys
 from receiver.storage.archive import Archive
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection
 from receiver.storage.keeper import Keeper
 from receiver.storage.store import Store

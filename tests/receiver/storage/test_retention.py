@@ -5,8 +5,8 @@ import time
 import pytest
 import redis
 
-from receiver.errors import EventUnknown
-from receiver.events import EventStatus
+from receiver.core.errors import EventUnknown
+from receiver.core.events import EventStatus
 from receiver.storage import keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit

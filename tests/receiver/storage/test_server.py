@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection, server, vitals
 from tests.conftest import StartValkey
 from tests.processes import free_port

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver import logs
-from receiver.errors import RequestRefused, SpoolUnavailable
-from receiver.events import Envelope
+from receiver.core.errors import RequestRefused, SpoolUnavailable
+from receiver.core.events import Envelope
 from receiver.storage import records
 from receiver.storage.entries import Entry, Wanted
 from receiver.storage.spool import slots

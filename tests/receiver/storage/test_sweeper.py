@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from receiver.errors import StorageUnavailable
+from receiver.core.errors import StorageUnavailable
 from receiver.storage import connection, keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 from receiver.web import server
 from tests.receiver.web.running import Start
 

@@ -16,8 +16,8 @@ import httpcore2
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from receiver.errors import HandlerError
-from receiver.events import Event, Outcome
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event, Outcome
 from tests.workers.events import an_event
 from tests.workers.handlers.targets import Target, a_socket, a_target
 from workers import Retry, plugins

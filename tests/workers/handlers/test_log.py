@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from receiver import logs
-from receiver.errors import HandlerError
+from receiver.core.errors import HandlerError
 from receiver.line_writer import LineWriter
 from tests.lines import objects, written
 from tests.workers.events import an_event

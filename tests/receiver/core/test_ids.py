@@ -2,7 +2,7 @@
 
 import re
 
-from receiver import ids
+from receiver.core import ids
 
 
 def test_ids_of_one_generator_ascend_strictly_even_when_the_clock_steps_back() -> None:

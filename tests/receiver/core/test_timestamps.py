@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from receiver import moments
-from receiver.errors import UsageError
+from receiver.core import timestamps
+from receiver.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -13,13 +13,13 @@ from receiver.errors import UsageError
 )
 def test_a_date_is_a_date_however_it_is_written(written: str) -> None:
     """Eight digits are no seconds."""
-    assert moments.parse("--since", written) == datetime(2026, 11, 29, tzinfo=UTC).timestamp() * 1_000
+    assert timestamps.parse("--since", written) == datetime(2026, 11, 29, tzinfo=UTC).timestamp() * 1_000
 
 
 @pytest.mark.parametrize("written", ["500ms", "30s", "10m", "6h", "7d", "1.5 h", "0s"])
 def test_a_duration_is_that_long_ago(written: str) -> None:
     """With its unit."""
-    assert moments.parse("--since", written) <= moments.parse("--since", "0s")  # type: ignore[operator]
+    assert timestamps.parse("--since", written) <= timestamps.parse("--since", "0s")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_a_duration_is_that_long_ago(written: str) -> None:
 def test_a_number_alone_is_refused(written: str) -> None:
     """With a sentence that says what to write."""
     with pytest.raises(UsageError, match="^--since: .* is no time; write .*; a duration needs its unit$"):
-        moments.parse("--since", written)
+        timestamps.parse("--since", written)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import durations
+from receiver.core import durations
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import settings
-from receiver.errors import SettingsError
+from receiver.core import settings
+from receiver.core.errors import SettingsError
 
 
 def test_defaults_are_the_published_ones() -> None:

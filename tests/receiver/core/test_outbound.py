@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import outbound
-from receiver.errors import NexudusError, SettingsError
+from receiver.core import outbound
+from receiver.core.errors import NexudusError, SettingsError
 from receiver.nexudus.budget import LocalBudget
 from receiver.nexudus.client import Call, Client, Patience
 from receiver.nexudus.oauth import BearerToken

@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from receiver.cleaning import clean, whole_network
-from receiver.durations import Milliseconds
-from receiver.errors import SettingsError
-from receiver.nearest import nearest
+from receiver.core.cleaning import clean, whole_network
+from receiver.core.durations import Milliseconds
+from receiver.core.errors import SettingsError
+from receiver.core.suggest import nearest
 
 PREFIX = "FRONTDESK_"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.nearest import hint, nearest
+from receiver.core.suggest import hint, nearest
 
 ACTIONS = ("BookingCreate", "BookingUpdate", "CoworkerCreate")
 

@@ -3,8 +3,8 @@
 import time
 from datetime import UTC, datetime
 
-from receiver import durations
-from receiver.errors import UsageError
+from receiver.core import durations
+from receiver.core.errors import UsageError
 
 
 def parse(option: str, written: str | None) -> int | None:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Final
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 
 _QUOTED: Final = re.compile(r"""(?:[\w.-]*\s*=\s*)?(["']).*\1""", re.DOTALL)
 """A value in quotation marks, perhaps behind the name or the location that it is for."""

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple
 import orjson
 from typing_extensions import TypeVar
 
-from receiver import ids
+from receiver.core import ids
 
 Origin = Literal["webhook", "replay", "backfill", "simulated"]
 

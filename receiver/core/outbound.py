@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
-from receiver.errors import SettingsError
+from receiver.core.errors import SettingsError
 
 _NO_PROXY: Final = "is not the URL of a proxy; write http://HOST:PORT, or unset it"
 _SOCKS: Final = ("socks5", "socks5h")

@@ -5,8 +5,8 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # the current folder, where `python -m` looks first: an email.py there is not Python's
 
-from receiver import standard_streams
 from receiver.cli import main as commands
+from receiver.process import standard_streams
 
 
 def main() -> None:

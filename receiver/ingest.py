@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from receiver import logs, wanting
+from receiver import wanting
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
@@ -17,6 +17,7 @@ from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
+from receiver.process import logs
 from receiver.storage.entries import Entry, Receipt, Told, Wanted
 
 _log = logs.get()

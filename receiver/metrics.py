@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from receiver.standard_streams import ERROR
+from receiver.process.standard_streams import ERROR
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from receiver.line_writer import LineWriter
+from receiver.process.line_writer import LineWriter
 
 
 def written(write: Callable[[LineWriter], object]) -> bytes:

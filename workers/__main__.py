@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from receiver import logs, standard_streams
 from receiver.core import settings
 from receiver.core.errors import FrontdeskError, StorageUnavailable
 from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
+from receiver.process import logs, standard_streams
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from receiver import logs
-from receiver.line_writer import LineWriter
-from receiver.standard_streams import ERROR
+from receiver.process import logs
+from receiver.process.line_writer import LineWriter
+from receiver.process.standard_streams import ERROR
 from workers import settlement
 from workers.execution import Ended
 from workers.preparation import Prepared

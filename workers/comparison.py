@@ -3,7 +3,7 @@
 import time
 from collections.abc import Set as AbstractSet
 
-from receiver import logs
+from receiver.process import logs
 from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
 from workers.recorder import Recorder

@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from receiver import logs
+from receiver.process import logs
 from workers import execution
 from workers.board import Board
 from workers.execution import Ended

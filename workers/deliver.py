@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from receiver import logs
 from receiver.core import settings
 from receiver.nexudus.actions import CODES
+from receiver.process import logs
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue

@@ -14,11 +14,11 @@ from types import FrameType
 
 import redis
 
-from receiver import end_signals, logs
 from receiver.core.errors import StorageUnavailable
+from receiver.process import end_signals, logs
+from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.storage import keys, layout
-from receiver.storage.periodic import PeriodicTask
 from receiver.storage.queue import DeliveryQueue
 from workers import overdue
 from workers.child import Child, Launch

@@ -6,8 +6,8 @@ from typing import Final
 
 import redis
 
+from receiver.process.standard_streams import ERROR
 from receiver.routing.table import RoutingTable
-from receiver.standard_streams import ERROR
 from receiver.storage import meter
 from workers.child import Child
 

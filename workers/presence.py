@@ -6,7 +6,7 @@ import redis
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 
-from receiver import logs
+from receiver.process import logs
 from receiver.storage import keys
 
 _log = logs.get()

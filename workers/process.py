@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from receiver import end_signals, line_writer, logs
 from receiver.core.errors import StorageUnavailable
-from receiver.standard_streams import ERROR
+from receiver.process import end_signals, line_writer, logs
+from receiver.process.standard_streams import ERROR
 from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from workers import verdict

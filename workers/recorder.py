@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from receiver import logs
 from receiver.core.errors import StorageUnavailable
+from receiver.process import logs
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
 
 _MOST_IN_ONE_CALL = 256

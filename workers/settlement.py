@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from receiver import logs
 from receiver.core.events import Outcome
+from receiver.process import logs
 from workers.execution import Ended
 from workers.preparation import Prepared
 

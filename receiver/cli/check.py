@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import logs
 from receiver.cli import examples, output, sentry, unsigned
 from receiver.cli.registrar import check_public_url
 from receiver.core import outbound, settings
@@ -21,6 +20,7 @@ from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
+from receiver.process import logs
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
 from receiver.routing import file

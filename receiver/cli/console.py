@@ -5,7 +5,6 @@ import os
 
 import redis
 
-from receiver import logs, standard_streams
 from receiver.cli import keyring, output, premises, signin_link
 from receiver.cli.hookdesk import HookDesk
 from receiver.console.access import Access
@@ -17,6 +16,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.process import logs, standard_streams
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import redis
 
-from receiver import logs
 from receiver.core import settings
 from receiver.core.settings import Settings
+from receiver.process import logs
 from receiver.storage import connection, layout
 from receiver.storage.archive import Archive
 

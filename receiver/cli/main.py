@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import cyclopts
 
-from receiver import __version__, standard_streams
+from receiver import __version__
 from receiver.cli import wrong_call
 from receiver.core.errors import FrontdeskError, OutputUnwritable
 from receiver.core.sanitize import writable
+from receiver.process import standard_streams
 
 COMMANDS = {
     "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),

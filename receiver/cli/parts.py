@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from receiver.core.settings import PREFIX, SECRETS
-from receiver.supervisor import Child
+from receiver.process.supervisor import Child
 
 
 @dataclass(frozen=True, slots=True)

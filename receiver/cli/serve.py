@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import redis
 from cyclopts import Parameter
 
-from receiver import background, logs, standard_streams
 from receiver.cli import unsigned
 from receiver.core import settings
 from receiver.core.errors import StorageUnavailable, UsageError
@@ -27,13 +26,14 @@ from receiver.nexudus.verification import Verifier
 from receiver.observation import tracing
 from receiver.observation.degraded import Degraded
 from receiver.observation.store_metrics import StoreMetrics
+from receiver.process import background, logs, standard_streams
+from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.current import CurrentTable
 from receiver.storage import address, connection, keys, meter, readings
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch
 from receiver.storage.spool import slots
 from receiver.storage.store import Store
-from receiver.supervisor import Child, Supervisor
 from receiver.web import server
 from receiver.web.app import Receiver
 from receiver.web.clients import ClientAddresses

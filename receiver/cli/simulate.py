@@ -11,13 +11,13 @@ from cyclopts.validators import Number
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
-from receiver import end_signals, standard_streams
 from receiver.cli import keyring, output
 from receiver.cli.context import Context
 from receiver.cli.registrar import is_loopback
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
 from receiver.nexudus import actions
+from receiver.process import end_signals, standard_streams
 from receiver.routing import file as routes_file
 from receiver.simulator import app
 from receiver.simulator.access import Account

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from receiver import logs
 from receiver.core.settings import WebhookSecret
+from receiver.process import logs
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 

@@ -13,14 +13,14 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from receiver import end_signals, standard_streams
 from receiver.cli import demo as nexudus
 from receiver.cli import keyring, parts, premises, signin_link
 from receiver.core import settings as environment
 from receiver.core.errors import UsageError
 from receiver.core.settings import Settings
-from receiver.screen import Screen
-from receiver.supervisor import Supervisor
+from receiver.process import end_signals, standard_streams
+from receiver.process.prefixed_output import Screen
+from receiver.process.supervisor import Supervisor
 
 STOP_S: Final = 7.0
 """How long the parts may take to stop; with the server's two seconds, Ctrl-C takes less than ten."""

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import end_signals, standard_streams
 from receiver.cli import sentry
 from receiver.cli.registrar import LOCK, Registrar, opened
 from receiver.core import durations
 from receiver.core.errors import SettingsError, UsageError
+from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch

@@ -9,19 +9,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver import standard_streams
 from receiver.cli import output, sentry
 from receiver.cli.context import Context
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
+from receiver.process import standard_streams
+from receiver.process.periodic import PeriodicTask
 from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
 from receiver.routing.values import QUEUE
 from receiver.storage import layout
 from receiver.storage.expiry import Expiry
-from receiver.storage.periodic import PeriodicTask
 from receiver.storage.sweeper import Sweeper
 from workers import plugins
 from workers.child import Launch

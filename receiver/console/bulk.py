@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from receiver import logs
 from receiver.core.errors import FrontdeskError, UsageError
+from receiver.process import logs
 
 PER_SECOND: Final = 200
 MOST: Final = 100_000

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from receiver import logs
 from receiver.console.access import Session
 from receiver.console.bulk import Bulk
 from receiver.console.registry import Registry
 from receiver.core.errors import RoutesError
+from receiver.process import logs
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.current import CurrentTable

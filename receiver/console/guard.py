@@ -7,7 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from receiver import logs
+from receiver.process import logs
 from receiver.web.requestlog import masked
 
 HEADERS: Final = {

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver import logs
 from receiver.console import crowd
 from receiver.console.bulk import Count, Progress
 from receiver.console.pages import Act, Done, Facts, Page
@@ -13,6 +12,7 @@ from receiver.console.registry import TROUBLE, Seen, digest_of
 from receiver.console.visit import Visit
 from receiver.core import timestamps
 from receiver.core.errors import FrontdeskError, UnsafePlan, UsageError
+from receiver.process import logs
 from receiver.registrar import wording
 from receiver.registrar.plan import Plan
 

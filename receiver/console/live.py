@@ -7,11 +7,12 @@ from typing import Any, Final
 import orjson
 from starlette.concurrency import run_in_threadpool
 
-from receiver import logs, shapes
+from receiver import shapes
 from receiver.console.desk import Desk
 from receiver.console.search import Sought
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
+from receiver.process import logs
 from receiver.storage.following import Following
 from receiver.storage.stored import Stored
 

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import orjson
 
-from receiver import logs
 from receiver.core.errors import FrontdeskError
+from receiver.process import logs
 from receiver.registrar.health import Condition, Row
 from receiver.registrar.plan import Plan
 

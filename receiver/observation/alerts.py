@@ -9,11 +9,11 @@ from typing import Final
 
 import redis
 
-from receiver import logs
 from receiver.core import durations
 from receiver.observation import conditions
 from receiver.observation.conditions import Condition
 from receiver.observation.outgoing import Message, Outgoing
+from receiver.process import logs
 from receiver.storage.alertbook import AlertBook, Level, Noted
 from receiver.storage.vitals import Vitals
 

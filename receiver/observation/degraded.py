@@ -9,8 +9,8 @@ from typing import Final
 
 import redis
 
-from receiver import background, logs
 from receiver.core.errors import StorageUnavailable
+from receiver.process import background, logs
 from receiver.storage import server
 from receiver.storage.losses import LossWatch
 

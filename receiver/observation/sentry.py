@@ -12,11 +12,11 @@ from typing import Final
 
 import redis
 
-from receiver import logs
 from receiver.core import durations
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.observation.alerts import Alerts
 from receiver.observation.outgoing import Message, Outgoing
+from receiver.process import logs
 from receiver.storage import meter, rhythm, vitals
 from receiver.storage.lock import Lock
 from receiver.storage.losses import LossWatch

@@ -6,9 +6,9 @@ from typing import Final
 
 import redis
 
-from receiver import background
 from receiver.core.errors import StorageUnavailable
 from receiver.observation.exposition import exposition
+from receiver.process import background
 from receiver.storage import vitals
 
 WITHIN_S: Final = 2.0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import watchfiles
 
-from receiver import logs
 from receiver.core.errors import Problem, RoutesError
+from receiver.process import logs
 from receiver.routing import file
 from receiver.routing.last_good import LastGood
 from receiver.routing.table import RoutingTable

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from receiver import logs
 from receiver.core.errors import FrontdeskError
+from receiver.process import logs
 from receiver.routing import file
 
 NAME = "routes.last-good.yaml"

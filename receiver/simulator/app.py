@@ -10,8 +10,8 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from receiver import end_signals
 from receiver.core.errors import SettingsError
+from receiver.process import end_signals
 from receiver.simulator.access import Access, Account
 from receiver.simulator.api import Api
 from receiver.simulator.control import Control

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import redis
 
-from receiver import logs
 from receiver.core import timestamps
 from receiver.core.errors import StorageUnavailable
 from receiver.core.sanitize import encodable, writable
+from receiver.process import logs
 from receiver.storage import decoding, keys
 from receiver.storage.calls import Calls
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.process import logs
 from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
 from receiver.storage.outage import is_refusal

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from receiver import logs
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
+from receiver.process import logs
 from receiver.storage import keep
 from receiver.storage.committer import Committer
 from receiver.storage.drain import Drained, drain

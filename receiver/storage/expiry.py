@@ -11,7 +11,7 @@ import time
 import orjson
 import redis
 
-from receiver import logs
+from receiver.process import logs
 from receiver.storage import keys
 from receiver.storage.calls import Calls
 from receiver.storage.lock import Lock

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.process import logs
 from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer

@@ -22,9 +22,9 @@ from typing import Any, Final
 import orjson
 import redis
 
-from receiver import logs
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
+from receiver.process import logs
 from receiver.storage import batch, findings, keys
 from receiver.storage.calls import Calls
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 import redis
 
-from receiver import logs
+from receiver.process import logs
 from receiver.storage import keep, keys, spools
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from receiver import logs
 from receiver.core.errors import StorageUnavailable
+from receiver.process import logs
 from receiver.storage import spools
 from receiver.storage.breaker import Breaker
 from receiver.storage.clock import StoreClock

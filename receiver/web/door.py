@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, unquote
 
 import httptools
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted
 from receiver.intake import Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import hooks, signature
+from receiver.process import logs
 from receiver.storage.entries import Receipt
 from receiver.web import answers, bodies
 from receiver.web.clients import ClientAddresses

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 
-from receiver import logs
+from receiver.process import logs
 from receiver.web.protocol import Limits
 
 _OURS = 128

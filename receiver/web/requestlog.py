@@ -14,9 +14,9 @@ from functools import lru_cache, partial
 
 import orjson
 
-from receiver import logs
-from receiver.line_writer import LineWriter
-from receiver.standard_streams import ERROR
+from receiver.process import logs
+from receiver.process.line_writer import LineWriter
+from receiver.process.standard_streams import ERROR
 from receiver.storage.entries import Receipt
 
 _FLUSH_AFTER_S = 0.2

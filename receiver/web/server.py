@@ -13,9 +13,9 @@ from typing import Any, Protocol, cast
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from receiver import end_signals
 from receiver.core.errors import SettingsError
 from receiver.metrics import IngestMetrics
+from receiver.process import end_signals
 from receiver.web import open_files
 from receiver.web.protocol import BoundedProtocol, Limits
 from receiver.web.visit import Host

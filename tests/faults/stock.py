@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from receiver.supervisor import Child, Supervisor
+from receiver.process.supervisor import Child, Supervisor
 from tests.faults import deeds, load
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from receiver import logs
 from receiver.nexudus.actions import CODES
+from receiver.process import logs
 from receiver.routing.current import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import DeliveryQueue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from receiver.core.events import Outcome
-from receiver.line_writer import LineWriter
+from receiver.process.line_writer import LineWriter
 from tests.lines import objects, written
 from tests.workers.events import an_event
 from workers.attemptlog import AttemptLog

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from receiver import logs
 from receiver.core import ids
+from receiver.process import logs
 from receiver.storage import records
 from receiver.storage.entries import Entry
 

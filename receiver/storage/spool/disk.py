@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, SpoolUnavailable
+from receiver.process import logs
 from receiver.storage import records
 from receiver.storage.entries import Entry
 from receiver.storage.spool import aside, slots

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from receiver import logs
+from receiver.process import logs
 from receiver.storage.spool import aside
 from receiver.storage.spool.file import Row, SpoolFile
 

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver import logs
 from receiver.core.errors import SpoolUnavailable
+from receiver.process import logs
 from receiver.storage.spool import salvage, slots, tombstones
 from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
 from receiver.storage.spool.room import Room

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from receiver import logs
+from receiver.process import logs
 
 _SIZE = 131_072
 _ENTRY = struct.Struct("<qqI12x")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, SpoolUnavailable
+from receiver.process import logs
 from receiver.storage.records import Record
 from receiver.storage.spool.file import SpoolFile, is_damage
 from receiver.storage.spool.tenancy import Tenancy, reason_of

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.cli import parts
 from receiver.core.settings import SECRETS
-from receiver.supervisor import Child
+from receiver.process.supervisor import Child
 
 EVERYTHING = {f"FRONTDESK_{name.upper()}": "hush" for name in SECRETS} | {
     f"FRONTDESK_{name.upper()}_FILE": "hush" for name in SECRETS

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from receiver import logs
 from receiver.core.errors import RequestRefused
+from receiver.process import logs
 from receiver.storage import connection
 from receiver.storage.keeper import Keeper
 from receiver.storage.store import Store

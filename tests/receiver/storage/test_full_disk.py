@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver import logs
 from receiver.core.errors import RequestRefused
+from receiver.process import logs
 from receiver.storage import connection
 from receiver.storage.drain import Drained, drain
 from receiver.storage.entries import Entry

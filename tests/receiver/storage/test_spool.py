@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.core.events import Envelope
+from receiver.process import logs
 from receiver.storage import records
 from receiver.storage.entries import Entry, Wanted
 from receiver.storage.spool import slots

@@ -7,11 +7,11 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
+from receiver.process.periodic import PeriodicTask
 from receiver.storage import connection, keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
-from receiver.storage.periodic import PeriodicTask
 from receiver.storage.sweeper import Sweeper, Swept
 from tests.conftest import StartValkey
 from tests.deliveries import claim_all

@@ -19,12 +19,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from receiver import logs
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Ingest
 from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.process import logs
 from receiver.storage.entries import Entry, Receipt, Told
 from receiver.web import server
 from receiver.web.app import Receiver

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from receiver.line_writer import LineWriter
+from receiver.process.line_writer import LineWriter
 from receiver.storage.entries import Receipt
 from receiver.web.requestlog import Answered, RequestLog, masked
 from tests.lines import written

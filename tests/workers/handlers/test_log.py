@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from receiver import logs
 from receiver.core.errors import HandlerError
-from receiver.line_writer import LineWriter
+from receiver.process import logs
+from receiver.process.line_writer import LineWriter
 from tests.lines import objects, written
 from tests.workers.events import an_event
 from workers import plugins

@@ -10,7 +10,7 @@ import sys
 from typing import Any, Final
 
 from receiver.core.errors import OutputUnwritable
-from receiver.line_writer import LineWriter
+from receiver.process.line_writer import LineWriter
 
 OUTPUT: Final = LineWriter(1)
 ERROR: Final = LineWriter(2)

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from receiver import end_signals
-from receiver.screen import Screen
+from receiver.process import end_signals
+from receiver.process.prefixed_output import Screen
 
 SETTLED_S: Final = 5.0
 """A child that lives this long has started; one that ends sooner, ATTEMPTS times and never once later, cannot start."""

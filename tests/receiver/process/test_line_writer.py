@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver import line_writer
-from receiver.line_writer import LineWriter
+from receiver.process import line_writer
+from receiver.process.line_writer import LineWriter
 from tests.lines import written
 
 

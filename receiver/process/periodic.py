@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from receiver import logs
 from receiver.core.errors import LockLost, StorageUnavailable
+from receiver.process import logs
 
 _log = logs.get()
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from receiver.line_writer import LineWriter
+from receiver.process.line_writer import LineWriter
 
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92)
 

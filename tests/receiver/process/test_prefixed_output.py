@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-from receiver.screen import Screen
+from receiver.process.prefixed_output import Screen
 
 
 def test_lines_are_told_apart_by_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.processes import Process, environment, is_alive, wait_until
 DRIVER = """
 import json, sys
 from receiver import supervisor
-from receiver.screen import Screen
+from receiver.process.prefixed_output import Screen
 order = json.loads(sys.argv[1])
 supervisor.SETTLED_S = order["settled_s"]
 children = [supervisor.Child(**child) for child in order["children"]]

@@ -1,6 +1,6 @@
 """Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret.
 
-A line is written by a thread (`receiver.line_writer`): logging never raises and never waits, whatever becomes of it.
+A line is written by a thread (`receiver.process.line_writer`): logging never raises and never waits, whatever becomes of it.
 """
 
 import logging
@@ -13,8 +13,8 @@ import orjson
 import structlog
 
 from receiver.core import sanitize
-from receiver.line_writer import LineWriter
-from receiver.standard_streams import ERROR
+from receiver.process.line_writer import LineWriter
+from receiver.process.standard_streams import ERROR
 
 Logger = structlog.typing.FilteringBoundLogger
 Style = Literal["json", "console"] | None

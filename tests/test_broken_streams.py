@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from tests.conftest import StartValkey
 from tests.processes import command, environment, free_port, get, run, wait_until
 from tests.receiver.web.running import Answer
@@ -97,7 +97,7 @@ def told(tmp_path: Path, redis_url: str) -> dict[str, str]:
 def _post(settings: dict[str, str], number: int) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", int(settings["FRONTDESK_PORT"]), timeout=30)
     with contextlib.closing(connection):
-        connection.request("POST", hooks.path("k" * 32, 1001, "BookingCreate"), f'[{{"Id":{number}}}]')
+        connection.request("POST", hook_urls.path("k" * 32, 1001, "BookingCreate"), f'[{{"Id":{number}}}]')
         response = connection.getresponse()
         return Answer(response.status, {}, response.read())
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 from tests.conftest import StartFrontdesk
 from tests.processes import PATIENT, Process, free_port, run, wait_until
 
@@ -95,7 +95,7 @@ class Stack:
         body = samples.body(action, now=self.now, number=number)
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
-            path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
+            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
             client.request("POST", path, body, {signature.HEADER: signature.sign(body, "hush")})
             return client.getresponse().status
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rq import Queue
 
-from receiver.nexudus import hooks, samples
+from receiver.nexudus import hook_urls, samples
 from receiver.storage import codec, connection
 from tests.conftest import StartFrontdesk
 from tests.processes import free_port, run, wait_until
@@ -90,7 +90,7 @@ def test_nothing_tells_what_it_must_not(
         process.stop()
         places[str(process.log.name)] = process.output.encode()
 
-    tokens = {hooks.token(URL_KEY, 1001, action) for action in samples.names()}
+    tokens = {hook_urls.token(URL_KEY, 1001, action) for action in samples.names()}
     hidden = {URL_KEY, HANDLER_SECRET, HANDLER_SECRET.removeprefix("whsec_")} | tokens | personal_data()
     assert len(personal_data()) > 15
     told = {
@@ -116,7 +116,7 @@ def test_a_spool_tells_no_secret_and_nothing_personal_beside_the_records(
 
     files = [file for file in (tmp_path / "var").rglob("*") if file.is_file()]
     (spool,) = [file for file in files if file.suffix == ".db"]
-    tokens = {hooks.token(URL_KEY, 1001, action) for action in samples.names()}
+    tokens = {hook_urls.token(URL_KEY, 1001, action) for action in samples.names()}
     secrets = {URL_KEY, HANDLER_SECRET.removeprefix("whsec_")} | tokens
     assert {(file, one) for file in files for one in secrets if one.encode() in file.read_bytes()} == set()
     with contextlib.closing(sqlite3.connect(spool)) as file:

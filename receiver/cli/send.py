@@ -26,7 +26,7 @@ from receiver.core import settings
 from receiver.core.errors import UsageError
 from receiver.core.settings import Settings
 from receiver.core.suggest import nearest
-from receiver.nexudus import hooks, payload, samples, signature
+from receiver.nexudus import hook_urls, payload, samples, signature
 
 _IN_FLIGHT = 64
 _MOST = 10_000_000
@@ -157,7 +157,7 @@ def _target(current: Settings, url: str | None, business: int, action: str) -> _
     usable = own or [each for each in current.webhook_secrets if each.business_id is None]
     key = current.url_keys[0].get_secret_value()
     secret = usable[0].secret.get_secret_value() if usable else None
-    return _Target(hooks.url(base, key, business, action), secret, current.reading or "dotnet-ascii")
+    return _Target(hook_urls.url(base, key, business, action), secret, current.reading or "dotnet-ascii")
 
 
 async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> Tally:
@@ -194,7 +194,7 @@ async def _send_one(
         answer = await client.post(target.url, content=body, headers=headers)
     except httpx2.HTTPError as error:
         if is_first and isinstance(error, httpx2.ConnectError):
-            base = target.url.partition(hooks.PREFIX)[0]
+            base = target.url.partition(hook_urls.PREFIX)[0]
             raise UsageError(f"{base}: nobody answers there; start `frontdesk serve`, or give --url") from None
         tally.refused[f"no answer ({type(error).__name__})"] += 1
         return

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.nexudus import actions
-from receiver.nexudus.lasting import Lasting
+from receiver.nexudus.canonical_record import Lasting
 
 REPEATING_WINDOW_MS = 60_000
 """How long an equal record is a duplicate for an action that legitimately repeats itself."""

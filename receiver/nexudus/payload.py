@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from receiver.nexudus import lasting
-from receiver.nexudus.lasting import Lasting
+from receiver.nexudus import canonical_record
+from receiver.nexudus.canonical_record import Lasting
 
 MAX_RECORDS = 1_000
 """Records in one body; Nexudus sends one."""
@@ -49,7 +49,7 @@ def split(body: bytes) -> tuple[Record, ...]:
     for one in found:
         if type(one) is not dict:
             raise ValueError("an array that holds something other than objects")
-    kept = [lasting.of(one) for one in found]
+    kept = [canonical_record.of(one) for one in found]
     _refuse_repeated_keys(text, marks, kept)
     if len(found) == 1:
         raw = text if found is not value else text[1:-1].strip(_SPACE)

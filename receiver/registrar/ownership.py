@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.registration import Registration
 
 _PORTS = {"http": 80, "https": 443}
@@ -56,13 +56,13 @@ class Ownership:
 
     def url(self, business_id: int, action: str) -> str:
         """Return the URL that a hook of ours should have."""
-        return hooks.url(self.public_url or "", self.keys[0], business_id, action)
+        return hook_urls.url(self.public_url or "", self.keys[0], business_id, action)
 
     def of(self, registration: Registration, *, move_from: Collection[str] = ()) -> Owned:
         """Tell whose *registration* is. Hooks elsewhere, below one of *move_from*, count as ours."""
         before, path = _split(registration.url)
-        key_index = hooks.key_index(self.keys, path) if path else None
-        said = hooks.parse(path)
+        key_index = hook_urls.key_index(self.keys, path) if path else None
+        said = hook_urls.parse(path)
         action = _ACTIONS.get(registration.action_code)
         if said and said.action in actions.CODES:
             action = said.action
@@ -90,7 +90,7 @@ def _split(url: str) -> tuple[str, str]:
     Somebody may have put a slash, a query or a fragment behind it; its token still says whose it is.
     """
     place = re.split("[?#]", url, maxsplit=1)[0]
-    start = place.rfind(hooks.PREFIX)
+    start = place.rfind(hook_urls.PREFIX)
     return (place[:start], place[start:].rstrip("/")) if start >= 0 else ("", "")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import httpx2
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 
 _TIMEOUT_S = 10.0
 _LONGEST_ANSWER = 1_024
@@ -35,7 +35,7 @@ def behind(public_url: str, keys: Sequence[str], *, timeout_s: float = _TIMEOUT_
         proof = _prove(url, keys, timeout_s)
         if isinstance(proof, str):
             return None
-        if proof > 0 and not _takes(hooks.url(public_url, keys[0], *_ANY_HOOK), timeout_s):
+        if proof > 0 and not _takes(hook_urls.url(public_url, keys[0], *_ANY_HOOK), timeout_s):
             return f"a receiver at {url} does not take hooks of the first URL key yet"
     return None
 
@@ -67,7 +67,7 @@ def _prove(url: str, keys: Sequence[str], timeout_s: float) -> int | str:
         return f"the receiver's probe at {url} answered {response.status_code}"
     given = answer.strip().strip(b'"')
     for index, key in enumerate(keys):
-        if hmac.compare_digest(given, (hooks.probe_answer(key, nonce) or "").encode()):
+        if hmac.compare_digest(given, (hook_urls.probe_answer(key, nonce) or "").encode()):
             return index
     return f"what answers at {url} holds none of our URL keys"
 

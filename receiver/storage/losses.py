@@ -57,8 +57,8 @@ class Loss:
         held = "nobody had counted what it held"
         if self.audited_ms:
             held = (
-                f"the audit of {timestamps.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, with "
-                f"{counted(self.in_flight, 'delivery')} in flight"
+                f"the audit of {timestamps.show(self.audited_ms)} had counted {counted(self.events, 'event')} in it, "
+                f"with {counted(self.in_flight, 'delivery')} in flight"
             )
         _, _, back_to = self.mark.partition("<")
         if back_to.isdecimal():

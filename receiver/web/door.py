@@ -17,7 +17,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted
 from receiver.intake import Request
 from receiver.metrics import IngestMetrics
-from receiver.nexudus import hooks, signature
+from receiver.nexudus import hook_urls, signature
 from receiver.process import logs
 from receiver.storage.entries import Receipt
 from receiver.web import answers, bodies
@@ -75,10 +75,10 @@ class Door:
     def _find(self, target: bytes) -> Place | None:
         url = httptools.parse_url(target)
         path = unquote(url.path.decode("ascii"))
-        if not path.startswith(hooks.PREFIX):
+        if not path.startswith(hook_urls.PREFIX):
             return None
-        hook = hooks.parse(path)
-        if hook is None or not hooks.is_authentic(self._url_keys, *hook):
+        hook = hook_urls.parse(path)
+        if hook is None or not hook_urls.is_authentic(self._url_keys, *hook):
             return Place(path, url.query or b"")
         if len(self._open) >= _MOST_REMEMBERED:
             self._open.clear()
@@ -159,7 +159,7 @@ class Door:
         elif visit.method not in (b"GET", b"HEAD"):
             self._refuse(visit, 405, [(b"allow", b"GET, HEAD")])
         else:
-            proof = hooks.probe_answer(self._url_keys[0], _nonce(visit.place.query))
+            proof = hook_urls.probe_answer(self._url_keys[0], _nonce(visit.place.query))
             if proof is None:
                 self._refuse(visit, 400)
             else:

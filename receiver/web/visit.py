@@ -12,7 +12,7 @@ from typing import Protocol
 
 from uvicorn.server import ServerState
 
-from receiver.nexudus.hooks import Hook
+from receiver.nexudus.hook_urls import Hook
 
 GONE = 499
 """What is noted of a request whose sender did not stay to the end of its body, as nginx does; nobody is answered."""

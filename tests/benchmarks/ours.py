@@ -7,14 +7,14 @@ from pathlib import Path
 
 import orjson
 
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from receiver.storage import keep, keys, scripts
 from tests.benchmarks import marking, records
 from tests.benchmarks.stand import URL_KEY, Command, Stand
 from tests.events import entry
 from tests.processes import command
 
-PATH = hooks.path(URL_KEY, records.BUSINESS, records.ACTION)
+PATH = hook_urls.path(URL_KEY, records.BUSINESS, records.ACTION)
 """Where events are posted to."""
 
 QUEUE = "rq:queue:default"

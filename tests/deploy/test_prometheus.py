@@ -12,7 +12,7 @@ import redis
 import yaml
 
 from receiver.core.events import EventStatus
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from receiver.storage import connection, keys, rhythm, spools
 from receiver.storage.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool.tenancy import Contents
@@ -231,7 +231,7 @@ def _furnish(client: redis.Redis) -> None:
 
 
 def _post(url: str, body: bytes) -> None:
-    request = urllib.request.Request(url + hooks.path("a-key", 1001, "BookingCreate"), body)
+    request = urllib.request.Request(url + hook_urls.path("a-key", 1001, "BookingCreate"), body)
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 202
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 
 ACTION = "BookingCreate"
 BUSINESS = 1001
@@ -169,7 +169,7 @@ class Sender:
 def _request(orders: Orders, body: bytes) -> bytes:
     signed = f"{signature.HEADER}: {signature.sign(body, orders.secret)}\r\n" if orders.secret else ""
     head = (
-        f"POST {hooks.path(orders.key, BUSINESS, ACTION)} HTTP/1.1\r\nHost: 127.0.0.1:{orders.port}\r\n"
+        f"POST {hook_urls.path(orders.key, BUSINESS, ACTION)} HTTP/1.1\r\nHost: 127.0.0.1:{orders.port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{signed}\r\n"
     )
     return head.encode("ascii") + body

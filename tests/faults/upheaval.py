@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import orjson
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from receiver.storage.archive import Archive
 from receiver.storage.stored import Filter
 from tests.faults.estate import BUSINESSES, Estate, roll
@@ -196,7 +196,7 @@ def text(estate: Estate, marks: Sequence[Mark]) -> str:
 def tokens(estate: Estate, names: Sequence[str]) -> list[str]:
     """The ends of the URLs that the registrar's first key makes."""
     key = estate.keys["watch"].partition(",")[0]
-    return [hooks.token(key, business, action) for business in BUSINESSES for action in names]
+    return [hook_urls.token(key, business, action) for business in BUSINESSES for action in names]
 
 
 def _is_settled(estate: Estate) -> bool:

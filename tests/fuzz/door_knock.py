@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from receiver.cli.serve import serve
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 from receiver.web import server
 from tests.fuzz.parts import Parts
 
@@ -23,7 +23,7 @@ KEY = "a-key-of-the-fuzzer"
 SECRET = "hush"
 ACTION, BUSINESS = "BookingCreate", 1001
 
-_PATH = hooks.path(KEY, BUSINESS, ACTION)
+_PATH = hook_urls.path(KEY, BUSINESS, ACTION)
 _STATUSES = {100, 200, 202, 400, 404, 405, 408, 411, 413, 414, 431}
 _METHODS = ("POST", "GET", "HEAD", "PUT", "OPTIONS", "CONNECT")
 _PATHS = (f"{_PATH}/", _PATH[:-1], "/hooks/-/probe?nonce=%00x", "/healthz", "/readyz", "/metrics", "/hooks/1/%2e%2e/x")

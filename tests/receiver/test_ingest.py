@@ -12,7 +12,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
-from receiver.nexudus import actions, fingerprint, lasting, samples, signature
+from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.routing import file
 from receiver.storage.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
@@ -55,7 +55,9 @@ def test_an_event_is_tagged_and_routed() -> None:
     assert (envelope.body, envelope.entity, envelope.origin) == (BODY[1:-1], "Booking:5", "webhook")
     assert (envelope.verified_by, envelope.quarantine, envelope.routes) == (None, None, HandTable.hash)
     assert entry.wanted == (Wanted("announce", "default", 30_000), Wanted("mirror", "bulk", 60_000))
-    assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 5, "FullName": "Jose"}))
+    assert entry.fingerprint == fingerprint.of(
+        1001, "BookingCreate", canonical_record.of({"Id": 5, "FullName": "Jose"})
+    )
     assert entry.window_ms == 86_400_000
 
 

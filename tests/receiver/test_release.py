@@ -9,7 +9,7 @@ import redis
 from receiver.cli import console
 from receiver.core import ids, settings
 from receiver.core.events import EventStatus
-from receiver.nexudus import fingerprint, lasting, signature
+from receiver.nexudus import canonical_record, fingerprint, signature
 from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
@@ -236,7 +236,7 @@ def test_a_released_event_is_known_when_it_arrives_again(client: redis.Redis) ->
     keep_all(client, one)
     release(client, one)
     again = entry(b'{"Id":7,"Name":"Ada"}')._replace(
-        fingerprint=fingerprint.of(1001, "BookingCreate", lasting.of({"Id": 7, "Name": "Ada"})),
+        fingerprint=fingerprint.of(1001, "BookingCreate", canonical_record.of({"Id": 7, "Name": "Ada"})),
     )
 
     (receipt,) = keep_all(client, again)

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 import redis
 
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 from tests.processes import Process, Ran, environment
 
 FOLDER: Final = Path(__file__).parent
@@ -96,7 +96,7 @@ def post(port: int | str, action: str, number: int, *, secret: str = SECRET, day
     client = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
     with contextlib.closing(client):
         client.request(
-            "POST", hooks.path(URL_KEY, 1001, action), body, {signature.HEADER: signature.sign(body, secret)}
+            "POST", hook_urls.path(URL_KEY, 1001, action), body, {signature.HEADER: signature.sign(body, secret)}
         )
         answer = client.getresponse()
         told = json.loads(answer.read())

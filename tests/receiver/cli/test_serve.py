@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.sweeper import Sweeper
@@ -43,7 +43,7 @@ class Serving:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             headers = {signature.HEADER: signature.sign(body, SECRET)}
-            connection.request("POST", hooks.path(KEY, 1001, action), body, headers)
+            connection.request("POST", hook_urls.path(KEY, 1001, action), body, headers)
             answer = connection.getresponse()
             return answer.status, orjson.loads(answer.read())
         finally:

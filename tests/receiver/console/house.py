@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from receiver.nexudus import hooks, samples, signature
+from receiver.nexudus import hook_urls, samples, signature
 from tests.nexudus import SimulatedNexudus
 from tests.processes import PATIENT, Process, Valkey, command, environment, free_port, wait_until
 
@@ -142,7 +142,7 @@ class House:
         body = samples.body(action, now=self.now, number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
-            path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
+            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
             client.request("POST", path, body, {signature.HEADER: signature.sign(body, "s3cr3t")})
             answer = client.getresponse()
             assert answer.status == 202
@@ -154,7 +154,7 @@ class House:
         body = samples.body(action, now=self.now, number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
-            path = hooks.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
+            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
             client.request("POST", path, body, {signature.HEADER: signature.sign(body, secret)})
             event_id: str = json.loads(client.getresponse().read())["events"][0]["id"]
             return event_id

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from tests.events import entry, keep_all
@@ -181,7 +181,7 @@ def test_of_what_cannot_be_read_nothing_is_made_up(hostile: House) -> None:
 def test_no_secret_is_on_any_page(hostile: House) -> None:
     """Neither a hook's token nor a key, a shared secret, a token, or a value of an option."""
     events = [event["id"] for event in hostile.facts("/events")["events"][:5]]
-    token = hooks.token(hostile.settings["FRONTDESK_URL_KEYS"], 1001, "BookingCreate")
+    token = hook_urls.token(hostile.settings["FRONTDESK_URL_KEYS"], 1001, "BookingCreate")
     secrets = [token, "a-key-of-the-house", "s3cr3t", ADMIN]
     for path in _pages(events):
         text = hostile.ask("GET", path, token=ADMIN).text

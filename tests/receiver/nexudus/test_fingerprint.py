@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from receiver.nexudus import fingerprint, lasting, samples
+from receiver.nexudus import canonical_record, fingerprint, samples
 
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
 
 def _of(business_id: int, action: str, record: dict[str, Any]) -> bytes:
-    return fingerprint.of(business_id, action, lasting.of(record))
+    return fingerprint.of(business_id, action, canonical_record.of(record))
 
 
 def _booking(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from receiver.core import settings
 from receiver.core.errors import SettingsError
 from receiver.core.events import Envelope
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from receiver.observation import tracing
 from receiver.storage import codec
 from tests.conftest import StartFrontdesk
@@ -54,7 +54,7 @@ def _post(serving: Process, body: bytes, **headers: str) -> None:
     port = int(serving.wait_for(r'"port":(\d+)')[1])
     serving.wait_for_http(f"http://127.0.0.1:{port}/healthz")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("POST", hooks.path("a-key", 1001, "BookingCreate"), body, headers)
+    connection.request("POST", hook_urls.path("a-key", 1001, "BookingCreate"), body, headers)
     assert connection.getresponse().status == 202
     connection.close()
 

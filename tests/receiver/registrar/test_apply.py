@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.core.errors import LockLost, NexudusError, RoutesError, UnsafePlan
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from receiver.registrar.change import DUPLICATE, Op
 from receiver.registrar.plan import Scope
 from tests.nexudus import SimulatedNexudus
@@ -276,7 +276,7 @@ def test_url_keys_rotate(office: Office) -> None:
 
     assert (before, len(applied.done)) == ({Op.UPDATE}, len(FEW))
     rotated.assert_converged()
-    assert {hooks.key_index(("key-2", "key-1"), hook["URL"]) for hook in office.nexudus.hooks()} == {0}
+    assert {hook_urls.key_index(("key-2", "key-1"), hook["URL"]) for hook in office.nexudus.hooks()} == {0}
     rotated.client.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.core.errors import UnsafePlan
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import Change, Op
@@ -32,8 +32,8 @@ def _hook(number: int = 1, *, business: int = 1001, action: str = "BookingCreate
     return dataclasses.replace(right, **fields)  # type: ignore[arg-type]
 
 
-OLD = hooks.path("old", 1001, "BookingCreate")
-NEW = hooks.path("new", 1001, "BookingCreate")
+OLD = hook_urls.path("old", 1001, "BookingCreate")
+NEW = hook_urls.path("new", 1001, "BookingCreate")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def _carried_out(changes: Iterable[Change], existing: list[Registration]) -> lis
 URLS = st.sampled_from(
     [
         *(
-            base + hooks.path(key, business, action)
+            base + hook_urls.path(key, business, action)
             for base in (PUBLIC, "https://laptop.example")
             for key in ("new", "old", "alien")
             for business in (1001, 1002)

@@ -15,7 +15,7 @@ from typing import IO, Any
 import orjson
 import pytest
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from tests.receiver.web.doorkeeper import KEYS
 
 BOOKING = b'[{"Id":1,"FullName":"Jose"}]'
@@ -58,7 +58,7 @@ class Running:
     def post(self, body: bytes, action: str = "BookingCreate", business_id: int = 1001, **headers: str) -> Answer:
         """Post to a hook under a right token."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.request("POST", hooks.path(KEYS[0], business_id, action), body, named)
+        return self.request("POST", hook_urls.path(KEYS[0], business_id, action), body, named)
 
     def kept(self) -> list[dict[str, Any]]:
         """Return what it was asked to keep, oldest first."""
@@ -81,7 +81,7 @@ class Running:
 
 def head(method: str = "POST", path: str | None = None, **headers: object) -> bytes:
     """Return the head of a request to a hook."""
-    lines = [f"{method} {path or hooks.path(KEYS[0], 1001, 'BookingCreate')} HTTP/1.1", "Host: door"]
+    lines = [f"{method} {path or hook_urls.path(KEYS[0], 1001, 'BookingCreate')} HTTP/1.1", "Host: door"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 

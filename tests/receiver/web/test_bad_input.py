@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from tests.receiver.web.doorkeeper import KEYS
 from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses, wait_until
 
-PATH = hooks.path(KEYS[0], 1001, "BookingCreate").encode()
+PATH = hook_urls.path(KEYS[0], 1001, "BookingCreate").encode()
 CHUNKED = head(transfer_encoding="chunked")
 
 
@@ -190,7 +190,7 @@ def test_expect_100_continue_is_honoured(door: Running) -> None:
 
 def test_pipelined_requests_are_answered_in_order(door: Running) -> None:
     """A hundred in one go, the slow one first, then one that ends the connection."""
-    slow = head(path=hooks.path(KEYS[0], 1, "Slow"), content_length=2) + b"[]"
+    slow = head(path=hook_urls.path(KEYS[0], 1, "Slow"), content_length=2) + b"[]"
     many = b"".join(
         head(content_length=len(body)) + body for body in (b'[{"Id":%d}]' % number for number in range(5_000, 5_100))
     )
@@ -240,8 +240,8 @@ def test_an_offer_of_http2_does_not_cost_the_body(door: Running, size: int) -> N
 
 def test_whoever_only_stops_sending_is_answered(door: Running) -> None:
     """Half a connection is enough to read an answer by; `nc -N` works so. Half a request is not taken."""
-    slow = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=2) + b"[]"
-    later = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
+    slow = head(path=hook_urls.path(KEYS[0], 2, "Slow"), content_length=2) + b"[]"
+    later = head(path=hook_urls.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
     page = head("GET", "/healthz")
     with door.connect() as connection:
         connection.sendall(later + page + slow)
@@ -360,7 +360,7 @@ def test_who_dawdles_makes_room_for_an_event(start: Start, half: bytes) -> None:
 def test_idle_connections_go_before_bodies_and_after_heads(start: Start) -> None:
     """Who is owed an answer does not go at all."""
     running = start(limits={"connections": 4, "prompt_s": 0, "head_s": 60, "body_s": 60})
-    slow = head(path=hooks.path(KEYS[0], 3, "Slow"), content_length=11) + b'[{"Id":77}]'
+    slow = head(path=hook_urls.path(KEYS[0], 3, "Slow"), content_length=11) + b'[{"Id":77}]'
     held = [running.connect() for _ in range(3)]
     held[0].sendall(head(content_length=2) + b"[")
     held[1].sendall(head("HEAD", "/healthz"))

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from receiver.nexudus import hooks, samples
+from receiver.nexudus import hook_urls, samples
 from tests.receiver.web.doorkeeper import KEYS
 from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses, wait_until
 
@@ -39,17 +39,17 @@ def test_there_is_one_answer_for_each_record(door: Running, body: bytes, count: 
 
 def test_every_url_key_opens(door: Running) -> None:
     """Rotation of keys: the second one still does."""
-    assert door.request("POST", hooks.path(KEYS[1], 5, "TeamCreated"), b"[]").status == 202
+    assert door.request("POST", hook_urls.path(KEYS[1], 5, "TeamCreated"), b"[]").status == 202
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         ("POST", "/hooks/1001/BookingCreate/" + "A" * 32),
-        ("POST", hooks.path("foreign", 1001, "BookingCreate")),
-        ("POST", hooks.path(KEYS[0], 1001, "BookingCreate").replace("1001", "1002")),
-        ("POST", hooks.path(KEYS[0], 1001, "BookingCreate") + "/"),
-        ("POST", hooks.path(KEYS[0], 1001, "BookingCreate").replace("/1001", "/01001")),
+        ("POST", hook_urls.path("foreign", 1001, "BookingCreate")),
+        ("POST", hook_urls.path(KEYS[0], 1001, "BookingCreate").replace("1001", "1002")),
+        ("POST", hook_urls.path(KEYS[0], 1001, "BookingCreate") + "/"),
+        ("POST", hook_urls.path(KEYS[0], 1001, "BookingCreate").replace("/1001", "/01001")),
         ("GET", "/hooks/1001/BookingCreate/" + "A" * 32),
         ("POST", "/hooks/"),
         ("POST", "/hooks/%FF/%00/%0d%0a"),
@@ -81,7 +81,7 @@ def test_a_wrong_token_is_answered_before_the_body_comes(door: Running) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
 def test_a_hook_takes_post_only(door: Running, method: str) -> None:
     """405 for the holder of a right token."""
-    answer = door.request(method, hooks.path(KEYS[0], 1001, "BookingCreate"))
+    answer = door.request(method, hook_urls.path(KEYS[0], 1001, "BookingCreate"))
 
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
@@ -147,7 +147,7 @@ def test_one_line_for_each_request_and_no_secret_in_it(start: Start) -> None:
     running = start(trusted_proxies=["127.0.0.0/8"])
     taken = running.post(b'[{"Id":1,"Email":"zoe@example.com"}]', X_Forwarded_For="198.51.100.7, 203.0.113.9")
     running.post(b"{", X_Nexudus_Hook_Signature="AB" * 32)
-    running.request("POST", "/hook/1001/BookingCreate/" + hooks.token(KEYS[0], 1001, "BookingCreate"))
+    running.request("POST", "/hook/1001/BookingCreate/" + hook_urls.token(KEYS[0], 1001, "BookingCreate"))
     running.request("POST", "/hooks/1001/BookingCreate/" + "secret7890" * 4)
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(20) == 0
@@ -171,7 +171,7 @@ def test_one_line_for_each_request_and_no_secret_in_it(start: Start) -> None:
     assert lines[2]["path"] == "/hooks/1001/BookingCreate/***"
     running.log.seek(0)
     written = running.log.read()
-    for secret in (b"zoe", b"ABABAB", b"secret7890", hooks.token(KEYS[0], 1001, "BookingCreate").encode()):
+    for secret in (b"zoe", b"ABABAB", b"secret7890", hook_urls.token(KEYS[0], 1001, "BookingCreate").encode()):
         assert secret not in written
 
 
@@ -195,7 +195,7 @@ def test_sigterm_finishes_what_was_taken(start: Start) -> None:
     running = start()
     with running.connect() as half, running.connect() as slow, running.connect() as idle:
         half.sendall(head(content_length=len(BOOKING)) + BOOKING[:5])
-        slow.sendall(head(path=hooks.path(KEYS[0], 1, "Slow"), content_length=2) + b"{}")
+        slow.sendall(head(path=hook_urls.path(KEYS[0], 1, "Slow"), content_length=2) + b"{}")
         idle.sendall(head("HEAD", "/healthz"))
         assert statuses(idle.recv(65_536)) == [200]
         assert running.request("GET", "/readyz").status == 200

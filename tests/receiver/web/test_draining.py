@@ -3,7 +3,7 @@
 import signal
 import time
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 from tests.receiver.web.doorkeeper import KEYS
 from tests.receiver.web.running import Start, head, read_all, statuses, wait_until
 
@@ -12,7 +12,7 @@ def test_while_it_drains_each_answer_ends_its_connection(start: Start) -> None:
     """A load balancer opens the next one elsewhere, and sends nothing into a connection that we are closing."""
     running = start(drain_s=4)
     request = head(content_length=2) + b"[]"
-    slow = head(path=hooks.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
+    slow = head(path=hook_urls.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
     with running.connect() as kept, running.connect() as busy:
         kept.sendall(request)
         first = kept.recv(65_536)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
 from tests.processes import PATIENT, Process, free_port, run
@@ -43,7 +43,7 @@ def assert_converged(
     """Exactly one right active hook for each pair, somebody else's as it was, and an empty second plan."""
     public, key = settings["FRONTDESK_PUBLIC_URL"], settings["FRONTDESK_URL_KEYS"].partition(",")[0]
     right = [
-        (place, actions.CODES[name], hooks.url(public, key, place, name)) for place in businesses for name in names
+        (place, actions.CODES[name], hook_urls.url(public, key, place, name)) for place in businesses for name in names
     ]
     active = [(hook["BusinessId"], hook["Action"], hook["URL"]) for hook in ours(nexudus) if hook["Active"]]
     assert sorted(active) == sorted(right)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
@@ -34,7 +34,7 @@ def test_from_nothing_to_converged(nexudus: SimulatedNexudus, settings: dict[str
         None,
         None,
     )
-    assert first["to"]["url"] == hooks.url("https://hooks.example", "key-1", 1001, "BookingCreate")
+    assert first["to"]["url"] == hook_urls.url("https://hooks.example", "key-1", 1001, "BookingCreate")
     assert (applied.status, applied.err) == (0, "")
     assert f"Done: {PAIRS} changes" in applied.out
     assert_converged(nexudus, settings)
@@ -59,7 +59,7 @@ def test_drift_of_every_kind_is_mended(settings: dict[str, str], nexudus: Simula
     """Somebody edits, disables, deletes, copies and renumbers our hooks in the panel."""
     run("apply", "--yes", settings=settings)
     made = {(hook["BusinessId"], hook["Action"]): hook["Id"] for hook in ours(nexudus)}
-    right = hooks.url("https://hooks.example", "key-1", 1001, "BookingUpdate")
+    right = hook_urls.url("https://hooks.example", "key-1", 1001, "BookingUpdate")
     nexudus.edit(made[1001, 6], URL="https://hooks.example/hooks/1001/BookingCreate/forged", Description="by hand")
     nexudus.edit(made[1001, 7], URL=right + "?by=hand", Active=False)
     nexudus.edit(made[1001, 8], Name="renamed", Action=61)

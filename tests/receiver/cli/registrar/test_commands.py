@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from receiver.nexudus import actions, hooks
+from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.webhooks import Webhooks
 from tests.nexudus import SimulatedNexudus
 from tests.processes import Valkey, command, run
@@ -22,7 +22,7 @@ def test_tokens_in_urls_are_cut_short_for_people(settings: dict[str, str]) -> No
     """A plan that is pasted into a ticket opens no door."""
     shown = run("plan", settings=settings)
 
-    token = hooks.token("key-1", 1001, "BookingCreate")
+    token = hook_urls.token("key-1", 1001, "BookingCreate")
     assert f"/hooks/1001/BookingCreate/{token[:4]}..." in shown.out
     assert token not in shown.out
     assert f"{PAIRS} to create" in shown.out
@@ -155,7 +155,7 @@ def test_a_missing_role_is_named(
     with nexudus.client() as client:
         for pair in ((1001, "TeamCreated"), (1002, "TeamCreated"), (1002, "TeamDeleted")):
             record = {"BusinessId": pair[0], "Name": "old", "Action": actions.CODES[pair[1]], "Active": True}
-            Webhooks(client).create(record | {"URL": hooks.url("https://hooks.example", "key-1", *pair)})
+            Webhooks(client).create(record | {"URL": hook_urls.url("https://hooks.example", "key-1", *pair)})
     if role == "WebHook-Create":
         nexudus.remove(ours(nexudus)[0]["Id"])
     before = ours(nexudus)

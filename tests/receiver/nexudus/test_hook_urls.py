@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.nexudus import hooks
+from receiver.nexudus import hook_urls
 
 KEYS = ("new-key", "old-key")
 
@@ -17,11 +17,11 @@ def test_a_token_is_made_as_documented() -> None:
     """First 32 characters of unpadded base64url of HMAC-SHA256(key, "business/action")."""
     digest = hmac.new(b"new-key", b"1001/BookingCreate", hashlib.sha256).digest()
 
-    made = hooks.token("new-key", 1001, "BookingCreate")
+    made = hook_urls.token("new-key", 1001, "BookingCreate")
 
     assert made == base64.urlsafe_b64encode(digest).decode().rstrip("=")[:32]
-    assert hooks.path("new-key", 1001, "BookingCreate") == f"/hooks/1001/BookingCreate/{made}"
-    assert hooks.url("https://x.example/base/", "new-key", 1001, "A") == "https://x.example/base" + hooks.path(
+    assert hook_urls.path("new-key", 1001, "BookingCreate") == f"/hooks/1001/BookingCreate/{made}"
+    assert hook_urls.url("https://x.example/base/", "new-key", 1001, "A") == "https://x.example/base" + hook_urls.path(
         "new-key", 1001, "A"
     )
 
@@ -29,35 +29,35 @@ def test_a_token_is_made_as_documented() -> None:
 def test_every_key_verifies() -> None:
     """Rotation: a new key signs, the old one still opens."""
     for index, key in enumerate(KEYS):
-        made = hooks.token(key, 7, "TeamCreated")
+        made = hook_urls.token(key, 7, "TeamCreated")
 
-        assert hooks.is_authentic(KEYS, 7, "TeamCreated", made)
-        assert hooks.key_index(KEYS, hooks.url("https://x.example", key, 7, "TeamCreated")) == index
+        assert hook_urls.is_authentic(KEYS, 7, "TeamCreated", made)
+        assert hook_urls.key_index(KEYS, hook_urls.url("https://x.example", key, 7, "TeamCreated")) == index
 
 
 @pytest.mark.parametrize(
     ("business_id", "action", "token"),
     [
-        pytest.param(8, "TeamCreated", hooks.token("new-key", 7, "TeamCreated"), id="another-business"),
-        pytest.param(7, "TeamUpdated", hooks.token("new-key", 7, "TeamCreated"), id="another-action"),
-        pytest.param(7, "TeamCreated", hooks.token("foreign-key", 7, "TeamCreated"), id="another-key"),
-        pytest.param(7, "TeamCreated", hooks.token("new-key", 7, "TeamCreated").lower(), id="another-case"),
-        pytest.param(7, "TeamCreated", hooks.token("new-key", 7, "TeamCreated")[:-1], id="a-beginning"),
+        pytest.param(8, "TeamCreated", hook_urls.token("new-key", 7, "TeamCreated"), id="another-business"),
+        pytest.param(7, "TeamUpdated", hook_urls.token("new-key", 7, "TeamCreated"), id="another-action"),
+        pytest.param(7, "TeamCreated", hook_urls.token("foreign-key", 7, "TeamCreated"), id="another-key"),
+        pytest.param(7, "TeamCreated", hook_urls.token("new-key", 7, "TeamCreated").lower(), id="another-case"),
+        pytest.param(7, "TeamCreated", hook_urls.token("new-key", 7, "TeamCreated")[:-1], id="a-beginning"),
         pytest.param(7, "TeamCreated", "", id="empty"),
         pytest.param(7, "TeamCreated", "\udcff\x00é", id="junk"),
     ],
 )
 def test_a_wrong_token_opens_nothing(business_id: int, action: str, token: str) -> None:
     """A token is for one location and one action, whole and exact."""
-    assert not hooks.is_authentic(KEYS, business_id, action, token)
+    assert not hook_urls.is_authentic(KEYS, business_id, action, token)
 
 
 @given(st.text(), st.text(), st.integers())
 def test_junk_opens_nothing(action: str, token: str, business_id: int) -> None:
     """Total over hostile input."""
-    assert not hooks.is_authentic((), business_id, "A", token)
-    assert not hooks.is_authentic(KEYS, 1, "A", token)
-    assert hooks.key_index(KEYS, f"https://x.example/hooks/1/{action}/{token}") is None
+    assert not hook_urls.is_authentic((), business_id, "A", token)
+    assert not hook_urls.is_authentic(KEYS, 1, "A", token)
+    assert hook_urls.key_index(KEYS, f"https://x.example/hooks/1/{action}/{token}") is None
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,20 @@ def test_junk_opens_nothing(action: str, token: str, business_id: int) -> None:
 )
 def test_what_is_no_hook_is_not_parsed(path: str) -> None:
     """One spelling for each hook."""
-    assert hooks.parse(path) is None
+    assert hook_urls.parse(path) is None
 
 
 def test_a_hook_is_parsed() -> None:
     """Location, action, token; an action that nobody knows yet too."""
-    assert hooks.parse("/hooks/1001/RobotDances/abc") == hooks.Hook(1001, "RobotDances", "abc")
+    assert hook_urls.parse("/hooks/1001/RobotDances/abc") == hook_urls.Hook(1001, "RobotDances", "abc")
 
 
 def test_the_probe_proves_the_key() -> None:
     """HMAC-SHA256(key, nonce) in hex."""
-    assert hooks.probe_answer("k", "n-1") == hmac.new(b"k", b"n-1", hashlib.sha256).hexdigest()
+    assert hook_urls.probe_answer("k", "n-1") == hmac.new(b"k", b"n-1", hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("nonce", ["", "1001/BookingCreate", "a/b", "é", "a b", "a\n", "n" * 129, "%2F"])
 def test_the_probe_gives_no_token_away(nonce: str) -> None:
     """A token is an HMAC of the same key over `business/action`: whoever could probe for that could post."""
-    assert hooks.probe_answer("k", nonce) is None
+    assert hook_urls.probe_answer("k", nonce) is None

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from receiver.nexudus import fingerprint
-from receiver.routing.flow import Flow, Occurrence
+from receiver.routing.flow_rules import Flow, Occurrence
 from receiver.storage.entries import Wanted, terms
 
 

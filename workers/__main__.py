@@ -11,7 +11,7 @@ from receiver.core.errors import FrontdeskError, StorageUnavailable
 from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
 from receiver.process import logs, standard_streams
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
 from receiver.storage.steps import Steps

@@ -15,7 +15,7 @@ from functools import lru_cache
 from receiver.core import settings
 from receiver.nexudus.actions import CODES
 from receiver.process import logs
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.steps import Steps

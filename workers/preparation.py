@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
-from receiver.routing.flow import Flow
+from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue import Claim
 from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable

@@ -1,7 +1,7 @@
 """What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
 
 from receiver.core.events import Outcome
-from receiver.routing.flow import GIVE_UP_MS
+from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue import Acknowledgement, Attempt, Claim
 from receiver.storage.rules import Target

@@ -19,7 +19,7 @@ from receiver.nexudus import actions
 from receiver.process import logs, standard_streams
 from receiver.release import Release
 from receiver.replay import Replay
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive

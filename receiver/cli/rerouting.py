@@ -12,7 +12,7 @@ from receiver.cli.selection import ANYWHERE, OriginOptions
 from receiver.core.events import Envelope
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
-from receiver.routing.comparison import Comparison, Differing, RouteChange
+from receiver.routing.table_diff import Comparison, Differing, RouteChange
 from receiver.storage.envelopes import Envelopes
 
 _SINCE = "7d"

@@ -7,7 +7,7 @@ from receiver.cli.context import Context
 from receiver.core import durations, timestamps
 from receiver.core.errors import StorageUnavailable
 from receiver.nexudus import fingerprint
-from receiver.routing.flow import Flow, Occurrence
+from receiver.routing.flow_rules import Flow, Occurrence
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.gates import Gate, Gates
 

@@ -28,7 +28,7 @@ from receiver.observation.degraded import Degraded
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import address, connection, keys, meter, readings
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch

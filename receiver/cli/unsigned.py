@@ -6,8 +6,8 @@ from typing import Final
 
 from receiver.core.settings import WebhookSecret
 from receiver.process import logs
-from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
+from receiver.routing.table_reload import CurrentTable
 
 _LOOK_EVERY_S: Final = 5.0
 

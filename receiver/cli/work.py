@@ -17,8 +17,8 @@ from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
 from receiver.process.periodic import PeriodicTask
-from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage import layout
 from receiver.storage.expiry import Expiry

@@ -12,8 +12,8 @@ from receiver.core.errors import RoutesError
 from receiver.process import logs
 from receiver.release import Release
 from receiver.replay import Replay
-from receiver.routing.current import CurrentTable
 from receiver.routing.table import RoutingTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
 from receiver.storage.gates import Gates

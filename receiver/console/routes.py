@@ -10,7 +10,7 @@ from receiver.console.visit import Visit
 from receiver.core import durations, timestamps
 from receiver.core.errors import UsageError
 from receiver.nexudus import actions
-from receiver.routing.flow import Flow
+from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route
 from receiver.storage.gates import Gate
 

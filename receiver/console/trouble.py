@@ -8,7 +8,7 @@ from receiver.console.registry import Seen
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation import conditions
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker

@@ -1,6 +1,6 @@
 """Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret.
 
-A thread writes the lines (`receiver.process.line_writer`): logging never raises and never waits, whatever happens to them.
+A thread writes the lines (`receiver.process.line_writer`): logging never raises and never waits, whatever happens.
 """
 
 import logging

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from receiver.core.errors import Problem, RoutesError
 from receiver.core.suggest import nearest
-from receiver.routing import marked, sentences
+from receiver.routing import validation_messages, yaml_lines
 from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
-from receiver.routing.flow import GIVE_UP_MS, Flow
-from receiver.routing.marked import Marked
+from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.table import Example, Route, RoutingTable
 from receiver.routing.values import NAME
+from receiver.routing.yaml_lines import Marked
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
@@ -57,7 +57,7 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
 
     *known_actions* are the names that Nexudus documents; a route that names another one is wrong.
     """
-    document = marked.read(text, file=file)
+    document = yaml_lines.read(text, file=file)
     problems = list(document.problems)
     if not problems and not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "does not begin with keys"
@@ -69,10 +69,12 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
     try:
         shape = Document.model_validate(value, context={"known_actions": known_actions})
     except ValidationError as error:
-        problems += [sentences.problem(details, document, file) for details in error.errors(include_url=False)]
-        raise RoutesError(sentences.ordered([*problems, *checked.problems])) from None
+        problems += [
+            validation_messages.problem(details, document, file) for details in error.errors(include_url=False)
+        ]
+        raise RoutesError(validation_messages.ordered([*problems, *checked.problems])) from None
     if problems or checked.problems:
-        raise RoutesError(sentences.ordered([*problems, *checked.problems]))
+        raise RoutesError(validation_messages.ordered([*problems, *checked.problems]))
     return _table(shape, document, text, file)
 
 
@@ -99,7 +101,7 @@ class _Check:
                     routes[at] = self._route(route, ("routes", at))
         return tidy
 
-    def _route(self, route: Mapping[Any, Any], path: marked.Path) -> dict[str, Any]:
+    def _route(self, route: Mapping[Any, Any], path: yaml_lines.Path) -> dict[str, Any]:
         tidy = self._tidy(route, path, _ROUTE_KEYS, "a route")
         if isinstance(tidy.get("tests"), list):
             tidy["tests"] = [
@@ -108,10 +110,12 @@ class _Check:
             ]
         return tidy
 
-    def _report(self, path: marked.Path, message: str) -> None:
+    def _report(self, path: yaml_lines.Path, message: str) -> None:
         self.problems.append(Problem(self._file, self._document.line(path), message))
 
-    def _tidy(self, value: Mapping[Any, Any], path: marked.Path, known: tuple[str, ...], what: str) -> dict[str, Any]:
+    def _tidy(
+        self, value: Mapping[Any, Any], path: yaml_lines.Path, known: tuple[str, ...], what: str
+    ) -> dict[str, Any]:
         tidy: dict[str, Any] = {}
         for key, content in value.items():
             meant = key
@@ -127,7 +131,7 @@ class _Check:
                 tidy[meant] = _PLACEHOLDERS[meant]
         return tidy
 
-    def _refuse_twice(self, values: Iterator[tuple[int, Any]], path: marked.Path) -> None:
+    def _refuse_twice(self, values: Iterator[tuple[int, Any]], path: yaml_lines.Path) -> None:
         seen: dict[str, int] = {}
         for at, value in values:
             if isinstance(value, str) and seen.setdefault(value, at) != at:
@@ -189,7 +193,7 @@ def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTa
     )
 
 
-def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: marked.Path) -> Route:
+def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:
     return Route(
         name=str(_name_of(shape.name, shape.handler)),
         actions=tuple(dict.fromkeys(shape.action)),

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.routing import cel_calls, cel_evaluation, expressions, results
-from receiver.routing.expressions import ExpressionRefused
-from receiver.routing.tokens import tokens_of
+from receiver.routing.cel import calls, evaluation, expressions, result_types
+from receiver.routing.cel.expressions import ExpressionRefused
+from receiver.routing.cel.tokens import tokens_of
 
 MAX_DEPTH = 16
 """Levels of lists and mappings inside a field that an expression reads."""
@@ -57,11 +57,11 @@ class Filter:
     def __init__(self, source: str, *, is_key: bool = False) -> None:
         self.source = source
         expressions.measure(source)
-        program = cel_evaluation.compiled(source)
+        program = evaluation.compiled(source)
         tokens = tokens_of(source)
         reading = expressions.read(source, names=program.variables(), functions=program.functions())
-        cel_calls.check(tokens)
-        self._evaluations = cel_evaluation.evaluations(source, tokens, reading, program.functions())
+        calls.check(tokens)
+        self._evaluations = evaluation.evaluations(source, tokens, reading, program.functions())
         self._fields = reading.fields if "data" in reading.variables else ()
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
@@ -70,7 +70,7 @@ class Filter:
             self._refuse_what_can_be_no_key()
         else:
             self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
-        cel_calls.try_constant_parts(source, tokens, cel_evaluation.why_it_fails)
+        calls.try_constant_parts(source, tokens, evaluation.why_it_fails)
 
     def __repr__(self) -> str:
         return f"Filter({self.source!r})"
@@ -102,15 +102,15 @@ class Filter:
         if self._reads_business:
             context["business_id"] = business_id
         result, failure = None, None
-        for evaluation in self._evaluations:
-            result, failure = evaluation.run(context, self.source)
+        for one in self._evaluations:
+            result, failure = one.run(context, self.source)
             if failure is None:
                 break
         return result, failure
 
     def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
         """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""
-        kind = results.other_than_true_or_false(self.source)
+        kind = result_types.other_than_true_or_false(self.source)
         if kind is None and is_constant:
             verdict = self.judge(1, "", {})
             if verdict.failure is not None:
@@ -120,8 +120,8 @@ class Filter:
 
     def _refuse_what_can_be_no_key(self) -> None:
         """Raise ExpressionRefused when the expression yields neither a text nor a number, as far as can be known."""
-        kind = results.other_than_true_or_false(self.source)
-        if kind is not None and kind not in results.KEYS:
+        kind = result_types.other_than_true_or_false(self.source)
+        if kind is not None and kind not in result_types.KEYS:
             raise ExpressionRefused(f"yields neither a text nor a number, its result is {kind}")
 
 

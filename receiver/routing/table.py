@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from receiver.routing.filters import Filter
-from receiver.routing.flow import Flow
+from receiver.routing.flow_rules import Flow
 
 NEVER = "None"
 """The action that stands for no action at Nexudus (eWebhookAction 1). No event has it and no route matches it."""

@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from receiver.core import durations
 from receiver.core.suggest import hint
 from receiver.routing import table
-from receiver.routing.expressions import ExpressionRefused
+from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
-from receiver.routing.flow import ENTITY, Key, Limit
+from receiver.routing.flow_rules import ENTITY, Key, Limit
 
 NAME = r"[a-z0-9-]{1,40}"
 QUEUE = r"[a-z0-9_-]{1,40}"

@@ -13,7 +13,7 @@ from receiver.nexudus import canonical_record, fingerprint, signature
 from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection, keys, readings
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from receiver.nexudus.actions import CODES
 from receiver.process import logs
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection
 from receiver.storage.queue import DeliveryQueue
 from workers.attemptlog import AttemptLog

@@ -20,7 +20,7 @@ from receiver.core import ids
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.routing.current import CurrentTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage import connection, pace
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Wanted

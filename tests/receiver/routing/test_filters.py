@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.routing import filters
-from receiver.routing.cel_evaluation import Evaluation
-from receiver.routing.expressions import ExpressionRefused
+from receiver.routing.cel.evaluation import Evaluation
+from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter, Verdict
 
 RECORD: dict[str, Any] = {

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from receiver.routing.cel_functions import time_zone
-from receiver.routing.expressions import ARGUMENTS, GETTERS, ExpressionRefused
-from receiver.routing.tokens import Token, depths_of, end_of
+from receiver.routing.cel.expressions import ARGUMENTS, GETTERS, ExpressionRefused
+from receiver.routing.cel.functions import time_zone
+from receiver.routing.cel.tokens import Token, depths_of, end_of
 
 _TAKE_A_TEXT = frozenset({"contains", "endsWith", "startsWith"}) | GETTERS
 _SEPARATORS = frozenset({"&", "|", "?", ":", "=", "<", ">", "in", ","})

@@ -8,7 +8,7 @@ from receiver.core.errors import RoutesError
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.filters import Filter
-from receiver.routing.flow import Flow, Key, Occurrence
+from receiver.routing.flow_rules import Flow, Key, Occurrence
 from receiver.routing.table import Route
 
 

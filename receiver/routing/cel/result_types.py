@@ -6,7 +6,7 @@ Nothing is evaluated. A field of a record may be anything, so what depends on on
 
 from collections.abc import Sequence
 
-from receiver.routing.tokens import Token, depths_of, end_of, tokens_of
+from receiver.routing.cel.tokens import Token, depths_of, end_of, tokens_of
 
 _VALUES = {"null": "null", "action": "a text", "business_id": "a number", "data": "a mapping"}
 _KINDS = {"text": "a text", "number": "a number"}

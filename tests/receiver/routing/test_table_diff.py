@@ -2,8 +2,8 @@
 
 from receiver.nexudus import actions
 from receiver.routing import file
-from receiver.routing.comparison import EXAMPLES, Comparison
 from receiver.routing.table import RoutingTable
+from receiver.routing.table_diff import EXAMPLES, Comparison
 
 OLD = """\
 routes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from receiver.routing.flow import Flow
+from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Matched, Route, RoutingTable
 
 EXAMPLES = 3

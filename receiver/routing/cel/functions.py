@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from receiver.routing.expressions import GETTERS
+from receiver.routing.cel.expressions import GETTERS
 
 Function = Callable[..., Any]
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.core.errors import Problem
-from receiver.routing import marked
-from receiver.routing.marked import Marked
+from receiver.routing import yaml_lines
+from receiver.routing.yaml_lines import Marked
 
 _SENTENCES = {
     "missing": "is missing",
@@ -16,7 +16,7 @@ _SENTENCES = {
 
 def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
     """Return what pydantic found as a problem of the file, with its line."""
-    path: marked.Path = details["loc"]
+    path: yaml_lines.Path = details["loc"]
     keys = [part for part in path if isinstance(part, str) and part != "routes"]
     where = ".".join(keys) + (f"[{path[-1]}]" if keys and isinstance(path[-1], int) else "")
     if where.endswith("[0]") and path not in document.lines:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from receiver.routing.tokens import Token
+from receiver.routing.cel.tokens import Token
 
 _ARITHMETIC = frozenset("+-*/%")
 _WHOLE = re.compile(r"0x[0-9a-fA-F]+|\d+")

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from receiver.core.suggest import nearest
-from receiver.routing.tokens import Token, tokens_of
+from receiver.routing.cel.tokens import Token, tokens_of
 
 MAX_LENGTH = 1_000
 """Characters in an expression."""

@@ -9,10 +9,11 @@ from typing import Any
 import cel
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from receiver.routing import cel_functions, cel_numbers, expressions
-from receiver.routing.cel_functions import RENAMED
-from receiver.routing.expressions import FUNCTIONS, ExpressionRefused, Reading
-from receiver.routing.tokens import Token, tokens_of
+from receiver.routing.cel import expressions, numbers
+from receiver.routing.cel.expressions import FUNCTIONS, ExpressionRefused, Reading
+from receiver.routing.cel.functions import RENAMED
+from receiver.routing.cel.functions import functions as ours
+from receiver.routing.cel.tokens import Token, tokens_of
 
 _PATTERN_SHARE = 50
 """A pattern must be so small that the regex library's limit (10 MiB compiled) holds it this many times."""
@@ -31,7 +32,7 @@ class Evaluation:
         try:
             names = {**context, **self.functions}
             if self.with_decimals:
-                names["data"] = cel_numbers.as_decimals(names["data"])
+                names["data"] = numbers.as_decimals(names["data"])
             return self.program.execute(names), None
         except Exception as error:  # noqa: BLE001  # whatever the extension raises, this event's filter has failed
             return None, _why(error, source)
@@ -48,11 +49,11 @@ def evaluations(
     """Return the ways of evaluating an expression, in the order in which they are tried."""
     matches, edits = _own_patterns(reading)
     edits += [(one.start, one.end, RENAMED[one.text]) for one in _calls(tokens) if one.text in RENAMED]
-    plain = Evaluation(compiled(_edited(source, edits)), {**matches, **cel_functions.functions(names)})
-    if not reading.variables or not cel_numbers.calculates(tokens):
+    plain = Evaluation(compiled(_edited(source, edits)), {**matches, **ours(names)})
+    if not reading.variables or not numbers.calculates(tokens):
         return (plain,)
-    program = compiled(_edited(source, edits + cel_numbers.literals(tokens)))
-    functions = cel_functions.functions(names, as_decimals=True)
+    program = compiled(_edited(source, edits + numbers.literals(tokens)))
+    functions = ours(names, as_decimals=True)
     return Evaluation(program, {**matches, **functions}, with_decimals=True), plain
 
 

@@ -18,8 +18,9 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.storage import codec, keys
-from receiver.storage.calls import Calls
+from receiver.storage import codec
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 from receiver.storage.spool import rewriting
 from receiver.storage.spool.rewriting import Rewritten
 

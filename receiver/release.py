@@ -21,9 +21,9 @@ from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
 from receiver.storage import codec, keep, readings
-from receiver.storage.calls import Calls
 from receiver.storage.entries import Entry
-from receiver.storage.outage import is_refusal
+from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.outage import is_refusal
 from receiver.storage.stored import Stored
 
 

@@ -10,9 +10,10 @@ from receiver import wanting
 from receiver.core.errors import EventUnknown
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
-from receiver.storage import keep, scripts
+from receiver.storage import keep
 from receiver.storage.entries import Wanted
-from receiver.storage.outage import is_refusal, outage
+from receiver.storage.redis import scripts
+from receiver.storage.redis.outage import is_refusal, outage
 from receiver.storage.stored import Stored
 
 

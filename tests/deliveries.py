@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import redis
 
-from receiver.storage import keys
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.redis import keys
 
 LEASE_MS = 60_000
 

@@ -9,8 +9,9 @@ import redis
 
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.storage import keep, keys, scripts
+from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Wanted
+from receiver.storage.redis import keys, scripts
 
 _mint = IdGenerator()
 

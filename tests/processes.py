@@ -21,7 +21,8 @@ from urllib.parse import quote, urlsplit
 
 import redis
 
-from receiver.storage import connection, program
+from receiver.storage import program
+from receiver.storage.redis import connection
 
 DEADLINE_S = 30.0
 """How long a test waits for something that takes a second: six builds may share this machine."""

@@ -15,7 +15,8 @@ import pytest
 from rq import Queue
 
 from receiver.nexudus import hook_urls, samples
-from receiver.storage import codec, connection
+from receiver.storage import codec
+from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.processes import free_port, run, wait_until
 from tests.test_journey import Stack

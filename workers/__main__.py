@@ -12,8 +12,8 @@ from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
 from receiver.process import logs, standard_streams
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import connection, keys
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.redis import connection, keys
 from receiver.storage.steps import Steps
 from workers.attemptlog import AttemptLog
 from workers.board import Board

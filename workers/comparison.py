@@ -4,8 +4,8 @@ import time
 from collections.abc import Set as AbstractSet
 
 from receiver.process import logs
-from receiver.storage.clock import StoreClock
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.redis.clock import StoreClock
 from workers.recorder import Recorder
 
 _EVERY_S = 5.0

@@ -18,8 +18,8 @@ from receiver.core.errors import StorageUnavailable
 from receiver.process import end_signals, logs
 from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
-from receiver.storage import keys, layout
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.redis import keys, schema_version
 from workers import overdue
 from workers.child import Child, Launch
 from workers.metering import Metering
@@ -71,7 +71,7 @@ class Fleet:
         self._done = 0
         self._renewed = 0.0
         self._renewing_since: float | None = None
-        self._settle = functools.cache(lambda: layout.settle(client))
+        self._settle = functools.cache(lambda: schema_version.settle(client))
 
     def run(self) -> int:
         """Work until a signal to end, or in burst mode until nothing is left. 1 when processes cannot start."""

@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from receiver.process import logs
-from receiver.storage import keys
+from receiver.storage.redis import keys
 
 _log = logs.get()
 

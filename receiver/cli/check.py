@@ -26,7 +26,8 @@ from receiver.registrar.survey import Survey
 from receiver.routing import file
 from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
-from receiver.storage import address, connection, keep, server
+from receiver.storage import keep
+from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import trial
 from workers import imports, plugins
 from workers.given import Grant
@@ -87,7 +88,7 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
         try:
             read = settings.from_environ(rest)
             if read.redis_url:
-                address.parse(read.redis_url.get_secret_value())
+                redis_url.parse(read.redis_url.get_secret_value())
         except SettingsError as error:
             problems.append(Problem(ENVIRONMENT, 0, str(error)))
             named = re.match(rf"{settings.PREFIX}\w+", str(error))
@@ -200,7 +201,7 @@ def _store(read: Settings) -> list[Problem]:
     url = connection.url_of(read)
     try:
         with connection.connect(url) as client:
-            return [Problem(f"{address.parse(url)}", 0, sentence) for sentence in server.problems(client)]
+            return [Problem(f"{redis_url.parse(url)}", 0, sentence) for sentence in preflight.problems(client)]
     except FrontdeskError as error:
         return [Problem(ENVIRONMENT, 0, str(error))]
 

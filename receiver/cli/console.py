@@ -20,11 +20,11 @@ from receiver.process import logs, standard_streams
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.archive import Archive
 from receiver.storage.gates import Gates
 from receiver.storage.pulse import Pulse
+from receiver.storage.redis import connection, keys
 from receiver.storage.spent import Spent
 from receiver.storage.trend import Trend
 from receiver.web import server

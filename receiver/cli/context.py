@@ -8,8 +8,8 @@ import redis
 from receiver.core import settings
 from receiver.core.settings import Settings
 from receiver.process import logs
-from receiver.storage import connection, layout
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection, schema_version
 
 
 class Context:
@@ -32,7 +32,7 @@ class Context:
     @cached_property
     def writable(self) -> redis.Redis:
         """The same for a command that changes events or deliveries. Raises LayoutUnknown, StorageUnavailable."""
-        layout.settle(self.client)
+        schema_version.settle(self.client)
         return self.client
 
     @cached_property

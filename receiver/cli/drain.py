@@ -14,11 +14,12 @@ from receiver.cli.context import Context
 from receiver.core import durations, timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
-from receiver.storage import connection, spools
 from receiver.storage import drain as emptying
+from receiver.storage import spools
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
 from receiver.storage.pulse import Pulse
+from receiver.storage.redis import connection
 from receiver.storage.spool import aside, slots, waiting
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spools import SpoolReport

@@ -10,7 +10,7 @@ from typing import Final
 
 from receiver.core.errors import SettingsError, StorageUnavailable, UsageError
 from receiver.core.settings import Settings
-from receiver.storage import address, connection, server
+from receiver.storage.redis import connection, preflight, redis_url
 
 MINIMAL_ROUTES: Final = """\
 # Written by `frontdesk up --demo`, because there was no routing file here. Edit it: running processes read it anew.
@@ -124,8 +124,8 @@ def store(settings: Settings, say: Say) -> Iterator[str]:
     if settings.redis_url:
         url = settings.redis_url.get_secret_value()
         with connection.connect(url) as client:
-            for problem in server.problems(client):
-                say(f"{address.parse(url)}: {problem}")
+            for problem in preflight.problems(client):
+                say(f"{redis_url.parse(url)}: {problem}")
         yield url
         return
     from receiver.storage import embedded  # not on Windows

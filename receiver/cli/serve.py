@@ -29,9 +29,10 @@ from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import address, connection, keys, meter, readings
+from receiver.storage import meter, readings
 from receiver.storage.keeper import Keeper
 from receiver.storage.losses import LossWatch
+from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.spool import slots
 from receiver.storage.store import Store
 from receiver.web import server
@@ -109,7 +110,7 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     table = _table(current, client)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
-    degraded = Degraded(client, LossWatch(client, current.data_dir, str(address.parse(url))), lambda: keeper.trouble)
+    degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
     traces = tracing.opened(current, "frontdesk-receiver")
     door = Door(
         TracedIngest(ingest, traces) if traces else ingest,

@@ -20,8 +20,8 @@ from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
-from receiver.storage import layout
 from receiver.storage.expiry import Expiry
+from receiver.storage.redis import schema_version
 from receiver.storage.sweeper import Sweeper
 from workers import plugins
 from workers.child import Launch
@@ -61,7 +61,7 @@ def work(
         _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))
         _say_what_no_route_names(table.table, queue)
     if burst:
-        layout.settle(context.client)  # whoever waits for the end of it is told that the store is away
+        schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client)
     expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)

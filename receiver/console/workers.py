@@ -6,8 +6,8 @@ from typing import Any, Final
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.core import ids, timestamps
-from receiver.storage import keys
 from receiver.storage.pulse import Worker
+from receiver.storage.redis import keys
 
 _SHOWN: Final = 10
 _MOST_WORKERS: Final = 200

@@ -11,8 +11,8 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import background, logs
-from receiver.storage import server
 from receiver.storage.losses import LossWatch
+from receiver.storage.redis import preflight
 
 _LOOK_EVERY_S: Final = 5.0
 
@@ -47,4 +47,4 @@ class Degraded:
 
     def _look(self) -> tuple[str, ...]:
         lost = [loss.sentence for loss in self._losses.turn()]
-        return (*lost, *server.unfit(self._client).values())
+        return (*lost, *preflight.unfit(self._client).values())

@@ -18,7 +18,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from receiver import __version__
-from receiver.storage import meter, server
+from receiver.storage import meter
+from receiver.storage.redis import preflight
 from receiver.storage.vitals import Vitals
 
 _MOST_QUEUES: Final = 200
@@ -57,7 +58,7 @@ class _Found(Collector):
 
 
 def _server(vitals: Vitals) -> Iterator[Metric]:
-    unfit = {name: int(name in vitals.unfit) for name in server.WATCHED}
+    unfit = {name: int(name in vitals.unfit) for name in preflight.WATCHED}
     yield _gauge("store_losses", "Losses of what the store held that nobody has acknowledged.", len(vitals.losses))
     yield _labelled("server_unfit", "Whether the server is set so that it loses events.", "what", unfit)
 

@@ -16,8 +16,9 @@ from receiver.core import timestamps
 from receiver.core.errors import StorageUnavailable
 from receiver.core.sanitize import encodable, writable
 from receiver.process import logs
-from receiver.storage import decoding, keys
-from receiver.storage.calls import Calls
+from receiver.storage import decoding
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 KEPT_MS = 366 * 86_400_000
 _MOST = 100_000

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 import redis
 
-from receiver.storage import batch, keys
+from receiver.storage.redis import batch, keys
 
 _LEVEL: Final = "~"
 

@@ -10,10 +10,11 @@ from redis.exceptions import RedisError
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage import decoding, keys
+from receiver.storage import decoding
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
-from receiver.storage.outage import outage
 from receiver.storage.pace import Pace
+from receiver.storage.redis import keys
+from receiver.storage.redis.outage import outage
 from receiver.storage.stored import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
 
 _PAGE = 500

@@ -20,11 +20,12 @@ import orjson
 import redis
 
 from receiver.core import ids
-from receiver.storage import decoding, keys
-from receiver.storage.calls import Calls
+from receiver.storage import decoding
 from receiver.storage.incomplete import Incomplete
 from receiver.storage.indexes import Indexes
 from receiver.storage.reckoning import Reckoning
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 from receiver.storage.spool.waiting import Stock
 from receiver.storage.suspects import Suspects
 from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted

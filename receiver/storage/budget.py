@@ -7,9 +7,9 @@ from importlib.resources import files
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import keys
+from receiver.storage.redis import keys
 
-_SCRIPT = files("receiver.storage.scripts").joinpath("budget.lua")
+_SCRIPT = files("receiver.storage.redis.scripts").joinpath("budget.lua")
 
 
 class SharedBudget:

@@ -8,8 +8,9 @@ from typing import Final
 import redis
 
 from receiver.core import ids
-from receiver.storage import decoding, keys
-from receiver.storage.calls import Calls
+from receiver.storage import decoding
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)

@@ -14,7 +14,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt, Told
-from receiver.storage.outage import is_refusal
+from receiver.storage.redis.outage import is_refusal
 from receiver.storage.store import Store
 
 _BATCHES_IN_FLIGHT = 6

@@ -8,7 +8,7 @@ from pathlib import Path
 from receiver.core.errors import StorageUnavailable
 from receiver.storage import keep
 from receiver.storage.entries import Receipt
-from receiver.storage.outage import is_refusal
+from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool, Spooled
 from receiver.storage.store import Store

@@ -19,8 +19,9 @@ from typing import Final
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection, program
-from receiver.storage.rundir import make_socket_dir, server_dir, socket_path
+from receiver.storage import program
+from receiver.storage.redis import connection
+from receiver.storage.redis.embedded_paths import make_socket_dir, server_dir, socket_path
 
 LEAST_DISK: Final = 64 * 1024 * 1024
 """Bytes that must be free before a server is started."""

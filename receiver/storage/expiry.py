@@ -12,9 +12,9 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage import keys
-from receiver.storage.calls import Calls
 from receiver.storage.lock import Lock
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 from receiver.storage.retention import Retention
 
 INTERVAL_MS = 10_000

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import redis
 
-from receiver.storage import keys
-from receiver.storage.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 import redis
 
-from receiver.storage import batch, decoding, keys
-from receiver.storage.calls import Calls
+from receiver.storage import decoding
+from receiver.storage.redis import batch, keys
+from receiver.storage.redis.calls import Calls
 
 _MOST = 10_000
 """Gates that are looked at; one for each key of a route's limits that somebody waits for."""

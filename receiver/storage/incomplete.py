@@ -7,9 +7,9 @@ the sweeper.
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-from receiver.storage import keys
-from receiver.storage.calls import Calls
 from receiver.storage.keep import rq_time
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 _KEYS_AT_ONCE = 1_000
 _IDS_AT_ONCE = 64

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from receiver.core import ids
-from receiver.storage import keys, stored
-from receiver.storage.calls import Calls
+from receiver.storage import stored
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 from receiver.storage.roll import Roll
 
 _PAGE = 256

@@ -14,11 +14,11 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.clock import StoreClock
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
 from receiver.storage.entries import Entry, Receipt, Told
-from receiver.storage.outage import is_refusal
+from receiver.storage.redis.clock import StoreClock
+from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store

@@ -17,9 +17,9 @@ from typing import Self
 import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
-from receiver.storage import keys
+from receiver.storage.redis import keys
 
-_SCRIPT = files("receiver.storage.scripts").joinpath("lock.lua")
+_SCRIPT = files("receiver.storage.redis.scripts").joinpath("lock.lua")
 
 LEASE_MS = 10_000
 """How long a lock outlives a holder that was killed."""

@@ -25,8 +25,9 @@ import redis
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.process import logs
-from receiver.storage import batch, findings, keys
-from receiver.storage.calls import Calls
+from receiver.storage import findings
+from receiver.storage.redis import batch, keys
+from receiver.storage.redis.calls import Calls
 
 _FILE: Final = "store.json"
 _WRITE_EVERY_MS: Final = 60_000

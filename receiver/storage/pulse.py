@@ -7,9 +7,10 @@ from datetime import datetime
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import batch, decoding, findings, keys, losses, rhythm, server, spools
+from receiver.storage import decoding, findings, losses, rhythm, spools
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
+from receiver.storage.redis import batch, keys, preflight
 from receiver.storage.spools import SpoolReport
 from receiver.storage.trend import HOUR_MS, STANDING
 
@@ -132,7 +133,7 @@ class Pulse:
 
     def unfit(self) -> dict[str, str]:
         """Return what the server itself is not but must be, each with a sentence."""
-        return server.unfit(self._client)
+        return preflight.unfit(self._client)
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost with stores before this one, and nobody has acknowledged."""

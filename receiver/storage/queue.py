@@ -9,9 +9,10 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.events import Envelope, Origin
-from receiver.storage import codec, keys, scripts
+from receiver.storage import codec
 from receiver.storage.keep import rq_time, rq_timeout
-from receiver.storage.outage import outage
+from receiver.storage.redis import keys, scripts
+from receiver.storage.redis.outage import outage
 from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable, Target, written
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]

@@ -8,8 +8,8 @@ from typing import Final, Literal, cast
 
 import redis
 
-from receiver.storage import keys
-from receiver.storage.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 Reading = Literal["raw", "dotnet-ascii"]
 

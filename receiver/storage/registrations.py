@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import orjson
 import redis
 
-from receiver.storage import decoding, keys
-from receiver.storage.outage import outage
+from receiver.storage import decoding
+from receiver.storage.redis import keys
+from receiver.storage.redis.outage import outage
 
 _Value = TypeVar("_Value")
 

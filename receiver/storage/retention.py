@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import redis
 
-from receiver.storage import keys
-from receiver.storage.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 PAGE = 256
 _REST = 3

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 import redis
 
-from receiver.storage import batch, keys
+from receiver.storage.redis import batch, keys
 from receiver.storage.trend import HOUR_MS
 
 WEEK: Final = 168

@@ -5,8 +5,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Self
 
-from receiver.storage import keys
-from receiver.storage.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 _PAGE = 5_000
 _SHARDS = 256

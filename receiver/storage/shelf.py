@@ -9,7 +9,7 @@ from typing import Literal
 
 import redis
 
-from receiver.storage.calls import Calls
+from receiver.storage.redis.calls import Calls
 
 LARGEST = 262_144
 """Bytes of an answer; a larger one is not kept, and everybody who wants it calls."""

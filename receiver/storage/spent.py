@@ -6,7 +6,7 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import keys
+from receiver.storage.redis import keys
 
 
 class Spent:

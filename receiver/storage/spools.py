@@ -14,8 +14,8 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.sanitize import writable
-from receiver.storage import keys
-from receiver.storage.outage import outage
+from receiver.storage.redis import keys
+from receiver.storage.redis.outage import outage
 from receiver.storage.spool.tenancy import Contents
 
 REPORT_EVERY_S = 5.0

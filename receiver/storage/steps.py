@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
-from receiver.storage.calls import Calls
+from receiver.storage.redis.calls import Calls
 
 MOST = 256
 """Steps that the handlers of one event may take, all routes together."""

@@ -14,10 +14,11 @@ import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
 from receiver.core.errors import LayoutUnknown, StorageUnavailable
-from receiver.storage import keep, keys, layout, scripts
+from receiver.storage import keep
 from receiver.storage.entries import Entry, Receipt
-from receiver.storage.outage import outage
-from receiver.storage.wire import Command, Wires
+from receiver.storage.redis import keys, schema_version, scripts
+from receiver.storage.redis.outage import outage
+from receiver.storage.redis.raw_connection import Command, Wires
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -48,7 +49,7 @@ class Store:
         """See that this version may write to this store."""
         try:
             async with _bounded(timeout_s):
-                await layout.settle_async(self._client)
+                await schema_version.settle_async(self._client)
         except LayoutUnknown as error:
             raise StorageUnavailable(str(error)) from error
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterable
 
-from receiver.storage.calls import Calls
 from receiver.storage.keep import rq_time
+from receiver.storage.redis.calls import Calls
 from receiver.storage.roll import Roll
 
 _MOST_HELD = 10_000

@@ -12,12 +12,13 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage import keep, keys, spools
+from receiver.storage import keep, spools
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
-from receiver.storage.calls import Calls
 from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 
 INTERVAL_MS = 60_000
 

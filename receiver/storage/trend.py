@@ -12,7 +12,8 @@ import redis
 
 from receiver.core import ids
 from receiver.core.events import EventStatus
-from receiver.storage import batch, decoding, keys
+from receiver.storage import decoding
+from receiver.storage.redis import batch, keys
 
 HOUR_MS = 3_600_000
 STANDING = (EventStatus.DEAD, EventStatus.UNROUTED, EventStatus.QUARANTINED)

@@ -8,7 +8,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
 from receiver.storage import spools
 from receiver.storage.breaker import Breaker
-from receiver.storage.clock import StoreClock
+from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Memory, Store
 

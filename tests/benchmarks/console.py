@@ -11,8 +11,9 @@ import orjson
 
 from receiver.core import timestamps
 from receiver.nexudus import samples
-from receiver.storage import connection, keep, keys, scripts
+from receiver.storage import keep
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection, keys, scripts
 from tests.events import entry
 from tests.receiver.console.house import ADMIN, House, built
 

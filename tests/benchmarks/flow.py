@@ -13,9 +13,10 @@ from pathlib import Path
 
 import redis
 
-from receiver.storage import keep, scripts
+from receiver.storage import keep
 from receiver.storage.entries import terms
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.redis import scripts
 from receiver.storage.rules import Rule
 from tests.events import entry
 from tests.processes import Valkey

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 
 from receiver.nexudus import actions, hook_urls
-from receiver.storage import keep, keys, scripts
+from receiver.storage import keep
+from receiver.storage.redis import keys, scripts
 from tests.benchmarks import marking, records
 from tests.benchmarks.stand import URL_KEY, Command, Stand
 from tests.events import entry

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.storage import keep, scripts
+from receiver.storage import keep
 from receiver.storage.queue import Acknowledgement, Attempt, DeliveryQueue
+from receiver.storage.redis import scripts
 from tests.benchmarks import fleets, ours, receivers, records
 from tests.benchmarks.stand import Stand, settle
 from tests.events import entry

@@ -13,7 +13,8 @@ import yaml
 
 from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
-from receiver.storage import connection, keys, rhythm, spools
+from receiver.storage import rhythm, spools
+from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool.tenancy import Contents
 from receiver.storage.sweeper import Sweeper

@@ -9,7 +9,8 @@ import pytest
 import redis
 import yaml
 
-from receiver.storage import connection, program, server
+from receiver.storage import program
+from receiver.storage.redis import connection, preflight
 from tests.events import entry, keep_all
 from tests.processes import Process, free_port, wait_until
 
@@ -86,13 +87,13 @@ def test_another_server_takes_over(store: Store) -> None:
         kept = entry()
         keep_all(client, kept)
         assert client.wait(1, 10_000) >= 1
-        assert server.problems(client) == ()
+        assert preflight.problems(client) == ()
 
         store.processes["valkey"].kill()
 
         def taken_over() -> bool:
             try:
-                return server.problems(client) == () and bool(client.exists(f"fd:e:{kept.envelope.id}"))
+                return preflight.problems(client) == () and bool(client.exists(f"fd:e:{kept.envelope.id}"))
             except Exception:
                 return False
 

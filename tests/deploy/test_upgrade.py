@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage import connection, keys
 from receiver.storage.audit import Audit
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.redis import connection, keys
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.deploy.previous import release

@@ -8,7 +8,8 @@ from typing import Self
 
 import redis
 
-from receiver.storage import connection, program
+from receiver.storage import program
+from receiver.storage.redis import connection
 from tests.processes import Process, Valkey, free_port, wait_until
 
 SERVICE = "front"

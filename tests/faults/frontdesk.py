@@ -12,9 +12,9 @@ import orjson
 import redis
 
 from receiver.core.errors import EventUnknown
-from receiver.storage import keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
+from receiver.storage.redis import keys
 from receiver.storage.spool import slots
 from receiver.storage.stored import Filter, Stored
 from tests.faults import deeds, load

@@ -7,10 +7,10 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage import connection
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import Wanted
+from receiver.storage.redis import connection
 from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection, keys
 from receiver.storage.stored import Stored
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all

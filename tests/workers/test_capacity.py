@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.storage import keys
+from receiver.storage.redis import keys
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 from tests.workers.conftest import Bench

@@ -2,9 +2,9 @@
 
 import redis
 
-from receiver.storage import connection, keys
-from receiver.storage.clock import StoreClock
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.redis import connection, keys
+from receiver.storage.redis.clock import StoreClock
 from tests.deliveries import claim_all
 from tests.events import entry, keep_all
 from workers.comparison import Comparison

@@ -11,8 +11,9 @@ import redis
 from receiver.core.errors import StorageUnavailable
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
-from receiver.storage import connection, meter
+from receiver.storage import meter
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, Verdict
+from receiver.storage.redis import connection
 from tests.events import entry
 from tests.workers.conftest import Bench
 from workers.child import Child, Launch

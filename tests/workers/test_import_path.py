@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from receiver.core.errors import HandlerError
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.events import entry, keep_all
 from tests.processes import environment
 from workers import imports

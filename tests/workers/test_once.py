@@ -13,7 +13,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.erasure import Erasure
-from receiver.storage import connection, keys
+from receiver.storage.redis import connection, keys
 from receiver.storage.retention import Retention
 from receiver.storage.steps import MOST, Known, Steps
 from tests.conftest import StartValkey

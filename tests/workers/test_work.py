@@ -11,10 +11,10 @@ import pytest
 from rq import Queue, Worker
 
 from receiver.core.ids import milliseconds_of
-from receiver.storage import keys
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.queue import DeliveryQueue
+from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all
 from tests.processes import wait_until

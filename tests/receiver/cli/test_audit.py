@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, keys, spools
+from receiver.storage import spools
+from receiver.storage.redis import connection, keys
 from receiver.storage.spool import slots
 from receiver.storage.spool.tenancy import Contents
 from tests.events import entry, half_keep, keep_all

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, keys
+from receiver.storage.redis import connection, keys
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
 from tests.processes import command, environment, run

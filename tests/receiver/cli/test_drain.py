@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, records, spools
+from receiver.storage import records, spools
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection
 from receiver.storage.spool import aside, slots
 from receiver.storage.spool.tenancy import Contents
 from tests.conftest import StartValkey

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection, records
+from receiver.storage import records
 from receiver.storage.acts import is_sealed
 from receiver.storage.audit import Audit
+from receiver.storage.redis import connection
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from tests.conftest import StartValkey

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from receiver.nexudus import signature
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.events import entry, keep_all
 from tests.processes import Ran, run
 

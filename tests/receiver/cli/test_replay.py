@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from receiver.cli.chosen import paced
-from receiver.storage import connection
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
 from tests.processes import Ran, command, run

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests import processes
 from tests.events import entry, keep_all
 

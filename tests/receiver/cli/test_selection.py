@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.events import entry, keep_all
 from tests.processes import run
 

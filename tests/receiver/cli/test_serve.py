@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from receiver.nexudus import hook_urls, samples, signature
-from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection, keys
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all

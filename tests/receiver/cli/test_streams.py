@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
 from tests.processes import Ran, command, environment, run

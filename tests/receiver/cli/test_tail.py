@@ -3,7 +3,7 @@
 import json
 from itertools import count
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all
 from tests.processes import wait_until

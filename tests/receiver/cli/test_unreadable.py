@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage import connection, keys
+from receiver.storage.redis import connection, keys
 from tests.events import entry, keep_all
 from tests.processes import Ran, run
 

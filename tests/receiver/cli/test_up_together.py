@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from receiver.storage import connection, embedded
+from receiver.storage import embedded
+from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.processes import Process, Ran, children_of, get, is_alive, run, wait_until
 

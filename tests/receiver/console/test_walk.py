@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.conftest import find_program
 from tests.events import entry, keep_all
 from tests.processes import run, wait_until

@@ -9,9 +9,9 @@ from receiver.core.errors import LockLost, Problem, RoutesError
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
-from receiver.storage import connection, keys
 from receiver.storage.acts import Acts
 from receiver.storage.lock import Lock
+from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import HooksFound, RegistrarMemory, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
 

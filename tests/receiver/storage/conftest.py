@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection
+from receiver.storage.redis import connection
 from tests.faults import disk
 from tests.faults.disk import Disk, NoDisk
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
-from receiver.storage import connection
 from receiver.storage.keeper import Keeper
+from receiver.storage.redis import connection
 from receiver.storage.store import Store
 from tests.events import entry
 

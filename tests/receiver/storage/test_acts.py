@@ -5,8 +5,9 @@ import time
 import redis
 from structlog.testing import capture_logs
 
-from receiver.storage import acts, keys
+from receiver.storage import acts
 from receiver.storage.acts import ActLog, Acts
+from receiver.storage.redis import keys
 
 
 def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> None:

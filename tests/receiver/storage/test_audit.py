@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit, Report
+from receiver.storage.redis import connection, keys
 from receiver.storage.retention import Retention
 from receiver.storage.roll import Roll
 from receiver.storage.tally import Tally

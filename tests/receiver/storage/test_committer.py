@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.storage import connection
 from receiver.storage.archive import Archive
 from receiver.storage.committer import Committer
 from receiver.storage.entries import Entry, Receipt
+from receiver.storage.redis import connection
 from receiver.storage.store import Store
 from tests.conftest import StartValkey
 from tests.events import entry

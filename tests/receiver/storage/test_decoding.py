@@ -5,11 +5,12 @@ import redis
 
 from receiver import shapes
 from receiver.core.events import EventStatus
-from receiver.storage import codec, connection, decoding, keys, meter, spools, tally
+from receiver.storage import codec, decoding, meter, spools, tally
 from receiver.storage.acts import ActLog, Acts
 from receiver.storage.archive import Archive
 from receiver.storage.gates import Gates
 from receiver.storage.pulse import Pulse
+from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import Flap, RegistrarMemory
 from receiver.storage.stored import Filter
 from receiver.storage.trend import Trend

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection, embedded, program, rundir
+from receiver.storage import embedded, program
+from receiver.storage.redis import connection, embedded_paths
 from tests.processes import environment, wait_until
 
 
@@ -47,7 +48,7 @@ def test_it_is_what_a_store_must_be(data_dir: Path) -> None:
         "save": "",
         "port": "0",
     }
-    assert rundir.socket_path(data_dir).stat().st_mode & 0o777 == 0o700
+    assert embedded_paths.socket_path(data_dir).stat().st_mode & 0o777 == 0o700
 
 
 def test_what_was_written_is_there_after_a_stop_and_a_start(data_dir: Path) -> None:
@@ -127,7 +128,7 @@ def test_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     server = embedded.start(data_dir)
 
     try:
-        assert len(rundir.socket_path(data_dir).as_posix()) < 100
+        assert len(embedded_paths.socket_path(data_dir).as_posix()) < 100
         assert connection.default_url(data_dir) == server.url
         assert embedded.start(data_dir).pid == server.pid
     finally:
@@ -194,7 +195,7 @@ def test_a_server_that_dies_at_once_leaves_its_last_words(data_dir: Path, damage
     """Its own error, and where its log is."""
     embedded.start(data_dir)
     embedded.stop(data_dir)
-    damage(rundir.server_dir(data_dir))
+    damage(embedded_paths.server_dir(data_dir))
 
     with pytest.raises(StorageUnavailable, match=r"^embedded server in .*: it ended at once: .+; see .*/valkey/log$"):
         embedded.start(data_dir)
@@ -210,7 +211,7 @@ def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 def test_the_log_stays_small(data_dir: Path) -> None:
     """A log over a megabyte is set aside when the server starts; one old one is kept."""
-    home = rundir.server_dir(data_dir)
+    home = embedded_paths.server_dir(data_dir)
     home.mkdir(parents=True)
     (home / "log").write_bytes(b"x" * 2_000_000)
 
@@ -252,7 +253,7 @@ class TestProgram:
 def test_the_lock_is_held_as_long_as_the_server_lives(data_dir: Path) -> None:
     """Even when its socket was swept away, nobody starts a second one over its data."""
     pid = embedded.start(data_dir).pid
-    rundir.socket_path(data_dir).unlink()
+    embedded_paths.socket_path(data_dir).unlink()
 
     with pytest.raises(StorageUnavailable, match=f"process {pid}"):
         embedded.start(data_dir, answer_s=0.2)

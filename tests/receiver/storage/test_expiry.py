@@ -6,9 +6,10 @@ import orjson
 import pytest
 import redis
 
-from receiver.storage import expiry, keys, vitals
+from receiver.storage import expiry, vitals
 from receiver.storage.expiry import Expiry
 from receiver.storage.lock import Lock
+from receiver.storage.redis import keys
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 

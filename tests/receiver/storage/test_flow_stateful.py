@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from receiver.erasure import Erasure
-from receiver.storage import keys
 from receiver.storage.audit import Audit
-from receiver.storage.calls import Calls
 from receiver.storage.entries import terms
 from receiver.storage.gates import Gates
 from receiver.storage.keep import rq_time
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.redis import keys
+from receiver.storage.redis.calls import Calls
 from receiver.storage.rules import Rule, Runnable, Target
 from tests.deliveries import LEASE_MS
 from tests.events import DAY_MS, entry, half_keep, keep_all

@@ -8,10 +8,11 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage import connection, keep, keys, scripts
+from receiver.storage import keep
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import Entry, Receipt, terms
+from receiver.storage.redis import connection, keys, scripts
 from receiver.storage.store import Store
 from receiver.storage.sweeper import Sweeper
 from tests.deliveries import acknowledge, claim_all

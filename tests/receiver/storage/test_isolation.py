@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection
 from receiver.storage.drain import Drained, drain, take_back
 from receiver.storage.keeper import Keeper
-from receiver.storage.outage import is_refusal
+from receiver.storage.redis import connection
+from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import aside, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store

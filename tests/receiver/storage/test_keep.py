@@ -10,9 +10,10 @@ from rq.job import Job
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage import codec, keep, keys, scripts
+from receiver.storage import codec, keep
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Receipt
+from receiver.storage.redis import keys, scripts
 from receiver.storage.retention import Retention
 from receiver.storage.stored import Filter
 from tests.events import entry, keep_all, quarantine_cost

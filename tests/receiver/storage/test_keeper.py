@@ -16,11 +16,12 @@ import redis
 
 from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
-from receiver.storage import connection, spools
 from receiver.storage import keeper as keeper_module
+from receiver.storage import spools
 from receiver.storage.archive import Archive
 from receiver.storage.entries import Entry, Receipt
 from receiver.storage.keeper import Keeper
+from receiver.storage.redis import connection
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.tenancy import Contents

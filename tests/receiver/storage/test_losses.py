@@ -8,8 +8,9 @@ import pytest
 import redis
 
 from receiver.observation.sentry import Sentry
-from receiver.storage import connection, keys, losses
+from receiver.storage import losses
 from receiver.storage.losses import LossWatch
+from receiver.storage.redis import connection, keys
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartValkey
 from tests.events import keep_all

@@ -9,10 +9,10 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.following import Following
 from receiver.storage.pulse import Pulse
+from receiver.storage.redis import connection, keys
 from receiver.storage.spent import Spent
 from receiver.storage.stored import Filter
 from receiver.storage.trend import HOUR_MS, Trend

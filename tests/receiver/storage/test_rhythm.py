@@ -3,7 +3,8 @@
 import pytest
 import redis
 
-from receiver.storage import connection, keys, rhythm
+from receiver.storage import rhythm
+from receiver.storage.redis import connection, keys
 from receiver.storage.trend import HOUR_MS
 from tests.events import entry, keep_all
 

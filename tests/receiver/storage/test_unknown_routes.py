@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage import keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.entries import terms
 from receiver.storage.gates import Gates
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
+from receiver.storage.redis import keys
 from receiver.storage.rules import Rule, Runnable, Target
 from tests.events import DAY_MS, entry, keep_all
 

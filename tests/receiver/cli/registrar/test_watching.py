@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from receiver.storage import keys
+from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
 from tests.processes import Valkey, free_port, run, wait_until

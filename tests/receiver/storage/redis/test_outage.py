@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection
 from receiver.storage.archive import Archive
+from receiver.storage.redis import connection
 from tests.processes import free_port
 
 

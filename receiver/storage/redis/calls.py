@@ -6,8 +6,8 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.storage import scripts
-from receiver.storage.outage import outage
+from receiver.storage.redis import scripts
+from receiver.storage.redis.outage import outage
 
 
 class Calls:

@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from receiver.core.errors import SettingsError
-from receiver.storage import address
-from receiver.storage.address import Address
+from receiver.storage.redis import redis_url
+from receiver.storage.redis.redis_url import Address
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ from receiver.storage.address import Address
 )
 def test_every_form_is_read(url: str, expected: Address) -> None:
     """Hosts, service, database, login and TLS options are where a reader of the documentation expects them."""
-    assert address.parse(url) == expected
+    assert redis_url.parse(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_form_is_read(url: str, expected: Address) -> None:
 def test_a_wrong_url_is_one_sentence(url: str, sentence: str) -> None:
     """Where, what, remedy."""
     with pytest.raises(SettingsError, match=f"^FRONTDESK_REDIS_URL: .*({sentence})"):
-        address.parse(url)
+        redis_url.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_wrong_url_is_one_sentence(url: str, sentence: str) -> None:
 def test_an_error_never_repeats_the_password(url: str) -> None:
     """Not even where the URL is so broken that it is unclear which part the password is."""
     with pytest.raises(SettingsError) as caught:
-        address.parse(url)
+        redis_url.parse(url)
 
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -110,7 +110,7 @@ def test_an_error_never_repeats_the_password(url: str) -> None:
 )
 def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
     """Both `str` and `repr`, so that no log and no traceback tells."""
-    assert (str(address.parse(url)), repr(address.parse(url))) == (shown, shown)
+    assert (str(redis_url.parse(url)), repr(redis_url.parse(url))) == (shown, shown)
 
 
 @given(st.text(max_size=200).map(lambda rest: "redis+sentinel://" + rest) | st.text(max_size=100))
@@ -119,7 +119,7 @@ def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
 def test_any_text_is_an_address_or_a_sentence(url: str) -> None:
     """The parser is total: never another exception."""
     try:
-        shown = str(address.parse(url))
+        shown = str(redis_url.parse(url))
     except SettingsError as error:
         shown = str(error)
 

@@ -12,12 +12,12 @@ from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
-from receiver.storage import connection, keys
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.clock import StoreClock
 from receiver.storage.entries import Receipt
 from receiver.storage.keeper import Keeper
+from receiver.storage.redis import connection, keys
+from receiver.storage.redis.clock import StoreClock
 from receiver.storage.retention import Retention
 from receiver.storage.store import Store
 from tests.conftest import StartValkey

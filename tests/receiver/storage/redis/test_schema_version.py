@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.core.errors import LayoutUnknown
-from receiver.storage import connection, keys, layout
+from receiver.storage.redis import connection, keys, schema_version
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
@@ -21,7 +21,7 @@ def client(redis_url: str) -> redis.Redis:
 
 def test_an_empty_store_takes_the_version_of_the_first(client: redis.Redis) -> None:
     """Whatever that is."""
-    layout.settle(client, version=7)
+    schema_version.settle(client, version=7)
 
     assert client.get(keys.LAYOUT) == b"7"
 
@@ -31,7 +31,7 @@ def test_neighbours_work_side_by_side(client: redis.Redis, mine: int, then: byte
     """The store remembers the newest of them: going back one version leaves it where it was."""
     client.set(keys.LAYOUT, 5)
 
-    layout.settle(client, version=mine)
+    schema_version.settle(client, version=mine)
 
     assert client.get(keys.LAYOUT) == then
 
@@ -45,7 +45,7 @@ def test_others_leave_it_alone(client: redis.Redis, found: str, mine: int, remed
     client.set(keys.LAYOUT, found)
 
     with pytest.raises(LayoutUnknown, match=rf"^fd:layout: the store has layout '{found}'.* {mine - 1} to .*{remedy}"):
-        layout.settle(client, version=mine)
+        schema_version.settle(client, version=mine)
 
     assert client.get(keys.LAYOUT) == found.encode()
 
@@ -55,12 +55,12 @@ def test_the_first_release_wrote_no_version(client: redis.Redis) -> None:
     keep_all(client, entry())
     client.delete(keys.LAYOUT)
 
-    layout.settle(client, version=2)
+    schema_version.settle(client, version=2)
     assert client.get(keys.LAYOUT) == b"2"
 
     client.delete(keys.LAYOUT)
     with pytest.raises(LayoutUnknown, match="'1'"):
-        layout.settle(client, version=3)
+        schema_version.settle(client, version=3)
 
 
 def test_workers_and_writing_commands_refuse_a_stranger_s_store(redis_url: str, client: redis.Redis) -> None:
@@ -99,10 +99,10 @@ def test_a_receiver_spools_rather_than_write_into_it(
 
 def test_a_store_that_lost_everything_is_of_those_who_run(client: redis.Redis) -> None:
     """They do not ask again, and whoever starts later is to find their version, not that of the first release."""
-    layout.settle(client)
+    schema_version.settle(client)
     client.flushall()
 
     keep_all(client, entry())
-    layout.settle(client)
+    schema_version.settle(client)
 
     assert client.get(keys.LAYOUT) == str(keys.LAYOUT_VERSION).encode()

@@ -6,7 +6,7 @@ from typing import Any, Final
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.outage import outage
+from receiver.storage.redis.outage import outage
 
 LEAST_VERSION: Final = (6, 2)
 """Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""

@@ -21,9 +21,9 @@ from redis.retry import Retry
 
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.storage import address
-from receiver.storage.address import Address
-from receiver.storage.rundir import socket_path
+from receiver.storage.redis import redis_url
+from receiver.storage.redis.embedded_paths import socket_path
+from receiver.storage.redis.redis_url import Address
 
 TIMEOUT_S: Final = 5.0
 """How long a command, and connecting, may take unless the caller says otherwise."""
@@ -160,10 +160,10 @@ class _AsyncSentinelClient(redis.asyncio.Redis):
 
 def _checked(url: str) -> Address:
     """Parse *url* and see that the files it names can be read: redis-py would say so only when it connects."""
-    where = address.parse(url)
+    where = redis_url.parse(url)
     for name, value in where.tls or ():
         if name in _PATHS and not os.access(str(value), os.R_OK):
-            raise SettingsError(f"{address.NAME}: {name}: cannot read {value!r}; give the path of a PEM file")
+            raise SettingsError(f"{redis_url.NAME}: {name}: cannot read {value!r}; give the path of a PEM file")
     return where
 
 

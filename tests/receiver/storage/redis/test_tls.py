@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import connection
-from receiver.storage.wire import Wires
+from receiver.storage.redis import connection
+from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import program
 from tests.processes import Valkey
 

@@ -12,8 +12,9 @@ import redis
 import redis.asyncio
 
 from receiver.core.errors import SettingsError
-from receiver.storage import connection, program
-from receiver.storage.wire import Wires
+from receiver.storage import program
+from receiver.storage.redis import connection
+from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import StartValkey
 from tests.processes import Process, Valkey, free_port, wait_until
 

@@ -12,8 +12,8 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from receiver.core.errors import LayoutUnknown
-from receiver.storage import keys
-from receiver.storage.outage import outage
+from receiver.storage.redis import keys
+from receiver.storage.redis.outage import outage
 
 _SETTLE = """
 local mine, found = tonumber(ARGV[1]), redis.call('GET', KEYS[1])

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection, server, vitals
+from receiver.storage import vitals
+from receiver.storage.redis import connection, preflight
 from tests.conftest import StartValkey
 from tests.processes import free_port
 
@@ -21,7 +22,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 def test_a_fit_server_has_no_problems(client: redis.Redis) -> None:
     """Append-only, noeviction, one primary."""
-    assert server.problems(client) == ()
+    assert preflight.problems(client) == ()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_each_unfitness_is_one_sentence_with_its_remedy(
     """Only the one thing that is wrong is told."""
     started = start_valkey(*options, "--cluster-port", str(free_port()), port=free_port())
     with started.client() as client:
-        (problem,) = server.problems(client)
+        (problem,) = preflight.problems(client)
 
     assert re.match(sentence, problem)
 
@@ -78,7 +79,7 @@ def limited(client: redis.Redis) -> Iterator[redis.Redis]:
 def test_what_cannot_be_found_out_is_said_too(limited: redis.Redis) -> None:
     """Managed servers forbid CONFIG: the rest is checked by INFO, and appendfsync is left to the operator."""
     with _as_user(limited, "+@all", "-config") as client:
-        (sentence,) = server.problems(client)
+        (sentence,) = preflight.problems(client)
 
     assert sentence.startswith("could not find out appendfsync, because CONFIG is not allowed (")
     assert sentence.endswith("; make sure that it is everysec or always")
@@ -87,7 +88,7 @@ def test_what_cannot_be_found_out_is_said_too(limited: redis.Redis) -> None:
 def test_without_info_nothing_is_taken_for_granted(limited: redis.Redis) -> None:
     """Version, append-only and eviction are named as unknown."""
     with _as_user(limited, "+@all", "-info") as client:
-        (sentence,) = server.problems(client)
+        (sentence,) = preflight.problems(client)
 
     assert sentence.startswith("could not find out version, append-only file, eviction policy and role, because INFO")
 
@@ -95,7 +96,7 @@ def test_without_info_nothing_is_taken_for_granted(limited: redis.Redis) -> None
 def test_a_user_without_scripts_is_told(limited: redis.Redis) -> None:
     """Everything Frontdesk writes it writes by scripts."""
     with _as_user(limited, "+@all", "-@scripting") as client:
-        (sentence,) = server.problems(client)
+        (sentence,) = preflight.problems(client)
 
     assert sentence.startswith("Lua scripts are refused (")
 
@@ -106,4 +107,4 @@ def test_no_server_is_one_sentence() -> None:
         connection.connect(f"redis://127.0.0.1:{free_port()}") as client,
         pytest.raises(StorageUnavailable, match="^the server does not answer: .*refused.*FRONTDESK_REDIS_URL$"),
     ):
-        server.problems(client)
+        preflight.problems(client)

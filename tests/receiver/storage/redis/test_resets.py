@@ -10,8 +10,8 @@ import pytest
 import uvloop
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import connection
 from receiver.storage.keeper import Keeper
+from receiver.storage.redis import connection
 from receiver.storage.store import Store
 from tests.events import entry
 from tests.faults.link import Link

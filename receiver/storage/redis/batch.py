@@ -6,7 +6,7 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from receiver.storage.outage import outage
+from receiver.storage.redis.outage import outage
 
 
 def replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:

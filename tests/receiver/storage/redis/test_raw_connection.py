@@ -8,8 +8,8 @@ import pytest
 import redis
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from receiver.storage import connection
-from receiver.storage.wire import Wires
+from receiver.storage.redis import connection
+from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import StartValkey
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.storage import codec
+from receiver.storage.model import codec
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.spool import rewriting

@@ -18,7 +18,7 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.process import logs
-from receiver.storage.entries import Entry, Receipt, Told, Wanted
+from receiver.storage.model.entries import Entry, Receipt, Told, Wanted
 
 _log = logs.get()
 

@@ -20,8 +20,9 @@ from receiver.core.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
-from receiver.storage import codec, keep, readings
-from receiver.storage.entries import Entry
+from receiver.storage import readings
+from receiver.storage.model import codec, keep_script
+from receiver.storage.model.entries import Entry
 from receiver.storage.redis.calls import Calls
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.stored import Stored
@@ -147,13 +148,15 @@ class Release:
     def _keep(self, first: Entry, others: Sequence[Entry]) -> tuple[list[str], bytes]:
         """Return the ids of the events of all further records, and what the script said of the request's own id."""
         made = []
-        for some in keep.calls(others):
-            receipts = keep.receipts(some, self._calls.run("keep", *keep.arguments(some)))
+        for some in keep_script.calls(others):
+            receipts = keep_script.receipts(some, self._calls.run("keep", *keep_script.arguments(some)))
             made += [receipt.id for receipt in receipts if receipt]
         # The request's own id comes last: until it is released, all of this can be done again and makes nothing twice.
-        (reply,) = self._calls.run("keep", *keep.arguments([first], releases=True))
+        (reply,) = self._calls.run("keep", *keep_script.arguments([first], releases=True))
         for entry in (*others, first):
-            while keep.is_long(entry) and keep.left(self._calls.run("keep", *keep.continuation(entry.envelope.id))):
+            while keep_script.is_long(entry) and keep_script.left(
+                self._calls.run("keep", *keep_script.continuation(entry.envelope.id))
+            ):
                 pass
         return made, reply
 

@@ -10,8 +10,8 @@ from receiver import wanting
 from receiver.core.errors import EventUnknown
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
-from receiver.storage import keep
-from receiver.storage.entries import Wanted
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Wanted
 from receiver.storage.redis import scripts
 from receiver.storage.redis.outage import is_refusal, outage
 from receiver.storage.stored import Stored
@@ -66,7 +66,7 @@ class Replay:
         record = envelope.record()
         place = (envelope.business_id, envelope.action, record)
         made: list[str] = []
-        for some in keep.portions([wanting.delivery(route, *place) for route in routes]):
+        for some in keep_script.portions([wanting.delivery(route, *place) for route in routes]):
             reply = self._make(event_id, some)
             if isinstance(reply, str):
                 return Replayed(event_id, tuple(made), reply)
@@ -75,9 +75,9 @@ class Replay:
 
     def _make(self, event_id: str, some: Sequence[Wanted]) -> list[str] | str:
         """Make some of the deliveries, in one call; return their ids, or why the script refuses them."""
-        flat = [part for wanted in some for part in keep.written(wanted)]
+        flat = [part for wanted in some for part in keep_script.written(wanted)]
         try:
-            made = self._script(args=[keep.rq_time(), event_id, "dead" if self._only_dead else "all", *flat])
+            made = self._script(args=[keep_script.rq_time(), event_id, "dead" if self._only_dead else "all", *flat])
         except (RedisError, OSError) as error:
             if is_refusal(error):
                 return f"the store refuses it: {error}"

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from receiver.nexudus import fingerprint
 from receiver.routing.flow_rules import Flow, Occurrence
-from receiver.storage.entries import Wanted, terms
+from receiver.storage.model.entries import Wanted, terms
 
 
 class Route(Protocol):

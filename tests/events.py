@@ -9,8 +9,8 @@ import redis
 
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.storage import keep
-from receiver.storage.entries import Entry, Receipt, Wanted
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Entry, Receipt, Wanted
 from receiver.storage.redis import keys, scripts
 
 _mint = IdGenerator()
@@ -52,12 +52,12 @@ def entry(
 
 
 def keep_all(
-    client: redis.Redis, *entries: Entry, quarantine_limit: int = keep.NO_LIMIT, alias_ms: int = 0
+    client: redis.Redis, *entries: Entry, quarantine_limit: int = keep_script.NO_LIMIT, alias_ms: int = 0
 ) -> list[Receipt | None]:
     """Keep entries in one call of the script. *alias_ms*: as if they came out of a spool."""
     script = client.register_script(scripts.source("keep"))
-    arguments = keep.arguments(entries, quarantine_limit=quarantine_limit, alias_ms=alias_ms)
-    return keep.receipts(entries, script(args=arguments))
+    arguments = keep_script.arguments(entries, quarantine_limit=quarantine_limit, alias_ms=alias_ms)
+    return keep_script.receipts(entries, script(args=arguments))
 
 
 def quarantine_cost(size: int) -> bytes:

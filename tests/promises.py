@@ -21,7 +21,7 @@
     tests/receiver/cli/test_drain.py::test_a_silent_spool_is_shown_and_can_be_forgotten
 4. At least once, and no more than needed.
     tests/faults: receiver, two receivers, worker, clocks
-    tests/receiver/storage/test_keep.py::test_an_event_that_arrives_again_within_the_window_is_a_duplicate
+    tests/receiver/storage/model/test_keep_script.py::test_an_event_that_arrives_again_within_the_window_is_a_duplicate
     tests/workers/test_work.py::test_a_whole_fleet_killed_is_recovered_by_another
     tests/workers/test_work.py::test_a_record_that_the_store_forgot_is_recorded_again
     tests/workers/test_mixed_fleet.py::test_deliveries_end_once_whoever_runs_them

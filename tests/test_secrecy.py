@@ -15,7 +15,7 @@ import pytest
 from rq import Queue
 
 from receiver.nexudus import hook_urls, samples
-from receiver.storage import codec
+from receiver.storage.model import codec
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.processes import free_port, run, wait_until

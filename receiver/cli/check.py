@@ -26,7 +26,7 @@ from receiver.registrar.survey import Survey
 from receiver.routing import file
 from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
-from receiver.storage import keep
+from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import trial
 from workers import imports, plugins
@@ -183,16 +183,16 @@ def _strays(table: RoutingTable) -> Iterator[str]:
 def _crowded(table: RoutingTable) -> Iterator[str]:
     """Yield a warning for each action that more routes want than one call to the store can serve."""
     enabled = [route for route in table.routes if route.enabled]
-    costs = [keep.delivery_us(waits=bool(route.flow and route.flow.has_terms)) for route in enabled]
-    if sum(costs) <= keep.LONGEST_CALL_US:
+    costs = [keep_script.delivery_us(waits=bool(route.flow and route.flow.has_terms)) for route in enabled]
+    if sum(costs) <= keep_script.LONGEST_CALL_US:
         return
     for name in NAMES:
         wanted = [cost for route, cost in zip(enabled, costs, strict=True) if matches(route.actions, name)]
-        if sum(wanted) > keep.LONGEST_CALL_US:
+        if sum(wanted) > keep_script.LONGEST_CALL_US:
             yield (
                 f"{table.file}: {len(wanted)} routes want {name}; the store makes "
-                f"{keep.LONGEST_CALL_US // keep.delivery_us(waits=False)} deliveries of an event in one call "
-                f"({keep.LONGEST_CALL_US // keep.delivery_us(waits=True)} where routes wait for an order, a delay or a "
+                f"{keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=False)} deliveries of an event in one call "
+                f"({keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=True)} where routes wait for an order, a delay or a "
                 f"limit), and more of them in further calls, up to the {MAX_ROUTES} routes that a table may have"
             )
 

@@ -16,7 +16,7 @@ from receiver.core import timestamps
 from receiver.core.errors import StorageUnavailable
 from receiver.core.sanitize import encodable, writable
 from receiver.process import logs
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 

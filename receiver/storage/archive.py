@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage import decoding
 from receiver.storage.catalogue import Bounds, Catalogue, Leaf
+from receiver.storage.model import decoding
 from receiver.storage.pace import Pace
 from receiver.storage.redis import keys
 from receiver.storage.redis.outage import outage

@@ -20,9 +20,9 @@ import orjson
 import redis
 
 from receiver.core import ids
-from receiver.storage import decoding
 from receiver.storage.incomplete import Incomplete
 from receiver.storage.indexes import Indexes
+from receiver.storage.model import decoding
 from receiver.storage.reckoning import Reckoning
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls

@@ -8,7 +8,7 @@ from typing import Final
 import redis
 
 from receiver.core import ids
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 

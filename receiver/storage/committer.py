@@ -12,8 +12,8 @@ from functools import partial
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage import keep
-from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.store import Store
 
@@ -129,12 +129,12 @@ class Committer:
         while self._pending and self._may_send():
             batch: list[_Waiting] = []
             cost = 0
-            while self._pending and len(batch) < keep.LARGEST_BATCH:
+            while self._pending and len(batch) < keep_script.LARGEST_BATCH:
                 if self._pending[0].is_answered:  # it waited too long
                     self._pending.popleft()
                     continue
-                cost += keep.cost_us(self._pending[0].entry)
-                if batch and cost > keep.LONGEST_CALL_US:
+                cost += keep_script.cost_us(self._pending[0].entry)
+                if batch and cost > keep_script.LONGEST_CALL_US:
                     break
                 batch.append(self._pending.popleft())
             if batch:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import keep
-from receiver.storage.entries import Receipt
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Receipt
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import aside
 from receiver.storage.spool.disk import Spool, Spooled
@@ -48,7 +48,7 @@ Pace = Callable[[], Awaitable[int]]
 
 async def full_speed() -> int:
     """The pace of a drain that nobody has to wait for."""
-    return keep.LARGEST_BATCH
+    return keep_script.LARGEST_BATCH
 
 
 async def drain(
@@ -112,7 +112,7 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
 def _calls(batch: Sequence[Spooled]) -> Iterator[Sequence[Spooled]]:
     """Cut what was read into what one call keeps."""
     start = 0
-    for some in keep.calls([one.entry for one in batch]):
+    for some in keep_script.calls([one.entry for one in batch]):
         yield batch[start : start + len(some)]
         start += len(some)
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
-from receiver.storage import keep
 from receiver.storage.committer import Committer
 from receiver.storage.drain import Drained, drain
+from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.slots import Slot
@@ -137,6 +137,6 @@ class Drainer:
             if not self._is_welcome():
                 return 0
             if not self._committer.is_busy:
-                return keep.LARGEST_BATCH
+                return keep_script.LARGEST_BATCH
             await asyncio.sleep(_GLANCE_S)
         return _SMALL_BATCH

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import redis
 
 from receiver.core.events import Envelope
-from receiver.storage import codec
+from receiver.storage.model import codec
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.stored import Filter

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import redis
 
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys
 from receiver.storage.redis.calls import Calls
 

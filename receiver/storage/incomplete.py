@@ -7,7 +7,7 @@ the sweeper.
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-from receiver.storage.keep import rq_time
+from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 

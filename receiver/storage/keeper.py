@@ -16,7 +16,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.committer import Committer, end, outcome_of
 from receiver.storage.drainer import Drainer
-from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import aside

@@ -15,7 +15,7 @@ from typing import Final
 
 import redis
 
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys
 
 HANDLER_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)

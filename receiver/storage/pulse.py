@@ -7,9 +7,10 @@ from datetime import datetime
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import decoding, findings, losses, rhythm, spools
+from receiver.storage import findings, losses, rhythm, spools
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
+from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys, preflight
 from receiver.storage.spools import SpoolReport
 from receiver.storage.trend import HOUR_MS, STANDING

@@ -9,8 +9,8 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.events import Envelope, Origin
-from receiver.storage import codec
-from receiver.storage.keep import rq_time, rq_timeout
+from receiver.storage.model import codec
+from receiver.storage.model.keep_script import rq_time, rq_timeout
 from receiver.storage.redis import keys, scripts
 from receiver.storage.redis.outage import outage
 from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable, Target, written

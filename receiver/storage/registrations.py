@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 import redis
 
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.outage import outage
 

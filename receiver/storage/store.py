@@ -14,8 +14,8 @@ import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
 from receiver.core.errors import LayoutUnknown, StorageUnavailable
-from receiver.storage import keep
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import keys, schema_version, scripts
 from receiver.storage.redis.outage import outage
 from receiver.storage.redis.raw_connection import Command, Wires
@@ -63,21 +63,21 @@ class Store:
         Raises StorageUnavailable when it is not certain that every event is kept.
         """
         async with _bounded(timeout_s):
-            limit = keep.NO_LIMIT
+            limit = keep_script.NO_LIMIT
             if any(entry.envelope.quarantine for entry in entries):
                 limit = await self._read_quarantine_limit()
             receipts: list[Receipt | None] = []
-            for batch in keep.calls(entries):
-                arguments = keep.arguments(batch, quarantine_limit=limit, alias_ms=alias_ms)
-                receipts += keep.receipts(batch, await self._run(arguments, confirm_ms))
+            for batch in keep_script.calls(entries):
+                arguments = keep_script.arguments(batch, quarantine_limit=limit, alias_ms=alias_ms)
+                receipts += keep_script.receipts(batch, await self._run(arguments, confirm_ms))
                 for entry in batch:
-                    if keep.is_long(entry):
+                    if keep_script.is_long(entry):
                         await self._continue(entry.envelope.id, confirm_ms)
             return receipts
 
     async def _continue(self, event_id: str, confirm_ms: int) -> None:
         """Make the deliveries that are missing of a long event. Should we die here, the sweeper makes them."""
-        while keep.left(await self._run(keep.continuation(event_id), confirm_ms)):
+        while keep_script.left(await self._run(keep_script.continuation(event_id), confirm_ms)):
             pass
 
     async def _run(self, arguments: list[bytes | str | int], confirm_ms: int) -> list[bytes]:
@@ -164,7 +164,7 @@ class Store:
         if now - self._limit_read_at > _LIMIT_AGE_S:
             memory = await self._client.info("memory")
             bound = int(memory.get("maxmemory") or 0) or int(memory.get("total_system_memory") or 0)
-            self._quarantine_limit = bound // _QUARANTINE_SHARE or keep.NO_LIMIT
+            self._quarantine_limit = bound // _QUARANTINE_SHARE or keep_script.NO_LIMIT
             self._limit_read_at = now
         return self._quarantine_limit
 

@@ -9,7 +9,8 @@ import orjson
 
 from receiver.core import ids
 from receiver.core.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import codec, decoding, waits
+from receiver.storage import waits
+from receiver.storage.model import codec, decoding
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 """What stays until somebody does something about it; the store has a list of each."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from receiver.storage.keep import rq_time
+from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis.calls import Calls
 from receiver.storage.roll import Roll
 

@@ -12,11 +12,12 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage import keep, spools
+from receiver.storage import spools
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
 from receiver.storage.lock import Lock
+from receiver.storage.model import keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 
@@ -91,5 +92,5 @@ class Sweeper:
     def _finish_long_events(self) -> None:
         """Make the deliveries that a receiver did not live to make: the event that has many was kept without them."""
         for event_id in self._calls.ask("srandmember", keys.UNMADE, _FINISHED_AT_ONCE):
-            while keep.left(self._calls.run("keep", *keep.continuation(event_id.decode()))):
+            while keep_script.left(self._calls.run("keep", *keep_script.continuation(event_id.decode()))):
                 time.sleep(_PAUSE_S)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 
 EVENTS = ("unrouted", "quarantined", "routed", "expired")
 """What an accepted event is counted as; exactly one of these at any moment."""

@@ -12,7 +12,7 @@ import redis
 
 from receiver.core import ids
 from receiver.core.events import EventStatus
-from receiver.storage import decoding
+from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys
 
 HOUR_MS = 3_600_000

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import orjson
 
-from receiver.storage.entries import Receipt
+from receiver.storage.model.entries import Receipt
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"

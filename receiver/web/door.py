@@ -19,7 +19,7 @@ from receiver.intake import Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import hook_urls, signature
 from receiver.process import logs
-from receiver.storage.entries import Receipt
+from receiver.storage.model.entries import Receipt
 from receiver.web import answers, bodies
 from receiver.web.clients import ClientAddresses
 from receiver.web.requestlog import Answered, RequestLog

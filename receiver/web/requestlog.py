@@ -17,7 +17,7 @@ import orjson
 from receiver.process import logs
 from receiver.process.line_writer import LineWriter
 from receiver.process.standard_streams import ERROR
-from receiver.storage.entries import Receipt
+from receiver.storage.model.entries import Receipt
 
 _FLUSH_AFTER_S = 0.2
 _FLUSH_AT = 64

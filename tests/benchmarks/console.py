@@ -11,8 +11,8 @@ import orjson
 
 from receiver.core import timestamps
 from receiver.nexudus import samples
-from receiver.storage import keep
 from receiver.storage.archive import Archive
+from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, keys, scripts
 from tests.events import entry
 from tests.receiver.console.house import ADMIN, House, built
@@ -60,8 +60,8 @@ def _fill(house: House, number: int, hours: int) -> None:
                     quarantine="X-Nexudus-Hook-Signature does not match" if at % 100 == 1 else None,
                 )
             )
-            if len(batch) == keep.LARGEST_BATCH or at == number - 1:
-                script(args=keep.arguments(batch))
+            if len(batch) == keep_script.LARGEST_BATCH or at == number - 1:
+                script(args=keep_script.arguments(batch))
                 batch = []
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import redis
 
-from receiver.storage import keep
-from receiver.storage.entries import terms
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import terms
 from receiver.storage.queue import Acknowledgement, DeliveryQueue
 from receiver.storage.redis import scripts
 from receiver.storage.rules import Rule
@@ -83,7 +83,7 @@ def _measure(client: redis.Redis, case: Case, number: int) -> tuple[float, float
             entry(b'{"Id":%d}' % at, terms=terms(case.lane(at), case.per(at)), entity=None)
             for at in range(start, min(start + AT_ONCE, number))
         ]
-        script(args=keep.arguments(batch))
+        script(args=keep_script.arguments(batch))
     kept = _used(client)
     _run_all(DeliveryQueue(client), case, number)
     return (kept - begun) / number, (_used(client) - kept) / number

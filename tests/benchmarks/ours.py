@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from receiver.nexudus import actions, hook_urls
-from receiver.storage import keep
+from receiver.storage.model import keep_script
 from receiver.storage.redis import keys, scripts
 from tests.benchmarks import marking, records
 from tests.benchmarks.stand import URL_KEY, Command, Stand
@@ -55,13 +55,13 @@ def preload(stand: Stand, number: int) -> None:
     make = records.bodies()
     script = stand.client.register_script(scripts.source("keep"))
     first = stand.ids(number)
-    for start in range(0, number, keep.LARGEST_BATCH):
-        numbers = range(first + start, first + min(start + keep.LARGEST_BATCH, number))
+    for start in range(0, number, keep_script.LARGEST_BATCH):
+        numbers = range(first + start, first + min(start + keep_script.LARGEST_BATCH, number))
         batch = [
             entry(make(each)[1:-1], routes=(ROUTE,), action=records.ACTION, entity=f"Booking:{each}")
             for each in numbers
         ]
-        script(args=keep.arguments(batch))
+        script(args=keep_script.arguments(batch))
 
 
 def unrecorded(stand: Stand) -> int:

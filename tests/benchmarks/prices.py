@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receiver.storage import keep
+from receiver.storage.model import keep_script
 from receiver.storage.queue import Acknowledgement, Attempt, DeliveryQueue
 from receiver.storage.redis import scripts
 from tests.benchmarks import fleets, ours, receivers, records
@@ -76,7 +76,7 @@ def _keeping(stand: Stand, batch: int) -> float:
             entry(make(first + n)[1:-1], routes=(ours.ROUTE,), action=records.ACTION, entity=f"Booking:{first + n}")
             for n in range(batch)
         ]
-        calls.append(keep.arguments(entries))
+        calls.append(keep_script.arguments(entries))
     return _us_each(stand, [lambda arguments=arguments: script(args=arguments) for arguments in calls], batch)  # type: ignore[misc]
 
 

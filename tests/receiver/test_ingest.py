@@ -14,7 +14,7 @@ from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.routing import file
-from receiver.storage.entries import Entry, Receipt, Wanted
+from receiver.storage.model.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
 
 SECRETS = ((None, "any"), (1001, "of-1001"), (1002, "of-1002"))

@@ -17,7 +17,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage import readings
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Entry
+from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection, keys
 from receiver.storage.stored import Filter, Stored
 from tests.deliveries import acknowledge, claim_all

@@ -9,7 +9,7 @@ from receiver.replay import Replay
 from receiver.routing import file
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Wanted
+from receiver.storage.model.entries import Wanted
 from receiver.storage.redis import connection
 from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all

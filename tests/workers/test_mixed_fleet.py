@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 
-from receiver.storage.entries import terms
+from receiver.storage.model.entries import terms
 from tests.events import entry, keep_all
 from tests.processes import Process, environment, wait_until
 from tests.workers.conftest import Bench

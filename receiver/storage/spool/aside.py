@@ -14,8 +14,8 @@ import orjson
 
 from receiver.core import ids
 from receiver.process import logs
-from receiver.storage import records
-from receiver.storage.entries import Entry
+from receiver.storage.model import spool_row
+from receiver.storage.model.entries import Entry
 
 _FOLDER = "set-aside"
 
@@ -57,7 +57,7 @@ def read(file: Path) -> Entry:
         raise ValueError("it is a broken spool, of which all that could be read was saved when it was set aside")
     try:
         row = orjson.loads(file.read_bytes())["row"]
-        record = records.checked(_columns(*row))
+        record = spool_row.checked(_columns(*row))
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
-from receiver.storage import records
-from receiver.storage.entries import Entry
+from receiver.storage.model import spool_row
+from receiver.storage.model.entries import Entry
 from receiver.storage.spool import aside, slots
 from receiver.storage.spool.file import Row, SpoolFile
 from receiver.storage.spool.slots import Slot
@@ -93,7 +93,7 @@ class Spool:
 
     async def append(self, entry: Entry) -> None:
         """Return when the entry is on disk. Raises RequestRefused (503) when the spool is full or its disk fails."""
-        record = records.record(entry)
+        record = spool_row.record(entry)
         if self._is_closed or self._waiting_bytes + record.size > _MOST_WAITING_BYTES:
             raise RequestRefused(503, "the spool takes nothing now", retry_after=5)
         reply = asyncio.get_running_loop().create_future()
@@ -140,7 +140,7 @@ class Spool:
     async def examine(self) -> str | None:
         """Return, and remember as `trouble`, why no event could be put in now: one clause; None: one could."""
         try:
-            self.trouble = await self._call(lambda _: self._tenancy.refusal(records.OVERHEAD), within_s=2.0)
+            self.trouble = await self._call(lambda _: self._tenancy.refusal(spool_row.OVERHEAD), within_s=2.0)
         except SpoolUnavailable as error:
             self.trouble = str(error)
         return self.trouble

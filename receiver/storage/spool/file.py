@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from receiver.core import ids
 from receiver.core.errors import SpoolUnavailable
-from receiver.storage import records
-from receiver.storage.records import Record
+from receiver.storage.model import spool_row
+from receiver.storage.model.spool_row import Record
 from receiver.storage.spool import tombstones
 from receiver.storage.spool.tombstones import Tombstones
 
@@ -79,7 +79,7 @@ class SpoolFile:
         damaged: list[tuple[int, Any]] = []
         size = 0
         for seq, *columns in self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most)):
-            record = records.checked(columns)
+            record = spool_row.checked(columns)
             if record is None:
                 damaged.append((seq, columns))
                 continue
@@ -114,7 +114,7 @@ class SpoolFile:
         """Yield every readable row, oldest or newest first, as far as the file can be read."""
         order = "DESC" if backwards else "ASC"
         for seq, *columns in self._select(f"WHERE seq > ? ORDER BY seq {order} LIMIT ?", (above, -1)):
-            record = records.checked(columns)
+            record = spool_row.checked(columns)
             if record is not None:
                 yield seq, record
 
@@ -151,7 +151,7 @@ class SpoolFile:
 
     def _measure(self) -> None:
         # Reads every page that holds a row, so that a broken one is found now and not in the middle of an outage.
-        size = f"length(envelope) + {records.OVERHEAD}"
+        size = f"length(envelope) + {spool_row.OVERHEAD}"
         row = self._connection.execute(
             f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event "  # noqa: S608
             f"WHERE {_WAITING}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
-from receiver.storage import codec
-from receiver.storage.records import Record
+from receiver.storage.model import codec
+from receiver.storage.model.spool_row import Record
 from receiver.storage.spool import aside, slots
 from receiver.storage.spool.file import SpoolFile
 

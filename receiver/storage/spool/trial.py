@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from receiver.core.errors import SpoolUnavailable
-from receiver.storage.records import Record
+from receiver.storage.model.spool_row import Record
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.room import Room

@@ -11,7 +11,7 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
-from receiver.storage.records import Record
+from receiver.storage.model.spool_row import Record
 from receiver.storage.spool.file import SpoolFile, is_damage
 from receiver.storage.spool.tenancy import Tenancy, reason_of
 

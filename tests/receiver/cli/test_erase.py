@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import records
 from receiver.storage.acts import is_sealed
 from receiver.storage.audit import Audit
+from receiver.storage.model import spool_row
 from receiver.storage.redis import connection
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
@@ -79,7 +79,7 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     assert slot is not None
     hers, his = entry(b'{"Id":7,"Email":"Ada.Unusual@Example.com"}'), entry(b'{"Id":8,"Email":"bob@example.com"}')
     spool = SpoolFile.open(slot.path)
-    spool.append([records.record(hers), records.record(his)])
+    spool.append([spool_row.record(hers), spool_row.record(his)])
     (folder / "set-aside").mkdir()
     (folder / "set-aside" / "000-7-1.json").write_text("{}")
     (folder / "001.db").write_bytes(b"no database at all, but long enough to be taken for a broken one" * 20)

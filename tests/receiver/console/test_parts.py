@@ -23,8 +23,8 @@ from receiver.nexudus.actions import CODES
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage import pace
 from receiver.storage.archive import Archive
-from receiver.storage.entries import Wanted
 from receiver.storage.losses import Loss
+from receiver.storage.model.entries import Wanted
 from receiver.storage.redis import connection
 from receiver.storage.spools import SpoolReport
 from receiver.storage.stored import Filter, Stored

@@ -13,7 +13,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.events import Envelope
 from receiver.nexudus import hook_urls
 from receiver.observation import tracing
-from receiver.storage import codec
+from receiver.storage.model import codec
 from tests.conftest import StartFrontdesk
 from tests.events import entry
 from tests.processes import PATIENT, Process, run, wait_until

@@ -9,7 +9,7 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.storage import catalogue, pace
 from receiver.storage.archive import Archive, Step
-from receiver.storage.entries import Entry
+from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection, keys
 from receiver.storage.stored import Filter
 from tests.events import entry, keep_all

@@ -11,7 +11,7 @@ import redis
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage.archive import Archive
 from receiver.storage.committer import Committer
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.store import Store
 from tests.conftest import StartValkey

@@ -9,7 +9,7 @@ import redis
 from receiver.storage.committer import Committer
 from receiver.storage.drain import drain
 from receiver.storage.drainer import Drainer
-from receiver.storage.entries import Entry, Receipt
+from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool

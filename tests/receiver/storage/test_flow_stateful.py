@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from receiver.erasure import Erasure
 from receiver.storage.audit import Audit
-from receiver.storage.entries import terms
 from receiver.storage.gates import Gates
-from receiver.storage.keep import rq_time
+from receiver.storage.model.entries import terms
+from receiver.storage.model.keep_script import rq_time
 from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls

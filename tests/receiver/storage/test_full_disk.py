@@ -13,8 +13,8 @@ import redis
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
 from receiver.storage.drain import Drained, drain
-from receiver.storage.entries import Entry
 from receiver.storage.keeper import Keeper
+from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection
 from receiver.storage.spool import slots, waiting
 from receiver.storage.spool.disk import Spool

@@ -8,10 +8,10 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage import keep
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Entry, Receipt, terms
+from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Entry, Receipt, terms
 from receiver.storage.redis import connection, keys, scripts
 from receiver.storage.store import Store
 from receiver.storage.sweeper import Sweeper
@@ -74,7 +74,7 @@ def test_a_long_event_is_kept_by_its_first_call(client: redis.Redis) -> None:
     acknowledge(client, *ended)
 
     script = client.register_script(scripts.source("keep"))
-    while keep.left(script(args=keep.continuation(wide.envelope.id))):
+    while keep_script.left(script(args=keep_script.continuation(wide.envelope.id))):
         pass
 
     states = [one.state for one in Archive(client).get(wide.envelope.id).deliveries]
@@ -89,12 +89,12 @@ def test_no_call_makes_more_than_its_share() -> None:
     heavy = [entry(bytes(900_000)) for _ in range(6)]
 
     for entries in (wide, heavy, [entry() for _ in range(600)]):
-        calls = list(keep.calls(entries))
+        calls = list(keep_script.calls(entries))
         assert [one for call in calls for one in call] == entries
         for call in calls:
-            assert len(call) <= keep.LARGEST_BATCH
-            assert sum(map(keep.cost_us, call)) <= keep.LONGEST_CALL_US
-    assert [len(call) for call in keep.calls(heavy)] == [3, 3]
+            assert len(call) <= keep_script.LARGEST_BATCH
+            assert sum(map(keep_script.cost_us, call)) <= keep_script.LONGEST_CALL_US
+    assert [len(call) for call in keep_script.calls(heavy)] == [3, 3]
 
 
 def test_thousands_of_routes_may_be_replayed(client: redis.Redis) -> None:

@@ -19,8 +19,8 @@ from receiver.core.events import EventStatus
 from receiver.storage import keeper as keeper_module
 from receiver.storage import spools
 from receiver.storage.archive import Archive
-from receiver.storage.entries import Entry, Receipt
 from receiver.storage.keeper import Keeper
+from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool

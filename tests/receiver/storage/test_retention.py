@@ -9,7 +9,7 @@ from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Entry, Wanted
+from receiver.storage.model.entries import Entry, Wanted
 from receiver.storage.redis import keys
 from receiver.storage.retention import Expired, Retention
 from receiver.storage.stored import Filter

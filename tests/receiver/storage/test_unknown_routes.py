@@ -9,8 +9,8 @@ import redis
 
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import terms
 from receiver.storage.gates import Gates
+from receiver.storage.model.entries import terms
 from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from receiver.storage.rules import Rule, Runnable, Target

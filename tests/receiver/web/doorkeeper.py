@@ -25,7 +25,7 @@ from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.process import logs
-from receiver.storage.entries import Entry, Receipt, Told
+from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.web import server
 from receiver.web.app import Receiver
 from receiver.web.clients import ClientAddresses

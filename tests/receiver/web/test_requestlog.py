@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from receiver.process.line_writer import LineWriter
-from receiver.storage.entries import Receipt
+from receiver.storage.model.entries import Receipt
 from receiver.web.requestlog import Answered, RequestLog, masked
 from tests.lines import written
 

@@ -14,8 +14,8 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.entries import Receipt
 from receiver.storage.keeper import Keeper
+from receiver.storage.model.entries import Receipt
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.retention import Retention

@@ -5,10 +5,11 @@ import redis
 
 from receiver import shapes
 from receiver.core.events import EventStatus
-from receiver.storage import codec, decoding, meter, spools, tally
+from receiver.storage import meter, spools, tally
 from receiver.storage.acts import ActLog, Acts
 from receiver.storage.archive import Archive
 from receiver.storage.gates import Gates
+from receiver.storage.model import codec, decoding
 from receiver.storage.pulse import Pulse
 from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import Flap, RegistrarMemory

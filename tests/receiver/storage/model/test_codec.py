@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from receiver.core.events import Envelope
 from receiver.nexudus import actions, samples
-from receiver.storage import codec, dictionaries
+from receiver.storage.model import codec, dictionaries
 from tests.events import entry
 
 

@@ -10,7 +10,7 @@ import lz4.block
 import orjson
 
 from receiver.core.events import Envelope
-from receiver.storage import dictionaries
+from receiver.storage.model import dictionaries
 
 _SIZE = 4
 _LONGEST = 256 * 1_048_576

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from receiver.storage import codec
-from receiver.storage.entries import Entry, Wanted
+from receiver.storage.model import codec
+from receiver.storage.model.entries import Entry, Wanted
 
 OVERHEAD = 256
 """Bytes that a row costs beside its envelope, roughly: keys, deliveries, SQLite's own."""

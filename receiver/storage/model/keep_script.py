@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import orjson
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import codec
-from receiver.storage.entries import Entry, Receipt, Wanted
+from receiver.storage.model import codec
+from receiver.storage.model.entries import Entry, Receipt, Wanted
 
 LARGEST_BATCH = 256
 """Events in one call at most; it stays far below what Lua can unpack."""

@@ -10,9 +10,9 @@ from rq.job import Job
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage import codec, keep
 from receiver.storage.archive import Archive
-from receiver.storage.entries import Receipt
+from receiver.storage.model import codec, keep_script
+from receiver.storage.model.entries import Receipt
 from receiver.storage.redis import keys, scripts
 from receiver.storage.retention import Retention
 from receiver.storage.stored import Filter
@@ -126,7 +126,7 @@ def test_malformed_arguments_write_nothing(client: redis.Redis) -> None:
     """A script error keeps what was written before it, so everything is checked first."""
     script = client.register_script(scripts.source("keep"))
     header: list[bytes | str | int] = ["now", 10**6, 10**6, 0]
-    good = keep.arguments([entry(terms="lane|key|5|d")])[4:]
+    good = keep_script.arguments([entry(terms="lane|key|5|d")])[4:]
     bad: dict[str, list[bytes | str | int]] = {
         "the end is missing": good[:-1],
         "an id": ["id", *good[1:]],

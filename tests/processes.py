@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import redis
 
-from receiver.storage import program
+from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 
 DEADLINE_S = 30.0
@@ -266,7 +266,7 @@ class Valkey(Process):
 
     def start_again(self) -> Self:
         """Start the server, or start it again, and wait until it answers."""
-        super().__init__([program.find(), *self._options], log=self._folder / "log", environ=self._environ)
+        super().__init__([server_binary.find(), *self._options], log=self._folder / "log", environ=self._environ)
         try:
             wait_until(self._answers, lambda: f"a PONG from {self}")
         except BaseException:

@@ -128,12 +128,12 @@ def store(settings: Settings, say: Say) -> Iterator[str]:
                 say(f"{redis_url.parse(url)}: {problem}")
         yield url
         return
-    from receiver.storage import embedded  # not on Windows
+    from receiver.storage.embedded import embedded_server  # not on Windows
 
     try:
-        started = embedded.start(settings.data_dir, progress=say)
+        started = embedded_server.start(settings.data_dir, progress=say)
     except KeyboardInterrupt:
-        embedded.stop(settings.data_dir, grace_s=2)
+        embedded_server.stop(settings.data_dir, grace_s=2)
         raise
     ended = threading.Event()
     guard = threading.Thread(target=_guard, args=(settings.data_dir, ended, say), daemon=True)
@@ -143,19 +143,19 @@ def store(settings: Settings, say: Say) -> Iterator[str]:
     finally:
         ended.set()
         guard.join(2)
-        embedded.stop(settings.data_dir, grace_s=2)
+        embedded_server.stop(settings.data_dir, grace_s=2)
 
 
 def _guard(data_dir: Path, ended: threading.Event, say: Say) -> None:
     """Start the embedded server again when it dies: it is nobody's child that the supervisor could watch."""
-    from receiver.storage import embedded
+    from receiver.storage.embedded import embedded_server
 
     while not ended.wait(0.5):
-        if embedded.is_running(data_dir):
+        if embedded_server.is_running(data_dir):
             continue
         say("the embedded server ended; it is started again")
         try:
-            embedded.start(data_dir, progress=say)
+            embedded_server.start(data_dir, progress=say)
         except StorageUnavailable as error:
             say(str(error))
             ended.wait(5)

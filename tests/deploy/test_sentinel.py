@@ -9,7 +9,7 @@ import pytest
 import redis
 import yaml
 
-from receiver.storage import program
+from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection, preflight
 from tests.events import entry, keep_all
 from tests.processes import Process, free_port, wait_until
@@ -45,9 +45,9 @@ class Store:
         text = text.replace("port 26379", f"port {self.ports[name]}")
         text = text.replace("valkey 6379", f"127.0.0.1 {self.ports['valkey']}")
         text = re.sub(r"--replica-announce-ip \S+", "--replica-announce-ip 127.0.0.1", text)
-        mine = f"exec {program.find()} --port {self.ports[name]} --repl-diskless-sync-delay 0"  # 5 s, for nothing here
+        mine = f"exec {server_binary.find()} --port {self.ports[name]} --repl-diskless-sync-delay 0"  # 5 s, for nothing here
         text = text.replace("exec valkey-server --dir", f"{mine} --dir")
-        return text.replace("exec valkey-server", f"exec {program.find()}")
+        return text.replace("exec valkey-server", f"exec {server_binary.find()}")
 
     @property
     def url(self) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 
 import redis
 
-from receiver.storage import program
+from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 from tests.processes import Process, Valkey, free_port, wait_until
 
@@ -102,7 +102,7 @@ class Ensemble:
 
     def _watching(self, number: int) -> Process:
         config = self._folder / f"sentinel-{number}.conf"
-        return Process([program.find(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
+        return Process([server_binary.find(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
 
     def _other(self, server: Valkey) -> Valkey:
         return self.servers[1] if server is self.servers[0] else self.servers[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.storage import embedded
+from receiver.storage.embedded import embedded_server
 from tests.processes import Ran, free_port, run
 
 ROUTES = "routes:\n  - {action: BookingCreate, handler: log}\n"
@@ -17,7 +17,7 @@ def _up(folder: Path, *arguments: str, **settings: str) -> Ran:
 
 
 def _nothing_runs(folder: Path) -> bool:
-    return not embedded.is_running(folder / "var")
+    return not embedded_server.is_running(folder / "var")
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from receiver.storage import embedded
+from receiver.storage.embedded import embedded_server
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.processes import Process, Ran, children_of, get, is_alive, run, wait_until
@@ -26,7 +26,7 @@ HANDLED = r"event\.handled .*action={}\b"
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder with nothing in it, whose embedded server is gone afterwards, whatever the test did to its parent."""
     yield tmp_path
-    embedded.stop(tmp_path / "var", grace_s=2)
+    embedded_server.stop(tmp_path / "var", grace_s=2)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_ctrl_c_stops_all_of_it_and_the_data_stays(up: Process, folder: Path, fr
 
     assert up.wait() == 0
     assert [line for pid, line in children.items() if is_alive(pid)] == []
-    assert (embedded.is_running(folder / "var"), get(f"{url}/healthz")) == (False, 0)
+    assert (embedded_server.is_running(folder / "var"), get(f"{url}/healthz")) == (False, 0)
     ids = set(re.findall(r"event_id=(\w+)", up.output))
     _up(folder, frontdesk)
     assert ids <= {event["id"] for event in _events(folder)}
@@ -117,7 +117,7 @@ def test_a_store_that_dies_is_started_again(up: Process, folder: Path) -> None:
     """kill -9 of the embedded server: it comes back with its data, and events go on being handled."""
     up.wait_for(HANDLED.format("BookingCreate"))
     before = {event["id"] for event in _events(folder)}
-    with connection.connect(embedded.socket_url(folder / "var")) as client:
+    with connection.connect(embedded_server.socket_url(folder / "var")) as client:
         pid = int(client.info("server")["process_id"])
 
     os.kill(pid, signal.SIGKILL)
@@ -152,7 +152,7 @@ def test_after_kill_9_the_next_one_attaches(up: Process, folder: Path, frontdesk
     """The parts stop, the store lives on, and nothing that was accepted is missing."""
     up.wait_for(HANDLED.format("BookingCreate"))
     children = children_of(up.pid)
-    with connection.connect(embedded.socket_url(folder / "var")) as client:
+    with connection.connect(embedded_server.socket_url(folder / "var")) as client:
         pid = int(client.info("server")["process_id"])
     parts = [child for child in children if child != pid]
 
@@ -163,7 +163,7 @@ def test_after_kill_9_the_next_one_attaches(up: Process, folder: Path, frontdesk
     assert is_alive(pid)
     ids = {event["id"] for event in _events(folder)}
     _up(folder, frontdesk)
-    with connection.connect(embedded.socket_url(folder / "var")) as client:
+    with connection.connect(embedded_server.socket_url(folder / "var")) as client:
         assert client.info("server")["process_id"] == pid
     assert ids <= {event["id"] for event in _events(folder)}
 

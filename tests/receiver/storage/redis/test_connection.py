@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from receiver.core.errors import SettingsError
-from receiver.storage import program
+from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import StartValkey
@@ -187,7 +187,7 @@ class TestSentinel:
             "sentinel auth-pass front p@ss\nsentinel down-after-milliseconds front 500\n"
             "sentinel failover-timeout front 3000\n"
         )
-        process = Process([program.find(), config, "--sentinel"], log=tmp_path / "sentinel.log")
+        process = Process([server_binary.find(), config, "--sentinel"], log=tmp_path / "sentinel.log")
         with connection.connect(f"redis://127.0.0.1:{port}") as client:
             wait_until(lambda: _replicas(client), process.__str__)
         nobody = free_port()

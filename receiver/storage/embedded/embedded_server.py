@@ -19,7 +19,7 @@ from typing import Final
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import program
+from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 from receiver.storage.redis.embedded_paths import make_socket_dir, server_dir, socket_path
 
@@ -133,7 +133,7 @@ def _try_lock(file: int) -> bool:
 def _launch(home: Path, path: Path, lock: int) -> subprocess.Popen[bytes]:
     if shutil.disk_usage(home).free < LEAST_DISK:
         raise _cannot_start(home, f"under {LEAST_DISK >> 20} MB of disk are free; make room or move FRONTDESK_DATA_DIR")
-    found = program.find()
+    found = server_binary.find()
     log = home / "log"
     if log.exists() and log.stat().st_size > _LONGEST_LOG:
         log.replace(home / "log.old")
@@ -147,7 +147,7 @@ def _launch(home: Path, path: Path, lock: int) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             cwd=home,
-            env=program.environment(),
+            env=server_binary.environment(),
             start_new_session=True,
             pass_fds=(lock,),
         )

@@ -10,7 +10,7 @@ from receiver.core.errors import SpoolUnavailable
 from receiver.storage import losses
 from receiver.storage.acts import Acts
 from receiver.storage.audit import Audit, Report
-from receiver.storage.spool import slots, waiting
+from receiver.storage.spool import count, slots
 
 _SHOWN = 20
 
@@ -52,10 +52,10 @@ def audit(
     return 1 if report.unaccounted or lost else 0
 
 
-def _stock(context: Context) -> waiting.Stock | None:
+def _stock(context: Context) -> count.Stock | None:
     """Look into the spools of our own data directory, if there are any and they can be read."""
     try:
-        return waiting.stock(slots.folder_of(context.settings.data_dir))
+        return count.stock(slots.folder_of(context.settings.data_dir))
     except SpoolUnavailable as error:
         output.warn(f"{error}; of the spools there, what they reported last is counted")
         return None

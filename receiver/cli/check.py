@@ -28,7 +28,7 @@ from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
-from receiver.storage.spool import trial
+from receiver.storage.spool import folder_test
 from workers import imports, plugins
 from workers.given import Grant
 from workers.switchboard import Switchboard
@@ -125,7 +125,7 @@ def _alert_urls(read: Settings) -> Iterator[Problem]:
 
 def _spool(read: Settings) -> Iterator[Problem | str]:
     """Try the folder that a receiver spools in; that it cannot be made here is a warning, where it is not there yet."""
-    if reason := trial.problem(read.data_dir, read.spool_max):
+    if reason := folder_test.problem(read.data_dir, read.spool_max):
         sentence = (
             f"FRONTDESK_DATA_DIR: nothing can be spooled in {str(read.data_dir)!r} while the store is away: {reason}"
         )

@@ -15,14 +15,13 @@ from receiver.core import durations, timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.storage import drain as emptying
-from receiver.storage import spools
 from receiver.storage.acts import Acts
 from receiver.storage.drain import Drained
 from receiver.storage.pulse import Pulse
 from receiver.storage.redis import connection
-from receiver.storage.spool import aside, slots, waiting
+from receiver.storage.spool import count, rejected, reports, slots
 from receiver.storage.spool.disk import Spool
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.store import Store
 
 _REPORT_WITHIN_S = 5.0
@@ -73,17 +72,17 @@ def drain(
     _wait(folder, wait)
     acts = Acts(context.writable)
     if forget is not None:
-        if not spools.forget(context.client, forget):
+        if not reports.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
         acts.record("drain.forget", spool=forget)
     outcome = asyncio.run(_drain(folder, context, set_aside=set_aside, is_bar_shown=not json))
     if outcome.skipped and wait != _NO_WAIT:
-        outcome.left += waiting.events(folder)
+        outcome.left += count.events(folder)
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
     now_ms = Pulse(context.client).now_ms()
-    silent = [report for report in spools.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
+    silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
     if json:
         output.json_line(_shape(folder, outcome, silent))
     else:
@@ -97,7 +96,7 @@ def _wait(folder: Path, wait: str) -> None:
         deadline = time.monotonic() + durations.parse(wait) / 1_000
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from None
-    while time.monotonic() < deadline and waiting.events(folder) and _is_run_on(folder):
+    while time.monotonic() < deadline and count.events(folder) and _is_run_on(folder):
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -186,7 +185,7 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "left": outcome.left,
         "skipped": outcome.skipped,
         "failed": outcome.failed,
-        "aside": [str(file) for file in aside.files(folder)],
+        "aside": [str(file) for file in rejected.files(folder)],
         "silent": [_report(report) for report in silent],
     }
 
@@ -215,7 +214,7 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
         )
     if done.set_aside:
         output.say(f"{done.set_aside} events that the store refuses are set aside.")
-    for file in aside.files(folder):
+    for file in rejected.files(folder):
         why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` tries it again")
         output.warn(f"{file} lies aside: {why}")
     for sentence in outcome.failed:

@@ -12,7 +12,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 
 _LATE_MS: Final = 5 * 60_000
 

@@ -14,7 +14,7 @@ from receiver.core.sanitize import counted
 from receiver.storage.alertbook import Level
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Silence
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.vitals import Vitals
 
 _MINUTE_MS: Final = 60_000

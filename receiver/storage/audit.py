@@ -26,7 +26,7 @@ from receiver.storage.model import decoding
 from receiver.storage.reckoning import Reckoning
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.spool.waiting import Stock
+from receiver.storage.spool.count import Stock
 from receiver.storage.suspects import Suspects
 from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted
 

@@ -9,7 +9,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
 from receiver.storage.redis.outage import is_refusal
-from receiver.storage.spool import aside
+from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool, Spooled
 from receiver.storage.store import Store
 
@@ -86,9 +86,9 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
     Return what came of them, and of each file that stays one clause that says why. Raises StorageUnavailable, OSError.
     """
     total, staying = Drained(), {}
-    for file in await asyncio.to_thread(aside.files, folder):
+    for file in await asyncio.to_thread(rejected.files, folder):
         try:
-            entry = await asyncio.to_thread(aside.read, file)
+            entry = await asyncio.to_thread(rejected.read, file)
             (receipt,) = await store.keep([entry], timeout_s=_CALL_WITHIN_S, confirm_ms=_CONFIRM_MS, alias_ms=alias_ms)
         except ValueError as error:
             staying[file] = str(error)

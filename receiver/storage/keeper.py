@@ -19,7 +19,7 @@ from receiver.storage.drainer import Drainer
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.outage import is_refusal
-from receiver.storage.spool import aside
+from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from receiver.storage.watch import Watch
@@ -156,7 +156,7 @@ class Keeper:
     async def set_aside(self) -> int:
         """How many files lie aside of the spools, for a person to look at; 0 when the disk does not say."""
         try:
-            return len(await asyncio.to_thread(aside.files, self._spool.folder))
+            return len(await asyncio.to_thread(rejected.files, self._spool.folder))
         except OSError:
             return 0
 

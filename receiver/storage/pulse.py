@@ -7,12 +7,13 @@ from datetime import datetime
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import findings, losses, rhythm, spools
+from receiver.storage import findings, losses, rhythm
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys, preflight
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool import reports
+from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.trend import HOUR_MS, STANDING
 
 _MOST_HELD = 50
@@ -126,7 +127,7 @@ class Pulse:
 
     def spools(self) -> tuple[SpoolReport, ...]:
         """Return what spools that hold events said of themselves last."""
-        return spools.reports(self._client)
+        return reports.reports(self._client)
 
     def audit(self) -> Found | None:
         """Return what the sweeper found last; None when nobody has swept yet."""

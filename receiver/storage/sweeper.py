@@ -12,7 +12,6 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage import spools
 from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
@@ -20,6 +19,7 @@ from receiver.storage.lock import Lock
 from receiver.storage.model import keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
+from receiver.storage.spool import reports
 
 INTERVAL_MS = 60_000
 
@@ -68,7 +68,7 @@ class Sweeper:
     def _sweep(self, lock: Lock) -> Swept:
         began = time.monotonic()
         self._finish_long_events()
-        spools.tidy(self._client, self._calls.now_ms())
+        reports.tidy(self._client, self._calls.now_ms())
         report = self._audit.run(repair=True)
         lock.check()
         took_ms = int((time.monotonic() - began) * 1_000)

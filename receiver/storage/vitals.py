@@ -14,7 +14,7 @@ from receiver.storage.losses import Loss
 from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.redis import batch, keys
 from receiver.storage.registrations import HooksFound
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 
 
 @dataclass(frozen=True, slots=True)

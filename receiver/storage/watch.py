@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
-from receiver.storage import spools
 from receiver.storage.breaker import Breaker
 from receiver.storage.redis.clock import StoreClock
+from receiver.storage.spool import reports
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Memory, Store
 
@@ -111,18 +111,18 @@ class Watch:
     async def report(self, *, timeout_s: float = _CALL_WITHIN_S) -> None:
         """Tell the store what the spools hold. Raises StorageUnavailable."""
         now_ms = int(self._clock() * 1_000)
-        watched = {spool.name or spools.name_without_file(spool.folder): spool for spool in self._spools_of()}
+        watched = {spool.name or reports.name_without_file(spool.folder): spool for spool in self._spools_of()}
         full = {
-            name: spools.value(spool.folder, spool.contents, now_ms=now_ms, trouble=spool.trouble)
+            name: reports.value(spool.folder, spool.contents, now_ms=now_ms, trouble=spool.trouble)
             for name, spool in watched.items()
             if spool.depth or spool.trouble
         }
         empty = {name: b"" for name in watched if name not in full}
-        nameless = {spools.name_without_file(spool.folder) for spool in watched.values()}
+        nameless = {reports.name_without_file(spool.folder) for spool in watched.values()}
         told = (self._gone | nameless) - full.keys()
         await self._store.report(full | (empty or {"": b""}), {*empty, *told, ""}, timeout_s=timeout_s)
         self._gone -= told
-        self._report_at = _now() + spools.REPORT_EVERY_S
+        self._report_at = _now() + reports.REPORT_EVERY_S
 
     async def set_clock(self) -> None:
         """Ask the store for the time, and say so loudly when this machine's is another."""

@@ -13,10 +13,11 @@ import yaml
 
 from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
-from receiver.storage import rhythm, spools
+from receiver.storage import rhythm
 from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import HooksFound, RegistrarMemory
-from receiver.storage.spool.tenancy import Contents
+from receiver.storage.spool import reports
+from receiver.storage.spool.handle import Contents
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, program
 from tests.events import entry, keep_all
@@ -224,7 +225,7 @@ def _furnish(client: redis.Redis) -> None:
     RegistrarMemory(client).count("reenabled")
     client.hset(keys.RHYTHM, "1001", json.dumps([2.0] * rhythm.WEEK))
     client.hset(keys.ALERTS, "unaccounted", json.dumps({"opened_ms": 1}))
-    client.hset(keys.SPOOLS, "gone", spools.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
+    client.hset(keys.SPOOLS, "gone", reports.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})
     client.hset(keys.gate("gone"), mapping={"open": 1, "next": 1})
     client.zadd(keys.GATES, {"gone": "+inf"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from receiver.storage.spool import slots, waiting
+from receiver.storage.spool import count, slots
 from tests.faults import deeds
 from tests.faults.link import Mode, Side
 from tests.faults.stand import STARTS_WITHIN_S, Stand, interrupt
@@ -214,7 +214,7 @@ def fill_disk_of_spool_until_it_is_drained(stand: Stand) -> None:
     time.sleep(OUTAGE_S)
     full.fill()
     stand.receiver_to_store.tell("pass")
-    wait_until(lambda: not waiting.events(slots.folder_of(full.folder)), "the spool on the full disk to be drained")
+    wait_until(lambda: not count.events(slots.folder_of(full.folder)), "the spool on the full disk to be drained")
     full.free()
 
 

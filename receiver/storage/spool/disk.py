@@ -14,10 +14,10 @@ from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.model import spool_row
 from receiver.storage.model.entries import Entry
-from receiver.storage.spool import aside, slots
+from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.file import Row, SpoolFile
+from receiver.storage.spool.handle import Contents, Tenancy
 from receiver.storage.spool.slots import Slot
-from receiver.storage.spool.tenancy import Contents, Tenancy
 from receiver.storage.spool.writer import Writer
 
 _APPEND_WITHIN_S = 10.0
@@ -202,7 +202,7 @@ def _set_aside(file: SpoolFile, path: Path, row: Row, reason: str) -> bool:
 
 def _is_written_aside(path: Path, seq: int, columns: Any, reason: str) -> bool:
     try:
-        aside.write(path, seq, columns, reason)
+        rejected.write(path, seq, columns, reason)
     except OSError as error:
         _log.error("spool.row_not_set_aside", file=str(path), row=seq, error=str(error))
         return False

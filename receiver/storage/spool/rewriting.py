@@ -9,7 +9,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.storage.model import codec
 from receiver.storage.model.spool_row import Record
-from receiver.storage.spool import aside, slots
+from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.file import SpoolFile
 
 
@@ -35,7 +35,7 @@ def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Re
             events += _rewrite_file(path, change)
         except (sqlite3.Error, OSError, StorageUnavailable) as error:
             unreached.append(f"{path}: {error}")
-    unreached += [f"{path}: set aside because it is damaged or was refused" for path in aside.files(folder)]
+    unreached += [f"{path}: set aside because it is damaged or was refused" for path in rejected.files(folder)]
     return Rewritten(tuple(events), tuple(unreached))
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import spools
 from receiver.storage.redis import connection, keys
-from receiver.storage.spool import slots
-from receiver.storage.spool.tenancy import Contents
+from receiver.storage.spool import reports, slots
+from receiver.storage.spool.handle import Contents
 from tests.events import entry, half_keep, keep_all
 from tests.processes import Ran, run
 from tests.receiver.storage.test_keeper import numbered, spool_offline
@@ -98,7 +97,7 @@ def test_what_only_the_disk_knows_of_is_counted_as_spooled(redis_url: str, clien
     """Its receiver ended while the store was away, and could report nothing, or less. Others' reports are believed."""
     settings = {"FRONTDESK_REDIS_URL": redis_url, "FRONTDESK_DATA_DIR": str(tmp_path)}
     folder = tmp_path / "spool"
-    elsewhere = spools.value(Path("/there"), Contents(count=2, bytes=1, oldest_ms=1), now_ms=1)
+    elsewhere = reports.value(Path("/there"), Contents(count=2, bytes=1, oldest_ms=1), now_ms=1)
     client.hset(keys.SPOOLS, "elsewhere/000", elsewhere)
     assert json.loads(run("audit", "--json", settings=settings).out)["spooled"] == 2
 
@@ -117,7 +116,7 @@ def test_a_spool_that_cannot_be_read_is_told_of(redis_url: str, client: redis.Re
     folder = tmp_path / "spool"
     name = f"{slots.prepare(folder)}/000"
     (folder / "000.db").write_bytes(b"no database" * 100)
-    client.hset(keys.SPOOLS, name, spools.value(folder, Contents(count=3, bytes=1, oldest_ms=1), now_ms=1))
+    client.hset(keys.SPOOLS, name, reports.value(folder, Contents(count=3, bytes=1, oldest_ms=1), now_ms=1))
 
     ran = run("audit", "--json", settings=settings)
 

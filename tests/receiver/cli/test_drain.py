@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage import spools
 from receiver.storage.archive import Archive
 from receiver.storage.model import spool_row
 from receiver.storage.redis import connection
-from receiver.storage.spool import aside, slots
-from receiver.storage.spool.tenancy import Contents
+from receiver.storage.spool import rejected, reports, slots
+from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import Ran, free_port, run
@@ -37,7 +36,7 @@ def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.R
     batches = [numbered(300), numbered(20, 1_000)]
     again = entry(b'{"Id":5}')
     spool_offline(tmp_path / "spool", *batches, [again])
-    told = spools.value(tmp_path / "spool", Contents(300, 1, 1), now_ms=1)
+    told = reports.value(tmp_path / "spool", Contents(300, 1, 1), now_ms=1)
     client.hset("fd:spools", f"{slots.prepare(tmp_path / 'spool')}/000", told)
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--json")
@@ -162,7 +161,7 @@ def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp
     folder.mkdir()
     one, two, junk = entry(), entry(b'{"Id":2}', terms="lane||0|"), entry(b"junk", quarantine="no JSON")
     for number, each in enumerate([one, two, junk, one]):  # a crash between the store and the disk leaves a file behind
-        aside.write(folder / "000.db", number, spool_row.record(each).columns(), "this Frontdesk cannot read it")
+        rejected.write(folder / "000.db", number, spool_row.record(each).columns(), "this Frontdesk cannot read it")
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside", "--json")
 
@@ -184,9 +183,9 @@ def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, 
     newer = replace(good, envelope=b"\x09" + good.envelope[1:])
     whole = good.columns()
     for columns in (refused.columns(), newer.columns(), (*whole[:-1], whole[-1] ^ 1), (1, 2), (None, *whole[1:])):
-        aside.write(folder / "000.db", 1, columns, "?")
+        rejected.write(folder / "000.db", 1, columns, "?")
     (folder / "set-aside" / "000-1.db").write_bytes(b"SQLite format 3")
-    before = {file: file.read_bytes() for file in aside.files(folder)}
+    before = {file: file.read_bytes() for file in rejected.files(folder)}
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside")
 
@@ -195,13 +194,13 @@ def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, 
     assert said.count("its checksum is wrong") == 3
     for why in ("the store refuses it still", "a version that this Frontdesk does not know", "it is a broken spool"):
         assert said.count(why) == 1, ran.err
-    assert {file: file.read_bytes() for file in aside.files(folder)} == before
+    assert {file: file.read_bytes() for file in rejected.files(folder)} == before
 
 
 def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
     """Its disk is lost; the audit counts its events until somebody says so."""
     keep_all(client, entry())
-    report = json.loads(spools.value(Path("/srv/gone"), Contents(7, 700, 1), now_ms=1))
+    report = json.loads(reports.value(Path("/srv/gone"), Contents(7, 700, 1), now_ms=1))
     client.hset("fd:spools", "abc/000", json.dumps(report | {"reported_ms": 1}))
     assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 7
 

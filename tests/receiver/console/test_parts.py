@@ -26,7 +26,7 @@ from receiver.storage.archive import Archive
 from receiver.storage.losses import Loss
 from receiver.storage.model.entries import Wanted
 from receiver.storage.redis import connection
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.stored import Filter, Stored
 from tests.events import entry, keep_all
 from tests.processes import wait_until

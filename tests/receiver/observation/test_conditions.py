@@ -12,7 +12,7 @@ from receiver.storage.gates import Gate, Pause
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.registrations import HooksFound
-from receiver.storage.spools import SpoolReport
+from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.vitals import Vitals
 
 NOW = 1_790_000_000_000

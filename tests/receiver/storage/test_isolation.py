@@ -13,7 +13,7 @@ from receiver.storage.drain import Drained, drain, take_back
 from receiver.storage.keeper import Keeper
 from receiver.storage.redis import connection
 from receiver.storage.redis.outage import is_refusal
-from receiver.storage.spool import aside, slots
+from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from tests.events import entry
@@ -55,7 +55,7 @@ def test_a_drain_sets_aside_what_the_script_fails_on(redis_url: str, client: red
 
     assert drained(redis_url, tmp_path) == Drained(kept=28, set_aside=2)
 
-    files = aside.files(tmp_path)
+    files = rejected.files(tmp_path)
     assert ["WRONGTYPE" in orjson.loads(file.read_bytes())["reason"] for file in files] == [True, True]
     assert_kept_once(client, [one for one in batch if one.envelope.entity != "bad"])
     client.delete(key)
@@ -80,7 +80,7 @@ def test_nothing_is_set_aside_when_the_script_fails_on_each(
 
     with pytest.raises(StorageUnavailable, match="WRONGTYPE"):
         drained(redis_url, tmp_path)
-    assert aside.files(tmp_path) == ()
+    assert rejected.files(tmp_path) == ()
     client.delete(key)
 
     assert drained(redis_url, tmp_path) == Drained(kept=5)
@@ -99,7 +99,7 @@ def test_a_live_event_that_the_script_fails_on_holds_up_no_other(
         )
         await keeper.start()
         statuses: list[str] = [receipt.status for receipt in await asyncio.gather(*map(keeper.keep, batch))]
-        await until(lambda: bool(aside.files(tmp_path)) and keeper.spooled == 0, "the drain")
+        await until(lambda: bool(rejected.files(tmp_path)) and keeper.spooled == 0, "the drain")
         later = await keeper.keep(entry(b"later"))
         count = await keeper.set_aside()
         await keeper.close()

@@ -17,14 +17,13 @@ import redis
 from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
 from receiver.storage import keeper as keeper_module
-from receiver.storage import spools
 from receiver.storage.archive import Archive
 from receiver.storage.keeper import Keeper
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
-from receiver.storage.spool import slots
+from receiver.storage.spool import reports, slots
 from receiver.storage.spool.disk import Spool
-from receiver.storage.spool.tenancy import Contents
+from receiver.storage.spool.handle import Contents
 from receiver.storage.store import Store
 from receiver.storage.stored import Filter
 from tests.conftest import StartValkey
@@ -322,7 +321,7 @@ class TestLeftBehind:
         batches = [numbered(300, 1_000 * number) for number in range(3)]
         spool_offline(tmp_path, *batches)
         name = f"{slots.prepare(tmp_path)}/002"
-        client.hset("fd:spools", name, spools.value(tmp_path, Contents(300, 1, 1), now_ms=1))
+        client.hset("fd:spools", name, reports.value(tmp_path, Contents(300, 1, 1), now_ms=1))
 
         async def work(keeper: Keeper) -> None:
             await until(lambda: len(slots.used(tmp_path)) == 1 and keeper.spooled == 0, "the drain")
@@ -392,7 +391,7 @@ class TestLeftBehind:
             quarantined = Archive(client).newest(Filter(status=EventStatus.QUARANTINED))
             assert [stored.envelope.id for stored in quarantined] == [one.envelope.id for one in junk[1::-1]]
             assert client.llen("rq:queue:default") == 10
-            (report,) = spools.reports(client)
+            (report,) = reports.reports(client)
             assert (report.depth, report.is_orphaned(report.reported_ms)) == (2, False)
             assert report.is_orphaned(report.reported_ms + 60_000)
 

@@ -5,7 +5,7 @@ import redis
 
 from receiver import shapes
 from receiver.core.events import EventStatus
-from receiver.storage import meter, spools, tally
+from receiver.storage import meter, tally
 from receiver.storage.acts import ActLog, Acts
 from receiver.storage.archive import Archive
 from receiver.storage.gates import Gates
@@ -13,6 +13,7 @@ from receiver.storage.model import codec, decoding
 from receiver.storage.pulse import Pulse
 from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import Flap, RegistrarMemory
+from receiver.storage.spool import reports
 from receiver.storage.stored import Filter
 from receiver.storage.trend import Trend
 from tests.events import entry, keep_all
@@ -135,7 +136,7 @@ def test_what_processes_say_of_themselves_may_be_damaged(client: redis.Redis) ->
     assert memory.last_received() == {(1, "BookingCreate"): 5} == Pulse(client).received()
     assert Gates(client).standing()["one"].state == "paused"
     assert len(Pulse(client).workers()) == 2
-    assert spools.reports(client) == ()
+    assert reports.reports(client) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from receiver.core.errors import SpoolUnavailable
 from receiver.storage.model.spool_row import Record
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
-from receiver.storage.spool.room import Room
-from receiver.storage.spool.tenancy import reason_of
+from receiver.storage.spool.handle import reason_of
+from receiver.storage.spool.quota import Room
 
 _RECORD = Record("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
 

@@ -16,13 +16,14 @@ from receiver.storage.drain import Drained, drain
 from receiver.storage.keeper import Keeper
 from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection
-from receiver.storage.spool import slots, waiting
+from receiver.storage.spool import count, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.store import Store
 from tests.conftest import StartValkey
 from tests.events import entry
 from tests.faults.disk import Disk
 from tests.processes import Process, environment
+from tests.receiver.storage.spool.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
 from tests.receiver.storage.test_keeper import (
     PATIENCE_S,
     assert_kept_once,
@@ -33,7 +34,6 @@ from tests.receiver.storage.test_keeper import (
     stored_ids,
     until,
 )
-from tests.receiver.storage.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
 
 ALIAS_MS = 3_600_000
 
@@ -113,7 +113,7 @@ def test_what_was_handed_over_is_known_after_a_crash(
     many = numbered(200)
     spool_offline(folder, many)
     small_disk.fill()
-    code = "from tests.receiver.storage.test_full_disk import hand_over_and_die as run; run()"
+    code = "from tests.receiver.storage.spool.test_full_disk import hand_over_and_die as run; run()"
     died = Process([sys.executable, "-c", code, redis_url, str(folder)], log=tmp_path / "log", environ=environment({}))
     try:
         died.wait_for(r"kept=128")
@@ -163,7 +163,7 @@ def test_deleting_goes_on_when_there_is_room_again(redis_url: str, client: redis
         small_disk.fill()
         await hand_over(redis_url, spool, 2)
         assert await read_ids(spool) == [one.envelope.id for one in many[128:]]
-        assert waiting.events(folder) == 172
+        assert count.events(folder) == 172
         small_disk.free()
         await hand_over(redis_url, spool, 1)
         assert await read_ids(spool) == [one.envelope.id for one in many[192:]]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from receiver.core.errors import SpoolUnavailable
 from receiver.process import logs
-from receiver.storage.spool import salvage, slots, tombstones
+from receiver.storage.spool import repair, slots, tombstones
 from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
-from receiver.storage.spool.room import Room
+from receiver.storage.spool.quota import Room
 from receiver.storage.spool.slots import Slot
 
 _OPEN_AGAIN_AFTER_S = 1.0
@@ -72,7 +72,7 @@ class Tenancy:
         self.close()
         if self.slot is None:
             return self.open()
-        self._file = salvage.reopen(self.slot.path, damage)
+        self._file = repair.reopen(self.slot.path, damage)
         self.publish()
         return self._file
 
@@ -174,4 +174,4 @@ def _open(slot: Slot) -> SpoolFile:
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
-        return salvage.reopen(slot.path, str(error))
+        return repair.reopen(slot.path, str(error))

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from receiver.core.sanitize import writable
 from receiver.storage.redis import keys
 from receiver.storage.redis.outage import outage
-from receiver.storage.spool.tenancy import Contents
+from receiver.storage.spool.handle import Contents
 
 REPORT_EVERY_S = 5.0
 """How often a receiver reports a spool that is not empty."""

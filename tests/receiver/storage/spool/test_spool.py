@@ -193,7 +193,7 @@ class TestKilled:
     def test_what_was_acknowledged_is_there(self, tmp_path: Path, acknowledged: int) -> None:
         """Every id that the process said was safe is found, once, and the slot is free at once."""
         folder = tmp_path / "spool"
-        argv: list[str | Path] = [sys.executable, "-m", "tests.receiver.storage.appending", folder]
+        argv: list[str | Path] = [sys.executable, "-m", "tests.receiver.storage.spool.appending", folder]
         process = Process(argv, log=tmp_path / "log", environ=environment())
         try:
             wait_until(lambda: process.output.count("\n") >= acknowledged, process.__str__)
@@ -208,7 +208,7 @@ class TestKilled:
     def test_two_processes_never_share_a_slot(self, tmp_path: Path) -> None:
         """Each has its own file; after both are killed, one process finds both as its own and as an orphan."""
         folder = tmp_path / "spool"
-        argv: list[str | Path] = [sys.executable, "-m", "tests.receiver.storage.appending", folder]
+        argv: list[str | Path] = [sys.executable, "-m", "tests.receiver.storage.spool.appending", folder]
         both = [Process(argv, log=tmp_path / f"log{n}", environ=environment()) for n in range(2)]
         try:
             for process in both:
@@ -396,7 +396,7 @@ class TestBounds:
 
     def test_a_limit_on_the_size_of_files_refuses_and_keeps_what_it_had(self, tmp_path: Path) -> None:
         """As on a full disk (test_full_disk.py), where the kernel refuses the write itself, in a process of its own."""
-        code = "from tests.receiver.storage.test_spool import fill_up_to_a_limit; fill_up_to_a_limit()"
+        code = "from tests.receiver.storage.spool.test_spool import fill_up_to_a_limit; fill_up_to_a_limit()"
         ended = subprocess.run(
             [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60, check=True
         )

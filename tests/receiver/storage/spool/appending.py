@@ -1,6 +1,6 @@
 """A process that appends numbered events to a spool until it is killed, and prints each id once it was acknowledged.
 
-Run as `python -m tests.receiver.storage.appending FOLDER`.
+Run as `python -m tests.receiver.storage.spool.appending FOLDER`.
 """
 
 import asyncio

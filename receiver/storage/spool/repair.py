@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from receiver.process import logs
-from receiver.storage.spool import aside
+from receiver.storage.spool import rejected
 from receiver.storage.spool.file import Row, SpoolFile
 
 _AT_ONCE = 256
@@ -32,7 +32,7 @@ def reopen(path: Path, reason: str) -> SpoolFile:
 
 def _move(path: Path) -> Path:
     """Move the file and its two companions, and return where the file is now."""
-    target = aside.place(path) / f"{path.stem}-{time.time_ns()}.db"
+    target = rejected.place(path) / f"{path.stem}-{time.time_ns()}.db"
     path.rename(target)
     for companion in ("-wal", "-shm"):
         there = path.with_name(path.name + companion)

@@ -4,13 +4,13 @@
 
 1. 202 means kept.
     tests/faults: store everysec, store always, failover, full disks
-    tests/receiver/storage/test_keeper.py::test_what_was_answered_is_in_the_store_at_the_end
-    tests/receiver/storage/test_committer.py::test_what_is_kept_already_has_to_be_confirmed_too
+    tests/receiver/storage/keep/test_keep_or_spool.py::test_what_was_answered_is_in_the_store_at_the_end
+    tests/receiver/storage/keep/test_group_commit.py::test_what_is_kept_already_has_to_be_confirmed_too
     tests/receiver/cli/test_serve.py::test_an_outage_and_a_kill_lose_nothing
 2. An authentic request is never refused for our faults.
     tests/faults: network, full disks
-    tests/receiver/storage/test_keeper.py::test_nobody_waits_longer_than_promised
-    tests/receiver/storage/test_keeper.py::test_a_full_server_is_not_filled_further
+    tests/receiver/storage/keep/test_keep_or_spool.py::test_nobody_waits_longer_than_promised
+    tests/receiver/storage/keep/test_keep_or_spool.py::test_a_full_server_is_not_filled_further
     tests/receiver/web/test_bad_input.py::test_what_cannot_be_read_is_set_aside
     tests/fuzz/test_fuzz.py::test_the_door_holds_and_keeps_what_it_took
 3. Nothing is lost, nothing is silently dropped.

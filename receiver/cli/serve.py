@@ -30,11 +30,11 @@ from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage import meter, readings
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.losses import LossWatch
 from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.spool import slots
-from receiver.storage.store import Store
 from receiver.web import server
 from receiver.web.app import Receiver
 from receiver.web.clients import ClientAddresses

@@ -11,7 +11,7 @@ from receiver.storage.spool import reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.events import entry, half_keep, keep_all
 from tests.processes import Ran, run
-from tests.receiver.storage.test_keeper import numbered, spool_offline
+from tests.receiver.storage.keep.test_keep_or_spool import numbered, spool_offline
 
 
 @pytest.fixture

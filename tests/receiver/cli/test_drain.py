@@ -17,7 +17,7 @@ from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import Ran, free_port, run
-from tests.receiver.storage.test_keeper import assert_kept_once, numbered, spool_offline, stored_ids
+from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, numbered, spool_offline, stored_ids
 
 
 @pytest.fixture

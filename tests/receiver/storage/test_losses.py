@@ -15,7 +15,7 @@ from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartValkey
 from tests.events import keep_all
 from tests.processes import free_port, run, wait_until
-from tests.receiver.storage.test_keeper import numbered
+from tests.receiver.storage.keep.test_keep_or_spool import numbered
 
 
 @pytest.fixture

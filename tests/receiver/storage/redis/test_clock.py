@@ -14,12 +14,12 @@ from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.retention import Retention
-from receiver.storage.store import Store
 from tests.conftest import StartValkey
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all

@@ -10,9 +10,9 @@ import pytest
 import uvloop
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from receiver.storage.store import Store
 from tests.events import entry
 from tests.faults.link import Link
 from tests.processes import DEADLINE_S, Valkey

@@ -12,19 +12,18 @@ import redis
 
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
-from receiver.storage.drain import Drained, drain
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.drain import Drained, drain
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection
 from receiver.storage.spool import count, slots
 from receiver.storage.spool.disk import Spool
-from receiver.storage.store import Store
 from tests.conftest import StartValkey
 from tests.events import entry
 from tests.faults.disk import Disk
 from tests.processes import Process, environment
-from tests.receiver.storage.spool.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
-from tests.receiver.storage.test_keeper import (
+from tests.receiver.storage.keep.test_keep_or_spool import (
     PATIENCE_S,
     assert_kept_once,
     keep_many,
@@ -34,6 +33,7 @@ from tests.receiver.storage.test_keeper import (
     stored_ids,
     until,
 )
+from tests.receiver.storage.spool.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
 
 ALIAS_MS = 3_600_000
 

@@ -10,10 +10,10 @@ import redis
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage.archive import Archive
-from receiver.storage.committer import Committer
+from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
-from receiver.storage.store import Store
 from tests.conftest import StartValkey
 from tests.events import entry
 from tests.processes import free_port, wait_until

@@ -16,15 +16,15 @@ import redis
 
 from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
-from receiver.storage import keeper as keeper_module
 from receiver.storage.archive import Archive
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep import keep_or_spool as keeper_module
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.spool import reports, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.handle import Contents
-from receiver.storage.store import Store
 from receiver.storage.stored import Filter
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
@@ -288,7 +288,14 @@ class TestKilled:
 
 def start_keeping(server: Valkey, folder: Path, rate: int, log: Path | None = None) -> Process:
     """Start a process that keeps events."""
-    argv: list[str | Path] = [sys.executable, "-m", "tests.receiver.storage.keeping", server.url, folder, str(rate)]
+    argv: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.receiver.storage.keep.keeping",
+        server.url,
+        folder,
+        str(rate),
+    ]
     return Process(argv, log=log or folder.parent / f"{folder.name}.log", environ=environment())
 
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.committer import Committer
-from receiver.storage.drain import Drained, drain
+from receiver.storage.keep.drain import Drained, drain
+from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.slots import Slot
-from receiver.storage.store import Store
 
 _LOOK_FOR_ORPHANS_EVERY_S = 5.0
 _REST_S = 1.0

@@ -1,6 +1,6 @@
 """A process that keeps numbered events until SIGTERM, and prints `id status milliseconds` for each that was answered.
 
-Run as `python -m tests.receiver.storage.keeping URL FOLDER EVENTS_PER_SECOND`.
+Run as `python -m tests.receiver.storage.keep.keeping URL FOLDER EVENTS_PER_SECOND`.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from receiver.storage.store import Store
 from tests.events import entry
 
 

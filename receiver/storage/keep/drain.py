@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
+from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool, Spooled
-from receiver.storage.store import Store
 
 _CALL_WITHIN_S = 5.0
 _CONFIRM_MS = 2_000

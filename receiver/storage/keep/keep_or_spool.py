@@ -14,15 +14,15 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.committer import Committer, end, outcome_of
-from receiver.storage.drainer import Drainer
+from receiver.storage.keep.drainer import Drainer
+from receiver.storage.keep.group_commit import Committer, end, outcome_of
+from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_monitor import Watch
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool
-from receiver.storage.store import Store
-from receiver.storage.watch import Watch
 
 PATIENCE_S = 0.15
 """How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""

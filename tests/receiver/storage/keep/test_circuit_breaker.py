@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.storage.breaker import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker
+from receiver.storage.keep.circuit_breaker import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker
 
 
 def test_pauses_grow_up_to_a_second() -> None:

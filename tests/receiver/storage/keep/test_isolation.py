@@ -9,15 +9,15 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.drain import Drained, drain, take_back
-from receiver.storage.keeper import Keeper
+from receiver.storage.keep.drain import Drained, drain, take_back
+from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.disk import Spool
-from receiver.storage.store import Store
 from tests.events import entry
-from tests.receiver.storage.test_keeper import assert_kept_once, spool_offline, until
+from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, spool_offline, until
 
 ALIAS_MS = 3_600_000
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
-from receiver.storage.breaker import Breaker
+from receiver.storage.keep.circuit_breaker import Breaker
+from receiver.storage.keep.store import Memory, Store
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import reports
 from receiver.storage.spool.disk import Spool
-from receiver.storage.store import Memory, Store
 
 _LOOK_EVERY_S = 1.0
 _CALL_WITHIN_S = 2.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import redis
 
-from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 
 LEASE_MS = 60_000

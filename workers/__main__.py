@@ -12,9 +12,9 @@ from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
 from receiver.process import logs, standard_streams
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.checkpoints import Steps
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
-from receiver.storage.steps import Steps
 from workers.attemptlog import AttemptLog
 from workers.board import Board
 from workers.counts import Counts

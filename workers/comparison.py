@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 
 from receiver.process import logs
-from receiver.storage.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
 from receiver.storage.redis.clock import StoreClock
 from workers.recorder import Recorder
 

@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from receiver.core.events import Outcome
 from receiver.storage import meter
-from receiver.storage.queue import Acknowledgement, Claim
+from receiver.storage.queue.queue import Acknowledgement, Claim
 
 _ROWS: Final = 512
 _NAME: Final = struct.Struct("48s")

@@ -16,9 +16,9 @@ from receiver.core import settings
 from receiver.nexudus.actions import CODES
 from receiver.process import logs
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
+from receiver.storage.queue.checkpoints import Steps
+from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis import connection
-from receiver.storage.steps import Steps
 from workers import execution, verdict
 from workers.execution import AttemptTimeout, Ended
 from workers.once import remember_in

@@ -18,7 +18,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.process import end_signals, logs
 from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys, schema_version
 from workers import overdue
 from workers.child import Child, Launch

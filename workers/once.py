@@ -29,7 +29,7 @@ import orjson
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Event
-from receiver.storage.steps import Known, TooManySteps
+from receiver.storage.queue.checkpoints import Known, TooManySteps
 from workers.api import Retry
 
 LARGEST_RESULT = 4_096

@@ -4,7 +4,7 @@ import time
 
 from receiver.core.events import Outcome
 from receiver.routing.table import RoutingTable
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from workers import verdict
 from workers.execution import Ended
 

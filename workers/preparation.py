@@ -9,8 +9,8 @@ from receiver.core.errors import HandlerError
 from receiver.core.events import Event
 from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
-from receiver.storage.queue import Claim
-from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable
+from receiver.storage.queue.queue import Claim
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
 from workers import plugins
 from workers.api import Discard
 from workers.given import CheckedLine, Grant

@@ -16,7 +16,7 @@ from types import FrameType
 from receiver.core.errors import StorageUnavailable
 from receiver.process import end_signals, line_writer, logs
 from receiver.process.standard_streams import ERROR
-from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue
+from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis.clock import StoreClock
 from workers import verdict
 from workers.attemptlog import AttemptLog

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
-from receiver.storage.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
 
 _MOST_IN_ONE_CALL = 256
 _REMEMBERED = 4_096

@@ -8,7 +8,7 @@ from typing import Any
 from receiver.core.events import Event
 from receiver.observation.tracing import Span, Tracing
 from receiver.routing.table import RoutingTable
-from receiver.storage.queue import Claim
+from receiver.storage.queue.queue import Claim
 from workers import api
 from workers.api import Discard
 from workers.given import CheckedLine

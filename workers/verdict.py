@@ -3,8 +3,8 @@
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.table import Route
-from receiver.storage.queue import Acknowledgement, Attempt, Claim
-from receiver.storage.rules import Target
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
+from receiver.storage.queue.route_limits import Target
 from workers.execution import Ended
 
 UNKNOWN_FOR_MS = 3_600_000

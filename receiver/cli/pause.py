@@ -11,7 +11,7 @@ from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.acts import Acts, operator
-from receiver.storage.gates import Gates
+from receiver.storage.queue.flow_control import Gates
 
 Json = Annotated[bool, Parameter(help="print one object")]
 RouteName = Annotated[str, Parameter(name="ROUTE")]

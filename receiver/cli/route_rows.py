@@ -9,7 +9,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.nexudus import fingerprint
 from receiver.routing.flow_rules import Flow, Occurrence
 from receiver.routing.table import Route, RoutingTable
-from receiver.storage.gates import Gate, Gates
+from receiver.storage.queue.flow_control import Gate, Gates
 
 HEADINGS = ("name", "action", "business", "handler", "queue", "enabled")
 

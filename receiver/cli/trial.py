@@ -22,7 +22,7 @@ from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.acts import Acts
-from receiver.storage.steps import Steps
+from receiver.storage.queue.checkpoints import Steps
 from workers import execution, plugins
 from workers.error_text import describe
 from workers.execution import Ended

@@ -12,7 +12,7 @@ from receiver.core.errors import UsageError
 from receiver.nexudus import actions
 from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route
-from receiver.storage.gates import Gate
+from receiver.storage.queue.flow_control import Gate
 
 _ROWS: Final = 100
 _DAY: Final = 24

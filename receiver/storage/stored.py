@@ -9,8 +9,8 @@ import orjson
 
 from receiver.core import ids
 from receiver.core.events import DeliveryStatus, Envelope, EventStatus, Origin
-from receiver.storage import waits
 from receiver.storage.model import codec, decoding
+from receiver.storage.queue import delivery_state
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
 """What stays until somebody does something about it; the store has a list of each."""
@@ -142,7 +142,7 @@ def delivery(
         route=state.get(f"{number}r", "?"),
         queue=state.get(f"{number}q", "?"),
         status=_STATES.get(letter, DeliveryStatus.IN_FLIGHT),
-        state=waits.in_words(number, state, paused),
+        state=delivery_state.in_words(number, state, paused),
         origin=origin,
         next_attempt_ms=decoding.moment(state.get(f"{number}t")) or None,
         attempts=tuple(_attempt(attempt) for attempt in attempts),

@@ -15,9 +15,9 @@ import redis
 
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import terms
-from receiver.storage.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
+from receiver.storage.queue.route_limits import Rule
 from receiver.storage.redis import scripts
-from receiver.storage.rules import Rule
 from tests.events import entry
 from tests.processes import Valkey
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver.storage.model import keep_script
-from receiver.storage.queue import Acknowledgement, Attempt, DeliveryQueue
+from receiver.storage.queue.queue import Acknowledgement, Attempt, DeliveryQueue
 from receiver.storage.redis import scripts
 from tests.benchmarks import fleets, ours, receivers, records
 from tests.benchmarks.stand import Stand, settle

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from receiver.storage.audit import Audit
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk

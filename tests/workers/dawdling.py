@@ -11,7 +11,7 @@ from pathlib import Path
 from receiver.nexudus.actions import CODES
 from receiver.process import logs
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection
 from workers.attemptlog import AttemptLog
 from workers.board import Board

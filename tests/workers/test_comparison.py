@@ -2,7 +2,7 @@
 
 import redis
 
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from tests.deliveries import claim_all

@@ -12,7 +12,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage import meter
-from receiver.storage.queue import Acknowledgement, Attempt, Claim, Verdict
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, Verdict
 from receiver.storage.redis import connection
 from tests.events import entry
 from tests.workers.conftest import Bench

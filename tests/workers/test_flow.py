@@ -6,8 +6,8 @@ import signal
 from collections import defaultdict
 
 from receiver.storage.audit import Audit
-from receiver.storage.gates import Gates
 from receiver.storage.model.entries import terms
+from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import keys
 from tests.events import entry, keep_all
 from tests.processes import wait_until

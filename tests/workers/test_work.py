@@ -13,7 +13,7 @@ from rq import Queue, Worker
 from receiver.core.ids import milliseconds_of
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
-from receiver.storage.queue import DeliveryQueue
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all

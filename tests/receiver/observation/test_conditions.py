@@ -8,9 +8,9 @@ from receiver.core.events import EventStatus
 from receiver.observation import conditions
 from receiver.storage.alertbook import Level
 from receiver.storage.findings import Found
-from receiver.storage.gates import Gate, Pause
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
+from receiver.storage.queue.flow_control import Gate, Pause
 from receiver.storage.registrations import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.vitals import Vitals

@@ -23,7 +23,7 @@ from receiver.replay import Replay
 from receiver.routing import file
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.queue import Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from receiver.storage.retention import Retention
 from tests.deliveries import LEASE_MS, acknowledge

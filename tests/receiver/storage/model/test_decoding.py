@@ -8,9 +8,9 @@ from receiver.core.events import EventStatus
 from receiver.storage import meter, tally
 from receiver.storage.acts import ActLog, Acts
 from receiver.storage.archive import Archive
-from receiver.storage.gates import Gates
 from receiver.storage.model import codec, decoding
 from receiver.storage.pulse import Pulse
+from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection, keys
 from receiver.storage.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports

@@ -8,7 +8,7 @@ import redis
 
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.storage.archive import Archive
-from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from receiver.storage.stored import Stored
 from tests.events import entry, keep_all

@@ -18,13 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from receiver.erasure import Erasure
 from receiver.storage.audit import Audit
-from receiver.storage.gates import Gates
 from receiver.storage.model.entries import terms
 from receiver.storage.model.keep_script import rq_time
-from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.flow_control import Gates
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.route_limits import Rule, Runnable, Target
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.rules import Rule, Runnable, Target
 from tests.deliveries import LEASE_MS
 from tests.events import DAY_MS, entry, half_keep, keep_all
 

@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from receiver.core.events import Envelope, Origin
 from receiver.storage.model import codec
 from receiver.storage.model.keep_script import rq_time, rq_timeout
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
 from receiver.storage.redis import keys, scripts
 from receiver.storage.redis.outage import outage
-from receiver.storage.rules import NOTHING_KNOWN, Rule, Runnable, Target, written
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]
 

@@ -9,11 +9,11 @@ import redis
 
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.gates import Gates
 from receiver.storage.model.entries import terms
-from receiver.storage.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.flow_control import Gates
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.route_limits import Rule, Target
 from receiver.storage.redis import keys
-from receiver.storage.rules import Rule, Target
 from tests.events import DAY_MS, entry, keep_all
 from tests.processes import wait_until
 
@@ -500,7 +500,7 @@ def test_a_paused_route_is_counted_behind_however_many_other_gates(desk: Desk, m
     gates.pause("announce", "ann")
     desk.keep(3)
     desk.claim()
-    monkeypatch.setattr("receiver.storage.gates._MOST", 1)
+    monkeypatch.setattr("receiver.storage.queue.flow_control._MOST", 1)
     desk.client.zadd(keys.GATES, {"mirror/somebody": 1})
 
     assert gates.standing()["announce"].waiting == 3

@@ -9,11 +9,11 @@ import redis
 
 from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
-from receiver.storage.gates import Gates
 from receiver.storage.model.entries import terms
-from receiver.storage.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.flow_control import Gates
+from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.route_limits import Rule, Runnable, Target
 from receiver.storage.redis import keys
-from receiver.storage.rules import Rule, Runnable, Target
 from tests.events import DAY_MS, entry, keep_all
 
 LEASE_MS = 60_000

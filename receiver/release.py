@@ -23,9 +23,9 @@ from receiver.routing.table import RoutingTable
 from receiver.storage import readings
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Entry
+from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis.calls import Calls
 from receiver.storage.redis.outage import is_refusal
-from receiver.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

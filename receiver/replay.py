@@ -12,9 +12,9 @@ from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Wanted
+from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis import scripts
 from receiver.storage.redis.outage import is_refusal, outage
-from receiver.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.core import timestamps
 from receiver.masking import masked, masked_error
-from receiver.storage.stored import Stored, StoredDelivery
+from receiver.storage.query.stored_event import Stored, StoredDelivery
 
 
 def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:

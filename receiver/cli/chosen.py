@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from receiver.cli import progress
-from receiver.storage.archive import Archive
-from receiver.storage.stored import Filter, Stored
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter, Stored
 
 MOST = 1_000_000
 """Events that one command takes at most; an id takes about 70 bytes."""

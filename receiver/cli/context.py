@@ -8,7 +8,7 @@ import redis
 from receiver.core import settings
 from receiver.core.settings import Settings
 from receiver.process import logs
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, schema_version
 
 

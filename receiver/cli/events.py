@@ -13,8 +13,8 @@ from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.acts import Acts
-from receiver.storage.following import Following
-from receiver.storage.stored import Filter
+from receiver.storage.query.event_tail import Following
+from receiver.storage.query.stored_event import Filter
 
 _ROWS = 50
 _PAUSE_S = 0.2

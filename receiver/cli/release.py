@@ -13,7 +13,7 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.routing import file
 from receiver.storage.acts import Acts
-from receiver.storage.stored import Stored
+from receiver.storage.query.stored_event import Stored
 
 _SHOWN = 20
 

@@ -13,7 +13,7 @@ from receiver.nexudus.actions import CODES
 from receiver.replay import Replay, Replayed
 from receiver.routing import file
 from receiver.storage.acts import Acts
-from receiver.storage.stored import Filter, Stored
+from receiver.storage.query.stored_event import Filter, Stored
 
 _MOST_TOLD = 20
 

@@ -13,7 +13,7 @@ from receiver.core.events import Envelope
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.table_diff import Comparison, Differing, RouteChange
-from receiver.storage.envelopes import Envelopes
+from receiver.storage.query.envelopes import Envelopes
 
 _SINCE = "7d"
 _STEP = 100

@@ -17,7 +17,7 @@ from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
-from receiver.storage.stored import Stored
+from receiver.storage.query.stored_event import Stored
 
 app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
 app.command(rerouting.diff)

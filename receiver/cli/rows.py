@@ -5,7 +5,7 @@ from rich.text import Text
 from receiver.cli.output import plain
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
-from receiver.storage.stored import Stored, StoredDelivery
+from receiver.storage.query.stored_event import Stored, StoredDelivery
 
 HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
 

@@ -11,7 +11,7 @@ from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.storage.stored import Filter
+from receiver.storage.query.stored_event import Filter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from receiver.console import search
 from receiver.console.bulk import MOST, Count, Run, paced
 from receiver.console.search import Sought
 from receiver.console.visit import Visit
-from receiver.storage.archive import Archive
-from receiver.storage.stored import Stored
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Stored
 
 _AT_LEAST: Final = 16
 """Events that are counted between two looks at the clock: a busy machine, too, gets on by so many a page."""

@@ -15,8 +15,8 @@ from receiver.replay import Replay
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.acts import Acts
-from receiver.storage.archive import Archive
 from receiver.storage.pulse import Pulse
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.trend import Trend
 

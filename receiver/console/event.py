@@ -9,7 +9,7 @@ from receiver.console.visit import Visit
 from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.core.sanitize import counted
-from receiver.storage.stored import Stored
+from receiver.storage.query.stored_event import Stored
 
 
 def facts(visit: Visit) -> Facts:

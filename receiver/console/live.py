@@ -13,8 +13,8 @@ from receiver.console.search import Sought
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
 from receiver.process import logs
-from receiver.storage.following import Following
-from receiver.storage.stored import Stored
+from receiver.storage.query.event_tail import Following
+from receiver.storage.query.stored_event import Stored
 
 MOST: Final = 64
 """Pages that may follow at a time."""

@@ -12,7 +12,7 @@ from receiver.console.visit import Visit
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.storage.pulse import Queue, Silence
-from receiver.storage.stored import Filter, Stored
+from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.trend import HOUR_MS, Bucket
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")

@@ -11,8 +11,8 @@ from receiver.console.visit import Visit
 from receiver.core import ids, timestamps
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.core.events import EventStatus
-from receiver.storage.archive import Archive, Step
-from receiver.storage.stored import Filter, Stored
+from receiver.storage.query.event_reader import Archive, Step
+from receiver.storage.query.stored_event import Filter, Stored
 
 ROWS: Final = 50
 BUDGET_S: Final = 0.05

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from receiver.core import ids
-from receiver.storage import stored
+from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.roll import Roll
@@ -72,7 +72,7 @@ class Indexes:
             if not packed or not state:
                 continue
             stem = _hour_of(event_id)
-            envelope, unreadable = stored.read(event_id.decode(), packed)
+            envelope, unreadable = stored_event.read(event_id.decode(), packed)
             if not unreadable:
                 yield f"{stem}:a:{envelope.action}", event_id
                 yield f"{stem}:b:{envelope.business_id}", event_id

@@ -11,8 +11,8 @@ import orjson
 
 from receiver.core import timestamps
 from receiver.nexudus import samples
-from receiver.storage.archive import Archive
 from receiver.storage.model import keep_script
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys, scripts
 from tests.events import entry
 from tests.receiver.console.house import ADMIN, House, built

@@ -12,11 +12,11 @@ import orjson
 import redis
 
 from receiver.core.errors import EventUnknown
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import keys
 from receiver.storage.spool import slots
-from receiver.storage.stored import Filter, Stored
 from tests.faults import deeds, load
 from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger

@@ -12,8 +12,8 @@ from itertools import pairwise
 import orjson
 
 from receiver.nexudus import hook_urls
-from receiver.storage.archive import Archive
-from receiver.storage.stored import Filter
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter
 from tests.faults.estate import BUSINESSES, Estate, roll
 from tests.faults.frontdesk import left_behind
 from tests.processes import Valkey, run, wait_until

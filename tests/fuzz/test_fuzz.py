@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from receiver.core.errors import EventUnknown
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
+from receiver.storage.query.event_reader import Archive
 from tests.conftest import StartValkey
 from tests.processes import environment, run
 

@@ -15,11 +15,11 @@ from receiver.release import Release, Released
 from receiver.routing import file
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage import readings
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.model.entries import Entry
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import connection, keys
-from receiver.storage.stored import Filter, Stored
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 

@@ -7,11 +7,11 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.model.entries import Wanted
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection
-from receiver.storage.stored import Filter
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
 

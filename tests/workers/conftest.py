@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis import connection, keys
-from receiver.storage.stored import Stored
 from tests.conftest import StartFrontdesk
 from tests.events import entry, keep_all
 from tests.processes import Process, wait_until

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage.archive import Archive
 from receiver.storage.model import spool_row
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
 from receiver.storage.spool import rejected, reports, slots
 from receiver.storage.spool.handle import Contents

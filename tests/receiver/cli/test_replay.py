@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.cli.chosen import paced
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all

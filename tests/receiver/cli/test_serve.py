@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from receiver.nexudus import hook_urls, samples, signature
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey

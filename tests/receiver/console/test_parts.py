@@ -21,13 +21,13 @@ from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import pace
-from receiver.storage.archive import Archive
 from receiver.storage.losses import Loss
 from receiver.storage.model.entries import Wanted
+from receiver.storage.query import adaptive_batch
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import connection
 from receiver.storage.spool.reports import SpoolReport
-from receiver.storage.stored import Filter, Stored
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 
@@ -114,7 +114,7 @@ def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> No
 
     assert found == [207, 107, 7]
     assert sum(looked_at) == 300
-    assert max(looked_at) <= pace.FIRST, "no page begins with more than a screenful"
+    assert max(looked_at) <= adaptive_batch.FIRST, "no page begins with more than a screenful"
 
 
 def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
@@ -124,7 +124,7 @@ def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
     page = search.find(archive, Sought(Filter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
 
     assert (next(clock), page.is_cut) == (3, True)
-    assert pace.FIRST < page.looked_at <= 3 * pace.FIRST
+    assert adaptive_batch.FIRST < page.looked_at <= 3 * adaptive_batch.FIRST
 
 
 def test_a_count_goes_on_where_its_time_was_up(archive: Archive) -> None:

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit, Report
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from receiver.storage.retention import Retention
 from receiver.storage.roll import Roll

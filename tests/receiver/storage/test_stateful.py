@@ -21,8 +21,8 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from receiver.storage.retention import Retention

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.storage.archive import Archive
 from receiver.storage.keep.group_commit import Committer
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
 from tests.conftest import StartValkey
 from tests.events import entry

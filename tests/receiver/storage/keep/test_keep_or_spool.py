@@ -16,16 +16,16 @@ import redis
 
 from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
-from receiver.storage.archive import Archive
 from receiver.storage.keep import keep_or_spool as keeper_module
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection
 from receiver.storage.spool import reports, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.handle import Contents
-from receiver.storage.stored import Filter
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import DEADLINE_S, Process, Valkey, environment, free_port, wait_until

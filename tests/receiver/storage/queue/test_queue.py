@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from receiver.core.events import DeliveryStatus, EventStatus
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Stored
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
-from receiver.storage.stored import Stored
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage.archive import Archive
 from receiver.storage.audit import Audit
 from receiver.storage.model.entries import terms
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Runnable, Target

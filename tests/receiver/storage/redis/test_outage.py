@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.archive import Archive
+from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
 from tests.processes import free_port
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from receiver.storage.archive import Archive
-from receiver.storage.stored import Stored
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Stored
 
 _HOUR_S = 3_600
 

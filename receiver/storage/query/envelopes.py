@@ -6,9 +6,9 @@ import redis
 
 from receiver.core.events import Envelope
 from receiver.storage.model import codec
+from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.stored import Filter
 
 _PAGE = 200
 """Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""

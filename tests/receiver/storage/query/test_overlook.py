@@ -9,12 +9,12 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.storage.archive import Archive
-from receiver.storage.following import Following
 from receiver.storage.pulse import Pulse
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_tail import Following
+from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
 from receiver.storage.spent import Spent
-from receiver.storage.stored import Filter
 from receiver.storage.trend import HOUR_MS, Trend
 from tests.events import entry, keep_all
 

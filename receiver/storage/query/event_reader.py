@@ -10,12 +10,12 @@ from redis.exceptions import RedisError
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage.catalogue import Bounds, Catalogue, Leaf
 from receiver.storage.model import decoding
-from receiver.storage.pace import Pace
+from receiver.storage.query.adaptive_batch import Pace
+from receiver.storage.query.event_index import Bounds, Catalogue, Leaf
+from receiver.storage.query.stored_event import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
 from receiver.storage.redis import keys
 from receiver.storage.redis.outage import outage
-from receiver.storage.stored import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
 
 _PAGE = 500
 

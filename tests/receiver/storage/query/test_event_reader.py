@@ -7,11 +7,11 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import catalogue, pace
-from receiver.storage.archive import Archive, Step
 from receiver.storage.model.entries import Entry
+from receiver.storage.query import adaptive_batch, event_index
+from receiver.storage.query.event_reader import Archive, Step
+from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
-from receiver.storage.stored import Filter
 from tests.events import entry, keep_all
 
 NOW = 1_790_000_000.0
@@ -94,7 +94,7 @@ def test_a_step_is_small_and_all_of_them_pass_everything(client: redis.Redis, ke
         keep_all(client, entry(b'{"Id":"rare, but %d"}' % len(steps), at=NOW + HOURS * 3_600 - 1))
 
     assert sum(step.looked_at for step in steps) == IN_ALL
-    assert max(step.looked_at for step in steps) <= pace.MOST
+    assert max(step.looked_at for step in steps) <= adaptive_batch.MOST
     assert [stored.envelope.id for step in steps for stored in step.events] == [
         kept[411].envelope.id,
         kept[0].envelope.id,
@@ -108,7 +108,7 @@ def test_steps_stay_small_while_nothing_is_found(client: redis.Redis) -> None:
 
     steps = list(Archive(client).steps(Filter(), body=lambda body: False))
 
-    assert max(step.looked_at for step in steps) <= pace.MOST
+    assert max(step.looked_at for step in steps) <= adaptive_batch.MOST
     assert sum(step.looked_at for step in steps) == 2_000
 
 
@@ -161,14 +161,16 @@ def test_any_time_can_be_asked_for(client: redis.Redis, until_ms: int) -> None:
     found = list(Archive(client).newest(Filter(since_ms=-5, until_ms=until_ms)))
 
     assert len(found) == (until_ms > 0)
-    bounds = catalogue.Bounds(until_ms=until_ms)
+    bounds = event_index.Bounds(until_ms=until_ms)
     assert bounds.lowest < bounds.highest
 
 
-@pytest.mark.parametrize(("seconds", "size"), [(0.0, pace.MOST), (1.0, pace.LEAST), (0.008, pace.FIRST)])
+@pytest.mark.parametrize(
+    ("seconds", "size"), [(0.0, adaptive_batch.MOST), (1.0, adaptive_batch.LEAST), (0.008, adaptive_batch.FIRST)]
+)
 def test_the_pace_follows_what_it_costs(seconds: float, size: int) -> None:
     """Many of what is cheap, few of what is dear, within bounds."""
-    ours = pace.Pace()
+    ours = adaptive_batch.Pace()
 
     for _ in range(20):
         ours.took(seconds)

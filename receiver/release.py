@@ -20,12 +20,12 @@ from receiver.core.events import Envelope, EventStatus
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
-from receiver.storage import readings
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis.calls import Calls
 from receiver.storage.redis.outage import is_refusal
+from receiver.storage.shared import signature_readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Release:
     def _verifier(self) -> Verifier:
         """Judges by what the receivers have learnt, too."""
         verifier = Verifier(self._secrets, self._reading)
-        for scope, reading in readings.read(self._client).items():
+        for scope, reading in signature_readings.read(self._client).items():
             verifier.learn(scope, reading)
         return verifier
 

@@ -22,9 +22,9 @@ from receiver.core.settings import Settings
 from receiver.nexudus import budget
 from receiver.nexudus.client import Call, Client, Patience
 from receiver.nexudus.credentials import credentials
-from receiver.storage.budget import SharedBudget
 from receiver.storage.redis import connection
-from receiver.storage.shelf import Shelf, Taken
+from receiver.storage.shared.call_budget import SharedBudget
+from receiver.storage.shared.response_cache import Shelf, Taken
 from workers.api import Retry
 from workers.nexudus import Attempt
 from workers.waiting import NoTime, Waiting

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from receiver.cli import output
 from receiver.cli.context import Context
 from receiver.core import timestamps
-from receiver.storage.acts import Act, Acts
+from receiver.storage.shared.audit_log import Act, Acts
 
 
 def acts(

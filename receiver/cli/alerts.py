@@ -13,8 +13,8 @@ from receiver.core.settings import Settings
 from receiver.observation import conditions
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage import losses, vitals
-from receiver.storage.acts import Acts
 from receiver.storage.alertbook import AlertBook
+from receiver.storage.shared.audit_log import Acts
 
 
 def alerts(

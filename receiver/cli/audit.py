@@ -8,8 +8,8 @@ from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage import losses
-from receiver.storage.acts import Acts
 from receiver.storage.audit import Audit, Report
+from receiver.storage.shared.audit_log import Acts
 from receiver.storage.spool import count, slots
 
 _SHOWN = 20

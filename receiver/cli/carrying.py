@@ -14,9 +14,9 @@ from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.watch import act_of
-from receiver.storage.acts import Acts
-from receiver.storage.lock import Lock
-from receiver.storage.registrations import RegistrarMemory
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import RegistrarMemory
 
 
 def check(made: Plan, *, force: bool) -> None:

@@ -12,7 +12,7 @@ from receiver.core.errors import RoutesError, UsageError
 from receiver.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
-from receiver.storage.acts import Acts, seal_of
+from receiver.storage.shared.audit_log import Acts, seal_of
 from receiver.storage.spool.rewriting import Rewritten
 
 

@@ -12,9 +12,9 @@ from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.acts import Acts
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
+from receiver.storage.shared.audit_log import Acts
 
 _ROWS = 50
 _PAUSE_S = 0.2

@@ -10,8 +10,8 @@ from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
-from receiver.storage.acts import Acts, operator
 from receiver.storage.queue.flow_control import Gates
+from receiver.storage.shared.audit_log import Acts, operator
 
 Json = Annotated[bool, Parameter(help="print one object")]
 RouteName = Annotated[str, Parameter(name="ROUTE")]

@@ -21,9 +21,9 @@ from receiver.registrar.ownership import Ownership
 from receiver.registrar.survey import Survey
 from receiver.routing import file as routes_file
 from receiver.routing.table import RoutingTable
-from receiver.storage.budget import SharedBudget
 from receiver.storage.redis import connection
 from receiver.storage.redis.outage import outage
+from receiver.storage.shared.call_budget import SharedBudget
 
 LOCK = "registrar"
 """Whoever writes registrations holds it: `apply` and the watch."""

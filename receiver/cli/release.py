@@ -12,8 +12,8 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.routing import file
-from receiver.storage.acts import Acts
 from receiver.storage.query.stored_event import Stored
+from receiver.storage.shared.audit_log import Acts
 
 _SHOWN = 20
 

@@ -29,11 +29,12 @@ from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import meter, readings
+from receiver.storage import meter
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.losses import LossWatch
 from receiver.storage.redis import connection, keys, redis_url
+from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
 from receiver.web import server
 from receiver.web.app import Receiver
@@ -219,7 +220,7 @@ async def _share_readings(client: redis.Redis, verifier: Verifier) -> None:
     """Share with all receivers and with `release`, every few seconds, how secrets were seen to sign."""
     while True:
         with contextlib.suppress(StorageUnavailable):  # then each knows what it has seen itself
-            sharing = background.begin(partial(readings.share, client, dict(verifier.learnt)))
+            sharing = background.begin(partial(signature_readings.share, client, dict(verifier.learnt)))
             for scope, reading in (await asyncio.wrap_future(sharing)).items():
                 verifier.learn(scope, reading)
         await asyncio.sleep(_TELL_EVERY_S)

@@ -21,8 +21,8 @@ from receiver.core.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
-from receiver.storage.acts import Acts
 from receiver.storage.queue.checkpoints import Steps
+from receiver.storage.shared.audit_log import Acts
 from workers import execution, plugins
 from workers.error_text import describe
 from workers.execution import Ended

@@ -14,9 +14,9 @@ from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
-from receiver.storage.acts import Acts
-from receiver.storage.lock import Lock
-from receiver.storage.registrations import RegistrarMemory
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import RegistrarMemory
 
 _LEADER = "registrar-leader"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.core import timestamps
-from receiver.storage.acts import Act
+from receiver.storage.shared.audit_log import Act
 
 _ROWS: Final = 100
 

@@ -14,10 +14,10 @@ from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.acts import Acts
 from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
+from receiver.storage.shared.audit_log import Acts
 from receiver.storage.trend import Trend
 
 

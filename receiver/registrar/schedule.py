@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
-from receiver.storage.lock import Lock
+from receiver.storage.shared.lock import Lock
 
 _JITTER = 0.2
 _POLL_S = 1.0

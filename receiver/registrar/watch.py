@@ -21,9 +21,9 @@ from receiver.registrar.plan import Plan, Wanted
 from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
 from receiver.registrar.survey import Survey
 from receiver.routing.table import RoutingTable
-from receiver.storage.acts import Acts
-from receiver.storage.lock import Lock
-from receiver.storage.registrations import Flap, HooksFound, RegistrarMemory
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import Flap, HooksFound, RegistrarMemory
 
 _WHO = "watch"
 _HOOK_PATH = re.compile(r"/hooks/\S*")

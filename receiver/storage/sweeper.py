@@ -12,13 +12,13 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage.acts import ActLog
 from receiver.storage.audit import Audit
 from receiver.storage.findings import last_found
-from receiver.storage.lock import Lock
 from receiver.storage.model import keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
+from receiver.storage.shared.audit_log import ActLog
+from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
 
 INTERVAL_MS = 60_000

@@ -7,13 +7,14 @@ import orjson
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import expiry, meter, registrations
+from receiver.storage import expiry, meter
 from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import batch, keys
-from receiver.storage.registrations import HooksFound
+from receiver.storage.shared import registrations
+from receiver.storage.shared.registrations import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
 

@@ -15,7 +15,7 @@ from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
 from receiver.storage import rhythm
 from receiver.storage.redis import connection, keys
-from receiver.storage.registrations import HooksFound, RegistrarMemory
+from receiver.storage.shared.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from receiver.storage.sweeper import Sweeper

@@ -14,12 +14,12 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release, Released
 from receiver.routing import file
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import readings
 from receiver.storage.audit import Audit
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import connection, keys
+from receiver.storage.shared import signature_readings
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 
@@ -282,9 +282,9 @@ def test_a_release_judges_by_the_reading_that_receivers_have_learnt(client: redi
     one = set_aside(body, signed="right", reason=f"{signature.HEADER} does not match")
     keep_all(client, one)
 
-    assert readings.share(client, {"any": "dotnet-ascii"}) == {"any": "dotnet-ascii"}
-    assert readings.share(client, {"any": "raw"}) == {"any": "raw"}
-    assert readings.share(client, {"any": "dotnet-ascii", "1002": "raw"}) == {"any": "raw", "1002": "raw"}
+    assert signature_readings.share(client, {"any": "dotnet-ascii"}) == {"any": "dotnet-ascii"}
+    assert signature_readings.share(client, {"any": "raw"}) == {"any": "raw"}
+    assert signature_readings.share(client, {"any": "dotnet-ascii", "1002": "raw"}) == {"any": "raw", "1002": "raw"}
     client.hset(keys.READINGS, mapping={"1003": b"\xff"})
 
     assert "only 'raw' holds" in (release(client, one, secrets=[(None, "right")]).reason or "")

@@ -17,7 +17,7 @@ import redis
 
 from receiver.core.errors import HandlerError, NexudusError
 from receiver.core.settings import from_environ
-from receiver.storage.shelf import Shelf
+from receiver.storage.shared.response_cache import Shelf
 from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
 from tests.processes import run, wait_until

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage.acts import is_sealed
 from receiver.storage.audit import Audit
 from receiver.storage.model import spool_row
 from receiver.storage.redis import connection
+from receiver.storage.shared.audit_log import is_sealed
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from tests.conftest import StartValkey

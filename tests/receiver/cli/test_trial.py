@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from receiver.storage.acts import Acts
 from receiver.storage.redis import connection, keys
+from receiver.storage.shared.audit_log import Acts
 from tests import events, processes
 from tests.processes import Ran
 from tests.workers.handlers.targets import a_target

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from receiver.nexudus import hook_urls
-from receiver.storage.acts import Acts
 from receiver.storage.redis import connection, keys
+from receiver.storage.shared.audit_log import Acts
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 from tests.receiver.console.house import ADMIN, House, built

@@ -11,7 +11,7 @@ from receiver.storage.findings import Found
 from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Pause
-from receiver.storage.registrations import HooksFound
+from receiver.storage.shared.registrations import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.vitals import Vitals
 

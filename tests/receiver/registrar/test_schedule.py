@@ -10,8 +10,8 @@ import redis
 
 from receiver.core.errors import CredentialsRefused, LockLost, NexudusError
 from receiver.registrar import schedule
-from receiver.storage.lock import Lock
 from receiver.storage.redis import connection
+from receiver.storage.shared.lock import Lock
 
 
 class Enough(Exception):

@@ -9,10 +9,10 @@ from receiver.core.errors import LockLost, Problem, RoutesError
 from receiver.registrar.restraint import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
-from receiver.storage.acts import Acts
-from receiver.storage.lock import Lock
 from receiver.storage.redis import connection, keys
-from receiver.storage.registrations import HooksFound, RegistrarMemory, read_found
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import HooksFound, RegistrarMemory, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
 
 DAY = 86_400_000

@@ -8,8 +8,8 @@ import redis
 
 from receiver.storage import expiry, vitals
 from receiver.storage.expiry import Expiry
-from receiver.storage.lock import Lock
 from receiver.storage.redis import keys
+from receiver.storage.shared.lock import Lock
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 

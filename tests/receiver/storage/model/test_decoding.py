@@ -6,14 +6,14 @@ import redis
 from receiver import shapes
 from receiver.core.events import EventStatus
 from receiver.storage import meter, tally
-from receiver.storage.acts import ActLog, Acts
 from receiver.storage.model import codec, decoding
 from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection, keys
-from receiver.storage.registrations import Flap, RegistrarMemory
+from receiver.storage.shared.audit_log import ActLog, Acts
+from receiver.storage.shared.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports
 from receiver.storage.trend import Trend
 from tests.events import entry, keep_all

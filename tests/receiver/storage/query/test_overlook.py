@@ -14,7 +14,7 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
-from receiver.storage.spent import Spent
+from receiver.storage.shared.one_time_tokens import Spent
 from receiver.storage.trend import HOUR_MS, Trend
 from tests.events import entry, keep_all
 

@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
-from receiver.storage.budget import SharedBudget
-from receiver.storage.lock import Lock
 from receiver.storage.redis import connection
+from receiver.storage.shared.call_budget import SharedBudget
+from receiver.storage.shared.lock import Lock
 from tests.conftest import StartValkey
 from tests.processes import wait_until
 

@@ -5,9 +5,9 @@ import time
 import redis
 from structlog.testing import capture_logs
 
-from receiver.storage import acts
-from receiver.storage.acts import ActLog, Acts
 from receiver.storage.redis import keys
+from receiver.storage.shared import audit_log
+from receiver.storage.shared.audit_log import ActLog, Acts
 
 
 def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> None:
@@ -19,7 +19,7 @@ def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> 
     newest, oldest = kept.newest()
 
     assert (newest.who, newest.what, newest.detail) == ("ada", "pause", {"route": "announce"})
-    assert (oldest.who, oldest.what, oldest.detail) == (acts.operator(), "replay", {"events": 3})
+    assert (oldest.who, oldest.what, oldest.detail) == (audit_log.operator(), "replay", {"events": 3})
     assert 0 <= time.time() * 1_000 - newest.at_ms < 60_000
     assert "@" in oldest.who
 
@@ -37,7 +37,7 @@ def test_since_leaves_out_what_was_before(client: redis.Redis) -> None:
 def test_after_a_year_an_act_is_forgotten(client: redis.Redis) -> None:
     """When the next one is recorded."""
     now = int(time.time() * 1_000)
-    for age in (acts.KEPT_MS + 60_000, acts.KEPT_MS - 60_000):
+    for age in (audit_log.KEPT_MS + 60_000, audit_log.KEPT_MS - 60_000):
         client.xadd(keys.ACTS, {"who": "ada", "what": "replay", "detail": b"{}"}, id=f"{now - age}-0")
 
     Acts(client).record("release")
@@ -47,12 +47,12 @@ def test_after_a_year_an_act_is_forgotten(client: redis.Redis) -> None:
 
 def test_a_seal_confirms_a_name_and_tells_none() -> None:
     """Two seals of one person differ."""
-    one, other = acts.seal_of("Ada@Example.com"), acts.seal_of("ada@example.com")
+    one, other = audit_log.seal_of("Ada@Example.com"), audit_log.seal_of("ada@example.com")
 
     assert one != other
-    assert acts.is_sealed("ada@example.com", one)
-    assert acts.is_sealed("ADA@example.com", other)
-    assert not acts.is_sealed("bob@example.com", one)
+    assert audit_log.is_sealed("ada@example.com", one)
+    assert audit_log.is_sealed("ADA@example.com", other)
+    assert not audit_log.is_sealed("bob@example.com", one)
     assert "ada" not in one.lower()
 
 

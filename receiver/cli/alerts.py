@@ -12,7 +12,8 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation import conditions
 from receiver.observation.outgoing import Message, Outgoing
-from receiver.storage import losses, vitals
+from receiver.storage import vitals
+from receiver.storage.accounting import data_loss
 from receiver.storage.alertbook import AlertBook
 from receiver.storage.shared.audit_log import Acts
 
@@ -51,7 +52,7 @@ def alerts(
 
 
 def _acknowledge(context: Context) -> None:
-    known = losses.acknowledge(context.writable)
+    known = data_loss.acknowledge(context.writable)
     if known:
         Acts(context.client).record("loss.acknowledge", losses=len(known), events=sum(loss.events for loss in known))
     for loss in known:

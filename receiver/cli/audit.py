@@ -7,8 +7,8 @@ from cyclopts import Parameter
 from receiver.cli import output, progress
 from receiver.cli.context import Context
 from receiver.core.errors import SpoolUnavailable
-from receiver.storage import losses
-from receiver.storage.audit import Audit, Report
+from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.reconciliation import Audit, Report
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.spool import count, slots
 
@@ -46,7 +46,7 @@ def audit(
         output.json_line(report.shape())
     else:
         _print(report)
-    lost = losses.unacknowledged(context.client)
+    lost = data_loss.unacknowledged(context.client)
     for loss in lost:
         output.warn(f"{loss.sentence} None of it is counted here; `frontdesk alerts --acknowledge` when you know.")
     return 1 if report.unaccounted or lost else 0

@@ -7,7 +7,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation.outgoing import Outgoing
 from receiver.observation.sentry import Sentry
-from receiver.storage.losses import LossWatch
+from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.redis import connection, redis_url
 
 

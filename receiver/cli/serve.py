@@ -30,9 +30,9 @@ from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage import meter
+from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
-from receiver.storage.losses import LossWatch
 from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots

@@ -20,9 +20,9 @@ from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
-from receiver.storage.expiry import Expiry
+from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.retention_schedule import Expiry
 from receiver.storage.redis import schema_version
-from receiver.storage.sweeper import Sweeper
 from workers import plugins
 from workers.child import Launch
 from workers.fleet import Fleet

@@ -9,8 +9,8 @@ from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation import conditions
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.findings import Found
-from receiver.storage.losses import Loss
+from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.spool.reports import SpoolReport
 

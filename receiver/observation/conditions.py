@@ -11,8 +11,8 @@ from typing import Final
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.alertbook import Level
-from receiver.storage.losses import Loss
 from receiver.storage.pulse import Silence
 from receiver.storage.spool.reports import SpoolReport
 from receiver.storage.vitals import Vitals

@@ -11,7 +11,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import background, logs
-from receiver.storage.losses import LossWatch
+from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.redis import preflight
 
 _LOOK_EVERY_S: Final = 5.0

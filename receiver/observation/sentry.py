@@ -18,7 +18,7 @@ from receiver.observation.alerts import Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.process import logs
 from receiver.storage import meter, rhythm, vitals
-from receiver.storage.losses import LossWatch
+from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.shared.lock import Lock
 from receiver.storage.trend import HOUR_MS
 

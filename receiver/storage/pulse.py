@@ -7,9 +7,10 @@ from datetime import datetime
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import findings, losses, rhythm
-from receiver.storage.findings import Found
-from receiver.storage.losses import Loss
+from receiver.storage import rhythm
+from receiver.storage.accounting import audit_result, data_loss
+from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys, preflight
 from receiver.storage.spool import reports
@@ -131,7 +132,7 @@ class Pulse:
 
     def audit(self) -> Found | None:
         """Return what the sweeper found last; None when nobody has swept yet."""
-        return findings.last_found(self._client)
+        return audit_result.last_found(self._client)
 
     def unfit(self) -> dict[str, str]:
         """Return what the server itself is not but must be, each with a sentence."""
@@ -139,7 +140,7 @@ class Pulse:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost with stores before this one, and nobody has acknowledged."""
-        return losses.unacknowledged(self._client)
+        return data_loss.unacknowledged(self._client)
 
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""

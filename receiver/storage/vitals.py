@@ -7,9 +7,10 @@ import orjson
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import expiry, meter
-from receiver.storage.findings import Found
-from receiver.storage.losses import Loss
+from receiver.storage import meter
+from receiver.storage.accounting import retention_schedule
+from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import batch, keys
@@ -99,7 +100,7 @@ def look(client: redis.Redis) -> Vitals:
         gates=Gates(client).standing(),
         unfit=pulse.unfit(),
         losses=pulse.losses(),
-        retention_late_ms=expiry.late_ms(expired),
+        retention_late_ms=retention_schedule.late_ms(expired),
     )
 
 

@@ -14,11 +14,11 @@ import yaml
 from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
 from receiver.storage import rhythm
+from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
-from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, program
 from tests.events import entry, keep_all
 from tests.processes import PATIENT, wait_until

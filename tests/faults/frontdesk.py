@@ -12,7 +12,7 @@ import orjson
 import redis
 
 from receiver.core.errors import EventUnknown
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import keys

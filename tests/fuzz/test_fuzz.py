@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from receiver.core.errors import EventUnknown
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.query.event_reader import Archive
 from tests.conftest import StartValkey
 from tests.processes import environment, run

@@ -11,11 +11,11 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
-from receiver.storage.retention import Retention
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 

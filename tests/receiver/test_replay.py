@@ -7,7 +7,7 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import Wanted
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter

@@ -13,9 +13,9 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.erasure import Erasure
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.queue.checkpoints import MOST, Known, Steps
 from receiver.storage.redis import connection, keys
-from receiver.storage.retention import Retention
 from tests.conftest import StartValkey
 from tests.events import entry, keep_all
 from tests.processes import run, wait_until

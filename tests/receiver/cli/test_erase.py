@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model import spool_row
 from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import is_sealed

@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from receiver.nexudus import hook_urls, samples, signature
+from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
-from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all
 from tests.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until

@@ -21,7 +21,7 @@ from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.losses import Loss
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.model.entries import Wanted
 from receiver.storage.query import adaptive_batch
 from receiver.storage.query.event_reader import Archive

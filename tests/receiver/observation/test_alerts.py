@@ -10,7 +10,7 @@ import redis
 from receiver.observation.alerts import CLOSES_AFTER_MS, Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.observation.sentry import Sentry
-from receiver.storage.findings import Found
+from receiver.storage.accounting.audit_result import Found
 from receiver.storage.pulse import Silence
 from receiver.storage.redis import connection, keys
 from receiver.storage.vitals import Vitals

@@ -6,9 +6,9 @@ import pytest
 
 from receiver.core.events import EventStatus
 from receiver.observation import conditions
+from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.alertbook import Level
-from receiver.storage.findings import Found
-from receiver.storage.losses import Loss
 from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Pause
 from receiver.storage.shared.registrations import HooksFound

@@ -8,13 +8,13 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, terms
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys, scripts
-from receiver.storage.sweeper import Sweeper
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, half_keep, keep_all
 

@@ -5,7 +5,8 @@ import redis
 
 from receiver import shapes
 from receiver.core.events import EventStatus
-from receiver.storage import meter, tally
+from receiver.storage import meter
+from receiver.storage.accounting import hour_counters
 from receiver.storage.model import codec, decoding
 from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
@@ -114,7 +115,7 @@ def test_a_counter_that_is_no_number_is_left_out(client: redis.Redis) -> None:
     assert Archive(client).counters(7)["accepted"] == 3
     assert Trend(client).counters([7])["accepted"] == 3
     assert (meter.read(client)["accepted"], "routed" in meter.read(client)) == (3, False)
-    assert (tally.counted(torn)["accepted"], tally.counted(torn)["routed"]) == (3, 0)
+    assert (hour_counters.counted(torn)["accepted"], hour_counters.counted(torn)["routed"]) == (3, 0)
 
 
 def test_what_processes_say_of_themselves_may_be_damaged(client: redis.Redis) -> None:

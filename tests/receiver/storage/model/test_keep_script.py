@@ -10,12 +10,12 @@ from rq.job import Job
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys, scripts
-from receiver.storage.retention import Retention
 from tests.events import entry, keep_all, quarantine_cost
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates

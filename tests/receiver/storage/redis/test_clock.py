@@ -12,14 +12,14 @@ from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
-from receiver.storage.retention import Retention
 from tests.conftest import StartValkey
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from receiver.core import ids
+from receiver.storage.accounting.compact_set import Roll
 from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.roll import Roll
 
 _PAGE = 256
 _ASKED_AT_ONCE = 16

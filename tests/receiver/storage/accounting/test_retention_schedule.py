@@ -6,8 +6,9 @@ import orjson
 import pytest
 import redis
 
-from receiver.storage import expiry, vitals
-from receiver.storage.expiry import Expiry
+from receiver.storage import vitals
+from receiver.storage.accounting import retention_schedule
+from receiver.storage.accounting.retention_schedule import Expiry
 from receiver.storage.redis import keys
 from receiver.storage.shared.lock import Lock
 from tests.deliveries import acknowledge, claim_all
@@ -61,8 +62,8 @@ def test_retention_that_does_not_keep_up_says_how_far_it_is_behind(
     keep_and_run(client, b"3")
     keep_and_run(client, b"4", ago_s=2 * _TWO_HOURS_S)
     client.zadd(keys.DUE, {str(int(time.time()) // 3_600 - ago): 1 for ago in (2, 4)})
-    monkeypatch.setattr(expiry, "_PAGES_AT_ONCE", 1)
-    monkeypatch.setattr(expiry, "_TURN_S", 0.0)
+    monkeypatch.setattr(retention_schedule, "_PAGES_AT_ONCE", 1)
+    monkeypatch.setattr(retention_schedule, "_TURN_S", 0.0)
 
     assert expire(client) >= 0
     behind = vitals.look(client).retention_late_ms

@@ -8,11 +8,11 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process.periodic import PeriodicTask
-from receiver.storage.audit import Audit
-from receiver.storage.findings import last_found
+from receiver.storage.accounting.audit_result import last_found
+from receiver.storage.accounting.maintenance import Sweeper, Swept
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.lock import Lock
-from receiver.storage.sweeper import Sweeper, Swept
 from tests.conftest import StartValkey
 from tests.deliveries import claim_all
 from tests.events import entry, keep_all

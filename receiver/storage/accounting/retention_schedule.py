@@ -12,9 +12,9 @@ import orjson
 import redis
 
 from receiver.process import logs
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.retention import Retention
 from receiver.storage.shared.lock import Lock
 
 INTERVAL_MS = 10_000

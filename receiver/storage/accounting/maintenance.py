@@ -12,8 +12,8 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage.audit import Audit
-from receiver.storage.findings import last_found
+from receiver.storage.accounting.audit_result import last_found
+from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model import keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls

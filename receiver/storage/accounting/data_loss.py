@@ -25,7 +25,7 @@ import redis
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.process import logs
-from receiver.storage import findings
+from receiver.storage.accounting import audit_result
 from receiver.storage.redis import batch, keys
 from receiver.storage.redis.calls import Calls
 
@@ -97,7 +97,7 @@ class LossWatch:
         return losses
 
     def _remember(self, mark: str, audit: bytes, now_ms: int) -> None:
-        found = findings.read_found(audit)
+        found = audit_result.read_found(audit)
         seen = Loss(mark, now_ms)
         if found and found.events is not None:
             seen = Loss(mark, now_ms, 0, found.at_ms, found.events, found.in_flight)

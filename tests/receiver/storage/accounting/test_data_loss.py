@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from receiver.observation.sentry import Sentry
-from receiver.storage import losses
-from receiver.storage.losses import LossWatch
+from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.redis import connection, keys
-from receiver.storage.sweeper import Sweeper
 from tests.conftest import StartValkey
 from tests.events import keep_all
 from tests.processes import free_port, run, wait_until
@@ -106,7 +106,7 @@ def test_a_store_that_comes_back_older_has_lost_what_came_since(start_valkey: St
 
         assert "has lost what came since 20" in loss.sentence
         assert _watch(client, tmp_path / "b").turn() == (loss,)
-        losses.acknowledge(client)
+        data_loss.acknowledge(client)
         assert _watch(client, tmp_path / "b").turn() == ()
 
 
@@ -129,7 +129,7 @@ def test_the_sentry_of_workers_and_registrar_watches(client: redis.Redis, tmp_pa
     client.flushall()
     sentry.turn()
 
-    assert len(losses.unacknowledged(client)) == 1
+    assert len(data_loss.unacknowledged(client)) == 1
 
 
 def test_what_cannot_be_read_is_no_loss(client: redis.Redis, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from receiver.nexudus.actions import CODES
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing import file
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
-from receiver.storage.retention import Retention
 from tests.deliveries import LEASE_MS, acknowledge
 from tests.events import DAY_MS, entry, half_keep, keep_all
 

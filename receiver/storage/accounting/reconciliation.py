@@ -20,15 +20,15 @@ import orjson
 import redis
 
 from receiver.core import ids
-from receiver.storage.incomplete import Incomplete
-from receiver.storage.indexes import Indexes
+from receiver.storage.accounting.hour_counters import DELIVERIES, EVENTS, Tally, counted
+from receiver.storage.accounting.incomplete import Incomplete
+from receiver.storage.accounting.indexes import Indexes
+from receiver.storage.accounting.missing_jobs import Suspects
+from receiver.storage.accounting.write_off import Reckoning
 from receiver.storage.model import decoding
-from receiver.storage.reckoning import Reckoning
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.spool.count import Stock
-from receiver.storage.suspects import Suspects
-from receiver.storage.tally import DELIVERIES, EVENTS, Tally, counted
 
 PAGE = 256
 """Events that one call looks at; it keeps Redis busy for about a millisecond."""

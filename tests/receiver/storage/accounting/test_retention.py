@@ -7,12 +7,12 @@ import redis
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.storage.audit import Audit
+from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.retention import Expired, Retention
 from receiver.storage.model.entries import Entry, Wanted
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys
-from receiver.storage.retention import Expired, Retention
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 

@@ -7,12 +7,12 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage.audit import Audit, Report
+from receiver.storage.accounting.compact_set import Roll
+from receiver.storage.accounting.hour_counters import Tally
+from receiver.storage.accounting.reconciliation import Audit, Report
+from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
-from receiver.storage.retention import Retention
-from receiver.storage.roll import Roll
-from receiver.storage.tally import Tally
 from tests.deliveries import acknowledge, claim_all
 from tests.events import entry, keep_all
 from tests.processes import wait_until

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterable
 
+from receiver.storage.accounting.compact_set import Roll
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis.calls import Calls
-from receiver.storage.roll import Roll
 
 _MOST_HELD = 10_000
 _ASKED_AT_ONCE = 64

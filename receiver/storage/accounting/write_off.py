@@ -8,10 +8,10 @@ with. Who still has a record is kept again, unrouted, and can be replayed; who h
 from collections.abc import Iterable, Mapping
 
 from receiver.core import ids
+from receiver.storage.accounting.hour_counters import FOUND, Tally
 from receiver.storage.model import codec
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from receiver.storage.tally import FOUND, Tally
 
 
 class Reckoning:

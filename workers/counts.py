@@ -1,6 +1,6 @@
 """What a worker process counts, in memory that it shares with its parent: a few additions for each attempt.
 
-The parent reads it every few seconds and adds what is new to the counters of all processes (`receiver.storage.meter`);
+The parent reads it every few seconds and adds what is new to the counters of all processes (`receiver.observation.metrics_store`);
 it can do so after the process was killed, too. One thread writes: the one that records. There is a row for each route;
 routes beyond the last row share the first.
 """
@@ -14,7 +14,7 @@ from itertools import chain
 from typing import IO, Final
 
 from receiver.core.events import Outcome
-from receiver.storage import meter
+from receiver.observation import metrics_store
 from receiver.storage.queue.queue import Acknowledgement, Claim
 
 _ROWS: Final = 512
@@ -23,7 +23,7 @@ _CELL: Final = 8
 
 
 def _bounds(bounds: tuple[float, ...]) -> list[str]:
-    return [*(f"{bound:g}" for bound in bounds), meter.ENDLESS]
+    return [*(f"{bound:g}" for bound in bounds), metrics_store.ENDLESS]
 
 
 _OUTCOMES: Final = [str(outcome) for outcome in Outcome]
@@ -33,21 +33,21 @@ _OF_ROUTE: Final = [
     *(f"ended:{{}}:{end}" for end in _ENDS),
     "retries:{}",
     "handler_ms:{}",
-    *(f"handler:{{}}:{bound}" for bound in _bounds(meter.HANDLER_BOUNDS)),
+    *(f"handler:{{}}:{bound}" for bound in _bounds(metrics_store.HANDLER_BOUNDS)),
 ]
 _OF_ALL: Final = [
     "delivery_ms",
-    *(f"delivery:{bound}" for bound in _bounds(meter.DELIVERY_BOUNDS)),
+    *(f"delivery:{bound}" for bound in _bounds(metrics_store.DELIVERY_BOUNDS)),
     "wait_ms",
-    *(f"wait:{bound}" for bound in _bounds(meter.DELIVERY_BOUNDS)),
-    meter.LOG_LOST,
+    *(f"wait:{bound}" for bound in _bounds(metrics_store.DELIVERY_BOUNDS)),
+    metrics_store.LOG_LOST,
 ]
 _ATTEMPTS: Final = {outcome: at for at, outcome in enumerate(_OUTCOMES)}
 _ENDED: Final = {end: len(_OUTCOMES) + at for at, end in enumerate(_ENDS)}
 _RETRIES: Final = len(_OUTCOMES) + len(_ENDS)
 _HANDLER: Final = _RETRIES + 1
 _LOG_LOST: Final = len(_OF_ALL) - 1
-_WAIT: Final = len(meter.DELIVERY_BOUNDS) + 2
+_WAIT: Final = len(metrics_store.DELIVERY_BOUNDS) + 2
 _NAMES_AT: Final = (len(_OF_ALL) + _ROWS * len(_OF_ROUTE)) * _CELL
 
 
@@ -78,7 +78,7 @@ class Counts:
             row = self._begin_row(claim.route)
         cells = self._cells
         cells[row + _ATTEMPTS[attempt.outcome]] += 1
-        self._observe(row + _HANDLER, meter.HANDLER_BOUNDS, attempt.ended_ms - attempt.started_ms)
+        self._observe(row + _HANDLER, metrics_store.HANDLER_BOUNDS, attempt.ended_ms - attempt.started_ms)
         if ended.verdict in _ENDED:
             cells[row + _ENDED[ended.verdict]] += 1
         else:
@@ -86,9 +86,9 @@ class Counts:
         if claim.envelope is not None and claim.origin is None:  # how long a replay took says nothing
             received_ms = claim.envelope.received_ms
             if ended.verdict == "succeeded":
-                self._observe(0, meter.DELIVERY_BOUNDS, attempt.ended_ms - received_ms)
+                self._observe(0, metrics_store.DELIVERY_BOUNDS, attempt.ended_ms - received_ms)
             if attempt.number == 1:
-                self._observe(_WAIT, meter.DELIVERY_BOUNDS, attempt.started_ms - received_ms)
+                self._observe(_WAIT, metrics_store.DELIVERY_BOUNDS, attempt.started_ms - received_ms)
 
     def lines_lost(self, number: int) -> None:
         """Note how many lines of its log the process could not write, since it began. Another thread may say so."""
@@ -118,7 +118,7 @@ class Counts:
     def _routes(self) -> Iterator[tuple[str, int]]:
         for number in range(_ROWS):
             (name,) = _NAME.unpack_from(self._memory, _NAMES_AT + number * _NAME.size)
-            route = name.rstrip(b"\0").decode("ascii", "replace") if number else meter.OTHER
+            route = name.rstrip(b"\0").decode("ascii", "replace") if number else metrics_store.OTHER
             if not route:
                 return
             row = len(_OF_ALL) + number * len(_OF_ROUTE)

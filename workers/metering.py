@@ -6,9 +6,9 @@ from typing import Final
 
 import redis
 
+from receiver.observation import metrics_store
 from receiver.process.standard_streams import ERROR
 from receiver.routing.table import RoutingTable
-from receiver.storage import meter
 from workers.child import Child
 
 _EVERY_S: Final = 5.0
@@ -37,20 +37,20 @@ class Metering:
                     if more := amount - before.get(field, 0):
                         new[field] = new.get(field, 0) + more
             lost = ERROR.lost  # lines of our own
-            new[meter.LOG_LOST] = new.get(meter.LOG_LOST, 0) + lost - self._lost_before
+            new[metrics_store.LOG_LOST] = new.get(metrics_store.LOG_LOST, 0) + lost - self._lost_before
             if any(new.values()):
-                meter.add(self._client, self._labelled(new))
+                metrics_store.add(self._client, self._labelled(new))
             self._added, self._lost_before = counted, lost
 
     def _labelled(self, amounts: dict[str, int]) -> dict[str, int]:
         """Put routes that get no label of their own under `other`."""
         table = self._table()
-        own = meter.labelled([route.name for route in table.routes] if table else ())
+        own = metrics_store.labelled([route.name for route in table.routes] if table else ())
         found: dict[str, int] = {}
         for field, amount in amounts.items():
             kind, *rest = field.split(":")
-            if kind in meter.OF_ROUTES and rest[0] not in own:
-                rest[0] = meter.OTHER
+            if kind in metrics_store.OF_ROUTES and rest[0] not in own:
+                rest[0] = metrics_store.OTHER
             name = ":".join([kind, *rest])
             found[name] = found.get(name, 0) + amount
         return found

@@ -10,11 +10,10 @@ from receiver.cli.context import Context
 from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.observation import conditions
+from receiver.observation import conditions, status_snapshot
+from receiver.observation.alert_state import AlertBook
 from receiver.observation.outgoing import Message, Outgoing
-from receiver.storage import vitals
 from receiver.storage.accounting import data_loss
-from receiver.storage.alertbook import AlertBook
 from receiver.storage.shared.audit_log import Acts
 
 
@@ -60,7 +59,7 @@ def _acknowledge(context: Context) -> None:
 
 
 def _rows(context: Context) -> Iterator[dict[str, Any]]:
-    found = vitals.look(context.client)
+    found = status_snapshot.look(context.client)
     book = AlertBook(context.client)
     noted = book.states()
     seen = conditions.found(found, book.levels(), patience_ms=context.settings.alert_after)

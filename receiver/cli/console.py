@@ -16,17 +16,17 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.observation.event_histogram import Trend
+from receiver.observation.store_status import Pulse
 from receiver.process import logs, standard_streams
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.one_time_tokens import Spent
-from receiver.storage.trend import Trend
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
 from receiver.web.protocol import Limits

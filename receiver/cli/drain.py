@@ -14,10 +14,10 @@ from receiver.cli.context import Context
 from receiver.core import durations, timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
+from receiver.observation.store_status import Pulse
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
 from receiver.storage.keep.store import Store
-from receiver.storage.pulse import Pulse
 from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.spool import count, rejected, reports, slots

@@ -23,13 +23,12 @@ from receiver.intake import Policy
 from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.nexudus.verification import Verifier
-from receiver.observation import tracing
+from receiver.observation import metrics_store, tracing
 from receiver.observation.degraded import Degraded
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage import meter
 from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
@@ -212,7 +211,7 @@ async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
         new = {f"where_failed:{route}": count - told.get(route, 0) for route, count in now.items()}
         if any(new.values()):
             with contextlib.suppress(StorageUnavailable):  # then it is told the next time
-                await asyncio.wrap_future(background.begin(partial(meter.add, client, new)))
+                await asyncio.wrap_future(background.begin(partial(metrics_store.add, client, new)))
                 told = now
 
 

@@ -9,16 +9,16 @@ from receiver.console.access import Session
 from receiver.console.bulk import Bulk
 from receiver.console.registry import Registry
 from receiver.core.errors import RoutesError
+from receiver.observation.event_histogram import Trend
+from receiver.observation.store_status import Pulse
 from receiver.process import logs
 from receiver.release import Release
 from receiver.replay import Replay
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import Acts
-from receiver.storage.trend import Trend
 
 
 class MakeReplay(Protocol):

@@ -11,9 +11,9 @@ from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
-from receiver.storage.pulse import Queue, Silence
+from receiver.observation.event_histogram import HOUR_MS, Bucket
+from receiver.observation.store_status import Queue, Silence
 from receiver.storage.query.stored_event import Filter, Stored
-from receiver.storage.trend import HOUR_MS, Bucket
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 """What the chart stacks, from the bottom."""

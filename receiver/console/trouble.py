@@ -8,10 +8,10 @@ from receiver.console.registry import Seen
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation import conditions
+from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.spool.reports import SpoolReport
 
 _LATE_MS: Final = 5 * 60_000

@@ -6,7 +6,7 @@ from typing import Any, Final
 from receiver.console.pages import Facts, Page
 from receiver.console.visit import Visit
 from receiver.core import ids, timestamps
-from receiver.storage.pulse import Worker
+from receiver.observation.store_status import Worker
 from receiver.storage.redis import keys
 
 _SHOWN: Final = 10

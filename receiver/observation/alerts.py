@@ -11,11 +11,11 @@ import redis
 
 from receiver.core import durations
 from receiver.observation import conditions
+from receiver.observation.alert_state import AlertBook, Level, Noted
 from receiver.observation.conditions import Condition
 from receiver.observation.outgoing import Message, Outgoing
+from receiver.observation.status_snapshot import Vitals
 from receiver.process import logs
-from receiver.storage.alertbook import AlertBook, Level, Noted
-from receiver.storage.vitals import Vitals
 
 CLOSES_AFTER_MS: Final = 30_000
 """A state that comes and goes faster than this stays open: nobody wants a message each minute."""

@@ -11,11 +11,11 @@ from typing import Final
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
+from receiver.observation.alert_state import Level
+from receiver.observation.status_snapshot import Vitals
+from receiver.observation.store_status import Silence
 from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.alertbook import Level
-from receiver.storage.pulse import Silence
 from receiver.storage.spool.reports import SpoolReport
-from receiver.storage.vitals import Vitals
 
 _MINUTE_MS: Final = 60_000
 _GREW_WITHIN_MS: Final = 30 * _MINUTE_MS

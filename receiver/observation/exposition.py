@@ -18,9 +18,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from receiver import __version__
-from receiver.storage import meter
+from receiver.observation import metrics_store
+from receiver.observation.status_snapshot import Vitals
 from receiver.storage.redis import preflight
-from receiver.storage.vitals import Vitals
 
 _MOST_QUEUES: Final = 200
 _MOST_ROUTES: Final = 250
@@ -171,16 +171,16 @@ def _counters(vitals: Vitals) -> Iterator[Metric]:
     yield _counter("attempts", "Attempts that ended.", ("route", "outcome"), vitals.counters, "attempts")
     yield _counter("deliveries", "Deliveries that ended.", ("route", "outcome"), vitals.counters, "ended")
     lost = "Lines that workers could not write to their log."
-    yield _counter("worker_log_lines_lost", lost, (), vitals.counters, meter.LOG_LOST)
+    yield _counter("worker_log_lines_lost", lost, (), vitals.counters, metrics_store.LOG_LOST)
     yield _counter("retries", "Attempts that another one was to follow.", ("route",), vitals.counters, "retries")
 
 
 def _histograms(vitals: Vitals) -> Iterator[Metric]:
-    seconds, bounds = vitals.counters, meter.DELIVERY_BOUNDS
+    seconds, bounds = vitals.counters, metrics_store.DELIVERY_BOUNDS
     family = HistogramMetricFamily("frontdesk_handler_seconds", "How long handlers ran.", labels=["route"])
     routes = sorted({field.split(":")[1] for field in seconds if field.startswith("handler_ms:")})
     for route in routes:
-        buckets = _cumulative(seconds, f"handler:{route}:", meter.HANDLER_BOUNDS)
+        buckets = _cumulative(seconds, f"handler:{route}:", metrics_store.HANDLER_BOUNDS)
         family.add_metric([route], buckets, seconds[f"handler_ms:{route}"] / 1_000)
     yield family
     for name, sentence in (
@@ -194,9 +194,9 @@ def _histograms(vitals: Vitals) -> Iterator[Metric]:
 
 def _cumulative(counters: Mapping[str, int], stem: str, bounds: Sequence[float]) -> list[tuple[str, float]]:
     buckets, total = list[tuple[str, float]](), 0
-    for bound in (*(f"{bound:g}" for bound in bounds), meter.ENDLESS):
+    for bound in (*(f"{bound:g}" for bound in bounds), metrics_store.ENDLESS):
         total += counters.get(f"{stem}{bound}", 0)
-        buckets.append((bound if bound == meter.ENDLESS else str(float(bound)), total))
+        buckets.append((bound if bound == metrics_store.ENDLESS else str(float(bound)), total))
     return buckets
 
 

@@ -14,13 +14,13 @@ import redis
 
 from receiver.core import durations
 from receiver.core.errors import LockLost, StorageUnavailable
+from receiver.observation import arrival_baseline, metrics_store, status_snapshot
 from receiver.observation.alerts import Alerts
+from receiver.observation.event_histogram import HOUR_MS
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.process import logs
-from receiver.storage import meter, rhythm, vitals
 from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.shared.lock import Lock
-from receiver.storage.trend import HOUR_MS
 
 EVERY_S: Final = 5.0
 AWAY_S: Final = 60.0
@@ -77,7 +77,7 @@ class Sentry:
         """Look once. Raises StorageUnavailable."""
         if self._losses:
             self._losses.turn()
-        found = vitals.look(self._client)
+        found = status_snapshot.look(self._client)
         self._learn(found)
         if self._alerts and self._is_leading():
             self._alerts.turn(found)
@@ -103,7 +103,7 @@ class Sentry:
             self._leads = False
         return self._leads
 
-    def _learn(self, found: vitals.Vitals) -> None:
+    def _learn(self, found: status_snapshot.Vitals) -> None:
         """Once in an hour: what came in it, for the rhythm; and forget the counters of routes that are gone."""
         hour = found.now_ms // HOUR_MS
         if hour == self._learnt_hour:
@@ -111,9 +111,9 @@ class Sentry:
         with Lock(self._client, _RHYTHM) as lock:
             if lock.take() is not None:
                 return
-            rhythm.learn(self._client, found.silences, found.now_ms)
+            arrival_baseline.learn(self._client, found.silences, found.now_ms)
             if routes := self._routes():
-                meter.forget(self._client, meter.labelled(list(routes)))
+                metrics_store.forget(self._client, metrics_store.labelled(list(routes)))
         self._learnt_hour = hour
 
 

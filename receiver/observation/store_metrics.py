@@ -7,9 +7,9 @@ from typing import Final
 import redis
 
 from receiver.core.errors import StorageUnavailable
+from receiver.observation import status_snapshot
 from receiver.observation.exposition import exposition
 from receiver.process import background
-from receiver.storage import vitals
 
 WITHIN_S: Final = 2.0
 """Prometheus gives up a scrape after ten seconds and takes the receiver for dead."""
@@ -34,6 +34,6 @@ class StoreMetrics:
 
     def _look(self) -> bytes:
         try:
-            return exposition(vitals.look(self._client))
+            return exposition(status_snapshot.look(self._client))
         except StorageUnavailable:
             return exposition(None)

@@ -13,7 +13,7 @@ import yaml
 
 from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
-from receiver.storage import rhythm
+from receiver.observation import arrival_baseline
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.registrations import HooksFound, RegistrarMemory
@@ -223,7 +223,7 @@ def _furnish(client: redis.Redis) -> None:
     keep_all(client, kept, entry(b'{"Id":9}', routes=()), entry(b"torn", quarantine="torn"))
     RegistrarMemory(client).remember_found(HooksFound(1, 3, {1001: {"disabled": 1, "failing": 2}}))
     RegistrarMemory(client).count("reenabled")
-    client.hset(keys.RHYTHM, "1001", json.dumps([2.0] * rhythm.WEEK))
+    client.hset(keys.RHYTHM, "1001", json.dumps([2.0] * arrival_baseline.WEEK))
     client.hset(keys.ALERTS, "unaccounted", json.dumps({"opened_ms": 1}))
     client.hset(keys.SPOOLS, "gone", reports.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})

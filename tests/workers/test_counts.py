@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
+from receiver.observation import metrics_store
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
-from receiver.storage import meter
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, Verdict
 from receiver.storage.redis import connection
 from tests.events import entry
@@ -129,7 +129,7 @@ def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(cl
     for opened in (child._file, child._counts_file):  # a child that was never started closes nothing
         opened.close()
 
-    found = meter.read(client)
+    found = metrics_store.read(client)
     assert found["attempts:announce:succeeded"] == 2
     assert (found["attempts:other:failed"], found["retries:other"], found["wait:0.025"]) == (1, 1, 3)
     assert "attempts:unknown:failed" not in found
@@ -137,10 +137,12 @@ def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(cl
 
 def test_counters_of_routes_that_are_gone_are_forgotten(client: redis.Redis) -> None:
     """Routes come and go over the years; those of the table, and sums over all routes, stay."""
-    meter.add(client, {"attempts:gone:failed": 1, "attempts:announce:failed": 1, "handler_ms:gone": 5, "wait:0.5": 2})
+    metrics_store.add(
+        client, {"attempts:gone:failed": 1, "attempts:announce:failed": 1, "handler_ms:gone": 5, "wait:0.5": 2}
+    )
 
-    assert meter.forget(client, ["announce"]) == 2
-    assert meter.read(client) == {"attempts:announce:failed": 1, "wait:0.5": 2}
+    assert metrics_store.forget(client, ["announce"]) == 2
+    assert metrics_store.read(client) == {"attempts:announce:failed": 1, "wait:0.5": 2}
 
 
 def test_what_real_workers_did_is_counted(bench: Bench) -> None:
@@ -152,7 +154,7 @@ def test_what_real_workers_did_is_counted(bench: Bench) -> None:
     for event_id in ids:
         assert bench.ended(event_id).status == "succeeded"
     assert process.stop() == 0
-    found = meter.read(bench.client)
+    found = metrics_store.read(bench.client)
 
     assert found["attempts:ok:succeeded"] == 40
     assert (found["attempts:fail-once:failed"], found["attempts:fail-once:succeeded"]) == (40, 40)

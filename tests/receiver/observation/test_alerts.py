@@ -10,10 +10,10 @@ import redis
 from receiver.observation.alerts import CLOSES_AFTER_MS, Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.observation.sentry import Sentry
+from receiver.observation.status_snapshot import Vitals
+from receiver.observation.store_status import Silence
 from receiver.storage.accounting.audit_result import Found
-from receiver.storage.pulse import Silence
 from receiver.storage.redis import connection, keys
-from receiver.storage.vitals import Vitals
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.events import entry, keep_all
 from tests.processes import run, wait_until

@@ -6,14 +6,14 @@ import pytest
 
 from receiver.core.events import EventStatus
 from receiver.observation import conditions
+from receiver.observation.alert_state import Level
+from receiver.observation.status_snapshot import Vitals
+from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.alertbook import Level
-from receiver.storage.pulse import Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Pause
 from receiver.storage.shared.registrations import HooksFound
 from receiver.storage.spool.reports import SpoolReport
-from receiver.storage.vitals import Vitals
 
 NOW = 1_790_000_000_000
 MINUTE = 60_000

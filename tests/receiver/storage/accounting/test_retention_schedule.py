@@ -6,7 +6,7 @@ import orjson
 import pytest
 import redis
 
-from receiver.storage import vitals
+from receiver.observation import status_snapshot
 from receiver.storage.accounting import retention_schedule
 from receiver.storage.accounting.retention_schedule import Expiry
 from receiver.storage.redis import keys
@@ -66,9 +66,9 @@ def test_retention_that_does_not_keep_up_says_how_far_it_is_behind(
     monkeypatch.setattr(retention_schedule, "_TURN_S", 0.0)
 
     assert expire(client) >= 0
-    behind = vitals.look(client).retention_late_ms
+    behind = status_snapshot.look(client).retention_late_ms
     monkeypatch.undo()
     expire(client)
 
     assert behind > DAY_MS
-    assert vitals.look(client).retention_late_ms == 0
+    assert status_snapshot.look(client).retention_late_ms == 0

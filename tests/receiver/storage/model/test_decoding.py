@@ -5,10 +5,11 @@ import redis
 
 from receiver import shapes
 from receiver.core.events import EventStatus
-from receiver.storage import meter
+from receiver.observation import metrics_store
+from receiver.observation.event_histogram import Trend
+from receiver.observation.store_status import Pulse
 from receiver.storage.accounting import hour_counters
 from receiver.storage.model import codec, decoding
-from receiver.storage.pulse import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.queue.flow_control import Gates
@@ -16,7 +17,6 @@ from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import ActLog, Acts
 from receiver.storage.shared.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports
-from receiver.storage.trend import Trend
 from tests.events import entry, keep_all
 
 HUGE = "9" * 30
@@ -114,7 +114,7 @@ def test_a_counter_that_is_no_number_is_left_out(client: redis.Redis) -> None:
 
     assert Archive(client).counters(7)["accepted"] == 3
     assert Trend(client).counters([7])["accepted"] == 3
-    assert (meter.read(client)["accepted"], "routed" in meter.read(client)) == (3, False)
+    assert (metrics_store.read(client)["accepted"], "routed" in metrics_store.read(client)) == (3, False)
     assert (hour_counters.counted(torn)["accepted"], hour_counters.counted(torn)["routed"]) == (3, 0)
 
 

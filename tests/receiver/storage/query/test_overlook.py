@@ -9,13 +9,13 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.storage.pulse import Pulse
+from receiver.observation.event_histogram import HOUR_MS, Trend
+from receiver.observation.store_status import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.one_time_tokens import Spent
-from receiver.storage.trend import HOUR_MS, Trend
 from tests.events import entry, keep_all
 
 NOW = 1_790_000_000.0

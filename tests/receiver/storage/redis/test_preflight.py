@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage import vitals
+from receiver.observation import status_snapshot
 from receiver.storage.redis import connection, preflight
 from tests.conftest import StartValkey
 from tests.processes import free_port
@@ -53,13 +53,13 @@ def test_each_unfitness_is_one_sentence_with_its_remedy(
 def test_what_is_changed_while_the_server_runs_is_seen(start_valkey: StartValkey) -> None:
     """By whoever looks at the store as a whole; also by a user who may not ask for the configuration."""
     with start_valkey().client() as client:
-        assert vitals.look(client).unfit == {}
+        assert status_snapshot.look(client).unfit == {}
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
         with _as_user(client, "+@all", "-config") as limited:
-            assert list(vitals.look(limited).unfit) == ["append-only", "eviction"]
+            assert list(status_snapshot.look(limited).unfit) == ["append-only", "eviction"]
         with _as_user(client, "+@all", "-info") as limited:
-            assert vitals.look(limited).unfit == {}
+            assert status_snapshot.look(limited).unfit == {}
 
 
 def _as_user(client: redis.Redis, *rules: str) -> redis.Redis:

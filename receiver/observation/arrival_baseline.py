@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 import redis
 
+from receiver.observation.event_histogram import HOUR_MS
 from receiver.storage.redis import batch, keys
-from receiver.storage.trend import HOUR_MS
 
 WEEK: Final = 168
 MOST_BUSINESSES: Final = 500

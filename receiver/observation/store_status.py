@@ -7,7 +7,8 @@ from datetime import datetime
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import rhythm
+from receiver.observation import arrival_baseline
+from receiver.observation.event_histogram import HOUR_MS, STANDING
 from receiver.storage.accounting import audit_result, data_loss
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
@@ -15,7 +16,6 @@ from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys, preflight
 from receiver.storage.spool import reports
 from receiver.storage.spool.reports import SpoolReport
-from receiver.storage.trend import HOUR_MS, STANDING
 
 _MOST_HELD = 50
 
@@ -155,10 +155,12 @@ class Pulse:
         for (business, _), at_ms in self.received().items():
             newest[business] = max(newest.get(business, 0), at_ms)
         (stored,) = batch.replies(self._client, [("HGETALL", keys.RHYTHM)])
-        usual = rhythm.parsed(stored)
+        usual = arrival_baseline.parsed(stored)
         return {
-            business: Silence(at_ms, rhythm.expected(usual[business], at_ms, now_ms) if business in usual else None)
-            for business, at_ms in sorted(newest.items())[: rhythm.MOST_BUSINESSES]
+            business: Silence(
+                at_ms, arrival_baseline.expected(usual[business], at_ms, now_ms) if business in usual else None
+            )
+            for business, at_ms in sorted(newest.items())[: arrival_baseline.MOST_BUSINESSES]
         }
 
     def routed(self, routes: Sequence[str], hour: int, hours: int) -> dict[str, int]:

@@ -3,9 +3,9 @@
 import pytest
 import redis
 
-from receiver.storage import rhythm
+from receiver.observation import arrival_baseline
+from receiver.observation.event_histogram import HOUR_MS
 from receiver.storage.redis import connection, keys
-from receiver.storage.trend import HOUR_MS
 from tests.events import entry, keep_all
 
 MONDAY_9 = 497_217  # a Unix hour: Monday 2026-09-21 09:00 UTC
@@ -27,13 +27,13 @@ def _keep(client: redis.Redis, hour: int, number: int, *, business_id: int = 100
 
 
 def _hours(usual: dict[int, float]) -> list[float | None]:
-    return [usual.get(number) for number in range(rhythm.WEEK)]
+    return [usual.get(number) for number in range(arrival_baseline.WEEK)]
 
 
 def test_slots_begin_on_monday() -> None:
     """So that people can read what is stored."""
-    assert rhythm.slot(MONDAY_9) == 9
-    assert rhythm.slot(MONDAY_9 + 6 * 24) == 6 * 24 + 9
+    assert arrival_baseline.slot(MONDAY_9) == 9
+    assert arrival_baseline.slot(MONDAY_9 + 6 * 24) == 6 * 24 + 9
 
 
 def test_what_is_expected_is_what_usually_comes_in_the_hours_since() -> None:
@@ -41,7 +41,7 @@ def test_what_is_expected_is_what_usually_comes_in_the_hours_since() -> None:
     hours = _hours({9: 2.0, 10: 500.0, 11: 0.0})
 
     def since(begin: float, end: float) -> float:
-        return rhythm.expected(hours, int(NOW_MS + begin * HOUR_MS), int(NOW_MS + end * HOUR_MS))
+        return arrival_baseline.expected(hours, int(NOW_MS + begin * HOUR_MS), int(NOW_MS + end * HOUR_MS))
 
     assert since(0.0, 0.5) == 1.0
     assert since(0.5, 2.0) == 4.0
@@ -52,7 +52,7 @@ def test_what_is_expected_is_what_usually_comes_in_the_hours_since() -> None:
 
 def test_a_silence_of_years_is_counted_over_a_week() -> None:
     """Not hour by hour since then."""
-    assert rhythm.expected(_hours({9: 2.0}), 0, NOW_MS) == 2.0
+    assert arrival_baseline.expected(_hours({9: 2.0}), 0, NOW_MS) == 2.0
 
 
 def test_a_week_that_is_kept_is_learnt_at_once_and_each_hour_once(client: redis.Redis) -> None:
@@ -60,11 +60,13 @@ def test_a_week_that_is_kept_is_learnt_at_once_and_each_hour_once(client: redis.
     _keep(client, MONDAY_9 - 1, 4)
     _keep(client, MONDAY_9, 10)
 
-    assert rhythm.learn(client, [1001], NOW_MS + HOUR_MS + 1) == rhythm.WEEK
-    assert rhythm.learn(client, [1001], NOW_MS + HOUR_MS + 2) == 0
-    assert rhythm.learn(client, [1001], NOW_MS + (rhythm.WEEK + 1) * HOUR_MS) == rhythm.WEEK
+    assert arrival_baseline.learn(client, [1001], NOW_MS + HOUR_MS + 1) == arrival_baseline.WEEK
+    assert arrival_baseline.learn(client, [1001], NOW_MS + HOUR_MS + 2) == 0
+    assert (
+        arrival_baseline.learn(client, [1001], NOW_MS + (arrival_baseline.WEEK + 1) * HOUR_MS) == arrival_baseline.WEEK
+    )
 
-    usual = rhythm.parsed(client.hgetall(keys.RHYTHM))[1001]  # type: ignore[arg-type]
+    usual = arrival_baseline.parsed(client.hgetall(keys.RHYTHM))[1001]  # type: ignore[arg-type]
     assert (usual[8], usual[9], usual[10]) == (2.8, 7.0, 0.0)
 
 
@@ -73,7 +75,7 @@ def test_businesses_are_learnt_apart_and_what_cannot_be_read_begins_anew(client:
     client.hset(keys.RHYTHM, "1001", '["what is this"]')
     _keep(client, MONDAY_9, 3, business_id=1002)
 
-    rhythm.learn(client, [1001, 1002], NOW_MS + HOUR_MS)
+    arrival_baseline.learn(client, [1001, 1002], NOW_MS + HOUR_MS)
 
-    usual = rhythm.parsed(client.hgetall(keys.RHYTHM))  # type: ignore[arg-type]
+    usual = arrival_baseline.parsed(client.hgetall(keys.RHYTHM))  # type: ignore[arg-type]
     assert (usual[1001][9], usual[1002][9]) == (0.0, 3.0)

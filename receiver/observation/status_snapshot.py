@@ -7,11 +7,11 @@ import orjson
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage import meter
+from receiver.observation import metrics_store
+from receiver.observation.store_status import Pulse, Queue, Silence, Worker
 from receiver.storage.accounting import retention_schedule
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.pulse import Pulse, Queue, Silence, Worker
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import batch, keys
 from receiver.storage.shared import registrations
@@ -95,7 +95,7 @@ def look(client: redis.Redis) -> Vitals:
         hooks=registrations.read_found(hooks),
         silences=pulse.silences(now_ms),
         acts={act.decode(errors="replace"): int(count) for act, count in acts.items()},
-        counters=meter.parsed(counters),
+        counters=metrics_store.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),
         unfit=pulse.unfit(),

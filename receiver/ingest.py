@@ -14,9 +14,9 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
 from receiver.storage.model.entries import Entry, Receipt, Told, Wanted
 

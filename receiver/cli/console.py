@@ -14,9 +14,9 @@ from receiver.console.registry import Registry
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.observation.event_histogram import Trend
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_status import Pulse
 from receiver.process import logs, standard_streams
 from receiver.release import Release

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
+from receiver.observation.alert_monitor import Sentry
 from receiver.observation.outgoing import Outgoing
-from receiver.observation.sentry import Sentry
 from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.redis import connection, redis_url
 

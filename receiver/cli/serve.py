@@ -20,11 +20,11 @@ from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.ingest import Ingest
 from receiver.intake import Policy
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
 from receiver.nexudus.verification import Verifier
 from receiver.observation import metrics_store, tracing
 from receiver.observation.degraded import Degraded
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor

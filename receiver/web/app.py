@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from receiver import metrics
+from receiver.observation import receiver_metrics
 from receiver.web import answers
 
 _READY_WITHIN_S = 2.0
@@ -23,7 +23,7 @@ class Receiver(Starlette):
         self,
         *,
         can_keep: Callable[[], Awaitable[bool]],
-        counts: metrics.IngestMetrics,
+        counts: receiver_metrics.IngestMetrics,
         shared: Callable[[], Awaitable[bytes]] | None = None,
         degraded: Callable[[], Iterable[str]] = tuple,
         lifespan: Lifespan["Receiver"] | None = None,
@@ -61,7 +61,7 @@ class Receiver(Starlette):
         text = self._counts.exposition()
         if self._shared:
             text += await self._shared()
-        return Response(text, media_type=metrics.CONTENT_TYPE)
+        return Response(text, media_type=receiver_metrics.CONTENT_TYPE)
 
     async def _is_storing(self) -> bool:
         try:

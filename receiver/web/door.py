@@ -16,8 +16,8 @@ import httptools
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted
 from receiver.intake import Request
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import hook_urls, signature
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
 from receiver.storage.model.entries import Receipt
 from receiver.web import answers, bodies

@@ -13,7 +13,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from receiver.metrics import IngestMetrics
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.web import answers
 from receiver.web.conversation import Conversation
 from receiver.web.visit import Host

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from receiver.core.errors import SettingsError
-from receiver.metrics import IngestMetrics
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
 from receiver.web import open_files
 from receiver.web.protocol import BoundedProtocol, Limits

@@ -11,8 +11,8 @@ import pytest
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file
 from receiver.storage.model.entries import Entry, Receipt, Wanted
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from receiver.observation.alert_monitor import Sentry
 from receiver.observation.alerts import CLOSES_AFTER_MS, Alerts
 from receiver.observation.outgoing import Message, Outgoing
-from receiver.observation.sentry import Sentry
 from receiver.observation.status_snapshot import Vitals
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.audit_result import Found

@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest import Ingest
 from receiver.intake import Policy
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.web import server

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.observation.sentry import Sentry
+from receiver.observation.alert_monitor import Sentry
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.accounting.maintenance import Sweeper

@@ -10,8 +10,8 @@ import redis
 from receiver.core import ids
 from receiver.ingest import Accepted, Ingest
 from receiver.intake import Policy, Request
-from receiver.metrics import IngestMetrics
 from receiver.nexudus import actions
+from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.keep.keep_or_spool import Keeper

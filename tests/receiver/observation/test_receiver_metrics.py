@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.metrics import IngestMetrics
+from receiver.observation.receiver_metrics import IngestMetrics
 
 
 def test_sums_are_what_single_counts_would_be() -> None:

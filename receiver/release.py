@@ -13,10 +13,10 @@ from functools import cached_property
 
 import redis
 
-from receiver import wanting
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
+from receiver.ingest import delivery_plan
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
@@ -188,10 +188,10 @@ class Release:
             window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
             wanted=(
                 *(
-                    wanting.delivery(route, request.business_id, request.action, record.data)
+                    delivery_plan.delivery(route, request.business_id, request.action, record.data)
                     for route in matched.routes
                 ),
-                *(wanting.shadow(route) for route in matched.shadow),
+                *(delivery_plan.shadow(route) for route in matched.shadow),
             ),
         )
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import redis
 from redis.exceptions import RedisError
 
-from receiver import wanting
 from receiver.core.errors import EventUnknown
 from receiver.core.events import DeliveryStatus, EventStatus
+from receiver.ingest import delivery_plan
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Wanted
@@ -66,7 +66,7 @@ class Replay:
         record = envelope.record()
         place = (envelope.business_id, envelope.action, record)
         made: list[str] = []
-        for some in keep_script.portions([wanting.delivery(route, *place) for route in routes]):
+        for some in keep_script.portions([delivery_plan.delivery(route, *place) for route in routes]):
             reply = self._make(event_id, some)
             if isinstance(reply, str):
                 return Replayed(event_id, tuple(made), reply)

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, unquote
 import httptools
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Accepted
-from receiver.intake import Request
+from receiver.ingest.ingest import Accepted
+from receiver.ingest.request import Request
 from receiver.nexudus import hook_urls, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
@@ -36,7 +36,7 @@ _log = logs.get()
 
 
 class Accepting(Protocol):
-    """Whoever takes requests in; see `receiver.ingest.Ingest.accept`."""
+    """Whoever takes requests in; see `receiver.ingest.ingest.Ingest.accept`."""
 
     def accept(self, request: Request, done: Callable[[Accepted], None]) -> None: ...
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from receiver.core.errors import RequestRefused
-from receiver.ingest import Accepted
-from receiver.intake import Request
+from receiver.ingest.ingest import Accepted
+from receiver.ingest.request import Request
 from receiver.observation.tracing import Tracing
 from receiver.web.door import Accepting
 

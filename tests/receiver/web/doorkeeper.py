@@ -20,8 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest import Ingest
-from receiver.intake import Policy
+from receiver.ingest.ingest import Ingest
+from receiver.ingest.request import Policy
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from receiver.core import ids
-from receiver.ingest import Accepted, Ingest
-from receiver.intake import Policy, Request
+from receiver.ingest.ingest import Accepted, Ingest
+from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.storage.accounting.reconciliation import Audit

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from receiver import wanting
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.intake import Doubt, Policy, Request, kept_headers, records_of
+from receiver.ingest import delivery_plan
+from receiver.ingest.request import Doubt, Policy, Request, kept_headers, records_of
 from receiver.nexudus import actions, fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.observation.receiver_metrics import IngestMetrics
@@ -36,9 +36,9 @@ class Matched(Protocol):
     """The routes that want an event, those in the shadow that do, and the names of those whose `where` failed on it."""
 
     @property
-    def routes(self) -> Sequence[wanting.Route]: ...
+    def routes(self) -> Sequence[delivery_plan.Route]: ...
     @property
-    def shadow(self) -> Sequence[wanting.Route]: ...
+    def shadow(self) -> Sequence[delivery_plan.Route]: ...
     @property
     def failed(self) -> Iterable[str]: ...
 
@@ -151,9 +151,9 @@ class Ingest:
         for route in matched.failed:
             self._metrics.where_failed(route)
         place = (request.business_id, request.action, record.data, self._metrics.key_failed)
-        wanted = tuple(wanting.delivery(route, *place) for route in matched.routes)
+        wanted = tuple(delivery_plan.delivery(route, *place) for route in matched.routes)
         if matched.shadow:
-            wanted += tuple(wanting.shadow(route) for route in matched.shadow)
+            wanted += tuple(delivery_plan.shadow(route) for route in matched.shadow)
         return table.hash, wanted
 
     def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:

@@ -29,7 +29,7 @@
     tests/workers/test_work.py::test_a_handler_that_hangs_is_recorded_as_timed_out_and_harms_no_neighbour
     tests/workers/test_work.py::test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is
     tests/workers/test_work.py::test_memory_exhaustion_in_a_handler_is_a_failure_like_any_other
-    tests/receiver/test_replay.py::test_dead_deliveries_revive_under_the_same_event
+    tests/receiver/operations/test_replay.py::test_dead_deliveries_revive_under_the_same_event
 6. Registrations converge.
     tests/receiver/registrar/test_plan.py::test_from_any_state_one_plan_converges
     tests/receiver/registrar/test_apply.py::test_a_fault_at_every_call_changes_nothing_in_the_end

@@ -18,9 +18,9 @@ from receiver.nexudus import actions
 from receiver.observation.event_histogram import Trend
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_status import Pulse
+from receiver.operations.release import Release
+from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
-from receiver.release import Release
-from receiver.replay import Replay
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates

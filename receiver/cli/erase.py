@@ -9,8 +9,8 @@ from cyclopts import Parameter
 from receiver.cli import confirmation, output, progress
 from receiver.cli.context import Context
 from receiver.core.errors import RoutesError, UsageError
-from receiver.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.nexudus.actions import CODES
+from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.routing import file
 from receiver.storage.shared.audit_log import Acts, seal_of
 from receiver.storage.spool.rewriting import Rewritten

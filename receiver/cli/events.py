@@ -7,11 +7,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from receiver import shapes
 from receiver.cli import output, rows
 from receiver.cli.context import Context
 from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.core.errors import StorageUnavailable
+from receiver.operations import json_views
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.shared.audit_log import Acts
@@ -35,7 +35,7 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
     archive = Context().archive
     if json:
         for stored in islice(archive.newest(wanted), limit):
-            output.json_line(shapes.brief(stored, redact=False))
+            output.json_line(json_views.brief(stored, redact=False))
         return
     found = [rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
     if not found:
@@ -58,7 +58,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
     stored = context.archive.get(event_id)
     if not redact:
         Acts(context.client).record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
-    shape = shapes.full(stored, redact=redact)
+    shape = json_views.full(stored, redact=redact)
     if json:
         output.json_line(shape)
     else:
@@ -79,7 +79,7 @@ def tail(*, json: Json = False) -> None:
             found, is_away = [], True
         for stored in found:
             if json:
-                output.json_line(shapes.brief(stored, redact=False))
+                output.json_line(json_views.brief(stored, redact=False))
             else:
                 output.say("  ".join(str(cell) for cell in rows.row(stored)))
         time.sleep(_PAUSE_S)

@@ -10,7 +10,7 @@ from receiver.cli.context import Context
 from receiver.cli.selection import ANYWHERE, OriginOptions
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.release import Release
+from receiver.operations.release import Release
 from receiver.routing import file
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.shared.audit_log import Acts

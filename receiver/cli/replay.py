@@ -10,7 +10,7 @@ from receiver.cli.selection import EVERYTHING, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.replay import Replay, Replayed
+from receiver.operations.replay import Replay, Replayed
 from receiver.routing import file
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.shared.audit_log import Acts

@@ -11,9 +11,9 @@ from receiver.console.registry import Registry
 from receiver.core.errors import RoutesError
 from receiver.observation.event_histogram import Trend
 from receiver.observation.store_status import Pulse
+from receiver.operations.release import Release
+from receiver.operations.replay import Replay
 from receiver.process import logs
-from receiver.release import Release
-from receiver.replay import Replay
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import Archive
@@ -22,7 +22,7 @@ from receiver.storage.shared.audit_log import Acts
 
 
 class MakeReplay(Protocol):
-    """Makes the tool that replays events; see `receiver.replay.Replay`."""
+    """Makes the tool that replays events; see `receiver.operations.replay.Replay`."""
 
     def __call__(self, table: RoutingTable, *, route: str | None = None, only_dead: bool = False) -> Replay: ...
 

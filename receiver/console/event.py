@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver import shapes
 from receiver.console.pages import Act, Done, Facts, Page, Shown
 from receiver.console.visit import Visit
 from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.core.sanitize import counted
+from receiver.operations import json_views
 from receiver.storage.query.stored_event import Stored
 
 
@@ -18,7 +18,7 @@ def facts(visit: Visit) -> Facts:
 
 
 def _facts(visit: Visit, stored: Stored, *, redact: bool) -> Facts:
-    told = shapes.full(stored, redact=redact, redact_errors=not visit.session.identity.may_act)
+    told = json_views.full(stored, redact=redact, redact_errors=not visit.session.identity.may_act)
     return told | {
         "is_masked": redact,
         "size": len(stored.envelope.body),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver import shapes
 from receiver.console import search
 from receiver.console.pages import Facts, Page
 from receiver.console.search import Sought
@@ -12,6 +11,7 @@ from receiver.console.visit import Visit
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
 from receiver.nexudus import actions
+from receiver.operations import json_views
 
 
 def facts(visit: Visit) -> Facts:
@@ -23,7 +23,7 @@ def listed(visit: Visit, what: Sought) -> Facts:
     """A page of those asked for. Query: after (an id), which is the `more` of the page before."""
     found = search.find(visit.desk.archive, what, after=search.cursor(visit))
     return {
-        "events": [shapes.brief(stored, redact=not visit.session.identity.may_act) for stored in found.events],
+        "events": [json_views.brief(stored, redact=not visit.session.identity.may_act) for stored in found.events],
         "more": found.more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,

@@ -7,11 +7,11 @@ from typing import Any, Final
 import orjson
 from starlette.concurrency import run_in_threadpool
 
-from receiver import shapes
 from receiver.console.desk import Desk
 from receiver.console.search import Sought
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
+from receiver.operations import json_views
 from receiver.process import logs
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Stored
@@ -85,7 +85,7 @@ class _Follower:
                 self._watched.pop(stored.envelope.id, None)
         while len(self._watched) > _MOST_WATCHED:
             del self._watched[next(iter(self._watched))]
-        return [shapes.brief(stored, redact=self._redact) for stored in changed + new]
+        return [json_views.brief(stored, redact=self._redact) for stored in changed + new]
 
     def _is_news(self, stored: Stored) -> bool:
         before, now = self._watched[stored.envelope.id], _state(stored)

@@ -12,7 +12,7 @@ from receiver.console.search import Sought
 from receiver.console.visit import Visit
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
-from receiver.replay import Replay
+from receiver.operations.replay import Replay
 
 
 def facts(visit: Visit) -> Facts:

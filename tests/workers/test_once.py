@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.erasure import Erasure
+from receiver.operations.erasure import Erasure
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.queue.checkpoints import MOST, Known, Steps
 from receiver.storage.redis import connection, keys

@@ -11,7 +11,6 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import shapes
 from receiver.console import charts, crowd, rendering, search, trouble
 from receiver.console.bulk import Bulk, Progress, paced
 from receiver.console.search import Sought
@@ -20,6 +19,7 @@ from receiver.core import ids
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
+from receiver.operations import json_views
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.model.entries import Wanted
@@ -251,7 +251,7 @@ def test_what_a_route_in_the_shadow_wanted_is_shown(redis_url: str) -> None:
     with connection.connect(redis_url) as client:
         one = entry(routes=("live",))
         keep_all(client, one._replace(wanted=(*one.wanted, Wanted("watching"))))
-        shape = shapes.brief(Archive(client).get(one.envelope.id), redact=False)
+        shape = json_views.brief(Archive(client).get(one.envelope.id), redact=False)
 
     row = rendering.Templates().render("row.html", {"event": shape})
 

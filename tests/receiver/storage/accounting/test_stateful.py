@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from receiver.erasure import Erasure
 from receiver.nexudus.actions import CODES
-from receiver.release import Release
-from receiver.replay import Replay
+from receiver.operations.erasure import Erasure
+from receiver.operations.release import Release
+from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.replay import Replay
+from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.accounting.reconciliation import Audit

@@ -3,11 +3,11 @@
 import pytest
 import redis
 
-from receiver import shapes
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
 from receiver.observation.event_histogram import Trend
 from receiver.observation.store_status import Pulse
+from receiver.operations import json_views
 from receiver.storage.accounting import hour_counters
 from receiver.storage.model import codec, decoding
 from receiver.storage.query.event_reader import Archive
@@ -49,11 +49,11 @@ def test_an_event_whose_state_is_damaged_hides_no_other(client: redis.Redis, sta
     client.hset(keys.state(bad.envelope.id), mapping=state)  # type: ignore[arg-type]
     archive = Archive(client)
 
-    shown = {shapes.brief(one, redact=False)["id"] for one in archive.newest(Filter())}
+    shown = {json_views.brief(one, redact=False)["id"] for one in archive.newest(Filter())}
 
     assert shown == {good.envelope.id, bad.envelope.id}
     assert good.envelope.id in {one.envelope.id for one in archive.newest(Filter(status=EventStatus.IN_FLIGHT))}
-    assert shapes.full(archive.get(bad.envelope.id), redact=False)["id"] == bad.envelope.id
+    assert json_views.full(archive.get(bad.envelope.id), redact=False)["id"] == bad.envelope.id
 
 
 @pytest.mark.parametrize("field", ["n", "1s", "1r", "1q"])
@@ -63,7 +63,7 @@ def test_an_event_whose_state_lacks_a_field_hides_no_other(client: redis.Redis, 
     keep_all(client, good, bad)
     client.hdel(keys.state(bad.envelope.id), field)
 
-    assert len([shapes.full(one, redact=True) for one in Archive(client).newest(Filter())]) == 2
+    assert len([json_views.full(one, redact=True) for one in Archive(client).newest(Filter())]) == 2
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_attempt_that_cannot_be_read_is_one_attempt(client: redis.Redis, reco
     sound = b'{"number":1,"outcome":"failed","started_ms":1,"ended_ms":3,"error":"E: x"}'
     client.rpush(keys.attempts(f"{one.envelope.id}-1"), sound, record, sound)
 
-    attempts = shapes.full(Archive(client).get(one.envelope.id), redact=False)["attempts"]
+    attempts = json_views.full(Archive(client).get(one.envelope.id), redact=False)["attempts"]
 
     assert [attempt["duration_ms"] for attempt in attempts] == [2, None, 2]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.masking import masked, masked_error
+from receiver.operations.masking import masked, masked_error
 
 
 def test_values_of_every_type_are_masked_but_ids_times_flags_and_enumerations_of_known_fields() -> None:

@@ -11,7 +11,7 @@ from receiver.core import ids, settings
 from receiver.core.events import EventStatus
 from receiver.nexudus import canonical_record, fingerprint, signature
 from receiver.nexudus.actions import CODES
-from receiver.release import Release, Released
+from receiver.operations.release import Release, Released
 from receiver.routing import file
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.reconciliation import Audit

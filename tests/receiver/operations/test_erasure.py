@@ -6,10 +6,10 @@ import pytest
 import redis
 
 from receiver.core.events import Envelope, EventStatus
-from receiver.erasure import Address, Coworker, Erasure, Subject
 from receiver.nexudus.actions import CODES
-from receiver.release import Release
-from receiver.replay import Replay
+from receiver.operations.erasure import Address, Coworker, Erasure, Subject
+from receiver.operations.release import Release
+from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention

@@ -5,7 +5,7 @@ import redis
 
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.replay import Replay
+from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import Wanted

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.core import timestamps
-from receiver.masking import masked, masked_error
+from receiver.operations.masking import masked, masked_error
 from receiver.storage.query.stored_event import Stored, StoredDelivery
 
 

@@ -22,7 +22,7 @@ from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.survey import Survey
+from receiver.registrar.planner import Survey
 from receiver.routing import file
 from receiver.routing.document import MAX_ROUTES
 from receiver.routing.table import Route, RoutingTable, matches

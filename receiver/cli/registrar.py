@@ -18,7 +18,7 @@ from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.survey import Survey
+from receiver.registrar.planner import Survey
 from receiver.routing import file as routes_file
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection

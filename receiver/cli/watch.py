@@ -12,7 +12,7 @@ from receiver.core import durations
 from receiver.core.errors import SettingsError, UsageError
 from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
-from receiver.registrar.restraint import Restraint
+from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.lock import Lock

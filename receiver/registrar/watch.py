@@ -17,9 +17,9 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, Op
+from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
 from receiver.registrar.plan import Plan, Wanted
-from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
-from receiver.registrar.survey import Survey
+from receiver.registrar.planner import Survey
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.lock import Lock

@@ -11,7 +11,7 @@ from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Plan, Scope, Wanted
-from receiver.registrar.survey import Survey
+from receiver.registrar.planner import Survey
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from tests.nexudus import CountingBudget, SimulatedNexudus

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.core.errors import LockLost, Problem, RoutesError
-from receiver.registrar.restraint import Restraint
+from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys

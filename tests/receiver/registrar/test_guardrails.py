@@ -8,9 +8,9 @@ from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import ChangeKey, Op
+from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
 from receiver.registrar.ownership import Ownership, name_of
 from receiver.registrar.plan import Plan, Wanted
-from receiver.registrar.restraint import Held, Remembered, Restraint, restrain
 from receiver.storage.shared.registrations import Flap
 
 OURS = Ownership("https://hooks.example", ("key",))

@@ -36,7 +36,7 @@
     tests/receiver/registrar/test_apply.py::test_another_host_with_our_keys_is_left_alone_until_it_is_moved
     tests/receiver/registrar/test_watch.py::test_disabled_hooks_come_back_when_the_receiver_is_reachable
 7. Only Nexudus gets in.
-    tests/receiver/web/test_door.py::test_a_stranger_learns_nothing
+    tests/receiver/web/test_hook_endpoint.py::test_a_stranger_learns_nothing
     tests/receiver/nexudus/test_signature.py::test_verify_knows_both_readings
     tests/fuzz/test_fuzz.py::test_a_parser_holds
     tests/test_secrecy.py::test_nothing_tells_what_it_must_not

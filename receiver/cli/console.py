@@ -29,7 +29,7 @@ from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.one_time_tokens import Spent
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
-from receiver.web.protocol import Limits
+from receiver.web.connection_limits import Limits
 
 _CONNECTIONS = 500
 _TO_REDIS = 64

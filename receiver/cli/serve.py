@@ -36,12 +36,12 @@ from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
 from receiver.web import server
-from receiver.web.app import Receiver
+from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.door import Door
-from receiver.web.protocol import Limits
-from receiver.web.requestlog import RequestLog
-from receiver.web.traced import TracedIngest
+from receiver.web.connection_limits import Limits
+from receiver.web.hook_endpoint import Door
+from receiver.web.request_log import RequestLog
+from receiver.web.request_spans import TracedIngest
 
 _MOST_PROCESSES = 64
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.process import logs
-from receiver.web.requestlog import masked
+from receiver.web.request_log import masked
 
 HEADERS: Final = {
     "content-security-policy": (

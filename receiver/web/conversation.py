@@ -10,7 +10,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from receiver.web.visit import GONE, Host, Place, Visit
+from receiver.web.hook_request import GONE, Host, Place, Visit
 
 
 class Conversation(HttpToolsProtocol):

@@ -17,8 +17,8 @@ from receiver.core.errors import SettingsError
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
 from receiver.web import open_files
-from receiver.web.protocol import BoundedProtocol, Limits
-from receiver.web.visit import Host
+from receiver.web.connection_limits import BoundedProtocol, Limits
+from receiver.web.hook_request import Host
 
 _BACKLOG = 2_048
 _TICKS_PER_SECOND = 10

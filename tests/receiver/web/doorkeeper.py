@@ -27,11 +27,11 @@ from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.web import server
-from receiver.web.app import Receiver
+from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.door import Door
-from receiver.web.protocol import Limits
-from receiver.web.requestlog import RequestLog
+from receiver.web.connection_limits import Limits
+from receiver.web.hook_endpoint import Door
+from receiver.web.request_log import RequestLog
 
 KEYS = ("new-key", "old-key")
 

@@ -10,7 +10,7 @@ import pytest
 
 from receiver.process.line_writer import LineWriter
 from receiver.storage.model.entries import Receipt
-from receiver.web.requestlog import Answered, RequestLog, masked
+from receiver.web.request_log import Answered, RequestLog, masked
 from tests.lines import written
 
 TAKEN = Answered(

@@ -22,8 +22,8 @@ from receiver.process import logs
 from receiver.storage.model.entries import Receipt
 from receiver.web import answers, bodies
 from receiver.web.clients import ClientAddresses
-from receiver.web.requestlog import Answered, RequestLog
-from receiver.web.visit import Headers, Place, Visit
+from receiver.web.hook_request import Headers, Place, Visit
+from receiver.web.request_log import Answered, RequestLog
 
 PROBE = "/hooks/-/probe"
 

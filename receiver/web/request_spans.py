@@ -6,7 +6,7 @@ from receiver.core.errors import RequestRefused
 from receiver.ingest.ingest import Accepted
 from receiver.ingest.request import Request
 from receiver.observation.tracing import Tracing
-from receiver.web.door import Accepting
+from receiver.web.hook_endpoint import Accepting
 
 
 class TracedIngest:

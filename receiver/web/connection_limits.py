@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.web import answers
 from receiver.web.conversation import Conversation
-from receiver.web.visit import Host
+from receiver.web.hook_request import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Place:
 
 
 class Host(Protocol):
-    """Whoever receives visits; see `receiver.web.door.Door`."""
+    """Whoever receives visits; see `receiver.web.hook_endpoint.Door`."""
 
     def place(self, target: bytes) -> Place | None:
         """Return where a request target leads to; None: to nobody here. Raises ValueError for what is no target."""

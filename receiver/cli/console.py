@@ -7,10 +7,10 @@ import redis
 
 from receiver.cli import keyring, output, premises, signin_link
 from receiver.cli.hookdesk import HookDesk
-from receiver.console.access import Access
-from receiver.console.app import Console
-from receiver.console.desk import Desk
-from receiver.console.registry import Registry
+from receiver.console.application import Console
+from receiver.console.auth.sessions import Access
+from receiver.console.framework.hooks_cache import Registry
+from receiver.console.framework.services import Desk
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings

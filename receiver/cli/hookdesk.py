@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from receiver.cli import carrying, hooks
 from receiver.cli.registrar import opened
-from receiver.console.registry import Seen, digest_of
+from receiver.console.framework.hooks_cache import Seen, digest_of
 from receiver.core.errors import FrontdeskError, UsageError
 from receiver.registrar import health
 from receiver.registrar.plan import Plan, Scope

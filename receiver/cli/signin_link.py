@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from receiver.console.access import Access, Identity, Role
+from receiver.console.auth.sessions import Access, Identity, Role
 from receiver.core.settings import NamedToken, Settings
 
 

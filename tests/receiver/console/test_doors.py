@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from receiver.console.app import ACTS, PAGES
-from receiver.console.live import MOST
-from receiver.console.pages import Page
+from receiver.console.application import ACTS, PAGES
+from receiver.console.framework.page import Page
+from receiver.console.pages.live import MOST
 from receiver.nexudus import samples
 from tests.processes import Valkey, run, wait_until
 from tests.receiver.console.house import ADMIN, VIEWER, House, built

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from receiver.console.app import ACTS
-from receiver.console.overview import KINDS, SPANS
+from receiver.console.application import ACTS
+from receiver.console.pages.overview import KINDS, SPANS
 from tests.processes import wait_until
 from tests.receiver.console.house import ADMIN, House
 

@@ -11,10 +11,11 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.console import charts, crowd, rendering, search, trouble
-from receiver.console.bulk import Bulk, Progress, paced
-from receiver.console.search import Sought
-from receiver.console.signin import where_next
+from receiver.console.framework import charts, rendering
+from receiver.console.framework.bulk_tasks import Bulk, Progress, paced
+from receiver.console.pages import bulk_selection, search, warnings
+from receiver.console.pages.search import Sought
+from receiver.console.pages.signin import where_next
 from receiver.core import ids
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
@@ -129,16 +130,18 @@ def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
 
 def test_a_count_goes_on_where_its_time_was_up(archive: Archive) -> None:
     """Page by page, each with what those before it counted; no event is counted twice or left out."""
-    counted, pages = crowd.Counted(0, 0, None), 0
+    counted, pages = bulk_selection.Counted(0, 0, None), 0
     while pages == 0 or counted.more:
-        counted = crowd.count(archive, Sought(Filter()), lambda stored: 2, so_far=counted, budget_s=0)
+        counted = bulk_selection.count(archive, Sought(Filter()), lambda stored: 2, so_far=counted, budget_s=0)
         pages += 1
         assert counted.events <= 16 * pages, "without time, a page counts as many as lie between two looks at the clock"
 
     assert pages >= 300 / 16
 
     assert (counted.events, counted.weight) == (300, 600)
-    assert crowd.count(archive, Sought(Filter(), "zoë"), lambda stored: 1, budget_s=60) == crowd.Counted(3, 3, None)
+    assert bulk_selection.count(
+        archive, Sought(Filter(), "zoë"), lambda stored: 1, budget_s=60
+    ) == bulk_selection.Counted(3, 3, None)
 
 
 def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(archive: Archive) -> None:
@@ -149,7 +152,7 @@ def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(arch
         seen.append(event_id)
         return ""
 
-    bulk.start(Progress("replay", "alice", 1), crowd.run_over(archive, Sought(Filter(), "zoë"), step))
+    bulk.start(Progress("replay", "alice", 1), bulk_selection.run_over(archive, Sought(Filter(), "zoë"), step))
 
     wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the run to end")
     assert bulk.progress is not None
@@ -265,9 +268,9 @@ def test_what_alerts_tell_of_store_and_spools_the_overview_tells_too(tmp_path: P
     spool = SpoolReport("s", "ann", "/var", 0, 0, 0, 1_000, "no space left")
     unfit = {"eviction": "maxmemory-policy is allkeys-lru"}
     routes = CurrentTable(tmp_path / "routes.yaml", known_actions=CODES, data_dir=tmp_path)
-    state = trouble.State((), (), standing, (spool,), None, None, {}, unfit, (Loss("0123", 1, 2),))
+    state = warnings.State((), (), standing, (spool,), None, None, {}, unfit, (Loss("0123", 1, 2),))
 
-    told = [one["text"] for one in trouble.found(routes, state, 1_000)]
+    told = [one["text"] for one in warnings.found(routes, state, 1_000)]
 
     assert [text.partition(".")[0] for text in told] == [
         "The store has lost what it held",

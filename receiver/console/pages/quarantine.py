@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from receiver.console import crowd, dead
-from receiver.console.bulk import Progress
-from receiver.console.crowd import Counted
-from receiver.console.pages import Act, Done, Facts, Page
-from receiver.console.search import Sought
-from receiver.console.visit import Visit
+from receiver.console.framework.bulk_tasks import Progress
+from receiver.console.framework.page import Act, Done, Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import bulk_selection, dead
+from receiver.console.pages.bulk_selection import Counted
+from receiver.console.pages.search import Sought
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
@@ -16,19 +16,19 @@ from receiver.storage.query.stored_event import Stored
 
 def facts(visit: Visit) -> Facts:
     """A page of quarantined requests. Query: action, business, since, until, text, after (an id)."""
-    return dead.listed(visit, EventStatus.QUARANTINED) | {"progress": crowd.progress(visit)}
+    return dead.listed(visit, EventStatus.QUARANTINED) | {"progress": bulk_selection.progress(visit)}
 
 
 def counting(visit: Visit) -> Facts:
     """Count what a release of the requests asked for would let pass. Query: as of the page of quarantine, and of
     `crowd.so_far`."""
-    passing = _count(visit, _sought(visit), so_far=crowd.so_far(visit))
+    passing = _count(visit, _sought(visit), so_far=bulk_selection.so_far(visit))
     return {
         "total": visit.desk.pulse.standing()[EventStatus.QUARANTINED],
         "passing": passing.events,
         "is_cut": passing.more is not None,
         "more": passing.more,
-        "progress": crowd.progress(visit),
+        "progress": bulk_selection.progress(visit),
     }
 
 
@@ -38,7 +38,7 @@ def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
     def weigh(stored: Stored) -> int:
         return int(tool.would_pass(stored))
 
-    return crowd.count(visit.desk.archive, what, weigh, **bounds)
+    return bulk_selection.count(visit.desk.archive, what, weigh, **bounds)
 
 
 def release_one(visit: Visit) -> Done:
@@ -63,11 +63,11 @@ def release_all(visit: Visit) -> Done:
             return "it is not kept any more"
         return tool.run(stored).reason or ""
 
-    passing = _count(visit, what, budget_s=crowd.ACT_S).events
-    visit.record("release", requests=passing, **crowd.said(what))
+    passing = _count(visit, what, budget_s=bulk_selection.ACT_S).events
+    visit.record("release", requests=passing, **bulk_selection.said(what))
     # All of them are checked, so that those which stay say why they do today.
     progress = Progress("release", visit.session.identity.name, passing, "requests")
-    visit.desk.bulk.start(progress, crowd.run_over(archive, what, step))
+    visit.desk.bulk.start(progress, bulk_selection.run_over(archive, what, step))
     return Done("The release has begun.", "/quarantine", {"passing": passing})
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.console.access import LINK_S, SESSION_S, Access, Identity, Role
-from receiver.console.throttle import ADDRESSES, FAILURES, PAUSE_S, Throttle
+from receiver.console.auth.rate_limit import ADDRESSES, FAILURES, PAUSE_S, Throttle
+from receiver.console.auth.sessions import LINK_S, SESSION_S, Access, Identity, Role
 
 ALICE = Identity("alice", Role.ADMIN)
 VICTOR = Identity("victor", Role.VIEWER)

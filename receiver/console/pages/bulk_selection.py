@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from receiver.console import search
-from receiver.console.bulk import MOST, Count, Run, paced
-from receiver.console.search import Sought
-from receiver.console.visit import Visit
+from receiver.console.framework.bulk_tasks import MOST, Count, Run, paced
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import search
+from receiver.console.pages.search import Sought
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Stored
 

@@ -11,8 +11,8 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
-from receiver.console import charts
-from receiver.console.pages import ROOT
+from receiver.console.framework import charts
+from receiver.console.framework.page import ROOT
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted, plain

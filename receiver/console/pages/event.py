@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console.pages import Act, Done, Facts, Page, Shown
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Act, Done, Facts, Page, Shown
+from receiver.console.framework.page_request import Visit
 from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.core.sanitize import counted

@@ -5,11 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console import crowd
-from receiver.console.bulk import Count, Progress
-from receiver.console.pages import Act, Done, Facts, Page
-from receiver.console.registry import TROUBLE, Seen, digest_of
-from receiver.console.visit import Visit
+from receiver.console.framework.bulk_tasks import Count, Progress
+from receiver.console.framework.hooks_cache import TROUBLE, Seen, digest_of
+from receiver.console.framework.page import Act, Done, Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import bulk_selection
 from receiver.core import timestamps
 from receiver.core.errors import FrontdeskError, UnsafePlan, UsageError
 from receiver.process import logs
@@ -21,7 +21,13 @@ _MOST_ROWS: Final = 1_000
 
 def facts(visit: Visit) -> Facts:
     """Our registrations, and the plan. Query: `prune=yes` to plan deletions, `look=yes` to ask Nexudus anew."""
-    told: Facts = {"hooks": [], "problem": None, "plan": None, "seen_s": None, "progress": crowd.progress(visit)}
+    told: Facts = {
+        "hooks": [],
+        "problem": None,
+        "plan": None,
+        "seen_s": None,
+        "progress": bulk_selection.progress(visit),
+    }
     try:
         seen = visit.desk.registry.look(fresh=visit.asked("look") == "yes")
         plan = visit.desk.registry.registrar.look(prune=True).plan if _is_pruning(visit) else seen.plan

@@ -11,7 +11,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from receiver.console import (
+from receiver.console.auth.sessions import Access
+from receiver.console.dispatcher import Front
+from receiver.console.framework.page import API, ROOT, Act, Page
+from receiver.console.framework.page_request import Visit, form_of, query_of
+from receiver.console.framework.rendering import STATIC, Templates
+from receiver.console.framework.security_headers import Guard
+from receiver.console.framework.services import Desk
+from receiver.console.pages import (
     acts,
     dead,
     event,
@@ -24,15 +31,8 @@ from receiver.console import (
     search,
     workers,
 )
-from receiver.console.access import Access
-from receiver.console.desk import Desk
-from receiver.console.front import Front
-from receiver.console.guard import Guard
-from receiver.console.live import Live
-from receiver.console.pages import API, ROOT, Act, Page
-from receiver.console.rendering import STATIC, Templates
-from receiver.console.signin import PATH, SignIn
-from receiver.console.visit import Visit, form_of, query_of
+from receiver.console.pages.live import Live
+from receiver.console.pages.signin import PATH, SignIn
 from receiver.core.errors import FrontdeskError, RequestRefused
 from receiver.web.clients import ClientAddresses
 

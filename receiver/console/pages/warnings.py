@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from receiver.console.registry import Seen
+from receiver.console.framework.hooks_cache import Seen
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation import conditions

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import orjson
 
-from receiver.console.pages import Act, Done, Facts, Page, Shown
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Act, Done, Facts, Page, Shown
+from receiver.console.framework.page_request import Visit
 from receiver.core import durations, timestamps
 from receiver.core.errors import UsageError
 from receiver.nexudus import actions

@@ -5,17 +5,17 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver.console import crowd, events, search
-from receiver.console.pages import Facts, Page
-from receiver.console.search import Sought
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import bulk_selection, events, search
+from receiver.console.pages.search import Sought
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 
 
 def facts(visit: Visit) -> Facts:
     """A page of dead events. Query: action, business, route, since, until, text, after (an id)."""
-    return listed(visit, EventStatus.DEAD) | {"progress": crowd.progress(visit)}
+    return listed(visit, EventStatus.DEAD) | {"progress": bulk_selection.progress(visit)}
 
 
 def listed(visit: Visit, status: EventStatus) -> Facts:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from receiver.console import acts, hooks, trouble
-from receiver.console.pages import Facts, Page
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import acts, hooks, warnings
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.observation.event_histogram import HOUR_MS, Bucket
@@ -49,7 +49,7 @@ def facts(visit: Visit) -> Facts:
     queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
     spools, audit, seen = pulse.spools(), pulse.audit(), visit.desk.registry.latest()
     silences = pulse.silences(now_ms)
-    state = trouble.State(queues, workers, standing, spools, audit, seen, silences, pulse.unfit(), pulse.losses())
+    state = warnings.State(queues, workers, standing, spools, audit, seen, silences, pulse.unfit(), pulse.losses())
     live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,
@@ -62,14 +62,14 @@ def facts(visit: Visit) -> Facts:
         "queues": [_queue(queue, now_ms) for queue in queues],
         "waiting": sum(queue.ready for queue in queues),
         "scheduled": sum(queue.scheduled for queue in queues),
-        "oldest_waiting_ms": trouble.oldest_ms(queues, now_ms),
+        "oldest_waiting_ms": warnings.oldest_ms(queues, now_ms),
         "workers": live,
         "spooled": sum(report.depth for report in spools),
         "unaccounted": audit.unaccounted if audit else None,
         "audited": timestamps.show(audit.at_ms) if audit else None,
         "hooks": hooks.summary(seen),
         "lately": [acts.shape(act) for act in islice(visit.desk.acts.newest(), _LATELY)],
-        "trouble": list(trouble.found(visit.desk.routes, state, now_ms)),
+        "trouble": list(warnings.found(visit.desk.routes, state, now_ms)),
         "routes": _routes(visit),
         "businesses": _businesses(silences),
     }

@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from receiver.console.signin import is_by_tls, is_foreign
+from receiver.console.pages.signin import is_by_tls, is_foreign
 
 
 def _request(**headers: str) -> Request:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 from starlette.concurrency import run_in_threadpool
 
-from receiver.console.desk import Desk
-from receiver.console.search import Sought
+from receiver.console.framework.services import Desk
+from receiver.console.pages.search import Sought
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
 from receiver.operations import json_views

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from receiver.console.visit import Visit
+from receiver.console.framework.page_request import Visit
 from receiver.core import ids, timestamps
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.core.events import EventStatus

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from receiver.console.access import Session
-from receiver.console.bulk import Bulk
-from receiver.console.registry import Registry
+from receiver.console.auth.sessions import Session
+from receiver.console.framework.bulk_tasks import Bulk
+from receiver.console.framework.hooks_cache import Registry
 from receiver.core.errors import RoutesError
 from receiver.observation.event_histogram import Trend
 from receiver.observation.store_status import Pulse

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver.console import search
-from receiver.console.pages import Facts, Page
-from receiver.console.search import Sought
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import search
+from receiver.console.pages.search import Sought
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
 from receiver.nexudus import actions

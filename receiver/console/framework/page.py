@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from receiver.console.visit import Visit
+from receiver.console.framework.page_request import Visit
 
 ROOT: Final = "/console"
 API: Final = "/console/api"

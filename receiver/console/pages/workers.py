@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console.pages import Facts, Page
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Facts, Page
+from receiver.console.framework.page_request import Visit
 from receiver.core import ids, timestamps
 from receiver.observation.store_status import Worker
 from receiver.storage.redis import keys

@@ -8,11 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from receiver.console.access import SESSION_S, Access, Identity, Session
-from receiver.console.pages import ROOT
-from receiver.console.rendering import Templates
-from receiver.console.throttle import Throttle
-from receiver.console.visit import form_of
+from receiver.console.auth.rate_limit import Throttle
+from receiver.console.auth.sessions import SESSION_S, Access, Identity, Session
+from receiver.console.framework.page import ROOT
+from receiver.console.framework.page_request import form_of
+from receiver.console.framework.rendering import Templates
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
 from receiver.web.clients import ClientAddresses

@@ -10,12 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from receiver.console.access import Access, Session
-from receiver.console.desk import Desk
-from receiver.console.pages import ROOT, Act, Facts, Page, Shown
-from receiver.console.rendering import Templates
-from receiver.console.signin import COOKIE, PATH, SignIn, is_foreign
-from receiver.console.visit import Visit, form_of, query_of
+from receiver.console.auth.sessions import Access, Session
+from receiver.console.framework.page import ROOT, Act, Facts, Page, Shown
+from receiver.console.framework.page_request import Visit, form_of, query_of
+from receiver.console.framework.rendering import Templates
+from receiver.console.framework.services import Desk
+from receiver.console.pages.signin import COOKIE, PATH, SignIn, is_foreign
 from receiver.core.errors import (
     EventUnknown,
     FrontdeskError,

@@ -3,8 +3,8 @@
 from itertools import islice
 from typing import Any, Final
 
-from receiver.console.pages import Facts, Page
-from receiver.console.visit import Visit
+from receiver.console.framework.page import Facts, Page
+from receiver.console.framework.page_request import Visit
 from receiver.core import timestamps
 from receiver.storage.shared.audit_log import Act
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from receiver.console import crowd, search
-from receiver.console.bulk import MOST, Progress
-from receiver.console.crowd import Counted
-from receiver.console.pages import Act, Done, Facts, Page
-from receiver.console.search import Sought
-from receiver.console.visit import Visit
+from receiver.console.framework.bulk_tasks import MOST, Progress
+from receiver.console.framework.page import Act, Done, Facts, Page
+from receiver.console.framework.page_request import Visit
+from receiver.console.pages import bulk_selection, search
+from receiver.console.pages.bulk_selection import Counted
+from receiver.console.pages.search import Sought
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay
@@ -18,19 +18,19 @@ from receiver.operations.replay import Replay
 def facts(visit: Visit) -> Facts:
     """Count what a replay of the events asked for would do. Query: as of the list of events, and of `crowd.so_far`."""
     what = _sought(visit)
-    counted = _count(visit, what, so_far=crowd.so_far(visit))
+    counted = _count(visit, what, so_far=bulk_selection.so_far(visit))
     return {
         "events": counted.events,
         "deliveries": counted.weight,
         "is_cut": counted.more is not None,
         "more": counted.more,
-        "progress": crowd.progress(visit),
+        "progress": bulk_selection.progress(visit),
     }
 
 
 def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
     tool = _tool(visit, what)
-    return crowd.count(visit.desk.archive, what, lambda stored: len(tool.routes(stored)), **bounds)
+    return bulk_selection.count(visit.desk.archive, what, lambda stored: len(tool.routes(stored)), **bounds)
 
 
 def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
@@ -51,10 +51,10 @@ def start(visit: Visit) -> Done:
         except EventUnknown:
             return "it is not kept any more"
 
-    counted = _count(visit, what, budget_s=crowd.ACT_S)
-    visit.record("replay", events=counted.events, **crowd.said(what))
+    counted = _count(visit, what, budget_s=bulk_selection.ACT_S)
+    visit.record("replay", events=counted.events, **bulk_selection.said(what))
     progress = Progress("replay", visit.session.identity.name, counted.events)
-    visit.desk.bulk.start(progress, crowd.run_over(archive, what, step))
+    visit.desk.bulk.start(progress, bulk_selection.run_over(archive, what, step))
     return Done("The replay has begun.", "/dead", {"events": counted.events, "deliveries": counted.weight})
 
 
@@ -62,7 +62,7 @@ def stop(visit: Visit) -> Done:
     """Stop the run that goes on; what was done stays done."""
     visit.record("bulk.stop")
     visit.desk.bulk.stop()
-    return Done("It is stopped; what was done stays done.", "/dead", {"progress": crowd.progress(visit)})
+    return Done("It is stopped; what was done stays done.", "/dead", {"progress": bulk_selection.progress(visit)})
 
 
 def _sought(visit: Visit) -> Sought:

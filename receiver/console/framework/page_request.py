@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.requests import Request
 
-from receiver.console.access import Session
-from receiver.console.desk import Desk
+from receiver.console.auth.sessions import Session
+from receiver.console.framework.services import Desk
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.web import bodies
 

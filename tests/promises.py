@@ -6,7 +6,7 @@
     tests/faults: store everysec, store always, failover, full disks
     tests/receiver/storage/keep/test_keep_or_spool.py::test_what_was_answered_is_in_the_store_at_the_end
     tests/receiver/storage/keep/test_group_commit.py::test_what_is_kept_already_has_to_be_confirmed_too
-    tests/receiver/cli/test_serve.py::test_an_outage_and_a_kill_lose_nothing
+    tests/receiver/cli/processes/test_serve.py::test_an_outage_and_a_kill_lose_nothing
 2. An authentic request is never refused for our faults.
     tests/faults: network, full disks
     tests/receiver/storage/keep/test_keep_or_spool.py::test_nobody_waits_longer_than_promised
@@ -18,7 +18,7 @@
     tests/receiver/storage/accounting/test_stateful.py::test_nothing_is_lost_whatever_happens
     tests/receiver/storage/accounting/test_reconciliation.py::test_everything_is_counted_as_what_it_is
     tests/receiver/storage/accounting/test_reconciliation.py::test_live_traffic_is_never_accused
-    tests/receiver/cli/test_drain.py::test_a_silent_spool_is_shown_and_can_be_forgotten
+    tests/receiver/cli/events/test_drain.py::test_a_silent_spool_is_shown_and_can_be_forgotten
 4. At least once, and no more than needed.
     tests/faults: receiver, two receivers, worker, clocks
     tests/receiver/storage/model/test_keep_script.py::test_an_event_that_arrives_again_within_the_window_is_a_duplicate
@@ -44,7 +44,7 @@
     tests/workers/handlers/test_forward.py::test_a_name_that_is_rebound_to_a_private_address_is_refused_from_then_on
 8. A deploy loses nothing.
     tests/faults: receiver, worker
-    tests/receiver/cli/test_serve.py::test_sigterm_under_load_loses_nothing
+    tests/receiver/cli/processes/test_serve.py::test_sigterm_under_load_loses_nothing
     tests/workers/test_work.py::test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held
     tests/deploy/test_upgrade.py::test_both_versions_side_by_side
 """

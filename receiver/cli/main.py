@@ -7,38 +7,41 @@ from collections.abc import Sequence
 import cyclopts
 
 from receiver import __version__
-from receiver.cli import wrong_call
+from receiver.cli import usage_errors
 from receiver.core.errors import FrontdeskError, OutputUnwritable
 from receiver.core.sanitize import writable
 from receiver.process import standard_streams
 
 COMMANDS = {
-    "acts": ("receiver.cli.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
-    "alerts": ("receiver.cli.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
-    "apply": ("receiver.cli.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
-    "audit": ("receiver.cli.audit:audit", "Account for every event and every delivery."),
-    "check": ("receiver.cli.check:check", "Check settings, routes and handlers; for a deployment pipeline."),
-    "console": ("receiver.cli.console:console", "Serve the web pages that show and operate it all."),
-    "drain": ("receiver.cli.drain:drain", "Empty the spools of a data directory into the store."),
-    "erase": ("receiver.cli.erase:erase", "Clear what is kept about one person."),
-    "events": ("receiver.cli.events:events", "List events, newest first."),
-    "hooks": ("receiver.cli.hooks:hooks", "List our webhooks at Nexudus and their health."),
-    "new-handler": ("receiver.cli.new_handler:new_handler", "Write a plugin package with a handler and its test."),
-    "pause": ("receiver.cli.pause:pause", "Hold the deliveries of a route."),
-    "plan": ("receiver.cli.plan:plan", "Show what would change at Nexudus."),
-    "release": ("receiver.cli.release:release", "Check quarantined requests again, and route those that pass."),
-    "replay": ("receiver.cli.replay:replay", "Deliver kept events again, by the table of today."),
-    "resume": ("receiver.cli.pause:resume", "Let the deliveries of a paused route go again."),
-    "routes": ("receiver.cli.routes:app", "List the routes; explain, schema."),
-    "send": ("receiver.cli.send:send", "Post signed samples to a running receiver."),
-    "serve": ("receiver.cli.serve:serve", "Take events in from Nexudus."),
-    "show": ("receiver.cli.events:show", "Show one event with its deliveries and attempts."),
-    "simulate": ("receiver.cli.simulate:simulate", "Run a simulated Nexudus on this machine."),
-    "tail": ("receiver.cli.events:tail", "Follow events as they are kept."),
-    "try": ("receiver.cli.trial:trial", "Run one route's handler here and now."),
-    "up": ("receiver.cli.up:up", "Run everything on this machine."),
-    "watch": ("receiver.cli.watch:watch", "Keep the webhooks at Nexudus in step with routes.yaml."),
-    "work": ("receiver.cli.work:work", "Run deliveries."),
+    "acts": ("receiver.cli.health.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
+    "alerts": ("receiver.cli.health.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
+    "apply": ("receiver.cli.registrar.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
+    "audit": ("receiver.cli.health.audit:audit", "Account for every event and every delivery."),
+    "check": ("receiver.cli.health.check:check", "Check settings, routes and handlers; for a deployment pipeline."),
+    "console": ("receiver.cli.processes.console:console", "Serve the web pages that show and operate it all."),
+    "drain": ("receiver.cli.events.drain:drain", "Empty the spools of a data directory into the store."),
+    "erase": ("receiver.cli.events.erase:erase", "Clear what is kept about one person."),
+    "events": ("receiver.cli.events.events:events", "List events, newest first."),
+    "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
+    "new-handler": (
+        "receiver.cli.routes.new_handler:new_handler",
+        "Write a plugin package with a handler and its test.",
+    ),
+    "pause": ("receiver.cli.routes.pause:pause", "Hold the deliveries of a route."),
+    "plan": ("receiver.cli.registrar.plan:plan", "Show what would change at Nexudus."),
+    "release": ("receiver.cli.events.release:release", "Check quarantined requests again, and route those that pass."),
+    "replay": ("receiver.cli.events.replay:replay", "Deliver kept events again, by the table of today."),
+    "resume": ("receiver.cli.routes.pause:resume", "Let the deliveries of a paused route go again."),
+    "routes": ("receiver.cli.routes.routes:app", "List the routes; explain, schema."),
+    "send": ("receiver.cli.routes.send:send", "Post signed samples to a running receiver."),
+    "serve": ("receiver.cli.processes.serve:serve", "Take events in from Nexudus."),
+    "show": ("receiver.cli.events.events:show", "Show one event with its deliveries and attempts."),
+    "simulate": ("receiver.cli.processes.simulate:simulate", "Run a simulated Nexudus on this machine."),
+    "tail": ("receiver.cli.events.events:tail", "Follow events as they are kept."),
+    "try": ("receiver.cli.routes.try_handler:trial", "Run one route's handler here and now."),
+    "up": ("receiver.cli.up.up:up", "Run everything on this machine."),
+    "watch": ("receiver.cli.processes.watch:watch", "Keep the webhooks at Nexudus in step with routes.yaml."),
+    "work": ("receiver.cli.processes.work:work", "Run deliveries."),
 }
 """Command name to the `module:function` that carries it out, and what it does in one line."""
 
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it may still fail
     except cyclopts.CycloptsError as error:
-        status = _fail(wrong_call.sentence(error))
+        status = _fail(usage_errors.sentence(error))
     except OutputUnwritable as error:
         standard_streams.discard_output()
         status = _fail(str(error))

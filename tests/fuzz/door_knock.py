@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from receiver.cli.serve import serve
+from receiver.cli.processes.serve import serve
 from receiver.nexudus import hook_urls, samples, signature
 from receiver.web import server
 from tests.fuzz.parts import Parts

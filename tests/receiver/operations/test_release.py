@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.cli import console
+from receiver.cli.processes import console
 from receiver.core import ids, settings
 from receiver.core.events import EventStatus
 from receiver.nexudus import canonical_record, fingerprint, signature

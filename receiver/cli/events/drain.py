@@ -1,0 +1,228 @@
+"""`drain`: empty the spools of a data directory into the store by hand, after its receiver is gone for good."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.context import Context
+from receiver.cli.ui import confirmation, output, progress
+from receiver.core import durations, timestamps
+from receiver.core.errors import SpoolUnavailable, UsageError
+from receiver.core.settings import Settings
+from receiver.observation.store_status import Pulse
+from receiver.storage.keep import drain as emptying
+from receiver.storage.keep.drain import Drained
+from receiver.storage.keep.store import Store
+from receiver.storage.redis import connection
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.spool import count, rejected, reports, slots
+from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.reports import SpoolReport
+
+_REPORT_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.2
+_NO_WAIT = "0s"
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of it. *left*: events that stay. *skipped*: files of receivers that run. *failed*: a sentence each.
+    *staying*: why files that lie aside stay there, when they were tried again."""
+
+    drained: Drained = field(default_factory=Drained)
+    left: int = 0
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    staying: dict[Path, str] = field(default_factory=dict)
+
+
+def drain(
+    directory: Annotated[Path | None, Parameter(help="a data directory, or a spool folder saved from one")] = None,
+    /,
+    *,
+    set_aside: bool = False,
+    forget: str | None = None,
+    wait: str = _NO_WAIT,
+    yes: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> int:
+    """Put the events that wait in the spools of a data directory into the store. A receiver that runs does so itself.
+
+    Draining twice doubles nothing. Exits 1 when something stays behind.
+
+    Parameters
+    ----------
+    set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
+    forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
+    yes: do not ask before a spool is forgotten; needed where there is no terminal
+    wait: how long receivers that run on the directory may take to empty what is theirs, as 60s or plain seconds; for a
+        hook before they stop
+    """
+    context = Context()
+    folder = _folder(directory, context.settings)
+    question = f"Give up the events of the spool {forget!r} for ever?"
+    if forget is not None and not confirmation.agreed("drain --forget", question, yes=yes):
+        output.say("Nothing was forgotten.")
+        return 0
+    _wait(folder, wait)
+    acts = Acts(context.writable)
+    if forget is not None:
+        if not reports.forget(context.client, forget):
+            raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
+        acts.record("drain.forget", spool=forget)
+    outcome = asyncio.run(_drain(folder, context, set_aside=set_aside, is_bar_shown=not json))
+    if outcome.skipped and wait != _NO_WAIT:
+        outcome.left += count.events(folder)
+    done = outcome.drained
+    if done != Drained():
+        acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
+    now_ms = Pulse(context.client).now_ms()
+    silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
+    if json:
+        output.json_line(_shape(folder, outcome, silent))
+    else:
+        _print(folder, outcome, silent)
+    return 1 if outcome.left or outcome.failed or outcome.staying else 0
+
+
+def _wait(folder: Path, wait: str) -> None:
+    """Return when the receivers that run on *folder* have emptied it, or there are none, or the time is over."""
+    try:
+        deadline = time.monotonic() + durations.parse(wait) / 1_000
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+    while time.monotonic() < deadline and count.events(folder) and _is_run_on(folder):
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_run_on(folder: Path) -> bool:
+    for number in slots.used(folder):
+        slot = slots.adopt(folder, number)
+        if slot is None:
+            return True
+        slot.release()
+    return False
+
+
+def _folder(directory: Path | None, current: Settings) -> Path:
+    """Return the spool folder that is meant."""
+    if directory is None:
+        return slots.folder_of(current.data_dir)
+    if not directory.is_dir():
+        raise UsageError(f"drain: {str(directory)!r} is no directory; name a data directory, or a spool folder in one")
+    inside = slots.folder_of(directory)
+    return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
+
+
+async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> _Outcome:
+    current = context.settings
+    alias_ms = max(current.retention, current.retention_kept)
+    store = Store(
+        connection.connect_async(context.redis_url),
+        replicas=current.replicas if current.durability == "replicated" else 0,
+    )
+    outcome = _Outcome()
+    try:
+        opened = await _open(folder, outcome)
+        with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
+            for spool in opened:
+                await _empty(spool, store, outcome, alias_ms, advance)
+        if set_aside:
+            taken, outcome.staying = await emptying.take_back(folder, store, alias_ms=alias_ms)
+            outcome.drained += taken
+    finally:
+        await store.close()
+    return outcome
+
+
+async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
+    """Take every spool of the folder that nobody owns."""
+    opened = []
+    try:
+        for number in await asyncio.to_thread(slots.used, folder):
+            slot = slots.adopt(folder, number)
+            if slot is None:
+                outcome.skipped.append(f"{number:03}.db")
+                continue
+            spool = Spool(folder, max_bytes=2**62, slot=slot)
+            await spool.open()
+            opened.append(spool)
+    except OSError as error:
+        raise UsageError(f"drain: {str(folder)!r} cannot be used: {error.strerror or error}") from None
+    return opened
+
+
+async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, advance: progress.Advance) -> None:
+    """Empty one spool; a file that fails is told of and does not keep the others waiting."""
+    before = Drained()
+
+    def heard(so_far: Drained) -> None:
+        nonlocal before
+        advance(sum(so_far.counts().values()) - sum(before.counts().values()))
+        before = so_far
+
+    try:
+        outcome.drained += await emptying.drain(spool, store, alias_ms=alias_ms, heard=heard)
+        if spool.depth == 0:
+            await store.report({}, [spool.name], timeout_s=_REPORT_WITHIN_S)
+    except SpoolUnavailable as error:
+        outcome.failed.append(f"{spool.folder}: {error}")
+        outcome.drained += before
+    finally:
+        outcome.left += spool.depth
+        await spool.close()
+
+
+def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        **outcome.drained.counts(),
+        "left": outcome.left,
+        "skipped": outcome.skipped,
+        "failed": outcome.failed,
+        "aside": [str(file) for file in rejected.files(folder)],
+        "silent": [_report(report) for report in silent],
+    }
+
+
+def _report(report: SpoolReport) -> dict[str, object]:
+    return {
+        "name": report.name,
+        "host": report.host,
+        "folder": report.folder,
+        "events": report.depth,
+        "oldest_at": timestamps.show(report.oldest_ms),
+        "reported_at": timestamps.show(report.reported_ms),
+    }
+
+
+def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> None:
+    done = outcome.drained
+    output.say(f"{done.kept} events of {folder} are in the store now; {done.duplicates} were there already.")
+    if outcome.left:
+        output.warn(f"{outcome.left} events are still in {folder}")
+    for name in outcome.skipped:
+        output.say(f"{name} was left to the receiver that runs on it; it drains by itself.")
+    if done.held_back:
+        output.say(
+            f"{done.held_back} quarantined requests stay, because quarantine is full; release or wait, and drain."
+        )
+    if done.set_aside:
+        output.say(f"{done.set_aside} events that the store refuses are set aside.")
+    for file in rejected.files(folder):
+        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` tries it again")
+        output.warn(f"{file} lies aside: {why}")
+    for sentence in outcome.failed:
+        output.warn(sentence)
+    if silent:
+        output.say("")
+        rows = [(one.name, one.host, one.folder, one.depth, timestamps.show(one.reported_ms)) for one in silent]
+        output.table(("silent spool", "host", "folder", "events", "last heard of"), rows)
+        output.say(
+            "Start a receiver on that folder, or drain it; if its disk is lost, `frontdesk drain --forget NAME`."
+        )

@@ -1,0 +1,95 @@
+"""`release`: quarantined requests are checked again and become events."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.context import Context
+from receiver.cli.events import event_selection
+from receiver.cli.ui import confirmation, output
+from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
+from receiver.core.events import EventStatus
+from receiver.nexudus.actions import CODES
+from receiver.operations.release import Release
+from receiver.routing import file
+from receiver.storage.query.stored_event import Stored
+from receiver.storage.shared.audit_log import Acts
+
+_SHOWN = 20
+
+
+def release(
+    *event_ids: Annotated[str, Parameter(name="ID")],
+    which: OriginOptions = ANYWHERE,
+    force: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> int:
+    """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
+
+    All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
+    pass stays where it is, with the reason of today; exit status 1 when it was named, or when no shared secret of its
+    location is set here to check its signature with.
+
+    Parameters
+    ----------
+    force
+        also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
+    dry_run
+        only check and count
+    yes
+        do not ask; needed where there is no terminal
+    """
+    context = Context()
+    tool = _tool(context, force=force)
+    ids = event_selection.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
+    passing, blind = _counted(tool, event_selection.read(context.archive, ids))
+    question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
+    if dry_run or not confirmation.agreed("release", question, yes=yes):
+        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
+        return 1 if blind else 0
+    Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
+    results = [tool.run(stored) for stored in event_selection.paced(context.archive, ids, "releasing", shown=not json)]
+    kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
+    made = [event_id for result in results for event_id in result.events]
+    _report(
+        json,
+        {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept},
+    )
+    return 1 if any(result.is_blind for result in results) or (kept and event_ids) else 0
+
+
+def _counted(tool: Release, requests: Iterable[Stored]) -> tuple[int, list[dict[str, str]]]:
+    """Return how many requests would pass, and those that cannot be checked here, each with the reason."""
+    passing, blind = 0, list[dict[str, str]]()
+    for stored in requests:
+        passing += tool.would_pass(stored)
+        if tool.is_blind_to(stored):
+            blind.append({"id": stored.envelope.id, "reason": tool.check(stored.envelope).reason or ""})
+    return passing, blind
+
+
+def _tool(context: Context, *, force: bool) -> Release:
+    return Release(
+        context.writable,
+        file.read(context.settings.routes, known_actions=CODES),
+        [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
+        dedup_window_ms=context.settings.dedup_window,
+        force=force,
+        reading=context.settings.reading,
+    )
+
+
+def _report(json: bool, shape: dict[str, object]) -> None:
+    if json:
+        output.json_line(shape)
+        return
+    would = "would be released" if shape["dry_run"] else "released"
+    output.say(f"{shape['released']} of {shape['checked']} quarantined requests {would}.")
+    kept = list(shape["kept"])  # type: ignore[call-overload]
+    for one in kept[:_SHOWN]:
+        output.warn(f"{one['id']} stays: {one['reason']}")
+    if len(kept) > _SHOWN:
+        output.warn(f"{len(kept) - _SHOWN} more stay; --json names them")

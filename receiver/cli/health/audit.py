@@ -1,0 +1,96 @@
+"""`audit`: is everything that was ever accepted still something?"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.context import Context
+from receiver.cli.ui import output, progress
+from receiver.core.errors import SpoolUnavailable
+from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.reconciliation import Audit, Report
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.spool import count, slots
+
+_SHOWN = 20
+
+
+def audit(
+    *,
+    full: bool = False,
+    repair: bool = False,
+    write_off: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> int:
+    """Check that nothing is lost: every event is something, every delivery is somewhere. Exits 1 when that is not so.
+
+    Parameters
+    ----------
+    full
+        look at every event, also of hours that were found in order before, and at every list that should name it
+    repair
+        give deliveries that nobody would ever run a new job, and clear away what is left of events that were never kept
+        in whole, because the store failed in the middle: their record is gone
+    write_off
+        give up events that have lost their state or their record: an event whose record is still kept is unrouted from
+        now on, and can be replayed; the others, and all their deliveries, are counted as expired
+    """
+    context = Context()
+    counted = Audit(context.client)
+    client = context.writable if repair or write_off else context.client
+    with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
+        audited = Audit(client, looked_at=advance, on_disk=_stock(context))
+        report = audited.run(full=full, repair=repair, clear=repair, write_off=write_off)
+    _record(report, Acts(context.client), repair=repair)
+    if json:
+        output.json_line(report.shape())
+    else:
+        _print(report)
+    lost = data_loss.unacknowledged(context.client)
+    for loss in lost:
+        output.warn(f"{loss.sentence} None of it is counted here; `frontdesk alerts --acknowledge` when you know.")
+    return 1 if report.unaccounted or lost else 0
+
+
+def _stock(context: Context) -> count.Stock | None:
+    """Look into the spools of our own data directory, if there are any and they can be read."""
+    try:
+        return count.stock(slots.folder_of(context.settings.data_dir))
+    except SpoolUnavailable as error:
+        output.warn(f"{error}; of the spools there, what they reported last is counted")
+        return None
+
+
+def _record(report: Report, acts: Acts, *, repair: bool) -> None:
+    """Tell what was changed, now and for good."""
+    if repair:
+        acts.record("audit.repair", repaired=report.repaired, cleared=report.cleared or None)
+        if report.repaired:
+            output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+    if report.cleared:
+        output.warn(
+            f"{report.cleared} events were never kept in whole, and their record is gone; what was left of them is "
+            "cleared away now, and they are named for the last time"
+        )
+    if report.kept or report.written_off:
+        acts.record("audit.write_off", kept=report.kept, written_off=report.written_off)
+        output.warn(f"{report.kept} events had lost their state and are unrouted now; {report.written_off} are expired")
+
+
+def _print(report: Report) -> None:
+    output.table(("events", ""), list(report.events.items()))
+    output.say("")
+    output.table(("deliveries", ""), [(name.replace("_", " "), number) for name, number in report.deliveries.items()])
+    output.say("")
+    output.say(f"{report.spooled} events wait in spools; {report.duplicates} were duplicates.")
+    if not report.unaccounted:
+        output.say("Nothing is unaccounted for.")
+        return
+    output.say(
+        f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` mends what can be mended,"
+        " `--write-off` gives up what is gone:"
+    )
+    for event_id in report.offenders[:_SHOWN]:
+        output.say(f"  {event_id}")
+    if len(report.offenders) > _SHOWN:
+        output.say("  and more; `frontdesk audit --json` names them")

@@ -1,0 +1,149 @@
+"""`frontdesk simulate`: a Nexudus on this machine."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from pydantic import ValidationError
+from starlette.applications import Starlette
+
+from receiver.cli.context import Context
+from receiver.cli.registrar.factory import is_loopback
+from receiver.cli.ui import output
+from receiver.cli.up import generated_secrets
+from receiver.core.errors import RoutesError, UsageError
+from receiver.core.settings import Settings
+from receiver.nexudus import actions
+from receiver.process import end_signals, standard_streams
+from receiver.routing import file as routes_file
+from receiver.simulator import app
+from receiver.simulator.access import Account
+from receiver.simulator.faults import Knobs
+from receiver.simulator.tenant import Tenant
+
+_PORT = 8002
+_BUSINESSES = (1001, 1002, 1003)
+
+T = TypeVar("T")
+
+Several = Annotated[list[T] | None, Parameter(negative="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How it behaves.
+
+    Parameters
+    ----------
+    rate
+        How many events happen by themselves in a second, of actions that have a hook; 0: none.
+    without_role
+        A role that the API user lacks, such as WebHook-Edit; may be given several times.
+    token_lifetime
+        For how many seconds an access token is good.
+    knob
+        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
+        throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
+        (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page,
+        unknown_is_404, repeat_pages.
+    """
+
+    rate: float = 1.0
+    without_role: Several[str] = None
+    token_lifetime: int = 604_799
+    knob: Several[str] = None
+
+    def knobs(self) -> Knobs:
+        """Return what is asked for. Raises UsageError."""
+        values: dict[str, Any] = {"events_per_second": self.rate, "missing_roles": self.without_role or []}
+        values |= dict(pair.partition("=")[::2] for pair in self.knob or ())
+        try:
+            return Knobs.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
+
+
+MannerOptions = Annotated[Manner, Parameter(name="*")]
+FAITHFUL = Manner()
+
+
+def simulate(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
+    business: Several[int] = None,
+    state: Path | None = None,
+    manner: MannerOptions = FAITHFUL,
+) -> None:
+    """Run a simulated Nexudus: its webhooks API, and events that it fires at the hooks registered with it.
+
+    Sign in with FRONTDESK_NEXUDUS_USERNAME and _PASSWORD (demo@example.com and demo when they are not set) or with
+    FRONTDESK_NEXUDUS_TOKEN. Events are signed with FRONTDESK_WEBHOOK_SECRETS when it is set.
+
+    While it runs: POST /simulator/fire makes events happen, as in {"business_id": 1001, "action": "BookingCreate",
+    "count": 3}; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them all;
+    GET /simulator/state shows everything it knows, DELETE starts afresh.
+
+    Parameters
+    ----------
+    host
+        Where to listen; it is a tool for one machine and has no guard of its own.
+    port
+        The port; 0 takes a free one. Without it that of FRONTDESK_NEXUDUS_URL if it is of this machine, else 8002.
+    business
+        A location; may be given several times. Without it there are those that routes.yaml names, else 1001 to 1003.
+    state
+        A file that keeps the hooks when the simulator ends; without it they are forgotten.
+    """
+    current = generated_secrets.completed(Context().settings)
+    standard_streams.detach_output()
+    tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
+    account, knobs = _account(current, manner.token_lifetime), manner.knobs()
+    application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)
+    _serve(application, host, _port(current) if port is None else port, account.username)
+
+
+def _serve(application: Starlette, host: str, port: int, username: str) -> None:
+    listener = app.listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    output.say(f"Nexudus is simulated at http://{shown}:{listener.getsockname()[1]} for {username}")
+    # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
+    end_signals.answer(lambda *_: sys.exit(0))
+    app.serve(application, listener)
+
+
+def _port(current: Settings) -> int:
+    parts = urlsplit(current.nexudus_url)
+    return parts.port if parts.port and is_loopback(parts.hostname or "") else _PORT
+
+
+def _businesses(current: Settings) -> tuple[int, ...]:
+    try:
+        named = routes_file.read(current.routes, known_actions=actions.CODES).businesses
+    except RoutesError:
+        return _BUSINESSES
+    return _BUSINESSES if named == "all" else named
+
+
+def _account(current: Settings, lifetime_s: int) -> Account:
+    return Account(
+        username=current.nexudus_username or "demo@example.com",
+        password=current.nexudus_password.get_secret_value() if current.nexudus_password else "demo",
+        totp=current.nexudus_totp.get_secret_value() if current.nexudus_totp else None,
+        token=current.nexudus_token.get_secret_value() if current.nexudus_token else None,
+        lifetime_s=lifetime_s,
+    )
+
+
+def _secret(current: Settings, business_id: int) -> str | None:
+    """Return the shared secret of a business: its own, else the one for any."""
+    for own in (True, False):
+        for secret in current.webhook_secrets:
+            if secret.business_id == (business_id if own else None):
+                return secret.secret.get_secret_value()
+    return None

@@ -1,0 +1,79 @@
+"""`frontdesk watch`: the registrar as a loop."""
+
+import sys
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.health import alert_setup
+from receiver.cli.registrar.factory import LOCK, Registrar, opened
+from receiver.core import durations
+from receiver.core.errors import SettingsError, UsageError
+from receiver.process import end_signals, standard_streams
+from receiver.registrar import probe, schedule
+from receiver.registrar.guardrails import Restraint
+from receiver.registrar.watch import Parts, Watch
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import RegistrarMemory
+
+_LEADER = "registrar-leader"
+
+
+def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Keep the webhooks at Nexudus in step with routes.yaml; of several watches one leads, the others stand by.
+
+    Re-enables what Nexudus disabled once the receiver answers at FRONTDESK_PUBLIC_URL; never moves hooks between hosts,
+    never takes away more than 30 % of them. Runs until it is told to stop.
+
+    Parameters
+    ----------
+    every
+        How often to look; give or take a fifth. An edit of routes.yaml is seen within seconds.
+    grace
+        How long a webhook that is no longer routed stays active.
+    once
+        Look once and end; exit status 1 when something could not be done. What waits (for a week, for proof that the
+        receiver answers) is no failure.
+    """
+    every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
+    end_signals.answer(lambda *_: sys.exit(0))
+    standard_streams.detach_output()
+    with opened("watch", alone=False) as registrar:
+        if registrar.store is None:
+            raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")
+        with Lock(registrar.store, _LEADER) as leader:
+            watching = _watch(registrar, leader, Restraint(grace_ms=grace_ms))
+            if once:
+                leader.wait(0, waiting=lambda _: None)
+                applied = watching.reconcile()
+                return 0 if applied is not None and applied.is_complete else 1
+            with alert_setup.watching(registrar.settings):
+                schedule.run(
+                    watching.reconcile, leader, registrar.settings.routes, every_s=max(every_s, 0.1), sleep=time.sleep
+                )
+    return 0
+
+
+def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
+    store, url = registrar.store, registrar.settings.public_url
+    assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
+    parts = Parts(
+        webhooks=registrar.webhooks,
+        survey=registrar.survey,
+        memory=RegistrarMemory(store),
+        acts=Acts(store, is_logged=True),
+        lock=Lock(store, LOCK),
+        read_routes=registrar.routes,
+        unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
+        behind=lambda: probe.behind(url, registrar.ownership.keys),
+    )
+    return Watch(parts, leads=leader.check, restraint=restraint)
+
+
+def _milliseconds(option: str, value: str) -> int:
+    try:
+        return durations.parse(value)
+    except ValueError as error:
+        raise UsageError(f"--{option}: {error}") from None

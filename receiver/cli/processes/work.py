@@ -1,0 +1,106 @@
+"""`work`: worker processes under one parent."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.context import Context
+from receiver.cli.health import alert_setup
+from receiver.cli.ui import output
+from receiver.core.errors import HandlerError, UsageError
+from receiver.core.sanitize import plain
+from receiver.core.suggest import nearest
+from receiver.nexudus.actions import CODES
+from receiver.process import standard_streams
+from receiver.process.periodic import PeriodicTask
+from receiver.routing.table import RoutingTable
+from receiver.routing.table_reload import CurrentTable
+from receiver.routing.values import QUEUE
+from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.redis import schema_version
+from workers import plugins
+from workers.child import Launch
+from workers.fleet import Fleet
+from workers.given import Grant
+from workers.switchboard import Switchboard
+
+
+def work(
+    *,
+    processes: int = 1,
+    threads: int = 16,
+    queue: Annotated[tuple[str, ...], Parameter(help="serve this queue only; may be given several times")] = (),
+    burst: bool = False,
+    grace: float = 25.0,
+) -> int:
+    """Run deliveries: claim, run their handlers, record what became of them.
+
+    Parameters
+    ----------
+    processes
+        worker processes
+    threads
+        handlers at a time in each process; async handlers do not count
+    burst
+        stop when nothing is left to do
+    grace
+        seconds that running handlers may take after SIGTERM
+    """
+    _check(processes, threads, queue)
+    context = Context()
+    standard_streams.detach_output()
+    read = context.settings
+    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table.start(strict=True)
+    if table.table:
+        _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))
+        _say_what_no_route_names(table.table, queue)
+    if burst:
+        schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
+    launch = Launch(threads, queue, burst, grace, dict(os.environ))
+    sweeper = Sweeper(context.client)
+    expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
+    tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
+    with contextlib.ExitStack() as stack:
+        if not burst:
+            stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
+        return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
+
+
+def _check(processes: int, threads: int, queues: Iterable[str]) -> None:
+    if not 1 <= processes <= 256 or not 1 <= threads <= 1_024:
+        raise UsageError("work: between 1 and 256 processes, and between 1 and 1024 threads in each")
+    for name in queues:
+        if not re.fullmatch(QUEUE, name, re.ASCII):
+            raise UsageError(f"--queue {plain(name)!r}: a queue is 1 to 40 characters of a-z, 0-9, _ and -")
+
+
+def _names(table: RoutingTable | None) -> tuple[str, ...]:
+    return tuple(route.name for route in table.routes) if table else ()
+
+
+def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None:
+    """A queue without a route is served all the same: it may hold what an older table put there."""
+    for queue in dict.fromkeys(queues):
+        if queue not in table.queues:
+            near = nearest(queue, table.queues)
+            hint = f"did you mean {near!r}?" if near else f"the queues are {', '.join(table.queues)}"
+            output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
+
+
+def _say_what_cannot_run(table: RoutingTable, folder: Path, line: Switchboard) -> None:
+    """A handler that cannot be loaded stops its own route and no other: its deliveries wait an hour for a remedy."""
+    for route in table.routes:
+        if not route.enabled:
+            continue
+        try:
+            grant = Grant(line, route.writes, route.timeout_ms / 1_000)
+            plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+        except HandlerError as error:
+            output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

@@ -1,0 +1,104 @@
+"""Carrying out a plan, for the command and for the console: one at a time, told as it goes, recorded as an act."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from receiver.cli.registrar.factory import LOCK, Registrar
+from receiver.cli.ui import output
+from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
+from receiver.registrar.apply import Applied, Applier, Told
+from receiver.registrar.change import Change
+from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.watch import act_of
+from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.registrations import RegistrarMemory
+
+
+def check(made: Plan, *, force: bool) -> None:
+    """See that a plan takes away no more than may be. Raises UnsafePlan, unless *force*."""
+    if not force:
+        made.check_safe()
+
+
+@contextlib.contextmanager
+def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
+    """Yield what to ask before each write."""
+    if registrar.store is None:
+        output.warn("no Redis is there to keep a second apply away; do not run two at once")
+        yield lambda: None
+        return
+    with Lock(registrar.store, LOCK) as lock:
+        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is applying already; waiting for it"))
+        yield lock.check
+
+
+def carry_out(
+    registrar: Registrar,
+    wanted: Wanted,
+    scope: Scope,
+    fence: Callable[[], None],
+    *,
+    force: bool,
+    expected: Plan | None,
+    advanced: Callable[[], None] = lambda: None,
+    who: str | None = None,
+) -> Applied:
+    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to.
+
+    *advanced* is called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and
+    UsageError when *expected* is over.
+    """
+
+    def look() -> Plan:
+        made = registrar.survey.plan(wanted, scope)
+        check(made, force=force)
+        return made
+
+    fresh = look()
+    if expected is not None and fresh.changes != expected.changes:
+        raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
+    with _progress(len(fresh.changes)) as advance, _recorded(registrar, who, advance, advanced) as told:
+        try:
+            return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
+        except NexudusError as error:
+            raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
+        except UnsafePlan as error:
+            raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar with the time left, on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("Registering", total=total)
+        yield lambda: bar.advance(task)
+
+
+@contextlib.contextmanager
+def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None]) -> Iterator[Told]:
+    """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
+    done: Counter[str] = Counter()
+
+    def told(change: Change, error: NexudusError | None) -> None:
+        for count in advance:
+            count()
+        if error is not None:
+            return
+        done[act_of(change)] += 1
+        if registrar.store is not None:
+            with contextlib.suppress(StorageUnavailable):
+                RegistrarMemory(registrar.store).count(act_of(change))
+
+    try:
+        yield told
+    finally:
+        if done and registrar.store is not None:
+            with contextlib.suppress(StorageUnavailable):
+                Acts(registrar.store).record("apply", who=who, **done)

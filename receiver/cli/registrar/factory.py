@@ -1,0 +1,106 @@
+"""Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
+
+import contextlib
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import redis
+
+from receiver.cli.context import Context
+from receiver.cli.up import demo, generated_secrets
+from receiver.core.errors import SettingsError
+from receiver.core.settings import Settings
+from receiver.nexudus import actions, budget
+from receiver.nexudus.budget import Budget
+from receiver.nexudus.client import Client
+from receiver.nexudus.credentials import credentials
+from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.ownership import Ownership
+from receiver.registrar.planner import Survey
+from receiver.routing import file as routes_file
+from receiver.routing.table import RoutingTable
+from receiver.storage.redis import connection
+from receiver.storage.redis.outage import outage
+from receiver.storage.shared.call_budget import SharedBudget
+
+LOCK = "registrar"
+"""Whoever writes registrations holds it: `apply` and the watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registrar:
+    """The parts. *store* is None when no Redis is there and none was asked for."""
+
+    settings: Settings
+    webhooks: Webhooks
+    ownership: Ownership
+    survey: Survey
+    store: redis.Redis | None
+
+    def routes(self) -> RoutingTable:
+        """Read the routing file. Raises RoutesError."""
+        return routes_file.read(self.settings.routes, known_actions=actions.CODES)
+
+
+@contextlib.contextmanager
+def opened(
+    role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True
+) -> Iterator[Registrar]:
+    """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
+
+    Raises SettingsError for what is missing. *alone*: the command can do without Redis; one that cannot also waits for
+    it in its own way, so it is not asked for here.
+    """
+    current = demo.completed(generated_secrets.completed(Context().settings))
+    current.need(*needs)
+    if current.public_url:
+        check_public_url(current.public_url)
+    who = credentials(current, role)
+    with contextlib.ExitStack() as stack:
+        store = _store(current, stack, alone=alone)
+        client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store)))
+        webhooks = Webhooks(client)
+        ownership = Ownership(current.public_url, tuple(key.get_secret_value() for key in current.url_keys))
+        yield Registrar(current, webhooks, ownership, Survey(webhooks, ownership, _signed(current)), store)
+
+
+def check_public_url(url: str) -> None:
+    """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        return
+    raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> redis.Redis | None:
+    store: redis.Redis = stack.enter_context(connection.connect(connection.url_of(current)))
+    if not alone:
+        return store
+    try:
+        store.ping()
+    except redis.RedisError as error:
+        if current.redis_url:
+            raise outage(error) from error
+        return None
+    return store
+
+
+def _budget(current: Settings, store: redis.Redis | None) -> Budget:
+    return budget.local(current) if store is None else SharedBudget(store, **budget.limits(current), first=True)
+
+
+def _signed(current: Settings) -> frozenset[int] | str:
+    """Return the businesses that have a shared secret, or "all"."""
+    if any(secret.business_id is None for secret in current.webhook_secrets):
+        return "all"
+    return frozenset(secret.business_id for secret in current.webhook_secrets if secret.business_id is not None)

@@ -1,0 +1,176 @@
+"""`frontdesk plan` and `frontdesk apply`: what would change at Nexudus, and changing it."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.registrar import apply_plan, plan_diff
+from receiver.cli.registrar.factory import Registrar, opened
+from receiver.cli.ui import confirmation, output
+from receiver.core import durations
+from receiver.core.errors import UsageError
+from receiver.registrar import probe, wording
+from receiver.registrar.apply import Applied
+from receiver.registrar.plan import Plan, Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far a plan goes.
+
+    Parameters
+    ----------
+    prune
+        Delete what is no longer routed, instead of deactivating it; that needs the role WebHook-Delete.
+    move_from
+        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+    """
+
+    prune: bool = False
+    move_from: Annotated[list[str] | None, Parameter(negative="")] = None
+
+    def scope(self) -> Scope:
+        """Return what is asked for. Raises UsageError."""
+        for url in self.move_from or ():
+            if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+                raise UsageError(f"--move-from {url!r}: must be a public URL, as in https://old.example.com")
+        return Scope(self.prune, tuple(self.move_from or ()))
+
+
+ReachOptions = Annotated[Reach, Parameter(name="*")]
+NEAR = Reach()
+
+
+def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
+    """Show what has to change at Nexudus so that its webhooks follow routes.yaml; changes nothing.
+
+    Exit status 2 when something would change, 0 when nothing would.
+
+    Parameters
+    ----------
+    json
+        Print one JSON object.
+    """
+    scope = reach.scope()
+    with opened("plan") as registrar:
+        wanted = registrar.survey.wanted(registrar.routes())
+        made = _timed(registrar, registrar.survey.plan(wanted, scope))
+    _show(made, json=json)
+    return 2 if made.changes else 0
+
+
+def apply(
+    *, reach: ReachOptions = NEAR, force: bool = False, yes: bool = False, wait: str = "10m", json: bool = False
+) -> int:
+    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first; running it again is safe.
+
+    Parameters
+    ----------
+    force
+        Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
+    yes
+        Do not ask; needed where there is no terminal.
+    wait
+        How long to wait while somebody else applies: a duration, as 10m, or plain seconds.
+    json
+        Print one JSON object: what was done, what is pending, what failed.
+    """
+    patience_s = _seconds(wait)
+    if json and not yes:
+        raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
+    scope = reach.scope()
+    with opened("apply") as registrar:
+        wanted = registrar.survey.wanted(registrar.routes())
+        shown = _timed(registrar, registrar.survey.plan(wanted, scope))
+        if not json:
+            _show(shown, json=False)
+        _warn_of_moves(registrar, shown)
+        if shown.changes and not yes:
+            apply_plan.check(shown, force=force)
+            _ask(shown)
+        with apply_plan.locked(registrar, patience_s) as fence:
+            applied = apply_plan.carry_out(
+                registrar, wanted, scope, fence, force=force, expected=None if yes else shown
+            )
+    return _report(applied, json=json)
+
+
+def _seconds(wait: str) -> float:
+    try:
+        return durations.parse(wait) / 1_000
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+
+
+def _timed(registrar: Registrar, made: Plan) -> Plan:
+    """Return *made* with a warning of when it will be done, where it takes more writes than a day allows."""
+    a_day = registrar.settings.nexudus_writes_per_day
+    days = (len(made.changes) - 1) // a_day
+    if days < 1:
+        return made
+    until = datetime.now(UTC) + timedelta(days=days)
+    told = (
+        f"{len(made.changes)} changes are more than the {a_day} writes a day that Nexudus allows: apply will be done by"
+        f" {until:%Y-%m-%dT%H:%M}Z at the earliest"
+    )
+    return dataclasses.replace(made, warnings=(*made.warnings, told))
+
+
+def _show(made: Plan, *, json: bool) -> None:
+    if json:
+        output.json_line(made.as_json())
+    else:
+        plan_diff.show(made)
+    for warning in made.warnings:
+        output.warn(warning)
+
+
+def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
+    """Say when hooks that work are to leave their URL for one that a receiver may not know yet."""
+    moving = sum(change.rotates for change in shown.changes)
+    url, keys = registrar.settings.public_url, registrar.ownership.keys
+    if not moving or url is None:
+        return
+    why = probe.unreachable(url, keys) or probe.behind(url, keys)
+    if why:
+        output.warn(
+            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, what comes"
+            " there is answered 404"
+        )
+
+
+def _ask(shown: Plan) -> None:
+    if not confirmation.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
+        raise UsageError("nothing was changed")
+
+
+def _report(applied: Applied, *, json: bool) -> int:
+    if json:
+        output.json_line(
+            {
+                "done": [change.as_json() for change in applied.done],
+                "pending": [change.as_json() for change in applied.pending],
+                "failed": [
+                    {**failure.change.as_json(), "error": str(failure.error), "properties": failure.error.properties}
+                    for failure in applied.failed
+                ],
+            }
+        )
+    elif applied.done:
+        output.say(f"Done: {len(applied.done)} changes, seen on a fresh list.")
+    elif applied.is_complete:
+        output.say("Nothing to do.")
+    for failure in applied.failed[:20]:
+        output.warn(f"{wording.subject(failure.change)}: {failure.error}")
+    for change in applied.pending[:20]:
+        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show it; run apply again")
+    if applied.is_complete:
+        return 0
+    output.warn(
+        f"not all is as it should be: {len(applied.pending)} changes are pending, {len(applied.failed)} refused"
+    )
+    return 1

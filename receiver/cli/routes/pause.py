@@ -1,0 +1,56 @@
+"""`pause`, `resume`: hold the deliveries of a route, and let them go again."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from receiver.cli.context import Context
+from receiver.cli.routes import route_names
+from receiver.cli.ui import output
+from receiver.core.errors import UsageError
+from receiver.core.suggest import hint
+from receiver.nexudus.actions import CODES
+from receiver.routing import file
+from receiver.storage.queue.flow_control import Gates
+from receiver.storage.shared.audit_log import Acts, operator
+
+Json = Annotated[bool, Parameter(help="print one object")]
+RouteName = Annotated[str, Parameter(name="ROUTE")]
+
+
+def pause(route: RouteName, /, *, json: Json = False) -> None:
+    """Hold the deliveries of a route: they are kept and counted, and wait until it is resumed.
+
+    What runs already runs on. A pause outlives restarts and edits of routes.yaml.
+    """
+    context = Context()
+    route_names.check("pause", route, file.read(context.settings.routes, known_actions=CODES))
+    changed = Gates(context.writable).pause(route, operator())
+    if changed:
+        Acts(context.writable).record("pause", route=route)
+    _say(json, route, "paused", changed=changed)
+
+
+def resume(route: RouteName, /, *, json: Json = False) -> None:
+    """Let the deliveries of a paused route go again, in the order in which their events came."""
+    context = Context()
+    gates = Gates(context.writable)
+    paused = gates.paused()
+    if route not in paused:
+        # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
+        known = {one.name for one in file.read(context.settings.routes, known_actions=CODES).routes}
+        if route not in known:
+            raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
+    changed = gates.resume(route)
+    if changed:
+        Acts(context.writable).record("resume", route=route)
+    _say(json, route, "resumed", changed=changed)
+
+
+def _say(json: bool, route: str, done: str, *, changed: bool) -> None:
+    if json:
+        output.json_line({"route": route, "paused": done == "paused", "changed": changed})
+    elif changed:
+        output.say(f"{route} is {done}.")
+    else:
+        output.say(f"{route} was {'paused already' if done == 'paused' else 'not paused'}.")

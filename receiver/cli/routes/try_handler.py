@@ -1,0 +1,247 @@
+"""`frontdesk try`: one handler, run here and now, on one event; nothing is recorded and nothing is retried."""
+
+import asyncio
+import os
+import re
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+
+from receiver.cli.context import Context
+from receiver.cli.routes import route_tests
+from receiver.cli.ui import output
+from receiver.cli.up import demo
+from receiver.core import ids
+from receiver.core.durations import show
+from receiver.core.errors import UsageError
+from receiver.core.events import Event, EventStatus, Origin, Outcome
+from receiver.nexudus import actions, samples
+from receiver.routing import file as routes_file
+from receiver.routing.table import Route, RoutingTable, matches
+from receiver.storage.queue.checkpoints import Steps
+from receiver.storage.shared.audit_log import Acts
+from workers import execution, plugins
+from workers.error_text import describe
+from workers.execution import Ended
+from workers.given import Grant
+from workers.once import remember_in
+from workers.switchboard import Switchboard
+
+_EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
+_GRACE_S = 2.0
+"""Seconds that an async handler gets to let itself be cancelled."""
+
+_NO_BUSINESS = 1
+"""The location of a trial when neither the command nor the routes name one."""
+
+
+def trial(
+    route: Annotated[str, cyclopts.Parameter(show_default=False)],
+    source: Annotated[str | None, cyclopts.Parameter(name="FILE|EVENT_ID", show_default=False)] = None,
+    /,
+    *,
+    business: int | None = None,
+    action: str | None = None,
+    json: bool = False,
+) -> int:
+    """Run a route's handler once, here and now, whether or not the route wants the event; 1 when it fails.
+
+    Parameters
+    ----------
+    route
+        The route's name in routes.yaml.
+    source
+        A file with a record as Nexudus sends it, or the id of a kept event. Default: a sample of the route's action.
+    business
+        The location the event is from. Default: the event's, or the first that the routes name.
+    action
+        What happened. Default: the event's, or the first that the route wants.
+    json
+        Print one JSON object.
+    """
+    if business is not None and business < 1:
+        raise UsageError(f"try: --business {business} is no location; ids begin at 1")
+    context = Context()
+    table = routes_file.read(context.settings.routes, known_actions=actions.CODES)
+    chosen = _route(table, route)
+    handler = _loaded(chosen, context)
+    event = _event(context, table, chosen, source, action, business)
+    why_not = _why_not(table, chosen, event)
+    ended, duration_ms = _attempt(handler, event, chosen.timeout_ms / 1_000)
+    if json:
+        output.json_line(_as_json(chosen, event, why_not, ended, duration_ms))
+    else:
+        _say(chosen, event, why_not, ended, duration_ms)
+    return 0 if ended.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
+
+
+def _loaded(route: Route, context: Context) -> plugins.Handler:
+    folder = context.settings.routes.resolve().parent
+    grant = Grant(Switchboard(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000)
+    return plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+
+
+def _route(table: RoutingTable, name: str) -> Route:
+    route = table.route(name)
+    if route is None:
+        known = ", ".join(route.name for route in table.routes) or "none"
+        raise UsageError(f"try: {table.file} has no route {output.plain(name)[:80]!r}; its routes: {known}")
+    return route
+
+
+def _first_action(route: Route) -> str:
+    """Return the first action that the route wants, of a wildcard the first known one that it stands for."""
+    for pattern in route.actions:
+        if "*" not in pattern:
+            return pattern
+        found = next((name for name in samples.names() if matches((pattern,), name)), None)
+        if found is not None:
+            return found
+    raise UsageError(f"try: route {route.name} wants no action that is known; say which with --action")
+
+
+def _first_business(table: RoutingTable, route: Route) -> int:
+    if route.businesses:
+        return min(route.businesses)
+    return table.businesses[0] if table.businesses and table.businesses != "all" else _NO_BUSINESS
+
+
+def _event(
+    context: Context, table: RoutingTable, route: Route, source: str | None, action: str | None, business: int | None
+) -> Event:
+    if source is not None and not Path(source).exists():
+        event = _stored(context, route, source)
+        Acts(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
+        remember_in(Steps(context.client))  # what was done for a kept event is done
+        event = replace(event, action=action or event.action, business_id=business or event.business_id)
+        return replace(event, action_code=actions.code_of(event.action))
+    action = action or _first_action(route)
+    business = business or _first_business(table, route)
+    if source is None:
+        now = datetime.now(UTC)
+        if action not in samples.names():
+            raise UsageError(f"try: there is no sample of {output.plain(action)[:80]!r}; name a file or an event id")
+        record = samples.record(action, now=now, number=int(now.timestamp()))
+        return _new_event(route, action, business, record)
+    return _new_event(route, action, business, _read(Path(source), context.settings.max_body))
+
+
+def _read(file: Path, most: int) -> dict[str, Any]:
+    try:
+        return dict(route_tests.read(file, most))
+    except UsageError as error:
+        raise UsageError(f"try: {error}") from None
+
+
+def _new_event(route: Route, action: str, business: int, record: dict[str, Any]) -> Event:
+    identifier = ids.IdGenerator()()
+    return _as_event(route, identifier, action, business, datetime.now(UTC), "simulated", record)
+
+
+def _stored(context: Context, route: Route, event_id: str) -> Event:
+    if not _EVENT_ID.fullmatch(event_id):
+        raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor an event id")
+    stored = context.archive.get(event_id)
+    envelope = stored.envelope
+    try:
+        record = envelope.record()
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or stored.status == EventStatus.QUARANTINED:  # whatever it holds may be forged
+        reason = stored.unreadable or envelope.quarantine
+        raise UsageError(f"try: event {event_id} holds no record that a handler could take: {reason}")
+    received_at, origin = envelope.received_at, envelope.origin
+    return _as_event(route, envelope.id, envelope.action, envelope.business_id, received_at, origin, record)
+
+
+def _as_event(
+    route: Route,
+    identifier: str,
+    action: str,
+    business: int,
+    received_at: datetime,
+    origin: Origin,
+    record: dict[str, Any],
+) -> Event:
+    return Event(
+        id=identifier,
+        key=f"{identifier}-{route.name}",
+        action=action,
+        action_code=actions.code_of(action),
+        business_id=business,
+        received_at=received_at,
+        origin=origin,
+        attempt=1,
+        superseded=False,
+        data=record,
+    )
+
+
+def _why_not(table: RoutingTable, route: Route, event: Event) -> str | None:
+    found = table.explain(event.business_id, event.action, event.data)
+    return next((one.why_not for one in found if one.route == route.name and not one.matched), None)
+
+
+def _attempt(handler: plugins.Handler, event: Event, timeout_s: float) -> tuple[Ended, int]:
+    """Run the handler in a thread that need not come back: one that hangs does not hang the command."""
+    ended: list[Ended] = []
+
+    def run() -> None:
+        try:
+            if handler.is_async:
+                ended.append(asyncio.run(execution.run_async(handler, event, timeout_s)))
+            else:
+                ended.append(execution.run(handler, event))
+        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
+            ended.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
+
+    started = time.monotonic()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout_s + (_GRACE_S if handler.is_async else 0))
+    duration_ms = round((time.monotonic() - started) * 1_000)
+    if ended:
+        return ended[0], duration_ms
+    return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s, and still running"), duration_ms
+
+
+def _as_json(route: Route, event: Event, why_not: str | None, ended: Ended, duration_ms: int) -> dict[str, Any]:
+    return {
+        "route": route.name,
+        "handler": route.handler,
+        "event_id": event.id,
+        "action": event.action,
+        "business_id": event.business_id,
+        "origin": event.origin,
+        "why_not": why_not,
+        "outcome": str(ended.outcome),
+        "error": ended.error,
+        "retry_after_ms": ended.retry_after_ms,
+        "uncharged": ended.uncharged,
+        "duration_ms": duration_ms,
+    }
+
+
+def _say(route: Route, event: Event, why_not: str | None, ended: Ended, duration_ms: int) -> None:
+    what = f"{event.action} at business {event.business_id}, event {event.id} ({event.origin})"
+    output.say(f"{what} -> route {route.name}, handler {route.handler}")
+    if why_not:
+        output.say(f"note: the route would not get this event: {why_not}")
+    error = f": {ended.error}" if ended.error else ""
+    output.say(f"{ended.outcome} in {duration_ms} ms{error}")
+    if ended.outcome in {Outcome.FAILED, Outcome.TIMED_OUT}:
+        output.say(f"a worker would {_next_step(route, ended)}")
+
+
+def _next_step(route: Route, ended: Ended) -> str:
+    if ended.uncharged and ended.retry_after_ms is not None:
+        return f"wait {show(ended.retry_after_ms)}, as the target asks, without counting the attempt"
+    if ended.final or not route.retry_ms:
+        return "not try again: the delivery is dead"
+    delay = route.retry_ms[0] if ended.retry_after_ms is None else ended.retry_after_ms
+    return f"try again in {show(delay)}"

@@ -1,0 +1,82 @@
+"""The options that say which events a command is about; the same for `events`, `replay` and `release`."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from receiver.cli.ui import output
+from receiver.core import timestamps
+from receiver.core.errors import UsageError
+from receiver.core.events import EventStatus
+from receiver.core.suggest import hint
+from receiver.nexudus.actions import CODES
+from receiver.storage.query.stored_event import Filter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where and when events came in.
+
+    Parameters
+    ----------
+    since
+        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or how long ago, with its unit (2h)
+    until
+        as --since; events of exactly then are left out
+    """
+
+    action: str | None = None
+    business: int | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> Filter:
+        """Return what is asked for. Raises UsageError.
+
+        An action that we do not know is warned of and asked for: Nexudus may have added it, and its events are kept.
+        """
+        if self.action is not None and self.action not in CODES:
+            output.warn(f"--action: {self.action[:60]!r} is no action that we know{hint(self.action, CODES)}")
+        return Filter(
+            action=self.action,
+            business_id=self.business,
+            route=route,
+            status=status,
+            since_ms=timestamps.parse("--since", self.since),
+            until_ms=timestamps.parse("--until", self.until),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Origin):
+    """Where and when events came in, who wanted them, and what became of them.
+
+    Parameters
+    ----------
+    status
+        quarantined, unrouted, in_flight, dead, succeeded, discarded or expired
+    """
+
+    route: str | None = None
+    status: str | None = None
+
+    def wanted(self) -> Filter:
+        """Return what is asked for. Raises UsageError."""
+        if self.status is not None and self.status not in set(EventStatus):
+            raise UsageError(f"--status: {self.status!r} is no status; the statuses are {', '.join(EventStatus)}")
+        return self.filter(route=self.route, status=EventStatus(self.status) if self.status else None)
+
+
+Flat = Parameter(name="*")
+"""Spreads the fields of a dataclass over options of their own names."""
+
+SelectionOptions = Annotated[Selection, Flat]
+OriginOptions = Annotated[Origin, Flat]
+
+EVERYTHING = Selection()
+ANYWHERE = Origin()

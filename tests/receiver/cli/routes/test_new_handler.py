@@ -1,0 +1,81 @@
+"""`new-handler` writes a package that installs, whose own test passes, and that Frontdesk finds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from receiver.cli.routes.new_handler import write
+from receiver.core.errors import UsageError
+from tests import processes
+
+
+def test_the_package_installs_passes_its_test_and_is_found(tmp_path: Path) -> None:
+    """The whole way of its author, offline: write, install, test, load by name."""
+    assert processes.run("new-handler", "crm-sync", cwd=tmp_path).status == 0
+    package, site = tmp_path / "crm-sync", tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(Path.cwd())]), "PIP_CONFIG_FILE": os.devnull}
+
+    run([*pip, "--target", str(site), str(package)], environ)
+
+    assert "3 passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package)], environ)
+    load = "print(plugins.installed(), plugins.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
+    imports = "from pathlib import Path; from workers import plugins; "
+    assert run([sys.executable, "-c", imports + load], environ).split() == [
+        "('archive',", "'crm-sync',", "'forward',", "'log')", "crm-sync",
+    ]  # fmt: skip
+
+
+def run(arguments: list[str], environ: dict[str, str], cwd: Path | None = None) -> str:
+    done = subprocess.run(arguments, env=environ, cwd=cwd, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_what_is_written_is_well_formed(tmp_path: Path) -> None:
+    """Formatted and linted as its author would do it; nothing of the template is left."""
+    folder = write("door2-codes", tmp_path)
+
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == ["README.md", "frontdesk_door2_codes.py", "pyproject.toml", "test_frontdesk_door2_codes.py"]
+    assert not any("$" in file.read_text() for file in folder.iterdir())
+    ruff, options = [sys.executable, "-m", "ruff"], ["--isolated", "--no-cache", "--line-length", "120"]
+    run([*ruff, "format", "--check", *options], dict(os.environ), folder)
+    run([*ruff, "check", *options, "--select", "E,F,I,B,UP,N,PT,SIM,RET,DTZ,PTH"], dict(os.environ), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "cannot name a handler"), ("Crm", "cannot name a handler"), ("crm_sync", "cannot name a handler"),
+        ("-crm", "cannot name a handler"), ("crm-", "cannot name a handler"), ("crm--sync", "cannot name a handler"),
+        ("2crm", "cannot name a handler"), ("../crm", "cannot name a handler"), ("/srv/crm", "cannot name a handler"),
+        ("crm\n", "cannot name a handler"), ("c" * 41, "at most 40 characters"), ("zoë", "cannot name a handler"),
+        ("class", "a word of Python's own; try class-handler"), ("log", "a handler log is installed already"),
+    ],
+)  # fmt: skip
+def test_a_bad_name_is_refused_and_nothing_is_written(name: str, sentence: str, tmp_path: Path) -> None:
+    """One sentence with the remedy."""
+    with pytest.raises(UsageError, match=f"^new-handler: .*{sentence}"):
+        write(name, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_never_touched(tmp_path: Path) -> None:
+    """Neither a folder, also an empty one, nor a file; the status is 1."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("mine")
+
+    for name in ("empty", "file"):
+        with pytest.raises(UsageError, match=f"{name} is there already; choose another name"):
+            write(name, tmp_path)
+    ran = processes.run("new-handler", "empty", cwd=tmp_path)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("frontdesk: new-handler: empty is there already")
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert (tmp_path / "file").read_text() == "mine"

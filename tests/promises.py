@@ -24,7 +24,7 @@
     tests/receiver/storage/model/test_keep_script.py::test_an_event_that_arrives_again_within_the_window_is_a_duplicate
     tests/workers/test_work.py::test_a_whole_fleet_killed_is_recovered_by_another
     tests/workers/test_work.py::test_a_record_that_the_store_forgot_is_recorded_again
-    tests/workers/test_mixed_fleet.py::test_deliveries_end_once_whoever_runs_them
+    tests/workers/parent/test_mixed_fleet.py::test_deliveries_end_once_whoever_runs_them
 5. A failing handler harms only itself.
     tests/workers/test_work.py::test_a_handler_that_hangs_is_recorded_as_timed_out_and_harms_no_neighbour
     tests/workers/test_work.py::test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is

@@ -24,7 +24,7 @@ new-handler slack` write a package with a test. To test a handler, call it.
 
 from receiver.core.events import Event
 from workers.api import Discard, Retry, TargetDown
-from workers.nexudus import Nexudus
+from workers.nexudus.lookup import Nexudus
 from workers.once import once
 
 __all__ = ["Discard", "Event", "Nexudus", "Retry", "TargetDown", "once"]

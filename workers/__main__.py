@@ -15,14 +15,14 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
-from workers.attemptlog import AttemptLog
-from workers.board import Board
-from workers.counts import Counts
+from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
-from workers.preparation import Preparation
-from workers.process import Orders, WorkerProcess, leave
-from workers.switchboard import Switchboard
-from workers.traced import TracedPreparation
+from workers.run.attempt_log import AttemptLog
+from workers.run.attempt_spans import TracedPreparation
+from workers.run.delivery_loader import Preparation
+from workers.run.process import Orders, WorkerProcess, leave
+from workers.run.shared_counters import Counts
+from workers.run.shared_state import Board
 
 _QUEUES_AGE_S = 5.0
 

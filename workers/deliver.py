@@ -19,13 +19,13 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis import connection
-from workers import execution, verdict
-from workers.execution import AttemptTimeout, Ended
+from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
-from workers.preparation import Impossible, NotReady, Preparation, Prepared
-from workers.settlement import STUCK_AFTER_S, tell, timed_out
-from workers.switchboard import Switchboard
-from workers.threads import inject
+from workers.run import execution, outcome_policy
+from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
+from workers.run.execution import AttemptTimeout, Ended
+from workers.run.settlement import STUCK_AFTER_S, tell, timed_out
+from workers.run.threads import inject
 
 _LEASE_MARGIN_MS = 60_000
 """For what comes before and after the handler: loading it, recording how it ended."""
@@ -79,15 +79,17 @@ def _attempt(claim: Claim, preparation: Preparation, lease: _Lease) -> Acknowled
     try:
         prepared = preparation.prepare(claim)
     except NotReady as reason:
-        return verdict.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
+        return outcome_policy.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
     except Impossible as reason:
-        return verdict.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
+        return outcome_policy.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
     if not lease.covers(prepared.route.timeout_ms):
         return None
     ended = _in_time(prepared)
     ended_ms = int(time.time() * 1_000)
     tell(prepared, ended, ended_ms - started_ms)
-    return verdict.after_attempt(claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms)
+    return outcome_policy.after_attempt(
+        claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
+    )
 
 
 def _in_time(prepared: Prepared) -> Ended:

@@ -12,7 +12,7 @@ from receiver.storage.redis import keys
 from tests.events import entry, keep_all
 from tests.processes import wait_until
 from tests.workers.conftest import Bench
-from tests.workers.test_mixed_fleet import stock
+from tests.workers.parent.test_mixed_fleet import stock
 
 
 def keep(bench: Bench, number: int, route: str, written: str = "") -> str:

@@ -21,7 +21,7 @@ from tests.events import entry, keep_all
 from tests.processes import run, wait_until
 from tests.workers.conftest import Bench
 from tests.workers.events import an_event
-from tests.workers.test_mixed_fleet import stock
+from tests.workers.parent.test_mixed_fleet import stock
 from workers import Event, Retry, once
 from workers.once import LARGEST_RESULT, remember_in
 

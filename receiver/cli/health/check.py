@@ -31,9 +31,9 @@ from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import folder_test
-from workers import imports, plugins
-from workers.given import Grant
-from workers.switchboard import Switchboard
+from workers.nexudus.nexudus_transport import Switchboard
+from workers.plugins import imports, loader
+from workers.plugins.injection import Grant
 
 ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
@@ -148,7 +148,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
                 sys.stderr
             ):  # what a plugin prints when it is imported is no answer of ours
                 grant = Grant(board, route.writes, route.timeout_ms / 1_000)
-                handler = plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+                handler = loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")

@@ -24,11 +24,11 @@ from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.accounting.retention_schedule import Expiry
 from receiver.storage.redis import schema_version
-from workers import plugins
-from workers.child import Launch
-from workers.fleet import Fleet
-from workers.given import Grant
-from workers.switchboard import Switchboard
+from workers.nexudus.nexudus_transport import Switchboard
+from workers.parent.child import Launch
+from workers.parent.fleet import Fleet
+from workers.plugins import loader
+from workers.plugins.injection import Grant
 
 
 def work(
@@ -101,6 +101,6 @@ def _say_what_cannot_run(table: RoutingTable, folder: Path, line: Switchboard) -
             continue
         try:
             grant = Grant(line, route.writes, route.timeout_ms / 1_000)
-            plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+            loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
         except HandlerError as error:
             output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

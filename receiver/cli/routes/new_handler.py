@@ -13,7 +13,7 @@ import cyclopts
 
 from receiver.cli.ui import output
 from receiver.core.errors import UsageError
-from workers import plugins
+from workers.plugins import loader
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
@@ -62,7 +62,7 @@ def _refuse_bad(name: str) -> None:
         )
     if keyword.iskeyword(name):
         raise UsageError(f"new-handler: {name} is a word of Python's own; try {name}-handler")
-    if name in plugins.installed():
+    if name in loader.installed():
         raise UsageError(f"new-handler: a handler {name} is installed already; two of one name would refuse to load")
     if importlib.util.find_spec(f"frontdesk_{name.replace('-', '_')}") is not None:
         raise UsageError(f"new-handler: a module frontdesk_{name.replace('-', '_')} is installed already")

@@ -25,12 +25,13 @@ from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import Acts
-from workers import execution, plugins
-from workers.error_text import describe
-from workers.execution import Ended
-from workers.given import Grant
+from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
-from workers.switchboard import Switchboard
+from workers.plugins import loader
+from workers.plugins.error_text import describe
+from workers.plugins.injection import Grant
+from workers.run import execution
+from workers.run.execution import Ended
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 _GRACE_S = 2.0
@@ -80,10 +81,10 @@ def trial(
     return 0 if ended.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
 
 
-def _loaded(route: Route, context: Context) -> plugins.Handler:
+def _loaded(route: Route, context: Context) -> loader.Handler:
     folder = context.settings.routes.resolve().parent
     grant = Grant(Switchboard(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000)
-    return plugins.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+    return loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
 
 
 def _route(table: RoutingTable, name: str) -> Route:
@@ -187,7 +188,7 @@ def _why_not(table: RoutingTable, route: Route, event: Event) -> str | None:
     return next((one.why_not for one in found if one.route == route.name and not one.matched), None)
 
 
-def _attempt(handler: plugins.Handler, event: Event, timeout_s: float) -> tuple[Ended, int]:
+def _attempt(handler: loader.Handler, event: Event, timeout_s: float) -> tuple[Ended, int]:
     """Run the handler in a thread that need not come back: one that hangs does not hang the command."""
     ended: list[Ended] = []
 

@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from tests.workers.events import an_event
-from workers import plugins
 from workers.handlers import archive as archiving
+from workers.plugins import loader
 
 DAY = datetime(2026, 3, 14, 23, 59, 59, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def test_a_line_holds_the_event_as_a_handler_sees_it(tmp_path: Path) -> None:
     """Into the file of today (UTC), which belongs to its owner alone."""
     folder = tmp_path / "made" / "as needed"
 
-    plugins.load("archive", {"path": str(folder)}, environ={}, folder=tmp_path).call(an_event())
+    loader.load("archive", {"path": str(folder)}, environ={}, folder=tmp_path).call(an_event())
 
     (file,) = folder.iterdir()
     assert datetime.strptime(file.name, "%Y-%m-%d.jsonl").replace(tzinfo=UTC).year >= 2026
@@ -44,7 +44,7 @@ def test_a_line_holds_the_event_as_a_handler_sees_it(tmp_path: Path) -> None:
 
 def test_a_home_that_is_not_known_fails_the_attempt_with_the_remedy(tmp_path: Path) -> None:
     """As in a container, where the user has no entry and HOME is not set."""
-    handler = plugins.load("archive", {"path": "~nobody-of-that-name/out"}, environ={}, folder=tmp_path)
+    handler = loader.load("archive", {"path": "~nobody-of-that-name/out"}, environ={}, folder=tmp_path)
 
     with pytest.raises(archiving.NotArchived, match="begins with ~.*; write the whole path, or set HOME"):
         handler.call(an_event())

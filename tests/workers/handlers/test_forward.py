@@ -20,11 +20,12 @@ from receiver.core.errors import HandlerError
 from receiver.core.events import Event, Outcome
 from tests.workers.events import an_event
 from tests.workers.handlers.targets import Target, a_socket, a_target
-from workers import Retry, plugins
-from workers.execution import Ended, run_async
+from workers import Retry
 from workers.handlers.forward import forward, judge, send
 from workers.handlers.sender import Answer, NotDelivered, Sender
-from workers.target import seconds_to_wait
+from workers.plugins import loader
+from workers.run.execution import Ended, run_async
+from workers.target_errors import seconds_to_wait
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)
@@ -38,7 +39,7 @@ def target() -> Iterator[Target]:
 
 def forwarded(url: str, event: Event | None = None, **options: Any) -> Ended:
     """Run the handler as a worker does: loaded with its options, one attempt, in an event loop."""
-    handler = plugins.load("forward", {"url": url} | options, environ={}, folder=Path())
+    handler = loader.load("forward", {"url": url} | options, environ={}, folder=Path())
     return asyncio.run(run_async(handler, event or an_event(), 60))
 
 
@@ -477,7 +478,7 @@ def test_errors_tell_no_secret_of_the_url(target: Target) -> None:
 def test_wrong_options_are_refused_when_the_route_is_checked(options: dict[str, Any], sentence: str) -> None:
     """Not at the first event."""
     with pytest.raises(HandlerError) as caught:
-        plugins.load("forward", options, environ={}, folder=Path())
+        loader.load("forward", options, environ={}, folder=Path())
 
     assert sentence in str(caught.value)
 

@@ -11,7 +11,7 @@ from receiver.process import logs
 from receiver.process.line_writer import LineWriter
 from tests.lines import objects, written
 from tests.workers.events import an_event
-from workers import plugins
+from workers.plugins import loader
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_a_line_names_the_event_and_tells_nothing_of_its_record(tmp_path: Path) 
 
     def handle(writer: LineWriter) -> None:
         logs.configure("info", "json", writer=writer)
-        handler = plugins.load("log", {"level": "warning"}, environ={}, folder=tmp_path)
+        handler = loader.load("log", {"level": "warning"}, environ={}, folder=tmp_path)
         handler.call(an_event(attempt=3))
         handler.call(an_event(data={"Id": "Zoë Ångström", "CoworkerFullName": "Zoë Ångström"}))
 
@@ -46,7 +46,7 @@ def test_a_level_below_the_process_is_not_written(tmp_path: Path) -> None:
 
     def handle(writer: LineWriter) -> None:
         logs.configure("info", "json", writer=writer)
-        plugins.load("log", {"level": "debug"}, environ={}, folder=tmp_path).call(an_event())
+        loader.load("log", {"level": "debug"}, environ={}, folder=tmp_path).call(an_event())
 
     assert written(handle) == b""
 
@@ -54,4 +54,4 @@ def test_a_level_below_the_process_is_not_written(tmp_path: Path) -> None:
 def test_an_unknown_level_is_refused_when_the_route_is_checked(tmp_path: Path) -> None:
     """Not at the first event."""
     with pytest.raises(HandlerError, match="handler 'log': option 'level': input should be 'debug', 'info'"):
-        plugins.load("log", {"level": "loud"}, environ={}, folder=tmp_path)
+        loader.load("log", {"level": "loud"}, environ={}, folder=tmp_path)

@@ -1,0 +1,72 @@
+"""What a handler is given without being an option: a keyword-only parameter `nexudus: Nexudus`, under any name."""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args
+
+from receiver.core.events import Event
+from receiver.nexudus.actions import entity_kind
+from workers.nexudus.lookup import Attempt, Line, Nexudus
+from workers.plugins.options import Function, annotation
+
+_LEAST_LEFT_S = 1.0
+_LEFT = 0.2
+_MOST_LEFT = 0.5
+
+
+class CheckedLine(Line, Protocol):
+    """A line that can say, without calling, whether it will lead anywhere."""
+
+    def check(self) -> None:
+        """Raise HandlerError unless it is known how to sign in at Nexudus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the handlers of a route get when they ask for it. *timeout_s* is that of an attempt."""
+
+    line: CheckedLine
+    writes: bool
+    timeout_s: float
+
+    def nexudus(self, event: Event[Any]) -> Nexudus:
+        """Return a Nexudus for an attempt that begins now. It waits until a fifth of the attempt's time is left."""
+        left = min(max(_LEAST_LEFT_S, _LEFT * self.timeout_s), _MOST_LEFT * self.timeout_s)
+        late = time.monotonic() + self.timeout_s - left
+        number = event.data.get("Id") if isinstance(event.data, dict) else getattr(event.data, "Id", None)
+        about = number if isinstance(number, int) else 0
+        fresh_ms = int(event.received_at.timestamp() * 1_000)
+        attempt = Attempt(late, fresh_ms, entity_kind(event.action), about)
+        return Nexudus(self.line, attempt, writes=self.writes)
+
+
+def separated(function: Function, signature: inspect.Signature) -> tuple[inspect.Signature, str | None]:
+    """Return the signature without the parameter that asks for Nexudus, and its name; None: nothing asks."""
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and _asks(function, parameter):
+            others = [one for one in signature.parameters.values() if one is not parameter]
+            return signature.replace(parameters=others), parameter.name
+    return signature, None
+
+
+def giving(call: Callable[[Event], Any], name: str | None, grant: Grant | None) -> Callable[[Event], Any]:
+    """Return *call* so that it is given what it asks for under *name*. Raises HandlerError when that cannot be had."""
+    if name is None or grant is None:
+        return call
+    grant.line.check()
+    return functools.partial(_give, call, name, grant)
+
+
+def _give(call: Callable[..., Any], name: str, grant: Grant, event: Event) -> Any:
+    return call(event, **{name: grant.nexudus(event)})
+
+
+def _asks(function: Function, parameter: inspect.Parameter) -> bool:
+    written = parameter.annotation
+    if isinstance(written, str):
+        # Others are left alone: what is imported for type checkers only cannot be found.
+        written = annotation(function, parameter) if "Nexudus" in written else None
+    return Nexudus in (written, *get_args(written))

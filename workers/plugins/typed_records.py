@@ -1,0 +1,73 @@
+"""A handler that takes `event: Event[Booking]` gets the record as a Booking: read and checked by pydantic.
+
+Any type that pydantic can make of a mapping will do: those of `workers.records`, and models of one's own.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event
+from workers.plugins.error_text import one_line
+from workers.plugins.options import Function, annotation
+
+_MOST_TOLD = 3
+
+
+class RecordUnfit(Exception):
+    """The record is not of the type that the handler takes; the next attempt would get the same one."""
+
+
+def reading(
+    call: Callable[[Event], Any], function: Function, signature: inspect.Signature
+) -> tuple[Callable[[Event], Any], Any]:
+    """Return *call* so that it gets its event as the handler declares it, and the type of the record; None: a dict.
+
+    What is returned raises RecordUnfit, which says of no field what is in it. Raises HandlerError for a type that
+    cannot be read, or that pydantic cannot make.
+    """
+    wanted = _record(function, signature)
+    if wanted is None:
+        return call, None
+    name = getattr(wanted, "__name__", str(wanted))
+    try:
+        adapter = TypeAdapter[Any](wanted)
+    except PydanticUserError:
+        raise HandlerError(
+            f"takes Event[{name}], but no {name} can be made of a record; use a pydantic model"
+        ) from None
+    return functools.partial(_call, call, adapter, name), wanted
+
+
+def _call(call: Callable[[Event], Any], adapter: TypeAdapter[Any], name: str, event: Event) -> Any:
+    try:
+        data = adapter.validate_python(event.data)
+    except ValidationError as error:
+        raise RecordUnfit(f"the record is no {name}: {_told(error)}") from None
+    return call(dataclasses.replace(event, data=data))
+
+
+def _told(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(map(str, one['loc'])) or 'the whole of it'}: {one['msg']}" for one in found[:_MOST_TOLD]]
+    more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+    return one_line("; ".join(told) + more, 400)
+
+
+def _record(function: Function, signature: inspect.Signature) -> Any:
+    """Return the type between the brackets of `Event[...]`, or None when there is none that asks for anything."""
+    first = next(iter(signature.parameters.values()))
+    written = first.annotation
+    # A plain `Event` may be imported for type checkers alone; it need not be found.
+    if written is first.empty or (isinstance(written, str) and "[" not in written):
+        return None
+    declared = annotation(function, first) if isinstance(written, str) else written
+    if get_origin(declared) is not Event:
+        return None
+    (wanted,) = get_args(declared)
+    return None if wanted is Any or (get_origin(wanted) or wanted) in (dict, Mapping) else wanted

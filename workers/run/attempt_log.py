@@ -1,0 +1,46 @@
+"""One line for each attempt, as quick as it can be: noted where the attempt ended, made and written by a thread.
+
+A structured logger costs more than a handler that does nothing.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import orjson
+
+from receiver.process import logs
+from receiver.process.line_writer import LineWriter
+from receiver.process.standard_streams import ERROR
+from workers.run import settlement
+from workers.run.delivery_loader import Prepared
+from workers.run.execution import Ended
+
+_SIZE = 1_000
+"""About how many bytes a line holds in memory until it is written."""
+
+
+class AttemptLog:
+    """Writes the lines. Attempts may end in any thread; none of them waits for whoever reads the log."""
+
+    def __init__(self, level: str = "info", style: logs.Style = None, writer: LineWriter = ERROR) -> None:
+        """*style* None: `console` on a terminal, else `json`. Below *level* nothing is written."""
+        self._writer = writer
+        self._is_console = logs.is_console(style)
+        self._is_written = level in ("debug", "info")
+
+    def tell(self, prepared: Prepared, ended: Ended, took_ms: int) -> None:
+        """Note an attempt, unless too many lines wait already."""
+        if not self._is_written:
+            return
+        if self._is_console:
+            settlement.tell(prepared, ended, took_ms)
+        else:
+            line = partial(_rendered, time.time(), settlement.account(prepared, ended, took_ms))
+            self._writer.put_later(line, lines=1, size=_SIZE)
+
+
+def _rendered(when: float, fields: dict[str, Any]) -> bytes:
+    line = fields | {"event": "delivery.attempted", "level": "info", "timestamp": datetime.fromtimestamp(when, UTC)}
+    return orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,177 @@
+"""From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from receiver.core.errors import HandlerError
+from receiver.core.events import Event
+from receiver.routing.flow_rules import Flow
+from receiver.routing.table import Route, RoutingTable
+from receiver.storage.queue.queue import Claim
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
+from workers.api import Discard
+from workers.plugins import loader
+from workers.plugins.injection import CheckedLine, Grant
+
+_MOST_HANDLERS = 4_096
+_MOST_TOLD = 1_000
+_TRY_AGAIN_S = 10.0
+
+
+class NotReady(Exception):
+    """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
+
+
+class Impossible(Exception):
+    """The event itself cannot be given to any handler."""
+
+
+class Prepared(NamedTuple):
+    """A claimed delivery that is ready to run."""
+
+    claim: Claim
+    route: Route
+    handler: loader.Handler
+    event: Event
+
+
+def _discard(event: Event) -> None:
+    del event
+    raise Discard("its route is in the shadow now, where no handler runs; replay it when the route is not")
+
+
+_IN_SHADOW = loader.Handler("shadow", is_async=False, call=_discard)
+"""What runs for a delivery that was made before its route went into the shadow."""
+
+
+def _rule(name: str, flow: Flow) -> Rule:
+    limit = flow.limit
+    return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
+
+
+class Preparation:
+    """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
+
+    def __init__(
+        self,
+        table: Callable[[], RoutingTable | None],
+        environ: Mapping[str, str],
+        folder: Path,
+        line: CheckedLine | None = None,
+    ) -> None:
+        """*line* leads to Nexudus, for handlers that ask for it."""
+        self._table = table
+        self._environ = environ
+        self._folder = folder
+        self._line = line
+        self._handlers: dict[tuple[object, ...], loader.Handler] = {}
+        self._seen: RoutingTable | None = None
+        self._ready: dict[str, tuple[Route, loader.Handler]] = {}
+        self._rules: tuple[Rule, ...] = ()
+        self._runs: dict[str, bool] = {}
+        self._runnable = NOTHING_KNOWN
+        self._try_again_at = 0.0
+
+    def prepare(self, claim: Claim) -> Prepared:
+        """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
+        self._look()
+        found = self._ready.get(claim.route)
+        if found is None:
+            try:
+                found = self._find(claim.route)
+            except NotReady:
+                self._tell({claim.route: False})
+                raise
+        route, handler = found
+        return Prepared(claim, route, handler, self._event(claim))
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return what today's table says of the deliveries that are claimed."""
+        self._look()
+        return self._rules
+
+    def runnable(self, asked: Iterable[str] = ()) -> Runnable:
+        """Return which routes cannot be run here, and which of those can that were *asked* for since the table changed.
+
+        A handler that could not be loaded is tried again every few seconds: its module may be there by then.
+        """
+        self._look()
+        if False in self._runs.values() and time.monotonic() >= self._try_again_at:
+            asked = {*asked, *self._runnable.cannot}
+            self._try_again_at = time.monotonic() + _TRY_AGAIN_S
+        if asked:
+            self._tell({name: self._can_run(name) for name in asked})
+        return self._runnable
+
+    def _can_run(self, name: str) -> bool:
+        try:
+            return bool(self._ready.get(name) or self._find(name))
+        except NotReady:
+            return False
+
+    def _tell(self, runs: Mapping[str, bool]) -> None:
+        """Note of routes whether they can be run. Those that were noted first are forgotten when there are too many."""
+        self._runs = dict([*self._runs.items(), *runs.items()][-_MOST_TOLD:])
+        cannot = tuple(name for name, can in self._runs.items() if not can)
+        self._runnable = Runnable(cannot, tuple(name for name, can in self._runs.items() if can))
+
+    def _look(self) -> None:
+        """Begin anew when the table is another than before."""
+        table = self._table()
+        if table is not self._seen:
+            self._seen = table
+            self._ready = {}
+            self._runs, self._runnable = {}, NOTHING_KNOWN
+            routes = table.routes if table else ()
+            self._rules = tuple(
+                _rule(route.name, route.flow) for route in routes if route.flow and route.flow.has_rules
+            )
+
+    def _find(self, name: str) -> tuple[Route, loader.Handler]:
+        route = self._seen.route(name) if self._seen else None
+        if route is None:
+            raise NotReady(f"unknown route: routes.yaml of this worker has no route {name!r}")
+        found = self._ready[name] = (route, _IN_SHADOW if route.shadow else self._handler(route))
+        return found
+
+    def _handler(self, route: Route) -> loader.Handler:
+        key = (route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms)
+        handler = self._handlers.get(key)
+        if handler is None:
+            try:
+                handler = loader.load(
+                    route.handler,
+                    route.options,
+                    environ=self._environ,
+                    folder=self._folder,
+                    grant=Grant(self._line, route.writes, route.timeout_ms / 1_000) if self._line else None,
+                )
+            except HandlerError as error:
+                raise NotReady(f"unknown handler: {error}") from error
+            if len(self._handlers) >= _MOST_HANDLERS:
+                self._handlers.clear()
+            self._handlers[key] = handler
+        return handler
+
+    def _event(self, claim: Claim) -> Event:
+        envelope = claim.envelope
+        if envelope is None:
+            raise Impossible("its record can no longer be read from the store")
+        try:
+            data = envelope.record()
+        except ValueError as error:
+            raise Impossible(f"its record is no JSON: {error}") from error
+        return Event(
+            id=envelope.id,
+            key=f"{envelope.id}-{claim.route}",
+            action=envelope.action,
+            action_code=envelope.action_code,
+            business_id=envelope.business_id,
+            received_at=envelope.received_at,
+            origin=claim.origin or envelope.origin,
+            attempt=claim.attempts + 1,
+            superseded=claim.superseded,
+            data=data,
+        )

@@ -1,0 +1,155 @@
+"""One attempt: a handler runs once, and how it ended is a value. Nothing that a handler raises gets past here."""
+
+import asyncio
+import inspect
+import threading
+from typing import Any, NamedTuple
+
+from receiver.core.events import Event, Outcome
+from workers import target_errors
+from workers.api import Discard, Retry
+from workers.plugins.error_text import describe
+from workers.plugins.loader import Handler
+from workers.plugins.typed_records import RecordUnfit
+
+_LONGEST_CHAIN = 100
+
+
+class AttemptTimeout(BaseException):
+    """What is raised inside a thread whose attempt is over its time (`PyThreadState_SetAsyncExc`).
+
+    Not an Exception, so that a handler's `except Exception` lets it through. Its thread remembers that it was raised:
+    a handler that catches even this has timed out all the same.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        _interrupted.at_all = True
+
+
+class _Interrupted(threading.local):
+    at_all = False
+
+
+_interrupted = _Interrupted()
+
+
+class Ended(NamedTuple):
+    """How an attempt ended.
+
+    *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
+    hold; None when it succeeded. *retry_after_ms* is when the next attempt comes, if the handler said so. *uncharged*:
+    the target only asked to wait, and the attempt is not counted. *final*: no other attempt could end otherwise.
+    *target_down*: what the handler speaks to is not there.
+    """
+
+    outcome: Outcome
+    error: str | None = None
+    retry_after_ms: int | None = None
+    uncharged: bool = False
+    final: bool = False
+    target_down: bool = False
+
+
+def run(handler: Handler, event: Event) -> Ended:
+    """Run a handler that is a plain function, in this thread, for as long as it takes.
+
+    Never raises for what the handler does: SystemExit, KeyboardInterrupt, RecursionError and MemoryError end the
+    attempt like any other exception. An AttemptTimeout that arrives here ends it as timed out, even when the handler
+    caught it, wrapped it or returned after it. One that arrives later is the caller's.
+    """
+    _interrupted.at_all = False
+    try:
+        try:
+            returned = handler.call(event)
+        except BaseException as error:  # noqa: BLE001 - the one call of a stranger's code
+            ended = _ended(error, handler.secrets)
+        else:
+            ended = _returned(returned)
+    except AttemptTimeout:
+        ended = _TIMED_OUT
+    return _TIMED_OUT if _interrupted.at_all else ended
+
+
+async def run_async(handler: Handler, event: Event, timeout_s: float) -> Ended:
+    """Run a handler that is `async def`, for at most *timeout_s* seconds; then it is cancelled and has timed out.
+
+    A handler that does not let itself be cancelled, or that blocks the loop, is not ended by this: who called has to
+    watch. Raises CancelledError only when the calling task itself is cancelled.
+    """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            returned = handler.call(event)
+            if inspect.isawaitable(returned):
+                returned = await returned
+        ended = _returned(returned)
+    except BaseException as error:
+        if task and task.cancelling() > cancelled_before:
+            raise
+        ended = _ended(error, handler.secrets)
+    # However it ended: past its time it has timed out. A handler's own TimeoutError in time is a failure like others.
+    if limit.expired():
+        return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s")
+    return ended
+
+
+_SUCCEEDED = Ended(Outcome.SUCCEEDED)
+_TIMED_OUT = Ended(Outcome.TIMED_OUT, "timed out")
+
+
+def _returned(value: Any) -> Ended:
+    """A returned value is ignored, unless it is work that nobody would do."""
+    if value is None:
+        return _SUCCEEDED
+    if inspect.iscoroutine(value):
+        value.close()
+        return Ended(Outcome.FAILED, "the handler returned a coroutine that nobody awaits; declare it `async def`")
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        return Ended(Outcome.FAILED, "the handler returned a generator that nobody runs; a handler is a plain function")
+    return _SUCCEEDED
+
+
+def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
+    if _is_timeout(error):
+        return _TIMED_OUT
+    # A TaskGroup wraps what one of its tasks raised; alone in its group, that is what the handler meant.
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    text = describe(error, secrets)
+    if isinstance(error, RecordUnfit):
+        return Ended(Outcome.FAILED, text, final=True)
+    if isinstance(error, Discard):
+        return Ended(Outcome.DISCARDED, text)
+    if isinstance(error, Retry) and error.after is not None:
+        return Ended(Outcome.FAILED, text, round(error.after * 1_000), not error.charged)
+    return _of_target(error, text)
+
+
+def _of_target(error: BaseException, text: str) -> Ended:
+    """Return the end of an attempt that failed, with what the exception says of the handler's target."""
+    try:
+        wait_s = target_errors.asked_to_wait_s(error)
+        if wait_s is not None:
+            return Ended(Outcome.FAILED, text, round(wait_s * 1_000), uncharged=True)
+        return Ended(Outcome.FAILED, text, target_down=target_errors.is_down(error))
+    except Exception:  # noqa: BLE001 - the attributes of an exception are a stranger's code
+        return Ended(Outcome.FAILED, text)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether an AttemptTimeout is anywhere in *error*: its causes, its contexts, the members of its groups."""
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _LONGEST_CHAIN:
+        current = waiting.pop()
+        if isinstance(current, AttemptTimeout):
+            return True
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        waiting += [link for link in (current.__cause__, current.__context__) if link is not None]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
+    return False

@@ -1,0 +1,252 @@
+"""One worker process: claims deliveries, runs them in threads and on one event loop, acknowledges in batches.
+
+Three threads of its own beside the handlers': one claims, one acknowledges, one watches the clock. Redis may go away at
+any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
+"""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from receiver.core.errors import StorageUnavailable
+from receiver.process import end_signals, line_writer, logs
+from receiver.process.standard_streams import ERROR
+from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
+from receiver.storage.redis.clock import StoreClock
+from workers.run import outcome_policy
+from workers.run.attempt_log import AttemptLog
+from workers.run.capacity import ASYNC_LIMIT, Capacity
+from workers.run.coroutines import HandlerLoop
+from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
+from workers.run.execution import Ended
+from workers.run.lease_check import Comparison
+from workers.run.queue_order import in_turn
+from workers.run.recorder import Recorder
+from workers.run.shared_counters import Counts
+from workers.run.shared_state import Board
+from workers.run.threads import HandlerThreads
+
+RETIRED = 75
+"""Exit status of a process that ends because a handler does not come back, or because its lease is over."""
+
+_TICK_S = 0.05
+_LONGEST_WAIT_S = 1.0
+_LOOK_EVERY_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+_HELD_TOO_LONG_S = 0.5
+
+_log = logs.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a process is told by its parent. *grace_s*: how long running handlers may take after SIGTERM."""
+
+    worker: str
+    threads: int
+    burst: bool = False
+    alone: bool = False
+    grace_s: float = 25.0
+
+
+class WorkerProcess:
+    """The life of one worker process; `run` returns its exit status."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        deliveries: DeliveryQueue,
+        recording: DeliveryQueue,
+        preparation: Preparation,
+        queues: Callable[[], Sequence[str]],
+        board: Board,
+        counts: Counts,
+        attempts: AttemptLog,
+    ) -> None:
+        """*recording* has a connection of its own, see Recorder."""
+        self._orders = orders
+        self._deliveries = deliveries
+        self._preparation = preparation
+        self._queues = queues
+        self._board = board
+        self._counts = counts
+        self._attempts = attempts
+        self._threads = HandlerThreads(orders.threads, board, self._settle)
+        self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
+        self._stop = threading.Event()
+        self._at_once = threading.Event()
+        self._stuck = threading.Event()
+        self._capacity = Capacity(orders.threads, alone=orders.alone)
+        self._recorder = Recorder(recording, orders.worker, self._recorded)
+        self._holding: dict[str, Claim] = {}
+        self._clock = StoreClock()
+        self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
+        self._turns = itertools.count(1)
+        self._asked: Sequence[str] = ()
+        self._claimed_at = 0.0
+
+    def run(self) -> int:
+        """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        for number in (signal.SIGINT, *end_signals.numbers()[1:]):
+            signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the parent decides
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        status = self._claim_until_stopped()
+        self._finish()
+        self._recorder.close(self._orders.grace_s)
+        return RETIRED if self._stuck.is_set() else status
+
+    # -- claiming ---------------------------------------------------------------------------------------------------
+
+    def _claim_until_stopped(self) -> int:
+        pause = 0.1
+        while not self._stop.is_set():
+            try:
+                status = self._claim_once()
+                pause = 0.1
+            except StorageUnavailable as error:
+                _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
+                self._comparison.doubt()
+                self._stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            if status is not None:
+                return status
+        return 0
+
+    def _claim_once(self) -> int | None:
+        """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
+        self._comparison.make(self._holding.keys())
+        room = max(self._capacity.room(), 0)
+        # Without room, too, it is looked now and then at what waits: others see that somebody lives who can run it.
+        if not room and time.monotonic() - self._claimed_at < _LOOK_EVERY_S:
+            self._capacity.wait_for_room(_TICK_S)
+            return None
+        queues = in_turn(self._queues(), next(self._turns))
+        is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
+        rules, runnable = self._preparation.rules(), self._preparation.runnable(self._asked)
+        claimed = self._deliveries.claim(self._orders.worker, queues, room, rules, runnable)
+        self._claimed_at = time.monotonic()
+        if claimed is None:
+            _log.error("worker.lease_lost", worker=self._orders.worker)
+            return RETIRED
+        if claimed.refused:
+            _log.error("job.refused", jobs=claimed.refused, reason="not a delivery of Frontdesk", kept_in="rq:failed")
+        self._asked = claimed.asked
+        self._capacity.claimed(len(claimed.claims))
+        for claim in claimed.claims:
+            self._begin(claim)
+        if room and not claimed.claims and not claimed.asked:
+            if self._orders.burst and is_empty:
+                return 0
+            self._wait_for_work(queues, claimed.next_due_ms)
+        return None
+
+    def _wait_for_work(self, queues: Sequence[str], next_due_ms: int) -> None:
+        due_s = max(next_due_ms / 1_000 - self._clock(), 0.0) if next_due_ms else _LONGEST_WAIT_S
+        self._deliveries.wait(queues, min(due_s, _LONGEST_WAIT_S))
+
+    def _begin(self, claim: Claim) -> None:
+        now = int(self._clock() * 1_000)
+        self._holding[claim.job] = claim
+        try:
+            prepared = self._preparation.prepare(claim)
+        except NotReady as reason:
+            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            self._end(outcome_policy.when_not_ready(claim, str(reason), worker=self._orders.worker, now_ms=now))
+        except Impossible as reason:
+            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            self._end(outcome_policy.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
+        else:
+            if prepared.handler.is_async:
+                self._capacity.awaits()
+                self._loop.submit(prepared)
+            else:
+                self._threads.submit(prepared)
+
+    # -- recording --------------------------------------------------------------------------------------------------
+
+    def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
+        """Called once for each attempt, from whichever thread ended it."""
+        if not prepared.handler.is_async:
+            self._capacity.ran(ended_ms - started_ms)
+        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded by the store's clock, as all else
+        self._end(
+            outcome_policy.after_attempt(
+                prepared.claim,
+                prepared.route,
+                ended,
+                worker=self._orders.worker,
+                started_ms=started_ms - ahead_ms,
+                ended_ms=ended_ms - ahead_ms,
+            ),
+            awaited=prepared.handler.is_async,
+        )
+        self._attempts.tell(prepared, ended, ended_ms - started_ms)
+
+    def _end(self, ended: Acknowledgement, *, awaited: bool = False) -> None:
+        """Hand the end of a delivery to the thread that records it; there is room for another."""
+        self._recorder.put(ended)
+        self._capacity.settled(awaited=awaited)  # last: once all is settled, the recorder may be closed
+
+    def _recorded(self, batch: Sequence[Acknowledgement]) -> None:
+        for one in batch:
+            if claim := self._holding.pop(one.job, None):
+                self._counts.ended(claim, one)
+        self._capacity.recorded(len(batch))
+
+    def _give_back(self, unrun: Sequence[Prepared]) -> None:
+        for prepared in unrun:
+            self._end(Acknowledgement(prepared.claim.job, "give_back"), awaited=prepared.handler.is_async)
+
+    # -- the clock and the end --------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Show the pulse, give back what waits behind something slow (another process may run it), end attempts whose
+        time is up, and stop the process when a handler does not come back."""
+        parent = os.getppid()
+        while True:
+            self._board.pulse()
+            self._counts.lines_lost(ERROR.lost)
+            if os.getppid() != parent:
+                self._stop.set()  # nobody renews our lease any more
+            if self._threads.waiting() and self._capacity.is_stuck_for(_HELD_TOO_LONG_S):
+                self._give_back(self._threads.take_back())
+            now = time.monotonic()
+            stuck = self._threads.watch(now)
+            if (self._loop.watch(now) or stuck) and not self._stuck.is_set():
+                _log.error("worker.retiring", worker=self._orders.worker, reason="a handler does not come back")
+                self._stuck.set()
+                self._stop.set()
+            time.sleep(_TICK_S)
+
+    def _finish(self) -> None:
+        """Give back what has not begun, let what runs finish within the grace time, give back what does not."""
+        deadline = time.monotonic() + self._orders.grace_s
+        self._give_back(self._threads.take_back() + self._loop.take_back())
+        while time.monotonic() < deadline and not self._at_once.is_set():
+            # Not `running`: a thread may just have taken a delivery, or be about to say how one ended.
+            if self._capacity.is_settled():
+                return
+            time.sleep(_TICK_S)
+        for prepared in self._threads.running() + self._loop.running():
+            given_back = Acknowledgement(prepared.claim.job, "uncharged", 0, prepared.route.timeout_ms)
+            self._end(given_back, awaited=prepared.handler.is_async)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """First SIGTERM: stop claiming, finish what runs. Second: give back at once what is still held."""
+        del number, frame
+        if self._stop.is_set():
+            self._at_once.set()
+        self._stop.set()
+
+
+def leave(status: int) -> None:
+    """End the process without waiting for threads that do not come back; what they have logged is written."""
+    line_writer.close_all()
+    os._exit(status)

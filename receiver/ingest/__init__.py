@@ -1,0 +1,3 @@
+"""From an authentic request to kept events: verify, parse, route, keep. HTTP is in `receiver.web`, the store in
+`receiver.storage.keep`.
+"""

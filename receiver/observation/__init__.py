@@ -1,0 +1,1 @@
+"""What operators observe: status of the store, metrics, alerts, traces. Nothing here changes an event or a delivery."""

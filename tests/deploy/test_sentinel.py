@@ -45,7 +45,8 @@ class Store:
         text = text.replace("port 26379", f"port {self.ports[name]}")
         text = text.replace("valkey 6379", f"127.0.0.1 {self.ports['valkey']}")
         text = re.sub(r"--replica-announce-ip \S+", "--replica-announce-ip 127.0.0.1", text)
-        mine = f"exec {server_binary.find()} --port {self.ports[name]} --repl-diskless-sync-delay 0"  # 5 s, for nothing here
+        # Without the delay a replica waits 5 s for others to sync with it.
+        mine = f"exec {server_binary.find()} --port {self.ports[name]} --repl-diskless-sync-delay 0"
         text = text.replace("exec valkey-server --dir", f"{mine} --dir")
         return text.replace("exec valkey-server", f"exec {server_binary.find()}")
 

@@ -1,8 +1,8 @@
 """What a worker process counts, in memory that it shares with its parent: a few additions for each attempt.
 
-The parent reads it every few seconds and adds what is new to the counters of all processes (`receiver.observation.metrics_store`);
-it can do so after the process was killed, too. One thread writes: the one that records. There is a row for each route;
-routes beyond the last row share the first.
+The parent reads it every few seconds, also after the process was killed, and adds what is new to the counters of all
+processes (`receiver.observation.metrics_store`). One thread writes: the one that records. There is a row for each
+route; routes beyond the last row share the first.
 """
 
 import mmap

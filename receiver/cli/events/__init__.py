@@ -1,0 +1,1 @@
+"""The commands about kept events: events, show, tail, replay, release, erase, drain."""

@@ -1,0 +1,1 @@
+"""The commands that say whether all is well: check, alerts, audit, acts."""

@@ -191,11 +191,13 @@ def _crowded(table: RoutingTable) -> Iterator[str]:
     for name in NAMES:
         wanted = [cost for route, cost in zip(enabled, costs, strict=True) if matches(route.actions, name)]
         if sum(wanted) > keep_script.LONGEST_CALL_US:
+            plain, waiting = (
+                keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=waits) for waits in (False, True)
+            )
             yield (
-                f"{table.file}: {len(wanted)} routes want {name}; the store makes "
-                f"{keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=False)} deliveries of an event in one call "
-                f"({keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=True)} where routes wait for an order, a delay or a "
-                f"limit), and more of them in further calls, up to the {MAX_ROUTES} routes that a table may have"
+                f"{table.file}: {len(wanted)} routes want {name}; the store makes {plain} deliveries of an event in "
+                f"one call ({waiting} where routes wait for an order, a delay or a limit), and more of them in further "
+                f"calls, up to the {MAX_ROUTES} routes that a table may have"
             )
 
 

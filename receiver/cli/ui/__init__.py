@@ -1,0 +1,1 @@
+"""What commands share in front of a person: tables, JSON, progress, confirmation, options that select events."""

@@ -1,1 +1,1 @@
-"""The records of Nexudus as types: a class for each kind that a hook can carry, named as in the REST API."""
+"""The records of Nexudus as types, one module for each family. Handlers import them from `workers.records`."""

@@ -1,0 +1,1 @@
+"""Reading what is kept: single events, lists, and following new ones. Nothing here writes."""

@@ -1,0 +1,3 @@
+"""Speaking to Redis: URL, connections, errors, keys, Lua scripts, and what the server must be. What is stored is
+described in `receiver.storage.model`.
+"""

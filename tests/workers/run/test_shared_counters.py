@@ -93,7 +93,8 @@ def test_more_routes_than_rows_share_one(memory: IO[bytes]) -> None:
 def test_a_killed_process_leaves_its_counts(memory: IO[bytes]) -> None:
     """The memory is the parent's too."""
     script = (
-        "import os, sys; from tests.workers.run.test_shared_counters import _claim, _ended; from workers.run.shared_counters import Counts;"
+        "import os, sys; from tests.workers.run.test_shared_counters import _claim, _ended;"
+        " from workers.run.shared_counters import Counts;"
         " Counts(int(sys.argv[1])).ended(_claim('announce'), _ended('succeeded', 'succeeded')); os.kill(os.getpid(), 9)"
     )
 

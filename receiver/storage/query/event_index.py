@@ -93,6 +93,12 @@ class Catalogue:
                 end = self._place(key, bounds.after) if bounds.after and hour == at else self._length(key)
                 yield from self._before(key, end, bounds)
 
+    def place_behind(self, hour: int, event_id: str) -> int:
+        """Return how many ids of an hour's list come before those that were kept after *event_id*."""
+        key = keys.index(hour)
+        found = self._calls.ask("lpos", key, event_id, rank=-1)
+        return self._place_by_order(key, event_id) if found is None else int(found) + 1
+
     def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[Leaf]:
         """Yield what comes before position *end* of a list, from there to its beginning."""
         for size in _sizes():

@@ -82,6 +82,10 @@ class Archive:
         """How many ids an hour has."""
         return int(self._guarded("llen", keys.index(hour)))
 
+    def place_behind(self, hour: int, event_id: str) -> int:
+        """Return the position in an hour behind the event *event_id*, or where that would be if it is gone."""
+        return self._catalogue.place_behind(hour, event_id)
+
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
         return self._catalogue.hours()

@@ -9,6 +9,10 @@ from receiver.storage.query.stored_event import Stored
 _HOUR_S = 3_600
 
 
+_BEHIND_ALL = "~"
+"""Sorts behind every id."""
+
+
 class Following:
     """Returns what is new since the last look. Belongs to one thread at a time."""
 
@@ -17,7 +21,9 @@ class Following:
         self._archive = archive
         self._clock = clock
         hour = int(clock() // _HOUR_S)
-        self._seen = {hour: archive.hour_length(hour)}
+        length = archive.hour_length(hour)
+        last = archive.hour_page(hour, length - 1, 1) if length else []
+        self._seen = {hour: (length, last[0] if last else _BEHIND_ALL)}
 
     def look(self) -> list[Stored]:
         """Return new events, a few hundred at most; what is left comes with the next look. Raises StorageUnavailable.
@@ -25,11 +31,24 @@ class Following:
         Two hours are looked at, because a batch may be kept just after its hour.
         """
         hour = int(self._clock() // _HOUR_S)
-        seen = {one: self._seen.get(one, 0) for one in (hour - 1, hour) if one == hour or one in self._seen}
+        seen = {one: self._seen.get(one, (0, "")) for one in (hour - 1, hour) if one == hour or one in self._seen}
         found: list[Stored] = []
-        for one in seen:
-            page = self._archive.hour_page(one, seen[one])
+        for one, (length, last) in seen.items():
+            start, page = self._behind(one, length, last)
             found += self._archive.many(page)
-            seen[one] += len(page)
+            seen[one] = (start + len(page), page[-1] if page else last)
         self._seen = seen  # only now: what a store that went away has not told comes with the next look
         return found
+
+    def _behind(self, hour: int, length: int, last: str) -> tuple[int, list[str]]:
+        """Return where the ids that are not seen yet begin, and a page of them.
+
+        The last id seen tells whether its place is still right: retention may have taken out some before it.
+        """
+        if not length:
+            return 0, self._archive.hour_page(hour, 0)
+        before, *page = self._archive.hour_page(hour, length - 1) or [""]
+        if before == last:
+            return length, page
+        start = self._archive.place_behind(hour, last)
+        return start, self._archive.hour_page(hour, start)

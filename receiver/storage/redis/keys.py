@@ -44,7 +44,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:unsealed, fd:sealed sorted sets: hours whose counters moved since they were last found in order, and hours that
                            are over and were found in order (an hour that is in both is not sealed)
     fd:due                 sorted set: hour to the Unix ms at which one of its events may be over
-    fd:turning             hash: a list of ids that is being turned round, to what was learnt of it so far
+    fd:turning             hash: a list of ids that retention is going through, to where it is (turn.lua)
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with

@@ -152,7 +152,8 @@ local function superseded(id, entity)
 end
 
 
--- In a list of ids that is being turned round (turn.lua): where the turn began.
+-- In a list of ids, what stands in the place of one that is being taken out (turn.lua), and where release 0.2.0 began to turn
+-- the list round. No reader of this release sees the former.
 local TURNING_MARK = '-'
 
 -- All fields of an event's state, by name; nil when there is none.

@@ -1,13 +1,15 @@
--- Looks at one page of a list of ids, or less of it when their deliveries are many, takes out those whose time is over, and puts the others behind the list, so that
--- after some calls the list has been turned round once and is in its old order again. Every id is in the list at every
--- moment until its event is gone.
+-- Looks at one page of a list of ids, and takes out those whose time is over. A cursor says where the next page begins, so
+-- the ids that stay keep their places, and the list its order.
 --
--- ARGV: the list (what follows `fd:i:` in its key), ids at most, retention in ms of ordinary events, and of dead,
---   unrouted and quarantined ones
+-- ARGV: the list (what follows `fd:i:` in its key), ids at most (fewer are looked at when their deliveries are many),
+--   retention in ms of ordinary events, and of dead, unrouted and quarantined ones
 -- The list of an hour decides: its events expire here. A narrower list (by action, business, route) only forgets ids that
 -- have no state any more.
 -- Returns how many ids were looked at, how many were taken out, 1 when the turn is complete (else 0), and the Unix ms at
 -- which the first of those that stayed may be over (0: none stayed).
+--
+-- The cursor (a field of `fd:turning`): how many ids in front were looked at and stay, how many ids are left to look at,
+-- the Unix ms of above so far, and the last id in front. What joins the list during a turn is for the next one.
 
 local list, most, retention, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local key = 'fd:i:' .. list
@@ -62,45 +64,67 @@ local function close()
     end
 end
 
-local earliest = tonumber(redis.call('HGET', 'fd:turning', list))
-if not earliest then
-    if redis.call('EXISTS', key) == 0 then
-        close()
-        return {0, 0, 1, 0}
+-- Release 0.2.0 turned lists round behind a mark, and its cursor was a number alone. What it left in the middle is turned
+-- to its end, so that the ids are in their order again. Returns how many were moved; nil when nothing was left.
+local function finish_rotation(cursor)
+    if not cursor or not tonumber(cursor) then return nil end
+    local left = redis.call('LPOS', key, TURNING_MARK)
+    if not left then return nil end
+    local moved = left > 0 and redis.call('LRANGE', key, 0, math.min(left, PORTION) - 1) or {}
+    redis.call('LTRIM', key, #moved, -1)
+    send('RPUSH', key, moved)
+    if left <= PORTION then
+        redis.call('LREM', key, 1, TURNING_MARK)
+        redis.call('HDEL', 'fd:turning', list)
     end
-    redis.call('RPUSH', key, TURNING_MARK)
-    earliest = 0
+    return math.max(#moved, 1)
+end
+
+-- Where to go on: ids in front, ids left, the earliest moment. From the beginning, if somebody else took out ids in front.
+local function begin(cursor)
+    local front, left, earliest, last = string.match(cursor or '', '^(%d+) (%d+) (%d+) (.*)$')
+    if front and (front == '0' or redis.call('LINDEX', key, front - 1) == last) then
+        return tonumber(front), tonumber(left), tonumber(earliest)
+    end
+    return 0, redis.call('LLEN', key), 0
 end
 
 local MOST_DELIVERIES = 4000
-local stays, looked_at, gone, complete, deliveries = {}, 0, 0, 0, 0
-for _, id in ipairs(redis.call('LRANGE', key, 0, most - 1)) do
+local cursor = redis.call('HGET', 'fd:turning', list)
+local moved = finish_rotation(cursor)
+if moved then return {moved, 0, 0, 0} end
+
+local front, left, earliest = begin(cursor)
+local looked_at, gone, deliveries, last = 0, 0, 0, nil
+for i, id in ipairs(redis.call('LRANGE', key, front, front + math.min(most, left) - 1)) do
     if deliveries >= MOST_DELIVERIES then break end
-    looked_at = looked_at + 1
-    if id == TURNING_MARK then
-        complete = 1
-        break
-    end
+    looked_at = i
     local state = read_state(id)
     deliveries = deliveries + (state and tonumber(state.n) or 0)
     local at = decides and state and over_at(id, state)
-    if at and at <= now_ms then
-        expire(id, state)
-        gone = gone + 1
-    elseif not decides and not state and redis.call('EXISTS', envelope_key(id)) == 0 then
+    local is_over = at and at <= now_ms
+    if is_over then expire(id, state) end
+    if is_over or not decides and not state and redis.call('EXISTS', envelope_key(id)) == 0 then
+        redis.call('LSET', key, front + i - 1, TURNING_MARK)
         gone = gone + 1
     else
-        stays[#stays + 1] = id
+        last = id
         if at and (earliest == 0 or at < earliest) then earliest = at end
     end
 end
-redis.call('LTRIM', key, looked_at, -1)
-send('RPUSH', key, stays)
+if gone > 0 then
+    local is_nearer_to_end = 2 * front > redis.call('LLEN', key)
+    redis.call('LREM', key, is_nearer_to_end and -gone or gone, TURNING_MARK)
+end
+left = left - looked_at
+local complete = (left <= 0 or looked_at == 0) and 1 or 0
+front = front + looked_at - gone
 if complete == 1 then
     redis.call('HDEL', 'fd:turning', list)
     close()
 else
-    redis.call('HSET', 'fd:turning', list, earliest)
+    last = last or front > 0 and redis.call('LINDEX', key, front - 1) or ''
+    redis.call('HSET', 'fd:turning', list, string.format('%d %d %d %s', front, left, earliest, last))
 end
 write_counts()
 return {looked_at, gone, complete, earliest}

@@ -1,18 +1,22 @@
 """Retention takes what is over, whole, and nothing else; the audit stays at 0 on every page of it."""
 
 import time
+from collections import Counter
 
 import pytest
 import redis
 
+from receiver.core import ids
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
+from receiver.observation.event_histogram import Trend
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Expired, Retention
 from receiver.storage.model.entries import Entry, Wanted
 from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, scripts
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all
 
@@ -221,3 +225,104 @@ def test_what_a_route_in_the_shadow_wanted_is_found_counted_and_gone_in_time(cli
     assert Retention(client, 0, 0).turn(1_000).events == 2
     assert leftovers(client) == set()
     assert_audit_is_0(client)
+
+
+def _listed(client: redis.Redis, key: str) -> list[str]:
+    return [bytes(name).decode() for name in client.lrange(key, 0, -1)]  # type: ignore[arg-type]
+
+
+def _minutes(client: redis.Redis, first_ms: int) -> list[int]:
+    return [one.received for one in Trend(client).buckets(first_ms + 59 * 60_000, 60_000, 60)]
+
+
+def test_a_list_keeps_its_order_at_every_step_of_a_turn(client: redis.Redis) -> None:
+    """So those who search it by bisection or by position find what they ask for while retention is at work."""
+    hour_s = int(time.time()) // HOUR_S * HOUR_S - 2 * HOUR_S
+    entries = [entry(b"%d" % n, routes=("a",) if n % 3 else (), at=hour_s + n * 2) for n in range(1_500)]
+    for start in range(0, len(entries), 150):
+        keep_all(client, *entries[start : start + 150])
+    while claims := claim_all(client):
+        acknowledge(client, *claims)
+    following = Following(Archive(client), clock=lambda: hour_s + 3_599)
+    key, names = keys.index(entries[0].envelope.hour), [one.envelope.id for one in entries]
+    turns, more = 0, True
+    while more:
+        more = Retention(client, 0, NEVER).turn(1).more
+        turns += 1
+        listed = _listed(client, key)
+        assert listed == [name for name in names if name in set(listed)], "in their order, and nothing else"
+        gone = [name for name in names if name not in set(listed)]
+        after = gone[len(gone) // 2]
+        older = [stored.envelope.id for stored in Archive(client).newest(Filter(), after=after)]
+        assert older == [name for name in reversed(listed) if name < after]
+        by_minute = Counter((ids.milliseconds_of(name) // 60_000) % 60 for name in listed)
+        assert _minutes(client, hour_s * 1_000) == [by_minute[minute] for minute in range(60)]
+        news = entry(b"news %d" % turns, routes=(), at=hour_s + 3_100 + turns)
+        keep_all(client, news)
+        names.append(news.envelope.id)
+        assert [stored.envelope.id for stored in following.look()] == [news.envelope.id]
+    assert turns > 6
+    assert _listed(client, key) == [*names[:1_500:3], *names[1_500:]]
+    assert_audit_is_0(client)
+
+
+def test_a_list_that_0_2_0_left_in_the_middle_of_a_rotation_gets_its_order_back(client: redis.Redis) -> None:
+    """That release moved what it had looked at behind a mark; a page of this one then turned the rest."""
+    then = time.time() - 2 * HOUR_S
+    entries = [entry(b"%d" % n, routes=(), at=then + n / 1_000) for n in range(300)]
+    keep_all(client, *entries)
+    hour, names = entries[0].envelope.hour, [one.envelope.id for one in entries]
+    key = keys.index(hour)
+    client.delete(key)
+    client.rpush(key, *names[120:], "-", *names[:120])
+    client.hset(keys.TURNING, str(hour), str(int(then * 1_000)))
+    seen = [stored.envelope.id for stored in Archive(client).newest(Filter())]
+    assert sorted(seen) == names, "readers pass the mark by"
+    Trend(client).buckets(int(then * 1_000), 60_000, 60)
+
+    assert not Retention(client, 0, NEVER).turn(1_000).more
+
+    assert _listed(client, key) == names
+    assert client.exists(keys.TURNING) == 0
+    assert Retention(client, 0, 0).turn(1_000).events == 300
+    assert leftovers(client) == set()
+
+
+@pytest.mark.parametrize("left", [0, 1, 257])
+def test_what_somebody_else_takes_out_during_a_turn_hides_nothing(client: redis.Redis, left: int) -> None:
+    """Writing off takes ids out of a list, too: in front of the cursor, or behind it."""
+    then = time.time() - 2 * HOUR_S
+    entries = [entry(b"%d" % n, routes=(), at=then + n / 1_000) for n in range(600)]
+    for start in range(0, 600, 150):
+        keep_all(client, *entries[start : start + 150])
+    assert Retention(client, 0, NEVER).turn(1).more
+    key = keys.index(entries[0].envelope.hour)
+    taken = _listed(client, key)[left : left + 51]
+    for name in taken:
+        client.lrem(key, 0, name)
+
+    retention = Retention(client, 0, 0)
+    assert sum(retention.turn(1_000).events for _ in range(2)) == 600 - len(taken)
+    assert client.exists(key) == 0
+
+
+def test_a_page_of_a_long_list_is_short_wherever_it_is(client: redis.Redis) -> None:
+    """What is taken out of the middle is looked for from the nearer end, and in one command a page."""
+    then = int(time.time()) // HOUR_S * HOUR_S - 2 * HOUR_S
+    key, hour = "fd:i:%d:r:a", then // HOUR_S
+    names = [ids.lowest(then * 1_000 + n * 10)[:9] + f"{n:011d}" for n in range(20_000)]
+    for start in range(0, len(names), 5_000):
+        client.rpush(key % hour, *names[start : start + 5_000])
+        client.mset({keys.envelope(name): b"" for name in names[start : start + 5_000 : 2]})
+    turn = client.register_script(scripts.source("turn"))
+    client.config_resetstat()
+
+    pages = 0
+    while not turn(args=[f"{hour}:r:a", 256, 0, 0])[2]:
+        pages += 1
+
+    assert pages >= 78
+    assert _listed(client, key % hour) == names[::2]
+    spent = client.info("commandstats")
+    assert int(spent["cmdstat_lrem"]["calls"]) <= pages + 1
+    assert int(spent["cmdstat_lrange"]["calls"]) <= pages + 2

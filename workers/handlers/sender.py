@@ -5,7 +5,6 @@ could answer otherwise (DNS rebinding), no redirect, and no proxy from the envir
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import weakref
@@ -16,17 +15,14 @@ from typing import Any
 import httpcore2
 
 from workers.handlers.addresses import why_not_public
+from workers.handlers.exchange import Counted, course, exchange
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-
-LARGEST_ANSWER = 65_536
-"""Bytes that are read of an answer's body; for a longer one the connection is closed."""
 
 _MOST_ADDRESSES = 4
 _MOST_CONNECTIONS = 256
 _MOST_IDLE = 32
 _IDLE_S = 15.0
-_LONGEST_REST_S = 1.0
 
 
 class NotDelivered(Exception):
@@ -86,7 +82,7 @@ class Sender:
         encoded = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
         try:
             pool = await self._pool(allow_private)
-            return await _exchange(pool, url, encoded, body, timeout_s)
+            return Answer(*await exchange(pool, url, encoded, body, timeout_s))
         except (TimeoutError, httpcore2.TimeoutException):
             raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s", target_down=True) from None
         except NotDelivered as refused:
@@ -164,14 +160,15 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address that answers. Raises NotDelivered when none is allowed."""
+        course.get().has_connected = True
         addresses = self._allowed(await self._resolve(host, port))[:_MOST_ADDRESSES]
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses[:-1]:
             try:
-                return await self._dial.connect_tcp(address, port, share, local_address, socket_options)
+                return Counted(await self._dial.connect_tcp(address, port, share, local_address, socket_options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options)
+        return Counted(await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options))
 
     def _allowed(self, addresses: Sequence[str]) -> list[str]:
         reasons = {address: None if self._allow_private else why_not_public(address) for address in addresses}
@@ -186,38 +183,6 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait; httpcore2 asks for it between its own retries, of which we want none."""
         await asyncio.sleep(seconds)
-
-
-async def _exchange(
-    pool: httpcore2.AsyncConnectionPool,
-    url: httpcore2.URL,
-    headers: list[tuple[bytes, bytes]],
-    body: bytes,
-    timeout_s: float,
-) -> Answer:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    # The deadline is for the whole; these make sure that no single step is without one.
-    steps = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
-    async with contextlib.AsyncExitStack() as stack:
-        async with asyncio.timeout_at(deadline):
-            response = await stack.enter_async_context(
-                pool.stream("POST", url, headers=headers, content=body, extensions={"timeout": steps})
-            )
-        # The status is the answer. The rest is read so that the connection can be used again; not for long, not much.
-        with contextlib.suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
-            async with asyncio.timeout_at(min(deadline, loop.time() + _LONGEST_REST_S)):
-                await _read(response)
-        retry_after = next((value for name, value in response.headers if name.lower() == b"retry-after"), None)
-        return Answer(response.status, None if retry_after is None else retry_after.decode("latin-1"))
-
-
-async def _read(response: httpcore2.Response) -> None:
-    size = 0
-    async for chunk in response.aiter_stream():
-        size += len(chunk)
-        if size > LARGEST_ANSWER:
-            return
 
 
 def shown(url: httpcore2.URL) -> str:

@@ -109,3 +109,52 @@ def _serving(serve: Callable[[], None]) -> Iterator[None]:
     thread.start()
     yield
     thread.join(30)
+
+
+@dataclass
+class Closing:
+    """What a server that closes idle connections saw: the requests that arrived on each connection, in order."""
+
+    port: int = 0
+    requests: list[list[bytes]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def a_closing_target(goodbye: bytes = b"", together: int = 1, answers: bool = True) -> Iterator[Closing]:
+    """Answer the first request of each connection; close it when a second one arrives, after sending *goodbye*.
+
+    So does every server whose idle time is over just when a client sends. The first *together* requests are answered
+    when all of them are there, so that they use as many connections. Without *answers*, only those are answered.
+    """
+    seen, barrier = Closing(), threading.Barrier(together)
+
+    def talk(connection: socket.socket) -> None:
+        mine: list[bytes] = []
+        seen.requests.append(mine)
+        mine.append(_request(connection))
+        if len(seen.requests) <= together:
+            barrier.wait(30)
+        elif not answers:
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if again := _request(connection):
+            mine.append(again)
+            connection.sendall(goodbye)
+
+    with a_socket(talk) as port:
+        seen.port = port
+        yield seen
+
+
+def _request(connection: socket.socket) -> bytes:
+    """Read one request with its body; nothing when the client closed."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        if not (data := connection.recv(65_536)):
+            return b""
+        received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    (length,) = [int(line.partition(b":")[2]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-le")]
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head.partition(b"\r\n")[0]

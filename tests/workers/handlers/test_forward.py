@@ -19,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event, Outcome
 from tests.workers.events import an_event
-from tests.workers.handlers.targets import Target, a_socket, a_target
+from tests.workers.handlers.targets import Target, a_closing_target, a_socket, a_target
 from workers import Retry
 from workers.handlers.forward import forward, judge, send
 from workers.handlers.sender import Answer, NotDelivered, Sender
@@ -428,6 +428,63 @@ def test_what_does_not_speak_http_fails_the_attempt_in_one_line(talk: Callable[[
 
     assert sentence.startswith(f"NotDelivered: http://127.0.0.1:{port} cannot be reached: ")
     assert sentence.isprintable()
+
+
+@pytest.mark.parametrize("idle", [1, 5])
+def test_a_kept_connection_that_the_target_closed_costs_no_attempt(idle: int) -> None:
+    """The event goes once more over a new connection, however many idle ones there are: those are closed, too."""
+
+    async def many(sender: Sender, port: int) -> None:
+        options: dict[str, Any] = {"secret": None, "headers": {}, "timeout_s": 30.0, "allow_private": True}
+        url = f"http://127.0.0.1:{port}/hooks"
+        async with asyncio.TaskGroup() as group:
+            for _ in range(idle):
+                group.create_task(send(sender, an_event(), url=url, **options))
+        await send(sender, an_event(), url=url, **options)
+
+    with a_closing_target(together=idle) as target:
+        asyncio.run(many(Sender(), target.port))
+
+        assert sorted(map(len, target.requests)) == [*[1] * idle, 2], "one was tried in vain, and a new one was made"
+
+
+@pytest.mark.parametrize("goodbye", [b"HTTP/1.1 2", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_target_that_began_to_answer_is_not_asked_twice(goodbye: bytes) -> None:
+    """It has read the event: whether it took it, only the next attempt tells."""
+    with a_closing_target(goodbye) as target:
+        with pytest.raises(NotDelivered, match="cannot be reached"):
+            posted(Sender(), f"http://127.0.0.1:{target.port}", events=2, allow_private=True)
+
+        assert list(map(len, target.requests)) == [2]
+
+
+def test_a_target_that_closes_new_connections_is_asked_twice_only() -> None:
+    """The second time counts as what it is: the target is down."""
+    with a_closing_target(answers=False) as target:
+        with pytest.raises(NotDelivered, match="cannot be reached") as refused:
+            posted(Sender(), f"http://127.0.0.1:{target.port}", events=2, allow_private=True)
+
+        assert refused.value.target_down
+        assert list(map(len, target.requests)) == [2, 1]
+
+
+def test_the_second_try_has_only_what_is_left_of_the_time() -> None:
+    """A new connection that gives no answer ends with the timeout of the attempt."""
+    taken: list[int] = []
+
+    def talk(connection: socket.socket) -> None:
+        taken.append(1)
+        connection.recv(65_536)
+        if len(taken) == 1:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            connection.recv(65_536)
+        else:
+            _silent(connection)
+
+    with a_socket(talk) as port, pytest.raises(NotDelivered, match=r"gave no answer within 0\.5 s"):
+        posted(Sender(), f"http://127.0.0.1:{port}", events=2, timeout_s=0.5, allow_private=True)
+
+    assert len(taken) == 2
 
 
 def test_nothing_listening_and_no_such_name_are_said(target: Target) -> None:

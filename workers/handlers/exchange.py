@@ -1,0 +1,103 @@
+"""One request and its answer over a connection of a pool, which may have been closed by the target meanwhile."""
+
+import asyncio
+import contextlib
+import ssl
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore2
+
+LARGEST_ANSWER = 65_536
+"""Bytes that are read of an answer's body; for a longer one the connection is closed."""
+
+_LONGEST_REST_S = 1.0
+
+
+@dataclass(slots=True)
+class Course:
+    """What became of a request so far: whether a connection was made for it, and how many bytes came."""
+
+    has_connected: bool = False
+    received: int = 0
+
+
+course: ContextVar[Course] = ContextVar("course")
+"""That of the request which the current task sends."""
+
+
+class Counted(httpcore2.AsyncNetworkStream):
+    """A connection that counts what it receives for the request that reads from it."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self.write = stream.write  # type: ignore[method-assign]
+        self.aclose = stream.aclose  # type: ignore[method-assign]
+        self.get_extra_info = stream.get_extra_info  # type: ignore[method-assign]
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore2's
+        """Return the next bytes, none at the end."""
+        data = await self._stream.read(max_bytes, timeout)
+        course.get().received += len(data)
+        return data
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's
+    ) -> httpcore2.AsyncNetworkStream:
+        """Return the connection with TLS on top; what that reads by itself is not counted."""
+        return Counted(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+
+async def exchange(
+    pool: httpcore2.AsyncConnectionPool,
+    url: httpcore2.URL,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    timeout_s: float,
+) -> tuple[int, str | None]:
+    """Send *body* and return the status and `Retry-After` of the answer. Raises TimeoutError and httpcore2's errors."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    # The deadline is for the whole; these make sure that no single step is without one.
+    steps = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
+    async with contextlib.AsyncExitStack() as stack:
+        async with asyncio.timeout_at(deadline):
+            response = await _answer_of(stack, pool, url, headers=headers, content=body, extensions={"timeout": steps})
+        # The status is the answer. The rest is read so that the connection can be used again; not for long, not much.
+        with contextlib.suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
+            async with asyncio.timeout_at(min(deadline, loop.time() + _LONGEST_REST_S)):
+                await _read(response)
+        retry_after = next((value for name, value in response.headers if name.lower() == b"retry-after"), None)
+        return response.status, None if retry_after is None else retry_after.decode("latin-1")
+
+
+async def _answer_of(
+    stack: contextlib.AsyncExitStack, pool: httpcore2.AsyncConnectionPool, url: httpcore2.URL, **request: Any
+) -> httpcore2.Response:
+    """Send over a connection of *pool*. If that was used before and proves closed, send once more over a new one.
+
+    Servers close connections that are idle, and one may do so just when we send. That is no answer, and says nothing
+    of the target. The second time another idle connection would not do: the server may have closed all of them.
+    """
+    ours = Course()
+    course.set(ours)
+    try:
+        return await stack.enter_async_context(pool.stream("POST", url, **request))
+    except (httpcore2.ReadError, httpcore2.RemoteProtocolError):
+        if ours.has_connected or ours.received:
+            raise
+    connection = pool.create_connection(url.origin)
+    stack.push_async_callback(connection.aclose)
+    return await stack.enter_async_context(connection.stream("POST", url, **request))
+
+
+async def _read(response: httpcore2.Response) -> None:
+    size = 0
+    async for chunk in response.aiter_stream():
+        size += len(chunk)
+        if size > LARGEST_ANSWER:
+            return

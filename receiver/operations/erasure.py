@@ -7,13 +7,14 @@ end as discarded, and the errors of its attempts are cleared, because a handler 
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 import redis
 
+from receiver import bodies
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
@@ -33,7 +34,22 @@ class Subject(Protocol):
     """The person whose events are looked for."""
 
     def is_in(self, envelope: Envelope) -> bool:
-        """Whether an event is about this person."""
+        """Whether an event is about this person, by its body as it stands there."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks for a person in events, and counts those in which something cannot be read."""
+
+    subject: Subject
+    unsearched: int = 0
+
+    def finds(self, envelope: Envelope) -> bool:
+        readings = bodies.readings(envelope.body, envelope.headers)
+        if any(self.subject.is_in(envelope._replace(body=body)) for body in readings.bodies):
+            return True
+        self.unsearched += not readings.is_whole
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +87,7 @@ class Address:
     def is_in(self, envelope: Envelope) -> bool:
         """Whether any text of the record, or of a body that cannot be read, has the address."""
         read = _read(envelope.body)
-        texts = [_plain(envelope.body)] if read is None else _texts(read)
+        texts = [envelope.body.decode("utf-8", "replace")] if read is None else _texts(read)
         return any(self._pattern.search(text.casefold()) for text in texts)
 
 
@@ -89,7 +105,8 @@ class Erasure:
     def __init__(self, client: redis.Redis, *, looked_at: Callable[[int], None] | None = None) -> None:
         """*looked_at* is told after each page how many events more were looked at.
 
-        *unsearched* counts what `find` could not look into: compressed bodies, and what a newer version wrote.
+        *unsearched* counts what `find` could not look into: bodies that cannot be unpacked or are no text in any
+        encoding, and what a newer version wrote.
         """
         self._calls = Calls(client, "erase", "shelf")
         self._looked_at = looked_at or (lambda number: None)
@@ -102,8 +119,10 @@ class Erasure:
 
     def find(self, subject: Subject) -> list[str]:
         """Return the events about a person. Reads every envelope, also one that no list names, in pages."""
-        self.unsearched = 0
-        return sorted(set(self._search(subject)))
+        search = _Search(subject)
+        found = sorted(set(self._found(search)))
+        self.unsearched = search.unsearched
+        return found
 
     def erase(self, event_ids: Iterable[str]) -> Erased:
         """Clear these events, and whatever handlers read at Nexudus; events that are gone meanwhile are left out."""
@@ -127,27 +146,26 @@ class Erasure:
             return str(error)
         return None
 
-    def _concerns(self, subject: Subject, stored: bytes) -> bool:
-        try:
-            envelope = codec.unpack(stored)
-        except ValueError:
-            self.unsearched += 1
-            return False
-        if any(name.lower() == "content-encoding" for name in envelope.headers):
-            self.unsearched += 1
-        return subject.is_in(envelope)
-
-    def _search(self, subject: Subject) -> Iterator[str]:
+    def _found(self, search: _Search) -> Iterator[str]:
         cursor = 0
         while True:
             cursor, page = self._calls.ask("scan", cursor, match="fd:e:*", count=_SCANNED_AT_ONCE)
             for key, stored in zip(page, self._calls.ask_all("get", page), strict=True):
                 event_id = key.decode("ascii", "replace").rpartition(":")[2]
-                if stored and len(event_id) == ids.LENGTH and self._concerns(subject, stored):
+                if stored and len(event_id) == ids.LENGTH and _concerns(search, stored):
                     yield event_id
             self._looked_at(len(page))
             if not cursor:
                 return
+
+
+def _concerns(search: _Search, stored: bytes) -> bool:
+    try:
+        envelope = codec.unpack(stored)
+    except ValueError:
+        search.unsearched += 1
+        return False
+    return search.finds(envelope)
 
 
 def tombstone(envelope: Envelope) -> Envelope:
@@ -162,8 +180,13 @@ def tombstone(envelope: Envelope) -> Envelope:
 
 
 def erase_spooled(data_dir: Path, subject: Subject) -> Rewritten:
-    """Clear the person's events in the spools of a data directory; they come into the store without deliveries."""
-    return rewriting.rewrite(data_dir, lambda envelope: tombstone(envelope) if subject.is_in(envelope) else None)
+    """Clear the person's events in the spools of a data directory; they come into the store without deliveries.
+
+    What could not be looked into is counted as `Erasure.find` does it.
+    """
+    search = _Search(subject)
+    done = rewriting.rewrite(data_dir, lambda envelope: tombstone(envelope) if search.finds(envelope) else None)
+    return replace(done, unsearched=done.unsearched + search.unsearched)
 
 
 def _read(body: bytes) -> Any:
@@ -172,11 +195,6 @@ def _read(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-
-
-def _plain(body: bytes) -> str:
-    """Return a body that cannot be read as text, with the one escape that could hide an address."""
-    return body.decode("utf-8", "replace").replace("\\u0040", "@")
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:

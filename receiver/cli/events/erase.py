@@ -52,13 +52,15 @@ def erase(
     why_not = tool.rewrite_log()
     done = {"events": len(erased.events), "spooled": len(waiting.events), "cancelled": erased.cancelled}
     Acts(context.client).record("erase", None, by=kind, subject=sealed, **done)
-    unreached = [*waiting.unreached, *_unreached(context.settings.routes, tool.unsearched, why_not)]
-    _report(json, erased, waiting, unreached)
+    unsearched = tool.unsearched + waiting.unsearched
+    unreached = [*waiting.unreached, *_unreached(context.settings.routes, unsearched, why_not)]
+    _report(json, erased, waiting, unreached, unsearched)
 
 
-def _report(json: bool, erased: Erased, waiting: Rewritten, unreached: list[str]) -> None:
+def _report(json: bool, erased: Erased, waiting: Rewritten, unreached: list[str], unsearched: int) -> None:
     if json:
         shape = {"events": erased.events, "spooled": waiting.events, "cancelled": erased.cancelled}
+        shape["unsearched"] = unsearched
         output.json_line({**shape, "not_reached": unreached})
         return
     output.say(f"The records of {len(erased.events)} events are erased; {erased.cancelled} deliveries are cancelled.")
@@ -97,6 +99,9 @@ def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[s
     yield "backups, and the disks of replicas until they write their files anew"
     yield "handlers that are running with a record in hand"
     if unsearched:
-        yield f"{unsearched} events that cannot be looked into, because they are compressed or of a newer version"
+        yield (
+            f"{unsearched} events that cannot be looked into: their bodies are damaged, no text, or compressed in a way"
+            " that is not known here; or a newer version kept them"
+        )
     if why_not:
         yield f"the append-only file of the server, which was not written anew: {why_not}"

@@ -8,17 +8,20 @@ from pathlib import Path
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.storage.model import codec
-from receiver.storage.model.spool_row import Record
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.file import SpoolFile
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Ids of the events that were rewritten, and the files that could not be read or written, or lie aside."""
+    """Ids of the events that were rewritten, and the files that could not be read or written, or lie aside.
+
+    *unsearched* counts events whose envelopes are none that this version reads.
+    """
 
     events: tuple[str, ...]
     unreached: tuple[str, ...]
+    unsearched: int = 0
 
 
 def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Rewritten:
@@ -29,35 +32,36 @@ def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Re
     folder = slots.folder_of(data_dir)
     events: list[str] = []
     unreached: list[str] = []
+    unsearched = 0
     for number in slots.used(folder):
         path = folder / f"{number:03}.db"
         try:
-            events += _rewrite_file(path, change)
+            rewritten, unreadable = _rewrite_file(path, change)
+            events += rewritten
+            unsearched += unreadable
         except (sqlite3.Error, OSError, StorageUnavailable) as error:
             unreached.append(f"{path}: {error}")
     unreached += [f"{path}: set aside because it is damaged or was refused" for path in rejected.files(folder)]
-    return Rewritten(tuple(events), tuple(unreached))
+    return Rewritten(tuple(events), tuple(unreached), unsearched)
 
 
-def _rewrite_file(path: Path, change: Callable[[Envelope], Envelope | None]) -> list[str]:
+def _rewrite_file(path: Path, change: Callable[[Envelope], Envelope | None]) -> tuple[list[str], int]:
+    """Return the ids of what was rewritten, and how many envelopes cannot be read."""
     spool = SpoolFile.open(path, measure=False)
     try:
-        changed = []
+        changed, unreadable = [], 0
         for place, record in spool.scan():
-            other = _changed(record, change)
+            try:
+                envelope = codec.unpack(record.envelope)
+            except ValueError:
+                unreadable += 1
+                continue
+            other = change(envelope)
             if other is not None:
-                changed.append((place, other))
+                changed.append((place, replace(record, envelope=codec.pack(other), wanted=b"[]")))
         if changed:
             spool.replace(changed)
             spool.compact()
-        return [record.id for _, record in changed]
+        return [record.id for _, record in changed], unreadable
     finally:
         spool.close()
-
-
-def _changed(record: Record, change: Callable[[Envelope], Envelope | None]) -> Record | None:
-    try:
-        envelope = change(codec.unpack(record.envelope))
-    except ValueError:
-        return None
-    return replace(record, envelope=codec.pack(envelope), wanted=b"[]") if envelope else None

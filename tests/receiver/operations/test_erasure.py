@@ -1,21 +1,33 @@
 """Erasure finds everything about one person and nothing about another, and leaves the audit at 0."""
 
+import bz2
+import gzip
 import json
+import lzma
+import random
+import zlib
+from pathlib import Path
 
 import pytest
 import redis
 
+from receiver import bodies
 from receiver.core.events import Envelope, EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.operations.erasure import Address, Coworker, Erasure, Subject
+from receiver.operations.erasure import Address, Coworker, Erasure, Subject, erase_spooled
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention
+from receiver.storage.model import spool_row
+from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
+from receiver.storage.spool import slots
+from receiver.storage.spool.file import SpoolFile
+from receiver.storage.spool.rewriting import Rewritten
 from tests.deliveries import acknowledge, claim_all
 from tests.events import DAY_MS, entry, keep_all, quarantine_cost
 
@@ -61,7 +73,6 @@ def envelope(body: bytes, action: str = "BookingCreate") -> Envelope:
         (Address("ada@example.com"), "BookingCreate", b'{"Email":"ada@example.community"}', False),
         (Address("a.a@example.com"), "BookingCreate", b'{"Email":"aba@example.com"}', False),
         (Address("ada@example.com"), "BookingCreate", b"\xff ada@example.com \xff", True),
-        (Address("ada@example.com"), "BookingCreate", b'[{"Email":"ada\\u0040example.com", oops', True),
         (Address("ada@example.com"), "BookingCreate", b'{"ada@example.com":1}', True),
         (Address("ada@example.com"), "BookingCreate", b'"ada@example.com"', True),
         (Address("ada@example.com"), "BookingCreate", b"[" * 2_000 + b'"ada@example.com"' + b"]" * 2_000, True),
@@ -156,6 +167,93 @@ def test_what_cannot_be_looked_into_is_counted(client: redis.Redis) -> None:
 
     assert tool.find(Address("ada@example.com")) == []
     assert tool.unsearched == 2
+
+
+HERS = '[{"Email":"Ada@Example.com"}, oops'
+DEFLATE = zlib.compressobj(wbits=-15)
+RAW_DEFLATE = DEFLATE.compress(HERS.encode()) + DEFLATE.flush()
+ENCODED = [
+    *(HERS.encode(name) for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")),
+    b"\xfe\xff" + HERS.encode("utf-16-be"),
+    b"\x00\x00\xfe\xff" + HERS.encode("utf-32-be"),
+    HERS.encode("utf-8-sig"),
+    *(pack(HERS.encode()) for pack in (gzip.compress, zlib.compress, bz2.compress, lzma.compress)),
+    *(zlib.compress(HERS.encode("utf-16"), level) for level in (0, 1, 6, 9)),
+    gzip.compress(b"nothing, ") + gzip.compress(HERS.encode()),
+    gzip.compress(gzip.compress(HERS.encode())),
+    gzip.compress(ADA),
+    b"email=ada%40example.com&name=Ada",
+    b"<Email>ada&#64;example.com</Email>",
+    b'{"Email":"ad\\u0061\\u0040example.com"',
+    b"x^2 ada@example.com",
+]
+
+
+@pytest.mark.parametrize("body", ENCODED, ids=range(len(ENCODED)))
+def test_a_person_is_found_however_their_body_is_written(client: redis.Redis, tmp_path: Path, body: bytes) -> None:
+    """In quarantine lies what anybody sent, also without a header that says how; in a spool it waits for there."""
+    one, other = entry(body, quarantine="no JSON"), entry(gzip.compress(b"somebody else"), quarantine="no JSON")
+    keep_all(client, one, other)
+    _spool(tmp_path, one, other)
+    tool = Erasure(client)
+
+    assert tool.find(Address("ada@example.com")) == [one.envelope.id]
+    assert tool.unsearched == 0
+    assert erase_spooled(tmp_path, Address("ada@example.com")) == Rewritten((one.envelope.id,), ())
+
+
+def test_a_customer_is_found_in_a_packed_record(client: redis.Redis) -> None:
+    """By the same fields as in a plain one."""
+    packed = entry(gzip.compress('{"Id":1,"CoworkerId":7}'.encode("utf-16")), quarantine="no JSON")
+    other = entry(gzip.compress('{"Id":1,"CoworkerId":77}'.encode("utf-16")), quarantine="no JSON")
+    keep_all(client, packed, other)
+
+    assert Erasure(client).find(Coworker(7)) == [packed.envelope.id]
+
+
+def test_the_header_tells_what_the_body_does_not(client: redis.Redis) -> None:
+    """A raw deflate stream begins with nothing in particular."""
+    one = entry(RAW_DEFLATE, quarantine="no JSON")
+    keep_all(client, one._replace(envelope=one.envelope._replace(headers={"content-encoding": "Deflate"})))
+
+    assert Erasure(client).find(Address("ada@example.com")) == [one.envelope.id]
+
+
+HIDDEN = [
+    (gzip.compress(HERS.encode())[:30], ""),
+    (zlib.compress(b"x" * bodies.LARGEST + HERS.encode(), 1), ""),
+    (gzip.compress(b"hello")[:-1] + b"?", ""),
+    (b"\x28\xb5\x2f\xfd\x24\x10" + random.Random(1).randbytes(60), ""),
+    (b"PK\x03\x04" + random.Random(1).randbytes(60), ""),
+    (random.Random(2).randbytes(60), ""),
+    (random.Random(2).randbytes(60), "br"),
+    (random.Random(2).randbytes(60), "deflate"),
+]
+
+
+@pytest.mark.parametrize(("body", "encoding"), HIDDEN, ids=range(len(HIDDEN)))
+def test_what_cannot_be_read_is_counted(client: redis.Redis, tmp_path: Path, body: bytes, encoding: str) -> None:
+    """Damaged, endless, packed by what is not known here, or no text at all; in the store as in a spool."""
+    one = entry(body, quarantine="no JSON")
+    one = one._replace(envelope=one.envelope._replace(headers={"Content-Encoding": encoding} if encoding else {}))
+    keep_all(client, one)
+    _spool(tmp_path, one)
+    tool = Erasure(client)
+
+    assert tool.find(Address("ada@example.com")) == []
+    assert tool.unsearched == 1
+    assert erase_spooled(tmp_path, Address("ada@example.com")) == Rewritten((), (), unsearched=1)
+
+
+def _spool(data_dir: Path, *entries: Entry) -> None:
+    folder = slots.folder_of(data_dir)
+    slots.prepare(folder)
+    slot = slots.Slot.take(folder, 0)
+    assert slot is not None
+    spool = SpoolFile.open(slot.path)
+    spool.append([spool_row.record(one) for one in entries])
+    spool.close()
+    slot.release()
 
 
 def test_an_event_that_is_gone_meanwhile_is_left_out(client: redis.Redis) -> None:

@@ -141,3 +141,38 @@ def test_the_receivers_believe_the_balancer_and_nobody_else() -> None:
     assert set(SERVICES["receiver-1"]["networks"]) == {"front", "store", "monitoring"}
     nginx = (DEPLOY / "nginx.conf").read_text()
     assert all(f"server {name}:8000 " in nginx for name in ("receiver-1", "receiver-2"))
+
+
+def test_each_secret_is_readable_by_its_reader_alone(tmp_path: Path) -> None:
+    """The commands at the head of the file, run as they stand: each file is the user's whose containers mount it."""
+    if os.geteuid() != 0:
+        if os.environ.get("CI") == "true":
+            pytest.fail("changing owners takes root")
+        pytest.skip("changing owners takes root")
+    (tmp_path / "routes.yaml").write_text("routes: []\n")
+    (tmp_path / "nexudus-password").write_text("secret\n")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / "bin" / "sudo").chmod(0o755)
+    head = (DEPLOY / "compose.yaml").read_text().partition("docker compose up")[0]
+    lines = [line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   ")]
+
+    ran = subprocess.run(
+        ["/bin/sh", "-euc", "\n".join(lines)],
+        cwd=tmp_path / "deploy",
+        env={"PATH": f"{os.environ['PATH']}:{tmp_path / 'bin'}", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    folder = tmp_path / "deploy" / "secrets"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert {path.name for path in folder.iterdir()} == set(COMPOSE["secrets"])
+    for path in folder.iterdir():
+        readers = {one["user"] for one in CONFINED.values() if path.name in one.get("secrets", [])}
+        assert path.stat().st_mode & 0o777 == 0o400, path.name
+        assert {reader.partition(":")[0] for reader in readers} == {str(path.stat().st_uid)}, path.name

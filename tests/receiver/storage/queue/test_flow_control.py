@@ -494,6 +494,31 @@ def test_waiting_for_a_target_ends(desk: Desk) -> None:
     assert desk.unaccounted() == 0
 
 
+def test_however_many_wait_for_a_target_they_give_up_together(desk: Desk) -> None:
+    """A look ends some hundreds; the next follows at once while there are more, not when the target is tried next."""
+    desk.rules = (Rule("announce", give_up_ms=15_000),)
+    events = [event for _ in range(15) for event in desk.keep(200)]
+    _find_down(desk)
+    while desk.waits(events[-1]) != "target down":
+        assert desk.claim() == ()
+    with desk.client.pipeline(transaction=False) as pipeline:
+        for event in events:
+            pipeline.hset(keys.state(event), "1v", int(time.time() * 1_000) - 15_000)
+        pipeline.execute()
+    desk.client.hset(keys.gate("announce"), "next", int(time.time() * 1_000) + 300_000)
+    desk.client.zadd(keys.GATES, {"announce": 0})
+
+    looks = 0
+    while desk.client.zcard(keys.waiting("announce")):
+        assert (looks := looks + 1) <= 3_000 // 256
+        claimed = desk.queue.claim("ann", ["default"], 100, desk.rules)
+        assert claimed is not None
+        assert claimed.claims == ()
+
+    assert {desk.status(event)[0] for event in events} == {"dead"}
+    assert desk.unaccounted() == 0
+
+
 def test_a_paused_route_is_counted_behind_however_many_other_gates(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its gate stands last in the list of them, which is not read to its end."""
     gates = Gates(desk.client)

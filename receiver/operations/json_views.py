@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.core import timestamps
-from receiver.operations.masking import masked, masked_error
+from receiver.operations.masking import masked, masked_error, masked_reason
 from receiver.storage.query.stored_event import Stored, StoredDelivery
 
 
 def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
-    """The object that `events`, `tail` and `replay` print for an event. *redact*: without the messages of errors."""
+    """The object that `events`, `tail` and `replay` print for an event.
+
+    *redact*: without the messages of errors, and without what reasons quote.
+    """
     envelope = stored.envelope
     shape: dict[str, Any] = {
         "id": envelope.id,
@@ -24,7 +27,7 @@ def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
     if stored.shadow:
         shape["shadow"] = list(stored.shadow)
     if reason := stored.unreadable or envelope.quarantine:
-        shape["reason"] = reason
+        shape["reason"] = masked_reason(reason) if redact else reason
     if envelope.erased_ms:
         shape["erased_at"] = timestamps.show(envelope.erased_ms)
     return shape

@@ -1,4 +1,4 @@
-"""Masking: a record, and the error of a handler, without what they say about people."""
+"""Masking: a record, the error of a handler and the reason of quarantine, without what they say about people."""
 
 import importlib
 import pkgutil
@@ -22,6 +22,9 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _FREE: Final = re.compile(r"Custom(Fields|\d{1,3})", re.ASCII)
 _CLASS: Final = re.compile(r"[A-Za-z_][\w.]{0,99}(?=: |$)", re.ASCII)
 
+_QUOTED: Final = re.compile(r"""'(?:raw|dotnet-ascii)'|(['"])(?:.*\1|.*)""", re.DOTALL)
+"""What a reason quotes, from the first quote to the last, but for our own words."""
+
 _IsHarmless = Callable[[Any], bool]
 
 
@@ -44,6 +47,11 @@ def masked_error(error: str | None) -> str | None:
         return _opaque_text(error)
     message = error[found.end() + 2 :]
     return f"{found[0]}: {_opaque_text(message)}" if message else found[0]
+
+
+def masked_reason(reason: str) -> str:
+    """Return why a request is set aside, or cannot be read, without what it quotes: a header may be anything."""
+    return _QUOTED.sub(lambda found: _opaque_text(found[0][1:-1]) if found[1] else found[0], reason)
 
 
 def _fields(value: Mapping[str, Any], is_shown: Callable[[str], bool]) -> dict[str, Any]:

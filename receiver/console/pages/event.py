@@ -67,7 +67,7 @@ def _replayable(visit: Visit, stored: Stored) -> list[str]:
 
 def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     """Everything that happened, in the order in which it did."""
-    steps = _arrival(stored, told["received_at"])
+    steps = _arrival(stored, told)
     for attempt in told["attempts"]:
         what = f"{attempt['route']}, attempt {attempt['number']}" if attempt["number"] else attempt["route"]
         said = f"{what}: {attempt['error']}" if attempt["error"] else what
@@ -78,8 +78,9 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     return steps + [_ahead(one) for one in ahead]
 
 
-def _arrival(stored: Stored, at: str) -> list[dict[str, Any]]:
+def _arrival(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     """What was done with the request, down to who wanted its event; of one that cannot be read only its id is known."""
+    at = told["received_at"]
     if stored.unreadable:
         return [_step(at, "received", "as its id tells")]
     envelope = stored.envelope
@@ -89,7 +90,7 @@ def _arrival(stored: Stored, at: str) -> list[dict[str, Any]]:
         _step(at, "verified", f"the hook's own address; {checked}"),
     ]
     if envelope.quarantine:
-        return [*steps, _step(at, "quarantined", envelope.quarantine)]
+        return [*steps, _step(at, "quarantined", told["reason"])]
     number = sum(one.origin is None for one in stored.deliveries)
     routed = (
         f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route wanted it"

@@ -137,13 +137,16 @@ class House:
         console.wait_for_http(self.url.replace("/console", "/healthz"))
         return console
 
-    def post(self, action: str, body: bytes | None = None, *, number: int = 1, business_id: int = 1001) -> str:
-        """Post one signed request as Nexudus does; return the id of its event."""
+    def post(
+        self, action: str, body: bytes | None = None, *, number: int = 1, business_id: int = 1001, encoding: str = ""
+    ) -> str:
+        """Post one signed request as Nexudus does; return the id of its event. *encoding*: its Content-Encoding."""
         body = samples.body(action, now=self.now, number=number) if body is None else body
         client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
         with contextlib.closing(client):
             path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
-            client.request("POST", path, body, {signature.HEADER: signature.sign(body, "s3cr3t")})
+            encoded = {"Content-Encoding": encoding} if encoding else {}
+            client.request("POST", path, body, {signature.HEADER: signature.sign(body, "s3cr3t")} | encoded)
             answer = client.getresponse()
             assert answer.status == 202
             event_id: str = json.loads(answer.read())["events"][0]["id"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.operations.masking import masked, masked_error
+from receiver.operations.masking import masked, masked_error, masked_reason
 
 
 def test_values_of_every_type_are_masked_but_ids_times_flags_and_enumerations_of_known_fields() -> None:
@@ -65,3 +65,20 @@ def test_values_of_every_type_are_masked_but_ids_times_flags_and_enumerations_of
 def test_of_an_error_the_class_stays(error: str | None, shown: str | None) -> None:
     """A handler may put anything into its message."""
     assert masked_error(error) == shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("the body cannot be read: not JSON: trailing comma: line 1 column 9 (char 8)", None),
+        ("the body is compressed ('ada@example.com'); Nexudus sends plain JSON",
+         "the body is compressed (<15 characters>); Nexudus sends plain JSON"),
+        ("""the body is compressed ("ada's 'own'@example.com"); Nexudus sends plain JSON""",
+         "the body is compressed (<23 characters>); Nexudus sends plain JSON"),
+        ("X-Nexudus-Hook-Signature matches only in the reading 'raw', and only 'dotnet-ascii' holds: it says so", None),
+        ("the body is compressed ('ada@exam", "the body is compressed (<7 characters>"),
+    ],
+)  # fmt: skip
+def test_of_a_reason_what_it_quotes_is_masked(reason: str, shown: str | None) -> None:
+    """A header is whatever anybody sent; our own words stay."""
+    assert masked_reason(reason) == (shown or reason)

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from receiver.core.errors import SettingsError
+from receiver.nexudus import signature
 from receiver.process import end_signals
 from receiver.simulator.access import Access, Account
 from receiver.simulator.api import Api
@@ -28,9 +29,12 @@ def build(
     knobs: Knobs,
     *,
     secret_of: Callable[[int], str | None],
+    reading: signature.Reading = "dotnet-ascii",
     file: Path | None = None,
 ) -> Starlette:
-    """Return the application. *file* keeps the hooks over restarts; it is read now when it is there.
+    """Return the application, which signs in one *reading*.
+
+    *file* keeps the hooks over restarts; it is read now when it is there.
 
     Raises SettingsError when it cannot be read.
     """
@@ -44,7 +48,7 @@ def build(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        firing = Firing(tenant, knobs, secret_of)
+        firing = Firing(tenant, knobs, secret_of, reading)
         app.router.routes.extend(Control(tenant, access, knobs, firing, api).routes())
         tasks = [asyncio.create_task(firing.run())]
         if file is not None:

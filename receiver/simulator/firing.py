@@ -37,12 +37,18 @@ class Counts:
 
 
 class Firing:
-    """Posts events to the active hooks of *tenant*. *secret_of* gives a business's shared secret, or None."""
+    """Posts events to the active hooks of *tenant*, signed in one *reading*.
 
-    def __init__(self, tenant: Tenant, knobs: Knobs, secret_of: Callable[[int], str | None]) -> None:
+    *secret_of* gives a business's shared secret, or None.
+    """
+
+    def __init__(
+        self, tenant: Tenant, knobs: Knobs, secret_of: Callable[[int], str | None], reading: signature.Reading
+    ) -> None:
         self._tenant = tenant
         self._knobs = knobs
         self._secret_of = secret_of
+        self._reading = reading
         self._numbers = itertools.count(random.randrange(1, 1_000_000_000, 1_000))  # noqa: S311 -- ids, not secrets
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -117,7 +123,7 @@ class Firing:
         headers = {"Content-Type": "application/json; charset=utf-8"}
         secret = self._secret_of(hook["BusinessId"])
         if secret is not None:
-            headers[signature.HEADER] = signature.sign(body, secret)
+            headers[signature.HEADER] = signature.sign(body, secret, self._reading)
         try:
             async with self._http.stream("POST", hook["URL"], content=body, headers=headers) as response:
                 status = response.status_code

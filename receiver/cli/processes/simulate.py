@@ -104,7 +104,10 @@ def simulate(
     standard_streams.detach_output()
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
     account, knobs = _account(current, manner.token_lifetime), manner.knobs()
-    application = app.build(tenant, account, knobs, secret_of=lambda number: _secret(current, number), file=state)
+    reading = current.reading or "dotnet-ascii"
+    application = app.build(
+        tenant, account, knobs, secret_of=lambda number: _secret(current, number), reading=reading, file=state
+    )
     _serve(application, host, _port(current) if port is None else port, account.username)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from receiver.nexudus import samples, signature
 from receiver.nexudus.webhooks import Webhooks
+from tests.conftest import StartFrontdesk
 from tests.nexudus import SimulatedNexudus
 from tests.processes import wait_until
 
@@ -76,6 +77,22 @@ def test_an_event_is_one_signed_record_of_the_right_kind(nexudus: SimulatedNexud
         assert headers["content-type"].startswith("application/json")
         assert "ResourceName" in orjson.loads(body)[0]
     assert len({orjson.loads(body)[0]["Id"] for _, _, body in catcher.caught}) == 3
+
+
+def test_it_signs_in_the_reading_that_is_set(frontdesk: StartFrontdesk, catcher: Catcher) -> None:
+    """As whoever verifies it expects: a receiver with the same settings takes what it sends."""
+    settings = {"FRONTDESK_WEBHOOK_SECRETS": "s3cr3t", "FRONTDESK_SIGNATURE_READING": "raw"}
+    nexudus = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--rate", "0", settings=settings))
+    _register(nexudus, catcher.url)
+
+    nexudus.fire(1001, "BookingCreate", 20)
+    wait_until(lambda: len(catcher.caught) == 20, "the events")
+
+    nexudus.close()
+    foreign = [(body, headers) for _, headers, body in catcher.caught if not body.isascii()]
+    assert foreign
+    for body, headers in foreign:
+        assert signature.verify(body, headers["x-nexudus-hook-signature"], ["s3cr3t"]) == "raw"
 
 
 def test_every_action_can_happen(nexudus: SimulatedNexudus, catcher: Catcher) -> None:

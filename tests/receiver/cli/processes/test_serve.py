@@ -7,6 +7,8 @@ import signal
 import socket
 import threading
 import urllib.request
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +40,17 @@ class Serving:
         """Its base URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def post(self, body: bytes, action: str = "BookingCreate") -> tuple[int, dict[str, list[dict[str, str]]]]:
-        """Post a signed body; return status and answer."""
+    def post(
+        self, body: bytes, action: str = "BookingCreate", *, signed: Sequence[str] | None = None
+    ) -> tuple[int, dict[str, list[dict[str, str]]]]:
+        """Post a signed body; return status and answer. *signed*: signatures, each in a header of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            headers = {signature.HEADER: signature.sign(body, SECRET)}
-            connection.request("POST", hook_urls.path(KEY, 1001, action), body, headers)
+            connection.putrequest("POST", hook_urls.path(KEY, 1001, action))
+            for one in [signature.sign(body, SECRET)] if signed is None else signed:
+                connection.putheader(signature.HEADER, one)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
             answer = connection.getresponse()
             return answer.status, orjson.loads(answer.read())
         finally:
@@ -149,6 +156,54 @@ def test_what_does_not_verify_is_quarantined(
     with valkey.client() as client:
         stored = Archive(client).get(event["id"])
     assert stored.envelope.quarantine == "X-Nexudus-Hook-Signature does not match"
+
+
+def test_two_signatures_are_never_better_than_one(
+    frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path
+) -> None:
+    """A captured one beside one's own, in any order, in headers of their own or in one; nor the right one twice."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    serving = _serve(frontdesk, redis_url, tmp_path, **PATIENT)
+    numbers = count(1)
+
+    def status(*signed: str) -> str:
+        body = b'[{"Id":%d}]' % next(numbers)
+        right = signature.sign(body, SECRET)
+        code, answer = serving.post(body, signed=[one.format(right=right, wrong="0" * 64) for one in signed])
+        assert code == 202
+        return answer["events"][0]["status"]
+
+    assert status("{right}") == "accepted"
+    doubted: list[tuple[str, ...]] = [
+        ("{right}", "{wrong}"),
+        ("{wrong}", "{right}"),
+        ("{right}", "{right}"),
+        ("{right}", ""),
+        ("", "{right}"),
+    ]
+    doubted += [("{right}, {wrong}",), ("{wrong},{right}",), ("{right}{right}",), ("{wrong}",), ()]
+    assert [status(*signed) for signed in doubted] == ["quarantined"] * len(doubted)
+
+
+def test_receivers_share_what_they_have_seen_of_signatures(
+    frontdesk: StartFrontdesk, valkey: Valkey, redis_url: str, tmp_path: Path
+) -> None:
+    """A secret that signed raw at one of them is not believed in the other reading at the other one."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    one, other = (_serve(frontdesk, redis_url, tmp_path, **PATIENT) for _ in range(2))
+    numbers = count(1)
+
+    def status(serving: Serving, reading: signature.Reading) -> str:
+        body = f'[{{"Id":{next(numbers)},"Name":"Zoë"}}]'.encode()
+        return serving.post(body, signed=[signature.sign(body, SECRET, reading)])[1]["events"][0]["status"]
+
+    assert status(one, "raw") == "accepted"
+    assert status(one, "dotnet-ascii") == "quarantined"
+    wait_until(lambda: status(other, "dotnet-ascii") == "quarantined", "the other one to hear of it")
+    assert status(other, "raw") == "accepted"
+    with valkey.client() as client:
+        assert client.hgetall(keys.READINGS) == {b"any": b"raw"}
+    assert status(one, "raw") == "accepted"
 
 
 def test_what_is_wrong_is_told_while_it_is_ready(

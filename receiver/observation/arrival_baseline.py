@@ -11,6 +11,7 @@ import orjson
 import redis
 
 from receiver.observation.event_histogram import HOUR_MS
+from receiver.storage.model import decoding
 from receiver.storage.redis import batch, keys
 
 WEEK: Final = 168
@@ -49,7 +50,7 @@ def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
     """
     current = now_ms // HOUR_MS
     (stored,) = batch.replies(client, [("HGETALL", keys.RHYTHM)])
-    learnt = int(stored.get(_LEARNT.encode(), 0))
+    learnt = min(decoding.number(stored.get(_LEARNT.encode())) or 0, current - 1)
     ended = range(max(learnt + 1, current - WEEK), current)
     if not ended:
         return 0
@@ -68,7 +69,8 @@ def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
 
 def parsed(stored: Mapping[bytes, bytes]) -> dict[int, list[float | None]]:
     """Read what the hash holds, by business."""
-    return {int(name): _read(value) for name, value in stored.items() if name.isdigit()}
+    named = ((decoding.number(name), value) for name, value in stored.items())
+    return {business: _read(value) for business, value in named if business is not None}
 
 
 def _read(stored: bytes | None) -> list[float | None]:

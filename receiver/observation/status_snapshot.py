@@ -12,6 +12,7 @@ from receiver.observation.store_status import Pulse, Queue, Silence, Worker
 from receiver.storage.accounting import retention_schedule
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import batch, keys
 from receiver.storage.shared import registrations
@@ -88,13 +89,13 @@ def look(client: redis.Redis) -> Vitals:
         workers=pulse.workers(),
         stock=pulse.stock_workers(),
         standing=pulse.standing(),
-        quarantine_bytes=int(quarantine or 0),
+        quarantine_bytes=decoding.number(quarantine) or 0,
         quarantined_lately=int(lately),
         spools=pulse.spools(),
         audit=pulse.audit(),
         hooks=registrations.read_found(hooks),
         silences=pulse.silences(now_ms),
-        acts={act.decode(errors="replace"): int(count) for act, count in acts.items()},
+        acts=decoding.numbers(acts),
         counters=metrics_store.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Self
 
+from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 
@@ -47,7 +48,7 @@ class Roll:
         tail, a job that stands in a queue all the while is never jumped over.
         """
         roll = cls()
-        queues = {queue.decode() for queue in calls.ask("smembers", keys.QUEUES)} | {keys.ISOLATED}
+        queues = {decoding.text(queue) for queue in calls.ask("smembers", keys.QUEUES)} | {keys.ISOLATED}
         for queue in sorted(queues):
             key = keys.rq_queue(queue)
             # Twice the length: what joins while we read moves the rest away from us.

@@ -7,6 +7,7 @@ the sweeper.
 from collections.abc import Collection, Iterable
 from itertools import islice
 
+from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
@@ -40,9 +41,9 @@ class Incomplete:
         """
         server = self._calls.ask("info", "server")["run_id"]
         known = self._calls.ask("hgetall", keys.INCOMPLETE)
-        began, _, cursor = known.pop(_CURSOR.encode(), b"").decode().partition(" ")
-        at = cursor.encode() if began == server else b"0"
-        found = {event_id.decode() for event_id in known}
+        began, _, cursor = decoding.text(known.pop(_CURSOR.encode(), b"")).partition(" ")
+        at = cursor.encode() if began == server and cursor.isdecimal() else b"0"
+        found = {decoding.text(event_id) for event_id in known}
         for _ in range(pages):
             at, page = self._scan(at)
             found |= page
@@ -74,12 +75,12 @@ class Incomplete:
 
     def _scan(self, cursor: bytes) -> tuple[bytes, set[str]]:
         at, *found = self._calls.run("incomplete", "scan", cursor, _KEYS_AT_ONCE)
-        return at, {event_id.decode() for event_id in found}
+        return at, {decoding.text(event_id) for event_id in found}
 
     def _ask(self, verb: str, ids: Iterable[str]) -> set[str]:
         found, rest = set[str](), iter(sorted(ids)[:_MOST_KNOWN])
         while some := list(islice(rest, _IDS_AT_ONCE)):
-            found |= {event_id.decode() for event_id in self._calls.run("incomplete", verb, rq_time(), *some)}
+            found |= {decoding.text(event_id) for event_id in self._calls.run("incomplete", verb, rq_time(), *some)}
         return found
 
     def _free_fingerprints(self, gone: set[bytes]) -> None:

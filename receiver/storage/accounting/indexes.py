@@ -5,6 +5,7 @@ from itertools import islice
 
 from receiver.core import ids
 from receiver.storage.accounting.compact_set import Roll
+from receiver.storage.model import decoding
 from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
@@ -60,24 +61,25 @@ class Indexes:
         bounded = islice(suspects, _MOST_ASKED)
         while some := [part for pair in islice(bounded, _ASKED_AT_ONCE) for part in pair]:
             reply = self._calls.run("enlist", "repair" if repair else "look", *some)
-            missing |= {event_id.decode() for event_id in reply}
+            missing |= {decoding.text(event_id) for event_id in reply}
         return set() if repair else missing
 
     def _expected(self, page: list[bytes]) -> Iterator[tuple[str, bytes]]:
         """Yield the narrower lists that should name each of these events."""
-        names = [event_id.decode() for event_id in page]
+        names = [decoding.text(event_id) for event_id in page]
         envelopes = self._calls.ask_all("get", map(keys.envelope, names))
         states = self._calls.ask_all("hgetall", map(keys.state, names))
         for event_id, packed, state in zip(page, envelopes, states, strict=True):
-            if not packed or not state:
+            if not packed or not state or not _is_id(event_id):
                 continue
             stem = _hour_of(event_id)
             envelope, unreadable = stored_event.read(event_id.decode(), packed)
             if not unreadable:
                 yield f"{stem}:a:{envelope.action}", event_id
                 yield f"{stem}:b:{envelope.business_id}", event_id
-            for number in range(1, int(state[b"n"]) + 1):
-                yield f"{stem}:r:{state[b'%dr' % number].decode()}", event_id
+            for number in stored_event.numbers_of(told := decoding.texts(state)):
+                if f"{number}r" in told:
+                    yield f"{stem}:r:{told[f'{number}r']}", event_id
 
     def _pages(self, key: str) -> Iterator[list[bytes]]:
         start = 0
@@ -88,7 +90,7 @@ class Indexes:
     def _scan(self, pattern: str) -> Iterator[bytes]:
         for key in self._calls.scan(pattern):
             event_id = key.rpartition(b":")[2]
-            if len(event_id) == ids.LENGTH and _ID.issuperset(event_id):
+            if _is_id(event_id):
                 yield event_id
 
 
@@ -96,6 +98,10 @@ def _cached(rolls: dict[str, Roll], name: str, indexes: Indexes) -> Roll:
     if name not in rolls:
         rolls[name] = indexes.roll_of(name)
     return rolls[name]
+
+
+def _is_id(event_id: bytes) -> bool:
+    return len(event_id) == ids.LENGTH and _ID.issuperset(event_id)
 
 
 def _hour_of(event_id: bytes) -> str:

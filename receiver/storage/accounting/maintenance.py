@@ -14,7 +14,7 @@ import redis
 from receiver.process import logs
 from receiver.storage.accounting.audit_result import last_found
 from receiver.storage.accounting.reconciliation import Audit
-from receiver.storage.model import keep_script
+from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.shared.audit_log import ActLog
@@ -92,5 +92,5 @@ class Sweeper:
     def _finish_long_events(self) -> None:
         """Make the deliveries that a receiver did not live to make: the event that has many was kept without them."""
         for event_id in self._calls.ask("srandmember", keys.UNMADE, _FINISHED_AT_ONCE):
-            while keep_script.left(self._calls.run("keep", *keep_script.continuation(event_id.decode()))):
+            while keep_script.left(self._calls.run("keep", *keep_script.continuation(decoding.text(event_id)))):
                 time.sleep(_PAUSE_S)

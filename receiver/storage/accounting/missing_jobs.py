@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 
 from receiver.storage.accounting.compact_set import Roll
+from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis.calls import Calls
 
@@ -58,4 +59,4 @@ class Suspects:
         for start in range(0, len(missing), _ASKED_AT_ONCE):
             some = missing[start : start + _ASKED_AT_ONCE]
             found = self._calls.run("adrift", rq_time(), self._verb, *some)
-            self._adrift.update(job.decode() for job in found)
+            self._adrift.update(decoding.text(job) for job in found)

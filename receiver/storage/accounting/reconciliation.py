@@ -165,7 +165,7 @@ class Audit:
     def _hours(self) -> tuple[list[int], set[int]]:
         """Every hour that has events or counters, in order, and which of them are sealed."""
         listed, moved, sealed = (
-            {int(hour) for hour in self._calls.ask("zrange", key, 0, -1)}
+            set(decoding.hours(self._calls.ask("zrange", key, 0, -1)))
             for key in (keys.HOURS, keys.UNSEALED, keys.SEALED)
         )
         return sorted(listed | moved | sealed), sealed - moved
@@ -209,12 +209,12 @@ class Audit:
             length, numbers, lost, bare, miscounted, adrift, queued, more = reply
             seen.looked_at += length
             seen.found.add_found(numbers)
-            seen.nameless.update(event_id.decode() for event_id in lost)
-            seen.offenders.update(event_id.decode() for event_id in bare)
+            seen.nameless.update(decoding.text(event_id) for event_id in lost)
+            seen.offenders.update(decoding.text(event_id) for event_id in bare)
             if repair and miscounted:
                 self._calls.run("recount", *miscounted)
             else:
-                seen.offenders.update(event_id.decode() for event_id in miscounted)
+                seen.offenders.update(decoding.text(event_id) for event_id in miscounted)
             suspects.consider(queued, adrift)
             self._looked_at(length)
             time.sleep(self._pause_s)

@@ -11,10 +11,12 @@ took, so that live events have it for three quarters of the time. `expiry.py` sa
 """
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import redis
 
+from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 
@@ -68,13 +70,13 @@ class Retention:
 
     def _late_ms(self) -> int:
         earliest = self._calls.ask("zrange", keys.DUE, 0, 0, withscores=True)
-        return max(self._calls.now_ms() - int(earliest[0][1]), 0) if earliest else 0
+        return max(self._calls.now_ms() - (decoding.moment(earliest[0][1]) or 0), 0) if earliest else 0
 
     def _heed_new_times(self) -> None:
         """Forget when hours are due if that was worked out with other times."""
         times = "{}/{}".format(*self._times)
         known = self._calls.ask("get", keys.RETENTION)
-        if known is None or known.decode() != times:
+        if known != times.encode():
             self._calls.ask("delete", keys.DUE)
             self._calls.ask("set", keys.RETENTION, times)
 
@@ -84,9 +86,10 @@ class Retention:
         An hour that has not come holds events of a receiver whose clock was ahead: their time does not wait for it.
         """
         now = self._calls.now_ms()
-        known = {int(hour): int(at) for hour, at in self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True)}
-        begun = {int(hour) for hour in self._calls.ask("smembers", keys.STALE)}
-        listed = {int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)}
+        due_at = dict(self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True))
+        known = {hour: decoding.moment(due_at[b"%d" % hour]) or 0 for hour in decoding.hours(due_at)}
+        begun = set(decoding.hours(self._calls.ask("smembers", keys.STALE)))
+        listed = set(decoding.hours(self._calls.ask("zrange", keys.HOURS, 0, -1)))
         unknown = {hour: hour * _HOUR_MS + min(self._times) if hour * _HOUR_MS < now else 0 for hour in listed}
         due = {hour: known.get(hour, unknown[hour]) for hour in listed - begun}
         return sorted(begun) + sorted((hour for hour in due if due[hour] <= now), key=lambda hour: (due[hour], hour))
@@ -111,7 +114,7 @@ class Retention:
     def _clear_narrower_lists(self, hour: int) -> None:
         """The key that names them goes with the last one, so a crash loses none."""
         stale = keys.stale(hour)
-        names = {name.decode() for name in self._calls.ask("smembers", stale)}
+        names = set(self._of_hour(hour, self._calls.ask("smembers", stale)))
         if "*" in names:
             names |= self._by_action_and_business(hour)
             self._calls.ask("sadd", stale, *names)
@@ -121,10 +124,18 @@ class Retention:
             self._calls.ask("srem", stale, name)
         self._calls.ask("srem", keys.STALE, str(hour))
 
+    def _of_hour(self, hour: int, names: Iterable[bytes]) -> Iterator[str]:
+        """Yield the names of lists of an hour; what is none is taken out."""
+        for name in names:
+            if name == b"*" or name.startswith(b"%d:" % hour):
+                yield decoding.text(name)
+            else:
+                self._calls.ask("srem", keys.stale(hour), name)
+
     def _by_action_and_business(self, hour: int) -> set[str]:
         names = set()
         for hook in self._calls.ask("hkeys", keys.RECEIVED):
-            business, _, action = hook.decode().partition("/")
+            business, _, action = decoding.text(hook).partition("/")
             names |= {f"{hour}:a:{action}", f"{hour}:b:{business}"}
         ordered = sorted(names)
         there = self._calls.ask_all("exists", [f"fd:i:{name}" for name in ordered])
@@ -146,5 +157,7 @@ class Retention:
     def _fold(self) -> None:
         """Add up the counters of hours that are over for longer than anybody asks."""
         oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // _HOUR_MS
-        for hour in self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE):
-            self._calls.run("fold", int(hour))
+        for hour in decoding.hours(
+            self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE)
+        ):
+            self._calls.run("fold", hour)

@@ -1,6 +1,6 @@
 """Reading single values that may be anything: one bad value in the store is one bad value, and hides no other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _LAST_MS = 253_402_300_799_999
@@ -30,6 +30,13 @@ def moment(value: Any) -> int | None:
     """Return a time in Unix milliseconds; None for anything else."""
     found = number(value)
     return found if found is not None and 0 <= found <= _LAST_MS else None
+
+
+def hours(members: Iterable[bytes]) -> list[int]:
+    """Return those members that are Unix hours, in their order."""
+    found = ((number(member), member) for member in members)
+    last = _LAST_MS // 3_600_000
+    return [hour for hour, member in found if hour is not None and 0 <= hour <= last and b"%d" % hour == member]
 
 
 def texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

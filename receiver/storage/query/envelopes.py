@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import redis
 
 from receiver.core.events import Envelope
-from receiver.storage.model import codec
+from receiver.storage.model import codec, decoding
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
@@ -38,7 +38,7 @@ class Envelopes:
             end = int(self._calls.ask("llen", self._index(hour)))
             while end > 0:
                 page = self._calls.ask("lrange", self._index(hour), max(end - _PAGE, 0), end - 1)
-                yield from self._read([event_id.decode() for event_id in reversed(page)])
+                yield from self._read([decoding.text(event_id) for event_id in reversed(page)])
                 end -= _PAGE
 
     def _read(self, event_ids: list[str]) -> Iterator[Envelope]:
@@ -66,7 +66,7 @@ class Envelopes:
     def _hours(self) -> list[int]:
         lowest = (self._wanted.since_ms or 0) // _HOUR_MS
         highest = (self._wanted.until_ms or 2**52) // _HOUR_MS
-        hours = (int(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1))
+        hours = decoding.hours(self._calls.ask("zrevrange", keys.HOURS, 0, -1))
         return [hour for hour in hours if lowest <= hour <= highest]
 
     def _index(self, hour: int) -> str:

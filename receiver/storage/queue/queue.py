@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.events import Envelope, Origin
-from receiver.storage.model import codec
+from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
 from receiver.storage.redis import keys, scripts
@@ -140,7 +140,7 @@ class DeliveryQueue:
             attempt = _record(one.attempt) if one.attempt else b""
             sign = one.target.sign() if one.target else ""
             arguments += (one.job, _VERDICTS[one.verdict], one.delay_ms, rq_timeout(one.timeout_ms), attempt, sign)
-        return tuple(job.decode() for job in self._call("acknowledge", *arguments))
+        return tuple(decoding.text(job) for job in self._call("acknowledge", *arguments))
 
     def begin_lease(self, worker: str, lease_ms: int) -> None:
         """Begin a worker's lease; without one it can claim nothing."""
@@ -168,7 +168,7 @@ class DeliveryQueue:
         if not reply:
             return None
         name, unrun, alone, poisoned, left = reply
-        return Recovered(name.decode(), _texts(unrun), _texts(alone), _texts(poisoned), bool(left))
+        return Recovered(decoding.text(name), _texts(unrun), _texts(alone), _texts(poisoned), bool(left))
 
     def look(self, job: str) -> Claim | None:
         """Return a delivery that is in a worker's hands, without touching it. None: the job is stale."""
@@ -208,7 +208,7 @@ class DeliveryQueue:
 
 
 def _texts(values: Iterable[bytes]) -> tuple[str, ...]:
-    return tuple(value.decode() for value in values)
+    return tuple(decoding.text(value) for value in values)
 
 
 def _claim(row: Sequence[Any]) -> Claim:

@@ -72,12 +72,13 @@ local function open_gates(rules, claimer)
 
     local function seen_from(g)
         -- A time that began in the future was set before the clock jumped back; it is over.
+        local function ms(value) return tonumber(value or 0) or 0 end
         return {
-            is_told_to_wait = g[1] and tonumber(g[1]) > now_ms and tonumber(g[2] or 0) <= now_ms + CLOCK_SLACK_MS,
-            until_ms = tonumber(g[1] or 0), is_down = g[3] and true or false, next_ms = tonumber(g[4] or 0),
-            ramp = g[5], pace = tonumber(g[6] or FIRST_PACE_MS), allow = tonumber(g[7] or 0), parked = g[8],
+            is_told_to_wait = ms(g[1]) > now_ms and ms(g[2]) <= now_ms + CLOCK_SLACK_MS,
+            until_ms = ms(g[1]), is_down = g[3] and true or false, next_ms = ms(g[4]),
+            ramp = g[5], pace = tonumber(g[6] or FIRST_PACE_MS) or FIRST_PACE_MS, allow = ms(g[7]), parked = g[8] and ms(g[8]),
             -- Since when one waits for the target that does not say so itself, because a pause held it first.
-            waits_since_ms = g[9] and math.max(tonumber(g[9]), tonumber(g[2] or 0), tonumber(g[3] or 0)),
+            waits_since_ms = g[9] and math.max(ms(g[9]), ms(g[2]), ms(g[3])),
         }
     end
 
@@ -212,6 +213,19 @@ local function open_gates(rules, claimer)
         seen[route] = nil
     end
 
+    -- The first that wait before a gate, or are parked there (*from*, *to*: scores). What is no delivery is taken out.
+    local function first_at(gate, from, to, most)
+        local found = {}
+        for _, delivery in ipairs(redis.call('ZRANGEBYSCORE', waiting_key(gate), from, to, 'LIMIT', 0, most)) do
+            if parse_delivery(delivery) then
+                found[#found + 1] = delivery
+            else
+                redis.call('ZREM', waiting_key(gate), delivery)
+            end
+        end
+        return found
+    end
+
     -- Puts deliveries that wait before a gate into their queues: to the front when their turn in the queue has come before,
     -- else to the end. Returns how many went.
     local function let_go(gate, deliveries, pass, rule, front)
@@ -251,14 +265,13 @@ local function open_gates(rules, claimer)
 
     -- Lets the first *most* go that wait before a gate, but are not parked there.
     local function let_go_on(gate, most, pass, rule)
-        local first = redis.call('ZRANGEBYSCORE', waiting_key(gate), 0, '+inf', 'LIMIT', 0, most)
-        return let_go(gate, first, pass, rule, pass)
+        return let_go(gate, first_at(gate, 0, '+inf', most), pass, rule, pass)
     end
 
     -- Lets parked deliveries go: to a worker that knows their route as many as it has room for of the queues that it
     -- serves, else as many as may go at once. Returns how many went, and whether some are left.
     local function let_parked_go(route, is_known)
-        local first = redis.call('ZRANGEBYSCORE', waiting_key(route), '-inf', '(0', 'LIMIT', 0, LET_GO_AT_ONCE)
+        local first = first_at(route, '-inf', '(0', LET_GO_AT_ONCE)
         local going, served = {}, not is_known and #first or 0
         for _, delivery in ipairs(first) do
             local id, n = parse_delivery(delivery)
@@ -283,7 +296,7 @@ local function open_gates(rules, claimer)
     -- ones are to be ended.
     local function give_up(route, gate)
         local longest = give_up_after_ms(route)
-        local first = redis.call('ZRANGEBYSCORE', waiting_key(route), 0, '+inf', 'LIMIT', 0, LET_GO_AT_ONCE)
+        local first = first_at(route, 0, '+inf', LET_GO_AT_ONCE)
         local ended, next_ms = 0, math.huge
         for _, delivery in ipairs(first) do
             local id, n = parse_delivery(delivery)
@@ -348,10 +361,10 @@ local function open_gates(rules, claimer)
             went, is_left = let_parked_go(route, is_known)
             if not is_left then
                 redis.call('HDEL', 'fd:g:' .. route, 'parked')
-                if tonumber(gate.parked) > now_ms then look_at(route, gate.parked) end
+                if gate.parked > now_ms then look_at(route, gate.parked == math.huge and '+inf' or gate.parked) end
             end
         end
-        if not is_left and not (gate.parked and tonumber(gate.parked) > now_ms) then
+        if not is_left and not (gate.parked and gate.parked > now_ms) then
             went = went + look_at_waiting(route, gate)
         end
         seen[route] = nil
@@ -362,7 +375,7 @@ local function open_gates(rules, claimer)
     local function check_places(gate)
         for _, delivery in ipairs(redis.call('SMEMBERS', 'fd:r:' .. gate)) do
             local id, n = parse_delivery(delivery)
-            local state = redis.call('HMGET', state_key(id), n .. 's', n .. 'g')
+            local state = id and redis.call('HMGET', state_key(id), n .. 's', n .. 'g') or {}
             if state[2] ~= 'k' .. gate or (state[1] ~= 'x' and state[1] ~= 'q' and state[1] ~= 'h') then
                 redis.call('SREM', 'fd:r:' .. gate, delivery)
             end
@@ -397,7 +410,7 @@ local function open_gates(rules, claimer)
     -- After the clock has jumped back, everything is looked at now: what it waits for was told by the old clock.
     local function mind_the_clock()
         local last = redis.call('SET', 'fd:gates:clock', now_ms, 'GET')
-        if not last or tonumber(last) <= now_ms + CLOCK_SLACK_MS then return end
+        if not last or (tonumber(last) or 0) <= now_ms + CLOCK_SLACK_MS then return end
         for _, gate in ipairs(redis.call('ZRANGEBYSCORE', 'fd:gates', now_ms, '(+inf')) do look_at(gate, now_ms) end
     end
 

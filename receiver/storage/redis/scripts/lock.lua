@@ -4,7 +4,11 @@
 local held = redis.call('HMGET', KEYS[1], 'token', 'who')
 if ARGV[1] == 'take' then
   if held[1] then return {0, held[2]} end
-  local token = redis.call('INCR', KEYS[2])
+  local token = redis.pcall('INCR', KEYS[2])
+  if type(token) == 'table' then  -- a counter that is no number: go on from one that is above any that was given out
+    token = tonumber(redis.call('TIME')[1])
+    redis.call('SET', KEYS[2], token)
+  end
   redis.call('HSET', KEYS[1], 'token', token, 'who', ARGV[2])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   return {token, ''}

@@ -32,10 +32,11 @@ local unrun, alone, poisoned = {}, {}, {}
 local jobs = redis.call('SRANDMEMBER', 'fd:held:' .. worker, most)
 for _, job in ipairs(jobs) do
     local id, n, serial = parse_job(job)
-    local key = state_key(id)
-    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'i', n .. 'k', n .. 'l', n .. 'g')
+    local key = id and state_key(id)
+    local state = id and redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'i', n .. 'k', n .. 'l', n .. 'g')
+        or {}
     local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
-    let_go(worker, queue, job)
+    let_go(worker, queue or '', job)
     if state[1] == 'x' and state[3] == worker and tonumber(state[2] or 1) == serial then
         local timeout_s = redis.call('HGET', job_key(job), 'timeout') or '180'
         redis.call('HDEL', key, n .. 'o')

@@ -56,7 +56,7 @@ for _, id in ipairs(page) do
         if not state then
             lost[#lost + 1] = id
         else
-            local kind = state.k or 'r'
+            local kind = (state.k == 'u' or state.k == 'q') and state.k or 'r'
             found[kind] = found[kind] + 1
             local in_flight = 0
             deliveries = deliveries + tonumber(state.n)

@@ -46,6 +46,7 @@ end
 
 -- When an event may be over: not while a delivery of it is in flight, nor earlier than its time after the last one ended.
 local function over_at(id, state)
+    if state.is_damaged then return now_ms + retention + 1 end
     local is_kept = state.k ~= nil
     for n = 1, tonumber(state.n) do
         local letter = state[n .. 's']

@@ -19,13 +19,14 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.storage.model import codec
+from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
 from receiver.storage.spool import rewriting
 from receiver.storage.spool.rewriting import Rewritten
 
 _SCANNED_AT_ONCE = 500
+_DELIVERIES_AT_ONCE = 500
 _COWORKER = "Coworker"
 _DEEPEST = 1_100
 
@@ -114,7 +115,7 @@ class Erasure:
 
     def size(self) -> int:
         """About how many events a search will look at."""
-        hours = [int(hour) for hour in self._calls.ask("zrange", keys.HOURS, 0, -1)]
+        hours = decoding.hours(self._calls.ask("zrange", keys.HOURS, 0, -1))
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours]))
 
     def find(self, subject: Subject) -> list[str]:
@@ -129,12 +130,25 @@ class Erasure:
         self._calls.run("shelf", "clear")
         done, cancelled = [], 0
         for event_id in event_ids:
-            stored = self._calls.ask("get", keys.envelope(event_id))
-            reply = self._calls.run("erase", event_id, codec.pack(tombstone(codec.unpack(stored)))) if stored else None
-            if reply is not None:
+            ended = self._erase(event_id)
+            if ended is not None:
                 done.append(event_id)
-                cancelled += int(reply)
+                cancelled += ended
         return Erased(tuple(done), cancelled)
+
+    def _erase(self, event_id: str) -> int | None:
+        """Clear one event, its deliveries in portions; return how many were cancelled, None when it is not kept."""
+        stored = self._calls.ask("get", keys.envelope(event_id))
+        if not stored:
+            return None
+        envelope, first, cancelled = codec.pack(tombstone(codec.unpack(stored))), 1, 0
+        while first:
+            reply = self._calls.run("erase", event_id, envelope, first, _DELIVERIES_AT_ONCE)
+            if reply is None:
+                return cancelled if first > 1 else None
+            ended, first = reply
+            cancelled += int(ended)
+        return cancelled
 
     def rewrite_log(self) -> str | None:
         """Have the server write its append-only file anew, without what was cleared. Returns why not, if so."""

@@ -12,19 +12,19 @@ import pytest
 import redis
 
 from receiver import bodies
-from receiver.core.events import Envelope, EventStatus
+from receiver.core.events import DeliveryStatus, Envelope, EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.operations.erasure import Address, Coworker, Erasure, Subject, erase_spooled
+from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention
-from receiver.storage.model import spool_row
+from receiver.storage.model import keep_script, spool_row
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection, keys, scripts
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.rewriting import Rewritten
@@ -254,6 +254,32 @@ def _spool(data_dir: Path, *entries: Entry) -> None:
     spool.append([spool_row.record(one) for one in entries])
     spool.close()
     slot.release()
+
+
+def test_an_event_with_thousands_of_deliveries_is_erased_in_short_calls(client: redis.Redis) -> None:
+    """The record goes with the last of them, so that one who was cut off before it finds the event again."""
+    routes = [f"r{number}" for number in range(2_345)]
+    one = entry(b'{"Email":"ada@example.com"}', routes=routes)
+    keep_all(client, one)
+    while keep_script.left(
+        client.register_script(scripts.source("keep"))(args=keep_script.continuation(one.envelope.id))
+    ):
+        pass
+    assert len(Archive(client).get(one.envelope.id).deliveries) == 2_345
+    assert client.register_script(scripts.source("erase"))(args=[one.envelope.id, b"", 1, 345]) == [345, 346]
+    client.config_resetstat()
+    tool = Erasure(client)
+
+    erased = tool.erase(tool.find(Address("ada@example.com")))
+
+    assert erased == Erased((one.envelope.id,), 2_000)
+    calls = client.info("commandstats")
+    assert int(calls["cmdstat_evalsha"]["calls"]) >= 1 + 5
+    assert int(calls["cmdstat_set"]["calls"]) == 1, "the record is put away once"
+    ended = {delivery.status for delivery in Archive(client).get(one.envelope.id).deliveries}
+    assert ended == {DeliveryStatus.DISCARDED}
+    report = Audit(client).run(full=True)
+    assert (report.unaccounted, report.deliveries["discarded"], report.deliveries["in_flight"]) == (0, 2_345, 0)
 
 
 def test_an_event_that_is_gone_meanwhile_is_left_out(client: redis.Redis) -> None:

@@ -1,13 +1,17 @@
 -- Puts an empty record in the place of an event's own, ends its deliveries and clears what was said about it.
 -- The event stays counted as what it is, so the audit stays at 0.
 --
--- ARGV: event id, the envelope without the record
--- Returns how many deliveries were cancelled; false when the event is not kept.
+-- ARGV: event id, the envelope without the record, the delivery to begin with, deliveries at most
+-- The first call sees that no further delivery is made, each ends some, and the last one puts the record away: whoever is
+-- cut off between them finds the event again.
+-- Returns how many deliveries were cancelled, and the one to begin the next call with (0: that was all); false when the
+-- event is not kept.
 
-local id, envelope = ARGV[1], ARGV[2]
+local id, envelope, first, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local key = state_key(id)
-local state = read_state(id)
-if not state then return false end
+local state = redis.call('HMGET', key, 'n', 'k', 'h', 'y')
+local made, kind, hook, entity = tonumber(state[1]), state[2], state[3], state[4]
+if redis.call('EXISTS', key) == 0 then return false end
 
 local function cancel(n)
     local had = read_place(id, n)
@@ -30,23 +34,31 @@ local function clear_errors(n)
     end
 end
 
+local function put_away()
+    if kind == 'q' then resize_quarantined(id, hook, #envelope) end
+    redis.call('SET', envelope_key(id), envelope)
+    redis.call('HSET', key, 'e', 1)
+    redis.call('DEL', 'fd:once:' .. id)
+    if entity then
+        if redis.call('HGET', entity_key(entity), entity) == id then redis.call('HDEL', entity_key(entity), entity) end
+        redis.call('HDEL', key, 'y')
+    end
+end
+
+redis.call('DEL', portions_key(id))
+redis.call('SREM', 'fd:unmade', id)
+local last = math.min(made or 0, first + most - 1)
 local cancelled = 0
-for n = 1, tonumber(state.n) do
+for n = first, last do
     clear_errors(n)
-    if not FINAL[state[n .. 's']] then
+    local letter = redis.call('HGET', key, n .. 's')
+    if letter and not FINAL[letter] then
         cancel(n)
         cancelled = cancelled + 1
     end
     redis.call('HDEL', key, n .. 'u')  -- the digest of a key that may have been a name
 end
-if state.k == 'q' then resize_quarantined(id, state.h, #envelope) end
-redis.call('SET', envelope_key(id), envelope)
-redis.call('HSET', key, 'e', 1)
-redis.call('DEL', 'fd:once:' .. id, portions_key(id))
-redis.call('SREM', 'fd:unmade', id)
-if state.y then
-    if redis.call('HGET', entity_key(state.y), state.y) == id then redis.call('HDEL', entity_key(state.y), state.y) end
-    redis.call('HDEL', key, 'y')
-end
+local is_done = last >= (made or 0)
+if is_done then put_away() end
 write_counts()
-return cancelled
+return {cancelled, is_done and 0 or last + 1}

@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.processes import Process, Valkey, command, environment
+from tests.support.processes import Process, Valkey, command, environment
 
 # No example fails because it took long, nor because making it did: on a busy machine that says nothing of us.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

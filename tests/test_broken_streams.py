@@ -15,8 +15,8 @@ import redis
 
 from receiver.nexudus import hook_urls
 from tests.conftest import StartValkey
-from tests.processes import command, environment, free_port, get, run, wait_until
 from tests.receiver.web.running import Answer
+from tests.support.processes import command, environment, free_port, get, run, wait_until
 
 MISFORTUNES = ["closed", "full", "gone", "unread"]
 ROUTES = "routes:\n  - {action: '*', handler: 'loud:shout'}\n"

@@ -15,7 +15,7 @@ import pytest
 
 from receiver.nexudus import hook_urls, samples, signature
 from tests.conftest import StartFrontdesk
-from tests.processes import PATIENT, Process, free_port, run, wait_until
+from tests.support.processes import PATIENT, Process, free_port, run, wait_until
 
 ROUTES = """
 queues: [doors, default]

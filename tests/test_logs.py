@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import StartFrontdesk
-from tests.processes import Process, run
+from tests.support.processes import Process, run
 from tests.test_journey import Stack
 
 ROOT = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.processes import Process, command, environment, free_port, run, wait_until
-from tests.workers.events import an_event
+from tests.support.handled import an_event
+from tests.support.processes import Process, command, environment, free_port, run, wait_until
 from workers.records import Coworker, CoworkerInvoice
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,7 @@ from receiver.nexudus import hook_urls, samples
 from receiver.storage.model import codec
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
-from tests.processes import free_port, run, wait_until
+from tests.support.processes import free_port, run, wait_until
 from tests.test_journey import Stack
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from receiver.nexudus import samples
 from receiver.storage.model import keep_script
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys, scripts
-from tests.events import entry
 from tests.receiver.console.house import ADMIN, House, built
+from tests.support.events import entry
 
 ACTIONS = ("BookingCreate", "CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid")
 TIMES = 15

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes import children_of
+from tests.support.processes import children_of
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SELF_AND_REAPED = slice(11, 15)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.benchmarks import cores, environments, ours
 from tests.benchmarks.stand import Command, Stand
-from tests.processes import Process
+from tests.support.processes import Process
 
 OURS = "Frontdesk"
 OURS_ASYNC = "Frontdesk, async def"

@@ -18,8 +18,8 @@ from receiver.storage.model.entries import terms
 from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
 from receiver.storage.queue.route_limits import Rule
 from receiver.storage.redis import scripts
-from tests.events import entry
-from tests.processes import Valkey
+from tests.support.events import entry
+from tests.support.processes import Valkey
 
 AT_ONCE = 32
 ROUNDS = 3

@@ -12,8 +12,8 @@ from receiver.storage.model import keep_script
 from receiver.storage.redis import keys, scripts
 from tests.benchmarks import marking, records
 from tests.benchmarks.stand import URL_KEY, Command, Stand
-from tests.events import entry
-from tests.processes import command
+from tests.support.events import entry
+from tests.support.processes import command
 
 PATH = hook_urls.path(URL_KEY, records.BUSINESS, records.ACTION)
 """Where events are posted to."""

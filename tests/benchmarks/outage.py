@@ -6,7 +6,7 @@ from tests.benchmarks import cores, ours, receivers
 from tests.benchmarks.results import Result, Row, Spread
 from tests.benchmarks.rounds import say
 from tests.benchmarks.stand import Stand, settle
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 _RATE = 300.0
 _SECONDS = 6.5

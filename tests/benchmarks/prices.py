@@ -9,7 +9,7 @@ from receiver.storage.queue.queue import Acknowledgement, Attempt, DeliveryQueue
 from receiver.storage.redis import scripts
 from tests.benchmarks import fleets, ours, receivers, records
 from tests.benchmarks.stand import Stand, settle
-from tests.events import entry
+from tests.support.events import entry
 
 MANY = 32
 """Events in a full call."""

@@ -21,7 +21,7 @@ from tests.benchmarks import cores, environments, ours, receivers
 from tests.benchmarks.environments import HOME, Missing
 from tests.benchmarks.rounds import say
 from tests.benchmarks.stand import Stand, settle
-from tests.processes import Process, children_of, wait_until
+from tests.support.processes import Process, children_of, wait_until
 
 FOLDER = HOME / "profile"
 

@@ -9,7 +9,7 @@ import orjson
 
 from tests.benchmarks import environments, ours
 from tests.benchmarks.stand import SECRET, Command, Stand
-from tests.processes import Process, free_port
+from tests.support.processes import Process, free_port
 
 OURS = "Frontdesk"
 OURS_ALWAYS = "Frontdesk, appendfsync always"

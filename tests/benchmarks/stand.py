@@ -17,7 +17,7 @@ import redis
 from tests.benchmarks import allocator, cores, records
 from tests.benchmarks.environments import ROOT
 from tests.benchmarks.generator import Load, Orders
-from tests.processes import Process, Valkey, environment, free_port, wait_until
+from tests.support.processes import Process, Valkey, environment, free_port, wait_until
 
 SECRET = "benchmark-secret"
 URL_KEY = "benchmark-url-key"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.conftest import StartFrontdesk
-from tests.processes import PATIENT, free_port, run, wait_until
+from tests.support.processes import PATIENT, free_port, run, wait_until
 
 BEFORE = "routes: [{action: CoworkerCreate, handler: log}]\n"
 AFTER = "routes: [{action: CoworkerCreate, handler: log}, {name: new, action: BookingCreate, handler: log}]\n"

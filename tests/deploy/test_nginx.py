@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import program
-from tests.processes import Process, free_port, wait_until
+from tests.support.processes import Process, free_port, wait_until
 
 pytestmark = pytest.mark.needs("nginx")
 

@@ -20,8 +20,8 @@ from receiver.storage.shared.registrations import HooksFound, RegistrarMemory
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartFrontdesk, program
-from tests.events import entry, keep_all
-from tests.processes import PATIENT, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import PATIENT, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "frontdesk.rules.yml"

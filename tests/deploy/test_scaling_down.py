@@ -8,7 +8,7 @@ import pytest
 
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.processes import Process, Valkey, command, environment, free_port, run, wait_until
+from tests.support.processes import Process, Valkey, command, environment, free_port, run, wait_until
 
 
 class Site:

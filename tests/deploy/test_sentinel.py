@@ -11,8 +11,8 @@ import yaml
 
 from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection, preflight
-from tests.events import entry, keep_all
-from tests.processes import Process, free_port, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import Process, free_port, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICES: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.sentinel.yaml").read_text())["services"]

@@ -18,7 +18,7 @@ from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.deploy.previous import release
 from tests.deploy.previous.release import PreviousRelease, post
-from tests.processes import PATIENT, Process, free_port, run, wait_until
+from tests.support.processes import PATIENT, Process, free_port, run, wait_until
 
 TOLD, *LINES = [json.loads(line) for line in release.STORE.read_text().splitlines()]
 """What the release before said of its store, and the store."""

@@ -12,7 +12,7 @@ from receiver.storage.spool import count, slots
 from tests.faults import deeds
 from tests.faults.link import Mode, Side
 from tests.faults.stand import STARTS_WITHIN_S, Stand, interrupt
-from tests.processes import children_of, is_alive, wait_until
+from tests.support.processes import children_of, is_alive, wait_until
 
 OUTAGE_S = 2.0
 """How long the store, or the network to it, is away."""

@@ -9,7 +9,7 @@ from tests.faults import load
 from tests.faults.blows import Blow
 from tests.faults.ledger import Row
 from tests.faults.stand import Stand
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import redis
 
 from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
-from tests.processes import Process, Valkey, free_port, wait_until
+from tests.support.processes import Process, Valkey, free_port, wait_until
 
 SERVICE = "front"
 DOWN_AFTER_MS = 2_500

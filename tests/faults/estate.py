@@ -16,7 +16,7 @@ import orjson
 
 from tests.conftest import program
 from tests.faults.ensemble import Ensemble
-from tests.processes import Process, command, environment, free_port, wait_until
+from tests.support.processes import Process, command, environment, free_port, wait_until
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 BUSINESSES = (1001, 1002)

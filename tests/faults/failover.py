@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.faults.blows import OUTAGE_S
 from tests.faults.stand import Stand
-from tests.processes import Valkey
+from tests.support.processes import Valkey
 
 
 def kill_primary(stand: Stand) -> None:

@@ -22,7 +22,7 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
 from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
-from tests.processes import Process, children_of, command, environment, run
+from tests.support.processes import Process, children_of, command, environment, run
 
 KEY = "a-key-of-the-faults"
 SECRET = "hush"

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from tests.processes import Process
+from tests.support.processes import Process
 
 Side = Literal["request", "reply"]
 Mode = Literal["pass", "delay", "stall", "drop", "refuse", "reset", "cut"]

@@ -16,7 +16,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.link import Link
 from tests.faults.load import Orders
 from tests.faults.skew import Skew
-from tests.processes import Process, Valkey, environment, free_port, is_alive
+from tests.support.processes import Process, Valkey, environment, free_port, is_alive
 
 Fsync = Literal["everysec", "always"]
 

@@ -26,7 +26,7 @@ from tests.faults import deeds, load
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
 from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
-from tests.processes import Process, children_of, environment, wait_until
+from tests.support.processes import Process, children_of, environment, wait_until
 
 _WORKERS = 2
 _QUIET_S = 5.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.link import Link
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from receiver.nexudus import signature
 from tests.faults import load
 from tests.faults.load import Orders
-from tests.processes import Process, environment, wait_until
+from tests.support.processes import Process, environment, wait_until
 
 
 class _Receiver(ThreadingHTTPServer):

@@ -16,7 +16,7 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from tests.faults.estate import BUSINESSES, Estate, roll
 from tests.faults.frontdesk import left_behind
-from tests.processes import Valkey, run, wait_until
+from tests.support.processes import Valkey, run, wait_until
 
 ACTIONS = ("BookingCreate", "CoworkerInvoicePaid")
 MORE_ACTIONS = (*ACTIONS, "CoworkerCreate")

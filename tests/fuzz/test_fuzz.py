@@ -15,7 +15,7 @@ from receiver.core.errors import EventUnknown
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.query.event_reader import Archive
 from tests.conftest import StartValkey
-from tests.processes import environment, run
+from tests.support.processes import environment, run
 
 SECONDS = 60 if os.environ.get("FRONTDESK_TEST_LONG") == "1" else 4
 CLIENT_IS_GONE = "the handler is closed"

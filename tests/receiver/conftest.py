@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.nexudus import SimulatedNexudus
-from tests.processes import Process, command, environment
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import Process, command, environment
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk
-from tests.events import entry, keep_all
-from tests.processes import Process, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import Process, wait_until
 
 HANDLERS = '''
 """Handlers for tests: each writes down that it ran, then does what its name says."""

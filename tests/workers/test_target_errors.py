@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from receiver.core.events import Outcome
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from tests.workers.run.test_execution import a_handler, raising
 from workers import TargetDown, target_errors
 from workers.run.execution import Ended, run

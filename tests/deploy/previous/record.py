@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.deploy.previous import release
 from tests.deploy.previous.release import PreviousRelease, post
-from tests.processes import Process, Valkey, children_of, free_port, wait_until
+from tests.support.processes import Process, Valkey, children_of, free_port, wait_until
 
 
 def main(commit: str | None) -> None:

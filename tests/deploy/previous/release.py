@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import redis
 
 from receiver.nexudus import hook_urls, samples, signature
-from tests.processes import Process, Ran, environment
+from tests.support.processes import Process, Ran, environment
 
 FOLDER: Final = Path(__file__).parent
 CODE: Final = FOLDER / "code.tar.xz"

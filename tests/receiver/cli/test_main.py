@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from receiver.cli import main
-from tests.processes import run
+from tests.support.processes import run
 
 
 def broken() -> None:

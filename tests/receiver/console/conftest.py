@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import program
-from tests.nexudus import SimulatedNexudus
-from tests.processes import DEADLINE_S
 from tests.receiver.console.house import House, built
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import DEADLINE_S
 
 ARGUMENTS = [
     "--no-sandbox",

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from receiver.nexudus import hook_urls, samples, signature
-from tests.nexudus import SimulatedNexudus
-from tests.processes import PATIENT, Process, Valkey, command, environment, free_port, wait_until
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import PATIENT, Process, Valkey, command, environment, free_port, wait_until
 
 ADMIN = "alice-has-a-token"
 VIEWER = "victor-has-a-token"

@@ -11,8 +11,8 @@ from receiver.console.application import ACTS, PAGES
 from receiver.console.framework.page import Page
 from receiver.console.pages.live import MOST
 from receiver.nexudus import samples
-from tests.processes import Valkey, run, wait_until
 from tests.receiver.console.house import ADMIN, VIEWER, House, built
+from tests.support.processes import Valkey, run, wait_until
 
 EVENT = "0" * 20
 PATHS = [page.path.replace("{event}", EVENT) for page in PAGES]

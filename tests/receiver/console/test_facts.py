@@ -11,8 +11,8 @@ import pytest
 
 from receiver.console.application import ACTS
 from receiver.console.pages.overview import KINDS, SPANS
-from tests.processes import wait_until
 from tests.receiver.console.house import ADMIN, House
+from tests.support.processes import wait_until
 
 
 @pytest.fixture(scope="module")

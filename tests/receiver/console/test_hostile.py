@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page
 from receiver.nexudus import hook_urls
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import Acts
-from tests.events import entry, keep_all
-from tests.processes import wait_until
 from tests.receiver.console.house import ADMIN, House, built
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 SCRIPT = "<script>document.title='owned'</script>"
 HOSTILE = [

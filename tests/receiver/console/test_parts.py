@@ -29,8 +29,8 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import connection
 from receiver.storage.spool.reports import SpoolReport
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

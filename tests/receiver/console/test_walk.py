@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from receiver.storage.redis import connection
 from tests.conftest import find_program
-from tests.events import entry, keep_all
-from tests.processes import run, wait_until
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
+from tests.support.events import entry, keep_all
+from tests.support.processes import run, wait_until
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -10,7 +10,7 @@ from receiver.core.errors import NexudusError, SettingsError
 from receiver.nexudus.budget import LocalBudget
 from receiver.nexudus.client import Call, Client, Patience
 from receiver.nexudus.oauth import BearerToken
-from tests import processes
+from tests.support import processes
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 UNUSABLE = [

@@ -8,7 +8,7 @@ from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.client import Client
 from receiver.nexudus.oauth import BearerToken, Password
 from receiver.nexudus.webhooks import Webhooks
-from tests.nexudus import DEMO, CountingBudget, SimulatedNexudus
+from tests.support.nexudus import DEMO, CountingBudget, SimulatedNexudus
 
 RECORD = {"BusinessId": 1001, "Name": "n", "Action": 6, "URL": "https://a.example/", "Description": "d", "Active": True}
 

@@ -15,9 +15,9 @@ from receiver.observation.store_status import Silence
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.events import entry, keep_all
-from tests.processes import run, wait_until
 from tests.receiver.observation.mailbox import Mailbox
+from tests.support.events import entry, keep_all
+from tests.support.processes import run, wait_until
 
 NOW = 1_790_000_000_000
 SECOND = 1_000

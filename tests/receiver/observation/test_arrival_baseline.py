@@ -6,7 +6,7 @@ import redis
 from receiver.observation import arrival_baseline
 from receiver.observation.event_histogram import HOUR_MS
 from receiver.storage.redis import connection, keys
-from tests.events import entry, keep_all
+from tests.support.events import entry, keep_all
 
 MONDAY_9 = 497_217  # a Unix hour: Monday 2026-09-21 09:00 UTC
 NOW_MS = MONDAY_9 * HOUR_MS

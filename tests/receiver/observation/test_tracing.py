@@ -15,9 +15,9 @@ from receiver.nexudus import hook_urls
 from receiver.observation import tracing
 from receiver.storage.model import codec
 from tests.conftest import StartFrontdesk
-from tests.events import entry
-from tests.processes import PATIENT, Process, run, wait_until
 from tests.receiver.observation.collector import Collector
+from tests.support.events import entry
+from tests.support.processes import PATIENT, Process, run, wait_until
 from tests.workers.handlers.targets import a_target
 
 HANDLERS = """

@@ -28,8 +28,8 @@ from receiver.storage.redis import connection, keys, scripts
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.rewriting import Rewritten
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all, quarantine_cost
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import DAY_MS, entry, keep_all, quarantine_cost
 
 ADA = b'{"Id":7,"FullName":"Ada Lovelace","Email":"Ada@Example.com"}'
 

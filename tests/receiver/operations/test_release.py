@@ -20,8 +20,8 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared import signature_readings
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all, quarantine_cost
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import DAY_MS, entry, keep_all, quarantine_cost
 
 BODY = b'[{"Id":7,"Name":"Ada"}]'
 ROUTES = """

@@ -12,8 +12,8 @@ from receiver.storage.model.entries import Wanted
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection
-from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, keep_all
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import entry, keep_all
 
 ROUTES = """
 routes:

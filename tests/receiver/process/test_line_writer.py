@@ -8,7 +8,7 @@ import pytest
 
 from receiver.process import line_writer
 from receiver.process.line_writer import LineWriter
-from tests.lines import written
+from tests.support.lines import written
 
 
 @pytest.fixture

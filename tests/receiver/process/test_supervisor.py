@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.processes import Process, environment, is_alive, wait_until
+from tests.support.processes import Process, environment, is_alive, wait_until
 
 DRIVER = """
 import json, sys

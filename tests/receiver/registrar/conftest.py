@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.nexudus import SimulatedNexudus
 from tests.receiver.registrar.offices import Office
+from tests.support.nexudus import SimulatedNexudus
 
 
 @pytest.fixture

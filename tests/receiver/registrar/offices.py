@@ -14,7 +14,7 @@ from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.planner import Survey
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
-from tests.nexudus import CountingBudget, SimulatedNexudus
+from tests.support.nexudus import CountingBudget, SimulatedNexudus
 
 PUBLIC = "https://hooks.example/front"
 BUSINESSES = (1001, 1002, 1003)

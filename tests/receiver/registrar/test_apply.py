@@ -9,8 +9,8 @@ from receiver.core.errors import LockLost, NexudusError, RoutesError, UnsafePlan
 from receiver.nexudus import hook_urls
 from receiver.registrar.change import DUPLICATE, Op
 from receiver.registrar.plan import Scope
-from tests.nexudus import SimulatedNexudus
 from tests.receiver.registrar.offices import ALL, FEW, PUBLIC, Office, routes
+from tests.support.nexudus import SimulatedNexudus
 
 
 def _foreign(office: Office) -> int:

@@ -11,8 +11,8 @@ from receiver.nexudus import actions
 from receiver.registrar.ownership import Ownership, name_of
 from receiver.simulator.tenant import Tenant
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import Ran, run
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import Ran, run
 
 PLACES = range(1001, 1022)
 OURS = len(PLACES) * 89

@@ -4,7 +4,7 @@ import pytest
 
 from receiver.registrar import probe
 from tests.conftest import StartFrontdesk
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 
 def _receiver(frontdesk: StartFrontdesk, redis_url: str, keys: str) -> str:

@@ -15,7 +15,7 @@ import structlog
 from receiver.core.errors import RoutesError, StorageUnavailable
 from receiver.nexudus import actions
 from receiver.routing.table_reload import CurrentTable
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 Lines = list[Any]
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import run
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import run
 
 HOOKS = "/api/sys/webhooks"
 RECORD = {"BusinessId": 1001, "Name": "n", "Action": 6, "URL": "https://a.example/", "Description": "d", "Active": True}

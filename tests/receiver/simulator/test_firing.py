@@ -10,8 +10,8 @@ import pytest
 from receiver.nexudus import samples, signature
 from receiver.nexudus.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import wait_until
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import wait_until
 
 
 class Catcher:

@@ -37,8 +37,8 @@ from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports
 from tests.conftest import StartFrontdesk
-from tests.events import DAY_MS, entry, half_keep, keep_all
-from tests.processes import free_port
+from tests.support.events import DAY_MS, entry, half_keep, keep_all
+from tests.support.processes import free_port
 
 BAD = (b"\xff\xfe not text", b"9" * 30)
 TOKEN = "a-token-of-an-admin-of-ours-1234"

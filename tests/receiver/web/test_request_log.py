@@ -11,7 +11,7 @@ import pytest
 from receiver.process.line_writer import LineWriter
 from receiver.storage.model.entries import Receipt
 from receiver.web.request_log import Answered, RequestLog, masked
-from tests.lines import written
+from tests.support.lines import written
 
 TAKEN = Answered(
     "POST", "192.0.2.1", 202, None, 1001, "BookingCreate", 1_523, [Receipt("e1", "accepted")], None, 0.0019

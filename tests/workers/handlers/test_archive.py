@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from workers.handlers import archive as archiving
 from workers.plugins import loader
 
@@ -79,7 +79,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from workers.handlers.archive import append
 folder, name, count, size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
@@ -146,7 +146,7 @@ LIMITED = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from workers.handlers.archive import NotArchived, append
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event, Outcome
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from tests.workers.handlers.targets import Target, a_closing_target, a_socket, a_target
 from workers import Retry
 from workers.handlers.forward import forward, judge, send

@@ -9,8 +9,8 @@ import structlog
 from receiver.core.errors import HandlerError
 from receiver.process import logs
 from receiver.process.line_writer import LineWriter
-from tests.lines import objects, written
-from tests.workers.events import an_event
+from tests.support.handled import an_event
+from tests.support.lines import objects, written
 from workers.plugins import loader
 
 

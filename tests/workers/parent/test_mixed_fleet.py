@@ -6,8 +6,8 @@ import time
 from collections import Counter
 
 from receiver.storage.model.entries import terms
-from tests.events import entry, keep_all
-from tests.processes import Process, environment, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import Process, environment, wait_until
 from tests.workers.conftest import Bench
 
 

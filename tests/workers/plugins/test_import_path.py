@@ -10,8 +10,8 @@ import pytest
 
 from receiver.core.errors import HandlerError
 from receiver.storage.redis import connection
-from tests.events import entry, keep_all
-from tests.processes import environment
+from tests.support.events import entry, keep_all
+from tests.support.processes import environment
 from workers.plugins import imports
 
 ROOT = Path(__file__).parents[2]

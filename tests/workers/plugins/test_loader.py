@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from receiver.core.errors import HandlerError
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from workers.plugins import loader
 
 _NUMBERS = itertools.count()

@@ -7,8 +7,8 @@ import pytest
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Outcome
+from tests.support.handled import an_event
 from tests.workers.conftest import Bench
-from tests.workers.events import an_event
 from workers.plugins import loader
 from workers.run import execution
 

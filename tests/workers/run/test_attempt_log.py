@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from receiver.core.events import Outcome
 from receiver.process.line_writer import LineWriter
-from tests.lines import objects, written
-from tests.workers.events import an_event
+from tests.support.handled import an_event
+from tests.support.lines import objects, written
 from workers.run.attempt_log import AttemptLog
 from workers.run.delivery_loader import Prepared
 from workers.run.execution import Ended

@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.storage.redis import keys
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 from tests.workers.conftest import Bench
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from receiver.core.events import Event, Outcome
-from tests.workers.events import an_event
+from tests.support.handled import an_event
 from workers import Discard, Retry
 from workers.plugins.error_text import describe, one_line, telling_parts
 from workers.plugins.loader import Handler

@@ -5,8 +5,8 @@ import redis
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
-from tests.deliveries import claim_all
-from tests.events import entry, keep_all
+from tests.support.deliveries import claim_all
+from tests.support.events import entry, keep_all
 from workers.run.lease_check import Comparison
 from workers.run.recorder import Recorder
 

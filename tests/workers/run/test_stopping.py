@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.processes import Process, environment, wait_until
+from tests.support.processes import Process, environment, wait_until
 from tests.workers.conftest import Bench
 
 

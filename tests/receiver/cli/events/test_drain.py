@@ -15,9 +15,9 @@ from receiver.storage.redis import connection
 from receiver.storage.spool import rejected, reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
-from tests.events import entry, keep_all
-from tests.processes import Ran, free_port, run
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, numbered, spool_offline, stored_ids
+from tests.support.events import entry, keep_all
+from tests.support.processes import Ran, free_port, run
 
 
 @pytest.fixture

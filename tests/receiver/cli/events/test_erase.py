@@ -13,8 +13,8 @@ from receiver.storage.shared.audit_log import is_sealed
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from tests.conftest import StartValkey
-from tests.events import entry, keep_all
-from tests.processes import run, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import run, wait_until
 
 
 def test_nothing_of_a_person_is_left_in_the_server_or_its_file(start_valkey: StartValkey, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import redis
 
 from receiver.nexudus import signature
 from receiver.storage.redis import connection
-from tests.events import entry, keep_all
-from tests.processes import Ran, run
+from tests.support.events import entry, keep_all
+from tests.support.processes import Ran, run
 
 
 @pytest.fixture

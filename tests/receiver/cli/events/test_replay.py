@@ -10,10 +10,10 @@ import redis
 from receiver.cli.events.event_selection import paced
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
-from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, keep_all
-from tests.processes import Ran, command, run
-from tests.terminal import Terminal
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import entry, keep_all
+from tests.support.processes import Ran, command, run
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from receiver.storage.redis import connection
-from tests.events import entry, keep_all
-from tests.processes import run
+from tests.support.events import entry, keep_all
+from tests.support.processes import run
 
 
 def test_who_saw_a_record_is_kept(redis_url: str, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from itertools import count
 
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 
 def test_a_store_that_restarts_is_waited_for(start_valkey: StartValkey, frontdesk: StartFrontdesk) -> None:

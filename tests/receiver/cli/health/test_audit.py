@@ -9,9 +9,9 @@ import redis
 from receiver.storage.redis import connection, keys
 from receiver.storage.spool import reports, slots
 from receiver.storage.spool.handle import Contents
-from tests.events import entry, half_keep, keep_all
-from tests.processes import Ran, run
 from tests.receiver.storage.keep.test_keep_or_spool import numbered, spool_offline
+from tests.support.events import entry, half_keep, keep_all
+from tests.support.processes import Ran, run
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests import processes
 from tests.conftest import StartValkey
+from tests.support import processes
 
 RIGHT = """\
 routes:

@@ -9,8 +9,8 @@ from receiver.cli.health import unsigned
 from receiver.core import settings
 from receiver.nexudus import actions
 from receiver.routing import file
-from tests import processes
 from tests.conftest import StartFrontdesk
+from tests.support import processes
 
 ALL = "routes:\n  - {action: '*', handler: log}\n"
 ONE = "routes:\n  - {action: '*', handler: log, business: 1001}\n"

@@ -20,8 +20,8 @@ from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.events import entry, keep_all
-from tests.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until
 
 ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
 KEY = "a-key"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from receiver.nexudus.webhooks import Webhooks
-from tests.nexudus import SimulatedNexudus
 from tests.receiver.cli.registrar.registrations import FOREIGN, ROUTES
+from tests.support.nexudus import SimulatedNexudus
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import orjson
 
 from receiver.nexudus import actions, hook_urls
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import PATIENT, Process, free_port, run
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import PATIENT, Process, free_port, run
 
 ROUTES = """
 businesses: [1001, 1002]

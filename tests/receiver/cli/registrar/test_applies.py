@@ -7,8 +7,6 @@ import orjson
 from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import run, wait_until
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,
     ROUTES,
@@ -17,6 +15,8 @@ from tests.receiver.cli.registrar.registrations import (
     planned,
     start_receiver,
 )
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import run, wait_until
 
 
 def test_from_nothing_to_converged(nexudus: SimulatedNexudus, settings: dict[str, str]) -> None:

@@ -7,15 +7,15 @@ import pytest
 
 from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.webhooks import Webhooks
-from tests.nexudus import SimulatedNexudus
-from tests.processes import Valkey, command, run
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,
     ROUTES,
     assert_converged,
     ours,
 )
-from tests.terminal import Terminal
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import Valkey, command, run
+from tests.support.terminal import Terminal
 
 
 def test_tokens_in_urls_are_cut_short_for_people(settings: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from receiver.nexudus import actions
 from receiver.nexudus.oauth import totp_code
-from tests.processes import run
+from tests.support.processes import run
 
 EMPTY = {"Records": [], "HasNextPage": False, "TotalItems": 0}
 TOTP_SECRET = "JBSWY3DPEHPK3PXP"

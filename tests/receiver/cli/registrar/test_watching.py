@@ -7,8 +7,6 @@ import orjson
 
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk
-from tests.nexudus import SimulatedNexudus
-from tests.processes import Valkey, free_port, run, wait_until
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,
     ROUTES,
@@ -16,6 +14,8 @@ from tests.receiver.cli.registrar.registrations import (
     ours,
     start_receiver,
 )
+from tests.support.nexudus import SimulatedNexudus
+from tests.support.processes import Valkey, free_port, run, wait_until
 
 
 def test_registrations_carry_deliveries(

@@ -9,7 +9,7 @@ import pytest
 
 from receiver.cli.routes.new_handler import write
 from receiver.core.errors import UsageError
-from tests import processes
+from tests.support import processes
 
 
 def test_the_package_installs_passes_its_test_and_is_found(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from receiver.storage.redis import connection, keys
-from tests.events import entry, keep_all
-from tests.processes import Ran, run
+from tests.support.events import entry, keep_all
+from tests.support.processes import Ran, run
 
 ROUTES = """\
 routes:

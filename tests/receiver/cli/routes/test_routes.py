@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from receiver.storage.redis import connection
-from tests import processes
-from tests.events import entry, keep_all
+from tests.support import processes
+from tests.support.events import entry, keep_all
 
 ROUTES = """\
 routes:

@@ -9,8 +9,8 @@ import pytest
 
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import Acts
-from tests import events, processes
-from tests.processes import Ran
+from tests.support import events, processes
+from tests.support.processes import Ran
 from tests.workers.handlers.targets import a_target
 
 HANDLERS = """

@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from receiver.storage.redis import connection, keys
-from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, keep_all
-from tests.processes import command, environment, run
-from tests.terminal import Terminal
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import entry, keep_all
+from tests.support.processes import command, environment, run
+from tests.support.terminal import Terminal
 
 
 def _settings(redis_url: str, folder: Path) -> dict[str, str]:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from receiver.storage.redis import connection
-from tests.events import entry, keep_all
-from tests.processes import run
+from tests.support.events import entry, keep_all
+from tests.support.processes import run
 
 
 def test_an_action_that_nobody_knows_is_asked_for_and_told_of(redis_url: str, tmp_path: Path) -> None:

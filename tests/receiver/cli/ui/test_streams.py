@@ -9,8 +9,8 @@ import pytest
 
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
-from tests.events import entry, keep_all
-from tests.processes import Ran, command, environment, run
+from tests.support.events import entry, keep_all
+from tests.support.processes import Ran, command, environment, run
 from tests.test_journey import Stack
 
 NAME = "José 🥶 Ångström"

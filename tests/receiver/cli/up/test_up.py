@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from receiver.storage.embedded import embedded_server
-from tests.processes import Ran, free_port, run
+from tests.support.processes import Ran, free_port, run
 
 ROUTES = "routes:\n  - {action: BookingCreate, handler: log}\n"
 

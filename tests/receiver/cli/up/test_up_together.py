@@ -17,7 +17,7 @@ import pytest
 from receiver.storage.embedded import embedded_server
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
-from tests.processes import Process, Ran, children_of, get, is_alive, run, wait_until
+from tests.support.processes import Process, Ran, children_of, get, is_alive, run, wait_until
 
 HANDLED = r"event\.handled .*action={}\b"
 

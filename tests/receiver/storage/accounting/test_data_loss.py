@@ -13,9 +13,9 @@ from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartValkey
-from tests.events import keep_all
-from tests.processes import free_port, run, wait_until
 from tests.receiver.storage.keep.test_keep_or_spool import numbered
+from tests.support.events import keep_all
+from tests.support.processes import free_port, run, wait_until
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.lock import Lock
 from tests.conftest import StartValkey
-from tests.deliveries import claim_all
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.deliveries import claim_all
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 
 def sweeper(client: redis.Redis, *, interval_ms: int = 0) -> Sweeper:

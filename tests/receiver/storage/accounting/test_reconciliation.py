@@ -13,9 +13,9 @@ from receiver.storage.accounting.reconciliation import Audit, Report
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
-from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 HOUR_S = 3_600
 

@@ -17,8 +17,8 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys, scripts
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import DAY_MS, entry, keep_all
 
 HOUR_S = 3_600
 NEVER = 10 * DAY_MS

@@ -11,8 +11,8 @@ from receiver.storage.accounting import retention_schedule
 from receiver.storage.accounting.retention_schedule import Expiry
 from receiver.storage.redis import keys
 from receiver.storage.shared.lock import Lock
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import DAY_MS, entry, keep_all
 
 _TWO_HOURS_S = 7_200
 

@@ -26,8 +26,8 @@ from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
-from tests.deliveries import LEASE_MS, acknowledge
-from tests.events import DAY_MS, entry, half_keep, keep_all
+from tests.support.deliveries import LEASE_MS, acknowledge
+from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
 LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
 QUEUES = ("default", keys.ISOLATED)

@@ -13,7 +13,7 @@ import pytest
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.embedded import embedded_server, server_binary
 from receiver.storage.redis import connection, embedded_paths
-from tests.processes import environment, wait_until
+from tests.support.processes import environment, wait_until
 
 
 @pytest.fixture

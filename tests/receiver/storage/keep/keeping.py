@@ -15,7 +15,7 @@ from receiver.process import logs
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from tests.events import entry
+from tests.support.events import entry
 
 
 async def keep_on(url: str, folder: Path, rate: float) -> None:

@@ -15,8 +15,8 @@ from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
 from tests.conftest import StartValkey
-from tests.events import entry
-from tests.processes import free_port, wait_until
+from tests.support.events import entry
+from tests.support.processes import free_port, wait_until
 
 T = TypeVar("T")
 PATIENCE_S = 0.3

@@ -15,8 +15,8 @@ from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, terms
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys, scripts
-from tests.deliveries import acknowledge, claim_all
-from tests.events import entry, half_keep, keep_all
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import entry, half_keep, keep_all
 
 MANY = 5_000
 ORDERED = terms("Booking-1", "key", 60_000, debounced=True)

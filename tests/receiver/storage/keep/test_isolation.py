@@ -16,8 +16,8 @@ from receiver.storage.redis import connection
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.disk import Spool
-from tests.events import entry
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, spool_offline, until
+from tests.support.events import entry
 
 ALIAS_MS = 3_600_000
 

@@ -27,8 +27,8 @@ from receiver.storage.spool import reports, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
-from tests.events import entry, keep_all
-from tests.processes import DEADLINE_S, Process, Valkey, environment, free_port, wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import DEADLINE_S, Process, Valkey, environment, free_port, wait_until
 
 T = TypeVar("T")
 PROMISED_MS = 300

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from receiver.core.events import Envelope
 from receiver.nexudus import actions, samples
 from receiver.storage.model import codec, dictionaries
-from tests.events import entry
+from tests.support.events import entry
 
 
 def sample(action: str) -> Envelope:

@@ -17,7 +17,7 @@ from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import ActLog, Acts
 from receiver.storage.shared.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports
-from tests.events import entry, keep_all
+from tests.support.events import entry, keep_all
 
 HUGE = "9" * 30
 

@@ -16,7 +16,7 @@ from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys, scripts
-from tests.events import entry, keep_all, quarantine_cost
+from tests.support.events import entry, keep_all, quarantine_cost
 
 
 def test_an_event_is_kept_whole_with_a_delivery_for_each_route(client: redis.Redis) -> None:

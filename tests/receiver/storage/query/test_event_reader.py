@@ -12,7 +12,7 @@ from receiver.storage.query import adaptive_batch, event_index
 from receiver.storage.query.event_reader import Archive, Step
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
-from tests.events import entry, keep_all
+from tests.support.events import entry, keep_all
 
 NOW = 1_790_000_000.0
 HOURS = 3

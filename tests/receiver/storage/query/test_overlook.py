@@ -16,7 +16,7 @@ from receiver.storage.query.event_tail import Following
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.one_time_tokens import Spent
-from tests.events import entry, keep_all
+from tests.support.events import entry, keep_all
 
 NOW = 1_790_000_000.0
 MINUTE_MS = 60_000

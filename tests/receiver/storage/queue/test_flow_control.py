@@ -14,8 +14,8 @@ from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Target
 from receiver.storage.redis import keys
-from tests.events import DAY_MS, entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import DAY_MS, entry, keep_all
+from tests.support.processes import wait_until
 
 LEASE_MS = 60_000
 ORDERED = terms("lane")

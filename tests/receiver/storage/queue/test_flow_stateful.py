@@ -25,8 +25,8 @@ from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, Delive
 from receiver.storage.queue.route_limits import Rule, Runnable, Target
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls
-from tests.deliveries import LEASE_MS
-from tests.events import DAY_MS, entry, half_keep, keep_all
+from tests.support.deliveries import LEASE_MS
+from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
 LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
 QUEUES = ("default", keys.ISOLATED)

@@ -11,8 +11,8 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 LEASE_MS = 60_000
 

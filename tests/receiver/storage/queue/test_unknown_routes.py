@@ -14,7 +14,7 @@ from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Runnable, Target
 from receiver.storage.redis import keys
-from tests.events import DAY_MS, entry, keep_all
+from tests.support.events import DAY_MS, entry, keep_all
 
 LEASE_MS = 60_000
 HOUR_MS = 3_600_000

@@ -21,9 +21,9 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from tests.conftest import StartValkey
-from tests.deliveries import acknowledge, claim_all
-from tests.events import DAY_MS, entry, keep_all
-from tests.processes import DEADLINE_S
+from tests.support.deliveries import acknowledge, claim_all
+from tests.support.events import DAY_MS, entry, keep_all
+from tests.support.processes import DEADLINE_S
 
 YEAR_S = 365 * 86_400
 SKEWS = [

@@ -16,7 +16,7 @@ from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import StartValkey
-from tests.processes import Process, Valkey, free_port, wait_until
+from tests.support.processes import Process, Valkey, free_port, wait_until
 
 
 def test_a_client_reaches_the_server_and_says_its_name(redis_url: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.observation import status_snapshot
 from receiver.storage.redis import connection, preflight
 from tests.conftest import StartValkey
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from receiver.core.errors import StorageUnavailable
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from tests.events import entry
 from tests.faults.link import Link
-from tests.processes import DEADLINE_S, Valkey
+from tests.support.events import entry
+from tests.support.processes import DEADLINE_S, Valkey
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from receiver.core.errors import LayoutUnknown
 from receiver.storage.redis import connection, keys, schema_version
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
-from tests.events import entry, keep_all
-from tests.processes import free_port, run
+from tests.support.events import entry, keep_all
+from tests.support.processes import free_port, run
 
 
 @pytest.fixture

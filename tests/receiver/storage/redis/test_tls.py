@@ -15,7 +15,7 @@ import redis
 from receiver.storage.redis import connection
 from receiver.storage.redis.raw_connection import Wires
 from tests.conftest import program
-from tests.processes import Valkey
+from tests.support.processes import Valkey
 
 pytestmark = pytest.mark.needs("openssl")
 

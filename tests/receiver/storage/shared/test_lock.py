@@ -11,7 +11,7 @@ from receiver.storage.redis import connection
 from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.lock import Lock
 from tests.conftest import StartValkey
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 
 def test_one_holds_and_the_other_is_told_who(client: redis.Redis) -> None:

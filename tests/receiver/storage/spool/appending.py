@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from receiver.storage.spool.disk import Spool
-from tests.events import entry
+from tests.support.events import entry
 
 _LANES = 8
 

@@ -20,9 +20,7 @@ from receiver.storage.redis import connection
 from receiver.storage.spool import count, slots
 from receiver.storage.spool.disk import Spool
 from tests.conftest import StartValkey
-from tests.events import entry
 from tests.faults.disk import Disk
-from tests.processes import Process, environment
 from tests.receiver.storage.keep.test_keep_or_spool import (
     PATIENCE_S,
     assert_kept_once,
@@ -34,6 +32,8 @@ from tests.receiver.storage.keep.test_keep_or_spool import (
     until,
 )
 from tests.receiver.storage.spool.test_spool import append_all, append_patiently, fill, ids_of, read_ids, using
+from tests.support.events import entry
+from tests.support.processes import Process, environment
 
 ALIAS_MS = 3_600_000
 

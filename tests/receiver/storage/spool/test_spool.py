@@ -27,8 +27,8 @@ from receiver.storage.model.entries import Entry, Wanted
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.file import SpoolFile
-from tests.events import entry
-from tests.processes import Process, environment, wait_until
+from tests.support.events import entry
+from tests.support.processes import Process, environment, wait_until
 
 T = TypeVar("T")
 LARGE = 1 << 30

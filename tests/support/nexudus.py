@@ -8,7 +8,7 @@ import httpx2
 from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client, Patience
 from receiver.nexudus.oauth import BearerToken, Password
-from tests.processes import Process
+from tests.support.processes import Process
 
 HURRY = Patience(first_pause_s=0.001, longest_pause_s=0.01, silence_s=10)
 """As patient as ever in tries, in milliseconds instead of seconds."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from tests.processes import DEADLINE_S, environment
+from tests.support.processes import DEADLINE_S, environment
 
 
 class Terminal:

@@ -40,6 +40,9 @@ def _strike(one: campaigns.Campaign) -> list[str]:
         except NoDisk as reason:
             print(reason)
             return []
+        except AssertionError as failure:  # a blow that did not come about, or that found something wrong itself
+            print(f"\n{one.name}: {failure}", flush=True)
+            return [f"{one.name}: {failure}"]
     _show(one.name, result.rows)
     print(f"unaccounted: {unaccounted or 0}", flush=True)
     wrong = [*verdict.complaints(one.blows, result.rows), *unaccounted]

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults import blows, disk, failover
+from tests.faults.adversary import expiring, forging, poison, rolling
 from tests.faults.blows import Blow
 from tests.faults.campaign import Plan
 from tests.faults.frontdesk import Frontdesk, HighlyAvailable
@@ -177,6 +178,10 @@ SHORT = (
     Campaign("full disks", (CALM, *DISKS), partial(on_small_disks, fsync="everysec"), _BRIEF),
     Campaign("clocks", (CALM, CLOCKS[0], CLOCKS[4]), on_wrong_clocks, _BRIEF),
     Campaign("failover", (CALM, FAILOVER[0]), HighlyAvailable, _BRIEF),
+    Campaign("poison", (CALM, *poison.BLOWS[:2]), poison.Poisoned, _BRIEF),
+    Campaign("rolling deploy", (CALM, *rolling.BLOWS[1:]), rolling.RollingDeploy, _BRIEF),
+    Campaign("retention", (CALM, expiring.BLOWS[0]), expiring.Expiring, replace(_BRIEF, echo_every=0)),
+    Campaign("forgeries", (CALM, forging.BLOWS[0]), forging.Besieged, _BRIEF),
 )
 
 
@@ -195,6 +200,12 @@ def long(seed: int) -> tuple[Campaign, ...]:
         Campaign(
             "failover carelessly", (CALM, *FAILOVER), partial(HighlyAvailable, least_replicas=0), _LONG_WITH_OUTAGES
         ),
+    ]
+    campaigns += [
+        Campaign("poison", (CALM, *poison.BLOWS[:2] * 2, poison.BLOWS[2], *poison.BLOWS[:2]), poison.Poisoned, _LONG),
+        Campaign("rolling deploy", (CALM, *rolling.BLOWS[:3] * 2, rolling.BLOWS[3]), rolling.RollingDeploy, _LONG),
+        Campaign("retention", (CALM, *expiring.BLOWS * 2), expiring.Expiring, replace(_LONG, echo_every=0)),
+        Campaign("forgeries", (CALM, forging.BLOWS[0], forging.BLOWS[1], forging.BLOWS[0]), forging.Besieged, _LONG),
     ]
     fsyncs: tuple[Fsync, ...] = ("everysec", "always")
     for fsync in fsyncs:

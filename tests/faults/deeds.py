@@ -80,6 +80,10 @@ def fails(event: Event, *, path: str) -> None:
     note(path, "fails", event.data["Id"], "done")
 
 
+def nothing(event: Event) -> None:
+    """One of very many routes that want an event."""
+
+
 def run_stock(route: str, number: int, path: str) -> None:
     """The same deeds as RQ jobs of their own, for the stack beside ours."""
     note(path, route, number, "began")

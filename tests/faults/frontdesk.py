@@ -4,7 +4,8 @@ import contextlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ import orjson
 import redis
 
 from receiver.core.errors import EventUnknown
+from receiver.nexudus import hook_urls, samples, signature
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
@@ -22,7 +24,8 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
 from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
-from tests.support.processes import Process, children_of, command, environment, run
+from tests.support import http
+from tests.support.processes import Process, Ran, children_of, command, environment, run
 
 KEY = "a-key-of-the-faults"
 SECRET = "hush"
@@ -50,7 +53,13 @@ class Frontdesk(Stand):
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        routes = [
+        write_routes(self.folder, self.routes())
+        super().__enter__()
+        return self
+
+    def routes(self) -> list[dict[str, object]]:
+        """What routes.yaml asks for."""
+        return [
             {
                 "name": route,
                 "action": load.ACTION,
@@ -63,10 +72,6 @@ class Frontdesk(Stand):
             }
             for route, by in deeds.DIVISORS.items()
         ]
-        routing = {"queues": ["doors", "default", "bulk"], "routes": routes}
-        (self.folder / "routes.yaml").write_text(json.dumps(routing))  # JSON is YAML
-        super().__enter__()
-        return self
 
     def start_receiver(self) -> None:
         self.receiver = self._command(
@@ -88,6 +93,15 @@ class Frontdesk(Stand):
             settings=self._store_of_worker(),
         )
         self.worker.wait_for("worker.started", timeout_s=STARTS_WITHIN_S)
+
+    def post(self, number: int, *, action: str = load.ACTION, secret: str = SECRET) -> dict[str, str]:
+        """Post one signed request beside the load; return its id and status. Numbers of the load begin far below."""
+        body = samples.body(action, now=datetime.now(UTC), number=number)
+        url = hook_urls.url(f"http://127.0.0.1:{self._port}", KEY, load.BUSINESS, action)
+        answer = http.request("POST", url, body, {signature.HEADER: signature.sign(body, secret)})
+        assert answer.status == 202, answer
+        (event,) = answer.json()["events"]
+        return dict(event)
 
     def running(self) -> list[list[int]]:
         return [[pid] for pid, line in sorted(children_of(self.worker.pid).items()) if "-m workers" in line]
@@ -116,9 +130,11 @@ class Frontdesk(Stand):
         ended = set()
         with self.store.client() as client:
             for stored in Archive(client).newest(Filter()):
+                if stored.envelope.quarantine:
+                    continue
                 number = orjson.loads(stored.envelope.body)["Id"]
                 kept[number].append(stored.envelope.id)
-                if _is_complete(stored, number):
+                if is_complete(stored, number):
                     ended.add(number)
                 for delivery in stored.deliveries:
                     crashed = sum(attempt.get("outcome") == "crashed" for attempt in delivery.attempts)
@@ -135,6 +151,12 @@ class Frontdesk(Stand):
             deeds.wanted,
         )
 
+    def command(self, *arguments: str, **settings: str) -> Ran:
+        """Run another command of Frontdesk on the store of this stand, without secrets of any kind."""
+        routes = str(self.folder / "routes.yaml")
+        settings = {"FRONTDESK_REDIS_URL": self.store.url, "FRONTDESK_ROUTES": routes, **settings}
+        return run(*arguments, settings=settings, cwd=self.folder)
+
     def _store_of_receiver(self) -> dict[str, str]:
         return {"FRONTDESK_REDIS_URL": f"redis://127.0.0.1:{self.receiver_to_store.port}/0"}
 
@@ -150,10 +172,11 @@ class Frontdesk(Stand):
             return bool(Archive(client).get(event_id))
         return False
 
-    def _command(self, *arguments: str, settings: dict[str, str]) -> Process:
+    def _command(self, *arguments: str, settings: dict[str, str], folder: Path | None = None) -> Process:
+        """*folder*: where its routes.yaml is, if it is not that of the stand."""
         environ = environment(
             {
-                "FRONTDESK_ROUTES": str(self.folder / "routes.yaml"),
+                "FRONTDESK_ROUTES": str((folder or self.folder) / "routes.yaml"),
                 "FRONTDESK_DATA_DIR": str(self.data_dir),
                 "FRONTDESK_LOG_FORMAT": "json",
                 **(self.clocks[arguments[0]].settings() if self.clocks else {}),
@@ -193,7 +216,15 @@ class HighlyAvailable(Frontdesk):
         return {"FRONTDESK_REDIS_URL": self.ensemble.url}
 
 
-def _is_complete(stored: Stored, number: int) -> bool:
+def write_routes(folder: Path, routes: Sequence[Mapping[str, object]]) -> None:
+    """Write the routes.yaml of a folder, at once: processes may be reading it. JSON is YAML."""
+    new = folder / "routes.new"
+    new.write_text(json.dumps({"queues": ["doors", "default", "bulk"], "routes": routes}))
+    new.replace(folder / "routes.yaml")
+
+
+def is_complete(stored: Stored, number: int) -> bool:
+    """Whether every route that wants a number has succeeded."""
     succeeded = {delivery.route for delivery in stored.deliveries if delivery.status == "succeeded"}
     return succeeded == deeds.wanted(number)
 

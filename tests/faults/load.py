@@ -73,6 +73,12 @@ def read(file: Path) -> Iterator[Answer]:
                     yield Answer(**json.loads(line))
 
 
+def first_number() -> int:
+    """Return the `Id` of the first event; each further one's is one more."""
+    number: int = samples.record(ACTION, now=samples.WRITTEN, number=0)["Id"]
+    return number
+
+
 class _Connections:
     """Connections that are kept open between requests."""
 
@@ -118,7 +124,7 @@ class Sender:
         self._orders = orders
         self._answers = answers
         self._connections = _Connections(orders.port)
-        self._first: int = samples.record(ACTION, now=samples.WRITTEN, number=0)["Id"]
+        self._first = first_number()
         self._stop = asyncio.Event()
         self._chance = random.Random(self._first)
 

@@ -1,0 +1,112 @@
+"""A script that fails in the middle, or has a lot to do for one event."""
+
+from collections import Counter
+from hashlib import sha1
+from pathlib import Path
+
+import redis
+
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.spool import rejected, slots
+from tests.faults import blows, load
+from tests.faults.frontdesk import Frontdesk, is_complete
+from tests.faults.stand import Stand
+from tests.support.processes import wait_until
+
+WIDE_ACTION = "BookingUpdate"
+_ORDERED, _DEBOUNCED = 834, 500
+_FIRST_OF_OURS = 10_000_000
+
+
+class Poisoned(Frontdesk):
+    """One action is wanted by 1,334 routes, of which each asks the script for something that costs values."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.wide: list[str] = []
+        self.poison: dict[int, str] = {}
+
+    def routes(self) -> list[dict[str, object]]:
+        """Those of every stand, and the many."""
+        route: dict[str, object] = {
+            "action": WIDE_ACTION,
+            "handler": "tests.faults.deeds:nothing",
+            "order": "entity",
+            "retry": [],
+        }
+        more = {"debounce": "100ms", "concurrency": 4}
+        return [
+            *super().routes(),
+            *({"name": f"ordered-{number}", **route} for number in range(_ORDERED)),
+            *({"name": f"debounced-{number}", **route, **more} for number in range(_DEBOUNCED)),
+        ]
+
+    def next_number(self) -> int:
+        """A number that is no other event's."""
+        return _FIRST_OF_OURS + len(self.wide) + len(self.poison)
+
+    def unaccounted(self) -> list[str]:
+        """Every delivery of the wide events has succeeded, and every poisonous one was kept and handled in the end."""
+        found = super().unaccounted()
+        with self.store.client() as client:
+            archive = Archive(client)
+            for event_id in self.wide:
+                counts = Counter(one.status.value for one in archive.get(event_id).deliveries)
+                if counts != {"succeeded": _ORDERED + _DEBOUNCED}:
+                    found.append(f"the deliveries of {event_id}, which 1,334 routes want, are {dict(counts)}")
+            for number, event_id in self.poison.items():
+                if not is_complete(archive.get(event_id), number):
+                    found.append(f"{event_id}, which the script failed on, was not handled: {archive.get(event_id)}")
+        return found
+
+
+def want_by_many(stand: Stand) -> None:
+    """Three events, each of which is a script's work for 1,334 routes, in the middle of the others."""
+    assert isinstance(stand, Poisoned)
+    for _ in range(3):
+        stand.wide.append(stand.post(stand.next_number(), action=WIDE_ACTION)["id"])
+
+
+def fail_the_script(stand: Stand) -> None:
+    """Three events on which the script fails after it has begun to write: the store holds something else in a key.
+
+    They are set aside, the others of their calls go on. The key is put right and `drain --set-aside` brings them back.
+    """
+    assert isinstance(stand, Poisoned)
+    with stand.store.client() as client:
+        spools = slots.folder_of(stand.data_dir)
+        lying = len(rejected.files(spools))
+        blocked = []
+        for _ in range(3):
+            number = stand.next_number()
+            record_id = load.first_number() + number
+            blocked.append(_Blocked(client, f"Booking:{record_id}"))
+            stand.poison[record_id] = stand.post(number)["id"]
+        wait_until(lambda: len(rejected.files(spools)) >= lying + 3, "the poisonous events to be set aside")
+        for one in blocked:
+            one.free()
+    ran = stand.command("drain", "--set-aside", "--yes", FRONTDESK_DATA_DIR=str(stand.data_dir))
+    assert not rejected.files(spools), (ran, rejected.files(spools))
+
+
+class _Blocked:
+    """The key of an entity's newest event, which holds a text for a while, so that no script can use it."""
+
+    def __init__(self, client: redis.Redis, entity: str) -> None:
+        self._client = client
+        self._key = f"fd:n:{int(sha1(entity.encode()).hexdigest()[:3], 16)}"
+        self._was = client.dump(self._key)
+        client.set(self._key, "not a hash")
+
+    def free(self) -> None:
+        """Put back what was there."""
+        self._client.delete(self._key)
+        if self._was:
+            self._client.restore(self._key, 0, self._was)
+
+
+BLOWS = (
+    blows.Blow("1,334 routes want one event", want_by_many),
+    blows.Blow("the script fails on some events", fail_the_script),
+    blows.Blow("workers: kill -9 of all, amid them", blows.kill_fleet, crashes=True),
+)

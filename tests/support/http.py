@@ -1,0 +1,54 @@
+"""One HTTP client for tests: a request on a connection of its own, and its answer as it came."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+ANSWERS_WITHIN_S = 60.0
+"""How long an answer may take; only a receiver that hangs takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. *headers* by their lower-case name; of several with one name, the last. *cookies*: all Set-Cookie."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    cookies: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Return the body's value."""
+        return json.loads(self.body)
+
+
+def request(
+    method: str,
+    url: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    timeout_s: float = ANSWERS_WITHIN_S,
+) -> Answer:
+    """Send one well-formed request and return its answer; no redirect is followed.
+
+    Raises OSError or http.client.HTTPException when nothing answers.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout_s)
+    with closing(connection):
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        named = {name.lower(): value for name, value in answer.getheaders()}
+        cookies = tuple(answer.headers.get_all("set-cookie") or ())
+        return Answer(answer.status, named, answer.read(), cookies)

@@ -9,7 +9,7 @@
     tests/receiver/cli/processes/test_serve.py::test_an_outage_and_a_kill_lose_nothing
 2. An authentic request is never refused for our faults.
     tests/faults: network, full disks
-    tests/receiver/storage/keep/test_keep_or_spool.py::test_nobody_waits_longer_than_promised
+    tests/receiver/storage/keep/test_keep_or_spool.py::test_nobody_waits_for_the_store
     tests/receiver/storage/keep/test_keep_or_spool.py::test_a_full_server_is_not_filled_further
     tests/receiver/web/test_bad_input.py::test_what_cannot_be_read_is_set_aside
     tests/fuzz/test_fuzz.py::test_the_door_holds_and_keeps_what_it_took
@@ -36,6 +36,7 @@
     tests/receiver/registrar/test_apply.py::test_another_host_with_our_keys_is_left_alone_until_it_is_moved
     tests/receiver/registrar/test_watch.py::test_disabled_hooks_come_back_when_the_receiver_is_reachable
 7. Only Nexudus gets in.
+    tests/faults: forgeries
     tests/receiver/web/test_hook_endpoint.py::test_a_stranger_learns_nothing
     tests/receiver/nexudus/test_signature.py::test_verify_knows_both_readings
     tests/fuzz/test_fuzz.py::test_a_parser_holds
@@ -43,7 +44,7 @@
     tests/test_secrecy.py::test_nothing_is_ever_unpickled
     tests/workers/handlers/test_forward.py::test_a_name_that_is_rebound_to_a_private_address_is_refused_from_then_on
 8. A deploy loses nothing.
-    tests/faults: receiver, worker
+    tests/faults: receiver, worker, rolling deploy
     tests/receiver/cli/processes/test_serve.py::test_sigterm_under_load_loses_nothing
     tests/workers/test_work.py::test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held
     tests/deploy/test_upgrade.py::test_both_versions_side_by_side

@@ -15,7 +15,7 @@ import redis
 
 from receiver.nexudus import hook_urls
 from tests.conftest import StartValkey
-from tests.receiver.web.running import Answer
+from tests.support.http import Answer
 from tests.support.processes import command, environment, free_port, get, run, wait_until
 
 MISFORTUNES = ["closed", "full", "gone", "unread"]

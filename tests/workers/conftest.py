@@ -12,7 +12,7 @@ from receiver.storage.query.stored_event import Stored
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk
 from tests.support.events import entry, keep_all
-from tests.support.processes import Process, wait_until
+from tests.support.processes import DEADLINE_S, Process, wait_until
 
 HANDLERS = '''
 """Handlers for tests: each writes down that it ran, then does what its name says."""
@@ -50,6 +50,14 @@ def odd_return(event: Event): note(event); return threading.Lock()
 def slow(event: Event, *, seconds: float = 1.0): note(event); time.sleep(seconds); note(event, done=True)
 async def slow_async(event: Event, *, seconds: float = 1.0):
     note(event); await asyncio.sleep(seconds); note(event, done=True)
+def hold(event: Event):
+    note(event)
+    while not SEEN.with_name("go").exists(): time.sleep(0.05)
+    note(event, done=True)
+async def hold_async(event: Event):
+    note(event)
+    while not SEEN.with_name("go").exists(): await asyncio.sleep(0.05)
+    note(event, done=True)
 def spin(event: Event):
     note(event)
     while True: pass
@@ -138,6 +146,10 @@ class Bench:
         keep_all(self.client, one)
         return one.envelope.id
 
+    def go(self) -> None:
+        """Let all handlers end that hold, now and from now on."""
+        (self.folder / "go").touch()
+
     def workers(self) -> list[str]:
         """The workers that are under lease."""
         return [str(name, "ascii") for name in self.client.zrange(keys.WORKERS, 0, -1) if isinstance(name, bytes)]
@@ -147,7 +159,7 @@ class Bench:
         file = self.folder / "seen.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def ended(self, event_id: str, *, timeout_s: float = 60.0) -> Stored:
+    def ended(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> Stored:
         """Wait until an event is no longer in flight, and return it."""
 
         def look() -> Stored | None:

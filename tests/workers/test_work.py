@@ -39,7 +39,7 @@ def test_sync_and_async_handlers_succeed_and_every_attempt_is_recorded(bench: Be
     for delivery in stored.deliveries:
         (attempt,) = delivery.attempts
         assert attempt["outcome"] == "succeeded"
-        assert 0 <= attempt["ended_ms"] - attempt["started_ms"] < 60_000
+        assert attempt["started_ms"] <= attempt["ended_ms"]
 
 
 def test_a_record_that_the_store_forgot_is_recorded_again(bench: Bench) -> None:
@@ -178,7 +178,7 @@ def test_a_handler_that_kills_its_process_is_poison_and_nobody_else_is(bench: Be
     assert stored.status == "dead"
     assert {attempt["outcome"] for attempt in stored.deliveries[0].attempts} == {"crashed"}
     assert 3 <= len(stored.deliveries[0].attempts) <= 4
-    assert all(0 <= one["ended_ms"] - one["started_ms"] < 60_000 for one in stored.deliveries[0].attempts)
+    assert all(one["started_ms"] <= one["ended_ms"] for one in stored.deliveries[0].attempts)
     assert stored.deliveries[0].error is not None
     assert stored.deliveries[0].error.startswith("poison")
     assert {bench.ended(event_id).status.value for event_id in neighbours} == {"succeeded"}
@@ -260,25 +260,25 @@ def test_a_whole_fleet_killed_is_recovered_by_another(bench: Bench) -> None:
 
     first.kill()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: len(bench.seen()) > 1, "the second run", timeout_s=100)
+    wait_until(lambda: len(bench.seen()) > 1, "the second run")
 
     assert bench.ended(event_id).status == "succeeded"
 
 
 def test_what_many_threads_ran_when_their_fleet_died_does_not_run_again_one_after_another(bench: Bench) -> None:
-    """Each alone in a process at first; but the last one does not wait until all others have ended."""
-    bench.routes({"handler": "deeds:slow", "with": {"seconds": 8.0}})
-    ids = [bench.keep(number, "slow") for number in range(6)]
+    """Each alone in a process at first; but the last one does not wait until any other has ended: none does."""
+    bench.routes({"handler": "deeds:hold", "timeout": "1h"})
+    ids = [bench.keep(number, "hold") for number in range(6)]
     first = bench.work("--threads", "6")
     pid = int(str(wait_until(lambda: bench.seen()[5:6], "six handlers to start")[0]["pid"]))
     bench.work("--threads", "6")
 
     first.kill()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: sum("done" not in seen for seen in bench.seen()) >= 12, "the second runs", timeout_s=100)
+    wait_until(lambda: len(bench.seen()) == 12, lambda: f"the second runs: {bench.seen()}")
 
-    starts = [at for at, seen in enumerate(bench.seen()) if "done" not in seen]
-    assert starts[11] - 11 < 5, "so many had ended when the last one began"
+    assert not any(seen.get("done") for seen in bench.seen())
+    bench.go()
     assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
 
 

@@ -49,8 +49,8 @@ class Live:
         try:
             loop = asyncio.get_running_loop()
             until = loop.time() + LONGEST_S
-            yield b"retry: 2000\n\n: following\n\n"
             follower = await run_in_threadpool(_Follower, desk, what, redact)
+            yield b"retry: 2000\n\n: following\n\n"  # and nothing that comes from now on is missed
             while loop.time() < until and not desk.draining.is_set():
                 rows = await run_in_threadpool(follower.look)
                 for shape in rows:

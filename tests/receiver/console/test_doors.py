@@ -321,7 +321,7 @@ def test_open_streams_do_not_hold_the_console_up(tmp_path_factory: pytest.TempPa
             for stream in (streams[0], streams[-1]):
                 wait_until(lambda stream=stream: event.encode() in stream.readline(), "the event to come")  # type: ignore[misc]
 
-            assert console.stop(timeout_s=15) == 0
+            assert console.stop() == 0
 
 
 def _stream(house: House, stack: ExitStack) -> Any:

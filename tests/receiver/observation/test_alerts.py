@@ -177,8 +177,7 @@ def test_that_the_store_is_away_is_told_by_the_one_that_told_last(start_valkey: 
     server = start_valkey()
     outgoing = Outgoing([mailbox.url])
     first, second = (
-        Sentry(server.client(timeout_s=1.0), outgoing, patience_ms=300_000, routes=tuple, every_s=0.1, away_s=0.3)
-        for _ in range(2)
+        Sentry(server.client(), outgoing, patience_ms=300_000, routes=tuple, every_s=0.1, away_s=0.3) for _ in range(2)
     )
     first.turn()
     for sentry in (first, second):

@@ -38,7 +38,7 @@ class Supervise(Protocol):
     """Starts a supervisor over children given as name=code."""
 
     def __call__(
-        self, *, settled_s: float = 5, grace_s: float = 20, screen: bool = True, once: bool = False, **code: str
+        self, *, settled_s: float = 60, grace_s: float = 60, screen: bool = True, once: bool = False, **code: str
     ) -> Process: ...
 
 
@@ -48,7 +48,7 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
     started: list[Process] = []
 
     def start(
-        *, settled_s: float = 5, grace_s: float = 20, screen: bool = True, once: bool = False, **code: str
+        *, settled_s: float = 60, grace_s: float = 60, screen: bool = True, once: bool = False, **code: str
     ) -> Process:
         children = [{"name": name, "argv": [sys.executable, "-c", text], "once": once} for name, text in code.items()]
         order: dict[str, Any] = {"settled_s": settled_s, "grace_s": grace_s, "screen": screen, "children": children}

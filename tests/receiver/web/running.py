@@ -1,11 +1,9 @@
 """Real receiver processes, and a plain socket to talk to them as no well-behaved client would."""
 
-import http.client
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,21 +15,9 @@ import pytest
 
 from receiver.nexudus import hook_urls
 from tests.receiver.web.doorkeeper import KEYS
+from tests.support.http import ANSWERS_WITHIN_S, Answer, request
 
 BOOKING = b'[{"Id":1,"FullName":"Jose"}]'
-
-
-@dataclass
-class Answer:
-    """One HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the body's value."""
-        return orjson.loads(self.body)
 
 
 @dataclass
@@ -46,14 +32,7 @@ class Running:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send one well-formed request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, response.read())
-        finally:
-            connection.close()
+        return request(method, f"http://127.0.0.1:{self.port}{path}", body, headers)
 
     def post(self, body: bytes, action: str = "BookingCreate", business_id: int = 1001, **headers: str) -> Answer:
         """Post to a hook under a right token."""
@@ -71,7 +50,7 @@ class Running:
 
     def connect(self) -> socket.socket:
         """Open a plain connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWERS_WITHIN_S)
 
     def logged(self) -> list[dict[str, Any]]:
         """Return the lines of its log; to be called when it has ended."""
@@ -102,14 +81,6 @@ def statuses(received: bytes) -> list[int]:
     return [int(line[9:12]) for line in received.replace(b"}HTTP/", b"}\nHTTP/").splitlines() if line[:5] == b"HTTP/"]
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Wait for a condition, with a deadline."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
 Start = Callable[..., Running]
 
 
@@ -133,6 +104,13 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[Running]:
-    """A receiver process that the tests of one module share; short limits of time."""
+    """A receiver process that the tests of one module share; nothing that a slow machine does is too slow for it."""
+    with ExitStack() as stack:
+        yield _start(stack, limits={"head_s": 60, "body_s": 60, "farewell_s": 60})
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Running]:
+    """The same with short limits of time, for tests that have them run out."""
     with ExitStack() as stack:
         yield _start(stack, limits={"head_s": 1.5, "body_s": 1.5, "farewell_s": 1.0})

@@ -5,12 +5,13 @@ import time
 
 from receiver.nexudus import hook_urls
 from tests.receiver.web.doorkeeper import KEYS
-from tests.receiver.web.running import Start, head, read_all, statuses, wait_until
+from tests.receiver.web.running import Start, head, read_all, statuses
+from tests.support.processes import DEADLINE_S, wait_until
 
 
 def test_while_it_drains_each_answer_ends_its_connection(start: Start) -> None:
     """A load balancer opens the next one elsewhere, and sends nothing into a connection that we are closing."""
-    running = start(drain_s=4)
+    running = start(drain_s=15)
     request = head(content_length=2) + b"[]"
     slow = head(path=hook_urls.path(KEYS[0], 2, "Slow"), content_length=11) + b'[{"Id":65}]'
     with running.connect() as kept, running.connect() as busy:
@@ -28,20 +29,20 @@ def test_while_it_drains_each_answer_ends_its_connection(start: Start) -> None:
         assert statuses(last) == [202]
         assert b"connection: close" in last
         assert statuses(busy.recv(65_536)) == [202]
-    assert running.process.wait(60) == 0
+    assert running.process.wait(DEADLINE_S) == 0
 
 
 def test_a_client_that_dawdles_does_not_hold_it_up_for_longer_than_promised(start: Start) -> None:
     """Whoever stops it kills it soon after that; what is half sent then was not answered, and comes again."""
-    running = start(finish_within_s=8)
+    running = start(finish_within_s=5, limits={"body_s": 3_600})
     with running.connect() as busy:
         busy.sendall(head(content_length=2) + b"[")
         wait_until(running.is_alive)
         began = time.monotonic()
         running.process.terminate()
 
-        assert running.process.wait(60) == 0
-        assert 3 < time.monotonic() - began < 11
+        assert running.process.wait(DEADLINE_S) == 0, "its body would have been waited for for an hour"
+        assert time.monotonic() - began > 3, "it was waited for"
 
 
 def test_a_closed_terminal_ends_it_in_order_too(start: Start) -> None:
@@ -55,4 +56,4 @@ def test_a_closed_terminal_ends_it_in_order_too(start: Start) -> None:
         busy.sendall(b"]")
 
         assert statuses(busy.recv(65_536)) == [202]
-    assert running.process.wait(60) == 0
+    assert running.process.wait(DEADLINE_S) == 0

@@ -3,6 +3,7 @@
 import signal
 
 from tests.receiver.web.running import BOOKING, Running, Start
+from tests.support.processes import DEADLINE_S
 
 MANY = 5
 
@@ -32,7 +33,7 @@ def test_a_request_is_one_line(start: Start) -> None:
         assert running.post(BOOKING).status == 202
         assert running.request("GET", "/healthz").status == 200
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(DEADLINE_S) == 0
 
     running.log.seek(0)
     lines = running.log.readlines()

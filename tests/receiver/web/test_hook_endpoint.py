@@ -10,7 +10,8 @@ import pytest
 
 from receiver.nexudus import hook_urls, samples
 from tests.receiver.web.doorkeeper import KEYS
-from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses, wait_until
+from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses
+from tests.support.processes import DEADLINE_S, wait_until
 
 
 def test_an_event_is_taken_and_told(door: Running) -> None:
@@ -150,7 +151,7 @@ def test_one_line_for_each_request_and_no_secret_in_it(start: Start) -> None:
     running.request("POST", "/hook/1001/BookingCreate/" + hook_urls.token(KEYS[0], 1001, "BookingCreate"))
     running.request("POST", "/hooks/1001/BookingCreate/" + "secret7890" * 4)
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(DEADLINE_S) == 0
 
     lines = [line for line in running.logged() if line["event"] == "request.answered"]
     assert [line["status"] for line in lines] == [202, 202, 404]
@@ -207,4 +208,4 @@ def test_sigterm_finishes_what_was_taken(start: Start) -> None:
         assert statuses(read_all(half)) == [202]
         assert statuses(read_all(slow)) == [202]
         assert read_all(idle) == b""
-    assert running.process.wait(20) == 0
+    assert running.process.wait(DEADLINE_S) == 0

@@ -96,36 +96,38 @@ def test_what_is_awaited_teaches_how_little_work_it_is(beside_ms: int | None, ro
 
 def test_a_slow_delivery_delays_no_other(bench: Bench) -> None:
     """What was claimed behind it, because all were quick so far, is given back and run by another process."""
-    bench.routes({"handler": "deeds:ok"}, {"handler": "deeds:slow", "with": {"seconds": 60}})
+    bench.routes({"handler": "deeds:ok"}, {"handler": "deeds:hold", "timeout": "1h"})
     bench.work("--processes", "2", "--threads", "1")
     quick = [entry(b'{"Id":%d}' % number, routes=("ok",), entity=None) for number in range(400)]
     keep_all(bench.client, *quick)  # they learn that handlers are quick
     wait_until(lambda: len(bench.seen()) == 400, lambda: f"the quick ones: {len(bench.seen())}")
     behind = [entry(b'{"Id":%d}' % number, routes=("ok",), entity=None) for number in range(1_000, 1_100)]
 
-    keep_all(bench.client, entry(b'{"Id":5000}', routes=("slow",), entity=None), *behind)
+    keep_all(bench.client, entry(b'{"Id":5000}', routes=("hold",), entity=None), *behind)
 
     wait_until(lambda: len(bench.seen()) == 501, lambda: f"all others to run: {len(bench.seen())}")
     assert not any(seen.get("done") for seen in bench.seen())
+    bench.go()
 
 
 def test_async_handlers_wait_beside_each_other(bench: Bench) -> None:
     """All of them at a time, however few the threads."""
-    bench.routes({"handler": "deeds:slow_async", "with": {"seconds": 60}})
-    several = [entry(b'{"Id":%d}' % number, routes=("slow-async",), entity=None) for number in range(200)]
+    bench.routes({"handler": "deeds:hold_async", "timeout": "1h"})
+    several = [entry(b'{"Id":%d}' % number, routes=("hold-async",), entity=None) for number in range(200)]
     keep_all(bench.client, *several)
 
     bench.work("--processes", "1", "--threads", "2")
 
     wait_until(lambda: len(bench.seen()) == 200, lambda: f"all to begin: {len(bench.seen())}")
     assert not any(seen.get("done") for seen in bench.seen())
+    bench.go()
 
 
 def test_quick_async_handlers_among_slow_ones_of_threads_do_not_wait(bench: Bench) -> None:
     """They are claimed together, and what takes no thread runs beside those that keep all of them busy."""
-    bench.routes({"handler": "deeds:ok_async"}, {"handler": "deeds:slow", "with": {"seconds": 60}})
+    bench.routes({"handler": "deeds:ok_async"}, {"handler": "deeds:hold", "timeout": "1h"})
     mixed = [
-        entry(b'{"Id":%d}' % number, routes=("ok-async" if number % 40 else "slow",), entity=None)
+        entry(b'{"Id":%d}' % number, routes=("ok-async" if number % 40 else "hold",), entity=None)
         for number in range(400)
     ]
     keep_all(bench.client, *mixed[:200])
@@ -135,6 +137,7 @@ def test_quick_async_handlers_among_slow_ones_of_threads_do_not_wait(bench: Benc
 
     wait_until(lambda: len(bench.seen()) == 392, lambda: f"all that can run: {len(bench.seen())}")
     assert not any(seen.get("done") for seen in bench.seen())
+    bench.go()
 
 
 def test_what_ends_together_is_recorded_together(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -308,8 +307,6 @@ def test_many_async_attempts_share_a_loop_and_end_apart() -> None:
         handlers = [raising_later(ValueError("x")), _sleeps, raising_later(Discard("y")), raising_later(SystemExit())]
         return await asyncio.gather(*(run_async(a_handler(one), an_event(), 0.05) for one in handlers))
 
-    started = time.monotonic()
     ended = asyncio.run(all_of_them())
 
     assert [one.outcome.value for one in ended] == ["failed", "timed_out", "discarded", "failed"]
-    assert time.monotonic() - started < 30

@@ -122,22 +122,23 @@ def test_two_receivers_with_wrong_clocks_agree(redis_url: str, client: redis.Red
         taken = []
         for one, body in ((ahead, b'[{"Id":1,"Name":"x"}]'), (behind, b'[{"Id":1,"Name":"y"}]')):
             taken += await _accept(one[1], Request(1001, "BookingUpdate", body))
-            await asyncio.sleep(0.1)  # on a busy machine they agree to some milliseconds only
+            # They agree as far as the store was heard without delay; on a busy machine that is some milliseconds.
+            await asyncio.sleep(2 * abs(ahead[0].clock() - behind[0].clock()) + 0.1)
         for one in (ahead, behind):
             taken += await _accept(one[1], Request(1001, "AccessControlUpdate", b'[{"Id":2}]'))
         for keeper, _ in (ahead, behind):
             await keeper.close()
         return [f"{receipt.status} {receipt.id}" for receipt in taken]
 
+    began = time.time()
     first, second, third, fourth = asyncio.run(run())
 
-    now = time.time()
     assert [each.partition(" ")[0] for each in (first, second, third, fourth)] == ["accepted"] * 3 + ["duplicate"]
     assert first < second < third
     assert third.partition(" ")[2] == fourth.partition(" ")[2]
-    assert all(abs(ids.milliseconds_of(each.partition(" ")[2]) / 1_000 - now) < 60 for each in (first, second, third))
+    made = [ids.milliseconds_of(each.partition(" ")[2]) / 1_000 for each in (first, second, third)]
     stored = Archive(client).get(first.partition(" ")[2])
-    assert abs(stored.envelope.received_ms / 1_000 - now) < 60
+    assert all(began - 60 < at < time.time() + 60 for at in [*made, stored.envelope.received_ms / 1_000])
     _assert_audit_is_0(client)
 
 
@@ -169,10 +170,11 @@ def test_a_jump_while_the_store_is_away_moves_nothing(start_valkey: StartValkey,
         assert {receipt.status for receipt in taken} == {"spooled"}
         return [receipt.id for receipt in taken]
 
+    began = time.time()
     taken = asyncio.run(run())
 
     assert sorted(set(taken)) == taken
-    assert all(abs(ids.milliseconds_of(one) / 1_000 - time.time()) < 60 for one in taken)
+    assert all(began - 60 < ids.milliseconds_of(one) / 1_000 < time.time() + 60 for one in taken)
     with server.client() as client:
         assert [stored.envelope.id for stored in Archive(client).many(taken)] == taken
         _assert_audit_is_0(client)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import redis
 from hypothesis import HealthCheck, settings
 
+from receiver.storage.redis import connection
 from tests.support.processes import Process, Valkey, command, environment
 
 # No example fails because it took long, nor because making it did: on a busy machine that says nothing of us.
@@ -56,6 +58,13 @@ def redis_url(valkey: Valkey) -> str:
         client.flushall()
         client.script_flush()
     return valkey.url
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of that server; commands of a test that take its URL see what it sees."""
+    with connection.connect(redis_url) as connected:
+        yield connected
 
 
 class StartValkey(Protocol):

@@ -13,7 +13,7 @@ from receiver.observation.outgoing import Message, Outgoing
 from receiver.observation.status_snapshot import Vitals
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.audit_result import Found
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.receiver.observation.mailbox import Mailbox
 from tests.support.events import entry, keep_all
@@ -21,12 +21,6 @@ from tests.support.processes import run, wait_until
 
 NOW = 1_790_000_000_000
 SECOND = 1_000
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
 
 
 @pytest.fixture

@@ -1,21 +1,14 @@
 """The rhythm of a business: what usually comes in an hour of the week, and what was to be expected since the last."""
 
-import pytest
 import redis
 
 from receiver.observation import arrival_baseline
 from receiver.observation.event_histogram import HOUR_MS
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
 
 MONDAY_9 = 497_217  # a Unix hour: Monday 2026-09-21 09:00 UTC
 NOW_MS = MONDAY_9 * HOUR_MS
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
 
 
 def _keep(client: redis.Redis, hour: int, number: int, *, business_id: int = 1001) -> None:

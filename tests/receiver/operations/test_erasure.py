@@ -24,7 +24,7 @@ from receiver.storage.model import keep_script, spool_row
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
-from receiver.storage.redis import connection, keys, scripts
+from receiver.storage.redis import keys, scripts
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.rewriting import Rewritten
@@ -32,12 +32,6 @@ from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, keep_all, quarantine_cost
 
 ADA = b'{"Id":7,"FullName":"Ada Lovelace","Email":"Ada@Example.com"}'
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty server."""
-    return connection.connect(redis_url)
 
 
 def envelope(body: bytes, action: str = "BookingCreate") -> Envelope:

@@ -18,7 +18,7 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter, Stored
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from receiver.storage.shared import signature_readings
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, keep_all, quarantine_cost
@@ -29,12 +29,6 @@ routes:
   - {name: announce, action: BookingCreate, handler: log}
   - {name: mirror, action: BookingCreate, where: data.Id == 7, handler: log}
 """
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty server."""
-    return connection.connect(redis_url)
 
 
 def release(

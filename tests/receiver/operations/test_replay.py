@@ -1,6 +1,5 @@
 """A replay makes new deliveries of the same event, by the table of today, and never a second event."""
 
-import pytest
 import redis
 
 from receiver.core.events import EventStatus
@@ -11,7 +10,6 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import Wanted
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
-from receiver.storage.redis import connection
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all
 
@@ -20,12 +18,6 @@ routes:
   - {name: announce, action: BookingCreate, handler: log}
   - {name: charge, action: BookingCreate, handler: log, replay: confirm}
 """
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty server."""
-    return connection.connect(redis_url)
 
 
 def replay(client: redis.Redis, event_id: str, *, route: str | None = None, only_dead: bool = False) -> list[str]:

@@ -5,18 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
-from receiver.storage.redis import connection
 from tests.faults import disk
 from tests.faults.disk import Disk, NoDisk
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """A connected client."""
-    with connection.connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

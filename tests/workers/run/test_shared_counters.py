@@ -106,12 +106,6 @@ def test_a_killed_process_leaves_its_counts(memory: IO[bytes]) -> None:
     assert Counts(memory).amounts()["attempts:announce:succeeded"] == 1
 
 
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
-
-
 def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(client: redis.Redis) -> None:
     """Two turns add nothing twice; a turn that fails loses nothing; routes without a label of their own are others."""
     child = Child(Launch(1, (), False, 1.0, {}))

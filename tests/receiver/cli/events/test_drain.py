@@ -6,24 +6,16 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import redis
 
 from receiver.storage.model import spool_row
 from receiver.storage.query.event_reader import Archive
-from receiver.storage.redis import connection
 from receiver.storage.spool import rejected, reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, numbered, spool_offline, stored_ids
 from tests.support.events import entry, keep_all
 from tests.support.processes import Ran, free_port, run
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of the server that the commands use."""
-    return connection.connect(redis_url)
 
 
 def frontdesk(redis_url: str, data_dir: Path, *arguments: str) -> Ran:

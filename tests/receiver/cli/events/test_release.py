@@ -7,15 +7,8 @@ import pytest
 import redis
 
 from receiver.nexudus import signature
-from receiver.storage.redis import connection
 from tests.support.events import entry, keep_all
 from tests.support.processes import Ran, run
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of the server that the command uses."""
-    return connection.connect(redis_url)
 
 
 def frontdesk(redis_url: str, folder: Path, *arguments: str, secrets: str = "s3cr3t") -> Ran:

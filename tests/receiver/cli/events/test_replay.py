@@ -9,17 +9,10 @@ import redis
 
 from receiver.cli.events.event_selection import paced
 from receiver.storage.query.event_reader import Archive
-from receiver.storage.redis import connection
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all
 from tests.support.processes import Ran, command, run
 from tests.support.terminal import Terminal
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of the server that the command uses."""
-    return connection.connect(redis_url)
 
 
 def replay(redis_url: str, folder: Path, *arguments: str) -> Ran:

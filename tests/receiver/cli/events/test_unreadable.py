@@ -8,19 +8,13 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
 from tests.support.processes import Ran, run
 
 ROUTES = "routes:\n  - {name: announce, action: '*', handler: 'seen:fine'}\n"
 UNKNOWN = b"\x7fwritten by a version of days to come"
 WHY = "an envelope of a version that this Frontdesk does not know"
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty server."""
-    return connection.connect(redis_url)
 
 
 @pytest.fixture

@@ -3,21 +3,14 @@
 import json
 from pathlib import Path
 
-import pytest
 import redis
 
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from receiver.storage.spool import reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.receiver.storage.keep.test_keep_or_spool import numbered, spool_offline
 from tests.support.events import entry, half_keep, keep_all
 from tests.support.processes import Ran, run
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of the server that the commands use."""
-    return connection.connect(redis_url)
 
 
 def frontdesk(redis_url: str, *arguments: str) -> Ran:

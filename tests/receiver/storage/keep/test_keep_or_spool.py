@@ -5,7 +5,6 @@ import os
 import re
 import statistics
 import sys
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -457,12 +456,11 @@ def fill_memory(admin: redis.Redis, share: float) -> None:
 
 async def until_spooling(keeper: Keeper, first: int) -> None:
     """Keep events until one is spooled."""
-    deadline = time.monotonic() + DEADLINE_S
     number = first
-    while (await keeper.keep(entry(b"%d" % number))).status != "spooled":
-        number += 1
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(DEADLINE_S):
+        while (await keeper.keep(entry(b"%d" % number))).status != "spooled":
+            number += 1
+            await asyncio.sleep(0.05)
 
 
 class TestNeither:

@@ -13,19 +13,13 @@ from receiver.storage.model import codec, decoding
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from receiver.storage.shared.audit_log import ActLog, Acts
 from receiver.storage.shared.registrations import Flap, RegistrarMemory
 from receiver.storage.spool import reports
 from tests.support.events import entry, keep_all
 
 HUGE = "9" * 30
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,12 @@ from receiver.storage.model.entries import Entry
 from receiver.storage.query import adaptive_batch, event_index
 from receiver.storage.query.event_reader import Archive, Step
 from receiver.storage.query.stored_event import Filter
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
 
 NOW = 1_790_000_000.0
 HOURS = 3
 IN_ALL = 900
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
 
 
 @pytest.fixture

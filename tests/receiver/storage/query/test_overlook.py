@@ -22,12 +22,6 @@ NOW = 1_790_000_000.0
 MINUTE_MS = 60_000
 
 
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty store."""
-    return connection.connect(redis_url)
-
-
 def test_each_event_is_in_the_bucket_of_its_minute(client: redis.Redis) -> None:
     """Over the edge of an hour, with what stands aside told apart; the sum is what was kept."""
     offsets = [random.Random(4).uniform(0, 3_599) for _ in range(700)]
@@ -90,7 +84,7 @@ def test_queues_tell_how_long_the_first_one_waits(client: redis.Redis) -> None:
     assert (doors.name, doors.ready, doors.scheduled) == ("doors", 1, 0)
     assert (bulk.name, bulk.ready) == ("bulk", 2)
     assert doors.oldest_ms is not None
-    assert doors.oldest_ms == int(now * 1_000)
+    assert int(now * 1_000) <= doors.oldest_ms <= time.time() * 1_000
     hour = Pulse(client).hour()
     routed = Pulse(client).routed(["a", "b", "announce", "c"], hour, 24)
     assert routed == {"a": 1, "b": 1, "announce": 1, "c": 0}

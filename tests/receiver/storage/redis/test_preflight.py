@@ -13,13 +13,6 @@ from tests.conftest import StartValkey
 from tests.support.processes import free_port
 
 
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of a fit server."""
-    with connection.connect(redis_url) as client:
-        yield client
-
-
 def test_a_fit_server_has_no_problems(client: redis.Redis) -> None:
     """Append-only, noeviction, one primary."""
     assert preflight.problems(client) == ()

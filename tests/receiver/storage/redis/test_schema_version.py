@@ -6,17 +6,11 @@ import pytest
 import redis
 
 from receiver.core.errors import LayoutUnknown
-from receiver.storage.redis import connection, keys, schema_version
+from receiver.storage.redis import keys, schema_version
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.support.events import entry, keep_all
 from tests.support.processes import free_port, run
-
-
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    """A client of an empty server."""
-    return connection.connect(redis_url)
 
 
 def test_an_empty_store_takes_the_version_of_the_first(client: redis.Redis) -> None:

@@ -1,131 +1,31 @@
 """The main job, end to end, in real processes: Nexudus posts; the event is kept, routed, handled, and can be found."""
 
-import contextlib
-import http.client
 import itertools
-import json
 import signal
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from receiver.nexudus import hook_urls, samples, signature
+from receiver.nexudus import samples
 from tests.conftest import StartFrontdesk
-from tests.support.processes import PATIENT, Process, free_port, run, wait_until
-
-ROUTES = """
-queues: [doors, default]
-routes:
-  - name: everything
-    action: "*"
-    handler: seen:note
-  - name: paid
-    action: [BookingCreate, BookingUpdate]
-    where: data.Online == true && data.AvailableCredit < 1.0e9
-    handler: seen:note
-    queue: doors
-  - name: never
-    action: CoworkerInvoice*
-    where: data.NoSuchField == 1
-    handler: seen:note
-  - name: broken
-    action: TeamCreated
-    handler: seen:fail
-    retry: [100ms]
-"""
-
-HANDLERS = """
-import json, os
-from pathlib import Path
-from workers import Event
-
-def note(event: Event) -> None:
-    line = {"id": event.id, "action": event.action, "code": event.action_code, "origin": event.origin, "key": event.key}
-    fd = os.open(Path(__file__).with_name("seen.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, (json.dumps(line) + "\\n").encode())
-
-def fail(event: Event) -> None:
-    if not Path(__file__).with_name("mended").exists():
-        raise RuntimeError("the lights are out")
-    note(event)
-"""
-
-
-class Stack:
-    """A receiver and workers on a store of their own."""
-
-    def __init__(self, folder: Path, redis_url: str, start: StartFrontdesk) -> None:
-        (folder / "routes.yaml").write_text(ROUTES)
-        (folder / "seen.py").write_text(HANDLERS)
-        self.folder = folder
-        self.now = datetime.now(UTC)  # of all its samples: who posts the same one twice posts the same bytes
-        self.settings = {
-            "FRONTDESK_REDIS_URL": redis_url,
-            "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
-            "FRONTDESK_PORT": str(free_port()),
-            "FRONTDESK_URL_KEYS": "a-key-of-the-journey",
-            "FRONTDESK_WEBHOOK_SECRETS": "hush",
-            "FRONTDESK_LOG_FORMAT": "json",
-            **PATIENT,
-        }
-        self._start = start
-
-    def start(self, *arguments: str) -> Process:
-        """Start a command that stays."""
-        return self._start(*arguments, settings=self.settings, cwd=self.folder)
-
-    def serve(self, *arguments: str) -> Process:
-        """Start a receiver and wait until it is ready."""
-        receiver = self.start("serve", *arguments)
-        receiver.wait_for_http(f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}/readyz")
-        return receiver
-
-    def lines(self, *arguments: str) -> list[dict[str, Any]]:
-        """Run a command and read the JSON objects it prints."""
-        ran = run(*arguments, "--json", settings=self.settings, cwd=self.folder)
-        assert ran.status == 0, ran
-        return [json.loads(line) for line in ran.out.splitlines()]
-
-    def post(self, action: str, number: int = 1) -> int:
-        """Post one signed sample as Nexudus does; return the status."""
-        body = samples.body(action, now=self.now, number=number)
-        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
-        with contextlib.closing(client):
-            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
-            client.request("POST", path, body, {signature.HEADER: signature.sign(body, "hush")})
-            return client.getresponse().status
-
-    def ended(self, number: int) -> list[dict[str, Any]]:
-        """Wait until so many events are kept and none is in flight any more; return them."""
-
-        def look() -> list[dict[str, Any]] | None:
-            events = self.lines("events")
-            over = len(events) == number and all(event["status"] != "in_flight" for event in events)
-            return events if over else None
-
-        return wait_until(look, lambda: f"{number} events to end: {Counter(e['status'] for e in self.lines('events'))}")
-
-    def seen(self) -> list[dict[str, Any]]:
-        """What the handlers wrote down."""
-        file = self.folder / "seen.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+from tests.support.journey import ROUTES, Journey
+from tests.support.processes import run, wait_until
 
 
 @pytest.fixture
-def stack(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> Stack:
+def stack(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> Journey:
     """A fresh stack; nothing runs yet."""
-    return Stack(tmp_path, redis_url, frontdesk)
+    return Journey(tmp_path, redis_url, frontdesk)
 
 
 def _shape(value: Mapping[str, Any]) -> set[str]:
     return set(value)
 
 
-def test_one_event_of_every_action_reaches_its_handler_and_its_record(stack: Stack) -> None:
+def test_one_event_of_every_action_reaches_its_handler_and_its_record(stack: Journey) -> None:
     """All 89 actions, signed as Nexudus signs, through HTTP, the store, the queue and the workers."""
     receiver = stack.serve()
     worker = stack.start("work", "--processes", "2")
@@ -148,7 +48,7 @@ def test_one_event_of_every_action_reaches_its_handler_and_its_record(stack: Sta
     assert "Traceback" not in receiver.output + worker.output
 
 
-def test_what_is_printed_has_the_published_keys(stack: Stack) -> None:
+def test_what_is_printed_has_the_published_keys(stack: Journey) -> None:
     """events, show and replay --json, as programs read them; a replay keeps the event, its key and its history."""
     stack.serve()
     stack.start("work")
@@ -179,7 +79,7 @@ def test_what_is_printed_has_the_published_keys(stack: Stack) -> None:
     assert (again["key"], again["origin"]) == (f"{event['id']}-broken", "replay")
 
 
-def test_events_are_found_by_what_they_are(stack: Stack) -> None:
+def test_events_are_found_by_what_they_are(stack: Journey) -> None:
     """Filters by action, business, route, status and time; newest first."""
     stack.serve()
     stack.lines("send", "BookingCreate", "--business", "1002")
@@ -196,7 +96,7 @@ def test_events_are_found_by_what_they_are(stack: Stack) -> None:
     assert wrong.err.startswith("frontdesk: --status: 'lost' is no status")
 
 
-def test_what_cannot_be_read_or_verified_is_set_aside_and_shown(stack: Stack, tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_verified_is_set_aside_and_shown(stack: Journey, tmp_path: Path) -> None:
     """A bad signature and a broken body are kept as they came, with the reason, and delivered to nobody."""
     stack.serve()
     broken = tmp_path / "broken.json"
@@ -215,7 +115,7 @@ def test_what_cannot_be_read_or_verified_is_set_aside_and_shown(stack: Stack, tm
     assert shown["data"] is None
 
 
-def test_the_same_request_twice_is_one_event(stack: Stack, tmp_path: Path) -> None:
+def test_the_same_request_twice_is_one_event(stack: Journey, tmp_path: Path) -> None:
     """Nexudus retries; clock-dependent fields and ticks differ, the event does not."""
     stack.serve()
     now = samples.WRITTEN
@@ -231,7 +131,7 @@ def test_the_same_request_twice_is_one_event(stack: Stack, tmp_path: Path) -> No
     assert (one["events"], two["events"]) == ({"accepted": 1}, {"duplicate": 1})
 
 
-def test_without_a_right_table_events_are_kept_and_can_be_replayed(stack: Stack) -> None:
+def test_without_a_right_table_events_are_kept_and_can_be_replayed(stack: Journey) -> None:
     """Wrong routes never stop the door; what came meanwhile is unrouted, and handled when the table is right."""
     (stack.folder / "routes.yaml").write_text("routes: [{action: BookingCraete, handler: log}]")
     stack.serve()
@@ -246,7 +146,7 @@ def test_without_a_right_table_events_are_kept_and_can_be_replayed(stack: Stack)
     assert after["status"] == "succeeded"
 
 
-def test_tail_follows_events_as_they_come(stack: Stack) -> None:
+def test_tail_follows_events_as_they_come(stack: Journey) -> None:
     """One line each, without payload."""
     stack.serve()
     stack.lines("send", "BookingCreate")
@@ -263,7 +163,7 @@ def test_tail_follows_events_as_they_come(stack: Stack) -> None:
     assert tail.wait() == 130
 
 
-def test_several_receivers_share_one_port(stack: Stack) -> None:
+def test_several_receivers_share_one_port(stack: Journey) -> None:
     """`serve --processes 2`: nothing is doubled or lost between them."""
     receiver = stack.serve("--processes", "2")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import StartFrontdesk
+from tests.support.journey import Journey
 from tests.support.processes import Process, run
-from tests.test_journey import Stack
 
 ROOT = Path(__file__).parents[1]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -27,7 +27,7 @@ def _named(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
 
 def test_each_request_and_each_attempt_has_one_line(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> None:
     """With event, delivery, action, business and route: whoever has one id finds everything that happened to it."""
-    stack = Stack(tmp_path, redis_url, frontdesk)
+    stack = Journey(tmp_path, redis_url, frontdesk)
     receiver, worker = stack.serve(), stack.start("work")
     for action in ("BookingCreate", "TeamCreated", "CoworkerCreate"):
         assert stack.post(action) == 202
@@ -66,7 +66,7 @@ def test_a_refused_request_has_a_line_too_without_its_token(
     tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk
 ) -> None:
     """Who knocks at a door that is none can be seen; what they tried cannot."""
-    stack = Stack(tmp_path, redis_url, frontdesk)
+    stack = Journey(tmp_path, redis_url, frontdesk)
     receiver = stack.serve()
     url = f"http://127.0.0.1:{stack.settings['FRONTDESK_PORT']}"
     run("send", "BookingCreate", "--url", url, settings=stack.settings | {"FRONTDESK_URL_KEYS": "another-key"})

@@ -18,8 +18,8 @@ from receiver.nexudus import hook_urls, samples
 from receiver.storage.model import codec
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
+from tests.support.journey import Journey
 from tests.support.processes import free_port, run, wait_until
-from tests.test_journey import Stack
 
 ROOT = Path(__file__).parents[1]
 URL_KEY = "url-key-that-nobody-may-see"
@@ -71,7 +71,7 @@ def test_nothing_tells_what_it_must_not(
     tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk, log_format: str
 ) -> None:
     """Every action was taken in, handled, forwarded in vain: logs, metrics and keys tell nothing."""
-    stack = Stack(tmp_path, redis_url, frontdesk)
+    stack = Journey(tmp_path, redis_url, frontdesk)
     (tmp_path / "routes.yaml").write_text(ROUTES)
     stack.settings |= {
         "FRONTDESK_URL_KEYS": URL_KEY,
@@ -107,7 +107,7 @@ def test_a_spool_tells_no_secret_and_nothing_personal_beside_the_records(
     tmp_path: Path, frontdesk: StartFrontdesk
 ) -> None:
     """The store is away, so that everything lies in the data directory: names and numbers in the records alone."""
-    stack = Stack(tmp_path, f"redis://127.0.0.1:{free_port()}/0", frontdesk)
+    stack = Journey(tmp_path, f"redis://127.0.0.1:{free_port()}/0", frontdesk)
     (tmp_path / "routes.yaml").write_text(ROUTES)
     stack.settings |= {"FRONTDESK_URL_KEYS": URL_KEY, "CRM_SECRET": HANDLER_SECRET}
     receiver = stack.serve()
@@ -144,7 +144,7 @@ class Trap:
 def test_nothing_is_ever_unpickled(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> None:
     """A job of stock RQ, which pickles, is refused unread, wherever it lies; and no module of ours knows pickle."""
     sprung = tmp_path / "sprung"
-    stack = Stack(tmp_path, redis_url, frontdesk)
+    stack = Journey(tmp_path, redis_url, frontdesk)
     (tmp_path / "routes.yaml").write_text(ROUTES)
     with connection.connect(redis_url) as client:
         for queue in ("default", "frontdesk-isolated"):

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +35,11 @@ def request(
     method: str,
     url: str,
     body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     *,
     timeout_s: float = ANSWERS_WITHIN_S,
 ) -> Answer:
-    """Send one well-formed request and return its answer; no redirect is followed.
+    """Send one well-formed request and return its answer; no redirect is followed. Pairs may repeat a header's name.
 
     Raises OSError or http.client.HTTPException when nothing answers.
     """
@@ -47,7 +47,12 @@ def request(
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout_s)
     with closing(connection):
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, path, body, dict(headers or {}))
+        connection.putrequest(method, path)
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            connection.putheader(name, value)
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            connection.putheader("Content-Length", str(len(body or b"")))
+        connection.endheaders(body)
         answer = connection.getresponse()
         named = {name.lower(): value for name, value in answer.getheaders()}
         cookies = tuple(answer.headers.get_all("set-cookie") or ())

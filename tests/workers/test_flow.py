@@ -9,9 +9,9 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import keys
+from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
-from tests.workers.conftest import Bench
 from tests.workers.parent.test_mixed_fleet import stock
 
 

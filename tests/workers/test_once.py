@@ -17,10 +17,10 @@ from receiver.storage.accounting.retention import Retention
 from receiver.storage.queue.checkpoints import MOST, Known, Steps
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartValkey
+from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.handled import an_event
 from tests.support.processes import run, wait_until
-from tests.workers.conftest import Bench
 from tests.workers.parent.test_mixed_fleet import stock
 from workers import Event, Retry, once
 from workers.once import LARGEST_RESULT, remember_in

@@ -16,9 +16,9 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
+from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
-from tests.workers.conftest import Bench
 
 QUICK = {"timeout": "1s", "retry": []}
 

@@ -1,20 +1,17 @@
 """A whole Frontdesk with a console, in real processes, for tests that look at it from outside."""
 
 import contextlib
-import http.client
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from receiver.nexudus import hook_urls, samples, signature
+from tests.support.http import Answer, request
 from tests.support.nexudus import SimulatedNexudus
-from tests.support.processes import PATIENT, Process, Valkey, command, environment, free_port, wait_until
+from tests.support.processes import Process, Valkey, command, environment, free_port, wait_until
+from tests.support.stack import Stack
 
 ADMIN = "alice-has-a-token"
 VIEWER = "victor-has-a-token"
@@ -57,47 +54,18 @@ def fail(event: Event) -> None:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    cookies: tuple[str, ...]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.body.decode()
-
-    def json(self) -> Any:
-        """The body's value."""
-        return json.loads(self.body)
-
-
-class House:
+class House(Stack):
     """Its processes, its doors, and what is inside."""
 
     def __init__(self, folder: Path, redis_url: str, stack: ExitStack, nexudus: SimulatedNexudus | None = None) -> None:
-        (folder / "routes.yaml").write_text(ROUTES)
-        (folder / "seen.py").write_text(HANDLERS)
-        self.folder = folder
+        super().__init__(folder, redis_url, routes=ROUTES, handlers=HANDLERS, key="a-key-of-the-house", secret="s3cr3t")
         self.nexudus = nexudus
-        self.now = datetime.now(UTC)  # of all its samples: who posts the same one twice posts the same bytes
         self._stack = stack
-        self.settings = {
-            "FRONTDESK_REDIS_URL": redis_url,
-            "FRONTDESK_ROUTES": str(folder / "routes.yaml"),
+        self.settings |= {
             "FRONTDESK_DATA_DIR": str(folder / "var"),
-            "FRONTDESK_PORT": str(free_port()),
             "FRONTDESK_CONSOLE_PORT": str(free_port()),
-            "FRONTDESK_URL_KEYS": "a-key-of-the-house",
-            "FRONTDESK_WEBHOOK_SECRETS": "s3cr3t",
             "FRONTDESK_ADMIN_TOKEN": f"alice={ADMIN}",
             "FRONTDESK_VIEWER_TOKEN": f"victor={VIEWER}",
-            "FRONTDESK_LOG_FORMAT": "json",
-            **PATIENT,
         }
         if nexudus:
             self.settings |= {
@@ -123,12 +91,6 @@ class House:
         self._stack.callback(process.end)
         return process
 
-    def serve(self) -> Process:
-        """Start a receiver and wait for it."""
-        receiver = self.start("serve")
-        receiver.wait_for_http(f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}/readyz")
-        return receiver
-
     def console(self) -> Process:
         """Start the console and wait for it. It knows a shared secret that the receivers do not know yet."""
         self.settings["FRONTDESK_WEBHOOK_SECRETS"] = f"s3cr3t,{CHANGED_SECRET}"
@@ -141,26 +103,16 @@ class House:
         self, action: str, body: bytes | None = None, *, number: int = 1, business_id: int = 1001, encoding: str = ""
     ) -> str:
         """Post one signed request as Nexudus does; return the id of its event. *encoding*: its Content-Encoding."""
-        body = samples.body(action, now=self.now, number=number) if body is None else body
-        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
-        with contextlib.closing(client):
-            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], business_id, action)
-            encoded = {"Content-Encoding": encoding} if encoding else {}
-            client.request("POST", path, body, {signature.HEADER: signature.sign(body, "s3cr3t")} | encoded)
-            answer = client.getresponse()
-            assert answer.status == 202
-            event_id: str = json.loads(answer.read())["events"][0]["id"]
-            return event_id
+        headers = {"Content-Encoding": encoding} if encoding else {}
+        answer = self.posted(action, body, number=number, business_id=business_id, headers=headers)
+        assert answer.status == 202
+        event_id: str = answer.json()["events"][0]["id"]
+        return event_id
 
     def post_forged(self, action: str, body: bytes | None = None, *, number: int = 1, secret: str = "nobody's") -> str:
         """Post one request under another secret; return the id under which it was set aside."""
-        body = samples.body(action, now=self.now, number=number) if body is None else body
-        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_PORT"]), timeout=30)
-        with contextlib.closing(client):
-            path = hook_urls.path(self.settings["FRONTDESK_URL_KEYS"], 1001, action)
-            client.request("POST", path, body, {signature.HEADER: signature.sign(body, secret)})
-            event_id: str = json.loads(client.getresponse().read())["events"][0]["id"]
-            return event_id
+        event_id: str = self.posted(action, body, number=number, secret=secret).json()["events"][0]["id"]
+        return event_id
 
     def ask(
         self,
@@ -182,13 +134,7 @@ class House:
         if form is not None:
             body = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        client = http.client.HTTPConnection("127.0.0.1", int(self.settings["FRONTDESK_CONSOLE_PORT"]), timeout=30)
-        with contextlib.closing(client):
-            client.request(method, f"/console{path}", body, sent)
-            answer = client.getresponse()
-            found = answer.getheaders()
-            cookies = tuple(value for name, value in found if name.lower() == "set-cookie")
-            return Answer(answer.status, {name.lower(): value for name, value in found}, cookies, answer.read())
+        return request(method, f"{self.url}{path}", body, sent)
 
     def facts(self, path: str, token: str = ADMIN) -> Any:
         """What the API tells."""

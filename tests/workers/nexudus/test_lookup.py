@@ -19,10 +19,10 @@ from receiver.core.errors import HandlerError, NexudusError
 from receiver.core.settings import from_environ
 from receiver.storage.shared.response_cache import Shelf
 from tests.conftest import StartFrontdesk
+from tests.support.bench import Bench
 from tests.support.handled import an_event
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
-from tests.workers.conftest import Bench
 from workers import Nexudus, Retry
 from workers.nexudus.lookup import Attempt
 from workers.nexudus.nexudus_transport import Switchboard

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 
 from receiver.storage.model.entries import terms
+from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import Process, environment, wait_until
-from tests.workers.conftest import Bench
 
 
 def stock(bench: Bench, number: int) -> Process:

@@ -7,8 +7,8 @@ import pytest
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Outcome
+from tests.support.bench import Bench
 from tests.support.handled import an_event
-from tests.workers.conftest import Bench
 from workers.plugins import loader
 from workers.run import execution
 

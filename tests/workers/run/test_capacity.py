@@ -3,9 +3,9 @@
 import pytest
 
 from receiver.storage.redis import keys
+from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
-from tests.workers.conftest import Bench
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 
 

@@ -14,8 +14,8 @@ from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, Verdict
 from receiver.storage.redis import connection
+from tests.support.bench import Bench
 from tests.support.events import entry
-from tests.workers.conftest import Bench
 from workers.parent.child import Child, Launch
 from workers.parent.metering import Metering
 from workers.run.shared_counters import Counts

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from tests.support.bench import Bench
 from tests.support.processes import Process, environment, wait_until
-from tests.workers.conftest import Bench
 
 
 @pytest.mark.parametrize("handler", ["ok", "ok_async"])

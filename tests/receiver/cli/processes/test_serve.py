@@ -21,6 +21,7 @@ from receiver.storage.query.event_reader import Archive
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.support.events import entry, keep_all
+from tests.support.http import request
 from tests.support.processes import PATIENT, Process, Valkey, free_port, get, run, wait_until
 
 ROUTES = "routes:\n  - {name: tell, action: Booking*, handler: log}\n"
@@ -44,25 +45,14 @@ class Serving:
         self, body: bytes, action: str = "BookingCreate", *, signed: Sequence[str] | None = None
     ) -> tuple[int, dict[str, list[dict[str, str]]]]:
         """Post a signed body; return status and answer. *signed*: signatures, each in a header of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.putrequest("POST", hook_urls.path(KEY, 1001, action))
-            for one in [signature.sign(body, SECRET)] if signed is None else signed:
-                connection.putheader(signature.HEADER, one)
-            connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            return answer.status, orjson.loads(answer.read())
-        finally:
-            connection.close()
+        url = hook_urls.url(self.url, KEY, 1001, action)
+        signatures = [signature.sign(body, SECRET)] if signed is None else signed
+        answer = request("POST", url, body, [(signature.HEADER, one) for one in signatures])
+        return answer.status, answer.json()
 
     def metrics(self) -> bytes:
         """What a scrape of it says."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read()
-        connection.close()
-        return text
+        return request("GET", f"{self.url}/metrics").body
 
 
 HANGING = """

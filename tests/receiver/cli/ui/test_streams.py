@@ -10,8 +10,8 @@ import pytest
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
 from tests.support.events import entry, keep_all
+from tests.support.journey import Journey
 from tests.support.processes import Ran, command, environment, run
-from tests.test_journey import Stack
 
 NAME = "José 🥶 Ångström"
 ROUTES = "routes:\n  - {action: '*', handler: log}\n"
@@ -92,7 +92,7 @@ def test_a_path_that_is_not_utf_8_is_a_path(tmp_path: Path, redis_url: str, fron
     """Of data and of routes: logged, reported to the store, shown, and watched."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()
-    stack = Stack(folder, redis_url, frontdesk)
+    stack = Journey(folder, redis_url, frontdesk)
     settings = stack.settings | {"FRONTDESK_DATA_DIR": str(folder / "var")}
     receiver = frontdesk("serve", settings=settings)
     receiver.wait_for(r'"file": ?"[^"]*caf\\\\xe9/routes.yaml"')

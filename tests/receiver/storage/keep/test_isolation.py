@@ -99,6 +99,7 @@ def test_a_live_event_that_the_script_fails_on_holds_up_no_other(
         )
         await keeper.start()
         statuses: list[str] = [receipt.status for receipt in await asyncio.gather(*map(keeper.keep, batch))]
+        assert (await keeper.keep(entry(b"at once"))).status == "accepted"
         await until(lambda: bool(rejected.files(tmp_path)) and keeper.spooled == 0, "the drain")
         later = await keeper.keep(entry(b"later"))
         count = await keeper.set_aside()

@@ -1,9 +1,12 @@
-"""`python -m tests.faults`: the long form, the real topology, and the faults on the stock stack; prints all tables."""
+"""`python -m tests.faults`: the long form, the real topology, and the faults on the stock stack; prints all tables.
+
+`python -m tests.faults NAME...` runs only the campaigns of these names, such as `retention` or `"store always"`.
+"""
 
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -18,15 +21,20 @@ from tests.faults.stand import Stand
 from tests.faults.stock import Stock
 
 
-def main() -> int:
-    """Run everything; 1 when anything is not as promised."""
+def main(names: Sequence[str]) -> int:
+    """Run everything, or the campaigns of these names; 1 when anything is not as promised."""
     seed = int(os.environ.get("FRONTDESK_TEST_SEED", "4"))
     print(f"FRONTDESK_TEST_SEED={seed}")
+    every = campaigns.long(seed)
+    if unknown := set(names) - {one.name for one in every}:
+        sys.exit(f"no such campaign: {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in every)}")
     wrong = []
-    for one in campaigns.long(seed):
-        wrong += _strike(one)
-    wrong += _upheave()
-    _compare()
+    for one in every:
+        if not names or one.name in names:
+            wrong += _strike(one)
+    if not names:
+        wrong += _upheave()
+        _compare()
     print("\n".join(wrong) or "Everything is as promised.")
     return 1 if wrong else 0
 
@@ -76,4 +84,4 @@ def _show(title: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@
     skew          clocks that are wrong
     ledger        what was answered, kept and handled, number by number; one row for each fault
     campaign      events flow, blows fall, everything settles, the rows are drawn up
+    adversary     what somebody does who wants events to be lost, starved, kept for ever or let in
     estate        the real topology behind nginx, and `upheaval` all that operators do to it
 
 `make test` runs a short form, `make faults` the long one; `python -m tests.faults` prints the whole table.

@@ -90,15 +90,19 @@ def run(
     *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = DEADLINE_S
 ) -> Ran:
     """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
-    ended = subprocess.run(
-        command(*arguments),
-        env=_importable(environment(settings)),
-        cwd=cwd,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        ended = subprocess.run(
+            command(*arguments),
+            env=_importable(environment(settings)),
+            cwd=cwd,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        printed = (late.stdout or b"") + (late.stderr or b"")
+        raise AssertionError(f"waited {timeout_s:.0f} s for the end of {late.cmd}, which printed {printed!r}") from None
     return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 

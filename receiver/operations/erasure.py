@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import orjson
 import redis
 
-from receiver import bodies
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
+from receiver.operations import bodies
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.calls import Calls

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver import bodies
 from receiver.core.events import DeliveryStatus, Envelope, EventStatus
 from receiver.nexudus.actions import CODES
+from receiver.operations import bodies
 from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay

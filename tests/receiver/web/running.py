@@ -32,7 +32,7 @@ class Running:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send one well-formed request on a connection of its own."""
-        return request(method, f"http://127.0.0.1:{self.port}{path}", body, headers)
+        return request(method, f"http://127.0.0.1:{self.port}{path}", body, headers or {})
 
     def post(self, body: bytes, action: str = "BookingCreate", business_id: int = 1001, **headers: str) -> Answer:
         """Post to a hook under a right token."""

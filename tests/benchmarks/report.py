@@ -1,4 +1,4 @@
-"""The results as Markdown: all in `build/bench/report.md`, some between two marks of README.md and SCALING.md."""
+"""The results as Markdown: all in `build/bench/report.md`, tables between marks of README.md and deploy/SCALING.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,23 @@ from tests.benchmarks import chart, results
 from tests.benchmarks.environments import HOME, ROOT
 from tests.benchmarks.results import Result, Row, Table
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-"""Between these two lines of a page stands what `python -m tests.benchmarks readme` writes."""
+MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"
+"""Between two such lines of a page stands what `python -m tests.benchmarks readme` writes."""
+
+SHORT, GOALS, COSTS = "benchmarks", "goals", "costs"
+"""The names of the marks: a few rows in README.md; all that have a goal, and what an event costs, in SCALING.md."""
+
+DECIDING = {
+    "ingest / Starlette + rq.enqueue": "events received a second, beside Starlette with RQ",
+    "ingest / FastAPI + Celery": "events received a second, beside FastAPI with Celery",
+    "deliveries / rq worker": "deliveries a second, beside `rq worker`",
+    "deliveries / Celery": "deliveries a second, beside Celery",
+    "request sent to handler started, idle: p99": "from the request to the start of the handler, 99 % of requests",
+    "memory in the store for a queued event of 1.5 KB with one route": "memory of the store for an event of 1.5 KB",
+    "store stopped for 2 s at 300 events/s: slowest answer": "store stopped for 2 s: slowest answer",
+    "store stopped for 2 s at 300 events/s: lost": "store stopped for 2 s: events lost",
+}
+"""What a user decides by: rows that README.md shows, in its words."""
 
 ORDER = ("ingest", "delivery", "waiting", "latency", "memory", "backlog", "routes", "outage", "flatness", "cost")
 
@@ -38,36 +53,44 @@ def write() -> list[Path]:
 def write_pages(
     folder: Path = results.FOLDER, *, readme: Path = README, scaling: Path = SCALING, picture: Path = PICTURE
 ) -> list[Path]:
-    """Put the rows that have a goal into README.md, those of `cost` into SCALING.md, the bars into the picture.
+    """Put a few rows into README.md, all that have a goal and those of `cost` into SCALING.md, the bars into a picture.
 
     Returns what was written.
     """
     found = gathered(folder)
+    rows = [(row, result) for result in found for row in result.rows if row.sense != "told"]
+    machines = "; ".join(sorted({result.machine for result in found}))
+    short = [(DECIDING[row.what], row.measured_text) for row, _ in rows if row.what in DECIDING]
+    _put(readme, SHORT, f"{_markdown(Table('', ('what', 'measured'), short))}\n\nOn {machines}.")
     lines = [
         (row.what, row.goal_text, row.measured_text, row.verdict, f"`{result.command.removeprefix(_PROGRAM)}`")
-        for result in found
-        for row in result.rows
-        if row.sense != "told"
+        for row, result in rows
     ]
-    machines = "; ".join(sorted({result.machine for result in found}))
     told = (
         f"Measured with `{_PROGRAM.strip()}` and what the last column says, on {machines}: medians, and the extremes "
         "of the rounds."
     )
-    _put(readme, f"{_markdown(Table('', ('what', 'goal', 'measured', '', 'command'), lines))}\n\n{told}")
+    _put(scaling, GOALS, f"{_markdown(Table('', ('what', 'goal', 'measured', '', 'command'), lines))}\n\n{told}")
     for result in found:
         if result.name == "cost":
-            _put(scaling, "\n\n".join([f"`{result.command}`, on {result.machine}:", *_body(result, head="**")]))
+            _put(scaling, COSTS, "\n\n".join([f"`{result.command}`, on {result.machine}:", *_body(result, head="**")]))
     picture.write_text(chart.svg([each for result in found for each in result.charts]), encoding="utf-8")
     return [readme, scaling, picture]
 
 
-def _put(page: Path, body: str) -> None:
+def marks(name: str) -> tuple[str, str]:
+    """Return the lines between which something stands."""
+    begin, end = MARKS
+    return begin.format(name), end.format(name)
+
+
+def _put(page: Path, name: str, body: str) -> None:
     """Put *body* between the marks of a page."""
-    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    assert end, f"{page.name}: the lines {BEGIN} and {END} are missing; put them where the table shall stand"
-    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
+    begin, end = marks(name)
+    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, is_there, tail = rest.partition(end)
+    assert is_there, f"{page.name}: the lines {begin} and {end} are missing; put them where the table shall stand"
+    page.write_text(f"{head}{begin}\n{body}\n{end}{tail}", encoding="utf-8")
 
 
 def text(result: Result) -> str:

@@ -98,25 +98,37 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [RESULT.name] == [result.name for result in report.gathered(tmp_path)]
 
 
-def test_the_tables_go_between_the_marks_of_the_pages(tmp_path: Path) -> None:
+def test_the_tables_go_between_the_marks_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands around it stays; rows without a goal are left out; a second run changes nothing."""
     readme, scaling, picture = (tmp_path / name for name in ("README.md", "SCALING.md", "picture.svg"))
-    scaling.write_text(f"{report.BEGIN}\n{report.END}\n")
+    monkeypatch.setattr(report, "DECIDING", {"slowest": "the slowest answer"})
+    (begin, end), *others = (report.marks(name) for name in (report.SHORT, report.GOALS, report.COSTS))
+    scaling.write_text("".join(f"{first}\n{last}\n" for first, last in others))
     RESULT.write(tmp_path)
     replace(RESULT, name="cost", rows=RESULT.rows[2:]).write(tmp_path)
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
 
     report.write_pages(tmp_path, readme=readme, scaling=scaling, picture=picture)
-    once = readme.read_text()
+    once = readme.read_text(), scaling.read_text()
     report.write_pages(tmp_path, readme=readme, scaling=scaling, picture=picture)
 
-    assert once == readme.read_text()
-    assert once.startswith(f"before\n{report.BEGIN}\n| what |")
-    assert once.endswith(f"{report.END}\nafter\n")
-    assert "| ingest / peer | ≥ 9 × | 10.0 (9.0 to 11.0) × | reached | `ingest` |" in once
-    assert "| slowest | ≤ 300 ms | 310 ms | not reached, by 3% | `ingest` |" in once
-    assert "told" not in once
-    assert "| told | 1.50 (1.00 to 2.00) MB |" in scaling.read_text()
+    assert once == (readme.read_text(), scaling.read_text())
+    assert once[0].startswith(f"before\n{begin}\n| what | measured |")
+    assert once[0].endswith(f"{end}\nafter\n")
+    assert "| the slowest answer | 310 ms |" in once[0]
+    assert "peer" not in once[0]
+    assert "| ingest / peer | ≥ 9 × | 10.0 (9.0 to 11.0) × | reached | `ingest` |" in once[1]
+    assert "| slowest | ≤ 300 ms | 310 ms | not reached, by 3% | `ingest` |" in once[1]
+    assert "told" not in once[1].partition(report.marks(report.GOALS)[1])[0]
+    assert "| told | 1.50 (1.00 to 2.00) MB |" in once[1]
+
+
+def test_the_rows_of_the_readme_are_there() -> None:
+    """A benchmark that was renamed would drop out of it in silence."""
+    scaling, readme = report.SCALING.read_text(), report.README.read_text()
+
+    assert [what for what in report.DECIDING if f"| {what} |" not in scaling] == []
+    assert [words for words in report.DECIDING.values() if f"| {words} |" not in readme] == []
 
 
 def test_the_picture_is_well_formed_and_sorted() -> None:

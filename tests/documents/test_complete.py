@@ -1,0 +1,117 @@
+"""Nothing is left out: every setting, command, option and key is explained, with an example that another test runs."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import cyclopts
+import pytest
+
+import workers
+from receiver.cli import main
+from receiver.core import settings
+from receiver.core.settings import PREFIX, Settings
+from receiver.routing import document
+from tests.documents.pages import commands, page
+from workers.handlers.archive import archive
+from workers.handlers.forward import forward
+from workers.handlers.log import log
+
+OPERATE = page("docs/operate.md")
+ROUTES = page("docs/routes.md")
+COMMON = OPERATE.sections["Commands that look"]
+
+
+def _names() -> Iterator[str]:
+    """Yield every command, those below `routes` too."""
+    for name in main.COMMANDS:
+        yield name
+        yield from (f"{name} {below}" for below in _app(name) if not below.startswith("-"))
+
+
+def _app(name: str) -> cyclopts.App:
+    app = main.build()
+    for word in name.split():
+        app = app[word]
+    return app
+
+
+def _options(name: str) -> set[str]:
+    """Return the options of a command that are shown, without those that say the opposite."""
+    shown = [each for each in _app(name).assemble_argument_collection() if each.show]
+    return {each.names[0] for each in shown if each.names[0].startswith("--")}
+
+
+def _examples(section: str) -> list[list[str]]:
+    return [words for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for words in commands(block)]
+
+
+@pytest.mark.parametrize("name", sorted(_names()))
+def test_every_command_has_its_section_and_each_option_is_explained_and_used(name: str) -> None:
+    """Explained in its section, or with the options that several commands take; used in one of its examples."""
+    section = OPERATE.sections[f"frontdesk {name}"]
+    explained = re.sub(r"```.*?```", "", section, flags=re.DOTALL) + COMMON
+    used = {word for words in _examples(section) for word in words}
+    options = _options(name)
+
+    assert any(words[:2] == ["frontdesk", name.split()[0]] for words in _examples(section))
+    assert {option for option in options if f"`{option}" not in explained} == set(), "not explained"
+    assert options - used == set(), "not used in an example"
+
+
+def test_options_are_found() -> None:
+    """Or else the test above would be content with nothing."""
+    assert {"--threads", "--queue", "--burst"} < _options("work")
+    assert "--business" in _options("routes explain")
+
+
+def test_no_section_is_about_a_command_that_is_gone() -> None:
+    """Nor does a section name an option that its command does not take."""
+    found = {heading.removeprefix("frontdesk ") for heading in OPERATE.sections if heading.startswith("frontdesk ")}
+
+    assert found == {*_names()}
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_explained_with_a_value_that_is_not_its_default(name: str) -> None:
+    """A row of a table: an example, which is read without complaint, and a sentence; a secret is called one."""
+    rows = re.findall(rf"^\| `{PREFIX}{name.upper()}=(.+?)` \| (.+\.) \|$", OPERATE.text, re.MULTILINE)
+    ((value, sentence),) = rows
+
+    assert getattr(settings.from_environ({PREFIX + name.upper(): value}), name) != Settings.model_fields[name].default
+    assert len(sentence) > 15
+    assert sentence.endswith(" Secret.") == (name in settings.SECRETS)
+
+
+def _keys() -> Iterator[str]:
+    for shape in (document.Document, document.Defaults, document.RouteShape, document.ExampleShape):
+        yield from (field.alias or name for name, field in shape.model_fields.items())
+
+
+@pytest.mark.parametrize("key", sorted(set(_keys())))
+def test_every_key_of_routes_yaml_is_explained_and_used(key: str) -> None:
+    """A row of a table, and an example on the same page, which passes `check`."""
+    examples = "\n".join(block.text for block in ROUTES.blocks if block.language == "yaml")
+
+    assert re.search(rf"^\| `{key}` \| \S.+ \|", ROUTES.text, re.MULTILINE)
+    assert re.search(rf"(^|[\s{{,]){key}: ?", examples, re.MULTILINE)
+
+
+@pytest.mark.parametrize("handler", [log, archive, forward], ids=lambda handler: handler.__name__)
+def test_every_built_in_handler_is_explained_with_its_options(handler: Callable[..., Any]) -> None:
+    """And all of them are used in the example below."""
+    section = ROUTES.sections["Built-in handlers"]
+    options = [name for name, each in inspect.signature(handler).parameters.items() if each.kind is each.KEYWORD_ONLY]
+
+    assert f"**`{handler.__name__}`**" in section
+    assert [option for option in options if f"`{option}`" not in section or f"{option}: " not in section] == []
+
+
+def test_everything_that_handlers_may_import_is_explained() -> None:
+    """The declared API, and each attribute of an event."""
+    text = page("docs/handlers.md").text
+
+    assert [name for name in workers.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    assert [name.name for name in fields(workers.Event) if f"`event.{name.name}`" not in text] == []

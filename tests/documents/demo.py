@@ -19,6 +19,9 @@ from tests.support.processes import Process, Ran, command, environment, free_por
 ENDLESS = {"tail", "serve", "work", "watch", "console", "simulate", "up"}
 """Commands that go on until they are stopped."""
 
+UP = ("up", "--demo", "--receivers", "2", "--workers", "2")
+"""The command that the demo itself is, as docs/operate.md shows it."""
+
 ENDING = {"--burst", "--once", "--link"}
 """Options with which they end by themselves."""
 
@@ -65,11 +68,12 @@ class Demo:
             "FRONTDESK_PORT": str(free_port()),
             "FRONTDESK_CONSOLE_PORT": str(free_port()),
             "FRONTDESK_ALERT_URLS": f"json://127.0.0.1:{alert_port}",
+            "FRONTDESK_ADMIN_TOKEN": "ada=token-of-ada-0123456789",
             "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
         }
-        self.process = self.start("up", "--demo")
+        self.process = self.start(*UP)
         try:
-            self.process.wait_for("Frontdesk is up")
+            self.process.wait_for("Frontdesk is up", timeout_s=120)
             event = wait_until(self._handled, lambda: f"an event to be handled: {self.process}", timeout_s=90)
         except BaseException:
             self.process.end()
@@ -78,14 +82,15 @@ class Demo:
             "EVENT_ID": event,
             "SPOOL": "lost/000",
             "REDIS_URL": connection.socket_url(folder / "var" / "valkey" / "socket"),
-            "http://127.0.0.1:8000": f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}",
+            "TOKEN": "token-of-ada-0123456789",
+            ":8000": f":{self.settings['FRONTDESK_PORT']}",
+            ":8001": f":{self.settings['FRONTDESK_CONSOLE_PORT']}",
         }
 
     def fill_in(self, words: list[str]) -> list[str]:
         """Return the words of a command with what the reader is to put in the place of capitals."""
-        return [
-            re.sub("|".join(map(re.escape, self.words)), lambda found: self.words[found[0]], word) for word in words
-        ]
+        pattern = "|".join(rf"(?<!\w){re.escape(word)}\b" if word[0].isalpha() else word for word in self.words)
+        return [re.sub(pattern, lambda found: self.words[found[0]], word) for word in words]
 
     def run(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ran:
         """Run a command that ends."""
@@ -100,13 +105,13 @@ class Demo:
         return Process(command(*arguments), log=log, environ=environment(self.settings | settings), cwd=self.folder)
 
     def follow(self, *arguments: str) -> None:
-        """Start a command that stays, and stop it when it has said something."""
+        """Start a command that stays, and stop it when it has said something. The demo itself runs already."""
+        if arguments == UP:
+            return
         elsewhere = {name: str(free_port()) for name in ("FRONTDESK_PORT", "FRONTDESK_CONSOLE_PORT")}
-        if arguments[0] == "up":
-            elsewhere["FRONTDESK_DATA_DIR"] = str(self.folder / "up")
         process = self.start(*arguments, **elsewhere)
         try:
-            process.wait_for("Frontdesk is up" if arguments[0] == "up" else ".")
+            process.wait_for(".")
             assert "Traceback" not in process.output
         finally:
             process.end()

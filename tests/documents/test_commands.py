@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import cyclopts
+import orjson
 import pytest
 
 from receiver.cli import main
@@ -15,7 +16,7 @@ from tests.documents.demo import ENDING, ENDLESS, Demo, listening
 from tests.documents.forked import Commands
 from tests.documents.pages import ROOT, Page, page, pages, quoted_commands
 
-RUN = (("README.md", "docs/routes.md", "docs/handlers.md"), ("docs/operate.md",))
+RUN = (("README.md", "docs/routes.md", "docs/handlers.md", "docs/api.md"), ("docs/operate.md",))
 """Pages whose commands are run, all of them, in two demos; what they write in capitals is filled in."""
 
 ELSEWHERE = {
@@ -28,7 +29,7 @@ ELSEWHERE = {
 def _run(demo: Demo, words: list[str]) -> str | None:
     """Run one command; return what is wrong with it."""
     program, *arguments = demo.fill_in(words)
-    if program in {"make", "rq"}:
+    if program in {"make", "rq", "curl"}:
         return _run_tool(program, arguments)
     assert program == "frontdesk", words
     if arguments[0] in ENDLESS and not ENDING & {*arguments}:
@@ -37,17 +38,35 @@ def _run(demo: Demo, words: list[str]) -> str | None:
     ran = demo.run(*arguments)
     is_right = ran.status == 0 or (arguments[0] == "plan" and ran.status == 2)
     is_right |= arguments == ["watch", "--once"] and "holds the lock 'registrar-leader'" in ran.err  # the demo's watch
-    return None if is_right and "Traceback" not in ran.out + ran.err else f"{' '.join(words)}: {ran}"
+    if not is_right or "Traceback" in ran.out + ran.err:
+        return f"{' '.join(words)}: {ran}"
+    unknown = _undocumented(arguments, ran.out) if "--json" in arguments else set()
+    return f"{' '.join(words)}: keys that operate.md does not name: {unknown}" if unknown else None
+
+
+def _undocumented(arguments: list[str], out: str) -> set[str]:
+    """Return the keys of what a command printed that the table of keys lacks; those of records are Nexudus's."""
+    name = " ".join(arguments[:2]) if arguments[1] in {"explain", "diff"} else arguments[0]
+    rows = page("docs/operate.md").sections["JSON for programs"].splitlines()
+    (row,) = (row for row in rows if row.startswith("| `") and f"`{name}`" in row.split("|")[1])
+    if name == "show":
+        row += next(row for row in rows if row.startswith("| `events`"))
+    objects = [orjson.loads(line) for line in out.splitlines() if line.startswith("{")]
+    below = [each for one in objects for value in one.values() if isinstance(value, list) for each in value]
+    found = {key for one in [*objects, *below] if isinstance(one, dict) for key in one}
+    return {key for key in found if f"`{key}`" not in row}
 
 
 def _run_tool(program: str, arguments: list[str]) -> str | None:
-    """Run RQ's command; of make, see what it would do."""
-    argv = ["make", "-n", *arguments] if program == "make" else [sys.executable, "-m", "rq.cli", *arguments]
+    """Run RQ's command or curl; of make, see what it would do."""
+    programs = {"make": ["make", "-n"], "rq": [sys.executable, "-m", "rq.cli"], "curl": ["curl"]}
+    argv = [*programs[program], *arguments]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
     return f"{program} {arguments}: {ran.stdout}{ran.stderr}" if ran.returncode else None
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.needs("curl")
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("names", RUN, ids=lambda names: names[0])
 def test_the_commands_do_what_the_page_says(names: Sequence[str], tmp_path: Path, commands: Commands) -> None:
     """They end with 0, or go on until they are stopped; nothing prints a traceback."""

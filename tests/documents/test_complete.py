@@ -11,10 +11,12 @@ import pytest
 
 import workers
 from receiver.cli import main
+from receiver.console.application import ACTS, PAGES
+from receiver.console.framework.page import API
 from receiver.core import settings
 from receiver.core.settings import PREFIX, Settings
 from receiver.routing import document
-from tests.documents.pages import commands, page
+from tests.documents.pages import ROOT, commands, page
 from workers.handlers.archive import archive
 from workers.handlers.forward import forward
 from workers.handlers.log import log
@@ -76,11 +78,16 @@ def test_no_section_is_about_a_command_that_is_gone() -> None:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_explained_with_a_value_that_is_not_its_default(name: str) -> None:
-    """A row of a table: an example, which is read without complaint, and a sentence; a secret is called one."""
-    rows = re.findall(rf"^\| `{PREFIX}{name.upper()}=(.+?)` \| (.+\.) \|$", OPERATE.text, re.MULTILINE)
-    ((value, sentence),) = rows
+    """A row of a table: an example, which is read without complaint, a sentence, and the default of env.example.
 
-    assert getattr(settings.from_environ({PREFIX + name.upper(): value}), name) != Settings.model_fields[name].default
+    A secret is called one.
+    """
+    full = PREFIX + name.upper()
+    rows = re.findall(rf"^\| `{full}=(.+?)` \| (.+\.) \| (?:`(.+)`)? ?\|$", OPERATE.text, re.MULTILINE)
+    ((value, sentence, default),) = rows
+
+    assert getattr(settings.from_environ({full: value}), name) != Settings.model_fields[name].default
+    assert f"\n#{full}={default}\n" in (ROOT / "deploy/env.example").read_text()
     assert len(sentence) > 15
     assert sentence.endswith(" Secret.") == (name in settings.SECRETS)
 
@@ -115,3 +122,42 @@ def test_everything_that_handlers_may_import_is_explained() -> None:
 
     assert [name for name in workers.__all__ if not re.search(rf"\b{name}\b", text)] == []
     assert [name.name for name in fields(workers.Event) if f"`event.{name.name}`" not in text] == []
+
+
+def _signature(name: str) -> str:
+    """Return how something of the API is called, without types."""
+    target: Any = workers
+    for part in name.split("."):
+        target = getattr(target, part)
+    if target is workers.TargetDown:  # an exception without a signature of its own
+        return f"{name}(*args)"
+    found = inspect.signature(target)
+    shown = [each.replace(annotation=each.empty) for each in found.parameters.values() if each.name != "self"]
+    shown = [
+        each.replace(kind=each.POSITIONAL_OR_KEYWORD) if each.kind is each.POSITIONAL_ONLY else each for each in shown
+    ]
+    return f"{name}{found.replace(parameters=shown, return_annotation=found.empty)}"
+
+
+def test_the_api_of_handlers_is_what_the_page_promises() -> None:
+    """Names and signatures: whoever changes one sees it here. Each method of Nexudus has an async twin."""
+    (promised,) = [block.text.splitlines() for block in page("docs/handlers.md").blocks if block.language == "text"]
+    methods = {name for name in vars(workers.Nexudus) if not name.startswith("_")}
+    named = {line.partition("(")[0] for line in promised}
+
+    assert [_signature(line.partition("(")[0]) for line in promised] == promised
+    assert {name.partition(".")[0] for name in named} == {*workers.__all__}
+    assert {name for own in named if (name := own.partition(".")[2])} == {
+        name for name in methods if f"a{name}" in methods
+    }
+    assert len(methods) == 2 * sum("." in name for name in named)
+
+
+def test_every_answer_of_the_console_is_listed() -> None:
+    """Pages and acts as JSON."""
+    text = page("docs/api.md").text
+    pages = {f"{API}{'/overview' if one.path == '/' else one.path}" for one in PAGES}
+
+    assert {path for path in pages if f"| `{path}` |" not in text.partition("| POST |")[0]} == set()
+    assert {act.path for act in ACTS if f"| `{API}{act.path}` |" not in text.partition("| POST |")[2]} == set()
+    assert set(re.findall(rf"^\| `({API}/\S+)` \|", text, re.MULTILINE)) == pages | {API + act.path for act in ACTS}

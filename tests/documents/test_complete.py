@@ -16,6 +16,7 @@ from receiver.console.framework.page import API
 from receiver.core import settings
 from receiver.core.settings import PREFIX, Settings
 from receiver.routing import document
+from receiver.simulator.faults import Knobs
 from tests.documents.pages import ROOT, commands, page
 from workers.handlers.archive import archive
 from workers.handlers.forward import forward
@@ -67,6 +68,11 @@ def test_options_are_found() -> None:
     """Or else the test above would be content with nothing."""
     assert {"--threads", "--queue", "--burst"} < _options("work")
     assert "--business" in _options("routes explain")
+
+
+def test_every_knob_of_the_simulator_is_explained() -> None:
+    """In the section of its command."""
+    assert [knob for knob in Knobs.model_fields if f"`{knob}`" not in OPERATE.sections["frontdesk simulate"]] == []
 
 
 def test_no_section_is_about_a_command_that_is_gone() -> None:

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import cyclopts
@@ -167,3 +168,12 @@ def test_every_answer_of_the_console_is_listed() -> None:
     assert {path for path in pages if f"| `{path}` |" not in text.partition("| POST |")[0]} == set()
     assert {act.path for act in ACTS if f"| `{API}{act.path}` |" not in text.partition("| POST |")[2]} == set()
     assert set(re.findall(rf"^\| `({API}/\S+)` \|", text, re.MULTILINE)) == pages | {API + act.path for act in ACTS}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda file: file.stem)
+def test_every_decision_says_what_it_cost_and_what_decided_it(file: Path) -> None:
+    """Context, choice, price, figures, in this order; the index leads to it."""
+    index = page("docs/decisions/README.md")
+    if file.name != "README.md":
+        assert [*page(str(file.relative_to(ROOT))).sections] == ["Context", "Choice", "Price", "Figures"]
+        assert file.name in index.links

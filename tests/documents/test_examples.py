@@ -42,7 +42,7 @@ def test_every_routes_yaml_passes_check(page: Page, tmp_path: Path, commands: Co
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_handler_is_routed_by_an_example_beside_it(page: Page) -> None:
-    """So `check` has loaded it; a Python block has the name of its file."""
+    """So `check` has loaded it (the one of the readme: see below); a Python block has the name of its file."""
     routed = set(re.findall(r"handler: (\w+):\w+", page.text))
 
     for block in page.blocks:
@@ -57,11 +57,16 @@ def test_every_block_is_of_a_language_that_is_known(page: Page) -> None:
     assert "```" not in page.prose
 
 
-def test_a_wrong_option_of_the_first_handler_is_told(tmp_path: Path, commands: Commands) -> None:
-    """The readme's handler without its required option."""
+def test_the_handler_of_the_readme_is_loaded_and_its_options_are_checked(tmp_path: Path, commands: Commands) -> None:
+    """As the sentence below it says; without its required option, that is named."""
     _write(page("README.md").files, tmp_path)
+    (tmp_path / "routes.yaml").write_text(
+        "routes: [{action: BookingCreate, handler: 'announcements:announce', with: {webhook_url: 'http://x.example'}}]"
+    )
+    ran = commands.run("check", settings={}, cwd=tmp_path)
     (tmp_path / "routes.yaml").write_text("routes: [{action: BookingCreate, handler: 'announcements:announce'}]")
 
+    assert ran.status == 0, ran
     assert "webhook_url" in commands.run("check", settings={}, cwd=tmp_path).err
 
 
@@ -121,4 +126,4 @@ def test_every_setting_that_a_page_names_is_one(page: Page) -> None:
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
     """A page and a half."""
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 140
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 135

@@ -10,10 +10,6 @@ from tests.documents.pages import ROOT, Page, page, pages
 _SOURCE = re.compile(r"`((?:receiver|workers|tests)/[\w./-]*)`")
 _NAMED = re.compile(r"(?<![\w/.])(?:docs|deploy)/[\w./-]+\w")
 
-BUILT = pytest.mark.skipif(
-    not (ROOT / "receiver/core").is_dir(), reason="the floors that the map shows are being built"
-)
-
 
 def _sources() -> list[Path]:
     return [path for folder in ("receiver", "workers") for path in (ROOT / folder).rglob("*.py")]
@@ -38,14 +34,12 @@ def test_every_path_that_a_page_names_is_there(source: Page) -> None:
     assert [path for path in _NAMED.findall(source.text) if not (ROOT / path).exists()] == []
 
 
-@BUILT
 @pytest.mark.parametrize("source", pages(), ids=lambda page: page.name)
 def test_every_module_that_a_page_names_is_there(source: Page) -> None:
     """`receiver/routing/`, `workers/api.py`."""
     assert [path for path in _SOURCE.findall(source.text) if not (ROOT / path).exists()] == []
 
 
-@BUILT
 def test_the_map_names_every_folder() -> None:
     """The tree of CONTRIBUTING.md: each folder has a row, or a word in the row of the folder above it."""
     section = page("CONTRIBUTING.md").sections["The tree"]

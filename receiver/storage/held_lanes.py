@@ -14,7 +14,7 @@ class HeldLanes:
         self._calls = Calls(client, "announce")
 
     def turn(self) -> None:
-        """Look at what is due. Raises StorageUnavailable."""
+        """Look at what is due, and again as long as something goes on. Raises StorageUnavailable."""
         for _ in range(_MOST_CALLS):
             if not self._calls.run("announce", "", 0, 0, "n", "")[0]:
                 return

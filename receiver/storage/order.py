@@ -6,7 +6,8 @@ are held in their lanes until then (scripts/order.lua has the rule).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
@@ -22,10 +23,13 @@ _LEASE_MS = 5_000
 _SAY_EVERY_S = 1.0
 _LISTED_FOR_MS = 60_000
 _ROWS_AT_ONCE = 512
-_MOST_LANES = 100_000
-"""More lanes are not listed: the store would have to remember each. All lanes wait for such a spool then."""
+_LANES_AT_ONCE = 500
+_MOST_LISTED = 100_000
+"""Lanes of more events are not listed: the store would have to remember each. All lanes wait for such a spool."""
 
 _log = logs.get()
+
+T = TypeVar("T")
 
 NOTHING, LISTED, ANY = "n", "l", "a"
 
@@ -61,26 +65,23 @@ class SpoolOrder:
         return SpoolOrder(spool, self._store, self._clock)
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
-        """Tell the store what may be in the spool; return how many lanes it looked at. Raises StorageUnavailable."""
+        """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
         return await self._say(self._kind, timeout_s) if self._spool.name else 0
 
     async def prepare(self) -> None:
         """Before a batch is drained: say which lanes the spool has events of. Raises StorageUnavailable,
         SpoolUnavailable."""
         self._notice_file()
-        if self._kind != ANY or not self._may_list():
+        if self._kind != ANY or self._spool.depth > _MOST_LISTED or not self._may_list():
             return
         if self._said_at == float("-inf"):
             await self.say()
         mark, after = self.mark, 0
         while rows := await self._spool.glance(_ROWS_AT_ONCE, after=after):
             last = {lane: row.id for row in rows for lane in row.lanes}
-            flat = [part for pair in last.items() for part in pair]
-            listed = await self._store.run(
-                "listlanes", self._spool.name, _LISTED_FOR_MS, *flat, timeout_s=CALL_WITHIN_S
-            )
-            if int(listed) > _MOST_LANES:
-                return
+            for some in _portions(list(last.items())):
+                flat = [part for pair in some for part in pair]
+                await self._store.run("listlanes", self._spool.name, _LISTED_FOR_MS, *flat, timeout_s=CALL_WITHIN_S)
             after = rows[-1].seq
         if after and mark == self.mark:
             self._kind = LISTED
@@ -92,7 +93,8 @@ class SpoolOrder:
         if not found:
             return
         self._done = max(self._done, *found.values())
-        await self._store.run("drained", self._spool.name, self._next_ms(), self._done, *found, timeout_s=CALL_WITHIN_S)
+        for some in _portions(list(found)):
+            await self._store.run("drained", self._spool.name, self._done, *some, timeout_s=CALL_WITHIN_S)
         if asyncio.get_running_loop().time() - self._said_at > _SAY_EVERY_S:
             await self.say()
 
@@ -124,7 +126,7 @@ class SpoolOrder:
         self._said_at = asyncio.get_running_loop().time()
         said = ("announce", self._spool.name, sent, self.lease_ms, kind, self._done)
         try:
-            looked_at, is_lost = await self._store.run(*said, timeout_s=timeout_s)
+            went, is_lost = await self._store.run(*said, timeout_s=timeout_s)
         except StorageUnavailable as error:
             if not is_refusal(error):
                 raise
@@ -132,9 +134,15 @@ class SpoolOrder:
             return 0
         if is_lost:
             self._kind = ANY
-        return int(looked_at)
+        return int(went)
 
     def _next_ms(self) -> int:
         """The time now, by the store's clock, and never the same twice: what was said later counts."""
         self._sent_ms = max(int(self._clock() * 1_000), self._sent_ms + 1)
         return self._sent_ms
+
+
+def _portions(lanes: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut *lanes* into what one call takes; there is at least one portion, perhaps empty."""
+    for start in range(0, len(lanes) or 1, _LANES_AT_ONCE):
+        yield lanes[start : start + _LANES_AT_ONCE]

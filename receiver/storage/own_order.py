@@ -14,6 +14,7 @@ from receiver.storage.spool.disk import Spool
 
 _BEAT_S = 0.06
 _BEAT_AGAIN_S = 0.005
+_QUIET_S = 1.0
 _MARGIN_S = 0.03
 """For the doubt about the store's clock, and what its milliseconds cut off."""
 
@@ -47,6 +48,7 @@ class OwnOrder(SpoolOrder):
         self._takes_part = asyncio.Event()
         self._has_taken = False
         self._putting_by = 0
+        self._spooled_at = float("-inf")
         self._leased_until = float("-inf")
 
     def takes(self) -> None:
@@ -60,6 +62,7 @@ class OwnOrder(SpoolOrder):
             self._kind = ANY
             self._generation += 1
             self._putting_by += 1
+            self._spooled_at = asyncio.get_running_loop().time()
 
     async def put_by(self, entry: Entry) -> Receipt:
         """Put an event by, and return when it may be answered for. Raises RequestRefused (503) as `Spool.append`."""
@@ -90,7 +93,7 @@ class OwnOrder(SpoolOrder):
             await self.say()
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
-        """Tell the store what may be in the spool; return how many lanes it looked at. Raises StorageUnavailable."""
+        """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
         if self._kind == NOTHING:
             now_ms = int(self._clock() * 1_000)
             oldest = self._oldest()
@@ -102,11 +105,11 @@ class OwnOrder(SpoolOrder):
         clock = asyncio.get_running_loop().time
         while True:
             await self._takes_part.wait()
-            began, looked_at = clock(), 0
+            began, went = clock(), 0
             if self._is_reachable():
                 with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
-                    looked_at = await self.say()
-            rest_s = 0.0 if looked_at else _BEAT_S - (clock() - began)
+                    went = await self.say()
+            rest_s = 0.0 if went else _BEAT_S - (clock() - began)
             await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
 
     async def finished(self, mark: int) -> None:
@@ -121,7 +124,8 @@ class OwnOrder(SpoolOrder):
             await self.leave()
 
     def _may_list(self) -> bool:
-        return self._is_well()
+        """Not while events of lanes go into the spool: each would make the list of all of them anew."""
+        return self._is_well() or asyncio.get_running_loop().time() - self._spooled_at > _QUIET_S
 
     async def _say(self, kind: str, timeout_s: float) -> int:
         if kind != ANY:

@@ -157,6 +157,7 @@ class Watch:
         try:
             await self._settle()
             await self.report()
+            await self.set_clock()  # of another server, perhaps
             await self._announce()
             takes_writes = True
             await self.report(timeout_s=self._patience_s)

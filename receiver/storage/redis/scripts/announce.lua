@@ -3,11 +3,11 @@
 -- ARGV: name of the spool ('' for none: only the lanes are looked at), Unix ms at which this is said, ms for which it is to
 --   be believed, kind (`n`, `l`, `a` as in order.lua; `x`: the spool is left, nobody need wait for it), the id up to which
 --   all that its receiver took is in the store
--- Returns how many lanes were looked at, and 1 when the list of the lanes of the spool is lost (0 when not).
+-- Returns how many lanes went on, and 1 when the list of the lanes of the spool is lost (0 when not).
 -- What was said earlier and comes later changes nothing.
 
 local LANES_AT_ONCE = 128
-local FORGOTTEN_MS = 10000
+local FORGOTTEN_MS = 20000
 local MOST_COUNTED_MS = 2000  -- while nobody was heard for longer, the store was away
 local LISTED_FOR_MS = 60000
 local spool, sent, lease, kind, done = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -48,10 +48,11 @@ else
     redis.call('DEL', 'fd:receivers')
 end
 
-local lanes = redis.call('ZRANGEBYSCORE', 'fd:lanes', '-inf', now_ms, 'LIMIT', 0, LANES_AT_ONCE)
-for _, lane in ipairs(lanes) do
+local went = 0
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', 'fd:lanes', '-inf', now_ms, 'LIMIT', 0, LANES_AT_ONCE)) do
     redis.call('ZREM', 'fd:lanes', lane)
     advance(lane)
+    if not redis.call('ZSCORE', 'fd:lanes', lane) then went = went + 1 end
 end
 write_counts()
-return {#lanes, is_lost}
+return {went, is_lost}

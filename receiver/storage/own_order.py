@@ -14,6 +14,7 @@ from receiver.storage.spool.disk import Spool
 
 _BEAT_S = 0.06
 _BEAT_AGAIN_S = 0.005
+_LOOK_EVERY_S = 1.0
 _QUIET_S = 1.0
 _MARGIN_S = 0.03
 """For the doubt about the store's clock, and what its milliseconds cut off."""
@@ -22,9 +23,10 @@ _MARGIN_S = 0.03
 class OwnOrder(SpoolOrder):
     """Of the spool that this receiver puts events by in; and its heartbeat.
 
-    From its first event of an ordered route on, the receiver tells the store some sixteen times in a second that it is
-    there. What it says holds for a lease. An event of an ordered route that was spooled is answered for when the last
-    lease is over: whoever sends the next one then, to whichever receiver, finds this one silent, and is waited for.
+    While there are ordered routes, or from its first event of one on, the receiver tells the store sixteen times in a
+    second that it is there. What it says holds for a lease. An event of an ordered route that was spooled is answered
+    for when the last lease is over: whoever sends the next one then, to whichever receiver, finds this one silent, and
+    is waited for.
     """
 
     lease_ms = 180
@@ -38,13 +40,15 @@ class OwnOrder(SpoolOrder):
         oldest: Callable[[], str | None],
         is_well: Callable[[], bool],
         is_reachable: Callable[[], bool],
+        is_expected: Callable[[], bool] = lambda: False,
     ) -> None:
         """*oldest*: the id of the first event of a lane that waits for the store. *is_well*: whether events go to the
-        store; *is_reachable*: whether it takes anything at all."""
+        store; *is_reachable*: whether it takes anything at all. *is_expected*: whether there are ordered routes."""
         super().__init__(spool, store, clock)
         self._oldest = oldest
         self._is_well = is_well
         self._is_reachable = is_reachable
+        self._is_expected = is_expected
         self._takes_part = asyncio.Event()
         self._has_taken = False
         self._putting_by = 0
@@ -81,13 +85,13 @@ class OwnOrder(SpoolOrder):
         Raises StorageUnavailable.
         """
         await self.announce()
-        if self._kind == NOTHING:
+        if not self._takes_part.is_set():
             await self.leave()
 
     async def announce(self) -> None:
         """Before events go to the store again: announce what lies in the spool. Raises StorageUnavailable."""
         self._notice_file()
-        if self._kind != NOTHING:
+        if self._kind != NOTHING or self._is_expected():
             self._takes_part.set()
         if self._takes_part.is_set():
             await self.say()
@@ -104,7 +108,11 @@ class OwnOrder(SpoolOrder):
         """Tell the store again and again, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
-            await self._takes_part.wait()
+            while not self._takes_part.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._takes_part.wait(), _LOOK_EVERY_S)
+                if self._is_expected():
+                    self._takes_part.set()
             began, went = clock(), 0
             if self._is_reachable():
                 with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
@@ -117,7 +125,7 @@ class OwnOrder(SpoolOrder):
         if self._kind == NOTHING or mark != self.mark or self._putting_by:
             return
         self._kind = NOTHING
-        if self._has_taken:
+        if self._has_taken or self._is_expected():
             await self.say()
         else:
             self._takes_part.clear()

@@ -106,8 +106,8 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
     store = _store(current, url)
     client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
-    keeper = _keeper(current, store, metrics)
     table = _table(current, client)
+    keeper = _keeper(current, store, metrics, table)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
     degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
@@ -171,11 +171,10 @@ async def _alive(
 
 
 def _store(current: Settings, url: str) -> Store:
-    replicas = current.replicas if current.durability == "replicated" else 0
-    return Store(connection.connect_async(url), replicas=replicas)
+    return Store(connection.connect_async(url), replicas=current.replicas if current.durability == "replicated" else 0)
 
 
-def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
+def _keeper(current: Settings, store: Store, metrics: IngestMetrics, table: CurrentTable) -> Keeper:
     return Keeper(
         store,
         slots.folder_of(current.data_dir),
@@ -183,6 +182,7 @@ def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
         alias_ms=max(current.retention, current.retention_kept),
         patience_s=current.store_patience / 1_000,
         committed=metrics.committed,
+        has_order=lambda: table.table is not None and table.table.has_order,
     )
 
 

@@ -52,10 +52,11 @@ class Keeper:
         memory_share: float = MEMORY_SHARE,
         clock: StoreClock | None = None,
         committed: Callable[[int], None] | None = None,
+        has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. The store is
-        closed with the keeper."""
+        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. *has_order*:
+        whether there are ordered routes. The store is closed with the keeper."""
         self.clock = clock or StoreClock()
         """The time that events are told by."""
         self._store = store
@@ -68,6 +69,7 @@ class Keeper:
             oldest=self._committer.oldest_ordered,
             is_well=lambda: self._watch.is_well,
             is_reachable=lambda: self._watch.is_reachable,
+            is_expected=has_order,
         )
         self._drainer = self._new_drainer(max_bytes, alias_ms)
         self._watch = Watch(

@@ -13,6 +13,7 @@ from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool.disk import Spool
 
 _BEAT_S = 0.06
+_BEAT_WITHIN_S = 0.5
 _BEAT_AGAIN_S = 0.005
 _LOOK_EVERY_S = 1.0
 _QUIET_S = 1.0
@@ -116,7 +117,7 @@ class OwnOrder(SpoolOrder):
             began, went = clock(), 0
             if self._is_reachable():
                 with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
-                    went = await self.say()
+                    went = await self.say(timeout_s=_BEAT_WITHIN_S)
             rest_s = 0.0 if went else _BEAT_S - (clock() - began)
             await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
 

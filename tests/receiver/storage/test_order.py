@@ -14,6 +14,7 @@ from receiver.storage.keep.group_commit import Committer
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.order import SpoolOrder
+from receiver.storage.own_order import OwnOrder
 from receiver.storage.redis import connection, scripts
 from receiver.storage.redis.calls import Calls
 from receiver.storage.redis.clock import StoreClock
@@ -199,23 +200,63 @@ def test_unordered_events_ask_nothing_of_receivers(client: redis.Redis) -> None:
 
 
 def test_events_in_order_are_given_up_in_order(start_valkey: StartValkey) -> None:
-    """One call at a time; when the first is not kept in time, nobody overtakes it on the way to the spool."""
+    """When the first is not kept in time, those behind it go to the spool at once, in their order."""
     server = start_valkey()
+    submitted: list[str] = []
     told: list[str] = []
+    behind: list[tuple[int, int]] = []
 
-    async def run() -> list[str]:
+    def note(entry: Entry, _: object) -> None:
+        told.append(entry.envelope.id)
+        if len(told) == 1:
+            asyncio.get_running_loop().call_soon(lambda: behind.append((len(told), len(submitted))))
+
+    async def run() -> None:
         store = Store(connection.connect_async(server.url))
         committer = Committer(store, patience_s=0.3, timeout_s=1.0, in_order=True)
         await committer.keep(numbered(0))
         server.freeze()
-        sent = [numbered(number) for number in range(1, 21)]
-        for one in sent:
-            committer.submit(one, lambda entry, _: told.append(entry.envelope.id))
+        for number in range(1, 41):
+            one = numbered(number)
+            submitted.append(one.envelope.id)
+            committer.submit(one, note)
             await asyncio.sleep(0.02)
-        await until(lambda: len(told) == len(sent), "the answers")
+        await until(lambda: len(told) == len(submitted), "the answers")
         server.thaw()
         await committer.close()
         await store.close()
-        return [one.envelope.id for one in sent]
 
-    assert asyncio.run(run()) == told
+    asyncio.run(run())
+    assert told == submitted
+    ((together, so_far),) = behind
+    assert together == so_far > 1
+
+
+def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_more(
+    redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Whoever sends the next one to another receiver finds this one silent."""
+
+    async def run() -> tuple[bytes, float]:
+        spool, store, clock = (
+            Spool(tmp_path, max_bytes=1 << 30),
+            Store(connection.connect_async(redis_url)),
+            StoreClock(),
+        )
+        await spool.open()
+        order = OwnOrder(spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False)
+        asked = clock.asks()
+        clock.heard(await store.time(timeout_s=5.0), asked)
+        await order.say()
+        one = numbered(1)
+        order.spools(one)
+        assert (await order.put_by(one)).status == "spooled"
+        answered = await store.time(timeout_s=5.0)
+        await spool.close()
+        await store.close()
+        return client.hget(RECEIVERS, spool.name) or b"", answered
+
+    said, answered = asyncio.run(run())
+    at_ms, lease_ms, _, kind, _ = said.split()
+    assert kind == b"n"
+    assert answered * 1_000 > int(at_ms) + int(lease_ms)

@@ -237,7 +237,7 @@ def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_m
 ) -> None:
     """Whoever sends the next one to another receiver finds this one silent."""
 
-    async def run() -> tuple[bytes, float]:
+    async def run() -> tuple[bytes | str, float]:
         spool, store, clock = (
             Spool(tmp_path, max_bytes=1 << 30),
             Store(connection.connect_async(redis_url)),

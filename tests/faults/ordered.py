@@ -10,7 +10,7 @@ from tests.faults.frontdesk import KEY, SECRET, Frontdesk
 from tests.faults.link import Link
 from tests.faults.load import ACTION
 from tests.faults.stand import STARTS_WITHIN_S
-from tests.processes import Process, free_port
+from tests.support.processes import Process, free_port
 from workers import Event
 
 

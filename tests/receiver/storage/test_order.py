@@ -21,8 +21,8 @@ from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from tests.conftest import StartValkey
-from tests.events import entry, keep_all
-from tests.processes import wait_until
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 from tests.receiver.storage.keep.test_keep_or_spool import spool_offline, until
 from tests.receiver.storage.queue.test_flow_control import Desk, ids
 

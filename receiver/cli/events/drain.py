@@ -17,8 +17,8 @@ from receiver.core.settings import Settings
 from receiver.observation.store_status import Pulse
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
-from receiver.storage.order import SpoolOrder
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.shared.audit_log import Acts

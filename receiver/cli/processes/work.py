@@ -23,7 +23,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.accounting.retention_schedule import Expiry
-from receiver.storage.held_lanes import HeldLanes
+from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.parent.child import Launch

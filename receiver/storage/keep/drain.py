@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
-from receiver.storage.order import SpoolOrder
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool, Spooled

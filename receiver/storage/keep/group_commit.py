@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.tasks import end, outcome_of
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.outage import is_refusal
-from receiver.storage.tasks import end, outcome_of
 
 _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""

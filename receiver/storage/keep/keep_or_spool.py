@@ -14,17 +14,17 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.committers import Committers
 from receiver.storage.keep.drainer import Drainer
+from receiver.storage.keep.ordered_commit import Committers
+from receiver.storage.keep.receiver_order import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_monitor import Watch
+from receiver.storage.keep.tasks import end, for_ever, outcome_of
 from receiver.storage.model.entries import Entry, Receipt, Told, is_ordered
-from receiver.storage.own_order import OwnOrder
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool
-from receiver.storage.tasks import end, for_ever, outcome_of
 
 PATIENCE_S = 0.15
 """How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""

@@ -9,9 +9,9 @@ import redis
 from receiver.storage.keep.drain import drain
 from receiver.storage.keep.drainer import Drainer
 from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.receiver_order import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
-from receiver.storage.own_order import OwnOrder
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
+from receiver.storage.keep.spool_order import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt, is_ordered
-from receiver.storage.order import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool.disk import Spool
 

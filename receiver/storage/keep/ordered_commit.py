@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from receiver.storage.keep.group_commit import Committer
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.tasks import outcome_of
 from receiver.storage.model.entries import Entry, Receipt, Told, is_ordered
-from receiver.storage.tasks import outcome_of
 
 
 class Committers:

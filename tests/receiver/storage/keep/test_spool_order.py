@@ -8,23 +8,23 @@ import pytest
 import redis
 
 from receiver.core.ids import lowest
-from receiver.storage.held_lanes import HeldLanes
 from receiver.storage.keep.drain import drain
 from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.receiver_order import OwnOrder
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, terms
-from receiver.storage.order import SpoolOrder
-from receiver.storage.own_order import OwnOrder
+from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import connection, scripts
 from receiver.storage.redis.calls import Calls
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from tests.conftest import StartValkey
-from tests.support.events import entry, keep_all
-from tests.support.processes import wait_until
 from tests.receiver.storage.keep.test_keep_or_spool import spool_offline, until
 from tests.receiver.storage.queue.test_flow_control import Desk, ids
+from tests.support.events import entry, keep_all
+from tests.support.processes import wait_until
 
 RECEIVERS = "fd:receivers"
 LANES = "fd:lanes"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from receiver.alive import AliveFile
 from receiver.cli.context import Context
 from receiver.cli.health import alert_setup
 from receiver.cli.ui import output
@@ -73,7 +74,8 @@ def work(
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
-        return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
+        alive = AliveFile(read.data_dir, "work")
+        return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

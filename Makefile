@@ -48,16 +48,20 @@ profile: .venv/tested ## where a request and a delivery spend their time: flame 
 faults: .venv/tested ## the long fault suite, and fuzzing for minutes
 	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz -n 1
 
-.venv/installed: $(LOCK) pyproject.toml
+# A virtual environment knows the folder that it was made in: where this tree was moved or copied, it is made anew.
+MOVED := $(shell [ ! -e .venv/installed ] || [ "$$(cat .venv/installed)" = "$(CURDIR)" ] || echo moved)
+.PHONY: moved
+
+.venv/installed: $(LOCK) pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "$(PYTHON) lacks venv; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(PINNED) $(LOCK) > .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	echo "$(CURDIR)" > $@
 
 .venv/tested: .venv/installed $(DEV_LOCK)
 	$(PINNED) $(DEV_LOCK) > .venv/requirements.lock

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from receiver.cli import folders
 from receiver.cli.health import alert_setup, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
@@ -154,6 +155,11 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")
         else:
+            yield from (
+                f"{table.file}:{route.option_lines.get(option, route.handler_line)}: route {route.name!r}: {sentence}"
+                for option, path in handler.paths.items()
+                for sentence in folders.warnings({option: path})
+            )
             yield from _other_records(table, route, kind_of(handler.record))
 
 

@@ -26,7 +26,7 @@ class Listener(threading.Thread):
     def __init__(self, behind: str, context: ssl.SSLContext) -> None:
         super().__init__(daemon=True)
         self._behind = behind
-        self._context = context
+        self._tls = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -43,7 +43,7 @@ class Listener(threading.Thread):
         with (
             peer,
             contextlib.suppress(OSError),
-            self._context.wrap_socket(peer, server_side=True) as client,
+            self._tls.wrap_socket(peer, server_side=True) as client,
             socket.socket(socket.AF_UNIX) as server,
         ):
             server.connect(self._behind)

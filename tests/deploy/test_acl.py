@@ -9,7 +9,7 @@ import redis
 
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk, StartValkey
-from tests.processes import free_port, run, wait_until
+from tests.support.processes import free_port, run, wait_until
 
 RULES = (Path(__file__).parents[2] / "deploy" / "store.acl").read_text().split()
 ROUTES = "routes: [{action: '*', handler: log, order: entity, limit: 100/s}]"

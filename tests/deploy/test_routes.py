@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.processes import run
+from tests.support.processes import run
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILE = DEPLOY / "routes.yaml"

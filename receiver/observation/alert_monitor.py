@@ -13,10 +13,10 @@ from typing import Final
 import redis
 
 from receiver.core import durations
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.observation import arrival_baseline, metrics_store, status_snapshot
 from receiver.observation.alerts import Alerts
-from receiver.observation.event_histogram import HOUR_MS
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.process import logs
 from receiver.storage.accounting.data_loss import LossWatch

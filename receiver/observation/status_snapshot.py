@@ -14,7 +14,8 @@ from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
-from receiver.storage.redis import batch, keys
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
 from receiver.storage.shared import registrations
 from receiver.storage.shared.registrations import HooksFound
 from receiver.storage.spool.reports import SpoolReport
@@ -71,7 +72,7 @@ def look(client: redis.Redis) -> Vitals:
     """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
     pulse = Pulse(client)
     now_ms = pulse.now_ms()
-    quarantine, lately, hooks, acts, counters, alerts, expired = batch.replies(
+    quarantine, lately, hooks, acts, counters, alerts, expired = replies(
         client,
         [
             ("HGET", keys.QUARANTINE, "total"),

@@ -21,7 +21,7 @@ from receiver.nexudus import actions
 from receiver.operations import bodies
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool import rewriting
 from receiver.storage.spool.rewriting import Rewritten
 
@@ -109,7 +109,7 @@ class Erasure:
         *unsearched* counts what `find` could not look into: bodies that cannot be unpacked or are no text in any
         encoding, and what a newer version wrote.
         """
-        self._calls = Calls(client, "erase", "shelf")
+        self._calls = StoreClient(client, "erase", "shelf")
         self._looked_at = looked_at or (lambda number: None)
         self.unsearched = 0
 

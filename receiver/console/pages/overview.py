@@ -10,8 +10,9 @@ from receiver.console.framework.page import Facts, Page
 from receiver.console.framework.page_request import Visit
 from receiver.console.pages import acts, hooks, warnings
 from receiver.core import timestamps
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import UsageError
-from receiver.observation.event_histogram import HOUR_MS, Bucket
+from receiver.observation.event_histogram import Bucket
 from receiver.observation.store_status import Queue, Silence
 from receiver.storage.query.stored_event import Filter, Stored
 

@@ -8,7 +8,7 @@ import orjson
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Found:
 
 def last_found(client: redis.Redis) -> Found | None:
     """Return what the sweeper found last. None: nobody swept yet. Raises StorageUnavailable."""
-    return read_found(Calls(client).ask("get", keys.AUDIT))
+    return read_found(StoreClient(client).ask("get", keys.AUDIT))
 
 
 def read_found(stored: bytes | str | None) -> Found | None:

@@ -7,7 +7,7 @@ from typing import Self
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 5_000
 _SHARDS = 256
@@ -41,7 +41,7 @@ class Roll:
         return at < len(shard) and shard[at] == number
 
     @classmethod
-    def of_queues(cls, calls: Calls) -> Self:
+    def of_queues(cls, calls: StoreClient) -> Self:
         """Read every queue once, from its tail to its head.
 
         Jobs leave a queue at its head and join it at its tail: read in this direction and by positions counted from the

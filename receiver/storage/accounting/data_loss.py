@@ -26,8 +26,8 @@ from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.process import logs
 from receiver.storage.accounting import audit_result
-from receiver.storage.redis import batch, keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient, replies
 
 _FILE: Final = "store.json"
 _WRITE_EVERY_MS: Final = 60_000
@@ -75,7 +75,7 @@ class LossWatch:
 
     def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
         self._client = client
-        self._calls = Calls(client, "mark")
+        self._calls = StoreClient(client, "mark")
         self._file = data_dir / _FILE
         self._address = address
         self._known = self._remembered()
@@ -124,7 +124,7 @@ class LossWatch:
 
 def all_of(client: redis.Redis) -> tuple[Loss, ...]:
     """Return all losses, the oldest first. Raises StorageUnavailable."""
-    (found,) = batch.replies(client, [("HGETALL", keys.LOSSES)])
+    (found,) = replies(client, [("HGETALL", keys.LOSSES)])
     losses = []
     for mark, stored in found.items():
         with contextlib.suppress(ValueError, TypeError, AttributeError):  # a newer version's, or not ours
@@ -141,7 +141,7 @@ def acknowledge(client: redis.Redis) -> tuple[Loss, ...]:
     """Note that somebody knows of the losses there are; return those. Raises StorageUnavailable."""
     losses, now_ms = unacknowledged(client), int(time.time() * 1_000)
     known = [(loss.mark, orjson.dumps(_fields(replace(loss, acknowledged_ms=now_ms)))) for loss in losses]
-    batch.replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])
+    replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])
     return losses
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _KEYS_AT_ONCE = 1_000
 _IDS_AT_ONCE = 64
@@ -21,7 +21,7 @@ _CURSOR = "cursor"
 class Incomplete:
     """Finds such events and clears them away. Methods raise StorageUnavailable."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `incomplete`."""
         self._calls = calls
 

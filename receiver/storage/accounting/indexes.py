@@ -8,19 +8,18 @@ from receiver.storage.accounting.compact_set import Roll
 from receiver.storage.model import decoding
 from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 256
 _ASKED_AT_ONCE = 16
 _MOST_ASKED = 10_000
-_HOUR_MS = 3_600_000
 _ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class Indexes:
     """The lists `fd:i:...`. Whoever seems to be missing is looked for once more, in the script that also repairs."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `enlist`."""
         self._calls = calls
 
@@ -105,4 +104,4 @@ def _is_id(event_id: bytes) -> bool:
 
 
 def _hour_of(event_id: bytes) -> str:
-    return str(ids.milliseconds_of(event_id.decode()) // _HOUR_MS)
+    return str(ids.hour_of(event_id.decode()))

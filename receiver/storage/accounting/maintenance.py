@@ -16,7 +16,7 @@ from receiver.storage.accounting.audit_result import last_found
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.shared.audit_log import ActLog
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
@@ -47,7 +47,7 @@ class Sweeper:
 
     def __init__(self, client: redis.Redis, *, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
-        self._calls = Calls(client, "keep")
+        self._calls = StoreClient(client, "keep")
         self._acts = ActLog(client)
         self._audit = Audit(client, pause_s=_PAUSE_S, scanned=_PAGES_SCANNED)
         self._interval_ms = interval_ms

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from receiver.storage.accounting.compact_set import Roll
 from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _MOST_HELD = 10_000
 _ASKED_AT_ONCE = 64
@@ -23,7 +23,7 @@ class Suspects:
     the head of its queue, where the script looks.
     """
 
-    def __init__(self, calls: Calls, *, repair: bool) -> None:
+    def __init__(self, calls: StoreClient, *, repair: bool) -> None:
         self._calls = calls
         self._verb = "repair" if repair else "look"
         self._roll: Roll | None = None

@@ -20,6 +20,7 @@ import orjson
 import redis
 
 from receiver.core import ids
+from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.hour_counters import DELIVERIES, EVENTS, Tally, counted
 from receiver.storage.accounting.incomplete import Incomplete
 from receiver.storage.accounting.indexes import Indexes
@@ -27,7 +28,7 @@ from receiver.storage.accounting.missing_jobs import Suspects
 from receiver.storage.accounting.write_off import Reckoning
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool.count import Stock
 
 PAGE = 256
@@ -36,7 +37,6 @@ PAGE = 256
 _MOST_NAMED = 1_000
 _READ_AT_ONCE = 500
 _TRIES = 3
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Audit:
         """*looked_at* is told after each page how many events more were looked at. *on_disk*: the spools that can be
         looked into; of others it is believed what they reported last. *scanned*: pages of a thousand keys that each
         audit goes through in search of states without an envelope; None: all keys."""
-        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
+        self._calls = StoreClient(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
         self._incomplete = Incomplete(self._calls)
         self._scanned = scanned
         self._indexes = Indexes(self._calls)
@@ -131,7 +131,7 @@ class Audit:
             self._incomplete.drop(robbed)
         self._reckoning = reckoning = Reckoning(self._calls) if write_off else None
         hours, sealed = self._hours()
-        sealed -= {ids.milliseconds_of(event_id) // _HOUR_MS for event_id in robbed}
+        sealed -= {ids.hour_of(event_id) for event_id in robbed}
         suspects = Suspects(self._calls, repair=repair)
         totals, offenders, unnamed = Tally(), cleared | (set() if write_off else robbed), 0
         for hour, tally in self._read(hours).items():
@@ -195,7 +195,7 @@ class Audit:
             return self._open_hour(hour, suspects, repair=repair, full=full)
         events, deliveries = tally.difference(seen.found)
         missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + tally.gap
-        if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // _HOUR_MS:
+        if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // HOUR_MS:
             self._calls.run("seal", hour, *[part for pair in before.items() for part in pair])
         return _Verdict(tally.replaced(seen.found), wrong, missing)
 

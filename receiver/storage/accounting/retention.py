@@ -16,15 +16,15 @@ from dataclasses import dataclass
 
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 PAGE = 256
 _REST = 3
 """How often the time that a page took is left to others."""
 
-_HOUR_MS = 3_600_000
 _COUNTERS_KEPT_MS = 400 * 86_400_000
 _FOLDED_AT_ONCE = 500
 
@@ -50,7 +50,7 @@ class Retention:
     """Applies the times of retention: *retention_ms* for ordinary events, *kept_ms* for dead, unrouted, quarantined."""
 
     def __init__(self, client: redis.Redis, retention_ms: int, kept_ms: int) -> None:
-        self._calls = Calls(client, "turn", "fold")
+        self._calls = StoreClient(client, "turn", "fold")
         self._times = (retention_ms, kept_ms)
         self._pages_left = 0
         self._events = 0
@@ -90,7 +90,7 @@ class Retention:
         known = {hour: decoding.moment(due_at[b"%d" % hour]) or 0 for hour in decoding.hours(due_at)}
         begun = set(decoding.hours(self._calls.ask("smembers", keys.STALE)))
         listed = set(decoding.hours(self._calls.ask("zrange", keys.HOURS, 0, -1)))
-        unknown = {hour: hour * _HOUR_MS + min(self._times) if hour * _HOUR_MS < now else 0 for hour in listed}
+        unknown = {hour: hour * HOUR_MS + min(self._times) if hour * HOUR_MS < now else 0 for hour in listed}
         due = {hour: known.get(hour, unknown[hour]) for hour in listed - begun}
         return sorted(begun) + sorted((hour for hour in due if due[hour] <= now), key=lambda hour: (due[hour], hour))
 
@@ -108,7 +108,7 @@ class Retention:
         """Not before something can be over, but neither so often that it costs, nor so late that anything is missed."""
         now = self._calls.now_ms()
         shorter = min(self._times)
-        soonest = now + min(_HOUR_MS, shorter // 10)
+        soonest = now + min(HOUR_MS, shorter // 10)
         return min(max(earliest, soonest), now + max(shorter, 1))
 
     def _clear_narrower_lists(self, hour: int) -> None:
@@ -156,7 +156,7 @@ class Retention:
 
     def _fold(self) -> None:
         """Add up the counters of hours that are over for longer than anybody asks."""
-        oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // _HOUR_MS
+        oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // HOUR_MS
         for hour in decoding.hours(
             self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE)
         ):

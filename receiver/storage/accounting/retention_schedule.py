@@ -14,7 +14,7 @@ import redis
 from receiver.process import logs
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.shared.lock import Lock
 
 INTERVAL_MS = 10_000
@@ -31,7 +31,7 @@ class Expiry:
 
     def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
-        self._calls = Calls(client)
+        self._calls = StoreClient(client)
         self._retention = Retention(client, retention_ms, kept_ms)
         self._interval_ms = interval_ms
 

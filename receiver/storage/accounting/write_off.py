@@ -11,13 +11,13 @@ from receiver.core import ids
 from receiver.storage.accounting.hour_counters import FOUND, Tally
 from receiver.storage.model import codec
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 
 class Reckoning:
     """Reckons with lost events, hour by hour. *kept* and *written_off* count them. Raises StorageUnavailable."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `reckon`."""
         self._calls = calls
         self.kept = 0

@@ -9,7 +9,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool, Spooled
 

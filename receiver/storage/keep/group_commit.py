@@ -14,8 +14,8 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Entry, Receipt, Told
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.redis.client import is_refusal
 
 _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""
@@ -37,7 +37,7 @@ class _Waiting:
     """An event whose sender waits. *batch* is the call that it is in, once it is in one."""
 
     entry: Entry
-    told: Told
+    told: OnResult
     since: float
     batch: asyncio.Task[None] | None = None
     is_answered: bool = False
@@ -87,7 +87,7 @@ class Committer:
         """Whether events are waiting or on their way right now."""
         return bool(self._pending or self._flying)
 
-    def submit(self, entry: Entry, told: Told) -> None:
+    def submit(self, entry: Entry, told: OnResult) -> None:
         """Keep an event; *told* hears of it when it is in Redis.
 
         It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
@@ -227,7 +227,7 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
 
 
-async def outcome_of(submit: Callable[[Entry, Told], None], entry: Entry) -> Receipt:
+async def outcome_of(submit: Callable[[Entry, OnResult], None], entry: Entry) -> Receipt:
     """Submit an entry and wait for its receipt; raises what is told instead of one."""
     answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     submit(entry, partial(_settle, answer))

@@ -53,5 +53,5 @@ class Receipt(NamedTuple):
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
 
 
-Told = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
-"""Who is told what became of an entry, once: its receipt, or why it is not certainly kept."""
+OnResult = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
+"""Called once with an entry and what became of it: its receipt, or why it is not certain to be kept."""

@@ -4,16 +4,15 @@ from collections.abc import Iterator
 
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import Envelope
 from receiver.storage.model import codec, decoding
 from receiver.storage.query.stored_event import Filter
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 200
 """Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""
-
-_HOUR_MS = 3_600_000
 
 
 class Envelopes:
@@ -24,7 +23,7 @@ class Envelopes:
 
     def __init__(self, client: redis.Redis, wanted: Filter) -> None:
         """*wanted*: its route and status are not heeded."""
-        self._calls = Calls(client)
+        self._calls = StoreClient(client)
         self._wanted = wanted
         self.unreadable = 0
 
@@ -64,8 +63,8 @@ class Envelopes:
         )
 
     def _hours(self) -> list[int]:
-        lowest = (self._wanted.since_ms or 0) // _HOUR_MS
-        highest = (self._wanted.until_ms or 2**52) // _HOUR_MS
+        lowest = (self._wanted.since_ms or 0) // HOUR_MS
+        highest = (self._wanted.until_ms or 2**52) // HOUR_MS
         hours = decoding.hours(self._calls.ask("zrevrange", keys.HOURS, 0, -1))
         return [hour for hour in hours if lowest <= hour <= highest]
 

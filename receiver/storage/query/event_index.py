@@ -8,15 +8,15 @@ from typing import Final
 import redis
 
 from receiver.core import ids
+from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
 """Ids of the first leaf, the second, and all others: most who ask want a screenful."""
 
-_HOUR_MS: Final = 3_600_000
 _LAST_MS: Final = 36**9 - 1
 """The last moment that an id can tell."""
 
@@ -57,7 +57,7 @@ class Catalogue:
     """The lists of ids. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client)
+        self._calls = StoreClient(client)
 
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
@@ -84,9 +84,9 @@ class Catalogue:
         self, bounds: Bounds, *, action: str = "", business_id: int | None = None, route: str = ""
     ) -> Iterator[Leaf]:
         """Yield what the hours' lists name: all of it, or that of one action, business or route."""
-        highest = ids.milliseconds_of(bounds.highest.decode()) // _HOUR_MS
-        lowest = (bounds.since_ms or 0) // _HOUR_MS
-        at = ids.milliseconds_of(bounds.after) // _HOUR_MS if bounds.after else None
+        highest = ids.hour_of(bounds.highest.decode())
+        lowest = (bounds.since_ms or 0) // HOUR_MS
+        at = ids.hour_of(bounds.after) if bounds.after else None
         for hour in self.hours():
             if lowest <= hour <= (highest if at is None else min(highest, at)):
                 key = keys.index(hour, action=action, business_id=business_id, route=route)

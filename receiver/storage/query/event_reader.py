@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import redis
-from redis.exceptions import RedisError
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
@@ -15,7 +13,7 @@ from receiver.storage.query.adaptive_batch import Pace
 from receiver.storage.query.event_index import Bounds, Catalogue, Leaf
 from receiver.storage.query.stored_event import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
 from receiver.storage.redis import keys
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 500
 
@@ -35,13 +33,13 @@ class Archive:
     """Reads what is kept. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._calls = StoreClient(client)
         self._catalogue = Catalogue(client)
 
     def get(self, event_id: str) -> Stored:
         """Return one event; for a duplicate that waited in a spool, the event kept first. Raises EventUnknown."""
         found = next(iter(self._load([event_id])), None)
-        if found is None and (first := self._guarded("get", keys.alias(event_id))):
+        if found is None and (first := self._calls.ask("get", keys.alias(event_id))):
             found = next(iter(self._load([first.decode()])), None)
         if found is None:
             raise EventUnknown(f"event {event_id!r} is not kept: the id is wrong, or its time is over")
@@ -76,11 +74,11 @@ class Archive:
 
     def hour_page(self, hour: int, start: int, most: int = _PAGE) -> list[str]:
         """Return ids of an hour in the order they were kept, from position *start*; for those who follow along."""
-        return _texts(self._guarded("lrange", keys.index(hour), start, start + most - 1))
+        return _texts(self._calls.ask("lrange", keys.index(hour), start, start + most - 1))
 
     def hour_length(self, hour: int) -> int:
         """How many ids an hour has."""
-        return int(self._guarded("llen", keys.index(hour)))
+        return int(self._calls.ask("llen", keys.index(hour)))
 
     def place_behind(self, hour: int, event_id: str) -> int:
         """Return the position in an hour behind the event *event_id*, or where that would be if it is gone."""
@@ -96,7 +94,7 @@ class Archive:
 
     def counters(self, hour: int) -> dict[str, int]:
         """What happened to the events of an hour."""
-        return decoding.numbers(self._guarded("hgetall", keys.counters(hour)))
+        return decoding.numbers(self._calls.ask("hgetall", keys.counters(hour)))
 
     def _leaves(self, wanted: Filter, after: str | None) -> Iterator[Leaf]:
         """Yield what the narrowest list names that holds all events asked for."""
@@ -118,17 +116,14 @@ class Archive:
         return (stored for stored in self._load(event_ids) if wanted.wants(stored))
 
     def _with_envelope(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> list[str]:
-        packed = self._guarded("mget", [keys.envelope(event_id) for event_id in event_ids])
+        packed = self._calls.ask("mget", [keys.envelope(event_id) for event_id in event_ids])
         envelopes = [read(event_id, one)[0] for event_id, one in zip(event_ids, packed, strict=True) if one]
         return [one.id for one in envelopes if wanted.names(one) and (body is None or body(one.body))]
 
     def _with_status(self, event_ids: Sequence[str], status: EventStatus) -> list[str]:
         if not event_ids:
             return []
-        with self._client.pipeline(transaction=False) as pipeline:
-            for event_id in event_ids:
-                pipeline.hgetall(keys.state(event_id))
-            states = self._execute(pipeline)
+        states = self._calls.ask_all("hgetall", map(keys.state, event_ids))
         return [
             event_id
             for event_id, state in zip(event_ids, states, strict=True)
@@ -140,21 +135,22 @@ class Archive:
             yield from self._load_page(event_ids[start : start + _PAGE])
 
     def _load_page(self, event_ids: Sequence[str]) -> Iterator[Stored]:
-        with self._client.pipeline(transaction=False) as pipeline:
-            for event_id in event_ids:
-                pipeline.get(keys.envelope(event_id))
-                pipeline.hgetall(keys.state(event_id))
-            replies = self._execute(pipeline)
+        replies = self._calls.ask_each(
+            command
+            for event_id in event_ids
+            for command in (("get", keys.envelope(event_id)), ("hgetall", keys.state(event_id)))
+        )
         found = [
             (*read(event_id, packed), decoding.texts(state))
             for event_id, packed, state in zip(event_ids, replies[::2], replies[1::2], strict=True)
             if packed and state
         ]
-        with self._client.pipeline(transaction=False) as pipeline:
-            for envelope, _, state in found:
-                for number in numbers_of(state):
-                    pipeline.lrange(keys.attempts(f"{envelope.id}-{number}"), 0, -1)
-            *ended, paused = self._execute(pipeline.hkeys(keys.PAUSED))
+        asked = (
+            ("lrange", keys.attempts(f"{envelope.id}-{number}"), 0, -1)
+            for envelope, _, state in found
+            for number in numbers_of(state)
+        )
+        *ended, paused = self._calls.ask_each([*asked, ("hkeys", keys.PAUSED)])
         attempts, held = iter(ended), frozenset(_texts(paused))
         for envelope, unreadable, state in found:
             deliveries = tuple(
@@ -162,19 +158,6 @@ class Archive:
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
             yield Stored(envelope, status_of(state), deliveries, shadow, unreadable)
-
-    def _execute(self, pipeline: Any) -> list[Any]:
-        try:
-            replies: list[Any] = pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise outage(error) from error
-        return replies
-
-    def _guarded(self, command: str, *arguments: Any, **options: Any) -> Any:
-        try:
-            return getattr(self._client, command)(*arguments, **options)
-        except (RedisError, OSError) as error:
-            raise outage(error) from error
 
 
 def _texts(values: Sequence[bytes]) -> list[str]:

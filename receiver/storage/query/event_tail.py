@@ -3,11 +3,9 @@
 import time
 from collections.abc import Callable
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.stored_event import Stored
-
-_HOUR_S = 3_600
-
 
 _BEHIND_ALL = "~"
 """Sorts behind every id."""
@@ -20,7 +18,7 @@ class Following:
         """Begins now: what is kept already is not new. Raises StorageUnavailable."""
         self._archive = archive
         self._clock = clock
-        hour = int(clock() // _HOUR_S)
+        hour = _hour(clock)
         length = archive.hour_length(hour)
         last = archive.hour_page(hour, length - 1, 1) if length else []
         self._seen = {hour: (length, last[0] if last else _BEHIND_ALL)}
@@ -30,7 +28,7 @@ class Following:
 
         Two hours are looked at, because a batch may be kept just after its hour.
         """
-        hour = int(self._clock() // _HOUR_S)
+        hour = _hour(self._clock)
         seen = {one: self._seen.get(one, (0, "")) for one in (hour - 1, hour) if one == hour or one in self._seen}
         found: list[Stored] = []
         for one, (length, last) in seen.items():
@@ -52,3 +50,7 @@ class Following:
             return length, page
         start = self._archive.place_behind(hour, last)
         return start, self._archive.hour_page(hour, start)
+
+
+def _hour(clock: Callable[[], float]) -> int:
+    return int(clock() * 1_000 // HOUR_MS)

@@ -1,5 +1,5 @@
 """An event as it is kept, with what became of it, and which of them are asked for. Pure; the fields are those of
-`storage/keys.py`."""
+`storage/redis/keys.py`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -8,6 +8,18 @@ import time
 from collections.abc import Callable
 
 
+def seconds(told: tuple[int, int]) -> float:
+    """Return Unix seconds from what the command TIME returns: seconds and microseconds."""
+    whole, microseconds = told
+    return int(whole) + int(microseconds) / 1_000_000
+
+
+def milliseconds(told: tuple[int, int]) -> int:
+    """Return Unix milliseconds from what TIME returns."""
+    whole, microseconds = told
+    return int(whole) * 1_000 + int(microseconds) // 1_000
+
+
 class StoreClock:
     """Unix seconds as the store tells them, without asking it each time; this machine's until it was heard once.
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import guarded
 
 LEAST_VERSION: Final = (6, 2)
 """Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
@@ -43,12 +43,10 @@ def unfit(client: redis.Redis) -> dict[str, str]:
 
     What it does not tell is not held against it: `problems` does that. Raises StorageUnavailable.
     """
-    try:
-        about = client.info()
-    except redis.ResponseError:
+    with guarded():
+        about = _about(client)
+    if isinstance(about, str):
         return {}
-    except (redis.RedisError, OSError) as error:
-        raise outage(error) from error
     judged = {"append-only": (_append_only, "aof_enabled"), "eviction": (_eviction, "maxmemory_policy")}
     told = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
     return {name: sentences[0] for name, sentences in told if sentences}

@@ -13,19 +13,19 @@ import orjson
 import redis
 
 from receiver.core import timestamps
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import StorageUnavailable
 from receiver.core.sanitize import encodable, writable
 from receiver.process import logs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 KEPT_MS = 366 * 86_400_000
 _MOST = 100_000
 _PAGE = 500
 _LONGEST = 200
 _LOG = "log"
-_LOOKED_BACK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Acts:
 
     def __init__(self, client: redis.Redis, *, is_logged: bool = False) -> None:
         """*is_logged*: whoever records acts through this logs them, too; else `ActLog` does."""
-        self._client = Calls(client)
+        self._client = StoreClient(client)
         self._is_logged = is_logged
 
     def record(self, what: str, who: str | None = None, **detail: object) -> None:
@@ -71,7 +71,7 @@ class ActLog:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = Calls(client)
+        self._client = StoreClient(client)
 
     def write(self) -> None:
         """Log what was done since the last time, a bounded number at once. Raises StorageUnavailable."""
@@ -92,7 +92,7 @@ class ActLog:
         known = {group["name"] for group in self._client.ask("xinfo_groups", keys.ACTS)}
         if _LOG.encode() not in known:
             with contextlib.suppress(StorageUnavailable):  # somebody else was quicker
-                self._client.ask("xgroup_create", keys.ACTS, _LOG, id=self._client.now_ms() - _LOOKED_BACK_MS)
+                self._client.ask("xgroup_create", keys.ACTS, _LOG, id=self._client.now_ms() - HOUR_MS)
         return True
 
 

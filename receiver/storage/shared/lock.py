@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +17,7 @@ import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage.redis import keys
-
-_SCRIPT = files("receiver.storage.redis.scripts").joinpath("lock.lua")
+from receiver.storage.redis.client import StoreClient
 
 LEASE_MS = 10_000
 """How long a lock outlives a holder that was killed."""
@@ -29,7 +27,7 @@ class Lock:
     """The lock *name*. Take it, then `check` before each write, then `free` it; a thread keeps it meanwhile."""
 
     def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
-        self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
+        self._calls = StoreClient(connection, "lock")
         self._keys = list(keys.lock(name))
         self._name = name
         self._lease_ms = lease_ms
@@ -95,8 +93,5 @@ class Lock:
                 return
 
     def _ask(self, verb: str) -> tuple[int, str]:
-        try:
-            number, holder = self._script(keys=self._keys, args=[verb, self._who, self._lease_ms, self.token])
-        except redis.RedisError as error:
-            raise StorageUnavailable(f"Redis does not keep the lock {self._name!r}: {error}") from error
+        number, holder = self._calls.run("lock", verb, self._who, self._lease_ms, self.token, keys=self._keys)
         return int(number), holder.decode(errors="replace") if isinstance(holder, bytes) else str(holder)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import redis
 
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 LARGEST = 262_144
 """Bytes of an answer; a larger one is not kept, and everybody who wants it calls."""
@@ -30,7 +30,7 @@ class Shelf:
     """The shelf that all workers share. Methods raise StorageUnavailable. Threads may share it."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client, "shelf")
+        self._calls = StoreClient(client, "shelf")
 
     @staticmethod
     def token() -> str:

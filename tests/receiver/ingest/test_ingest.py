@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.ingest import Accepted, Ingest
+from receiver.ingest.ingest import Ingest, IngestResult
 from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.observation.receiver_metrics import IngestMetrics
@@ -39,8 +39,8 @@ def _accept(request: Request, *, table: HandTable | None = None, **policy: Any) 
     return accepted, keeper.entries
 
 
-def _outcomes(ingest: Ingest, request: Request) -> list[Accepted]:
-    outcomes: list[Accepted] = []
+def _outcomes(ingest: Ingest, request: Request) -> list[IngestResult]:
+    outcomes: list[IngestResult] = []
     ingest.accept(request, outcomes.append)
     return outcomes
 

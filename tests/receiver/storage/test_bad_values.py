@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.observation import arrival_baseline, conditions, exposition, status_snapshot
 from receiver.observation.alerts import Alerts
-from receiver.observation.event_histogram import HOUR_MS, Trend
+from receiver.observation.event_histogram import Trend
 from receiver.observation.outgoing import Outgoing
 from receiver.operations import json_views
 from receiver.operations.erasure import Address, Erasure

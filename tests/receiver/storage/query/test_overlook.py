@@ -7,9 +7,10 @@ from itertools import islice
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.observation.event_histogram import HOUR_MS, Trend
+from receiver.observation.event_histogram import Trend
 from receiver.observation.store_status import Pulse
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.query.event_tail import Following

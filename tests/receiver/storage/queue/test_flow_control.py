@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import Archive
@@ -18,7 +19,6 @@ from tests.support.events import DAY_MS, entry, keep_all
 from tests.support.processes import wait_until
 
 LEASE_MS = 3_600_000
-HOUR_MS = 3_600_000
 ORDERED = terms("lane")
 LONG_AGO_MS = 4 * DAY_MS
 

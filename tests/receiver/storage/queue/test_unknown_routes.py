@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import Archive
@@ -17,7 +18,6 @@ from receiver.storage.redis import keys
 from tests.support.events import DAY_MS, entry, keep_all
 
 LEASE_MS = 60_000
-HOUR_MS = 3_600_000
 ROUTE = "announce"
 
 

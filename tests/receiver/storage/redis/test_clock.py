@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.core import ids
-from receiver.ingest.ingest import Accepted, Ingest
+from receiver.ingest.ingest import Ingest, IngestResult
 from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
@@ -142,7 +142,7 @@ def test_two_receivers_with_wrong_clocks_agree(redis_url: str, client: redis.Red
 
 
 async def _accept(ingest: Ingest, request: Request) -> list[Receipt]:
-    outcome: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+    outcome: asyncio.Future[IngestResult] = asyncio.get_running_loop().create_future()
     ingest.accept(request, outcome.set_result)
     accepted = await outcome
     assert not isinstance(accepted, Exception)

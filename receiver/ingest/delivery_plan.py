@@ -8,7 +8,7 @@ from receiver.core.events import Envelope
 from receiver.nexudus import fingerprint, payload
 from receiver.routing.flow_rules import Occurrence
 from receiver.routing.table import Matched, Route
-from receiver.storage.model.entries import Entry, Wanted, terms
+from receiver.storage.model.entries import Entry, PlannedDelivery, terms
 
 
 class Table(Protocol):
@@ -51,7 +51,7 @@ def delivery(
     action: str,
     record: Mapping[str, Any],
     key_failed: Callable[[str], None] | None = None,
-) -> Wanted:
+) -> PlannedDelivery:
     """Return the delivery that *route* makes of an event.
 
     *key_failed* is called with the name of a route whose key cannot be evaluated on the event.
@@ -62,12 +62,12 @@ def delivery(
     if found.failure is not None and key_failed is not None:
         key_failed(route.name)
     written = terms(found.lane, found.per, found.delay_ms, debounced=found.debounced)
-    return Wanted(route.name, route.queue, route.timeout_ms, written)
+    return PlannedDelivery(route.name, route.queue, route.timeout_ms, written)
 
 
 def _planned(
     table: Table, business_id: int, action: str, record: dict[str, Any], failures: Failures | None
-) -> tuple[Wanted, ...]:
+) -> tuple[PlannedDelivery, ...]:
     matched = table.match(business_id, action, record)
     if failures is not None:
         for name in matched.failed:
@@ -75,11 +75,11 @@ def _planned(
     place = (business_id, action, record, failures.key_failed if failures else None)
     planned = tuple(delivery(route, *place) for route in matched.routes)
     if matched.shadow:
-        planned += tuple(Wanted(route.name) for route in matched.shadow)
+        planned += tuple(PlannedDelivery(route.name) for route in matched.shadow)
     return planned
 
 
 @lru_cache(maxsize=1_024)
-def _plain(route: str, queue: str, timeout_ms: int) -> Wanted:
+def _plain(route: str, queue: str, timeout_ms: int) -> PlannedDelivery:
     """Nearly all deliveries wait for nothing, and are then the same for every event."""
-    return Wanted(route, queue, timeout_ms)
+    return PlannedDelivery(route, queue, timeout_ms)

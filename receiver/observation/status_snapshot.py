@@ -9,9 +9,9 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
 from receiver.observation.store_status import Pulse, Queue, Silence, Worker
-from receiver.storage.accounting import retention_schedule
-from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting import retention
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import keys
@@ -39,7 +39,7 @@ class Vitals:
     quarantine_bytes: int = 0
     quarantined_lately: int = 0
     spools: tuple[SpoolReport, ...] = ()
-    audit: Found | None = None
+    audit: AuditResult | None = None
     hooks: HooksFound | None = None
     silences: Mapping[int, Silence] = field(default_factory=dict)
     acts: Mapping[str, int] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def look(client: redis.Redis) -> Vitals:
         gates=Gates(client).standing(),
         unfit=pulse.unfit(),
         losses=pulse.losses(),
-        retention_late_ms=retention_schedule.late_ms(expired),
+        retention_late_ms=retention.late_ms(expired),
     )
 
 

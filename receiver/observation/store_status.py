@@ -10,9 +10,9 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.observation import arrival_baseline
 from receiver.observation.event_histogram import STANDING
-from receiver.storage.accounting import audit_result, data_loss
-from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting import data_loss, maintenance
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys, preflight
 from receiver.storage.redis.client import StoreClient, replies
@@ -131,9 +131,9 @@ class Pulse:
         """Return what spools that hold events said of themselves last."""
         return reports.reports(self._client)
 
-    def audit(self) -> Found | None:
+    def audit(self) -> AuditResult | None:
         """Return what the sweeper found last; None when nobody has swept yet."""
-        return audit_result.last_found(self._client)
+        return maintenance.last_result(self._client)
 
     def unfit(self) -> dict[str, str]:
         """Return what the server itself is not but must be, each with a sentence."""

@@ -18,7 +18,7 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.operations import bodies
+from receiver.operations import unpacking
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
@@ -27,7 +27,7 @@ from receiver.storage.spool.rewriting import Rewritten
 
 _SCANNED_AT_ONCE = 500
 _DELIVERIES_AT_ONCE = 500
-_COWORKER = "Coworker"
+_COWORKER = "CoworkerSubject"
 _DEEPEST = 1_100
 
 
@@ -46,7 +46,7 @@ class _Search:
     unsearched: int = 0
 
     def finds(self, envelope: Envelope) -> bool:
-        readings = bodies.readings(envelope.body, envelope.headers)
+        readings = unpacking.readings(envelope.body, envelope.headers)
         if any(self.subject.is_in(envelope._replace(body=body)) for body in readings.bodies):
             return True
         self.unsearched += not readings.is_whole
@@ -54,7 +54,7 @@ class _Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Coworker:
+class CoworkerSubject:
     """A customer by the number that Nexudus gave them: as the record's own `Id`, or named by it anywhere."""
 
     number: int
@@ -77,7 +77,7 @@ class Coworker:
         return any(str(one).strip() == str(self.number) for one in written)
 
 
-class Address:
+class EmailSubject:
     """Somebody by an e-mail address, wherever in a record it stands, in whatever case."""
 
     def __init__(self, address: str) -> None:

@@ -23,7 +23,7 @@ from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Entry
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.redis.client import StoreClient, is_refusal
 from receiver.storage.shared import signature_readings
 
@@ -106,16 +106,16 @@ class Release:
             verifier.learn(scope, reading)
         return verifier
 
-    def would_pass(self, stored: Stored) -> bool:
+    def would_pass(self, stored: StoredEvent) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""
         return _obstacle(stored) is None and self.check(stored.envelope).reason is None
 
-    def is_blind_to(self, stored: Stored) -> bool:
+    def is_blind_to(self, stored: StoredEvent) -> bool:
         """Whether a request stays because no secret of its location is known here."""
         checked = self.check(stored.envelope)
         return _obstacle(stored) is None and checked.is_blind and not self._force
 
-    def run(self, stored: Stored) -> Released:
+    def run(self, stored: StoredEvent) -> Released:
         """Check one request and, when it passes, make its events. Raises StorageUnavailable.
 
         A request that the script fails on stays, with that as the reason.
@@ -193,6 +193,6 @@ def _unchecked(envelope: Envelope) -> Checked:
     )
 
 
-def _obstacle(stored: Stored) -> str | None:
+def _obstacle(stored: StoredEvent) -> str | None:
     """Say why there is nothing to check."""
     return stored.loss if stored.status == EventStatus.QUARANTINED else "it is not quarantined"

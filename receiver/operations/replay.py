@@ -10,8 +10,8 @@ from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.ingest import delivery_plan
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Wanted
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.model.entries import PlannedDelivery
+from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.redis.client import StoreClient, is_refusal
 
 
@@ -38,7 +38,7 @@ class Replay:
         self._route = route
         self._only_dead = only_dead
 
-    def routes(self, stored: Stored) -> tuple[Route, ...]:
+    def routes(self, stored: StoredEvent) -> tuple[Route, ...]:
         """The routes that would get a delivery of this event, as far as can be known before it is tried."""
         if _obstacle(stored):
             return ()
@@ -52,7 +52,7 @@ class Replay:
             and (not self._only_dead or route.name in dead)
         )
 
-    def run(self, stored: Stored) -> Replayed:
+    def run(self, stored: StoredEvent) -> Replayed:
         """Make the deliveries. Raises EventUnknown, StorageUnavailable."""
         event_id = stored.envelope.id
         if obstacle := _obstacle(stored):
@@ -71,7 +71,7 @@ class Replay:
             made += reply
         return Replayed(event_id, tuple(made), None if made else "its deliveries are still in flight")
 
-    def _make(self, event_id: str, some: Sequence[Wanted]) -> list[str] | str:
+    def _make(self, event_id: str, some: Sequence[PlannedDelivery]) -> list[str] | str:
         """Make some of the deliveries, in one call; return their ids, or why the script refuses them."""
         flat = [part for wanted in some for part in keep_script.written(wanted)]
         try:
@@ -87,7 +87,7 @@ class Replay:
         return [delivery.decode() for delivery in made]
 
 
-def _obstacle(stored: Stored) -> str | None:
+def _obstacle(stored: StoredEvent) -> str | None:
     """Say why an event cannot be replayed, whatever the table."""
     if stored.status == EventStatus.QUARANTINED:
         return "it is quarantined; `frontdesk release` checks it again"

@@ -19,7 +19,7 @@ from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, rejected, reports, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.reports import SpoolReport
@@ -70,7 +70,7 @@ def drain(
         output.say("Nothing was forgotten.")
         return 0
     _wait(folder, wait)
-    acts = Acts(context.writable)
+    acts = AuditLog(context.writable)
     if forget is not None:
         if not reports.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")

@@ -21,8 +21,8 @@ from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
-from receiver.storage.accounting.maintenance import Sweeper
-from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.accounting.maintenance import Maintenance
+from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.parent.child import Launch
@@ -64,8 +64,8 @@ def work(
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    sweeper = Sweeper(context.client)
-    expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
+    sweeper = Maintenance(context.client)
+    expiry = RetentionSchedule(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
     tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:

@@ -25,7 +25,7 @@ import redis
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.process import logs
-from receiver.storage.accounting import audit_result
+from receiver.storage.accounting import maintenance
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient, replies
 
@@ -70,7 +70,7 @@ class Loss:
         return f"The store has lost {what}, between {seen} and {found}; {held}."
 
 
-class LossWatch:
+class LossDetector:
     """Remembers a store and notices when it is another. *address*: without secrets; another one is no loss."""
 
     def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
@@ -97,7 +97,7 @@ class LossWatch:
         return losses
 
     def _remember(self, mark: str, audit: bytes, now_ms: int) -> None:
-        found = audit_result.read_found(audit)
+        found = maintenance.read_result(audit)
         seen = Loss(mark, now_ms)
         if found and found.events is not None:
             seen = Loss(mark, now_ms, 0, found.at_ms, found.events, found.in_flight)

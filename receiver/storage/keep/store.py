@@ -18,7 +18,7 @@ from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import clock, keys, schema_version, scripts
 from receiver.storage.redis.client import guarded
-from receiver.storage.redis.raw_connection import Command, Wires
+from receiver.storage.redis.raw_connection import Command, RawConnections
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -37,7 +37,7 @@ class Store:
 
     def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0) -> None:
         self._client = client
-        self._wires = Wires(client.connection_pool)
+        self._wires = RawConnections(client.connection_pool)
         self._source = scripts.source("keep")
         self._sha = client.register_script(self._source).sha
         self._replicas = replicas

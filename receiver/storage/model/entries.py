@@ -8,7 +8,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 
 
-class Wanted(NamedTuple):
+class PlannedDelivery(NamedTuple):
     """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most.
 
     *terms*: what it is to wait for, as `terms` writes it; empty when it need not wait. Without a queue there is none to
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     envelope: Envelope
     fingerprint: bytes | None
     window_ms: int
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[PlannedDelivery, ...]
 
 
 class Receipt(NamedTuple):

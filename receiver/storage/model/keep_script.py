@@ -7,7 +7,7 @@ import orjson
 
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.model import codec
-from receiver.storage.model.entries import Entry, Receipt, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
 
 LARGEST_BATCH = 256
 """Events in one call at most; it stays far below what Lua can unpack."""
@@ -69,11 +69,11 @@ def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start:]
 
 
-def portions(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+def portions(wanted: Sequence[PlannedDelivery]) -> list[list[PlannedDelivery]]:
     """Cut deliveries into portions of which each is made by one call; there is at least one, perhaps empty."""
     if len(wanted) <= _SHORT:
         return [list(wanted)]
-    cut: list[list[Wanted]] = [[]]
+    cut: list[list[PlannedDelivery]] = [[]]
     cost = 0
     for one in wanted:
         cost += delivery_us(waits=bool(one.terms))
@@ -131,12 +131,12 @@ def left(reply: Sequence[bytes]) -> int:
     return int(reply[0][1:])
 
 
-def written(wanted: Wanted) -> tuple[str, str, int, str]:
+def written(wanted: PlannedDelivery) -> tuple[str, str, int, str]:
     """Return the arguments of one delivery, as the scripts read them."""
     return wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms
 
 
-def _made(entry: Entry) -> list[Wanted]:
+def _made(entry: Entry) -> list[PlannedDelivery]:
     """Return what is to be delivered: a route in the shadow only wanted it."""
     return [wanted for wanted in entry.wanted if wanted.queue]
 

@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 
 from receiver.storage.model import codec
-from receiver.storage.model.entries import Entry, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery
 
 OVERHEAD = 256
 """Bytes that a row costs beside its envelope, roughly: keys, deliveries, SQLite's own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SpoolRow:
     """An entry on its way into or out of a spool."""
 
     id: str
@@ -54,29 +54,29 @@ class Record:
     def entry(self) -> Entry:
         """Return the entry. Raises ValueError for what this version cannot read."""
         try:
-            wanted = tuple(Wanted(*fields) for fields in orjson.loads(self.wanted))
+            wanted = tuple(PlannedDelivery(*fields) for fields in orjson.loads(self.wanted))
         except TypeError:
             raise ValueError("its deliveries say more than this version knows") from None
         return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
 
 
-def record(entry: Entry) -> Record:
+def record(entry: Entry) -> SpoolRow:
     """Return what the spool keeps of an entry: all of it."""
     envelope = entry.envelope
     # Three fields where three suffice: an earlier version can read those.
     wanted = orjson.dumps(
         [(one.route, one.queue, one.timeout_ms, *([one.terms] if one.terms else [])) for one in entry.wanted]
     )
-    return Record(
+    return SpoolRow(
         envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
     )
 
 
-def checked(columns: Sequence[Any]) -> Record | None:
+def checked(columns: Sequence[Any]) -> SpoolRow | None:
     """Return the record of a row, or None when the row is not what was written."""
     try:
         identifier, envelope, fingerprint, window_ms, wanted, quarantined, crc = columns
-        found = Record(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))
+        found = SpoolRow(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))
         return found if found.checksum() == crc else None
     except (TypeError, ValueError, AttributeError):
         return None

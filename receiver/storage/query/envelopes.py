@@ -7,7 +7,7 @@ import redis
 from receiver.core.durations import HOUR_MS
 from receiver.core.events import Envelope
 from receiver.storage.model import codec, decoding
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
@@ -21,7 +21,7 @@ class Envelopes:
     *unreadable* counts those that this version cannot read. Memory is bounded by a page, however many there are.
     """
 
-    def __init__(self, client: redis.Redis, wanted: Filter) -> None:
+    def __init__(self, client: redis.Redis, wanted: EventFilter) -> None:
         """*wanted*: its route and status are not heeded."""
         self._calls = StoreClient(client)
         self._wanted = wanted

@@ -15,7 +15,7 @@ from receiver.storage.redis.client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
-"""Ids of the first leaf, the second, and all others: most who ask want a screenful."""
+"""Ids of the first page, the second, and all others: most who ask want a screenful."""
 
 _LAST_MS: Final = 36**9 - 1
 """The last moment that an id can tell."""
@@ -45,7 +45,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class IndexPage:
     """A stretch of a list: *named* are the ids within the bounds, of *looked_at* in all, down to *last*."""
 
     named: tuple[str, ...]
@@ -53,7 +53,7 @@ class Leaf:
     last: str
 
 
-class Catalogue:
+class EventIndex:
     """The lists of ids. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -64,7 +64,7 @@ class Catalogue:
         found = (decoding.number(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1))
         return [hour for hour in found if hour is not None]
 
-    def standing(self, status: str, bounds: Bounds) -> Iterator[Leaf]:
+    def standing(self, status: str, bounds: Bounds) -> Iterator[IndexPage]:
         """Yield what stands aside as *status*."""
         upper = [ids.milliseconds_of(bounds.after)] if bounds.after else []
         if bounds.until_ms is not None:
@@ -78,11 +78,11 @@ class Catalogue:
             if not page:
                 return
             start += len(page)
-            yield from _leaves([one for one in page if one < below], bounds)
+            yield from _pages([one for one in page if one < below], bounds)
 
     def listed(
         self, bounds: Bounds, *, action: str = "", business_id: int | None = None, route: str = ""
-    ) -> Iterator[Leaf]:
+    ) -> Iterator[IndexPage]:
         """Yield what the hours' lists name: all of it, or that of one action, business or route."""
         highest = ids.hour_of(bounds.highest.decode())
         lowest = (bounds.since_ms or 0) // HOUR_MS
@@ -99,7 +99,7 @@ class Catalogue:
         found = self._calls.ask("lpos", key, event_id, rank=-1)
         return self._place_by_order(key, event_id) if found is None else int(found) + 1
 
-    def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[Leaf]:
+    def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[IndexPage]:
         """Yield what comes before position *end* of a list, from there to its beginning."""
         for size in _sizes():
             if end <= 0:
@@ -107,7 +107,7 @@ class Catalogue:
             page = self._calls.ask("lrange", key, max(end - size, 0), end - 1)
             end -= size
             page.reverse()
-            yield from _leaves(page, bounds)
+            yield from _pages(page, bounds)
 
     def _length(self, key: str) -> int:
         return int(self._calls.ask("llen", key))
@@ -139,12 +139,12 @@ def _sizes() -> Iterator[int]:
         yield _SIZES[-1]
 
 
-def _leaves(page: list[bytes], bounds: Bounds) -> Iterator[Leaf]:
+def _pages(page: list[bytes], bounds: Bounds) -> Iterator[IndexPage]:
     there = [one for one in page if _ID.fullmatch(one)]  # what is shorter marks how far retention has come
     if there:
         lowest, highest = bounds.lowest, bounds.highest
         named = tuple(one.decode() for one in there if lowest <= one < highest)
-        yield Leaf(named, len(there), there[-1].decode())
+        yield IndexPage(named, len(there), there[-1].decode())
 
 
 def _edge(milliseconds: int) -> bytes:

@@ -39,7 +39,7 @@ class StoredDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredEvent:
     """An event with everything that became of it. *shadow*: routes in the shadow that would have got it.
 
     *unreadable* says why what is kept of the event cannot be read; *envelope* then is what its id tells.
@@ -60,7 +60,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class EventFilter:
     """Which events are asked for; None asks nothing. Times are Unix milliseconds, *until_ms* exclusive."""
 
     action: str | None = None
@@ -70,7 +70,7 @@ class Filter:
     since_ms: int | None = None
     until_ms: int | None = None
 
-    def wants(self, stored: Stored) -> bool:
+    def wants(self, stored: StoredEvent) -> bool:
         """Whether an event is one of those asked for."""
         return (
             self.names(stored.envelope)

@@ -23,7 +23,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.storage.redis import redis_url
 from receiver.storage.redis.embedded_paths import socket_path
-from receiver.storage.redis.redis_url import Address
+from receiver.storage.redis.redis_url import RedisUrl
 
 TIMEOUT_S: Final = 5.0
 """How long a command, and connecting, may take unless the caller says otherwise."""
@@ -158,7 +158,7 @@ class _AsyncSentinelClient(redis.asyncio.Redis):
         await pool.sentinel_manager.aclose()
 
 
-def _checked(url: str) -> Address:
+def _checked(url: str) -> RedisUrl:
     """Parse *url* and see that the files it names can be read: redis-py would say so only when it connects."""
     where = redis_url.parse(url)
     for name, value in where.tls or ():
@@ -167,14 +167,14 @@ def _checked(url: str) -> Address:
     return where
 
 
-def _place(where: Address) -> dict[str, Any]:
+def _place(where: RedisUrl) -> dict[str, Any]:
     if where.path is not None:
         return {"unix_socket_path": where.path}
     host, port = where.hosts[0]
     return {"host": host, "port": port}
 
 
-def _options(where: Address, timeout_s: float) -> dict[str, Any]:
+def _options(where: RedisUrl, timeout_s: float) -> dict[str, Any]:
     return {
         "db": where.db,
         "username": where.username,
@@ -190,7 +190,7 @@ def _options(where: Address, timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _sentinel_options(where: Address, options: dict[str, Any]) -> dict[str, Any]:
+def _sentinel_options(where: RedisUrl, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options for talking to the sentinels: the server's, but their own login, no database, less time."""
     timeout_s = min(options["socket_timeout"], SENTINEL_TIMEOUT_S)
     return options | {

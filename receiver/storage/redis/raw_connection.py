@@ -19,13 +19,13 @@ Command = Iterable[bytes | str | int]
 _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command  # it takes any number
 
 
-class Wires:
+class RawConnections:
     """The connections of one event loop. Each carries one call at a time, so that a late reply delays no other call."""
 
     def __init__(self, pool: redis.asyncio.ConnectionPool) -> None:
         """*pool* knows how to connect; none of its own connections are used."""
         self._pool = pool
-        self._idle: list[_Wire] = []
+        self._idle: list[_RawConnection] = []
 
     async def ask(self, *commands: Command) -> list[Any]:
         """Send *commands* in one piece and return their replies; what the server refused is a ResponseError among them.
@@ -52,7 +52,7 @@ class Wires:
             self._idle.pop().cut()
         await asyncio.sleep(0)  # so long the loop takes to be rid of them
 
-    async def _take(self) -> "_Wire":
+    async def _take(self) -> "_RawConnection":
         while self._idle:
             wire = self._idle.pop()
             if wire.is_open and wire.primary == self._primary:
@@ -64,7 +64,7 @@ class Wires:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return _Wire(connection, self._primary)
+        return _RawConnection(connection, self._primary)
 
     @property
     def _primary(self) -> object:
@@ -75,7 +75,7 @@ class Wires:
         return getattr(self._pool, "master_address", None)
 
 
-class _Wire(asyncio.Protocol):
+class _RawConnection(asyncio.Protocol):
     """One connection, taken over from *connection*, which has just connected and holds nothing unread."""
 
     def __init__(self, connection: Any, primary: object) -> None:

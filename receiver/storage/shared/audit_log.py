@@ -29,7 +29,7 @@ _LOG = "log"
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """One act. *what* is a word or two, as `replay` or `audit.repair`; *detail* says how much, and of what kind."""
 
     at_ms: int
@@ -38,11 +38,11 @@ class Act:
     detail: dict[str, Any]
 
 
-class Acts:
+class AuditLog:
     """The record of acts. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, *, is_logged: bool = False) -> None:
-        """*is_logged*: whoever records acts through this logs them, too; else `ActLog` does."""
+        """*is_logged*: whoever records acts through this logs them, too; else `AuditLogForwarder` does."""
         self._client = StoreClient(client)
         self._is_logged = is_logged
 
@@ -55,7 +55,7 @@ class Acts:
         self._client.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._client.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None) -> Iterator[Act]:
+    def newest(self, since_ms: int | None = None) -> Iterator[AuditEntry]:
         """Yield acts, newest first, in pages. *since_ms*: Unix ms."""
         last = "+"
         while page := self._client.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
@@ -64,7 +64,7 @@ class Acts:
             last = f"({page[-1][0].decode()}"
 
 
-class ActLog:
+class AuditLogForwarder:
     """Logs acts whose own process has no log that anybody keeps: those of the command line.
 
     Many may do it; each act is logged by one of them. The store remembers how far they came.
@@ -124,8 +124,8 @@ def _digest(salt: str, subject: str) -> str:
     return hashlib.blake2b(subject.casefold().encode(), salt=bytes.fromhex(salt), digest_size=8).hexdigest()
 
 
-def _act(identifier: str, fields: dict[bytes, bytes]) -> Act:
-    return Act(
+def _act(identifier: str, fields: dict[bytes, bytes]) -> AuditEntry:
+    return AuditEntry(
         at_ms=decoding.moment(identifier.partition("-")[0]) or 0,
         who=decoding.text(fields.get(b"who", b"?")),
         what=decoding.text(fields.get(b"what", b"?")),

@@ -8,7 +8,7 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
 
-class Spent:
+class OneTimeTokens:
     """Remembers what was used up, for as long as it would have been good. Keeps digests, not what they are of."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -45,7 +45,7 @@ def read_found(stored: bytes | None) -> HooksFound | None:
     return None
 
 
-class RegistrarMemory:
+class RegistrarState:
     """Small hashes in Redis, of one entry per hook. Every method raises StorageUnavailable."""
 
     def __init__(self, connection: redis.Redis) -> None:

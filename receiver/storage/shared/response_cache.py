@@ -16,7 +16,7 @@ LARGEST = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class CacheLookup:
     """What somebody who asked got: *kept*, with the *answer*; *fetch*: it is theirs to call, and then to `put`; *wait*:
     somebody else is calling."""
 
@@ -26,7 +26,7 @@ class Taken:
     asked_ms: int = 0
 
 
-class Shelf:
+class ResponseCache:
     """The shelf that all workers share. Methods raise StorageUnavailable. Threads may share it."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -37,16 +37,16 @@ class Shelf:
         """Return what tells one who asks apart from all others."""
         return secrets.token_hex(8)
 
-    def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> Taken:
+    def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> CacheLookup:
         """Ask for an answer that was asked for at *since_ms* (Unix ms) or later. Whoever fetches has *fetch_ms*."""
         state, *rest = self._calls.run("shelf", "take", name, token, fetch_ms, since_ms)
         if state == b"kept":
-            return Taken("kept", rest[0])
+            return CacheLookup("kept", rest[0])
         if state == b"fetch":
-            return Taken("fetch", generation=rest[0].decode(), asked_ms=int(rest[1]))
-        return Taken("wait")
+            return CacheLookup("fetch", generation=rest[0].decode(), asked_ms=int(rest[1]))
+        return CacheLookup("wait")
 
-    def put(self, name: str, token: str, taken: Taken, answer: bytes, keep_ms: int) -> None:
+    def put(self, name: str, token: str, taken: CacheLookup, answer: bytes, keep_ms: int) -> None:
         """Keep what was fetched for *keep_ms*; an empty *answer*: there is none, and somebody else may fetch."""
         kept = answer if len(answer) <= LARGEST else b""
         self._calls.run("shelf", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)

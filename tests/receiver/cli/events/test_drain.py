@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 
 from receiver.storage.model import spool_row
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.spool import rejected, reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
@@ -48,7 +48,7 @@ def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.R
         "silent": [],
     }
     assert_kept_once(client, [one for batch in batches for one in batch])
-    assert Archive(client).get(again.envelope.id).envelope == batches[0][5].envelope
+    assert EventReader(client).get(again.envelope.id).envelope == batches[0][5].envelope
     assert slots.used(tmp_path / "spool") == []
     assert client.hgetall("fd:spools") == {}
     assert '"what": "drain"' in frontdesk(redis_url, tmp_path, "acts", "--json").out.replace('":"', '": "')
@@ -161,8 +161,8 @@ def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp
     assert (ran.status, ran.err, told["kept"], told["duplicates"], told["aside"]) == (0, "", 4, 0, [])
     assert stored_ids(client) == {each.envelope.id: 1 for each in (one, two, junk)}
     assert client.llen("rq:queue:default") == 2
-    assert Archive(client).get(two.envelope.id).envelope == two.envelope
-    assert Archive(client).get(junk.envelope.id).status == "quarantined"
+    assert EventReader(client).get(two.envelope.id).envelope == two.envelope
+    assert EventReader(client).get(junk.envelope.id).status == "quarantined"
 
 
 def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, tmp_path: Path) -> None:

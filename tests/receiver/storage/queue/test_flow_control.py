@@ -10,7 +10,7 @@ import redis
 from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Target
@@ -30,7 +30,7 @@ class Desk:
         self.client = client
         self.queue = DeliveryQueue(client)
         self.queue.begin_lease("ann", LEASE_MS)
-        self.archive = Archive(client)
+        self.archive = EventReader(client)
         self.rules: tuple[Rule, ...] = ()
 
     def keep(self, number: int, route: str = "announce", terms: str = "") -> list[str]:

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 import receiver
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection
 from receiver.storage.redis.client import guarded
 from tests.support.processes import free_port
@@ -23,7 +23,7 @@ def test_it_says_where_to_look_and_shows_no_object(scheme: str, rest: str, said:
     url = f"{scheme}://127.0.0.1:{free_port()}/{rest}"
 
     with connection.connect(url) as client, pytest.raises(StorageUnavailable) as raised:
-        Archive(client).get("0" * 20)
+        EventReader(client).get("0" * 20)
 
     sentence = str(raised.value)
     assert said in sentence

@@ -17,7 +17,7 @@ from receiver.storage.accounting.retention import Retention
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from tests.conftest import StartValkey
@@ -102,12 +102,12 @@ def test_an_event_of_a_wrong_clock_is_kept_run_found_and_forgotten_in_time(clien
     acknowledge(client, *claim_all(client))
     _assert_audit_is_0(client)
     assert {one.envelope.id for one in (*wrong, right)} <= {
-        stored.envelope.id for stored in Archive(client).many([one.envelope.id for one in (*wrong, right)])
+        stored.envelope.id for stored in EventReader(client).many([one.envelope.id for one in (*wrong, right)])
     }
 
     Retention(client, 0, 0).turn(1_000)
     _assert_audit_is_0(client)
-    assert Archive(client).many([one.envelope.id for one in (*wrong, right)]) == []
+    assert EventReader(client).many([one.envelope.id for one in (*wrong, right)]) == []
     assert client.exists(*(keys.index(ids.milliseconds_of(one.envelope.id) // 3_600_000) for one in wrong)) == 0
 
 
@@ -136,7 +136,7 @@ def test_two_receivers_with_wrong_clocks_agree(redis_url: str, client: redis.Red
     assert first < second < third
     assert third.partition(" ")[2] == fourth.partition(" ")[2]
     made = [ids.milliseconds_of(each.partition(" ")[2]) / 1_000 for each in (first, second, third)]
-    stored = Archive(client).get(first.partition(" ")[2])
+    stored = EventReader(client).get(first.partition(" ")[2])
     assert all(began - 60 < at < time.time() + 60 for at in [*made, stored.envelope.received_ms / 1_000])
     _assert_audit_is_0(client)
 
@@ -175,7 +175,7 @@ def test_a_jump_while_the_store_is_away_moves_nothing(start_valkey: StartValkey,
     assert sorted(set(taken)) == taken
     assert all(began - 60 < ids.milliseconds_of(one) / 1_000 < time.time() + 60 for one in taken)
     with server.client() as client:
-        assert [stored.envelope.id for stored in Archive(client).many(taken)] == taken
+        assert [stored.envelope.id for stored in EventReader(client).many(taken)] == taken
         _assert_audit_is_0(client)
 
 

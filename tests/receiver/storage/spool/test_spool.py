@@ -23,7 +23,7 @@ from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.core.events import Envelope
 from receiver.process import logs
 from receiver.storage.model import spool_row
-from receiver.storage.model.entries import Entry, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.file import SpoolFile
@@ -107,7 +107,9 @@ entries = st.builds(
     ),
     st.none() | st.binary(min_size=16, max_size=16),
     st.integers(0, 2**42),
-    st.lists(st.builds(Wanted, route=names, queue=names, timeout_ms=st.integers(1, 2**40), terms=names), max_size=4),
+    st.lists(
+        st.builds(PlannedDelivery, route=names, queue=names, timeout_ms=st.integers(1, 2**40), terms=names), max_size=4
+    ),
 )
 
 

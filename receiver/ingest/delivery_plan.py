@@ -12,7 +12,7 @@ from receiver.storage.model.entries import Entry, PlannedDelivery, terms
 
 
 class Table(Protocol):
-    """What is needed of a routing table."""
+    """What ingest needs of a routing table."""
 
     @property
     def hash(self) -> str: ...

@@ -28,7 +28,7 @@ IngestResult = list[Receipt] | RequestRefused | StorageUnavailable
 
 
 class EventSink(Protocol):
-    """Whoever keeps events, and says when one is safe, or that it is not certain to be."""
+    """Keeps events, and reports when one is safe, or that it is not certain to be."""
 
     def submit(self, entry: Entry, on_result: OnResult) -> None: ...
 

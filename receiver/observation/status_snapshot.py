@@ -16,8 +16,8 @@ from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import replies
-from receiver.storage.shared import registrations
-from receiver.storage.shared.registrations import HooksFound
+from receiver.storage.shared import registrar_state
+from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
 
@@ -94,7 +94,7 @@ def look(client: redis.Redis) -> Vitals:
         quarantined_lately=int(lately),
         spools=pulse.spools(),
         audit=pulse.audit(),
-        hooks=registrations.read_found(hooks),
+        hooks=registrar_state.read_found(hooks),
         silences=pulse.silences(now_ms),
         acts=decoding.numbers(acts),
         counters=metrics_store.parsed(counters),

@@ -1,4 +1,4 @@
-"""Erasure: everything that is kept about one person is cleared, and that something was kept stays known.
+"""Erasure: all that is kept about one person is deleted; it stays known that events were kept.
 
 An event about the person keeps its id, action, business and times; its record becomes `{}`. Its deliveries in flight
 end as discarded, and the errors of its attempts are cleared, because a handler may have put anything into them.
@@ -78,7 +78,7 @@ class CoworkerSubject:
 
 
 class EmailSubject:
-    """Somebody by an e-mail address, wherever in a record it stands, in whatever case."""
+    """A person by an e-mail address, anywhere in a record, in upper or lower case."""
 
     def __init__(self, address: str) -> None:
         # Not inside a longer address: joann@example.com and ann@example.com.au are somebody else's.
@@ -101,10 +101,10 @@ class Erased:
 
 
 class Erasure:
-    """Finds and clears what is kept about a person. Methods raise StorageUnavailable."""
+    """Finds and erases the records about a person. Methods raise StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, *, looked_at: Callable[[int], None] | None = None) -> None:
-        """*looked_at* is told after each page how many events more were looked at.
+        """*looked_at* is called after each page with the number of its events.
 
         *unsearched* counts what `find` could not look into: bodies that cannot be unpacked or are no text in any
         encoding, and what a newer version wrote.
@@ -151,7 +151,7 @@ class Erasure:
         return cancelled
 
     def rewrite_log(self) -> str | None:
-        """Have the server write its append-only file anew, without what was cleared. Returns why not, if so."""
+        """Have the server rewrite its append-only file without the erased records; return why not, if it does not."""
         if not int(self._calls.ask("info", "persistence").get("aof_enabled", 0)):
             return "the server keeps no append-only file"
         try:

@@ -157,8 +157,8 @@ class Release:
     def _stays(self, envelope: Envelope, checked: Checked, reason: str) -> Released:
         """Leave a request where it is, with the reason of today.
 
-        A doubt about its signature remains in what is kept, whatever else is wrong: it has to be settled by whoever
-        releases next. What this process merely cannot check is no reason of the request's, and is not kept.
+        A bad signature stays part of the reason, whatever else is wrong: whoever releases next has to settle it.
+        What this process merely cannot check is no reason of the request's, and is not kept.
         """
         kept = reason if checked.bad_signature in (None, reason) else f"{checked.bad_signature}, and {reason}"
         if kept != envelope.quarantine and not checked.is_blind:
@@ -180,7 +180,7 @@ class Release:
 
 
 def _unchecked(envelope: Envelope) -> Checked:
-    """Judge a request of a location without secrets: only one that was set aside for its signature is in doubt."""
+    """Judge a request of a location without secrets: only one that was quarantined for its signature stays."""
     if not (envelope.quarantine or "").startswith(signature.HEADER):
         return Checked()
     return Checked(

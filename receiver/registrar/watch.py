@@ -23,7 +23,7 @@ from receiver.registrar.planner import Survey
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import Flap, HooksFound, RegistrarState
+from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 
 _WHO = "watch"
 _HOOK_PATH = re.compile(r"/hooks/\S*")

@@ -16,7 +16,7 @@ from receiver.nexudus import hook_urls
 from receiver.observation import arrival_baseline
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.registrations import HooksFound, RegistrarState
+from receiver.storage.shared.registrar_state import HooksFound, RegistrarState
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartFrontdesk, program

@@ -16,7 +16,7 @@ from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import RegistrarState
+from receiver.storage.shared.registrar_state import RegistrarState
 
 _LEADER = "registrar-leader"
 

@@ -16,7 +16,7 @@ from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.watch import act_of
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import RegistrarState
+from receiver.storage.shared.registrar_state import RegistrarState
 
 
 def check(made: Plan, *, force: bool) -> None:

@@ -13,7 +13,7 @@ from receiver.nexudus.registration import Registration
 from receiver.registrar import health, plan
 from receiver.registrar.health import Condition, Row
 from receiver.registrar.plan import Pair, Plan
-from receiver.storage.shared.registrations import RegistrarState
+from receiver.storage.shared.registrar_state import RegistrarState
 
 _COLOURS = {
     Condition.HEALTHY: "green",

@@ -25,7 +25,7 @@ _CURSOR = "cursor"
 
 
 class IncompleteEvents:
-    """Finds such events and clears them away. Methods raise StorageUnavailable."""
+    """Finds events that have a state and no envelope, and deletes them. Methods raise StorageUnavailable."""
 
     def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `incomplete`."""
@@ -76,7 +76,7 @@ class IncompleteEvents:
         return cleared
 
     def drop(self, event_ids: Collection[str]) -> None:
-        """Clear away the state of all of them, so that those which were kept can be reckoned with as lost."""
+        """Delete the state of all of them, so that those that were kept can be written off."""
         self.forget(self._ask("drop", event_ids))
 
     def _scan(self, cursor: bytes) -> tuple[bytes, set[str]]:
@@ -98,7 +98,7 @@ class IncompleteEvents:
 
 
 class WriteOff:
-    """Reckons with lost events, hour by hour. *kept* and *written_off* count them. Raises StorageUnavailable."""
+    """Accounts for lost events, hour by hour. *kept* and *written_off* count them. Raises StorageUnavailable."""
 
     def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `reckon`."""

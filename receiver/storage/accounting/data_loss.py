@@ -1,4 +1,4 @@
-"""Losses: a store that is empty, another one, or older, where somebody remembers what it held.
+"""Detects data loss: a store that is empty, another one, or older than what a process remembers of it.
 
 A store gets a mark, a random one, as soon as a process looks at it. Each process that runs long remembers the mark and
 what the last audit counted, in memory and in its data directory (`store.json`). A mark that is gone or another means
@@ -37,7 +37,7 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was lost: found out at *found_ms* by somebody who had last seen it at *seen_ms*. *mark*: of the store that
+    """What was lost: detected at *found_ms* by a process that had last seen it at *seen_ms*. *mark*: of the store that
     is gone, or `{mark}<{Unix ms}` of one that went back to that time.
 
     The last audit, at *audited_ms* (0: none was known), had counted *events*, with *in_flight* deliveries. Times are
@@ -54,7 +54,7 @@ class Loss:
 
     @property
     def sentence(self) -> str:
-        """What is known of it."""
+        """Describe the loss in one sentence."""
         held = "nobody had counted what it held"
         if self.audited_ms:
             held = (
@@ -82,7 +82,7 @@ class LossDetector:
         self._written_ms = 0
 
     def turn(self) -> tuple[Loss, ...]:
-        """Look once; return the losses that nobody has acknowledged. Raises StorageUnavailable."""
+        """Check once; return the losses that nobody has acknowledged. Raises StorageUnavailable."""
         now_ms = self._calls.now_ms()
         known = self._known
         loss = orjson.dumps(_fields(replace(known, found_ms=now_ms))) if known else b""
@@ -138,7 +138,7 @@ def unacknowledged(client: redis.Redis) -> tuple[Loss, ...]:
 
 
 def acknowledge(client: redis.Redis) -> tuple[Loss, ...]:
-    """Note that somebody knows of the losses there are; return those. Raises StorageUnavailable."""
+    """Mark all losses as acknowledged; return them. Raises StorageUnavailable."""
     losses, now_ms = unacknowledged(client), int(time.time() * 1_000)
     known = [(loss.mark, orjson.dumps(_fields(replace(loss, acknowledged_ms=now_ms)))) for loss in losses]
     replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])

@@ -1,4 +1,4 @@
-"""The counters of each hour, and what was found of it by looking. Pure."""
+"""The counters of each hour, beside what a look at its events found. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class HourCounters:
             self.sums[name] = self[name] + value
 
     def replaced(self, found: "HourCounters") -> "HourCounters":
-        """Return these counters with what was found by looking in the place of what was counted."""
+        """Return these counters with what was *found* in place of what was counted."""
         return HourCounters(self.sums | {name: found[name] for name in FOUND})
 
     def difference(self, found: "HourCounters") -> tuple[int, int]:

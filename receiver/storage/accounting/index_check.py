@@ -17,7 +17,7 @@ _ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class IndexCheck:
-    """The lists `fd:i:...`. Whoever seems to be missing is looked for once more, in the script that also repairs."""
+    """Checks the lists `fd:i:...`. The script that repairs looks once more for each event that seems to be missing."""
 
     def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `enlist`."""
@@ -76,9 +76,9 @@ class IndexCheck:
             if not unreadable:
                 yield f"{stem}:a:{envelope.action}", event_id
                 yield f"{stem}:b:{envelope.business_id}", event_id
-            for number in stored_event.numbers_of(told := decoding.texts(state)):
-                if f"{number}r" in told:
-                    yield f"{stem}:r:{told[f'{number}r']}", event_id
+            for number in stored_event.numbers_of(fields := decoding.texts(state)):
+                if f"{number}r" in fields:
+                    yield f"{stem}:r:{fields[f'{number}r']}", event_id
 
     def _pages(self, key: str) -> Iterator[list[bytes]]:
         start = 0

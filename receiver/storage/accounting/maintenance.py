@@ -1,8 +1,8 @@
-"""The sweeper: what a careful operator would do every minute, done by one of the worker parents.
+"""Maintenance: one of the worker parents checks and repairs the store every minute.
 
-It audits the hours that are not sealed, gives deliveries without a live job a new one, leaves what it found in the
-store, where every receiver's metrics read it, and logs what people did by the command line. It never takes more than a
-twentieth of the time: after a turn that took long, the next waits longer. Retention has turns of its own (`expiry.py`).
+It audits the hours that are not sealed, gives deliveries without a live job a new one, stores its result for the
+metrics of every receiver, and logs what people did by the command line. It never takes more than a twentieth of the
+time: after a turn that took long, the next waits longer. Retention has turns of its own (`retention.py`).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """What the sweeper found last, and when (Unix ms); *events* that are kept (None: an earlier version
+    """What maintenance found last, and when (Unix ms); *events* that are kept (None: an earlier version
     found it), and deliveries *in_flight*."""
 
     at_ms: int
@@ -48,7 +48,7 @@ class AuditResult:
 
 
 def last_result(client: redis.Redis) -> AuditResult | None:
-    """Return what the sweeper found last. None: nobody swept yet. Raises StorageUnavailable."""
+    """Return what maintenance found last; None: it has never run. Raises StorageUnavailable."""
     return read_result(StoreClient(client).ask("get", keys.AUDIT))
 
 
@@ -70,7 +70,7 @@ def read_result(stored: bytes | str | None) -> AuditResult | None:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTurn:
-    """What a turn did. *by*: who else is at it, or was less than a turn ago, so that nothing was done."""
+    """What a turn did. *by*: the process that is doing it, or did it less than a turn ago, so nothing was done."""
 
     unaccounted: int = 0
     offenders: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class MaintenanceTurn:
 
 
 class Maintenance:
-    """Sweeps a store; many may try, one at a time does."""
+    """Maintains a store. Many processes may try; one at a time does it."""
 
     def __init__(self, client: redis.Redis, *, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
@@ -99,9 +99,9 @@ class Maintenance:
             latest = last_result(self._client)
             if latest and self._calls.now_ms() < latest.next_ms:
                 return MaintenanceTurn(by="an earlier turn")
-            return self._sweep(lock)
+            return self._run(lock)
 
-    def _sweep(self, lock: Lock) -> MaintenanceTurn:
+    def _run(self, lock: Lock) -> MaintenanceTurn:
         began = time.monotonic()
         self._finish_long_events()
         reports.tidy(self._client, self._calls.now_ms())

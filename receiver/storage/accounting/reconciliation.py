@@ -1,4 +1,4 @@
-"""The audit: every event that was ever accepted is something, and every delivery that was ever made is somewhere.
+"""The audit: every accepted event and every delivery ever made is accounted for.
 
 Events: accepted = unrouted + quarantined + routed + expired. Deliveries: created = succeeded + dead + discarded + in
 flight + expired. Each hour has counters that move in the same step as what they count. An hour that is over, whose
@@ -88,7 +88,7 @@ class _HourResult:
 
 
 class Audit:
-    """Audits what is kept. *pause_s*: how long it leaves Redis alone after each page of events."""
+    """Audits the store. *pause_s*: the pause after each page of events."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class Audit:
         on_disk: Stock | None = None,
         scanned: int | None = None,
     ) -> None:
-        """*looked_at* is told after each page how many events more were looked at. *on_disk*: the spools that can be
-        looked into; of others it is believed what they reported last. *scanned*: pages of a thousand keys that each
+        """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be
+        looked into; of others their last report counts. *scanned*: pages of a thousand keys that each
         audit goes through in search of states without an envelope; None: all keys."""
         self._calls = StoreClient(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
         self._incomplete = IncompleteEvents(self._calls)
@@ -117,7 +117,7 @@ class Audit:
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
     def run(self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False) -> Report:
-        """Look, and name what is wrong. Raises StorageUnavailable.
+        """Audit, and report what is wrong. Raises StorageUnavailable.
 
         *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
         believe no seal, and compare every event with every list that should name it. *clear*: clear away what is left
@@ -229,11 +229,11 @@ class Audit:
 
         A receiver that ended while the store was away could not tell it: only its disk knows.
         """
-        told = self._calls.ask("hgetall", keys.SPOOLS).items()
+        reports = self._calls.ask("hgetall", keys.SPOOLS).items()
         disk = self._on_disk
         if disk is None:
-            return sum(_depth(report) for _, report in told)
-        return disk.events + sum(_depth(report) for name, report in told if not disk.has(decoding.text(name)))
+            return sum(_depth(report) for _, report in reports)
+        return disk.events + sum(_depth(report) for name, report in reports if not disk.has(decoding.text(name)))
 
 
 def _depth(report: bytes) -> int:

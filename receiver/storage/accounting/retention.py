@@ -1,4 +1,4 @@
-"""Retention: what has ended is kept for its time, then it is gone with everything that was kept about it.
+"""Retention: an event whose deliveries have ended is kept for its time, and then deleted with all that belongs to it.
 
 An event's time begins when its last delivery ends, and never runs while one is in flight. An expired event leaves what
 it was counted as and is counted as expired, and so do its deliveries: `routed` - 1 and `expired` + 1, `d_succeeded` - 1
@@ -139,7 +139,7 @@ class Retention:
         self._calls.ask("srem", keys.STALE, str(hour))
 
     def _of_hour(self, hour: int, names: Iterable[bytes]) -> Iterator[str]:
-        """Yield the names of lists of an hour; what is none is taken out."""
+        """Yield the names of an hour's lists, and delete every other name."""
         for name in names:
             if name == b"*" or name.startswith(b"%d:" % hour):
                 yield decoding.text(name)
@@ -178,7 +178,7 @@ class Retention:
 
 
 class RetentionSchedule:
-    """Lets expire what is over; many may try, one at a time does. Times as in Retention."""
+    """Applies retention when it is due. Many processes may try; one at a time does it. Times as in Retention."""
 
     def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
@@ -187,7 +187,7 @@ class RetentionSchedule:
         self._interval_ms = interval_ms
 
     def turn(self) -> int:
-        """Let expire what is over, for half a minute at most, if it is time and nobody else is at it.
+        """Expire what is due, for half a minute at most, unless it is too early or another process does it.
 
         Return how many events have expired. Raises StorageUnavailable, and LockLost when this process was away.
         """

@@ -20,7 +20,7 @@ from receiver.core.events import Envelope
 
 _SIZE = 4
 _LONGEST = 256 * 1_048_576
-_SELDOM_TOLD = ("quarantine", "headers", "erased_ms", "trace")
+_SELDOM_SET = ("quarantine", "headers", "erased_ms", "trace")
 _FIELDS = frozenset(Envelope._fields) - {"body"}
 
 _OTHERS = "*"
@@ -43,7 +43,7 @@ def pack(envelope: Envelope) -> bytes:
         "routes": envelope.routes,
         "entity": envelope.entity,
     }
-    for name in _SELDOM_TOLD:
+    for name in _SELDOM_SET:
         if value := getattr(envelope, name):
             header[name] = value
     if envelope.origin != "webhook":
@@ -57,15 +57,15 @@ def pack(envelope: Envelope) -> bytes:
 def unpack(stored: bytes) -> Envelope:
     """Read the stored form. Raises ValueError for what this version cannot read."""
     header, _, body = _decompress(stored).partition(b"\n")
-    told = orjson.loads(header)
+    fields = orjson.loads(header)
     try:
-        return Envelope(body=body, **told)
+        return Envelope(body=body, **fields)
     except TypeError:
-        pass  # a newer version may say more; what it says of the event as such is what counts
+        pass  # a newer version may write more fields; those that we know are enough
     try:
-        return Envelope(body=body, **{name: value for name, value in told.items() if name in _FIELDS})
+        return Envelope(body=body, **{name: value for name, value in fields.items() if name in _FIELDS})
     except (TypeError, AttributeError):
-        raise ValueError("an envelope that does not say what every event has") from None
+        raise ValueError("an envelope without the fields that every event has") from None
 
 
 def dictionary(number: int) -> bytes:

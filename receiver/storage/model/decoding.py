@@ -12,7 +12,7 @@ _LARGEST = 2**63 - 1
 
 
 def text(value: bytes) -> str:
-    """Return a text; what is no UTF-8 in it is replaced."""
+    """Return a text, with bytes that are not UTF-8 replaced."""
     return value.decode(errors="replace")
 
 

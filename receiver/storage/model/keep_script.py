@@ -28,7 +28,7 @@ _SHORT = LONGEST_CALL_US // _WAITING_DELIVERY_US
 """So many deliveries fit into one call, whatever they wait for."""
 
 RQ_MARGIN_S = 60
-"""RQ's own timeout of a job lies this far above ours, so that ours always comes first."""
+"""RQ's own timeout of a job is this much longer than ours, so ours always comes first."""
 
 NO_LIMIT = 2**53
 
@@ -137,7 +137,7 @@ def written(wanted: PlannedDelivery) -> tuple[str, str, int, str]:
 
 
 def _made(entry: Entry) -> list[PlannedDelivery]:
-    """Return what is to be delivered: a route in the shadow only wanted it."""
+    """Return the deliveries to make; for a route in the shadow none is made."""
     return [wanted for wanted in entry.wanted if wanted.queue]
 
 

@@ -1,4 +1,4 @@
-"""How an entry is written in a spool: its packed envelope, and beside it what the store has to be told. Pure."""
+"""How an entry is written in a spool: its packed envelope, and beside it the arguments of the keep script. Pure."""
 
 import zlib
 from collections.abc import Sequence
@@ -56,11 +56,11 @@ class SpoolRow:
         try:
             wanted = tuple(PlannedDelivery(*fields) for fields in orjson.loads(self.wanted))
         except TypeError:
-            raise ValueError("its deliveries say more than this version knows") from None
+            raise ValueError("its deliveries have fields that this version does not know") from None
         return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
 
 
-def record(entry: Entry) -> SpoolRow:
+def row_of(entry: Entry) -> SpoolRow:
     """Return what the spool keeps of an entry: all of it."""
     envelope = entry.envelope
     # Three fields where three suffice: an earlier version can read those.
@@ -72,8 +72,8 @@ def record(entry: Entry) -> SpoolRow:
     )
 
 
-def checked(columns: Sequence[Any]) -> SpoolRow | None:
-    """Return the record of a row, or None when the row is not what was written."""
+def read(columns: Sequence[Any]) -> SpoolRow | None:
+    """Return a row that was read; None when its checksum or its types are wrong."""
     try:
         identifier, envelope, fingerprint, window_ms, wanted, quarantined, crc = columns
         found = SpoolRow(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))

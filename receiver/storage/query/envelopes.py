@@ -1,4 +1,4 @@
-"""Envelopes alone, newest first: for those who look at many events and not at what became of them."""
+"""Reads envelopes alone, without deliveries, newest first: for searches over many events."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
 _PAGE = 200
-"""Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""
+"""Envelopes held in memory at a time; one may have a megabyte."""
 
 
 class Envelopes:
@@ -22,7 +22,7 @@ class Envelopes:
     """
 
     def __init__(self, client: redis.Redis, wanted: EventFilter) -> None:
-        """*wanted*: its route and status are not heeded."""
+        """*wanted*: its route and status are ignored."""
         self._calls = StoreClient(client)
         self._wanted = wanted
         self.unreadable = 0

@@ -1,4 +1,4 @@
-"""Ids of what is kept, newest first, as the lists of the store name them; no event is loaded for it."""
+"""The ids of kept events, newest first, from the lists in the store; no event is loaded."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from receiver.storage.redis.client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
-"""Ids of the first page, the second, and all others: most who ask want a screenful."""
+"""Ids of the first page, the second, and all others: most callers want a screenful."""
 
 _LAST_MS: Final = 36**9 - 1
 """The last moment that an id can tell."""
@@ -46,7 +46,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class IndexPage:
-    """A stretch of a list: *named* are the ids within the bounds, of *looked_at* in all, down to *last*."""
+    """A part of a list: *named* are the ids within the bounds, out of *looked_at* ids, down to *last*."""
 
     named: tuple[str, ...]
     looked_at: int
@@ -65,7 +65,7 @@ class EventIndex:
         return [hour for hour in found if hour is not None]
 
     def standing(self, status: str, bounds: Bounds) -> Iterator[IndexPage]:
-        """Yield what stands aside as *status*."""
+        """Yield the events that are dead, unrouted or quarantined, by *status*."""
         upper = [ids.milliseconds_of(bounds.after)] if bounds.after else []
         if bounds.until_ms is not None:
             upper.append(bounds.until_ms + _STEPPED_BACK_MS)
@@ -83,7 +83,7 @@ class EventIndex:
     def listed(
         self, bounds: Bounds, *, action: str = "", business_id: int | None = None, route: str = ""
     ) -> Iterator[IndexPage]:
-        """Yield what the hours' lists name: all of it, or that of one action, business or route."""
+        """Yield the events of the hours' lists: all, or those of one action, business or route."""
         highest = ids.hour_of(bounds.highest.decode())
         lowest = (bounds.since_ms or 0) // HOUR_MS
         at = ids.hour_of(bounds.after) if bounds.after else None

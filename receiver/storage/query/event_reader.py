@@ -1,4 +1,4 @@
-"""What is kept, for those who look: one event with its deliveries and attempts, or many by time, newest first."""
+"""Reads kept events: one with its deliveries and attempts, or many by filter, newest first."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ _PAGE = 500
 FIRST_BATCH: Final = 64
 LEAST_BATCH: Final = 8
 MOST_BATCH: Final = 512
-"""Events that are looked at in one batch: as many as take a few milliseconds, because nobody knows what one costs."""
+"""Events in one batch: as many as take a few milliseconds, because the cost of one is unknown."""
 
 _QUICK_S: Final = 0.004
 _SLOW_S: Final = 0.012
@@ -38,7 +38,7 @@ BodyTest = Callable[[bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """A few milliseconds of looking: what was found among how many events, down to the one of the id *last*."""
+    """The result of a few milliseconds of search: the events found, among *looked_at* ones down to the id *last*."""
 
     events: tuple[StoredEvent, ...]
     looked_at: int
@@ -46,7 +46,7 @@ class SearchPage:
 
 
 class AdaptiveBatch:
-    """The number to take next, *size*: begins with a screenful, and follows what the last ones took."""
+    """The size of the next batch: begins with a screenful, and adapts to the time that the last one took."""
 
     def __init__(self) -> None:
         self.size = FIRST_BATCH
@@ -60,7 +60,7 @@ class AdaptiveBatch:
 
 
 class EventReader:
-    """Reads what is kept. Every method raises StorageUnavailable when Redis does not answer."""
+    """Reads kept events. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client)
@@ -86,10 +86,10 @@ class EventReader:
     def search(
         self, wanted: EventFilter, *, after: str | None = None, body: BodyTest | None = None
     ) -> Iterator[SearchPage]:
-        """Look for events asked for, newest first, and yield after each few milliseconds what was found, if anything.
+        """Search for events, newest first; yield every few milliseconds what was found, which may be nothing.
 
-        *body*: what the bytes of a record must pass besides. *after*: as of `newest`; with the last id of a step,
-        looking goes on where that step ended, and finds each event once, whatever is kept meanwhile.
+        *body*: a test of the record's bytes. *after*: as in `newest`; given the last id of a page, the search goes on
+        where that page ended, and finds each event once, whatever is kept meanwhile.
         """
         batch = AdaptiveBatch()
         for listed in self._pages(wanted, after):
@@ -105,7 +105,7 @@ class EventReader:
                 yield SearchPage((), passed_by, listed.last)
 
     def hour_page(self, hour: int, start: int, most: int = _PAGE) -> list[str]:
-        """Return ids of an hour in the order they were kept, from position *start*; for those who follow along."""
+        """Return ids of an hour in the order they were kept, from position *start*."""
         return _texts(self._calls.ask("lrange", keys.index(hour), start, start + most - 1))
 
     def hour_length(self, hour: int) -> int:
@@ -129,7 +129,7 @@ class EventReader:
         return decoding.numbers(self._calls.ask("hgetall", keys.counters(hour)))
 
     def _pages(self, wanted: EventFilter, after: str | None) -> Iterator[IndexPage]:
-        """Yield what the narrowest list names that holds all events asked for."""
+        """Yield the ids of the narrowest list that holds all matching events."""
         bounds = Bounds(wanted.since_ms, wanted.until_ms, after)
         if wanted.status in STANDING:
             return self._index.standing(str(wanted.status), bounds)
@@ -140,7 +140,7 @@ class EventReader:
         return self._index.listed(bounds, business_id=wanted.business_id)
 
     def _sifted(self, event_ids: Sequence[str], wanted: EventFilter, body: BodyTest | None) -> Iterator[StoredEvent]:
-        """Load those asked for; of the others as little as shows that they are not."""
+        """Yield the matching events; of the others, load as little as shows that they do not match."""
         if body is not None or wanted.is_manifold:
             event_ids = self._with_envelope(event_ids, wanted, body)
         if wanted.status is not None and wanted.status not in STANDING:

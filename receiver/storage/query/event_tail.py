@@ -12,10 +12,10 @@ _BEHIND_ALL = "~"
 
 
 class EventTail:
-    """Returns what is new since the last look. Belongs to one thread at a time."""
+    """Returns the events that are new since the last call. For one thread at a time."""
 
     def __init__(self, reader: EventReader, *, clock: Callable[[], float] = time.time) -> None:
-        """Begins now: what is kept already is not new. Raises StorageUnavailable."""
+        """Begins now: events that are kept already are not new. Raises StorageUnavailable."""
         self._reader = reader
         self._clock = clock
         hour = _hour(clock)
@@ -24,7 +24,7 @@ class EventTail:
         self._seen = {hour: (length, last[0] if last else _BEHIND_ALL)}
 
     def look(self) -> list[StoredEvent]:
-        """Return new events, a few hundred at most; what is left comes with the next look. Raises StorageUnavailable.
+        """Return new events, a few hundred at most; the rest comes with the next call. Raises StorageUnavailable.
 
         Two hours are looked at, because a batch may be kept just after its hour.
         """
@@ -35,7 +35,7 @@ class EventTail:
             start, page = self._behind(one, length, last)
             found += self._reader.many(page)
             seen[one] = (start + len(page), page[-1] if page else last)
-        self._seen = seen  # only now: what a store that went away has not told comes with the next look
+        self._seen = seen  # only now: what the store did not return comes with the next look
         return found
 
     def _behind(self, hour: int, length: int, last: str) -> tuple[int, list[str]]:

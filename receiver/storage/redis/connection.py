@@ -49,7 +49,7 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | No
     if where.service is None:
         plain = redis.Redis(**_place(where), **options)
         pool: Any = plain.connection_pool
-        pool.connection_class = _leaving(pool.connection_class)
+        pool.connection_class = _primary_only(pool.connection_class)
         return plain
     sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
@@ -68,7 +68,7 @@ def connect_async(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: in
     if where.service is None:
         plain = redis.asyncio.Redis(**_place(where), **options)
         pool: Any = plain.connection_pool
-        pool.connection_class = _leaving_async(pool.connection_class)
+        pool.connection_class = _primary_only_async(pool.connection_class)
         return plain
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
@@ -108,13 +108,13 @@ def answers(path: Path) -> bool:
 
 
 @functools.cache
-def _leaving(kind: type[Any]) -> type[Any]:
-    """Return a kind of connection that ends when its server says that it is a primary no more.
+def _primary_only(kind: type[Any]) -> type[Any]:
+    """Return a kind of connection that closes when its server reports that it is no longer the primary.
 
-    The name behind the URL may lead to the next one by now, as with managed services; the old one will never change.
+    The name in the URL may lead to the new primary by now, as with managed services; the old server stays a replica.
     """
 
-    class Leaving(kind):  # type: ignore[misc]
+    class PrimaryOnly(kind):  # type: ignore[misc]
         def read_response(self, *arguments: Any, **options: Any) -> Any:
             try:
                 return super().read_response(*arguments, **options)
@@ -122,14 +122,14 @@ def _leaving(kind: type[Any]) -> type[Any]:
                 self.disconnect()
                 raise
 
-    return Leaving
+    return PrimaryOnly
 
 
 @functools.cache
-def _leaving_async(kind: type[Any]) -> type[Any]:
+def _primary_only_async(kind: type[Any]) -> type[Any]:
     """The same for an event loop."""
 
-    class Leaving(kind):  # type: ignore[misc]
+    class AsyncPrimaryOnly(kind):  # type: ignore[misc]
         async def read_response(self, *arguments: Any, **options: Any) -> Any:
             try:
                 return await super().read_response(*arguments, **options)
@@ -137,7 +137,7 @@ def _leaving_async(kind: type[Any]) -> type[Any]:
                 await self.disconnect()
                 raise
 
-    return Leaving
+    return AsyncPrimaryOnly
 
 
 class _SentinelClient(redis.Redis):

@@ -50,7 +50,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
     fd:expiry              string: when retention was applied last, and how far it is behind, as JSON
-    fd:audit               string: what the sweeper found last, as JSON
+    fd:audit               string: what maintenance found last, as JSON
     fd:meter               hash: what all processes counted, for metrics (observation/metrics_store.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: what is wrong now, since when, and who was told (observation/alert_state.py)
@@ -58,7 +58,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:mark:looked         string: Unix ms of the last look at it; of an older one, somebody remembers a later look
     fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
     fd:registrar:health    string: how the watch found the hooks last, as JSON
-    fd:acts                stream: who did what, for a year; its group `log` has been told in the log
+    fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
     fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}

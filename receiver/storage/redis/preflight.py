@@ -1,4 +1,4 @@
-"""What the server must be so that a kept event stays kept: asked of the server itself, once and while we run."""
+"""Checks that the server is configured to keep what is stored: once at the start, and while Frontdesk runs."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,15 +12,15 @@ LEAST_VERSION: Final = (6, 2)
 """Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
 
 WATCHED: Final = ("append-only", "eviction")
-"""What somebody may change while the server runs, and what then loses events: see `unfit`."""
+"""Settings that somebody may change while the server runs, and that then lose events: see `unfit`."""
 
 _UNKNOWN: Final = "could not find out {what}, because {why}; make sure that {remedy}"
 
 
 def problems(client: redis.Redis) -> tuple[str, ...]:
-    """Return one sentence for each thing that the server is not but must be, or that it does not let us find out.
+    """Return one sentence for each requirement that the server does not meet, or that cannot be checked.
 
-    Empty: the server is fit. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
+    Empty: it meets all. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
     """
     try:
         about, fsync = _about(client), _config(client, "appendfsync")
@@ -39,17 +39,17 @@ def problems(client: redis.Redis) -> tuple[str, ...]:
 
 
 def unfit(client: redis.Redis) -> dict[str, str]:
-    """Return which of WATCHED the running server is not as it must be, each with one sentence.
+    """Return which of WATCHED the running server does not meet, each with one sentence.
 
-    What it does not tell is not held against it: `problems` does that. Raises StorageUnavailable.
+    A setting that it does not reveal counts as met; `problems` reports those. Raises StorageUnavailable.
     """
     with guarded():
         about = _about(client)
     if isinstance(about, str):
         return {}
     judged = {"append-only": (_append_only, "aof_enabled"), "eviction": (_eviction, "maxmemory_policy")}
-    told = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
-    return {name: sentences[0] for name, sentences in told if sentences}
+    found = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
+    return {name: sentences[0] for name, sentences in found if sentences}
 
 
 def _about(client: redis.Redis) -> Mapping[str, Any] | str:

@@ -1,7 +1,7 @@
-"""Commands to the server without a client between: packed in one piece, and answered by one future.
+"""Commands sent to the server without redis-py in between: packed in one piece, and answered by one future.
 
-redis-py connects, signs in and asks the sentinels, as it does for everything else; then its end of the connection is
-taken over. A call through its streams costs 300 µs of this process, one through here 30: every event pays a part of it.
+redis-py connects, authenticates and asks the sentinels, as it does for everything else. Then this module takes over the
+socket. A call through redis-py costs this process 300 µs, a call through this module 30 µs; every event pays a part.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ class RawConnections:
         cancelled here leaves a connection behind that is not used again.
         """
         packed = b"".join([_pack(tuple(command)) for command in commands])
-        wire = await self._take()
+        raw = await self._take()
         try:
-            replies = await wire.ask(packed, len(commands))
+            replies = await raw.ask(packed, len(commands))
         except BaseException:
-            wire.cut()
+            raw.cut()
             raise
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            wire.cut()  # a primary no more: the next one is asked for at the sentinels
+            raw.cut()  # a primary no more: the next one is asked for at the sentinels
         else:
-            self._idle.append(wire)
+            self._idle.append(raw)
         return replies
 
     async def close(self) -> None:
@@ -54,10 +54,10 @@ class RawConnections:
 
     async def _take(self) -> "_RawConnection":
         while self._idle:
-            wire = self._idle.pop()
-            if wire.is_open and wire.primary == self._primary:
-                return wire
-            wire.cut()
+            raw = self._idle.pop()
+            if raw.is_open and raw.primary == self._primary:
+                return raw
+            raw.cut()
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
@@ -118,7 +118,7 @@ class _RawConnection(asyncio.Protocol):
             self._answer.set_result(self._replies)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Fail the call that waits."""
         self.is_open = False
         self._streams.connection_lost(exc)
         self._end(Disconnected(str(exc) if exc else "the server closed the connection"))

@@ -33,7 +33,7 @@ class Lock:
         self._lease_ms = lease_ms
         self._who = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._renewal: threading.Thread | None = None
         self.token = 0
 
     def __enter__(self) -> Self:
@@ -49,20 +49,20 @@ class Lock:
             return holder
         self.token = token
         self._stop.clear()
-        self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._name}", daemon=True)
-        self._keeper.start()
+        self._renewal = threading.Thread(target=self._renew, name=f"lock-{self._name}", daemon=True)
+        self._renewal.start()
         return None
 
     def wait(self, seconds: float, *, waiting: Callable[[str], None], poll_s: float = 0.1) -> None:
-        """Take the lock within *seconds*; *waiting* is told once who has it. Raises StorageUnavailable when late."""
+        """Take the lock within *seconds*; *waiting* gets the holder. Raises StorageUnavailable when late."""
         deadline = time.monotonic() + seconds
-        told = False
+        is_reported = False
         while holder := self.take():
             if time.monotonic() >= deadline:
                 raise StorageUnavailable(f"{holder} still holds the lock {self._name!r} after {seconds:g} s; try later")
-            if not told:
+            if not is_reported:
                 waiting(holder)
-                told = True
+                is_reported = True
             time.sleep(poll_s)
 
     def check(self) -> None:
@@ -75,15 +75,15 @@ class Lock:
     def free(self) -> None:
         """Give the lock back if it is still ours; never raises: it runs out by itself."""
         self._stop.set()
-        if self._keeper is not None:
-            self._keeper.join()
-            self._keeper = None
+        if self._renewal is not None:
+            self._renewal.join()
+            self._renewal = None
         if self.token:
             with contextlib.suppress(StorageUnavailable):
                 self._ask("free")
             self.token = 0
 
-    def _keep(self) -> None:
+    def _renew(self) -> None:
         while not self._stop.wait(self._lease_ms / 3_000):
             try:
                 ours, _ = self._ask("keep")

@@ -1,6 +1,6 @@
-"""A shelf for answers of Nexudus: kept for a short while, so that of many who ask the same thing only one has to call.
+"""A cache of Nexudus's answers for a short while: of many workers that ask for the same thing only one has to call.
 
-What is on it can be about people. It is gone after its time, and at once when anybody is erased.
+An answer can be about people. It expires after its time, and at once when anybody is erased.
 """
 
 import secrets
@@ -12,13 +12,13 @@ import redis
 from receiver.storage.redis.client import StoreClient
 
 LARGEST = 262_144
-"""Bytes of an answer; a larger one is not kept, and everybody who wants it calls."""
+"""Bytes of an answer; a larger one is not cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """What somebody who asked got: *kept*, with the *answer*; *fetch*: it is theirs to call, and then to `put`; *wait*:
-    somebody else is calling."""
+    """The result of a lookup. *kept*: here is the *answer*; *fetch*: the caller has to call Nexudus, and then to `put`;
+    *wait*: another worker is calling."""
 
     state: Literal["kept", "fetch", "wait"]
     answer: bytes = b""
@@ -27,14 +27,14 @@ class CacheLookup:
 
 
 class ResponseCache:
-    """The shelf that all workers share. Methods raise StorageUnavailable. Threads may share it."""
+    """The cache that all workers share. Methods raise StorageUnavailable. Threads may share it."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "shelf")
 
     @staticmethod
     def token() -> str:
-        """Return what tells one who asks apart from all others."""
+        """Return a token that identifies one caller."""
         return secrets.token_hex(8)
 
     def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> CacheLookup:

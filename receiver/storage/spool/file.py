@@ -79,7 +79,7 @@ class SpoolFile:
         damaged: list[tuple[int, Any]] = []
         size = 0
         for seq, *columns in self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most)):
-            record = spool_row.checked(columns)
+            record = spool_row.read(columns)
             if record is None:
                 damaged.append((seq, columns))
                 continue
@@ -114,7 +114,7 @@ class SpoolFile:
         """Yield every readable row, oldest or newest first, as far as the file can be read."""
         order = "DESC" if backwards else "ASC"
         for seq, *columns in self._select(f"WHERE seq > ? ORDER BY seq {order} LIMIT ?", (above, -1)):
-            record = spool_row.checked(columns)
+            record = spool_row.read(columns)
             if record is not None:
                 yield seq, record
 

@@ -12,7 +12,7 @@ from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.queue.flow_control import Gate, Pause
-from receiver.storage.shared.registrations import HooksFound
+from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
 NOW = 1_790_000_000_000

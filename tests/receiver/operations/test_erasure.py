@@ -245,7 +245,7 @@ def _spool(data_dir: Path, *entries: Entry) -> None:
     slot = slots.Slot.take(folder, 0)
     assert slot is not None
     spool = SpoolFile.open(slot.path)
-    spool.append([spool_row.record(one) for one in entries])
+    spool.append([spool_row.row_of(one) for one in entries])
     spool.close()
     slot.release()
 

@@ -12,7 +12,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import HooksFound, RegistrarState, read_found
+from receiver.storage.shared.registrar_state import HooksFound, RegistrarState, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
 
 DAY = 86_400_000

@@ -33,7 +33,7 @@ from receiver.storage.queue.route_limits import Target
 from receiver.storage.redis import keys
 from receiver.storage.shared import signature_readings
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.registrations import Flap, RegistrarState
+from receiver.storage.shared.registrar_state import Flap, RegistrarState
 from receiver.storage.spool import reports
 from tests.conftest import StartFrontdesk
 from tests.support.events import DAY_MS, entry, half_keep, keep_all

@@ -153,7 +153,7 @@ def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp
     folder.mkdir()
     one, two, junk = entry(), entry(b'{"Id":2}', terms="lane||0|"), entry(b"junk", quarantine="no JSON")
     for number, each in enumerate([one, two, junk, one]):  # a crash between the store and the disk leaves a file behind
-        rejected.write(folder / "000.db", number, spool_row.record(each).columns(), "this Frontdesk cannot read it")
+        rejected.write(folder / "000.db", number, spool_row.row_of(each).columns(), "this Frontdesk cannot read it")
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside", "--json")
 
@@ -170,8 +170,8 @@ def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, 
     exit status 1, and nothing is touched."""
     folder = tmp_path / "spool"
     folder.mkdir()
-    good = spool_row.record(entry())
-    refused = spool_row.record(entry()._replace(envelope=entry().envelope._replace(id="short")))
+    good = spool_row.row_of(entry())
+    refused = spool_row.row_of(entry()._replace(envelope=entry().envelope._replace(id="short")))
     newer = replace(good, envelope=b"\x09" + good.envelope[1:])
     whole = good.columns()
     for columns in (refused.columns(), newer.columns(), (*whole[:-1], whole[-1] ^ 1), (1, 2), (None, *whole[1:])):

@@ -15,7 +15,7 @@ from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import keys
 from receiver.storage.shared.audit_log import AuditLog, AuditLogForwarder
-from receiver.storage.shared.registrations import Flap, RegistrarState
+from receiver.storage.shared.registrar_state import Flap, RegistrarState
 from receiver.storage.spool import reports
 from tests.support.events import entry, keep_all
 

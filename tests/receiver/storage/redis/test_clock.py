@@ -62,24 +62,24 @@ def test_the_store_is_believed_and_nobody_else() -> None:
     """Not this machine, however wrong, nor however it jumps; the store, when it jumps, is followed."""
     hands = Hands()
 
-    ahead = hands.clock.heard(1_000_000.0, hands.clock.asks())
+    ahead = hands.clock.adjust(1_000_000.0, hands.clock.steady_now())
     hands.pass_(10)
     hands.local -= YEAR_S
 
     assert ahead == 1_790_000_000.0 - 1_000_000.0
     assert hands.clock() == pytest.approx(1_000_010.0)
-    hands.clock.heard(2_000_000.0, hands.clock.asks())
+    hands.clock.adjust(2_000_000.0, hands.clock.steady_now())
     assert hands.clock() == pytest.approx(2_000_000.0)
 
 
 def test_what_may_be_the_way_of_the_answer_is_no_news() -> None:
     """An answer that took 200 ms may be 100 ms off either way: the clock does not shiver with the network."""
     hands = Hands()
-    hands.clock.heard(1_000_000.0, hands.clock.asks())
+    hands.clock.adjust(1_000_000.0, hands.clock.steady_now())
 
-    asked = hands.clock.asks()
+    asked = hands.clock.steady_now()
     hands.pass_(0.2)
-    hands.clock.heard(1_000_000.19, asked)
+    hands.clock.adjust(1_000_000.19, asked)
 
     assert hands.clock() == pytest.approx(1_000_000.2)
 

@@ -25,8 +25,8 @@ class Flap:
 
 @dataclass(frozen=True, slots=True)
 class HooksFound:
-    """How the watch found the hooks, and when (Unix ms): for each business how many are in which condition, those left
-    out that are healthy."""
+    """How the registrar found the hooks, and when (Unix ms): for each business how many are in which condition, without
+    the healthy ones."""
 
     at_ms: int
     healthy: int
@@ -81,8 +81,8 @@ class RegistrarState:
     def remember_found(self, found: HooksFound) -> None:
         """Remember how the hooks were found, for metrics and alerts."""
         businesses = {str(business): counts for business, counts in found.businesses.items()}
-        told = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
-        self._calls.ask("set", keys.REGISTRAR_HEALTH, orjson.dumps(told))
+        fields = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
+        self._calls.ask("set", keys.REGISTRAR_HEALTH, orjson.dumps(fields))
 
     def count(self, act: str) -> None:
         """Count one act, such as `created` or `reenabled`."""
@@ -113,7 +113,7 @@ def _by_hook(found: Mapping[bytes, bytes], read: Callable[[bytes], _Value | None
 
 def _flap(stored: bytes) -> Flap | None:
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        told = orjson.loads(stored)
-        count, last_ms = decoding.number(told["count"]), decoding.moment(told["last_ms"])
+        fields = orjson.loads(stored)
+        count, last_ms = decoding.number(fields["count"]), decoding.moment(fields["last_ms"])
         return None if count is None or last_ms is None else Flap(count, last_ms)
     return None

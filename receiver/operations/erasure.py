@@ -27,7 +27,7 @@ from receiver.storage.spool.rewriting import Rewritten
 
 _SCANNED_AT_ONCE = 500
 _DELIVERIES_AT_ONCE = 500
-_COWORKER = "CoworkerSubject"
+_COWORKER = "Coworker"
 _DEEPEST = 1_100
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from receiver.alive import AliveFile
 from receiver.cli.context import Context
 from receiver.cli.health import alert_setup
 from receiver.cli.ui import output
@@ -23,6 +24,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
+from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.parent.child import Launch
@@ -66,11 +68,14 @@ def work(
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Maintenance(context.client)
     expiry = RetentionSchedule(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
-    tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
+    tasks = [PeriodicTask("order", HeldLanes(context.client).turn, every_s=1.0)]
+    if not burst:
+        tasks += [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
-        return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
+        alive = AliveFile(read.data_dir, "work")
+        return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

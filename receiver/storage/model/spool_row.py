@@ -3,11 +3,11 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from receiver.storage.model import codec
+from receiver.storage.model import codec, entries
 from receiver.storage.model.entries import Entry, PlannedDelivery
 
 OVERHEAD = 256
@@ -53,11 +53,15 @@ class SpoolRow:
 
     def entry(self) -> Entry:
         """Return the entry. Raises ValueError for what this version cannot read."""
-        try:
-            wanted = tuple(PlannedDelivery(*fields) for fields in orjson.loads(self.wanted))
-        except TypeError:
-            raise ValueError("its deliveries have fields that this version does not know") from None
-        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
+        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, _planned(self.wanted))
+
+
+class Glance(NamedTuple):
+    """A record's place, its id, and the lanes in which its deliveries follow others."""
+
+    seq: int
+    id: str
+    lanes: list[str]
 
 
 def row_of(entry: Entry) -> SpoolRow:
@@ -70,6 +74,21 @@ def row_of(entry: Entry) -> SpoolRow:
     return SpoolRow(
         envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
     )
+
+
+def glance(seq: int, identifier: Any, wanted: Any) -> Glance:
+    """Return the lanes of a row; of one that is damaged, or that this version cannot read, none."""
+    try:
+        return Glance(seq, identifier.decode("ascii"), entries.lanes(_planned(wanted)))
+    except (ValueError, AttributeError):
+        return Glance(seq, "", [])
+
+
+def _planned(wanted: bytes) -> tuple[PlannedDelivery, ...]:
+    try:
+        return tuple(PlannedDelivery(*fields) for fields in orjson.loads(wanted))
+    except TypeError:
+        raise ValueError("its deliveries have fields that this version does not know") from None
 
 
 def read(columns: Sequence[Any]) -> SpoolRow | None:

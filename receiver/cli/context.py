@@ -8,7 +8,7 @@ import redis
 from receiver.core import settings
 from receiver.core.settings import Settings
 from receiver.process import logs
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, schema_version
 
 
@@ -36,6 +36,6 @@ class Context:
         return self.client
 
     @cached_property
-    def archive(self) -> Archive:
+    def archive(self) -> EventReader:
         """What is kept."""
-        return Archive(self.client)
+        return EventReader(self.client)

@@ -84,7 +84,7 @@ class Envelope(NamedTuple):
     @property
     def hour(self) -> int:
         """The hour (Unix hours) under which the event is indexed and counted: that of its id, wherever it waited."""
-        return ids.milliseconds_of(self.id) // 3_600_000
+        return ids.hour_of(self.id)
 
     def record(self) -> Any:
         """Return the record as Python values. Raises ValueError for a quarantined body that is no JSON."""

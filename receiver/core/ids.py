@@ -9,11 +9,11 @@ import hashlib
 import secrets
 import time
 
+from receiver.core.durations import HOUR_MS
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _COUNTER_END = 36**4
 _PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
-
-_LEAP_MS = 3_600_000
 
 LENGTH = 20
 """Characters in an id."""
@@ -43,7 +43,7 @@ class IdGenerator:
         wrong before: the generator begins anew there, under other characters.
         """
         milliseconds = int((time.time() if now is None else now) * 1_000)
-        if milliseconds < self._milliseconds - _LEAP_MS:
+        if milliseconds < self._milliseconds - HOUR_MS:
             self._instance = _base36(secrets.randbelow(36**7), 7)
             self._advance(milliseconds)
         elif milliseconds > self._milliseconds:
@@ -69,6 +69,11 @@ def derived(identifier: str, number: int) -> str:
 def milliseconds_of(identifier: str) -> int:
     """Return the Unix time in milliseconds at which an id was minted. Raises ValueError for what is not an id."""
     return int(identifier[:9], 36)
+
+
+def hour_of(identifier: str) -> int:
+    """Return the Unix hour under which the event of this id is indexed and counted. Raises ValueError as above."""
+    return milliseconds_of(identifier) // HOUR_MS
 
 
 def lowest(milliseconds: int) -> str:

@@ -1,55 +1,36 @@
-"""From an authentic request to kept events: verify, read, route, keep. Nothing is answered before it is kept.
+"""From an authentic request to kept events: verify, evaluate, route, keep. Nothing is answered before it is kept.
 
-What cannot be verified or read is set aside, not refused: after ten refusals Nexudus would switch the hook off.
+What cannot be verified or read is quarantined, not refused: after ten refusals Nexudus would disable the hook.
 """
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest import delivery_plan
-from receiver.ingest.request import Doubt, Policy, Request, kept_headers, records_of
-from receiver.nexudus import actions, fingerprint, payload, signature
-from receiver.nexudus.verification import Verifier
+from receiver.ingest.delivery_plan import Table
+from receiver.ingest.request import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
+from receiver.nexudus import actions, fingerprint, payload
+from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, Receipt, Told, Wanted
+from receiver.storage.model.entries import Entry, OnResult, Receipt
 
 _log = logs.get()
 
-Accepted = list[Receipt] | RequestRefused | StorageUnavailable
+IngestResult = list[Receipt] | RequestRefused | StorageUnavailable
 """What became of a request: a receipt for each of its events, or why none can be given."""
 
 
-class Keeper(Protocol):
-    """Whoever keeps events, and tells when one is safe, or that it is not certain to be."""
+class EventSink(Protocol):
+    """Keeps events, and reports when one is safe, or that it is not certain to be."""
 
-    def submit(self, entry: Entry, told: Told) -> None: ...
-
-
-class Matched(Protocol):
-    """The routes that want an event, those in the shadow that do, and the names of those whose `where` failed on it."""
-
-    @property
-    def routes(self) -> Sequence[delivery_plan.Route]: ...
-    @property
-    def shadow(self) -> Sequence[delivery_plan.Route]: ...
-    @property
-    def failed(self) -> Iterable[str]: ...
-
-
-class Table(Protocol):
-    """What ingest needs of the routing table."""
-
-    @property
-    def hash(self) -> str: ...
-
-    def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched: ...
+    def submit(self, entry: Entry, on_result: OnResult) -> None: ...
 
 
 class Ingest:
@@ -57,7 +38,7 @@ class Ingest:
 
     def __init__(
         self,
-        keeper: Keeper,
+        sink: EventSink,
         table: Callable[[], Table | None],
         policy: Policy,
         metrics: IngestMetrics,
@@ -65,9 +46,9 @@ class Ingest:
     ) -> None:
         """*table* returns the routing table as it is now; None: there is none yet, and events are kept unrouted.
 
-        *clock*: Unix seconds, those that ids and times of arrival tell.
+        *clock* returns Unix seconds: ids and times of arrival are by it.
         """
-        self._keeper = keeper
+        self._sink = sink
         self._table = table
         self._policy = policy
         self._metrics = metrics
@@ -75,95 +56,76 @@ class Ingest:
         self._mint = IdGenerator()
         self.verifier = Verifier(policy.secrets, policy.reading)
 
-    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None:
-        """Have the events of a request kept, and tell *done* what became of them.
+    def accept(self, request: Request, on_result: Callable[[IngestResult], None]) -> None:
+        """Have the events of a request kept, and call *on_result* once with what became of them.
 
-        It is told one receipt for each record, or one for the whole request when it was set aside; RequestRefused (401)
-        for a bad signature under `reject`; and what the keeper says when an event is not certainly kept.
+        That is one receipt for each record, or one for the whole request when it is quarantined; RequestRefused (401)
+        for a bad signature under `reject`; or the error of the sink when an event is not certain to be kept.
         """
-        reading = None
+        entries: Sequence[Entry] = ()
+        verdict = Verdict()
         try:
-            reading = self._verify(request)
-            records = records_of(request)
-            entries = [self._entry(request, reading, record) for record in records]
-        except RequestRefused as refusal:
-            done(refusal)
+            verdict = self._verify(request)
+            evaluated = evaluate(request, verdict.doubt, self._policy.on_bad_signature)
+            if isinstance(evaluated, Accepted):
+                entries = [self._entry(request, verdict.reading, record) for record in evaluated.records]
+        except Exception as fault:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
+            evaluated = _failed(request, fault)
+        if isinstance(evaluated, Refused):
+            on_result(RequestRefused(401, evaluated.reason))
             return
-        except Exception as doubt:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
-            entries = [self._set_aside(request, reading, doubt)]
+        if isinstance(evaluated, Quarantined):
+            entries = [self._quarantined(request, verdict.reading, evaluated)]
         if len(entries) == 1:  # nearly always
-            self._keeper.submit(entries[0], partial(self._answer, done))
+            self._sink.submit(entries[0], partial(self._answer, on_result))
         elif entries:
-            together = _Together(entries, self._metrics, done)
+            together = _Together(entries, self._metrics, on_result)
             for entry in entries:
-                self._keeper.submit(entry, together.told)
+                self._sink.submit(entry, together.on_result)
         else:
-            done([])
+            on_result([])
 
     def _answer(
-        self, done: Callable[[Accepted], None], entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable
+        self,
+        on_result: Callable[[IngestResult], None],
+        entry: Entry,
+        outcome: Receipt | RequestRefused | StorageUnavailable,
     ) -> None:
         if isinstance(outcome, Receipt):
             self._metrics.event(outcome.status, entry.envelope.action)
-            done([outcome])
+            on_result([outcome])
         else:
-            done(outcome)
+            on_result(outcome)
 
-    def _verify(self, request: Request) -> signature.Reading | None:
-        """Return the reading that matched, or None when no secret is set for this location."""
+    def _verify(self, request: Request) -> Verdict:
+        """Judge the signature, and learn how the secret signs."""
         verdict = self.verifier.verify(request.business_id, request.body, request.signature)
         if verdict.seen and self.verifier.learn(*verdict.seen):
             scope, reading = verdict.seen
             _log.info("signature.reading_learnt", location=scope, reading=reading)
-        if verdict.doubt is None:
-            return verdict.reading
-        if self._policy.on_bad_signature == "reject":
-            raise RequestRefused(401, verdict.doubt)
-        raise Doubt("signature", verdict.doubt)
+        return verdict
 
     def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
-        business_id, action = request.business_id, request.action
         now = self._clock()
-        routes, wanted = self._route(request, record)
-        return Entry(
-            envelope=Envelope(
-                id=self._mint(now),
-                business_id=business_id,
-                action=action,
-                action_code=actions.code_of(action),
-                received_ms=int(now * 1_000),
-                body=record.raw,
-                verified_by=reading,
-                routes=routes,
-                entity=fingerprint.entity(action, record.data),
-                trace=request.trace,
-            ),
-            fingerprint=fingerprint.of(business_id, action, record.lasting),
-            window_ms=fingerprint.window_ms(action, self._policy.dedup_window_ms),
-            wanted=wanted,
-        )
-
-    def _route(self, request: Request, record: payload.Record) -> tuple[str, tuple[Wanted, ...]]:
         table = self._table()
-        if table is None:
-            return "", ()
-        matched = table.match(request.business_id, request.action, record.data)
-        for route in matched.failed:
-            self._metrics.where_failed(route)
-        place = (request.business_id, request.action, record.data, self._metrics.key_failed)
-        wanted = tuple(delivery_plan.delivery(route, *place) for route in matched.routes)
-        if matched.shadow:
-            wanted += tuple(delivery_plan.shadow(route) for route in matched.shadow)
-        return table.hash, wanted
+        envelope = Envelope(
+            id=self._mint(now),
+            business_id=request.business_id,
+            action=request.action,
+            action_code=actions.code_of(request.action),
+            received_ms=int(now * 1_000),
+            body=record.raw,
+            verified_by=reading,
+            routes=table.hash if table else "",
+            entity=fingerprint.entity(request.action, record.data),
+            trace=request.trace,
+        )
+        window_ms = self._policy.dedup_window_ms
+        return delivery_plan.entry(envelope, record, table, dedup_window_ms=window_ms, failures=self._metrics)
 
-    def _set_aside(self, request: Request, reading: str | None, doubt: Exception) -> Entry:
+    def _quarantined(self, request: Request, reading: str | None, why: Quarantined) -> Entry:
         """Return the entry of a request that goes into quarantine whole, with what a later check needs."""
-        if isinstance(doubt, Doubt):
-            kind, reason = doubt.kind, str(doubt)
-        else:
-            kind, reason = "fault", f"Frontdesk failed to read it ({type(doubt).__name__}); see the log"
-            _log.error("request.failed", action=request.action, business_id=request.business_id, **_place(doubt))
-        self._metrics.set_aside(kind)
+        self._metrics.set_aside(why.kind)
         now = self._clock()
         return Entry(
             envelope=Envelope(
@@ -174,7 +136,7 @@ class Ingest:
                 received_ms=int(now * 1_000),
                 body=request.body,
                 verified_by=reading,
-                quarantine=reason,
+                quarantine=why.reason,
                 headers=kept_headers(request),
                 trace=request.trace,
             ),
@@ -187,17 +149,19 @@ class Ingest:
 class _Together:
     """The events of one request, until it is known of each what became of it."""
 
-    __slots__ = ("_done", "_entries", "_error", "_metrics", "_missing", "_receipts")
+    __slots__ = ("_entries", "_error", "_metrics", "_missing", "_on_result", "_receipts")
 
-    def __init__(self, entries: Sequence[Entry], metrics: IngestMetrics, done: Callable[[Accepted], None]) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], metrics: IngestMetrics, on_result: Callable[[IngestResult], None]
+    ) -> None:
         self._entries = entries
         self._metrics = metrics
-        self._done = done
+        self._on_result = on_result
         self._missing = len(entries)
         self._receipts: dict[str, Receipt] = {}
         self._error: RequestRefused | StorageUnavailable | None = None
 
-    def told(self, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    def on_result(self, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
         """Note what became of one; after the last, the request is answered."""
         if isinstance(outcome, Receipt):
             self._receipts[entry.envelope.id] = outcome
@@ -206,10 +170,13 @@ class _Together:
             self._error = outcome
         self._missing -= 1
         if self._missing == 0:
-            self._done(self._error or [self._receipts[one.envelope.id] for one in self._entries])
+            self._on_result(self._error or [self._receipts[one.envelope.id] for one in self._entries])
 
 
-def _place(fault: Exception) -> dict[str, str]:
-    """Return what a log may tell of a fault: its class and line, but not its message, which may quote the payload."""
+def _failed(request: Request, fault: Exception) -> Quarantined:
+    """Log a fault of ours: its class and line, but not its message, which may quote the payload."""
+    error = type(fault).__name__
     frames = traceback.extract_tb(fault.__traceback__)
-    return {"error": type(fault).__name__, "at": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""}
+    at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    _log.error("request.failed", action=request.action, business_id=request.business_id, error=error, at=at)
+    return Quarantined("fault", f"Frontdesk failed to read it ({error}); see the log")

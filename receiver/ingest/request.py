@@ -1,4 +1,4 @@
-"""A request to a hook as it came, and what makes us doubt it. Pure."""
+"""A request to a hook, and whether it is accepted, quarantined or refused. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -34,23 +34,45 @@ class Policy:
     dedup_window_ms: int = 86_400_000
 
 
-class Doubt(ValueError):
-    """Why a request is set aside: a *kind* to count by, and the reason in words. Never leaves ingest."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
+QuarantineReason = Literal["signature", "compressed", "unreadable", "fault"]
+"""What quarantined requests are counted by. `fault`: Frontdesk itself failed on the request."""
 
 
-def records_of(request: Request) -> tuple[payload.Record, ...]:
-    """Return the records in a request. Raises Doubt."""
+class Accepted(NamedTuple):
+    """A request that can be read, and whose signature holds if one is required: each record becomes an event."""
+
+    records: tuple[payload.Record, ...]
+
+
+class Quarantined(NamedTuple):
+    """A request that is kept whole for a person to look at. *reason* is one clause."""
+
+    kind: QuarantineReason
+    reason: str
+
+
+class Refused(NamedTuple):
+    """A request that is answered with 401 and not kept. *reason* is one clause."""
+
+    reason: str
+
+
+def evaluate(
+    request: Request, bad_signature: str | None, on_bad_signature: Literal["quarantine", "reject", "accept"]
+) -> Accepted | Quarantined | Refused:
+    """Return what becomes of a request; total over hostile bodies and headers.
+
+    *bad_signature*: why the signature does not hold; None: it holds, or no secret is set for the location.
+    """
+    if bad_signature is not None and on_bad_signature != "accept":
+        return Refused(bad_signature) if on_bad_signature == "reject" else Quarantined("signature", bad_signature)
     encoding = (request.content_encoding or "").strip().lower()
     if encoding not in ("", "identity"):
-        raise Doubt("compressed", f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
+        return Quarantined("compressed", f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
     try:
-        return payload.split(request.body)
+        return Accepted(payload.split(request.body))
     except ValueError as error:
-        raise Doubt("unreadable", f"the body cannot be read: {error}") from None
+        return Quarantined("unreadable", f"the body cannot be read: {error}")
 
 
 def kept_headers(request: Request) -> dict[str, str]:

@@ -13,13 +13,13 @@ from typing import Final
 import redis
 
 from receiver.core import durations
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.observation import arrival_baseline, metrics_store, status_snapshot
 from receiver.observation.alerts import Alerts
-from receiver.observation.event_histogram import HOUR_MS
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.process import logs
-from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.shared.lock import Lock
 
 EVERY_S: Final = 5.0
@@ -41,7 +41,7 @@ class Sentry:
         *,
         patience_ms: int,
         routes: Callable[[], Collection[str]],
-        losses: LossWatch | None = None,
+        losses: LossDetector | None = None,
         every_s: float = EVERY_S,
         away_s: float = AWAY_S,
     ) -> None:

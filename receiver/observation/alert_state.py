@@ -11,7 +11,8 @@ from typing import Any, Final
 import orjson
 import redis
 
-from receiver.storage.redis import batch, keys
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
 
 _LEVEL: Final = "~"
 
@@ -62,22 +63,22 @@ class AlertBook:
 
     def note(self, name: str, noted: Noted) -> None:
         """Write one state."""
-        batch.replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(noted)))])
+        replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(noted)))])
 
     def note_levels(self, levels: Mapping[str, Level]) -> None:
         """Write numbers."""
         written = [
             ("HSET", keys.ALERTS, f"{_LEVEL}{name}", orjson.dumps(asdict(level))) for name, level in levels.items()
         ]
-        batch.replies(self._client, written)
+        replies(self._client, written)
 
     def strike(self, name: str) -> None:
         """Forget one state."""
-        batch.replies(self._client, [("HDEL", keys.ALERTS, name)])
+        replies(self._client, [("HDEL", keys.ALERTS, name)])
 
     def _read(self, kind: type[Any]) -> dict[str, Any]:
         """Read the fields that hold such a thing; what this version cannot read is left out."""
-        (found,) = batch.replies(self._client, [("HGETALL", keys.ALERTS)])
+        (found,) = replies(self._client, [("HGETALL", keys.ALERTS)])
         read = {}
         for name, stored in found.items():
             try:

@@ -10,9 +10,10 @@ from typing import Final
 import orjson
 import redis
 
-from receiver.observation.event_histogram import HOUR_MS
+from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
-from receiver.storage.redis import batch, keys
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
 
 WEEK: Final = 168
 MOST_BUSINESSES: Final = 500
@@ -49,7 +50,7 @@ def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
     Raises StorageUnavailable. One at a time: whoever calls holds a lock.
     """
     current = now_ms // HOUR_MS
-    (stored,) = batch.replies(client, [("HGETALL", keys.RHYTHM)])
+    (stored,) = replies(client, [("HGETALL", keys.RHYTHM)])
     learnt = min(decoding.number(stored.get(_LEARNT.encode())) or 0, current - 1)
     ended = range(max(learnt + 1, current - WEEK), current)
     if not ended:
@@ -58,12 +59,12 @@ def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
     rhythms = {business: _read(stored.get(str(business).encode())) for business in known}
     for business, hours in rhythms.items():
         asked = [("LLEN", keys.index(hour, business_id=business)) for hour in ended]
-        for hour, count in zip(ended, batch.replies(client, asked), strict=True):
+        for hour, count in zip(ended, replies(client, asked), strict=True):
             before = hours[slot(hour)]
             hours[slot(hour)] = round(count if before is None else before + (count - before) * _WEIGHT, 2)
     written = {str(business): orjson.dumps(hours) for business, hours in rhythms.items()}
     pairs = [part for pair in (written | {_LEARNT: str(current - 1).encode()}).items() for part in pair]
-    batch.replies(client, [("HSET", keys.RHYTHM, *pairs)])
+    replies(client, [("HSET", keys.RHYTHM, *pairs)])
     return len(ended)
 
 

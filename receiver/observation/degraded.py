@@ -11,7 +11,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import background, logs
-from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.redis import preflight
 
 _LOOK_EVERY_S: Final = 5.0
@@ -22,7 +22,7 @@ _log = logs.get()
 class Degraded:
     """For one event loop. *spool*: why the spool cannot be used, if it cannot."""
 
-    def __init__(self, client: redis.Redis, losses: LossWatch, spool: Callable[[], str | None]) -> None:
+    def __init__(self, client: redis.Redis, losses: LossDetector, spool: Callable[[], str | None]) -> None:
         self._client = client
         self._losses = losses
         self._spool = spool

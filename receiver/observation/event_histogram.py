@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import redis
 
 from receiver.core import ids
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.storage.model import decoding
-from receiver.storage.redis import batch, keys
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
 
-HOUR_MS = 3_600_000
 STANDING = (EventStatus.DEAD, EventStatus.UNROUTED, EventStatus.QUARANTINED)
 
 
@@ -54,28 +55,26 @@ class Trend:
     def counters(self, hours: Iterable[int]) -> dict[str, int]:
         """Return what happened to the events of these hours, in all."""
         sums: dict[str, int] = {}
-        for counted in batch.replies(self._client, [("HGETALL", keys.counters(hour)) for hour in hours]):
+        for counted in replies(self._client, [("HGETALL", keys.counters(hour)) for hour in hours]):
             for name, value in decoding.numbers(counted).items():
                 sums[name] = sums.get(name, 0) + value
         return sums
 
     def _by_hour(self, starts: Sequence[int]) -> list[int]:
         asked = [("HGET", keys.counters(start // HOUR_MS), "accepted") for start in starts]
-        return [decoding.number(count) or 0 for count in batch.replies(self._client, asked)]
+        return [decoding.number(count) or 0 for count in replies(self._client, asked)]
 
     def _standing(self, starts: Sequence[int], step_ms: int) -> list[dict[EventStatus, int]]:
         asked = [
             ("ZCOUNT", keys.standing(status), start, f"({start + step_ms}") for start in starts for status in STANDING
         ]
-        counts = iter(batch.replies(self._client, asked))
+        counts = iter(replies(self._client, asked))
         return [{status: int(next(counts)) for status in STANDING} for _ in starts]
 
     def _within_hours(self, starts: Sequence[int], step_ms: int) -> list[int]:
         """Count by where each bucket begins and ends in the index of its hour."""
         hours = sorted({start // HOUR_MS for start in starts})
-        lengths = dict(
-            zip(hours, batch.replies(self._client, [("LLEN", keys.index(hour)) for hour in hours]), strict=True)
-        )
+        lengths = dict(zip(hours, replies(self._client, [("LLEN", keys.index(hour)) for hour in hours]), strict=True))
         found = self._positions([start for start in starts if start % HOUR_MS], lengths)
         counts = []
         for start in starts:
@@ -92,7 +91,7 @@ class Trend:
         while searching := [moment for moment in moments if low[moment] < high[moment]]:
             middles = {moment: (low[moment] + high[moment]) // 2 for moment in searching}
             asked = [("LINDEX", keys.index(moment // HOUR_MS), middle) for moment, middle in middles.items()]
-            for (moment, middle), found in zip(middles.items(), batch.replies(self._client, asked), strict=True):
+            for (moment, middle), found in zip(middles.items(), replies(self._client, asked), strict=True):
                 if found is not None and decoding.text(found) < ids.lowest(moment):
                     low[moment] = middle + 1
                 else:

@@ -16,7 +16,8 @@ from typing import Final
 import redis
 
 from receiver.storage.model import decoding
-from receiver.storage.redis import batch, keys
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
 
 HANDLER_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; beyond the last there is one more bucket."""
@@ -61,12 +62,12 @@ def labelled(routes: Collection[str]) -> frozenset[str]:
 
 def add(client: redis.Redis, amounts: Mapping[str, int]) -> None:
     """Add to the counters, in one round trip. Raises StorageUnavailable; then it may or may not have been added."""
-    batch.replies(client, [("HINCRBY", keys.METER, field, by) for field, by in amounts.items() if by])
+    replies(client, [("HINCRBY", keys.METER, field, by) for field, by in amounts.items() if by])
 
 
 def read(client: redis.Redis) -> dict[str, int]:
     """Return all counters. Raises StorageUnavailable."""
-    (found,) = batch.replies(client, [("HGETALL", keys.METER)])
+    (found,) = replies(client, [("HGETALL", keys.METER)])
     return parsed(found)
 
 
@@ -80,7 +81,7 @@ def forget(client: redis.Redis, routes: Collection[str]) -> int:
     kept = {*routes, OTHER}
     gone = [field for field in read(client) if _route(field) not in kept]
     if gone:
-        batch.replies(client, [("HDEL", keys.METER, *gone)])
+        replies(client, [("HDEL", keys.METER, *gone)])
     return len(gone)
 
 

@@ -9,14 +9,15 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
 from receiver.observation.store_status import Pulse, Queue, Silence, Worker
-from receiver.storage.accounting import retention_schedule
-from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting import retention
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
-from receiver.storage.redis import batch, keys
-from receiver.storage.shared import registrations
-from receiver.storage.shared.registrations import HooksFound
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import replies
+from receiver.storage.shared import registrar_state
+from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
 
@@ -38,7 +39,7 @@ class Vitals:
     quarantine_bytes: int = 0
     quarantined_lately: int = 0
     spools: tuple[SpoolReport, ...] = ()
-    audit: Found | None = None
+    audit: AuditResult | None = None
     hooks: HooksFound | None = None
     silences: Mapping[int, Silence] = field(default_factory=dict)
     acts: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +72,7 @@ def look(client: redis.Redis) -> Vitals:
     """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
     pulse = Pulse(client)
     now_ms = pulse.now_ms()
-    quarantine, lately, hooks, acts, counters, alerts, expired = batch.replies(
+    quarantine, lately, hooks, acts, counters, alerts, expired = replies(
         client,
         [
             ("HGET", keys.QUARANTINE, "total"),
@@ -93,7 +94,7 @@ def look(client: redis.Redis) -> Vitals:
         quarantined_lately=int(lately),
         spools=pulse.spools(),
         audit=pulse.audit(),
-        hooks=registrations.read_found(hooks),
+        hooks=registrar_state.read_found(hooks),
         silences=pulse.silences(now_ms),
         acts=decoding.numbers(acts),
         counters=metrics_store.parsed(counters),
@@ -101,7 +102,7 @@ def look(client: redis.Redis) -> Vitals:
         gates=Gates(client).standing(),
         unfit=pulse.unfit(),
         losses=pulse.losses(),
-        retention_late_ms=retention_schedule.late_ms(expired),
+        retention_late_ms=retention.late_ms(expired),
     )
 
 

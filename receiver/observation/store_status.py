@@ -6,14 +6,16 @@ from datetime import datetime
 
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.observation import arrival_baseline
-from receiver.observation.event_histogram import HOUR_MS, STANDING
-from receiver.storage.accounting import audit_result, data_loss
-from receiver.storage.accounting.audit_result import Found
+from receiver.observation.event_histogram import STANDING
+from receiver.storage.accounting import data_loss, maintenance
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
-from receiver.storage.redis import batch, keys, preflight
+from receiver.storage.redis import keys, preflight
+from receiver.storage.redis.client import StoreClient, replies
 from receiver.storage.spool import reports
 from receiver.storage.spool.reports import SpoolReport
 
@@ -71,20 +73,19 @@ class Pulse:
 
     def now_ms(self) -> int:
         """The store's clock, in Unix milliseconds: the one that leases and schedules go by."""
-        ((seconds, microseconds),) = batch.replies(self._client, [("TIME",)])
-        return int(seconds) * 1_000 + int(microseconds) // 1_000
+        return StoreClient(self._client).now_ms()
 
     def queues(self) -> tuple[Queue, ...]:
         """Return every queue that ever held a delivery, by name."""
-        (known,) = batch.replies(self._client, [("SMEMBERS", keys.QUEUES)])
+        (known,) = replies(self._client, [("SMEMBERS", keys.QUEUES)])
         names = sorted(decoding.text(name) for name in known)
         asked: list[tuple[str, ...]] = []
         for name in names:
             queue = keys.rq_queue(name)
             asked += [("LLEN", queue), ("ZCARD", keys.rq_scheduled(name)), ("LINDEX", queue, "0")]
-        found = batch.replies(self._client, asked)
+        found = replies(self._client, asked)
         first = [decoding.text(job) if job else "" for job in found[2::3]]
-        since = batch.replies(self._client, [("HGET", keys.rq_job(job), "created_at") for job in first])
+        since = replies(self._client, [("HGET", keys.rq_job(job), "created_at") for job in first])
         return tuple(
             Queue(name, int(ready), int(scheduled), _milliseconds(made))
             for name, ready, scheduled, made in zip(names, found[::3], found[1::3], since, strict=True)
@@ -92,7 +93,7 @@ class Pulse:
 
     def workers(self) -> tuple[Worker, ...]:
         """Return every worker that has a lease, also one that is over and not yet taken back, by name."""
-        (flat,) = batch.replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
+        (flat,) = replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
         leases = list(zip(flat[::2], flat[1::2], strict=True))
         asked: list[tuple[str, ...]] = []
         for raw, _ in leases:
@@ -102,7 +103,7 @@ class Pulse:
                 ("SCARD", held),
                 ("SRANDMEMBER", held, str(_MOST_HELD)),
             ]
-        found = iter(batch.replies(self._client, asked))
+        found = iter(replies(self._client, asked))
         workers = [
             _worker(decoding.text(raw), decoding.number(lease) or 0, next(found), int(next(found)), next(found))
             for raw, lease in leases
@@ -111,10 +112,10 @@ class Pulse:
 
     def stock_workers(self) -> tuple[tuple[str, ...], ...]:
         """Return the queues of each stock RQ worker that RQ believes to live."""
-        members, leases = batch.replies(self._client, [("SMEMBERS", "rq:workers"), ("ZRANGE", keys.WORKERS, 0, -1)])
+        members, leases = replies(self._client, [("SMEMBERS", "rq:workers"), ("ZRANGE", keys.WORKERS, 0, -1)])
         ours = {keys.rq_worker(decoding.text(name)) for name in leases}
         asked = [("HMGET", key, "queues", "death", keys.SERVES) for key in members if decoding.text(key) not in ours]
-        found = batch.replies(self._client, asked)
+        found = replies(self._client, asked)
         return tuple(
             tuple(queues.decode(errors="replace").split(","))
             for queues, death, serves in found
@@ -123,16 +124,16 @@ class Pulse:
 
     def standing(self) -> dict[EventStatus, int]:
         """Return how many events are dead, unrouted and quarantined."""
-        counts = batch.replies(self._client, [("ZCARD", keys.standing(status)) for status in STANDING])
+        counts = replies(self._client, [("ZCARD", keys.standing(status)) for status in STANDING])
         return {status: int(count) for status, count in zip(STANDING, counts, strict=True)}
 
     def spools(self) -> tuple[SpoolReport, ...]:
         """Return what spools that hold events said of themselves last."""
         return reports.reports(self._client)
 
-    def audit(self) -> Found | None:
+    def audit(self) -> AuditResult | None:
         """Return what the sweeper found last; None when nobody has swept yet."""
-        return audit_result.last_found(self._client)
+        return maintenance.last_result(self._client)
 
     def unfit(self) -> dict[str, str]:
         """Return what the server itself is not but must be, each with a sentence."""
@@ -144,7 +145,7 @@ class Pulse:
 
     def received(self) -> dict[tuple[int, str], int]:
         """Return when each hook last received an event that was kept (Unix ms), by business and action."""
-        (found,) = batch.replies(self._client, [("HGETALL", keys.RECEIVED)])
+        (found,) = replies(self._client, [("HGETALL", keys.RECEIVED)])
         pairs = ((*hook.decode(errors="replace").partition("/")[::2], at) for hook, at in found.items())
         read = ((decoding.number(business), action, decoding.moment(at)) for business, action, at in pairs)
         return {(number, action): at for number, action, at in read if number is not None and at is not None}
@@ -154,7 +155,7 @@ class Pulse:
         newest: dict[int, int] = {}
         for (business, _), at_ms in self.received().items():
             newest[business] = max(newest.get(business, 0), at_ms)
-        (stored,) = batch.replies(self._client, [("HGETALL", keys.RHYTHM)])
+        (stored,) = replies(self._client, [("HGETALL", keys.RHYTHM)])
         usual = arrival_baseline.parsed(stored)
         return {
             business: Silence(
@@ -166,7 +167,7 @@ class Pulse:
     def routed(self, routes: Sequence[str], hour: int, hours: int) -> dict[str, int]:
         """Return how many events each route got in the last *hours* hours up to and with *hour*."""
         asked = [("LLEN", keys.index(hour - back, route=route)) for route in routes for back in range(hours)]
-        counts = [int(count) for count in batch.replies(self._client, asked)]
+        counts = [int(count) for count in replies(self._client, asked)]
         return {route: sum(counts[at * hours : (at + 1) * hours]) for at, route in enumerate(routes)}
 
     def hour(self) -> int:

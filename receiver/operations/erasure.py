@@ -1,4 +1,4 @@
-"""Erasure: everything that is kept about one person is cleared, and that something was kept stays known.
+"""Erasure: all that is kept about one person is deleted; it stays known that events were kept.
 
 An event about the person keeps its id, action, business and times; its record becomes `{}`. Its deliveries in flight
 end as discarded, and the errors of its attempts are cleared, because a handler may have put anything into them.
@@ -18,10 +18,10 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.operations import bodies
+from receiver.operations import unpacking
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool import rewriting
 from receiver.storage.spool.rewriting import Rewritten
 
@@ -46,7 +46,7 @@ class _Search:
     unsearched: int = 0
 
     def finds(self, envelope: Envelope) -> bool:
-        readings = bodies.readings(envelope.body, envelope.headers)
+        readings = unpacking.readings(envelope.body, envelope.headers)
         if any(self.subject.is_in(envelope._replace(body=body)) for body in readings.bodies):
             return True
         self.unsearched += not readings.is_whole
@@ -54,7 +54,7 @@ class _Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Coworker:
+class CoworkerSubject:
     """A customer by the number that Nexudus gave them: as the record's own `Id`, or named by it anywhere."""
 
     number: int
@@ -77,8 +77,8 @@ class Coworker:
         return any(str(one).strip() == str(self.number) for one in written)
 
 
-class Address:
-    """Somebody by an e-mail address, wherever in a record it stands, in whatever case."""
+class EmailSubject:
+    """A person by an e-mail address, anywhere in a record, in upper or lower case."""
 
     def __init__(self, address: str) -> None:
         # Not inside a longer address: joann@example.com and ann@example.com.au are somebody else's.
@@ -101,15 +101,15 @@ class Erased:
 
 
 class Erasure:
-    """Finds and clears what is kept about a person. Methods raise StorageUnavailable."""
+    """Finds and erases the records about a person. Methods raise StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, *, looked_at: Callable[[int], None] | None = None) -> None:
-        """*looked_at* is told after each page how many events more were looked at.
+        """*looked_at* is called after each page with the number of its events.
 
         *unsearched* counts what `find` could not look into: bodies that cannot be unpacked or are no text in any
         encoding, and what a newer version wrote.
         """
-        self._calls = Calls(client, "erase", "shelf")
+        self._calls = StoreClient(client, "erase", "shelf")
         self._looked_at = looked_at or (lambda number: None)
         self.unsearched = 0
 
@@ -151,7 +151,7 @@ class Erasure:
         return cancelled
 
     def rewrite_log(self) -> str | None:
-        """Have the server write its append-only file anew, without what was cleared. Returns why not, if so."""
+        """Have the server rewrite its append-only file without the erased records; return why not, if it does not."""
         if not int(self._calls.ask("info", "persistence").get("aof_enabled", 0)):
             return "the server keeps no append-only file"
         try:

@@ -5,10 +5,10 @@ from typing import Any
 
 from receiver.core import timestamps
 from receiver.operations.masking import masked, masked_error, masked_reason
-from receiver.storage.query.stored_event import Stored, StoredDelivery
+from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 
 
-def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
+def brief(stored: StoredEvent, *, redact: bool) -> dict[str, Any]:
     """The object that `events`, `tail` and `replay` print for an event.
 
     *redact*: without the messages of errors, and without what reasons quote.
@@ -33,7 +33,7 @@ def brief(stored: Stored, *, redact: bool) -> dict[str, Any]:
     return shape
 
 
-def full(stored: Stored, *, redact: bool, redact_errors: bool | None = None) -> dict[str, Any]:
+def full(stored: StoredEvent, *, redact: bool, redact_errors: bool | None = None) -> dict[str, Any]:
     """The object that `show` prints: with the record, how it was verified, and every attempt.
 
     *redact*: without what record and errors say about people. *redact_errors*: another answer for the errors.

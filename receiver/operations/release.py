@@ -17,14 +17,14 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
 from receiver.ingest import delivery_plan
+from receiver.ingest.request import Accepted, Request, evaluate
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Entry
-from receiver.storage.query.stored_event import Stored
-from receiver.storage.redis.calls import Calls
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.query.stored_event import StoredEvent
+from receiver.storage.redis.client import StoreClient, is_refusal
 from receiver.storage.shared import signature_readings
 
 
@@ -32,14 +32,14 @@ from receiver.storage.shared import signature_readings
 class Checked:
     """What a check found: the records, and how they were verified; or why the request must stay.
 
-    *doubt* says what is wrong with its signature, also when the release is forced. *is_blind*: no secret of its
+    *bad_signature* says what is wrong with its signature, also when the release is forced. *is_blind*: no secret of its
     location is known here to check it with.
     """
 
     records: tuple[payload.Record, ...] = ()
     verified_by: str | None = None
     reason: str | None = None
-    doubt: str | None = None
+    bad_signature: str | None = None
     is_blind: bool = False
 
 
@@ -71,7 +71,7 @@ class Release:
         reading: signature.Reading | None = None,
     ) -> None:
         self._client = client
-        self._calls = Calls(client, "keep", "restate")
+        self._calls = StoreClient(client, "keep", "restate")
         self._table = table
         self._secrets = secrets
         self._dedup_window_ms = dedup_window_ms
@@ -80,19 +80,13 @@ class Release:
 
     def check(self, envelope: Envelope) -> Checked:
         """Check a request as if it arrived today. Reads and changes nothing; total over hostile bodies."""
-        found = self._signed(envelope)
-        if found.doubt and not self._force:
-            return replace(found, reason=found.doubt)
-        encoding = (envelope.headers.get("Content-Encoding") or "").strip().lower()
-        if encoding not in ("", "identity"):
-            return replace(found, reason=f"the body is compressed ({encoding[:40]!r}); Nexudus sends plain JSON")
-        try:
-            records = payload.split(envelope.body)
-        except ValueError as error:
-            return replace(found, reason=f"the body cannot be read: {error}")
-        if not records:
-            return replace(found, reason="the body holds no record")
-        return replace(found, records=records)
+        signed = self._signed(envelope)
+        encoding = envelope.headers.get("Content-Encoding")
+        request = Request(envelope.business_id, envelope.action, envelope.body, content_encoding=encoding)
+        found = evaluate(request, signed.bad_signature, "accept" if self._force else "quarantine")
+        if not isinstance(found, Accepted):
+            return replace(signed, reason=found.reason)
+        return replace(signed, records=found.records, reason=None if found.records else "the body holds no record")
 
     def _signed(self, envelope: Envelope) -> Checked:
         """Check the signature alone. What the receiver has verified already stays verified."""
@@ -102,7 +96,7 @@ class Release:
             return _unchecked(envelope)
         given = envelope.headers.get(signature.HEADER)
         verdict = self._verifier.verify(envelope.business_id, envelope.body, given)
-        return Checked(verified_by=verdict.reading, doubt=verdict.doubt)
+        return Checked(verified_by=verdict.reading, bad_signature=verdict.doubt)
 
     @cached_property
     def _verifier(self) -> Verifier:
@@ -112,16 +106,16 @@ class Release:
             verifier.learn(scope, reading)
         return verifier
 
-    def would_pass(self, stored: Stored) -> bool:
+    def would_pass(self, stored: StoredEvent) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""
         return _obstacle(stored) is None and self.check(stored.envelope).reason is None
 
-    def is_blind_to(self, stored: Stored) -> bool:
+    def is_blind_to(self, stored: StoredEvent) -> bool:
         """Whether a request stays because no secret of its location is known here."""
         checked = self.check(stored.envelope)
         return _obstacle(stored) is None and checked.is_blind and not self._force
 
-    def run(self, stored: Stored) -> Released:
+    def run(self, stored: StoredEvent) -> Released:
         """Check one request and, when it passes, make its events. Raises StorageUnavailable.
 
         A request that the script fails on stays, with that as the reason.
@@ -163,45 +157,34 @@ class Release:
     def _stays(self, envelope: Envelope, checked: Checked, reason: str) -> Released:
         """Leave a request where it is, with the reason of today.
 
-        A doubt about its signature remains in what is kept, whatever else is wrong: it has to be settled by whoever
-        releases next. What this process merely cannot check is no reason of the request's, and is not kept.
+        A bad signature stays part of the reason, whatever else is wrong: whoever releases next has to settle it.
+        What this process merely cannot check is no reason of the request's, and is not kept.
         """
-        kept = reason if checked.doubt in (None, reason) else f"{checked.doubt}, and {reason}"
+        kept = reason if checked.bad_signature in (None, reason) else f"{checked.bad_signature}, and {reason}"
         if kept != envelope.quarantine and not checked.is_blind:
             self._calls.run("restate", envelope.id, codec.pack(envelope._replace(quarantine=kept)))
-        return Released(envelope.id, reason=reason, is_blind=checked.is_blind and reason == checked.doubt)
+        return Released(envelope.id, reason=reason, is_blind=checked.is_blind and reason == checked.bad_signature)
 
     def _entry(self, request: Envelope, checked: Checked, number: int) -> Entry:
         record = checked.records[number]
-        matched = self._table.match(request.business_id, request.action, record.data)
-        return Entry(
-            envelope=request._replace(
-                id=ids.derived(request.id, number) if number else request.id,
-                body=record.raw,
-                verified_by=checked.verified_by,
-                routes=self._table.hash,
-                entity=fingerprint.entity(request.action, record.data),
-                quarantine=None,
-                headers={},
-            ),
-            fingerprint=fingerprint.of(request.business_id, request.action, record.lasting),
-            window_ms=fingerprint.window_ms(request.action, self._dedup_window_ms),
-            wanted=(
-                *(
-                    delivery_plan.delivery(route, request.business_id, request.action, record.data)
-                    for route in matched.routes
-                ),
-                *(delivery_plan.shadow(route) for route in matched.shadow),
-            ),
+        envelope = request._replace(
+            id=ids.derived(request.id, number) if number else request.id,
+            body=record.raw,
+            verified_by=checked.verified_by,
+            routes=self._table.hash,
+            entity=fingerprint.entity(request.action, record.data),
+            quarantine=None,
+            headers={},
         )
+        return delivery_plan.entry(envelope, record, self._table, dedup_window_ms=self._dedup_window_ms)
 
 
 def _unchecked(envelope: Envelope) -> Checked:
-    """Judge a request of a location without secrets: only one that was set aside for its signature is in doubt."""
+    """Judge a request of a location without secrets: only one that was quarantined for its signature stays."""
     if not (envelope.quarantine or "").startswith(signature.HEADER):
         return Checked()
     return Checked(
-        doubt=(
+        bad_signature=(
             f"{signature.HEADER} cannot be checked here, because no shared secret of location {envelope.business_id} "
             "is set; set FRONTDESK_WEBHOOK_SECRETS or FRONTDESK_WEBHOOK_SECRETS_FILE as for the receiver, or use "
             "`frontdesk release --force`"
@@ -210,6 +193,6 @@ def _unchecked(envelope: Envelope) -> Checked:
     )
 
 
-def _obstacle(stored: Stored) -> str | None:
+def _obstacle(stored: StoredEvent) -> str | None:
     """Say why there is nothing to check."""
     return stored.loss if stored.status == EventStatus.QUARANTINED else "it is not quarantined"

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
-from redis.exceptions import RedisError
 
-from receiver.core.errors import EventUnknown
+from receiver.core.errors import EventUnknown, StorageUnavailable
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.ingest import delivery_plan
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Wanted
-from receiver.storage.query.stored_event import Stored
-from receiver.storage.redis import scripts
-from receiver.storage.redis.outage import is_refusal, outage
+from receiver.storage.model.entries import PlannedDelivery
+from receiver.storage.query.stored_event import StoredEvent
+from receiver.storage.redis.client import StoreClient, is_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,12 @@ class Replay:
     def __init__(
         self, client: redis.Redis, table: RoutingTable, *, route: str | None = None, only_dead: bool = False
     ) -> None:
-        self._script = client.register_script(scripts.source("replay"))
+        self._calls = StoreClient(client, "replay")
         self._table = table
         self._route = route
         self._only_dead = only_dead
 
-    def routes(self, stored: Stored) -> tuple[Route, ...]:
+    def routes(self, stored: StoredEvent) -> tuple[Route, ...]:
         """The routes that would get a delivery of this event, as far as can be known before it is tried."""
         if _obstacle(stored):
             return ()
@@ -54,7 +52,7 @@ class Replay:
             and (not self._only_dead or route.name in dead)
         )
 
-    def run(self, stored: Stored) -> Replayed:
+    def run(self, stored: StoredEvent) -> Replayed:
         """Make the deliveries. Raises EventUnknown, StorageUnavailable."""
         event_id = stored.envelope.id
         if obstacle := _obstacle(stored):
@@ -73,21 +71,23 @@ class Replay:
             made += reply
         return Replayed(event_id, tuple(made), None if made else "its deliveries are still in flight")
 
-    def _make(self, event_id: str, some: Sequence[Wanted]) -> list[str] | str:
+    def _make(self, event_id: str, some: Sequence[PlannedDelivery]) -> list[str] | str:
         """Make some of the deliveries, in one call; return their ids, or why the script refuses them."""
         flat = [part for wanted in some for part in keep_script.written(wanted)]
         try:
-            made = self._script(args=[keep_script.rq_time(), event_id, "dead" if self._only_dead else "all", *flat])
-        except (RedisError, OSError) as error:
+            made = self._calls.run(
+                "replay", keep_script.rq_time(), event_id, "dead" if self._only_dead else "all", *flat
+            )
+        except StorageUnavailable as error:
             if is_refusal(error):
                 return f"the store refuses it: {error}"
-            raise outage(error) from error
+            raise
         if made is None:
             raise EventUnknown(f"event {event_id!r} is not kept any more")
         return [delivery.decode() for delivery in made]
 
 
-def _obstacle(stored: Stored) -> str | None:
+def _obstacle(stored: StoredEvent) -> str | None:
     """Say why an event cannot be replayed, whatever the table."""
     if stored.status == EventStatus.QUARANTINED:
         return "it is quarantined; `frontdesk release` checks it again"

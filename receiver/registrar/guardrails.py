@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from receiver.core.errors import UnsafePlan
 from receiver.registrar.change import Change, ChangeKey
 from receiver.registrar.plan import Plan
-from receiver.storage.shared.registrations import Flap
+from receiver.storage.shared.registrar_state import Flap
 
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000

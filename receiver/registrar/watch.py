@@ -21,9 +21,9 @@ from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
 from receiver.registrar.plan import Plan, Wanted
 from receiver.registrar.planner import Survey
 from receiver.routing.table import RoutingTable
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import Flap, HooksFound, RegistrarMemory
+from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 
 _WHO = "watch"
 _HOOK_PATH = re.compile(r"/hooks/\S*")
@@ -41,8 +41,8 @@ class Parts:
 
     webhooks: Webhooks
     survey: Survey
-    memory: RegistrarMemory
-    acts: Acts
+    memory: RegistrarState
+    acts: AuditLog
     lock: Lock
     read_routes: Callable[[], RoutingTable]
     unreachable: Callable[[], str | None]

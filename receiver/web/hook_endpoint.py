@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 import httptools
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.ingest import Accepted
+from receiver.ingest.ingest import IngestResult
 from receiver.ingest.request import Request
 from receiver.nexudus import hook_urls, signature
 from receiver.observation.receiver_metrics import IngestMetrics
@@ -38,7 +38,7 @@ _log = logs.get()
 class Accepting(Protocol):
     """Whoever takes requests in; see `receiver.ingest.ingest.Ingest.accept`."""
 
-    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None: ...
+    def accept(self, request: Request, done: Callable[[IngestResult], None]) -> None: ...
 
 
 class Door:
@@ -143,7 +143,7 @@ class Door:
         """Note whose body did not come to its end."""
         self._note(visit, status)
 
-    def _answer(self, visit: Visit, accepted: Accepted) -> None:
+    def _answer(self, visit: Visit, accepted: IngestResult) -> None:
         if isinstance(accepted, RequestRefused):
             headers = _retry_after(accepted.retry_after) if accepted.status == 503 else ()
             self._refuse(visit, accepted.status, headers, error=str(accepted))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from receiver.core.errors import RequestRefused
-from receiver.ingest.ingest import Accepted
+from receiver.ingest.ingest import IngestResult
 from receiver.ingest.request import Request
 from receiver.observation.tracing import Tracing
 from receiver.web.hook_endpoint import Accepting
@@ -16,7 +16,7 @@ class TracedIngest:
         self._ingest = ingest
         self._tracing = tracing
 
-    def accept(self, request: Request, done: Callable[[Accepted], None]) -> None:
+    def accept(self, request: Request, done: Callable[[IngestResult], None]) -> None:
         """Do what Ingest does."""
         facts: dict[str, str | int] = {
             "http.request.method": "POST",
@@ -27,7 +27,7 @@ class TracedIngest:
         }
         span = self._tracing.begin(f"receive {request.action}", facts)
 
-        def told(accepted: Accepted) -> None:
+        def told(accepted: IngestResult) -> None:
             if isinstance(accepted, list):
                 events: dict[str, str | int] = {
                     "http.response.status_code": 202,

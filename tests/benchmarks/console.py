@@ -12,7 +12,7 @@ import orjson
 from receiver.core import timestamps
 from receiver.nexudus import samples
 from receiver.storage.model import keep_script
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys, scripts
 from tests.receiver.console.house import ADMIN, House, built
 from tests.support.events import entry
@@ -70,8 +70,8 @@ def _paths(house: House) -> Iterator[str]:
     second = house.facts("/events")["more"]
     oldest = house.facts("/events?status=unrouted&until=1m")["events"][-1]["id"]
     with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
-        hour = min(Archive(client).hours())
-        middle = Archive(client).hour_page(hour, Archive(client).hour_length(hour) // 2, 1)[0]
+        hour = min(EventReader(client).hours())
+        middle = EventReader(client).hour_page(hour, EventReader(client).hour_length(hour) // 2, 1)[0]
     yield from (f"/events?after={second}", f"/events?after={oldest}", f"/events?after={middle}")
     yield from ("/events?action=BookingCreate&business=1002", "/events?route=everything", "/events?status=in_flight")
     yield from ("/events?status=unrouted", "/events?status=succeeded", "/events?text=nobody-has-this")
@@ -83,7 +83,7 @@ def _paths(house: House) -> Iterator[str]:
 def _searches(house: House) -> Iterator[str]:
     """Searches that no list of the store answers alone."""
     with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
-        archive = Archive(client)
+        archive = EventReader(client)
         oldest = archive.many(archive.hour_page(min(archive.hours()), 0, 1))[0].envelope
         client.hset(keys.state(oldest.id), mapping={"1s": "s", "p": 0})
     until = timestamps.show(oldest.received_ms + 1)

@@ -14,9 +14,9 @@ import yaml
 from receiver.core.events import EventStatus
 from receiver.nexudus import hook_urls
 from receiver.observation import arrival_baseline
-from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.registrations import HooksFound, RegistrarMemory
+from receiver.storage.shared.registrar_state import HooksFound, RegistrarState
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartFrontdesk, program
@@ -221,15 +221,15 @@ def _furnish(client: redis.Redis) -> None:
     """Let there be one of everything."""
     kept = entry()
     keep_all(client, kept, entry(b'{"Id":9}', routes=()), entry(b"torn", quarantine="torn"))
-    RegistrarMemory(client).remember_found(HooksFound(1, 3, {1001: {"disabled": 1, "failing": 2}}))
-    RegistrarMemory(client).count("reenabled")
+    RegistrarState(client).remember_found(HooksFound(1, 3, {1001: {"disabled": 1, "failing": 2}}))
+    RegistrarState(client).count("reenabled")
     client.hset(keys.RHYTHM, "1001", json.dumps([2.0] * arrival_baseline.WEEK))
     client.hset(keys.ALERTS, "unaccounted", json.dumps({"opened_ms": 1}))
     client.hset(keys.SPOOLS, "gone", reports.value(Path("/gone"), Contents(1, 100, 1), now_ms=1))
     client.zadd(keys.standing(EventStatus.DEAD), {kept.envelope.id: 1})
     client.hset(keys.gate("gone"), mapping={"open": 1, "next": 1})
     client.zadd(keys.GATES, {"gone": "+inf"})
-    Sweeper(client).turn()
+    Maintenance(client).turn()
 
 
 def _post(url: str, body: bytes) -> None:

@@ -15,8 +15,8 @@ import redis
 from receiver.core.errors import EventUnknown
 from receiver.nexudus import hook_urls, samples, signature
 from receiver.storage.accounting.reconciliation import Audit
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis import keys
 from receiver.storage.spool import slots
 from tests.faults import deeds, load
@@ -129,7 +129,7 @@ class Frontdesk(Stand):
         deaths: defaultdict[tuple[int, str], int] = defaultdict(int)
         ended = set()
         with self.store.client() as client:
-            for stored in Archive(client).newest(Filter()):
+            for stored in EventReader(client).newest(EventFilter()):
                 if stored.envelope.quarantine:
                     continue
                 number = orjson.loads(stored.envelope.body)["Id"]
@@ -169,7 +169,7 @@ class Frontdesk(Stand):
     def _leads(self, event_id: str) -> bool:
         """Whether an id leads to an event; that of a spooled duplicate leads to the event kept first."""
         with self.store.client() as client, contextlib.suppress(EventUnknown):
-            return bool(Archive(client).get(event_id))
+            return bool(EventReader(client).get(event_id))
         return False
 
     def _command(self, *arguments: str, settings: dict[str, str], folder: Path | None = None) -> Process:
@@ -223,7 +223,7 @@ def write_routes(folder: Path, routes: Sequence[Mapping[str, object]]) -> None:
     new.replace(folder / "routes.yaml")
 
 
-def is_complete(stored: Stored, number: int) -> bool:
+def is_complete(stored: StoredEvent, number: int) -> bool:
     """Whether every route that wants a number has succeeded."""
     succeeded = {delivery.route for delivery in stored.deliveries if delivery.status == "succeeded"}
     return succeeded == deeds.wanted(number)

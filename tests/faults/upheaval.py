@@ -12,8 +12,8 @@ from itertools import pairwise
 import orjson
 
 from receiver.nexudus import hook_urls
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from tests.faults.estate import BUSINESSES, Estate, roll
 from tests.faults.frontdesk import left_behind
 from tests.support.processes import Valkey, run, wait_until
@@ -167,7 +167,7 @@ def complaints(estate: Estate) -> Iterator[str]:
     if ended.status or audit["unaccounted"] or audit["spooled"]:
         yield f"the audit ended with {ended.status} and says {audit}"
     with estate.ensemble.primary.client() as client:
-        stored = list(Archive(client).newest(Filter()))
+        stored = list(EventReader(client).newest(EventFilter()))
         yield from left_behind(client)
     if len(stored) != told["fired"]:
         yield f"{told['fired']} events happened, {len(stored)} are kept"

@@ -13,7 +13,7 @@ import pytest
 
 from receiver.core.errors import EventUnknown
 from receiver.storage.accounting.reconciliation import Audit
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from tests.conftest import StartValkey
 from tests.support.processes import environment, run
 
@@ -51,13 +51,13 @@ def fuzz(target: str, folder: Path, settings: dict[str, str] | None = None) -> s
     return printed
 
 
-def lost(archive: Archive, ids: set[str]) -> set[str]:
+def lost(archive: EventReader, ids: set[str]) -> set[str]:
     """Those that lead to no event, neither their own nor the one that they proved a duplicate of."""
     missing = ids - {stored.envelope.id for stored in archive.many(sorted(ids))}
     return {event_id for event_id in missing if not leads_to_an_event(archive, event_id)}
 
 
-def leads_to_an_event(archive: Archive, event_id: str) -> bool:
+def leads_to_an_event(archive: EventReader, event_id: str) -> bool:
     """As `frontdesk show` finds it."""
     try:
         return bool(archive.get(event_id))
@@ -90,7 +90,7 @@ def test_the_door_holds_and_keeps_what_it_took(start_valkey: StartValkey, tmp_pa
     answered = [line.split() for line in answers.read_text().splitlines()]
     assert (drained.status, json.loads(drained.out)["set_aside"]) == (0, 0), drained
     with store.client() as client:
-        assert lost(Archive(client), {event_id for event_id, _ in answered}) == set()
+        assert lost(EventReader(client), {event_id for event_id, _ in answered}) == set()
         report = Audit(client).run(full=True)
     assert (report.unaccounted, report.offenders) == (0, ())
     told = Counter(status for _, status in answered)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import redis
 
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk
 from tests.support.events import entry, keep_all
@@ -105,7 +105,7 @@ class Bench:
     def __init__(self, folder: Path, redis_url: str, client: redis.Redis, start: StartFrontdesk) -> None:
         self.folder = folder
         self.client = client
-        self.archive = Archive(client)
+        self.archive = EventReader(client)
         self._start = start
         self.settings = {
             "FRONTDESK_REDIS_URL": redis_url,
@@ -158,10 +158,10 @@ class Bench:
         file = self.folder / "seen.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def ended(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> Stored:
+    def ended(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> StoredEvent:
         """Wait until an event is no longer in flight, and return it."""
 
-        def look() -> Stored | None:
+        def look() -> StoredEvent | None:
             stored = self.archive.get(event_id)
             return None if stored.status == "in_flight" else stored
 

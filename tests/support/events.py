@@ -10,7 +10,7 @@ import redis
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Entry, Receipt, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
 from receiver.storage.redis import keys, scripts
 
 _mint = IdGenerator()
@@ -47,7 +47,7 @@ def entry(
         quarantine=quarantine,
     )
     digest = hashlib.blake2b(f"{business_id}/{action}/".encode() + record, digest_size=16).digest()
-    wanted = () if quarantine else tuple(Wanted(route, queue, 30_000, terms) for route in routes)
+    wanted = () if quarantine else tuple(PlannedDelivery(route, queue, 30_000, terms) for route in routes)
     return Entry(envelope, None if quarantine else digest, window_ms, wanted)
 
 

@@ -11,7 +11,7 @@ import pytest
 from rq import Queue, Worker
 
 from receiver.core.ids import milliseconds_of
-from receiver.storage.accounting.audit_result import last_found
+from receiver.storage.accounting.maintenance import last_result
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys
@@ -454,7 +454,7 @@ def test_a_worker_parent_sweeps_and_what_was_lost_runs(bench: Bench) -> None:
     bench.work()
 
     assert bench.ended(event_id).status == "succeeded"
-    found = wait_until(lambda: last_found(bench.client), "the sweeper's report")
+    found = wait_until(lambda: last_result(bench.client), "the sweeper's report")
     assert (found.unaccounted, found.repaired) == (0, 1)
 
 

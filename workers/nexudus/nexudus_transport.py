@@ -24,7 +24,7 @@ from receiver.nexudus.client import Call, Client, Patience
 from receiver.nexudus.credentials import credentials
 from receiver.storage.redis import connection
 from receiver.storage.shared.call_budget import SharedBudget
-from receiver.storage.shared.response_cache import Shelf, Taken
+from receiver.storage.shared.response_cache import CacheLookup, ResponseCache
 from workers.api import Retry
 from workers.nexudus.lookup import Attempt
 from workers.nexudus.wait_budget import NoTime, Waiting
@@ -105,7 +105,7 @@ class Switchboard:
 
     def _shared(self, name: str, path: str, params: Mapping[str, str | int], since_ms: int) -> Any:
         """Take the answer from the shelf, or be the one who fetches it, or wait for the one who does."""
-        token, pause = Shelf.token(), _LOOK_EVERY_S
+        token, pause = ResponseCache.token(), _LOOK_EVERY_S
         while True:
             within = self._waiting.call_s(_LONGEST_CALL_S)
             # After so long whoever fetches has given up, or is dead.
@@ -119,7 +119,7 @@ class Switchboard:
             self._waiting.sleep(pause)
             pause = min(pause * 1.5, _LOOK_LEAST_OFTEN_S)
 
-    def _fetched(self, call: Call, name: str, token: str, taken: Taken) -> Any:
+    def _fetched(self, call: Call, name: str, token: str, taken: CacheLookup) -> Any:
         answer, keep_ms = b"", 0
         try:
             value = self._called(call)
@@ -197,8 +197,8 @@ class Switchboard:
         return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._waiting.sleep)
 
     @cached_property
-    def _shelf(self) -> Shelf:
-        return Shelf(self._store)
+    def _shelf(self) -> ResponseCache:
+        return ResponseCache(self._store)
 
     @cached_property
     def _store(self) -> redis.Redis:

@@ -32,8 +32,8 @@ class Comparison:
         """Compare, every few seconds, and put right what is wrong. Raises StorageUnavailable."""
         if time.monotonic() < self._due_at:
             return
-        asked = self._clock.asks()
-        self._clock.heard(self._deliveries.time(), asked)
+        asked = self._clock.steady_now()
+        self._clock.adjust(self._deliveries.time(), asked)
         self._return_what_was_lost(holding)
         self._due_at = time.monotonic() + _EVERY_S
 

@@ -21,7 +21,7 @@ from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, rejected, reports, slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.reports import SpoolReport
@@ -72,7 +72,7 @@ def drain(
         output.say("Nothing was forgotten.")
         return 0
     _wait(folder, wait)
-    acts = Acts(context.writable)
+    acts = AuditLog(context.writable)
     if forget is not None:
         if not reports.forget(context.client, forget):
             raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
@@ -131,8 +131,8 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
     outcome, clock = _Outcome(), StoreClock()
     try:
         opened = await _open(folder, outcome)
-        asked = clock.asks()
-        clock.heard(await store.time(timeout_s=_REPORT_WITHIN_S), asked)
+        asked = clock.steady_now()
+        clock.adjust(await store.time(timeout_s=_REPORT_WITHIN_S), asked)
         with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
             for spool in opened:
                 await _empty(spool, store, clock, outcome, alias_ms, advance)

@@ -10,9 +10,9 @@ from receiver.cli.context import Context
 from receiver.cli.ui import confirmation, output, progress
 from receiver.core.errors import RoutesError, UsageError
 from receiver.nexudus.actions import CODES
-from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
+from receiver.operations.erasure import CoworkerSubject, EmailSubject, Erased, Erasure, Subject, erase_spooled
 from receiver.routing import file
-from receiver.storage.shared.audit_log import Acts, seal_of
+from receiver.storage.shared.audit_log import AuditLog, seal_of
 from receiver.storage.spool.rewriting import Rewritten
 
 
@@ -51,7 +51,7 @@ def erase(
     erased = tool.erase(sorted({*found, *(tool.find(subject) if waiting.events else ())}))
     why_not = tool.rewrite_log()
     done = {"events": len(erased.events), "spooled": len(waiting.events), "cancelled": erased.cancelled}
-    Acts(context.client).record("erase", None, by=kind, subject=sealed, **done)
+    AuditLog(context.client).record("erase", None, by=kind, subject=sealed, **done)
     unsearched = tool.unsearched + waiting.unsearched
     unreached = [*waiting.unreached, *_unreached(context.settings.routes, unsearched, why_not)]
     _report(json, erased, waiting, unreached, unsearched)
@@ -78,10 +78,10 @@ def _subject(coworker: int | None, email: str | None) -> tuple[Subject, str, str
         name, at, host = email.strip().rpartition("@")
         if not (name and at and host) or any(letter.isspace() for letter in email.strip()):
             raise UsageError("erase: --email must be one whole address, as ada@example.com")
-        return Address(email), "email", seal_of(email.strip())
+        return EmailSubject(email), "email", seal_of(email.strip())
     if coworker is None or coworker <= 0:
         raise UsageError("erase: --coworker must be a number above 0")
-    return Coworker(coworker), "coworker", seal_of(str(coworker))
+    return CoworkerSubject(coworker), "coworker", seal_of(str(coworker))
 
 
 def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[str]:

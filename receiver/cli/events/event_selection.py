@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from receiver.cli.ui import progress
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 MOST = 1_000_000
 """Events that one command takes at most; an id takes about 70 bytes."""
@@ -14,7 +14,7 @@ MOST = 1_000_000
 _PAGE = 200
 
 
-def chosen(archive: Archive, event_ids: Sequence[str], wanted: Filter) -> list[str]:
+def chosen(archive: EventReader, event_ids: Sequence[str], wanted: EventFilter) -> list[str]:
     """Return the ids given, or those of the newest events that the filter wants; oldest first. Raises EventUnknown.
 
     Oldest first, because what happened first is to be done first again.
@@ -24,15 +24,15 @@ def chosen(archive: Archive, event_ids: Sequence[str], wanted: Filter) -> list[s
     return [stored.envelope.id for stored in islice(archive.newest(wanted), MOST)][::-1]
 
 
-def read(archive: Archive, event_ids: Sequence[str]) -> Iterator[Stored]:
+def read(archive: EventReader, event_ids: Sequence[str]) -> Iterator[StoredEvent]:
     """Yield the events that are still kept, as they are now."""
     for start in range(0, len(event_ids), _PAGE):
         yield from archive.many(event_ids[start : start + _PAGE])
 
 
 def paced(
-    archive: Archive, event_ids: Sequence[str], label: str, *, rate: float | None = None, shown: bool = True
-) -> Iterator[Stored]:
+    archive: EventReader, event_ids: Sequence[str], label: str, *, rate: float | None = None, shown: bool = True
+) -> Iterator[StoredEvent]:
     """Yield the events under a progress bar, at most *rate* a second."""
     began = time.monotonic()
     with progress.bar(label, lambda: len(event_ids), shown=shown) as advance:

@@ -12,9 +12,9 @@ from receiver.cli.ui import event_rows, output
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
 from receiver.core.errors import StorageUnavailable
 from receiver.operations import json_views
-from receiver.storage.query.event_tail import Following
-from receiver.storage.query.stored_event import Filter
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.query.event_tail import EventTail
+from receiver.storage.query.stored_event import EventFilter
+from receiver.storage.shared.audit_log import AuditLog
 
 _ROWS = 50
 _PAUSE_S = 0.2
@@ -39,7 +39,7 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
         return
     found = [event_rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
     if not found:
-        output.say("No events" + (" of that kind." if wanted != Filter() else " yet."))
+        output.say("No events" + (" of that kind." if wanted != EventFilter() else " yet."))
         return
     output.table(event_rows.HEADINGS, found)
 
@@ -57,7 +57,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
     context = Context()
     stored = context.archive.get(event_id)
     if not redact:
-        Acts(context.client).record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
+        AuditLog(context.client).record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
     shape = json_views.full(stored, redact=redact)
     if json:
         output.json_line(shape)
@@ -67,7 +67,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 def tail(*, json: Json = False) -> None:
     """Follow events as they are kept, until Ctrl-C. A store that goes away is waited for."""
-    following = Following(Context().archive)
+    following = EventTail(Context().archive)
     is_away = False
     while True:
         try:

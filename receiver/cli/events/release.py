@@ -13,8 +13,8 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.operations.release import Release
 from receiver.routing import file
-from receiver.storage.query.stored_event import Stored
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.query.stored_event import StoredEvent
+from receiver.storage.shared.audit_log import AuditLog
 
 _SHOWN = 20
 
@@ -50,7 +50,7 @@ def release(
     if dry_run or not confirmation.agreed("release", question, yes=yes):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
         return 1 if blind else 0
-    Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
+    AuditLog(context.client).record("release", requests=len(ids), force=force or None, **which.told())
     results = [tool.run(stored) for stored in event_selection.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     made = [event_id for result in results for event_id in result.events]
@@ -61,7 +61,7 @@ def release(
     return 1 if any(result.is_blind for result in results) or (kept and event_ids) else 0
 
 
-def _counted(tool: Release, requests: Iterable[Stored]) -> tuple[int, list[dict[str, str]]]:
+def _counted(tool: Release, requests: Iterable[StoredEvent]) -> tuple[int, list[dict[str, str]]]:
     """Return how many requests would pass, and those that cannot be checked here, each with the reason."""
     passing, blind = 0, list[dict[str, str]]()
     for stored in requests:

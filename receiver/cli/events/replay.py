@@ -14,8 +14,8 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.operations.replay import Replay, Replayed
 from receiver.routing import file
-from receiver.storage.query.stored_event import Filter, Stored
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
+from receiver.storage.shared.audit_log import AuditLog
 
 _MOST_TOLD = 20
 
@@ -54,7 +54,7 @@ def replay(
     if dry_run or not confirmation.agreed("replay", question, yes=yes):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
-    Acts(context.client).record("replay", events=len(ids), **which.told())
+    AuditLog(context.client).record("replay", events=len(ids), **which.told())
     results = [
         _again(tool, one) for one in event_selection.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
     ]
@@ -64,14 +64,14 @@ def replay(
     return 1 if skipped and (event_ids or not made) else 0
 
 
-def _tool(context: Context, route: str | None, wanted: Filter) -> Replay:
+def _tool(context: Context, route: str | None, wanted: EventFilter) -> Replay:
     table = file.read(context.settings.routes, known_actions=CODES)
     if route is not None:
         route_names.check("replay", route, table)
     return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)
 
 
-def _again(tool: Replay, stored: Stored) -> Replayed:
+def _again(tool: Replay, stored: StoredEvent) -> Replayed:
     """Replay one event; one whose time ran out meanwhile does not keep the others from it."""
     try:
         return tool.run(stored)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from receiver.cli.context import Context
 from receiver.cli.ui import output
 from receiver.core import timestamps
-from receiver.storage.shared.audit_log import Act, Acts
+from receiver.storage.shared.audit_log import AuditEntry, AuditLog
 
 
 def acts(
@@ -22,7 +22,7 @@ def acts(
     since
         a time (2026-05-01T12:00:00Z) or how long ago (2h)
     """
-    found = Acts(Context().client).newest(timestamps.parse("--since", since))
+    found = AuditLog(Context().client).newest(timestamps.parse("--since", since))
     if json:
         for act in found:
             output.json_line({"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail})
@@ -34,6 +34,6 @@ def acts(
     output.table(("at", "who", "what", "detail"), rows)
 
 
-def _row(act: Act) -> tuple[str, ...]:
+def _row(act: AuditEntry) -> tuple[str, ...]:
     detail = ", ".join(f"{name}={value}" for name, value in act.detail.items())
     return ((timestamps.show(act.at_ms) or "")[:19].replace("T", " "), act.who, act.what, detail)

@@ -7,7 +7,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation.alert_monitor import Sentry
 from receiver.observation.outgoing import Outgoing
-from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.redis import connection, redis_url
 
 
@@ -16,7 +16,7 @@ def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> I
     """Let a sentry watch meanwhile. Raises SettingsError for a URL of FRONTDESK_ALERT_URLS that is none."""
     url = connection.url_of(read)
     with connection.connect(url) as client:
-        losses = LossWatch(client, read.data_dir, str(redis_url.parse(url)))
+        losses = LossDetector(client, read.data_dir, str(redis_url.parse(url)))
         sentry = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
         sentry.start()
         try:

@@ -15,7 +15,7 @@ from receiver.observation import conditions, status_snapshot
 from receiver.observation.alert_state import AlertBook
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage.accounting import data_loss
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 
 
 def alerts(
@@ -54,7 +54,9 @@ def alerts(
 def _acknowledge(context: Context) -> None:
     known = data_loss.acknowledge(context.writable)
     if known:
-        Acts(context.client).record("loss.acknowledge", losses=len(known), events=sum(loss.events for loss in known))
+        AuditLog(context.client).record(
+            "loss.acknowledge", losses=len(known), events=sum(loss.events for loss in known)
+        )
     for loss in known:
         output.warn(f"acknowledged: {loss.sentence}")
 

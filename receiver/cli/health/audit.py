@@ -9,7 +9,7 @@ from receiver.cli.ui import output, progress
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.reconciliation import Audit, Report
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, slots
 
 _SHOWN = 20
@@ -41,7 +41,7 @@ def audit(
     with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
         audited = Audit(client, looked_at=advance, on_disk=_stock(context))
         report = audited.run(full=full, repair=repair, clear=repair, write_off=write_off)
-    _record(report, Acts(context.client), repair=repair)
+    _record(report, AuditLog(context.client), repair=repair)
     if json:
         output.json_line(report.shape())
     else:
@@ -61,7 +61,7 @@ def _stock(context: Context) -> count.Stock | None:
         return None
 
 
-def _record(report: Report, acts: Acts, *, repair: bool) -> None:
+def _record(report: Report, acts: AuditLog, *, repair: bool) -> None:
     """Tell what was changed, now and for good."""
     if repair:
         acts.record("audit.repair", repaired=report.repaired, cleared=report.cleared or None)

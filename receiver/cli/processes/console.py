@@ -23,11 +23,11 @@ from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.audit_log import Acts
-from receiver.storage.shared.one_time_tokens import Spent
+from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
 from receiver.web.connection_limits import Limits
@@ -65,7 +65,7 @@ def _serve(current: Settings) -> None:
     table = _table(current, client)
     desk = _desk(current, client, table)
     access = Access(
-        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
+        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=OneTimeTokens(client)
     )
     table.start()
     table.start_watching()
@@ -97,7 +97,7 @@ def _table(current: Settings, client: redis.Redis) -> CurrentTable:
 def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
     """Return what the pages show and change."""
     return Desk(
-        archive=Archive(client),
+        archive=EventReader(client),
         pulse=Pulse(client),
         trend=Trend(client),
         routes=table,
@@ -111,7 +111,7 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
             dedup_window_ms=current.dedup_window,
             reading=current.reading,
         ),
-        acts=Acts(client, is_logged=True),
+        acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
         registry=Registry(HookDesk()),
     )

@@ -29,7 +29,7 @@ from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection, keys, redis_url
@@ -113,7 +113,9 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     keeper = _keeper(current, store, metrics, table)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
-    degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
+    degraded = Degraded(
+        client, LossDetector(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble
+    )
     traces = tracing.opened(current, "frontdesk-receiver")
     door = Door(
         TracedIngest(ingest, traces) if traces else ingest,

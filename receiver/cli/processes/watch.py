@@ -16,9 +16,9 @@ from receiver.process.alive import AliveFile
 from receiver.registrar import probe, schedule
 from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import RegistrarMemory
+from receiver.storage.shared.registrar_state import RegistrarState
 
 _LEADER = "registrar-leader"
 
@@ -87,8 +87,8 @@ def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
     parts = Parts(
         webhooks=registrar.webhooks,
         survey=registrar.survey,
-        memory=RegistrarMemory(store),
-        acts=Acts(store, is_logged=True),
+        memory=RegistrarState(store),
+        acts=AuditLog(store, is_logged=True),
         lock=Lock(store, LOCK),
         read_routes=registrar.routes,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),

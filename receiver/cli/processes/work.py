@@ -22,8 +22,8 @@ from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
-from receiver.storage.accounting.maintenance import Sweeper
-from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.accounting.maintenance import Maintenance
+from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import Switchboard
@@ -66,8 +66,8 @@ def work(
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    sweeper = Sweeper(context.client)
-    expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
+    sweeper = Maintenance(context.client)
+    expiry = RetentionSchedule(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
     tasks = [PeriodicTask("order", HeldLanes(context.client).turn, every_s=1.0)]
     if not burst:
         tasks += [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]

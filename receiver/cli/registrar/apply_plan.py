@@ -14,9 +14,9 @@ from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan, Scope, Wanted
 from receiver.registrar.watch import act_of
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import RegistrarMemory
+from receiver.storage.shared.registrar_state import RegistrarState
 
 
 def check(made: Plan, *, force: bool) -> None:
@@ -94,11 +94,11 @@ def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None
         done[act_of(change)] += 1
         if registrar.store is not None:
             with contextlib.suppress(StorageUnavailable):
-                RegistrarMemory(registrar.store).count(act_of(change))
+                RegistrarState(registrar.store).count(act_of(change))
 
     try:
         yield told
     finally:
         if done and registrar.store is not None:
             with contextlib.suppress(StorageUnavailable):
-                Acts(registrar.store).record("apply", who=who, **done)
+                AuditLog(registrar.store).record("apply", who=who, **done)

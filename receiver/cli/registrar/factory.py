@@ -10,7 +10,7 @@ import redis
 
 from receiver.cli.context import Context
 from receiver.cli.up import demo, generated_secrets
-from receiver.core.errors import SettingsError
+from receiver.core.errors import SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
 from receiver.nexudus import actions, budget
 from receiver.nexudus.budget import Budget
@@ -22,7 +22,7 @@ from receiver.registrar.planner import Survey
 from receiver.routing import file as routes_file
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import guarded
 from receiver.storage.shared.call_budget import SharedBudget
 
 LOCK = "registrar"
@@ -87,10 +87,11 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
     if not alone:
         return store
     try:
-        store.ping()
-    except redis.RedisError as error:
+        with guarded():
+            store.ping()
+    except StorageUnavailable:
         if current.redis_url:
-            raise outage(error) from error
+            raise
         return None
     return store
 

@@ -13,7 +13,7 @@ from receiver.nexudus.registration import Registration
 from receiver.registrar import health, plan
 from receiver.registrar.health import Condition, Row
 from receiver.registrar.plan import Pair, Plan
-from receiver.storage.shared.registrations import RegistrarMemory
+from receiver.storage.shared.registrar_state import RegistrarState
 
 _COLOURS = {
     Condition.HEALTHY: "green",
@@ -65,7 +65,7 @@ def planned(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | 
 def received(registrar: Registrar) -> Mapping[Pair, int]:
     if registrar.store is not None:
         with contextlib.suppress(StorageUnavailable):
-            return RegistrarMemory(registrar.store).last_received()
+            return RegistrarState(registrar.store).last_received()
     return {}
 
 

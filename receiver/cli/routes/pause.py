@@ -12,7 +12,7 @@ from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.shared.audit_log import Acts, operator
+from receiver.storage.shared.audit_log import AuditLog, operator
 
 Json = Annotated[bool, Parameter(help="print one object")]
 RouteName = Annotated[str, Parameter(name="ROUTE")]
@@ -27,7 +27,7 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
     route_names.check("pause", route, file.read(context.settings.routes, known_actions=CODES))
     changed = Gates(context.writable).pause(route, operator())
     if changed:
-        Acts(context.writable).record("pause", route=route)
+        AuditLog(context.writable).record("pause", route=route)
     _say(json, route, "paused", changed=changed)
 
 
@@ -43,7 +43,7 @@ def resume(route: RouteName, /, *, json: Json = False) -> None:
             raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
     changed = gates.resume(route)
     if changed:
-        Acts(context.writable).record("resume", route=route)
+        AuditLog(context.writable).record("resume", route=route)
     _say(json, route, "resumed", changed=changed)
 
 

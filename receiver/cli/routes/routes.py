@@ -18,7 +18,7 @@ from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.stored_event import StoredEvent
 
 app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
 app.command(routes_diff.diff)
@@ -120,7 +120,7 @@ def _records(event: str, context: Context) -> list[tuple[dict[str, Any], int | N
     return [_of_event(context.archive.get(event))]
 
 
-def _of_event(stored: Stored) -> tuple[dict[str, Any], int]:
+def _of_event(stored: StoredEvent) -> tuple[dict[str, Any], int]:
     try:
         record = stored.envelope.record()
     except ValueError:

@@ -24,7 +24,7 @@ from receiver.nexudus import actions, samples
 from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
 from workers.plugins import loader
@@ -117,7 +117,7 @@ def _event(
 ) -> Event:
     if source is not None and not Path(source).exists():
         event = _stored(context, route, source)
-        Acts(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
+        AuditLog(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
         remember_in(Steps(context.client))  # what was done for a kept event is done
         event = replace(event, action=action or event.action, business_id=business or event.business_id)
         return replace(event, action_code=actions.code_of(event.action))

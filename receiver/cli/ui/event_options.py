@@ -11,7 +11,7 @@ from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.stored_event import EventFilter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,14 @@ class Origin:
         """The options that were given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> Filter:
+    def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> EventFilter:
         """Return what is asked for. Raises UsageError.
 
         An action that we do not know is warned of and asked for: Nexudus may have added it, and its events are kept.
         """
         if self.action is not None and self.action not in CODES:
             output.warn(f"--action: {self.action[:60]!r} is no action that we know{hint(self.action, CODES)}")
-        return Filter(
+        return EventFilter(
             action=self.action,
             business_id=self.business,
             route=route,
@@ -65,7 +65,7 @@ class Selection(Origin):
     route: str | None = None
     status: str | None = None
 
-    def wanted(self) -> Filter:
+    def wanted(self) -> EventFilter:
         """Return what is asked for. Raises UsageError."""
         if self.status is not None and self.status not in set(EventStatus):
             raise UsageError(f"--status: {self.status!r} is no status; the statuses are {', '.join(EventStatus)}")

@@ -5,7 +5,7 @@ from rich.text import Text
 from receiver.cli.ui.output import plain
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
-from receiver.storage.query.stored_event import Stored, StoredDelivery
+from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 
 HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
 
@@ -18,7 +18,7 @@ _COLOURS = {
 }
 
 
-def row(stored: Stored) -> tuple[object, ...]:
+def row(stored: StoredEvent) -> tuple[object, ...]:
     """One line of the table of events."""
     envelope = stored.envelope
     received = (timestamps.show(envelope.received_ms) or "")[5:19].replace("T", " ")

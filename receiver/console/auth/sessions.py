@@ -53,7 +53,7 @@ class Session:
 
 
 class Spending(Protocol):
-    """Remembers what was used up; see `receiver.storage.shared.one_time_tokens.Spent`."""
+    """Remembers what was used up; see `receiver.storage.shared.one_time_tokens.OneTimeTokens`."""
 
     def spend(self, what: str, keep_ms: int) -> bool: ...
 

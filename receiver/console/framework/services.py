@@ -16,9 +16,9 @@ from receiver.operations.replay import Replay
 from receiver.process import logs
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 
 
 class MakeReplay(Protocol):
@@ -31,13 +31,13 @@ class MakeReplay(Protocol):
 class Desk:
     """The parts. *draining* is set when the console stops: whatever runs long ends then."""
 
-    archive: Archive
+    archive: EventReader
     pulse: Pulse
     trend: Trend
     routes: CurrentTable
     make_replay: MakeReplay
     make_release: Callable[[RoutingTable], Release]
-    acts: Acts
+    acts: AuditLog
     gates: Gates
     registry: Registry
     bulk: Bulk = field(default_factory=Bulk)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from receiver.console.framework.page import Facts, Page
 from receiver.console.framework.page_request import Visit
 from receiver.core import timestamps
-from receiver.storage.shared.audit_log import Act
+from receiver.storage.shared.audit_log import AuditEntry
 
 _ROWS: Final = 100
 
@@ -17,7 +17,7 @@ def facts(visit: Visit) -> Facts:
     return {"acts": [shape(act) for act in islice(visit.desk.acts.newest(since_ms), _ROWS)]}
 
 
-def shape(act: Act) -> dict[str, Any]:
+def shape(act: AuditEntry) -> dict[str, Any]:
     """One act, with the keys of `frontdesk acts --json`."""
     return {"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail}
 

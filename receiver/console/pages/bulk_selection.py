@@ -10,8 +10,8 @@ from receiver.console.framework.bulk_tasks import MOST, Count, Run, paced
 from receiver.console.framework.page_request import Visit
 from receiver.console.pages import search
 from receiver.console.pages.search import Sought
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import StoredEvent
 
 _AT_LEAST: Final = 16
 """Events that are counted between two looks at the clock: a busy machine, too, gets on by so many a page."""
@@ -33,9 +33,9 @@ class Counted:
 
 
 def count(
-    archive: Archive,
+    archive: EventReader,
     what: Sought,
-    weigh: Callable[[Stored], int],
+    weigh: Callable[[StoredEvent], int],
     *,
     so_far: Counted | None = None,
     budget_s: float = search.BUDGET_S,
@@ -60,7 +60,7 @@ def so_far(visit: Visit) -> Counted:
     return Counted(visit.number("counted") or 0, visit.number("weight") or 0, search.cursor(visit))
 
 
-def run_over(archive: Archive, what: Sought, step: Callable[[str], str]) -> Run:
+def run_over(archive: EventReader, what: Sought, step: Callable[[str], str]) -> Run:
     """Return a run over the newest MOST events, the oldest first: what happened first is to be done first again."""
 
     def run(count: Count, stop: threading.Event) -> str:
@@ -71,7 +71,7 @@ def run_over(archive: Archive, what: Sought, step: Callable[[str], str]) -> Run:
     return run
 
 
-def _oldest_first(archive: Archive, what: Sought) -> list[str]:
+def _oldest_first(archive: EventReader, what: Sought) -> list[str]:
     found: list[str] = []
     for step in what.steps(archive):
         found += [stored.envelope.id for stored in step.events]

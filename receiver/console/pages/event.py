@@ -9,7 +9,7 @@ from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.core.sanitize import counted
 from receiver.operations import json_views
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.stored_event import StoredEvent
 
 
 def facts(visit: Visit) -> Facts:
@@ -17,7 +17,7 @@ def facts(visit: Visit) -> Facts:
     return _facts(visit, visit.desk.archive.get(visit.path["event"]), redact=True)
 
 
-def _facts(visit: Visit, stored: Stored, *, redact: bool) -> Facts:
+def _facts(visit: Visit, stored: StoredEvent, *, redact: bool) -> Facts:
     told = json_views.full(stored, redact=redact, redact_errors=not visit.session.identity.may_act)
     return told | {
         "is_masked": redact,
@@ -34,7 +34,7 @@ def _table(visit: Visit) -> str | None:
     return table.hash if table else None
 
 
-def _explained(visit: Visit, stored: Stored) -> list[dict[str, Any]]:
+def _explained(visit: Visit, stored: StoredEvent) -> list[dict[str, Any]]:
     """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one.
 
     A viewer is not told what a filter made of the record, because that says what is in it.
@@ -57,7 +57,7 @@ def _explained(visit: Visit, stored: Stored) -> list[dict[str, Any]]:
     ]
 
 
-def _replayable(visit: Visit, stored: Stored) -> list[str]:
+def _replayable(visit: Visit, stored: StoredEvent) -> list[str]:
     table = visit.desk.routes.table
     if table is None or stored.status == EventStatus.QUARANTINED:
         return []
@@ -65,7 +65,7 @@ def _replayable(visit: Visit, stored: Stored) -> list[str]:
     return [route.name for route in visit.desk.make_replay(table).routes(stored) if route.name not in busy]
 
 
-def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
+def _timeline(stored: StoredEvent, told: Facts) -> list[dict[str, Any]]:
     """Everything that happened, in the order in which it did."""
     steps = _arrival(stored, told)
     for attempt in told["attempts"]:
@@ -78,7 +78,7 @@ def _timeline(stored: Stored, told: Facts) -> list[dict[str, Any]]:
     return steps + [_ahead(one) for one in ahead]
 
 
-def _arrival(stored: Stored, told: Facts) -> list[dict[str, Any]]:
+def _arrival(stored: StoredEvent, told: Facts) -> list[dict[str, Any]]:
     """What was done with the request, down to who wanted its event; of one that cannot be read only its id is known."""
     at = told["received_at"]
     if stored.unreadable:

@@ -13,8 +13,8 @@ from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
 from receiver.operations import json_views
 from receiver.process import logs
-from receiver.storage.query.event_tail import Following
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.event_tail import EventTail
+from receiver.storage.query.stored_event import StoredEvent
 
 MOST: Final = 64
 """Pages that may follow at a time."""
@@ -71,7 +71,7 @@ class _Follower:
         self._archive = desk.archive
         self._what = what
         self._redact = redact
-        self._following = Following(desk.archive)
+        self._following = EventTail(desk.archive)
         self._watched: dict[str, str] = {}
 
     def look(self) -> list[dict[str, Any]]:
@@ -87,13 +87,13 @@ class _Follower:
             del self._watched[next(iter(self._watched))]
         return [json_views.brief(stored, redact=self._redact) for stored in changed + new]
 
-    def _is_news(self, stored: Stored) -> bool:
+    def _is_news(self, stored: StoredEvent) -> bool:
         before, now = self._watched[stored.envelope.id], _state(stored)
         self._watched[stored.envelope.id] = now
         return before != now
 
 
-def _state(stored: Stored) -> str:
+def _state(stored: StoredEvent) -> str:
     return " ".join(f"{delivery.status}{delivery.state}{len(delivery.attempts)}" for delivery in stored.deliveries)
 
 

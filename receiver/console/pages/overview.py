@@ -10,10 +10,11 @@ from receiver.console.framework.page import Facts, Page
 from receiver.console.framework.page_request import Visit
 from receiver.console.pages import acts, hooks, warnings
 from receiver.core import timestamps
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import UsageError
-from receiver.observation.event_histogram import HOUR_MS, Bucket
+from receiver.observation.event_histogram import Bucket
 from receiver.observation.store_status import Queue, Silence
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 """What the chart stacks, from the bottom."""
@@ -58,7 +59,7 @@ def facts(visit: Visit) -> Facts:
         "counters": visit.desk.trend.counters(hours),
         "buckets": [_bucket(bucket) for bucket in buckets],
         "standing": {str(status): number for status, number in standing.items()},
-        "latency": latency(list(islice(visit.desk.archive.newest(Filter()), _SAMPLE))),
+        "latency": latency(list(islice(visit.desk.archive.newest(EventFilter()), _SAMPLE))),
         "queues": [_queue(queue, now_ms) for queue in queues],
         "waiting": sum(queue.ready for queue in queues),
         "scheduled": sum(queue.scheduled for queue in queues),
@@ -86,7 +87,7 @@ def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
     return {"points": points, "kinds": KINDS, "spans": list(SPANS)}
 
 
-def latency(sample: Sequence[Stored]) -> dict[str, Any]:
+def latency(sample: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return percentiles in milliseconds over a sample: from received to handler started, and of handlers' runs."""
     waits, runs = [], []
     for stored in sample:

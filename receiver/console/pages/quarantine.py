@@ -11,7 +11,7 @@ from receiver.console.pages.search import Sought
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.stored_event import StoredEvent
 
 
 def facts(visit: Visit) -> Facts:
@@ -35,7 +35,7 @@ def counting(visit: Visit) -> Facts:
 def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
     tool = visit.desk.make_release(visit.desk.table())
 
-    def weigh(stored: Stored) -> int:
+    def weigh(stored: StoredEvent) -> int:
         return int(tool.would_pass(stored))
 
     return bulk_selection.count(visit.desk.archive, what, weigh, **bounds)

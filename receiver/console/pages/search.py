@@ -11,8 +11,8 @@ from receiver.console.framework.page_request import Visit
 from receiver.core import ids, timestamps
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.core.events import EventStatus
-from receiver.storage.query.event_reader import Archive, Step
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.query.event_reader import EventReader, SearchPage
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 ROWS: Final = 50
 BUDGET_S: Final = 0.05
@@ -28,10 +28,10 @@ NAMES: Final = ("action", "business", "route", "status", "since", "until", "text
 class Sought:
     """What is asked for: a filter, and a text that the record holds, however it is written there."""
 
-    wanted: Filter
+    wanted: EventFilter
     text: str | None = None
 
-    def wants(self, stored: Stored) -> bool:
+    def wants(self, stored: StoredEvent) -> bool:
         """Whether an event is one of those asked for."""
         return self.wanted.wants(stored) and (self.text is None or self._is_in(stored.envelope.body))
 
@@ -45,11 +45,11 @@ class Sought:
     @property
     def is_everything(self) -> bool:
         """Whether nothing narrows it."""
-        return self.text is None and self.wanted == Filter()
+        return self.text is None and self.wanted == EventFilter()
 
-    def steps(self, archive: Archive, *, after: str | None = None) -> Iterator[Step]:
+    def steps(self, archive: EventReader, *, after: str | None = None) -> Iterator[SearchPage]:
         """Look for them, newest first; in steps of a few milliseconds, so that whoever asks can stop in time."""
-        return archive.steps(self.wanted, after=after, body=self._is_in if self.text else None)
+        return archive.search(self.wanted, after=after, body=self._is_in if self.text else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Found:
     """*more*: the id to go on after, None when everything was looked at. *is_cut*: time was up before the page was
     full; *looked_at* events were gone through, the last of them received at *looked_back_to_ms*, and none left out."""
 
-    events: tuple[Stored, ...]
+    events: tuple[StoredEvent, ...]
     more: str | None
     looked_at: int = 0
     is_cut: bool = False
@@ -90,7 +90,7 @@ def sought(visit: Visit) -> Sought:
     status = visit.asked("status")
     if status is not None and status not in set(EventStatus):
         raise UsageError(f"status: {status!r} is no status; the statuses are {', '.join(EventStatus)}")
-    wanted = Filter(
+    wanted = EventFilter(
         action=visit.asked("action"),
         business_id=visit.number("business"),
         route=visit.asked("route"),
@@ -120,7 +120,7 @@ def cursor(visit: Visit) -> str | None:
 
 
 def find(
-    archive: Archive,
+    archive: EventReader,
     what: Sought,
     *,
     after: str | None = None,
@@ -130,7 +130,7 @@ def find(
 ) -> Found:
     """Return the newest events asked for, *most* at a time."""
     until = clock() + budget_s
-    found: list[Stored] = []
+    found: list[StoredEvent] = []
     looked_at = 0
     for step in what.steps(archive, after=after):
         found += step.events

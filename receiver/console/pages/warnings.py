@@ -10,8 +10,8 @@ from receiver.core.sanitize import counted
 from receiver.observation import conditions
 from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.spool.reports import SpoolReport
 
 _LATE_MS: Final = 5 * 60_000
@@ -25,7 +25,7 @@ class State:
     workers: Sequence[Worker]
     standing: Mapping[EventStatus, int]
     spools: Sequence[SpoolReport]
-    audit: Found | None
+    audit: AuditResult | None
     hooks: Seen | None
     silences: Mapping[int, Silence]
     unfit: Mapping[str, str]

@@ -1,3 +1,3 @@
-"""Accounting and maintenance: is everything that was accepted still something, what was lost, and what may expire.
+"""Accounting and maintenance: is every accepted event accounted for, what was lost, and what may expire.
 Worker parents run it; the command is `frontdesk audit`.
 """

@@ -1,4 +1,4 @@
-"""Losses: a store that is empty, another one, or older, where somebody remembers what it held.
+"""Detects data loss: a store that is empty, another one, or older than what a process remembers of it.
 
 A store gets a mark, a random one, as soon as a process looks at it. Each process that runs long remembers the mark and
 what the last audit counted, in memory and in its data directory (`store.json`). A mark that is gone or another means
@@ -25,9 +25,9 @@ import redis
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.process import logs
-from receiver.storage.accounting import audit_result
-from receiver.storage.redis import batch, keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.accounting import maintenance
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient, replies
 
 _FILE: Final = "store.json"
 _WRITE_EVERY_MS: Final = 60_000
@@ -37,7 +37,7 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was lost: found out at *found_ms* by somebody who had last seen it at *seen_ms*. *mark*: of the store that
+    """What was lost: detected at *found_ms* by a process that had last seen it at *seen_ms*. *mark*: of the store that
     is gone, or `{mark}<{Unix ms}` of one that went back to that time.
 
     The last audit, at *audited_ms* (0: none was known), had counted *events*, with *in_flight* deliveries. Times are
@@ -54,7 +54,7 @@ class Loss:
 
     @property
     def sentence(self) -> str:
-        """What is known of it."""
+        """Describe the loss in one sentence."""
         held = "nobody had counted what it held"
         if self.audited_ms:
             held = (
@@ -70,19 +70,19 @@ class Loss:
         return f"The store has lost {what}, between {seen} and {found}; {held}."
 
 
-class LossWatch:
+class LossDetector:
     """Remembers a store and notices when it is another. *address*: without secrets; another one is no loss."""
 
     def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
         self._client = client
-        self._calls = Calls(client, "mark")
+        self._calls = StoreClient(client, "mark")
         self._file = data_dir / _FILE
         self._address = address
         self._known = self._remembered()
         self._written_ms = 0
 
     def turn(self) -> tuple[Loss, ...]:
-        """Look once; return the losses that nobody has acknowledged. Raises StorageUnavailable."""
+        """Check once; return the losses that nobody has acknowledged. Raises StorageUnavailable."""
         now_ms = self._calls.now_ms()
         known = self._known
         loss = orjson.dumps(_fields(replace(known, found_ms=now_ms))) if known else b""
@@ -97,7 +97,7 @@ class LossWatch:
         return losses
 
     def _remember(self, mark: str, audit: bytes, now_ms: int) -> None:
-        found = audit_result.read_found(audit)
+        found = maintenance.read_result(audit)
         seen = Loss(mark, now_ms)
         if found and found.events is not None:
             seen = Loss(mark, now_ms, 0, found.at_ms, found.events, found.in_flight)
@@ -124,7 +124,7 @@ class LossWatch:
 
 def all_of(client: redis.Redis) -> tuple[Loss, ...]:
     """Return all losses, the oldest first. Raises StorageUnavailable."""
-    (found,) = batch.replies(client, [("HGETALL", keys.LOSSES)])
+    (found,) = replies(client, [("HGETALL", keys.LOSSES)])
     losses = []
     for mark, stored in found.items():
         with contextlib.suppress(ValueError, TypeError, AttributeError):  # a newer version's, or not ours
@@ -138,10 +138,10 @@ def unacknowledged(client: redis.Redis) -> tuple[Loss, ...]:
 
 
 def acknowledge(client: redis.Redis) -> tuple[Loss, ...]:
-    """Note that somebody knows of the losses there are; return those. Raises StorageUnavailable."""
+    """Mark all losses as acknowledged; return them. Raises StorageUnavailable."""
     losses, now_ms = unacknowledged(client), int(time.time() * 1_000)
     known = [(loss.mark, orjson.dumps(_fields(replace(loss, acknowledged_ms=now_ms)))) for loss in losses]
-    batch.replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])
+    replies(client, [("HSET", keys.LOSSES, mark, fields) for mark, fields in known])
     return losses
 
 

@@ -1,4 +1,4 @@
-"""The counters of each hour, and what was found of it by looking. Pure."""
+"""The counters of each hour, beside what a look at its events found. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discar
 
 
 @dataclass(slots=True)
-class Tally:
+class HourCounters:
     """Sums by the names of the counters; those of deliveries begin with `d_`. What is absent is zero."""
 
     sums: dict[str, int] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Tally:
     def __getitem__(self, name: str) -> int:
         return self.sums.get(name, 0)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "HourCounters") -> None:
         """Add the sums of another."""
         for name, value in other.sums.items():
             self.sums[name] = self[name] + value
@@ -34,15 +34,15 @@ class Tally:
         for name, value in zip(FOUND, numbers, strict=True):
             self.sums[name] = self[name] + value
 
-    def replaced(self, found: "Tally") -> "Tally":
-        """Return these counters with what was found by looking in the place of what was counted."""
-        return Tally(self.sums | {name: found[name] for name in FOUND})
+    def replaced(self, found: "HourCounters") -> "HourCounters":
+        """Return these counters with what was *found* in place of what was counted."""
+        return HourCounters(self.sums | {name: found[name] for name in FOUND})
 
-    def difference(self, found: "Tally") -> tuple[int, int]:
+    def difference(self, found: "HourCounters") -> tuple[int, int]:
         """How many events, and how many deliveries, are counted as something else than what was found."""
         return self._apart(found, FOUND[:3]), self._apart(found, FOUND[3:])
 
-    def _apart(self, found: "Tally", names: tuple[str, ...]) -> int:
+    def _apart(self, found: "HourCounters", names: tuple[str, ...]) -> int:
         differences = [self[name] - found[name] for name in names]
         more = sum(number for number in differences if number > 0)
         return max(more, more - sum(differences))
@@ -53,9 +53,9 @@ class Tally:
         return abs(self["accepted"] - sum(self[name] for name in EVENTS))
 
 
-def counted(raw: Mapping[bytes, bytes]) -> Tally:
+def parsed(raw: Mapping[bytes, bytes]) -> HourCounters:
     """Read the counters of an hour. What is in flight is not counted but follows from the others."""
-    tally = Tally(decoding.numbers(raw))
-    ended = sum(tally[f"d_{name}"] for name in DELIVERIES if name != "in_flight")
-    tally.sums["d_in_flight"] = tally["d_created"] - ended
-    return tally
+    counters = HourCounters(decoding.numbers(raw))
+    ended = sum(counters[f"d_{name}"] for name in DELIVERIES if name != "in_flight")
+    counters.sums["d_in_flight"] = counters["d_created"] - ended
+    return counters

@@ -1,23 +1,24 @@
-"""The sweeper: what a careful operator would do every minute, done by one of the worker parents.
+"""Maintenance: one of the worker parents checks and repairs the store every minute.
 
-It audits the hours that are not sealed, gives deliveries without a live job a new one, leaves what it found in the
-store, where every receiver's metrics read it, and logs what people did by the command line. It never takes more than a
-twentieth of the time: after a turn that took long, the next waits longer. Retention has turns of its own (`expiry.py`).
+It audits the hours that are not sealed, gives deliveries without a live job a new one, stores its result for the
+metrics of every receiver, and logs what people did by the command line. It never takes more than a twentieth of the
+time: after a turn that took long, the next waits longer. Retention has turns of its own (`retention.py`).
 """
 
+import contextlib
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage.accounting.audit_result import last_found
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
-from receiver.storage.shared.audit_log import ActLog
+from receiver.storage.redis.client import StoreClient
+from receiver.storage.shared.audit_log import AuditLogForwarder
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
 
@@ -33,8 +34,43 @@ _log = logs.get()
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """What a turn did. *by*: who else is at it, or was less than a turn ago, so that nothing was done."""
+class AuditResult:
+    """What maintenance found last, and when (Unix ms); *events* that are kept (None: an earlier version
+    found it), and deliveries *in_flight*."""
+
+    at_ms: int
+    next_ms: int
+    unaccounted: int
+    repaired: int
+    offenders: tuple[str, ...]
+    events: int | None = None
+    in_flight: int = 0
+
+
+def last_result(client: redis.Redis) -> AuditResult | None:
+    """Return what maintenance found last; None: it has never run. Raises StorageUnavailable."""
+    return read_result(StoreClient(client).ask("get", keys.AUDIT))
+
+
+def read_result(stored: bytes | str | None) -> AuditResult | None:
+    """Read what the key `fd:audit` holds; None for nothing, and for what this version cannot read."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        fields: dict[str, Any] = orjson.loads(stored or b"")
+        return AuditResult(
+            int(fields["at_ms"]),
+            int(fields["next_ms"]),
+            int(fields["unaccounted"]),
+            int(fields["repaired"]),
+            tuple(fields["offenders"]),
+            fields.get("events"),
+            int(fields.get("in_flight", 0)),
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceTurn:
+    """What a turn did. *by*: the process that is doing it, or did it less than a turn ago, so nothing was done."""
 
     unaccounted: int = 0
     offenders: tuple[str, ...] = ()
@@ -42,30 +78,30 @@ class Swept:
     by: str | None = None
 
 
-class Sweeper:
-    """Sweeps a store; many may try, one at a time does."""
+class Maintenance:
+    """Maintains a store. Many processes may try; one at a time does it."""
 
     def __init__(self, client: redis.Redis, *, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
-        self._calls = Calls(client, "keep")
-        self._acts = ActLog(client)
+        self._calls = StoreClient(client, "keep")
+        self._acts = AuditLogForwarder(client)
         self._audit = Audit(client, pause_s=_PAUSE_S, scanned=_PAGES_SCANNED)
         self._interval_ms = interval_ms
 
-    def turn(self) -> Swept:
+    def turn(self) -> MaintenanceTurn:
         """Do one turn, if it is time for one and nobody else is at it. Raises StorageUnavailable."""
         self._acts.write()
         lock = Lock(self._client, _LOCK)
         holder = lock.take()
         if holder:
-            return Swept(by=holder)
+            return MaintenanceTurn(by=holder)
         with lock:
-            latest = last_found(self._client)
+            latest = last_result(self._client)
             if latest and self._calls.now_ms() < latest.next_ms:
-                return Swept(by="an earlier turn")
-            return self._sweep(lock)
+                return MaintenanceTurn(by="an earlier turn")
+            return self._run(lock)
 
-    def _sweep(self, lock: Lock) -> Swept:
+    def _run(self, lock: Lock) -> MaintenanceTurn:
         began = time.monotonic()
         self._finish_long_events()
         reports.tidy(self._client, self._calls.now_ms())
@@ -87,7 +123,7 @@ class Sweeper:
             _log.error("audit.unaccounted", events=report.unaccounted, offenders=list(report.offenders[:20]))
         if report.repaired:
             _log.error("audit.repaired", deliveries=report.repaired)
-        return Swept(report.unaccounted, report.offenders, report.repaired)
+        return MaintenanceTurn(report.unaccounted, report.offenders, report.repaired)
 
     def _finish_long_events(self) -> None:
         """Make the deliveries that a receiver did not live to make: the event that has many was kept without them."""

@@ -1,4 +1,4 @@
-"""The audit: every event that was ever accepted is something, and every delivery that was ever made is somewhere.
+"""The audit: every accepted event and every delivery ever made is accounted for.
 
 Events: accepted = unrouted + quarantined + routed + expired. Deliveries: created = succeeded + dead + discarded + in
 flight + expired. Each hour has counters that move in the same step as what they count. An hour that is over, whose
@@ -7,27 +7,27 @@ are believed until one of them moves. All other hours are looked at, event by ev
 its job in a queue, in the schedule, or in the hands of a worker under lease.
 
 Nothing stands still for it. Each page is read in one atomic step, so what it says of waiting and running deliveries is
-true of one instant. Whether a job is in its queue takes a second look (`suspects.py`). Sums are compared only for an
-hour whose counters did not move while it was read.
+true of one instant. Whether a job is in its queue takes a second look (`missing_jobs.py`). Sums are compared only for
+an hour whose counters did not move while it was read.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 import redis
 
 from receiver.core import ids
-from receiver.storage.accounting.hour_counters import DELIVERIES, EVENTS, Tally, counted
-from receiver.storage.accounting.incomplete import Incomplete
-from receiver.storage.accounting.indexes import Indexes
-from receiver.storage.accounting.missing_jobs import Suspects
-from receiver.storage.accounting.write_off import Reckoning
+from receiver.core.durations import HOUR_MS
+from receiver.storage.accounting.damaged_events import IncompleteEvents, WriteOff
+from receiver.storage.accounting.hour_counters import DELIVERIES, EVENTS, HourCounters, parsed
+from receiver.storage.accounting.index_check import IndexCheck
+from receiver.storage.accounting.missing_jobs import MissingJobs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool.count import Stock
 
 PAGE = 256
@@ -36,15 +36,14 @@ PAGE = 256
 _MOST_NAMED = 1_000
 _READ_AT_ONCE = 500
 _TRIES = 3
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an audit found. *offenders*: ids of events that break a formula, at most 1,000 of them; *unaccounted* counts
     all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now.
-    *kept*, *written_off*: events that had lost their state (reckoning.py). *cleared*: events that were never kept in
-    whole and are cleared away now; they are among the offenders for the last time."""
+    *kept*, *written_off*: events that had lost their state (`damaged_events.py`). *cleared*: events that were never
+    kept in whole and are deleted now; they are among the offenders for the last time."""
 
     events: dict[str, int]
     deliveries: dict[str, int]
@@ -70,26 +69,26 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _HourSurvey:
     """What a look at one hour found."""
 
-    found: Tally = field(default_factory=Tally)
+    found: HourCounters = field(default_factory=HourCounters)
     looked_at: int = 0
     nameless: set[str] = field(default_factory=set)  # ids without a state: none of the sums can know them
     offenders: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _HourResult:
     """What the events and deliveries of an hour are, those that are wrong, and how many more must be."""
 
-    tally: Tally
+    counters: HourCounters
     wrong: set[str]
     missing: int
 
 
 class Audit:
-    """Audits what is kept. *pause_s*: how long it leaves Redis alone after each page of events."""
+    """Audits the store. *pause_s*: the pause after each page of events."""
 
     def __init__(
         self,
@@ -100,14 +99,14 @@ class Audit:
         on_disk: Stock | None = None,
         scanned: int | None = None,
     ) -> None:
-        """*looked_at* is told after each page how many events more were looked at. *on_disk*: the spools that can be
-        looked into; of others it is believed what they reported last. *scanned*: pages of a thousand keys that each
+        """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be
+        looked into; of others their last report counts. *scanned*: pages of a thousand keys that each
         audit goes through in search of states without an envelope; None: all keys."""
-        self._calls = Calls(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
-        self._incomplete = Incomplete(self._calls)
+        self._calls = StoreClient(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
+        self._incomplete = IncompleteEvents(self._calls)
         self._scanned = scanned
-        self._indexes = Indexes(self._calls)
-        self._reckoning: Reckoning | None = None
+        self._indexes = IndexCheck(self._calls)
+        self._write_off: WriteOff | None = None
         self._pause_s = pause_s
         self._looked_at = looked_at or (lambda number: None)
         self._on_disk = on_disk
@@ -118,37 +117,44 @@ class Audit:
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
     def run(self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False) -> Report:
-        """Look, and name what is wrong. Raises StorageUnavailable.
+        """Audit, and report what is wrong. Raises StorageUnavailable.
 
         *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
         believe no seal, and compare every event with every list that should name it. *clear*: clear away what is left
-        of events that were never kept in whole. *write_off*: reckon with events that have lost their state or record.
+        of events that were never kept in whole. *write_off*: account for events that have lost their state or record.
         """
-        incomplete = self._incomplete.all() if self._scanned is None else self._incomplete.some(self._scanned)
-        cleared = self._incomplete.clear(incomplete) if clear or write_off else set[str]()
-        robbed = incomplete - cleared
-        if write_off and robbed:
-            self._incomplete.drop(robbed)
-        self._reckoning = reckoning = Reckoning(self._calls) if write_off else None
+        cleared, without_record = self._find_incomplete(clear=clear or write_off, write_off=write_off)
+        self._write_off = WriteOff(self._calls) if write_off else None
         hours, sealed = self._hours()
-        sealed -= {ids.milliseconds_of(event_id) // _HOUR_MS for event_id in robbed}
-        suspects = Suspects(self._calls, repair=repair)
-        totals, offenders, unnamed = Tally(), cleared | (set() if write_off else robbed), 0
-        for hour, tally in self._read(hours).items():
+        sealed -= {ids.hour_of(event_id) for event_id in without_record}
+        jobs = MissingJobs(self._calls, repair=repair)
+        totals, offenders, unnamed = HourCounters(), cleared | (set() if write_off else without_record), 0
+        for hour, counters in self._read(hours).items():
             if hour in sealed and not full:
-                totals.add(tally)
-                unnamed += tally.gap
-                continue
-            verdict = self._open_hour(hour, suspects, repair=repair, full=full)
-            totals.add(verdict.tally)
-            offenders |= verdict.wrong
-            unnamed += verdict.missing
-        adrift = suspects.settle()
+                result = _HourResult(counters, set(), counters.gap)
+            else:
+                result = self._open_hour(hour, jobs, repair=repair, full=full)
+            totals.add(result.counters)
+            offenders |= result.wrong
+            unnamed += result.missing
+        adrift = jobs.settle()
         if not repair:
             offenders |= {job[: ids.LENGTH] for job in adrift}
             totals.sums["d_in_flight"] = totals["d_in_flight"] - len(adrift)
         if full:
-            offenders |= self._indexes.strangers(hours, repair=repair)
+            offenders |= self._indexes.unindexed(hours, repair=repair)
+        found = self._report(totals, offenders, unnamed)
+        return replace(found, repaired=len(adrift) if repair else 0, cleared=len(cleared))
+
+    def _find_incomplete(self, *, clear: bool, write_off: bool) -> tuple[set[str], set[str]]:
+        """Return the events without an envelope that were cleared away, and those that stay."""
+        incomplete = self._incomplete.all() if self._scanned is None else self._incomplete.some(self._scanned)
+        cleared = self._incomplete.clear(incomplete) if clear else set[str]()
+        if write_off and incomplete - cleared:
+            self._incomplete.drop(incomplete - cleared)
+        return cleared, incomplete - cleared
+
+    def _report(self, totals: HourCounters, offenders: set[str], unnamed: int) -> Report:
         return Report(
             events={name: totals[name] for name in ("accepted", *EVENTS)},
             deliveries={"created": totals["d_created"]} | {name: totals[f"d_{name}"] for name in DELIVERIES},
@@ -156,10 +162,8 @@ class Audit:
             duplicates=totals["duplicates"],
             unaccounted=len(offenders) + unnamed,
             offenders=tuple(sorted(offenders)[:_MOST_NAMED]),
-            repaired=len(adrift) if repair else 0,
-            kept=reckoning.kept if reckoning else 0,
-            written_off=reckoning.written_off if reckoning else 0,
-            cleared=len(cleared),
+            kept=self._write_off.kept if self._write_off else 0,
+            written_off=self._write_off.written_off if self._write_off else 0,
         )
 
     def _hours(self) -> tuple[list[int], set[int]]:
@@ -170,39 +174,39 @@ class Audit:
         )
         return sorted(listed | moved | sealed), sealed - moved
 
-    def _read(self, hours: list[int]) -> dict[int, Tally]:
-        tallies: dict[int, Tally] = {}
+    def _read(self, hours: list[int]) -> dict[int, HourCounters]:
+        read: dict[int, HourCounters] = {}
         for start in range(0, len(hours), _READ_AT_ONCE):
             some = hours[start : start + _READ_AT_ONCE]
             replies = self._calls.ask_all("hgetall", [keys.counters(hour) for hour in some])
-            tallies |= dict(zip(some, map(counted, replies), strict=True))
-        return tallies
+            read |= dict(zip(some, map(parsed, replies), strict=True))
+        return read
 
-    def _open_hour(self, hour: int, suspects: Suspects, *, repair: bool, full: bool) -> _Verdict:
+    def _open_hour(self, hour: int, jobs: MissingJobs, *, repair: bool, full: bool) -> _HourResult:
         """Look at an hour; when nothing moved meanwhile, compare the sums, and seal it if it is over and in order."""
-        before, seen, stood_still = self._look(hour, suspects, repair=repair)
+        before, seen, stood_still = self._look(hour, jobs, repair=repair)
         tries = 1
         while not stood_still and tries < _TRIES and seen.looked_at <= _TRIES * PAGE:
-            before, seen, stood_still = self._look(hour, suspects, repair=repair)
+            before, seen, stood_still = self._look(hour, jobs, repair=repair)
             tries += 1
         if full:
             seen.offenders |= self._indexes.unlisted(hour, repair=repair)
-        tally = counted(before)
+        counters = parsed(before)
         wrong = seen.offenders | seen.nameless
         if not stood_still:
-            return _Verdict(tally, wrong, tally.gap)
-        if seen.nameless and self._reckoning and self._reckoning.settle(hour, before, seen.found, seen.nameless):
-            return self._open_hour(hour, suspects, repair=repair, full=full)
-        events, deliveries = tally.difference(seen.found)
-        missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + tally.gap
-        if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // _HOUR_MS:
+            return _HourResult(counters, wrong, counters.gap)
+        if seen.nameless and self._write_off and self._write_off.settle(hour, before, seen.found, seen.nameless):
+            return self._open_hour(hour, jobs, repair=repair, full=full)
+        events, deliveries = counters.difference(seen.found)
+        missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + counters.gap
+        if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // HOUR_MS:
             self._calls.run("seal", hour, *[part for pair in before.items() for part in pair])
-        return _Verdict(tally.replaced(seen.found), wrong, missing)
+        return _HourResult(counters.replaced(seen.found), wrong, missing)
 
-    def _look(self, hour: int, suspects: Suspects, *, repair: bool) -> tuple[dict[bytes, bytes], _Seen, bool]:
+    def _look(self, hour: int, jobs: MissingJobs, *, repair: bool) -> tuple[dict[bytes, bytes], _HourSurvey, bool]:
         """Return the counters of an hour, what its events are, and whether the counters stood still meanwhile."""
         before = self._calls.ask("hgetall", keys.counters(hour))
-        seen = _Seen()
+        seen = _HourSurvey()
         more = True
         while more:
             reply = self._calls.run("survey", hour, seen.looked_at, PAGE)
@@ -215,7 +219,7 @@ class Audit:
                 self._calls.run("recount", *miscounted)
             else:
                 seen.offenders.update(decoding.text(event_id) for event_id in miscounted)
-            suspects.consider(queued, adrift)
+            jobs.consider(queued, adrift)
             self._looked_at(length)
             time.sleep(self._pause_s)
         return before, seen, before == self._calls.ask("hgetall", keys.counters(hour))
@@ -225,11 +229,11 @@ class Audit:
 
         A receiver that ended while the store was away could not tell it: only its disk knows.
         """
-        told = self._calls.ask("hgetall", keys.SPOOLS).items()
+        reports = self._calls.ask("hgetall", keys.SPOOLS).items()
         disk = self._on_disk
         if disk is None:
-            return sum(_depth(report) for _, report in told)
-        return disk.events + sum(_depth(report) for name, report in told if not disk.has(decoding.text(name)))
+            return sum(_depth(report) for _, report in reports)
+        return disk.events + sum(_depth(report) for name, report in reports if not disk.has(decoding.text(name)))
 
 
 def _depth(report: bytes) -> int:

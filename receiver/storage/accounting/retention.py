@@ -1,4 +1,4 @@
-"""Retention: what has ended is kept for its time, then it is gone with everything that was kept about it.
+"""Retention: an event whose deliveries have ended is kept for its time, and then deleted with all that belongs to it.
 
 An event's time begins when its last delivery ends, and never runs while one is in flight. An expired event leaves what
 it was counted as and is counted as expired, and so do its deliveries: `routed` - 1 and `expired` + 1, `d_succeeded` - 1
@@ -7,26 +7,40 @@ days; then they are added to those of hour 0, so that totals never go backwards.
 
 All of it happens in pages of 256 ids, one call each, as many in a turn as the caller allows; the next turn goes on
 where this one stopped, also after a crash. After each page the store is left alone for three times as long as the page
-took, so that live events have it for three quarters of the time. `expiry.py` says when turns are made.
+took, so that live events have it for three quarters of the time.
+
+One of the worker parents does it every few seconds, apart from the audit: an audit of a large store takes minutes and
+rests for longer; meanwhile the store would fill. Turns follow one another while there is more to do. How far retention
+is behind stands in the store, where alerts and metrics read it.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import orjson
 import redis
 
+from receiver.core.durations import HOUR_MS
+from receiver.process import logs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
+from receiver.storage.shared.lock import Lock
 
+INTERVAL_MS = 10_000
 PAGE = 256
 _REST = 3
 """How often the time that a page took is left to others."""
 
-_HOUR_MS = 3_600_000
 _COUNTERS_KEPT_MS = 400 * 86_400_000
 _FOLDED_AT_ONCE = 500
+_LOCK = "expiry"
+_PAGES_AT_ONCE = 50
+_TURN_S = 30.0
+
+_log = logs.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,7 @@ class Retention:
     """Applies the times of retention: *retention_ms* for ordinary events, *kept_ms* for dead, unrouted, quarantined."""
 
     def __init__(self, client: redis.Redis, retention_ms: int, kept_ms: int) -> None:
-        self._calls = Calls(client, "turn", "fold")
+        self._calls = StoreClient(client, "turn", "fold")
         self._times = (retention_ms, kept_ms)
         self._pages_left = 0
         self._events = 0
@@ -90,7 +104,7 @@ class Retention:
         known = {hour: decoding.moment(due_at[b"%d" % hour]) or 0 for hour in decoding.hours(due_at)}
         begun = set(decoding.hours(self._calls.ask("smembers", keys.STALE)))
         listed = set(decoding.hours(self._calls.ask("zrange", keys.HOURS, 0, -1)))
-        unknown = {hour: hour * _HOUR_MS + min(self._times) if hour * _HOUR_MS < now else 0 for hour in listed}
+        unknown = {hour: hour * HOUR_MS + min(self._times) if hour * HOUR_MS < now else 0 for hour in listed}
         due = {hour: known.get(hour, unknown[hour]) for hour in listed - begun}
         return sorted(begun) + sorted((hour for hour in due if due[hour] <= now), key=lambda hour: (due[hour], hour))
 
@@ -108,7 +122,7 @@ class Retention:
         """Not before something can be over, but neither so often that it costs, nor so late that anything is missed."""
         now = self._calls.now_ms()
         shorter = min(self._times)
-        soonest = now + min(_HOUR_MS, shorter // 10)
+        soonest = now + min(HOUR_MS, shorter // 10)
         return min(max(earliest, soonest), now + max(shorter, 1))
 
     def _clear_narrower_lists(self, hour: int) -> None:
@@ -125,7 +139,7 @@ class Retention:
         self._calls.ask("srem", keys.STALE, str(hour))
 
     def _of_hour(self, hour: int, names: Iterable[bytes]) -> Iterator[str]:
-        """Yield the names of lists of an hour; what is none is taken out."""
+        """Yield the names of an hour's lists, and delete every other name."""
         for name in names:
             if name == b"*" or name.startswith(b"%d:" % hour):
                 yield decoding.text(name)
@@ -156,8 +170,58 @@ class Retention:
 
     def _fold(self) -> None:
         """Add up the counters of hours that are over for longer than anybody asks."""
-        oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // _HOUR_MS
+        oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // HOUR_MS
         for hour in decoding.hours(
             self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE)
         ):
             self._calls.run("fold", hour)
+
+
+class RetentionSchedule:
+    """Applies retention when it is due. Many processes may try; one at a time does it. Times as in Retention."""
+
+    def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
+        self._client = client
+        self._calls = StoreClient(client)
+        self._retention = Retention(client, retention_ms, kept_ms)
+        self._interval_ms = interval_ms
+
+    def turn(self) -> int:
+        """Expire what is due, for half a minute at most, unless it is too early or another process does it.
+
+        Return how many events have expired. Raises StorageUnavailable, and LockLost when this process was away.
+        """
+        at_ms, _ = _read(self._calls.ask("get", keys.EXPIRY))
+        if self._calls.now_ms() < at_ms + self._interval_ms:
+            return 0
+        lock = Lock(self._client, _LOCK)
+        if lock.take():
+            return 0
+        with lock:
+            return self._expire(lock)
+
+    def _expire(self, lock: Lock) -> int:
+        until = time.monotonic() + _TURN_S
+        expired, is_over = 0, False
+        while not is_over:
+            lock.check()
+            done = self._retention.turn(_PAGES_AT_ONCE)
+            expired += done.events
+            state = {"at_ms": 0 if done.more else self._calls.now_ms(), "late_ms": done.late_ms}
+            self._calls.ask("set", keys.EXPIRY, orjson.dumps(state))
+            is_over = not done.more or time.monotonic() > until
+        if expired:
+            _log.info("events.expired", events=expired)
+        return expired
+
+
+def late_ms(stored: bytes | None) -> int:
+    """Read what the key `fd:expiry` holds: for how long an event may have been over that is still kept."""
+    return _read(stored)[1]
+
+
+def _read(stored: bytes | None) -> tuple[int, int]:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        fields = orjson.loads(stored or b"")
+        return int(fields["at_ms"]), int(fields["late_ms"])
+    return 0, 0

@@ -10,7 +10,7 @@ from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool, Spooled
 

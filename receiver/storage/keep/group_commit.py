@@ -14,8 +14,8 @@ from receiver.process import logs
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.tasks import end, outcome_of
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Entry, Receipt, Told
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.redis.client import is_refusal
 
 _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""
@@ -36,7 +36,7 @@ class _Waiting:
     """An event whose sender waits. *batch* is the call that it is in, once it is in one."""
 
     entry: Entry
-    told: Told
+    told: OnResult
     since: float
     batch: asyncio.Task[None] | None = None
     is_answered: bool = False
@@ -95,7 +95,7 @@ class Committer:
         """The id of the first event that is not answered for; None: there is none."""
         return next((one.entry.envelope.id for one in self._unanswered if not one.is_answered), None)
 
-    def submit(self, entry: Entry, told: Told) -> None:
+    def submit(self, entry: Entry, told: OnResult) -> None:
         """Keep an event; *told* hears of it when it is in Redis.
 
         It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.

@@ -20,9 +20,9 @@ from receiver.storage.keep.receiver_order import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_monitor import Watch
 from receiver.storage.keep.tasks import end, for_ever, outcome_of
-from receiver.storage.model.entries import Entry, Receipt, Told, is_ordered
+from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
+from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
-from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.disk import Spool
 
@@ -114,24 +114,24 @@ class Keeper:
         runs = (self._watch.run, self._drainer.run, self._order.run, self._examine)
         self._tasks = [loop.create_task(for_ever(run)) for run in runs]
 
-    def submit(self, entry: Entry, told: Told) -> None:
-        """Keep an event; *told* hears of it when it is in the store, or on this machine's disk (status `spooled`).
+    def submit(self, entry: Entry, on_result: OnResult) -> None:
+        """Keep an event; *on_result* hears of it when it is in the store, or on this machine's disk (status `spooled`).
 
         It hears RequestRefused (503) when neither can keep it, or quarantine is full.
         """
         if self._is_closing:
-            told(entry, RequestRefused(503, "the receiver is stopping", retry_after=5))
+            on_result(entry, RequestRefused(503, "the receiver is stopping", retry_after=5))
             return
         self._taking += 1
         in_order = is_ordered(entry)
         if in_order:
             self._order.takes()
         if self._watch.is_well:
-            self._committer.submit(entry, partial(self._committed, told))
+            self._committer.submit(entry, partial(self._committed, on_result))
         else:
             if in_order:
                 self._committer.give_up_ordered()  # what came before goes before it
-            self._begin(self._put_by_or_try(entry), entry, told)
+            self._begin(self._put_by_or_try(entry), entry, on_result)
 
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is kept; raises what `submit` tells."""
@@ -205,7 +205,7 @@ class Keeper:
         except StorageUnavailable as error:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
 
-    def _committed(self, told: Told, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    def _committed(self, told: OnResult, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
         if isinstance(outcome, StorageUnavailable):
             if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
                 self._watch.failed(outcome)
@@ -213,14 +213,14 @@ class Keeper:
         else:
             self._answer(entry, told, outcome)
 
-    def _begin(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: Told) -> None:
+    def _begin(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: OnResult) -> None:
         """Keep an event in a task of its own: only while the store is away."""
         self._order.spools(entry)
         task = asyncio.get_running_loop().create_task(self._finish(keeping, entry, told))
         self._putting_by.add(task)
         task.add_done_callback(self._putting_by.discard)
 
-    async def _finish(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: Told) -> None:
+    async def _finish(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: OnResult) -> None:
         outcome: Receipt | RequestRefused
         try:
             outcome = await keeping
@@ -231,7 +231,7 @@ class Keeper:
             outcome = RequestRefused(503, "the spool cannot take it", retry_after=30)
         self._answer(entry, told, outcome)
 
-    def _answer(self, entry: Entry, told: Told, outcome: Receipt | RequestRefused) -> None:
+    def _answer(self, entry: Entry, told: OnResult, outcome: Receipt | RequestRefused) -> None:
         self._taking -= 1
         if self._is_closing and not self._taking:
             self._has_answered_all.set()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from receiver.storage.keep.group_commit import Committer
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.tasks import outcome_of
-from receiver.storage.model.entries import Entry, Receipt, Told, is_ordered
+from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
 
 
 class Committers:
@@ -29,7 +29,7 @@ class Committers:
         """Return the id of the first event of an ordered route that is not answered for; None: there is none."""
         return self._ordered.oldest
 
-    def submit(self, entry: Entry, told: Told) -> None:
+    def submit(self, entry: Entry, told: OnResult) -> None:
         """Keep an event; *told* hears of it when it is in Redis. See Committer."""
         (self._ordered if is_ordered(entry) else self._any).submit(entry, told)
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from receiver.core.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
-from receiver.storage.redis import keys, schema_version, scripts
-from receiver.storage.redis.outage import outage
-from receiver.storage.redis.raw_connection import Command, Wires
+from receiver.storage.redis import clock, keys, schema_version, scripts
+from receiver.storage.redis.client import guarded
+from receiver.storage.redis.raw_connection import Command, RawConnections
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -38,7 +38,7 @@ class Store:
 
     def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0) -> None:
         self._client = client
-        self._wires = Wires(client.connection_pool)
+        self._wires = RawConnections(client.connection_pool)
         self._source = scripts.source("keep")
         self._sha = client.register_script(self._source).sha
         self._replicas = replicas
@@ -121,8 +121,7 @@ class Store:
     async def time(self, *, timeout_s: float) -> float:
         """Return the server's clock, in Unix seconds."""
         async with _bounded(timeout_s):
-            seconds, microseconds = await self._client.time()
-            return int(seconds) + int(microseconds) / 1_000_000
+            return clock.seconds(await self._client.time())
 
     async def answers(self, *, timeout_s: float) -> bool:
         """Whether the server answers in time."""
@@ -182,9 +181,7 @@ class Store:
 
 @contextlib.asynccontextmanager
 async def _bounded(timeout_s: float) -> AsyncIterator[None]:
-    try:
+    # RuntimeError is how uvloop says that a connection ended between two calls, which redis-py lets through.
+    with guarded(RuntimeError):
         async with asyncio.timeout(timeout_s):
             yield
-    except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-        # RuntimeError is how uvloop says that a connection ended between two calls, which redis-py lets through.
-        raise outage(error) from error

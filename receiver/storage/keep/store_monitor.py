@@ -136,9 +136,9 @@ class Watch:
 
     async def set_clock(self) -> None:
         """Ask the store for the time, and say so loudly when this machine's is another."""
-        asked = self._clock.asks()
+        asked = self._clock.steady_now()
         try:
-            ahead_s = self._clock.heard(await self._store.time(timeout_s=_CLOCK_WITHIN_S), asked)
+            ahead_s = self._clock.adjust(await self._store.time(timeout_s=_CLOCK_WITHIN_S), asked)
         except StorageUnavailable:
             return  # the looks at its memory tell of that
         self._clock_at = _now() + _SET_CLOCK_EVERY_S

@@ -6,7 +6,7 @@ from functools import partial
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, Receipt, Told
+from receiver.storage.model.entries import Entry, OnResult, Receipt
 
 _CANCEL_AGAIN_S = 0.2
 _AFTER_ERROR_S = 1.0
@@ -26,7 +26,7 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
 
 
-async def outcome_of(submit: Callable[[Entry, Told], None], entry: Entry) -> Receipt:
+async def outcome_of(submit: Callable[[Entry, OnResult], None], entry: Entry) -> Receipt:
     """Submit an entry and wait for its receipt; raises what is told instead of one."""
     answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     submit(entry, partial(_settle, answer))

@@ -1,1 +1,1 @@
-"""What is stored, and how it is encoded for Redis and the spool. Pure: nothing here speaks to a server or disk."""
+"""The stored values, and their encoding for Redis and the spool. Pure: nothing here calls a server or a disk."""

@@ -2,20 +2,33 @@
 
 In front of it is a version byte: `2` with a dictionary, whose number is the next byte; `1` without one, as releases up
 to 0.2 wrote it. The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
+
+A dictionary is what a record looks like without anybody's values; it halves what an envelope takes. `dictionaries.txt`
+has one on each line, behind the actions that it is for (`*`: all others): the names of the fields in the order of
+Nexudus's API, and the values that are nobody's (null, false, 0). An envelope holds the number of its dictionary's line
+for as long as it is kept: **lines are added at the end and never changed**. New envelopes get the last line of their
+action.
 """
 
+from importlib import resources
 from typing import Any
 
 import lz4.block
 import orjson
 
 from receiver.core.events import Envelope
-from receiver.storage.model import dictionaries
 
 _SIZE = 4
 _LONGEST = 256 * 1_048_576
-_SELDOM_TOLD = ("quarantine", "headers", "erased_ms", "trace")
+_SELDOM_SET = ("quarantine", "headers", "erased_ms", "trace")
 _FIELDS = frozenset(Envelope._fields) - {"body"}
+
+_OTHERS = "*"
+_LINES = [
+    line.partition(b" ") for line in resources.files(__package__).joinpath("dictionaries.txt").read_bytes().splitlines()
+]
+_TEXTS = tuple(text for _, _, text in _LINES)
+_NUMBERS = {action: number for number, (names, _, _) in enumerate(_LINES) for action in names.decode().split(",")}
 
 
 def pack(envelope: Envelope) -> bytes:
@@ -30,42 +43,49 @@ def pack(envelope: Envelope) -> bytes:
         "routes": envelope.routes,
         "entity": envelope.entity,
     }
-    for name in _SELDOM_TOLD:
+    for name in _SELDOM_SET:
         if value := getattr(envelope, name):
             header[name] = value
     if envelope.origin != "webhook":
         header["origin"] = envelope.origin
-    number = dictionaries.number_of(envelope.action)
+    number = _NUMBERS.get(envelope.action, _NUMBERS[_OTHERS])
     plain = orjson.dumps(header) + b"\n" + envelope.body
-    packed: bytes = lz4.block.compress(plain, dict=dictionaries.text(number))
+    packed: bytes = lz4.block.compress(plain, dict=dictionary(number))
     return b"\x02%c%b" % (number, packed)
 
 
 def unpack(stored: bytes) -> Envelope:
     """Read the stored form. Raises ValueError for what this version cannot read."""
     header, _, body = _decompress(stored).partition(b"\n")
-    told = orjson.loads(header)
+    fields = orjson.loads(header)
     try:
-        return Envelope(body=body, **told)
+        return Envelope(body=body, **fields)
     except TypeError:
-        pass  # a newer version may say more; what it says of the event as such is what counts
+        pass  # a newer version may write more fields; those that we know are enough
     try:
-        return Envelope(body=body, **{name: value for name, value in told.items() if name in _FIELDS})
+        return Envelope(body=body, **{name: value for name, value in fields.items() if name in _FIELDS})
     except (TypeError, AttributeError):
-        raise ValueError("an envelope that does not say what every event has") from None
+        raise ValueError("an envelope without the fields that every event has") from None
+
+
+def dictionary(number: int) -> bytes:
+    """Return a dictionary. Raises ValueError for a number that this version does not have."""
+    if number >= len(_TEXTS):
+        raise ValueError(f"an envelope packed with a dictionary that this Frontdesk does not have: {number}")
+    return _TEXTS[number]
 
 
 def _decompress(stored: bytes) -> bytes:
     match stored[:1]:
         case b"\x01":
-            packed, dictionary = stored[1:], b""
+            packed, shared = stored[1:], b""
         case b"\x02":
-            packed, dictionary = stored[2:], dictionaries.text(int.from_bytes(stored[1:2]))
+            packed, shared = stored[2:], dictionary(int.from_bytes(stored[1:2]))
         case version:
             raise ValueError(f"an envelope of a version that this Frontdesk does not know: {version!r}")
     if int.from_bytes(packed[:_SIZE], "little") > _LONGEST:
         raise ValueError("an envelope that claims to be over 256 MiB")
     try:
-        return bytes(lz4.block.decompress(packed, dict=dictionary))
+        return bytes(lz4.block.decompress(packed, dict=shared))
     except (lz4.block.LZ4BlockError, ValueError) as error:
         raise ValueError(f"an envelope that is damaged: {error}") from None

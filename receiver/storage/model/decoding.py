@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from receiver.core.durations import HOUR_MS
+
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999, in Unix milliseconds: no later time can be written down."""
 
@@ -10,7 +12,7 @@ _LARGEST = 2**63 - 1
 
 
 def text(value: bytes) -> str:
-    """Return a text; what is no UTF-8 in it is replaced."""
+    """Return a text, with bytes that are not UTF-8 replaced."""
     return value.decode(errors="replace")
 
 
@@ -35,7 +37,7 @@ def moment(value: Any) -> int | None:
 def hours(members: Iterable[bytes]) -> list[int]:
     """Return those members that are Unix hours, in their order."""
     found = ((number(member), member) for member in members)
-    last = _LAST_MS // 3_600_000
+    last = _LAST_MS // HOUR_MS
     return [hour for hour, member in found if hour is not None and 0 <= hour <= last and b"%d" % hour == member]
 
 

@@ -8,7 +8,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 
 
-class Wanted(NamedTuple):
+class PlannedDelivery(NamedTuple):
     """A delivery to make: which route wants the event, on which queue, how long an attempt may take at most.
 
     *terms*: what it is to wait for, as `terms` writes it; empty when it need not wait. Without a queue there is none to
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     envelope: Envelope
     fingerprint: bytes | None
     window_ms: int
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[PlannedDelivery, ...]
 
 
 def is_ordered(entry: Entry) -> bool:
@@ -54,7 +54,7 @@ def is_ordered(entry: Entry) -> bool:
     return False
 
 
-def lanes(wanted: Iterable[Wanted]) -> list[str]:
+def lanes(wanted: Iterable[PlannedDelivery]) -> list[str]:
     """Return the lanes, `{route}:{key}`, in which deliveries follow others."""
     return [f"{one.route}:{one.terms.partition('|')[0]}" for one in wanted if one.terms and one.terms[0] != "|"]
 
@@ -66,5 +66,5 @@ class Receipt(NamedTuple):
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
 
 
-Told = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
-"""Who is told what became of an entry, once: its receipt, or why it is not certainly kept."""
+OnResult = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
+"""Called once with an entry and what became of it: its receipt, or why it is not certain to be kept."""

@@ -7,7 +7,7 @@ import orjson
 
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.model import codec
-from receiver.storage.model.entries import Entry, Receipt, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
 
 LARGEST_BATCH = 256
 """Events in one call at most; it stays far below what Lua can unpack."""
@@ -28,7 +28,7 @@ _SHORT = LONGEST_CALL_US // _WAITING_DELIVERY_US
 """So many deliveries fit into one call, whatever they wait for."""
 
 RQ_MARGIN_S = 60
-"""RQ's own timeout of a job lies this far above ours, so that ours always comes first."""
+"""RQ's own timeout of a job is this much longer than ours, so ours always comes first."""
 
 NO_LIMIT = 2**53
 
@@ -69,11 +69,11 @@ def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start:]
 
 
-def portions(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+def portions(wanted: Sequence[PlannedDelivery]) -> list[list[PlannedDelivery]]:
     """Cut deliveries into portions of which each is made by one call; there is at least one, perhaps empty."""
     if len(wanted) <= _SHORT:
         return [list(wanted)]
-    cut: list[list[Wanted]] = [[]]
+    cut: list[list[PlannedDelivery]] = [[]]
     cost = 0
     for one in wanted:
         cost += delivery_us(waits=bool(one.terms))
@@ -131,13 +131,13 @@ def left(reply: Sequence[bytes]) -> int:
     return int(reply[0][1:])
 
 
-def written(wanted: Wanted) -> tuple[str, str, int, str]:
+def written(wanted: PlannedDelivery) -> tuple[str, str, int, str]:
     """Return the arguments of one delivery, as the scripts read them."""
     return wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms
 
 
-def _made(entry: Entry) -> list[Wanted]:
-    """Return what is to be delivered: a route in the shadow only wanted it."""
+def _made(entry: Entry) -> list[PlannedDelivery]:
+    """Return the deliveries to make; for a route in the shadow none is made."""
     return [wanted for wanted in entry.wanted if wanted.queue]
 
 

@@ -1,4 +1,4 @@
-"""How an entry is written in a spool: its packed envelope, and beside it what the store has to be told. Pure."""
+"""How an entry is written in a spool: its packed envelope, and beside it the arguments of the keep script. Pure."""
 
 import zlib
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from receiver.storage.model import codec, entries
-from receiver.storage.model.entries import Entry, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery
 
 OVERHEAD = 256
 """Bytes that a row costs beside its envelope, roughly: keys, deliveries, SQLite's own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SpoolRow:
     """An entry on its way into or out of a spool."""
 
     id: str
@@ -53,7 +53,7 @@ class Record:
 
     def entry(self) -> Entry:
         """Return the entry. Raises ValueError for what this version cannot read."""
-        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, _read(self.wanted))
+        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, _planned(self.wanted))
 
 
 class Glance(NamedTuple):
@@ -64,38 +64,38 @@ class Glance(NamedTuple):
     lanes: list[str]
 
 
-def record(entry: Entry) -> Record:
+def row_of(entry: Entry) -> SpoolRow:
     """Return what the spool keeps of an entry: all of it."""
     envelope = entry.envelope
     # Three fields where three suffice: an earlier version can read those.
     wanted = orjson.dumps(
         [(one.route, one.queue, one.timeout_ms, *([one.terms] if one.terms else [])) for one in entry.wanted]
     )
-    return Record(
+    return SpoolRow(
         envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
     )
 
 
 def glance(seq: int, identifier: Any, wanted: Any) -> Glance:
-    """Return what lanes a row is of; none of one that is damaged, or that this version cannot read."""
+    """Return the lanes of a row; of one that is damaged, or that this version cannot read, none."""
     try:
-        return Glance(seq, identifier.decode("ascii"), entries.lanes(_read(wanted)))
+        return Glance(seq, identifier.decode("ascii"), entries.lanes(_planned(wanted)))
     except (ValueError, AttributeError):
         return Glance(seq, "", [])
 
 
-def _read(wanted: bytes) -> tuple[Wanted, ...]:
+def _planned(wanted: bytes) -> tuple[PlannedDelivery, ...]:
     try:
-        return tuple(Wanted(*fields) for fields in orjson.loads(wanted))
+        return tuple(PlannedDelivery(*fields) for fields in orjson.loads(wanted))
     except TypeError:
-        raise ValueError("its deliveries say more than this version knows") from None
+        raise ValueError("its deliveries have fields that this version does not know") from None
 
 
-def checked(columns: Sequence[Any]) -> Record | None:
-    """Return the record of a row, or None when the row is not what was written."""
+def read(columns: Sequence[Any]) -> SpoolRow | None:
+    """Return a row that was read; None when its checksum or its types are wrong."""
     try:
         identifier, envelope, fingerprint, window_ms, wanted, quarantined, crc = columns
-        found = Record(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))
+        found = SpoolRow(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))
         return found if found.checksum() == crc else None
     except (TypeError, ValueError, AttributeError):
         return None

@@ -1,1 +1,1 @@
-"""Reading what is kept: single events, lists, and following new ones. Nothing here writes."""
+"""Reading kept events: one, many by filter, and new ones as they come. Nothing here writes."""

@@ -1,19 +1,18 @@
-"""Envelopes alone, newest first: for those who look at many events and not at what became of them."""
+"""Reads envelopes alone, without deliveries, newest first: for searches over many events."""
 
 from collections.abc import Iterator
 
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import Envelope
 from receiver.storage.model import codec, decoding
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 200
-"""Ids at a time: what is held of the store's envelopes at one moment, some of which may be a megabyte."""
-
-_HOUR_MS = 3_600_000
+"""Envelopes held in memory at a time; one may have a megabyte."""
 
 
 class Envelopes:
@@ -22,9 +21,9 @@ class Envelopes:
     *unreadable* counts those that this version cannot read. Memory is bounded by a page, however many there are.
     """
 
-    def __init__(self, client: redis.Redis, wanted: Filter) -> None:
-        """*wanted*: its route and status are not heeded."""
-        self._calls = Calls(client)
+    def __init__(self, client: redis.Redis, wanted: EventFilter) -> None:
+        """*wanted*: its route and status are ignored."""
+        self._calls = StoreClient(client)
         self._wanted = wanted
         self.unreadable = 0
 
@@ -64,8 +63,8 @@ class Envelopes:
         )
 
     def _hours(self) -> list[int]:
-        lowest = (self._wanted.since_ms or 0) // _HOUR_MS
-        highest = (self._wanted.until_ms or 2**52) // _HOUR_MS
+        lowest = (self._wanted.since_ms or 0) // HOUR_MS
+        highest = (self._wanted.until_ms or 2**52) // HOUR_MS
         hours = decoding.hours(self._calls.ask("zrevrange", keys.HOURS, 0, -1))
         return [hour for hour in hours if lowest <= hour <= highest]
 

@@ -1,4 +1,4 @@
-"""Ids of what is kept, newest first, as the lists of the store name them; no event is loaded for it."""
+"""The ids of kept events, newest first, from the lists in the store; no event is loaded."""
 
 import re
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Final
 import redis
 
 from receiver.core import ids
+from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
-"""Ids of the first leaf, the second, and all others: most who ask want a screenful."""
+"""Ids of the first page, the second, and all others: most callers want a screenful."""
 
-_HOUR_MS: Final = 3_600_000
 _LAST_MS: Final = 36**9 - 1
 """The last moment that an id can tell."""
 
@@ -45,27 +45,27 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """A stretch of a list: *named* are the ids within the bounds, of *looked_at* in all, down to *last*."""
+class IndexPage:
+    """A part of a list: *named* are the ids within the bounds, out of *looked_at* ids, down to *last*."""
 
     named: tuple[str, ...]
     looked_at: int
     last: str
 
 
-class Catalogue:
+class EventIndex:
     """The lists of ids. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client)
+        self._calls = StoreClient(client)
 
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
         found = (decoding.number(hour) for hour in self._calls.ask("zrevrange", keys.HOURS, 0, -1))
         return [hour for hour in found if hour is not None]
 
-    def standing(self, status: str, bounds: Bounds) -> Iterator[Leaf]:
-        """Yield what stands aside as *status*."""
+    def standing(self, status: str, bounds: Bounds) -> Iterator[IndexPage]:
+        """Yield the events that are dead, unrouted or quarantined, by *status*."""
         upper = [ids.milliseconds_of(bounds.after)] if bounds.after else []
         if bounds.until_ms is not None:
             upper.append(bounds.until_ms + _STEPPED_BACK_MS)
@@ -78,15 +78,15 @@ class Catalogue:
             if not page:
                 return
             start += len(page)
-            yield from _leaves([one for one in page if one < below], bounds)
+            yield from _pages([one for one in page if one < below], bounds)
 
     def listed(
         self, bounds: Bounds, *, action: str = "", business_id: int | None = None, route: str = ""
-    ) -> Iterator[Leaf]:
-        """Yield what the hours' lists name: all of it, or that of one action, business or route."""
-        highest = ids.milliseconds_of(bounds.highest.decode()) // _HOUR_MS
-        lowest = (bounds.since_ms or 0) // _HOUR_MS
-        at = ids.milliseconds_of(bounds.after) // _HOUR_MS if bounds.after else None
+    ) -> Iterator[IndexPage]:
+        """Yield the events of the hours' lists: all, or those of one action, business or route."""
+        highest = ids.hour_of(bounds.highest.decode())
+        lowest = (bounds.since_ms or 0) // HOUR_MS
+        at = ids.hour_of(bounds.after) if bounds.after else None
         for hour in self.hours():
             if lowest <= hour <= (highest if at is None else min(highest, at)):
                 key = keys.index(hour, action=action, business_id=business_id, route=route)
@@ -99,7 +99,7 @@ class Catalogue:
         found = self._calls.ask("lpos", key, event_id, rank=-1)
         return self._place_by_order(key, event_id) if found is None else int(found) + 1
 
-    def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[Leaf]:
+    def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[IndexPage]:
         """Yield what comes before position *end* of a list, from there to its beginning."""
         for size in _sizes():
             if end <= 0:
@@ -107,7 +107,7 @@ class Catalogue:
             page = self._calls.ask("lrange", key, max(end - size, 0), end - 1)
             end -= size
             page.reverse()
-            yield from _leaves(page, bounds)
+            yield from _pages(page, bounds)
 
     def _length(self, key: str) -> int:
         return int(self._calls.ask("llen", key))
@@ -139,12 +139,12 @@ def _sizes() -> Iterator[int]:
         yield _SIZES[-1]
 
 
-def _leaves(page: list[bytes], bounds: Bounds) -> Iterator[Leaf]:
+def _pages(page: list[bytes], bounds: Bounds) -> Iterator[IndexPage]:
     there = [one for one in page if _ID.fullmatch(one)]  # what is shorter marks how far retention has come
     if there:
         lowest, highest = bounds.lowest, bounds.highest
         named = tuple(one.decode() for one in there if lowest <= one < highest)
-        yield Leaf(named, len(there), there[-1].decode())
+        yield IndexPage(named, len(there), there[-1].decode())
 
 
 def _edge(milliseconds: int) -> bytes:

@@ -1,180 +1,195 @@
-"""What is kept, for those who look: one event with its deliveries and attempts, or many by time, newest first."""
+"""Reads kept events: one with its deliveries and attempts, or many by filter, newest first."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import redis
-from redis.exceptions import RedisError
 
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
 from receiver.storage.model import decoding
-from receiver.storage.query.adaptive_batch import Pace
-from receiver.storage.query.event_index import Bounds, Catalogue, Leaf
-from receiver.storage.query.stored_event import STANDING, Filter, Stored, delivery, numbers_of, read, status_of
+from receiver.storage.query.event_index import Bounds, EventIndex, IndexPage
+from receiver.storage.query.stored_event import (
+    STANDING,
+    EventFilter,
+    StoredEvent,
+    delivery,
+    numbers_of,
+    read,
+    status_of,
+)
 from receiver.storage.redis import keys
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 500
 
-Test = Callable[[bytes], bool]
+FIRST_BATCH: Final = 64
+LEAST_BATCH: Final = 8
+MOST_BATCH: Final = 512
+"""Events in one batch: as many as take a few milliseconds, because the cost of one is unknown."""
+
+_QUICK_S: Final = 0.004
+_SLOW_S: Final = 0.012
+
+BodyTest = Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A few milliseconds of looking: what was found among how many events, down to the one of the id *last*."""
+class SearchPage:
+    """The result of a few milliseconds of search: the events found, among *looked_at* ones down to the id *last*."""
 
-    events: tuple[Stored, ...]
+    events: tuple[StoredEvent, ...]
     looked_at: int
     last: str
 
 
-class Archive:
-    """Reads what is kept. Every method raises StorageUnavailable when Redis does not answer."""
+class AdaptiveBatch:
+    """The size of the next batch: begins with a screenful, and adapts to the time that the last one took."""
+
+    def __init__(self) -> None:
+        self.size = FIRST_BATCH
+
+    def took(self, seconds: float) -> None:
+        """Learn how long it took to deal with *size* of them."""
+        if seconds < _QUICK_S:
+            self.size = min(self.size * 2, MOST_BATCH)
+        elif seconds > _SLOW_S:
+            self.size = max(self.size // 2, LEAST_BATCH)
+
+
+class EventReader:
+    """Reads kept events. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._catalogue = Catalogue(client)
+        self._calls = StoreClient(client)
+        self._index = EventIndex(client)
 
-    def get(self, event_id: str) -> Stored:
+    def get(self, event_id: str) -> StoredEvent:
         """Return one event; for a duplicate that waited in a spool, the event kept first. Raises EventUnknown."""
         found = next(iter(self._load([event_id])), None)
-        if found is None and (first := self._guarded("get", keys.alias(event_id))):
+        if found is None and (first := self._calls.ask("get", keys.alias(event_id))):
             found = next(iter(self._load([first.decode()])), None)
         if found is None:
             raise EventUnknown(f"event {event_id!r} is not kept: the id is wrong, or its time is over")
         return found
 
-    def newest(self, wanted: Filter, *, after: str | None = None) -> Iterator[Stored]:
+    def newest(self, wanted: EventFilter, *, after: str | None = None) -> Iterator[StoredEvent]:
         """Yield the events asked for, newest first; *after*: only those older than the event of this id.
 
         Reads lazily, so taking fifty of millions costs a few calls.
         """
-        for step in self.steps(wanted, after=after):
-            yield from step.events
+        for page in self.search(wanted, after=after):
+            yield from page.events
 
-    def steps(self, wanted: Filter, *, after: str | None = None, body: Test | None = None) -> Iterator[Step]:
-        """Look for events asked for, newest first, and yield after each few milliseconds what was found, if anything.
+    def search(
+        self, wanted: EventFilter, *, after: str | None = None, body: BodyTest | None = None
+    ) -> Iterator[SearchPage]:
+        """Search for events, newest first; yield every few milliseconds what was found, which may be nothing.
 
-        *body*: what the bytes of a record must pass besides. *after*: as of `newest`; with the last id of a step,
-        looking goes on where that step ended, and finds each event once, whatever is kept meanwhile.
+        *body*: a test of the record's bytes. *after*: as in `newest`; given the last id of a page, the search goes on
+        where that page ended, and finds each event once, whatever is kept meanwhile.
         """
-        pace = Pace()
-        for leaf in self._leaves(wanted, after):
-            passed_by, start = leaf.looked_at - len(leaf.named), 0
-            while start < len(leaf.named):
+        batch = AdaptiveBatch()
+        for listed in self._pages(wanted, after):
+            passed_by, start = listed.looked_at - len(listed.named), 0
+            while start < len(listed.named):
                 began = time.monotonic()
-                some = leaf.named[start : start + pace.size]
+                some = listed.named[start : start + batch.size]
                 found = tuple(self._sifted(some, wanted, body))
-                pace.took(time.monotonic() - began)
+                batch.took(time.monotonic() - began)
                 start += len(some)
-                yield Step(found, len(some), some[-1])
+                yield SearchPage(found, len(some), some[-1])
             if passed_by:
-                yield Step((), passed_by, leaf.last)
+                yield SearchPage((), passed_by, listed.last)
 
     def hour_page(self, hour: int, start: int, most: int = _PAGE) -> list[str]:
-        """Return ids of an hour in the order they were kept, from position *start*; for those who follow along."""
-        return _texts(self._guarded("lrange", keys.index(hour), start, start + most - 1))
+        """Return ids of an hour in the order they were kept, from position *start*."""
+        return _texts(self._calls.ask("lrange", keys.index(hour), start, start + most - 1))
 
     def hour_length(self, hour: int) -> int:
         """How many ids an hour has."""
-        return int(self._guarded("llen", keys.index(hour)))
+        return int(self._calls.ask("llen", keys.index(hour)))
 
     def place_behind(self, hour: int, event_id: str) -> int:
         """Return the position in an hour behind the event *event_id*, or where that would be if it is gone."""
-        return self._catalogue.place_behind(hour, event_id)
+        return self._index.place_behind(hour, event_id)
 
     def hours(self) -> list[int]:
         """The hours that have events, newest first."""
-        return self._catalogue.hours()
+        return self._index.hours()
 
-    def many(self, event_ids: Sequence[str]) -> list[Stored]:
+    def many(self, event_ids: Sequence[str]) -> list[StoredEvent]:
         """Return those of the events that are kept, in the order asked for."""
         return list(self._load(event_ids))
 
     def counters(self, hour: int) -> dict[str, int]:
         """What happened to the events of an hour."""
-        return decoding.numbers(self._guarded("hgetall", keys.counters(hour)))
+        return decoding.numbers(self._calls.ask("hgetall", keys.counters(hour)))
 
-    def _leaves(self, wanted: Filter, after: str | None) -> Iterator[Leaf]:
-        """Yield what the narrowest list names that holds all events asked for."""
+    def _pages(self, wanted: EventFilter, after: str | None) -> Iterator[IndexPage]:
+        """Yield the ids of the narrowest list that holds all matching events."""
         bounds = Bounds(wanted.since_ms, wanted.until_ms, after)
         if wanted.status in STANDING:
-            return self._catalogue.standing(str(wanted.status), bounds)
+            return self._index.standing(str(wanted.status), bounds)
         if wanted.action:
-            return self._catalogue.listed(bounds, action=wanted.action)
+            return self._index.listed(bounds, action=wanted.action)
         if wanted.route:
-            return self._catalogue.listed(bounds, route=wanted.route)
-        return self._catalogue.listed(bounds, business_id=wanted.business_id)
+            return self._index.listed(bounds, route=wanted.route)
+        return self._index.listed(bounds, business_id=wanted.business_id)
 
-    def _sifted(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> Iterator[Stored]:
-        """Load those asked for; of the others as little as shows that they are not."""
+    def _sifted(self, event_ids: Sequence[str], wanted: EventFilter, body: BodyTest | None) -> Iterator[StoredEvent]:
+        """Yield the matching events; of the others, load as little as shows that they do not match."""
         if body is not None or wanted.is_manifold:
             event_ids = self._with_envelope(event_ids, wanted, body)
         if wanted.status is not None and wanted.status not in STANDING:
             event_ids = self._with_status(event_ids, wanted.status)
         return (stored for stored in self._load(event_ids) if wanted.wants(stored))
 
-    def _with_envelope(self, event_ids: Sequence[str], wanted: Filter, body: Test | None) -> list[str]:
-        packed = self._guarded("mget", [keys.envelope(event_id) for event_id in event_ids])
+    def _with_envelope(self, event_ids: Sequence[str], wanted: EventFilter, body: BodyTest | None) -> list[str]:
+        packed = self._calls.ask("mget", [keys.envelope(event_id) for event_id in event_ids])
         envelopes = [read(event_id, one)[0] for event_id, one in zip(event_ids, packed, strict=True) if one]
         return [one.id for one in envelopes if wanted.names(one) and (body is None or body(one.body))]
 
     def _with_status(self, event_ids: Sequence[str], status: EventStatus) -> list[str]:
         if not event_ids:
             return []
-        with self._client.pipeline(transaction=False) as pipeline:
-            for event_id in event_ids:
-                pipeline.hgetall(keys.state(event_id))
-            states = self._execute(pipeline)
+        states = self._calls.ask_all("hgetall", map(keys.state, event_ids))
         return [
             event_id
             for event_id, state in zip(event_ids, states, strict=True)
             if state and status_of(decoding.texts(state)) == status
         ]
 
-    def _load(self, event_ids: Sequence[str]) -> Iterator[Stored]:
+    def _load(self, event_ids: Sequence[str]) -> Iterator[StoredEvent]:
         for start in range(0, len(event_ids), _PAGE):
             yield from self._load_page(event_ids[start : start + _PAGE])
 
-    def _load_page(self, event_ids: Sequence[str]) -> Iterator[Stored]:
-        with self._client.pipeline(transaction=False) as pipeline:
-            for event_id in event_ids:
-                pipeline.get(keys.envelope(event_id))
-                pipeline.hgetall(keys.state(event_id))
-            replies = self._execute(pipeline)
+    def _load_page(self, event_ids: Sequence[str]) -> Iterator[StoredEvent]:
+        replies = self._calls.ask_each(
+            command
+            for event_id in event_ids
+            for command in (("get", keys.envelope(event_id)), ("hgetall", keys.state(event_id)))
+        )
         found = [
             (*read(event_id, packed), decoding.texts(state))
             for event_id, packed, state in zip(event_ids, replies[::2], replies[1::2], strict=True)
             if packed and state
         ]
-        with self._client.pipeline(transaction=False) as pipeline:
-            for envelope, _, state in found:
-                for number in numbers_of(state):
-                    pipeline.lrange(keys.attempts(f"{envelope.id}-{number}"), 0, -1)
-            *ended, paused = self._execute(pipeline.hkeys(keys.PAUSED))
+        asked = (
+            ("lrange", keys.attempts(f"{envelope.id}-{number}"), 0, -1)
+            for envelope, _, state in found
+            for number in numbers_of(state)
+        )
+        *ended, paused = self._calls.ask_each([*asked, ("hkeys", keys.PAUSED)])
         attempts, held = iter(ended), frozenset(_texts(paused))
         for envelope, unreadable, state in found:
             deliveries = tuple(
                 delivery(envelope.id, number, state, next(attempts), held) for number in numbers_of(state)
             )
             shadow = tuple(state["w"].split(",")) if "w" in state else ()
-            yield Stored(envelope, status_of(state), deliveries, shadow, unreadable)
-
-    def _execute(self, pipeline: Any) -> list[Any]:
-        try:
-            replies: list[Any] = pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise outage(error) from error
-        return replies
-
-    def _guarded(self, command: str, *arguments: Any, **options: Any) -> Any:
-        try:
-            return getattr(self._client, command)(*arguments, **options)
-        except (RedisError, OSError) as error:
-            raise outage(error) from error
+            yield StoredEvent(envelope, status_of(state), deliveries, shadow, unreadable)
 
 
 def _texts(values: Sequence[bytes]) -> list[str]:

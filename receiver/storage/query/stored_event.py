@@ -1,5 +1,5 @@
-"""An event as it is kept, with what became of it, and which of them are asked for. Pure; the fields are those of
-`storage/keys.py`."""
+"""A kept event with its deliveries, and the filter that selects events. Pure; the fields are those of
+`storage/redis/keys.py`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from receiver.storage.model import codec, decoding
 from receiver.storage.queue import delivery_state
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
-"""What stays until somebody does something about it; the store has a list of each."""
+"""Statuses that last until a person acts; the store has a list of each."""
 
 _STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
 
@@ -39,7 +39,7 @@ class StoredDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredEvent:
     """An event with everything that became of it. *shadow*: routes in the shadow that would have got it.
 
     *unreadable* says why what is kept of the event cannot be read; *envelope* then is what its id tells.
@@ -60,8 +60,8 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events are asked for; None asks nothing. Times are Unix milliseconds, *until_ms* exclusive."""
+class EventFilter:
+    """Selects events; None selects all. Times are Unix milliseconds, *until_ms* exclusive."""
 
     action: str | None = None
     business_id: int | None = None
@@ -70,8 +70,8 @@ class Filter:
     since_ms: int | None = None
     until_ms: int | None = None
 
-    def wants(self, stored: Stored) -> bool:
-        """Whether an event is one of those asked for."""
+    def wants(self, stored: StoredEvent) -> bool:
+        """Whether an event matches."""
         return (
             self.names(stored.envelope)
             and (
@@ -84,12 +84,12 @@ class Filter:
 
     @property
     def is_manifold(self) -> bool:
-        """Whether more is asked for than one list of the store can name."""
+        """Whether no single list of the store answers it."""
         standing = self.status if self.status in STANDING else None
         return sum(one is not None for one in (self.action, self.business_id, self.route, standing)) > 1
 
     def names(self, envelope: Envelope) -> bool:
-        """Whether an event is one of those asked for, as far as its envelope tells."""
+        """Whether the envelope of an event matches."""
         return (
             (self.action is None or envelope.action == self.action)
             and (self.business_id is None or envelope.business_id == self.business_id)
@@ -114,7 +114,7 @@ def _stand_in(event_id: str) -> Envelope:
 
 
 def _is_sound(envelope: Envelope) -> bool:
-    """Whether those who show and sift events can rely on what it says."""
+    """Whether the types of its fields are right."""
     return (
         isinstance(envelope.id, str)
         and isinstance(envelope.action, str)
@@ -152,14 +152,14 @@ def delivery(
 def _attempt(record: bytes) -> Mapping[str, Any]:
     """Read the record of an ended attempt; of one that cannot be read, only that is known."""
     try:
-        told = orjson.loads(record)
+        fields = orjson.loads(record)
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        fields = None
+    if not isinstance(fields, dict):
         return {"error": "the record of this attempt cannot be read"}
-    times = {name: decoding.moment(told[name]) for name in ("started_ms", "ended_ms") if name in told}
-    error = told.get("error")
-    return told | times | {"error": error if error is None else str(error)}
+    times = {name: decoding.moment(fields[name]) for name in ("started_ms", "ended_ms") if name in fields}
+    error = fields.get("error")
+    return fields | times | {"error": error if error is None else str(error)}
 
 
 def status_of(state: Mapping[str, str]) -> EventStatus:

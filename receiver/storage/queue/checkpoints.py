@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 MOST = 256
 """Steps that the handlers of one event may take, all routes together."""
@@ -26,7 +26,7 @@ class Steps:
     """The steps of events that are kept. Methods raise StorageUnavailable; each is one call, and may be repeated."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client, "once")
+        self._calls = StoreClient(client, "once")
 
     def begin(self, event_id: str, step: str) -> Known | None:
         """Note that a step begins, and return what was known of it; None: the event is not kept, nothing is noted.

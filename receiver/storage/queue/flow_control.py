@@ -13,8 +13,8 @@ import orjson
 import redis
 
 from receiver.storage.model import decoding
-from receiver.storage.redis import batch, keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient, replies
 
 _MOST = 10_000
 """Gates that are looked at; one for each key of a route's limits that somebody waits for."""
@@ -69,7 +69,7 @@ class Gates:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._calls = Calls(client, "pause")
+        self._calls = StoreClient(client, "pause")
 
     def pause(self, route: str, who: str) -> bool:
         """Hold the deliveries of a route that no worker has yet. Returns whether it was not paused already."""
@@ -121,10 +121,10 @@ class Gates:
         if not held:
             return
         queues = [keys.rq_queue(decoding.text(name)) for name in self._calls.ask("smembers", keys.QUEUES)]
-        found = batch.replies(self._client, [("LRANGE", queue, 0, _GLANCE - 1) for queue in queues])
+        found = replies(self._client, [("LRANGE", queue, 0, _GLANCE - 1) for queue in queues])
         jobs = [match for queue in found for match in map(_JOB.fullmatch, queue) if match]
         asked = [("HMGET", keys.state(job[1].decode()), job[2] + b"r", job[2] + b"s", job[2] + b"j") for job in jobs]
-        for job, (route, state, serial) in zip(jobs, batch.replies(self._client, asked), strict=True):
+        for job, (route, state, serial) in zip(jobs, replies(self._client, asked), strict=True):
             if state == b"q" and (serial or b"1") == job[3] and route and decoding.text(route) in held:
                 yield decoding.text(route)
 

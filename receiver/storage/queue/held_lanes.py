@@ -2,7 +2,7 @@
 
 import redis
 
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _MOST_CALLS = 100
 
@@ -11,7 +11,7 @@ class HeldLanes:
     """Lets lanes go on that need not wait any more, and forgets receivers that are silent for long."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client, "announce")
+        self._calls = StoreClient(client, "announce")
 
     def turn(self) -> None:
         """Look at what is due, and again as long as something goes on. Raises StorageUnavailable."""

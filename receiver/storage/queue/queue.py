@@ -6,14 +6,13 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 import redis
-from redis.exceptions import RedisError
 
 from receiver.core.events import Envelope, Origin
 from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
-from receiver.storage.redis import keys, scripts
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]
 
@@ -101,11 +100,7 @@ class DeliveryQueue:
     """Deliveries, seen by workers. Every method is one call to Redis and raises StorageUnavailable when it fails."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._scripts = {
-            name: client.register_script(scripts.source(name))
-            for name in ("claim", "take", "look", "acknowledge", "lease", "recover")
-        }
+        self._calls = StoreClient(client, "claim", "take", "look", "acknowledge", "lease", "recover")
 
     def claim(
         self,
@@ -119,7 +114,7 @@ class DeliveryQueue:
 
         Those that the worker cannot run are left to others. None: the worker's lease is over.
         """
-        reply = self._call("claim", worker, most, *written(rules), *runnable.parts(), *queues)
+        reply = self._calls.run("claim", worker, most, *written(rules), *runnable.parts(), *queues)
         if not reply:
             return None
         next_due, refused, asked, *rows = reply
@@ -130,7 +125,7 @@ class DeliveryQueue:
 
         None: the job is stale, or its delivery has to wait and another job will stand for it.
         """
-        row = self._call("take", worker, job, lease_ms, *written(rules))
+        row = self._calls.run("take", worker, job, lease_ms, *written(rules))
         return _claim(row) if row else None
 
     def acknowledge(self, worker: str, ended: Iterable[Acknowledgement]) -> tuple[str, ...]:
@@ -140,19 +135,19 @@ class DeliveryQueue:
             attempt = _record(one.attempt) if one.attempt else b""
             sign = one.target.sign() if one.target else ""
             arguments += (one.job, _VERDICTS[one.verdict], one.delay_ms, rq_timeout(one.timeout_ms), attempt, sign)
-        return tuple(decoding.text(job) for job in self._call("acknowledge", *arguments))
+        return tuple(decoding.text(job) for job in self._calls.run("acknowledge", *arguments))
 
     def begin_lease(self, worker: str, lease_ms: int) -> None:
         """Begin a worker's lease; without one it can claim nothing."""
-        self._call("lease", "begin", lease_ms, worker)
+        self._calls.run("lease", "begin", lease_ms, worker)
 
     def renew_leases(self, workers: Sequence[str], lease_ms: int) -> tuple[str, ...]:
         """Renew leases. Returns the workers whose lease is over: what they held is somebody else's now."""
-        return tuple(worker.decode() for worker in self._call("lease", "renew", lease_ms, *workers))
+        return tuple(worker.decode() for worker in self._calls.run("lease", "renew", lease_ms, *workers))
 
     def end_lease(self, worker: str) -> None:
         """End the lease of a worker that holds nothing any more."""
-        self._guarded(lambda: self._client.zrem(keys.WORKERS, worker))
+        self._calls.ask("zrem", keys.WORKERS, worker)
 
     def recover(
         self, worker: str | None = None, running: Mapping[str, int] | None = None, most: int = 256
@@ -164,7 +159,7 @@ class DeliveryQueue:
         """
         known = "unknown" if running is None else "known"
         pairs = [part for pair in (running or {}).items() for part in pair]
-        reply = self._call("recover", worker or "", most, known, *pairs)
+        reply = self._calls.run("recover", worker or "", most, known, *pairs)
         if not reply:
             return None
         name, unrun, alone, poisoned, left = reply
@@ -172,39 +167,29 @@ class DeliveryQueue:
 
     def look(self, job: str) -> Claim | None:
         """Return a delivery that is in a worker's hands, without touching it. None: the job is stale."""
-        row = self._call("look", job)
+        row = self._calls.run("look", job)
         return _claim(row) if row else None
 
     def held(self, worker: str) -> frozenset[str]:
         """The jobs that are in a worker's hands, as the store sees it."""
-        return frozenset(_texts(self._guarded(lambda: self._client.smembers(keys.held(worker)))))
+        return frozenset(_texts(self._calls.ask("smembers", keys.held(worker))))
 
     def time(self) -> float:
         """The store's clock, in Unix seconds."""
-        seconds, microseconds = self._guarded(self._client.time)
-        return int(seconds) + int(microseconds) / 1_000_000
+        return self._calls.time()
 
     def length(self, queue: str) -> int:
         """How many jobs are in a queue now."""
-        return int(self._guarded(lambda: self._client.llen(keys.rq_queue(queue))))
+        return int(self._calls.ask("llen", keys.rq_queue(queue)))
 
     def wait(self, queues: Sequence[str], timeout_s: float) -> None:
         """Sleep until something is put into one of the queues, at most *timeout_s* (at least 10 ms)."""
         tokens = [keys.wake(queue) for queue in queues]
-        self._guarded(lambda: self._client.blpop(tokens, timeout=max(timeout_s, 0.01)))
+        self._calls.ask("blpop", tokens, timeout=max(timeout_s, 0.01))
 
     def known_queues(self) -> frozenset[str]:
         """Every queue that ever held a delivery."""
-        return frozenset(_texts(self._guarded(lambda: self._client.smembers(keys.QUEUES))))
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        return self._guarded(lambda: self._scripts[name](args=arguments))
-
-    def _guarded(self, call: Any) -> Any:
-        try:
-            return call()
-        except (RedisError, OSError) as error:
-            raise outage(error) from error
+        return frozenset(_texts(self._calls.ask("smembers", keys.QUEUES)))
 
 
 def _texts(values: Iterable[bytes]) -> tuple[str, ...]:

@@ -1,3 +1,3 @@
-"""Speaking to Redis: URL, connections, errors, keys, Lua scripts, and what the server must be. What is stored is
-described in `receiver.storage.model`.
+"""Access to Redis: URL, connections, the client with its errors, keys, Lua scripts, and checks of the server. What is
+stored is described in `receiver.storage.model`.
 """

@@ -1,17 +1,29 @@
-"""The time that everybody who uses one store agrees on: the store's.
+"""The time that all processes on one store agree on: the server's.
 
-Ids carry the time at which they were made; hours, windows and retention are told by them, and which of two events of an
-entity is the newer. A machine whose clock is wrong, or jumps, must not matter there.
+Ids carry the time at which they were made. Hours, windows, retention and the order of an entity's events follow from
+it, so a machine whose clock is wrong, or jumps, must not matter.
 """
 
 import time
 from collections.abc import Callable
 
 
-class StoreClock:
-    """Unix seconds as the store tells them, without asking it each time; this machine's until it was heard once.
+def seconds(reply: tuple[int, int]) -> float:
+    """Return Unix seconds from what the command TIME returns: seconds and microseconds."""
+    whole, microseconds = reply
+    return int(whole) + int(microseconds) / 1_000_000
 
-    Between two hearings it goes by a steady clock, so that nobody who sets this machine's clock moves it.
+
+def milliseconds(reply: tuple[int, int]) -> int:
+    """Return Unix milliseconds from what TIME returns."""
+    whole, microseconds = reply
+    return int(whole) * 1_000 + int(microseconds) // 1_000
+
+
+class StoreClock:
+    """The server's Unix seconds without a call each time; this machine's own until the first `adjust`.
+
+    Between two adjustments it follows the monotonic clock, so setting this machine's clock does not move it.
     """
 
     def __init__(self, *, local: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
@@ -23,18 +35,18 @@ class StoreClock:
         """The time now."""
         return self._local() if self._ahead is None else self._steady() + self._ahead
 
-    def asks(self) -> float:
-        """Note the moment at which the store is asked, for `heard`."""
+    def steady_now(self) -> float:
+        """Return the monotonic time, to be noted for `adjust` when the server is asked for its clock."""
         return self._steady()
 
-    def heard(self, told: float, asked: float) -> float:
-        """Take in what the store told when it was asked; return how many seconds this machine is ahead of it.
+    def adjust(self, server: float, asked: float) -> float:
+        """Adjust to the *server*'s clock, asked for at *asked*; return how many seconds this machine is ahead of it.
 
-        The answer is as old as half of the way there and back. What is within that doubt is no news.
+        The reply is about half a round trip old. A difference within that uncertainty changes nothing.
         """
         now = self._steady()
-        doubt = (now - asked) / 2
-        ahead = told + doubt - now
-        if self._ahead is None or abs(ahead - self._ahead) > doubt:
+        uncertainty = (now - asked) / 2
+        ahead = server + uncertainty - now
+        if self._ahead is None or abs(ahead - self._ahead) > uncertainty:
             self._ahead = ahead
         return self._local() - (now + ahead)

@@ -24,7 +24,7 @@ from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.storage.redis import redis_url
 from receiver.storage.redis.embedded_paths import socket_path
-from receiver.storage.redis.redis_url import Address
+from receiver.storage.redis.redis_url import RedisUrl
 
 TIMEOUT_S: Final = 5.0
 """How long a command, and connecting, may take unless the caller says otherwise."""
@@ -54,7 +54,7 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: int | No
     if where.service is None:
         plain = redis.Redis(**_place(where), **options)
         pool: Any = plain.connection_pool
-        pool.connection_class = _leaving(pool.connection_class)
+        pool.connection_class = _primary_only(pool.connection_class)
         return plain
     sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
@@ -73,7 +73,7 @@ def connect_async(url: str, *, timeout_s: float = TIMEOUT_S, max_connections: in
     if where.service is None:
         plain = redis.asyncio.Redis(**_place(where), **options)
         pool: Any = plain.connection_pool
-        pool.connection_class = _leaving_async(pool.connection_class)
+        pool.connection_class = _primary_only_async(pool.connection_class)
         return plain
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         where.hosts, sentinel_kwargs=_sentinel_options(where, options), **options
@@ -113,13 +113,13 @@ def answers(path: Path) -> bool:
 
 
 @functools.cache
-def _leaving(kind: type[Any]) -> type[Any]:
-    """Return a kind of connection that ends when its server says that it is a primary no more.
+def _primary_only(kind: type[Any]) -> type[Any]:
+    """Return a kind of connection that closes when its server reports that it is no longer the primary.
 
-    The name behind the URL may lead to the next one by now, as with managed services; the old one will never change.
+    The name in the URL may lead to the new primary by now, as with managed services; the old server stays a replica.
     """
 
-    class Leaving(kind):  # type: ignore[misc]
+    class PrimaryOnly(kind):  # type: ignore[misc]
         def read_response(self, *arguments: Any, **options: Any) -> Any:
             try:
                 return super().read_response(*arguments, **options)
@@ -127,14 +127,14 @@ def _leaving(kind: type[Any]) -> type[Any]:
                 self.disconnect()
                 raise
 
-    return Leaving
+    return PrimaryOnly
 
 
 @functools.cache
-def _leaving_async(kind: type[Any]) -> type[Any]:
+def _primary_only_async(kind: type[Any]) -> type[Any]:
     """The same for an event loop."""
 
-    class Leaving(kind):  # type: ignore[misc]
+    class AsyncPrimaryOnly(kind):  # type: ignore[misc]
         async def read_response(self, *arguments: Any, **options: Any) -> Any:
             try:
                 return await super().read_response(*arguments, **options)
@@ -142,7 +142,7 @@ def _leaving_async(kind: type[Any]) -> type[Any]:
                 await self.disconnect()
                 raise
 
-    return Leaving
+    return AsyncPrimaryOnly
 
 
 class _SentinelClient(redis.Redis):
@@ -163,7 +163,7 @@ class _AsyncSentinelClient(redis.asyncio.Redis):
         await pool.sentinel_manager.aclose()
 
 
-def _checked(url: str) -> Address:
+def _checked(url: str) -> RedisUrl:
     """Parse *url* and see that the files it names can be read: redis-py would say so only when it connects."""
     where = redis_url.parse(url)
     for name, value in where.tls or ():
@@ -172,14 +172,14 @@ def _checked(url: str) -> Address:
     return where
 
 
-def _place(where: Address) -> dict[str, Any]:
+def _place(where: RedisUrl) -> dict[str, Any]:
     if where.path is not None:
         return {"unix_socket_path": where.path}
     host, port = where.hosts[0]
     return {"host": host, "port": port}
 
 
-def _options(where: Address, timeout_s: float) -> dict[str, Any]:
+def _options(where: RedisUrl, timeout_s: float) -> dict[str, Any]:
     return {
         "db": where.db,
         "username": where.username,
@@ -195,7 +195,7 @@ def _options(where: Address, timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _sentinel_options(where: Address, options: dict[str, Any]) -> dict[str, Any]:
+def _sentinel_options(where: RedisUrl, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options for talking to the sentinels: the server's, but their own login, no database, less time."""
     timeout_s = min(options["socket_timeout"], SENTINEL_TIMEOUT_S)
     return options | {

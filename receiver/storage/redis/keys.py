@@ -1,9 +1,10 @@
 """Every Redis key of ours, and the few of RQ's that we write. The scripts build the same names (`scripts/prelude.lua`).
 
-The layout, version 2 (1, the first release's, had no lanes and gates). `{id}` is an event's id, `{hour}` the Unix hour
+The layout, version 3. Version 1, the first release's, had no lanes and gates; since version 3 an envelope is packed
+with a dictionary (`storage/model/codec.py`). `{id}` is an event's id, `{hour}` the Unix hour
 in it, `{n}` counts an event's deliveries from 1.
 
-    fd:layout              version of this layout (storage/layout.py)
+    fd:layout              version of this layout (storage/redis/schema_version.py)
     fd:e:{id}              string: the envelope, compressed; written once
     fd:d:{id}              hash: the state of the event and of all its deliveries (below); small values, so a listpack
     fd:a:{id}-{n}          list: one JSON object for each attempt of a delivery that has ended
@@ -24,7 +25,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:held:{worker}       set: job ids that a worker has claimed and not acknowledged
     fd:routes              string: the last good routes.yaml
     fd:quarantine          hash: bytes that quarantine takes of the store, in all (field `total`) and for each hook
-    fd:p:{id}              list: deliveries of an event that are still to be made, in portions (storage/keep.py)
+    fd:p:{id}              list: deliveries of an event that are still to be made, in portions (`keep_script.py`)
     fd:unmade              set: the events that have some
     fd:incomplete          hash: events found with a state and no envelope; and `cursor`, how far the search has come
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
@@ -38,7 +39,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
-    fd:spools              hash: what each spool that holds events last said of itself, as JSON (storage/spools.py)
+    fd:spools              hash: what each spool that holds events last said of itself, as JSON (`reports.py`)
     fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
                            its own and turned out to be a duplicate. Expires with the retention of events
     fd:unsealed, fd:sealed sorted sets: hours whose counters moved since they were last found in order, and hours that
@@ -49,15 +50,15 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
     fd:expiry              string: when retention was applied last, and how far it is behind, as JSON
-    fd:audit               string: what the sweeper found last, as JSON
-    fd:meter               hash: what all processes counted, for metrics (storage/meter.py)
+    fd:audit               string: what maintenance found last, as JSON
+    fd:meter               hash: what all processes counted, for metrics (observation/metrics_store.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
-    fd:alerts              hash: what is wrong now, since when, and who was told (storage/alertbook.py)
-    fd:mark                string: what tells this store from one that is put in its place (storage/losses.py)
+    fd:alerts              hash: what is wrong now, since when, and who was told (observation/alert_state.py)
+    fd:mark                string: what tells this store from one that is put in its place (`data_loss.py`)
     fd:mark:looked         string: Unix ms of the last look at it; of an older one, somebody remembers a later look
     fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
     fd:registrar:health    string: how the watch found the hooks last, as JSON
-    fd:acts                stream: who did what, for a year; its group `log` has been told in the log
+    fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
     fd:receivers, fd:lanes what receivers say of events of ordered routes in their spools, the lanes that wait for a
     fd:spooled:{spool}     receiver, and those that have events in a spool (scripts/order.lua)
@@ -72,7 +73,7 @@ Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the 
 `q` quarantined), h the hook whose share of quarantine it takes, c how many bytes it takes, y entity, w the routes that
 wanted it in the shadow, e 1 when its record was erased. For delivery n, behind its number: r route, q queue, s state
 (`q` queued, `w` waiting until t, `x` running, `h` held where no job of it runs, `s` succeeded, `d` dead, `c`
-discarded), w what a held or waiting one waits for (storage/waits.py), l its lane, u the key its limits count by, e RQ
+discarded), w what a held or waiting one waits for (`delivery_state`), l its lane, u the key its limits count by, e RQ
 timeout of its first job while a lane holds it, g what it may pass (`r` the gate of its route, `k` and a gate's name: it
 has a place there), v Unix ms since when it waits for its target, d Unix ms since when the key of a debounced one is not
 quiet, j serial of its RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t

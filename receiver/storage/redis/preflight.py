@@ -1,4 +1,4 @@
-"""What the server must be so that a kept event stays kept: asked of the server itself, once and while we run."""
+"""Checks that the server is configured to keep what is stored: once at the start, and while Frontdesk runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any, Final, Self
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import guarded
 
 LEAST_VERSION: Final = (6, 2)
 """Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
 
 WATCHED: Final = ("append-only", "eviction")
-"""What somebody may change while the server runs, and what then loses events: see `unfit`."""
+"""Settings that somebody may change while the server runs, and that then lose events: see `unfit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """What a server is that it must not be, and what it does not let us find out; a sentence for each."""
+    """One sentence for each requirement that a server does not meet, and for each that it does not let us check."""
 
     wrong: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -58,19 +58,17 @@ def look(client: redis.Redis) -> Fitness:
 
 
 def unfit(client: redis.Redis) -> dict[str, str]:
-    """Return which of WATCHED the running server is not as it must be, each with one sentence.
+    """Return which of WATCHED the running server does not meet, each with one sentence.
 
-    What it does not tell is not held against it: `look` names that. Raises StorageUnavailable.
+    A setting that it does not reveal counts as met; `look` names those. Raises StorageUnavailable.
     """
-    try:
-        about = client.info()
-    except redis.ResponseError:
+    with guarded():
+        about = _about(client)
+    if isinstance(about, str):
         return {}
-    except (redis.RedisError, OSError) as error:
-        raise outage(error) from error
     judged = {"append-only": (_append_only, "aof_enabled"), "eviction": (_eviction, "maxmemory_policy")}
-    told = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
-    return {name: sentences[0] for name, sentences in told if sentences}
+    found = ((name, judge(about)) for name, (judge, field) in judged.items() if field in about)
+    return {name: sentences[0] for name, sentences in found if sentences}
 
 
 def _about(client: redis.Redis) -> Mapping[str, Any] | str:

@@ -21,7 +21,7 @@ _FALSE = frozenset({"0", "f", "false", "n", "no"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Address:
+class RedisUrl:
     """A parsed URL. *hosts* are the server (one) or the sentinels (one to 16); *service* None: no sentinels.
 
     *username* and *password* sign in to the server; the sentinels have their own, often none.
@@ -50,7 +50,7 @@ class Address:
     __repr__ = __str__
 
 
-def parse(url: str) -> Address:
+def parse(url: str) -> RedisUrl:
     """Read a server's URL.
 
     `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS_OPTIONS in the query, `unix:///path?db=0`,
@@ -74,7 +74,7 @@ def parse(url: str) -> Address:
     else:
         service, number = "", path.strip("/")
     username, password = _login(login)
-    return Address(
+    return RedisUrl(
         hosts=_hosts(hosts, default_port=26379 if sentinel else 6379, most=16 if sentinel else 1),
         service=(_service(service) if sentinel else None),
         db=_database(options.get("db", number)),
@@ -90,13 +90,13 @@ def _wrong(what: str) -> SettingsError:
     return SettingsError(f"{NAME}: {what}")
 
 
-def _unix(rest: str, query: str) -> Address:
+def _unix(rest: str, query: str) -> RedisUrl:
     login, _, path = rest.partition("@") if "@" in rest.partition("/")[0] else ("", "", rest)
     if not path.startswith("/"):
         raise _wrong("unix:// needs an absolute path, as in unix:///run/valkey.sock")
     options = _options(query, allowed={"db", "password"})
     username, password = _login(login)
-    return Address(
+    return RedisUrl(
         path=unquote(path, errors="surrogateescape"),
         db=_database(options.get("db", "")),
         username=username,

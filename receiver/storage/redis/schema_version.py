@@ -9,11 +9,10 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from receiver.core.errors import LayoutUnknown
 from receiver.storage.redis import keys
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import guarded
 
 _SETTLE = """
 local mine, found = tonumber(ARGV[1]), redis.call('GET', KEYS[1])
@@ -29,10 +28,8 @@ def settle(client: redis.Redis, *, version: int = keys.LAYOUT_VERSION) -> None:
 
     Raises LayoutUnknown when it may not, StorageUnavailable when the store does not say.
     """
-    try:
+    with guarded():
         found: Any = client.eval(_SETTLE, 2, keys.LAYOUT, keys.HOURS, version)
-    except (RedisError, OSError) as error:
-        raise outage(error) from error
     _judge(found, version)
 
 

@@ -1,4 +1,4 @@
-"""Acts: what people did to what is kept, when, and who. Kept for a year; nothing in them says who an event is about."""
+"""The audit log: who did what to kept events, and when. It is kept for a year and names no subject of an event."""
 
 import contextlib
 import getpass
@@ -13,23 +13,23 @@ import orjson
 import redis
 
 from receiver.core import timestamps
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import StorageUnavailable
 from receiver.core.sanitize import encodable, writable
 from receiver.process import logs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 KEPT_MS = 366 * 86_400_000
 _MOST = 100_000
 _PAGE = 500
 _LONGEST = 200
 _LOG = "log"
-_LOOKED_BACK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """One act. *what* is a word or two, as `replay` or `audit.repair`; *detail* says how much, and of what kind."""
 
     at_ms: int
@@ -38,46 +38,46 @@ class Act:
     detail: dict[str, Any]
 
 
-class Acts:
-    """The record of acts. Every method raises StorageUnavailable."""
+class AuditLog:
+    """The audit log in the store. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, *, is_logged: bool = False) -> None:
-        """*is_logged*: whoever records acts through this logs them, too; else `ActLog` does."""
-        self._client = Calls(client)
+        """*is_logged*: whoever records acts through this logs them, too; else `AuditLogForwarder` does."""
+        self._calls = StoreClient(client)
         self._is_logged = is_logged
 
     def record(self, what: str, who: str | None = None, **detail: object) -> None:
         """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
         said = {name: value for name, value in detail.items() if value is not None}
         fields = {"who": writable(who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(encodable(said))}
-        self._client.ask("xadd", keys.ACTS, fields | ({"logged": 1} if self._is_logged else {}))
-        oldest = self._client.now_ms() - KEPT_MS
-        self._client.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
-        self._client.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
+        self._calls.ask("xadd", keys.ACTS, fields | ({"logged": 1} if self._is_logged else {}))
+        oldest = self._calls.now_ms() - KEPT_MS
+        self._calls.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
+        self._calls.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None) -> Iterator[Act]:
+    def newest(self, since_ms: int | None = None) -> Iterator[AuditEntry]:
         """Yield acts, newest first, in pages. *since_ms*: Unix ms."""
         last = "+"
-        while page := self._client.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
+        while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)
             last = f"({page[-1][0].decode()}"
 
 
-class ActLog:
-    """Logs acts whose own process has no log that anybody keeps: those of the command line.
+class AuditLogForwarder:
+    """Logs the acts of command line processes, whose own log nobody keeps.
 
-    Many may do it; each act is logged by one of them. The store remembers how far they came.
+    Several processes may do it; each act is logged once. The store remembers how far they came.
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = Calls(client)
+        self._calls = StoreClient(client)
 
     def write(self) -> None:
         """Log what was done since the last time, a bounded number at once. Raises StorageUnavailable."""
         if not self._is_begun():
             return
-        read = self._client.ask("xreadgroup", _LOG, operator(), {keys.ACTS: ">"}, count=_PAGE, noack=True)
+        read = self._calls.ask("xreadgroup", _LOG, operator(), {keys.ACTS: ">"}, count=_PAGE, noack=True)
         for identifier, fields in read[0][1] if read else ():
             if b"logged" not in fields:
                 act = _act(identifier.decode(), fields)
@@ -87,12 +87,12 @@ class ActLog:
 
     def _is_begun(self) -> bool:
         """Whether the store remembers, or does from now on; there is nothing to remember before the first act."""
-        if not self._client.ask("exists", keys.ACTS):
+        if not self._calls.ask("exists", keys.ACTS):
             return False
-        known = {group["name"] for group in self._client.ask("xinfo_groups", keys.ACTS)}
+        known = {group["name"] for group in self._calls.ask("xinfo_groups", keys.ACTS)}
         if _LOG.encode() not in known:
             with contextlib.suppress(StorageUnavailable):  # somebody else was quicker
-                self._client.ask("xgroup_create", keys.ACTS, _LOG, id=self._client.now_ms() - _LOOKED_BACK_MS)
+                self._calls.ask("xgroup_create", keys.ACTS, _LOG, id=self._calls.now_ms() - HOUR_MS)
         return True
 
 
@@ -124,8 +124,8 @@ def _digest(salt: str, subject: str) -> str:
     return hashlib.blake2b(subject.casefold().encode(), salt=bytes.fromhex(salt), digest_size=8).hexdigest()
 
 
-def _act(identifier: str, fields: dict[bytes, bytes]) -> Act:
-    return Act(
+def _act(identifier: str, fields: dict[bytes, bytes]) -> AuditEntry:
+    return AuditEntry(
         at_ms=decoding.moment(identifier.partition("-")[0]) or 0,
         who=decoding.text(fields.get(b"who", b"?")),
         what=decoding.text(fields.get(b"what", b"?")),
@@ -135,7 +135,7 @@ def _act(identifier: str, fields: dict[bytes, bytes]) -> Act:
 
 def _detail(written: bytes) -> dict[str, Any]:
     try:
-        told: Any = orjson.loads(written)
+        detail: Any = orjson.loads(written)
     except ValueError:
-        told = None
-    return told if isinstance(told, dict) else {"unreadable": True}
+        detail = None
+    return detail if isinstance(detail, dict) else {"unreadable": True}

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from importlib.resources import files
 
 import redis
 
-from receiver.core.errors import StorageUnavailable
 from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient
 
-_SCRIPT = files("receiver.storage.redis.scripts").joinpath("budget.lua")
+_KEYS = (keys.NEXUDUS_BUDGET, keys.NEXUDUS_BUDGET_LONG)
 
 
 class SharedBudget:
@@ -30,7 +29,7 @@ class SharedBudget:
         writes_per_day: int = 5_000,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
+        self._calls = StoreClient(connection, "budget")
         self._limits = (*calls, *writes, calls_per_hour, writes_per_day)
         self._first = first
         self._sleep = sleep
@@ -41,8 +40,4 @@ class SharedBudget:
             self._sleep(wait / 1_000_000)
 
     def _ask(self, write: bool) -> int:
-        try:
-            names = [keys.NEXUDUS_BUDGET, keys.NEXUDUS_BUDGET_LONG]
-            return int(self._script(keys=names, args=[int(write), int(self._first), *self._limits]))
-        except redis.RedisError as error:
-            raise StorageUnavailable(f"Redis does not keep the budget of Nexudus calls: {error}") from error
+        return int(self._calls.run("budget", int(write), int(self._first), *self._limits, keys=_KEYS))

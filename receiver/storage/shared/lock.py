@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +17,7 @@ import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage.redis import keys
-
-_SCRIPT = files("receiver.storage.redis.scripts").joinpath("lock.lua")
+from receiver.storage.redis.client import StoreClient
 
 LEASE_MS = 10_000
 """How long a lock outlives a holder that was killed."""
@@ -29,13 +27,13 @@ class Lock:
     """The lock *name*. Take it, then `check` before each write, then `free` it; a thread keeps it meanwhile."""
 
     def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
-        self._script = connection.register_script(_SCRIPT.read_text(encoding="utf-8"))
+        self._calls = StoreClient(connection, "lock")
         self._keys = list(keys.lock(name))
         self._name = name
         self._lease_ms = lease_ms
         self._who = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._renewal: threading.Thread | None = None
         self.token = 0
 
     def __enter__(self) -> Self:
@@ -51,20 +49,20 @@ class Lock:
             return holder
         self.token = token
         self._stop.clear()
-        self._keeper = threading.Thread(target=self._keep, name=f"lock-{self._name}", daemon=True)
-        self._keeper.start()
+        self._renewal = threading.Thread(target=self._renew, name=f"lock-{self._name}", daemon=True)
+        self._renewal.start()
         return None
 
     def wait(self, seconds: float, *, waiting: Callable[[str], None], poll_s: float = 0.1) -> None:
-        """Take the lock within *seconds*; *waiting* is told once who has it. Raises StorageUnavailable when late."""
+        """Take the lock within *seconds*; *waiting* gets the holder. Raises StorageUnavailable when late."""
         deadline = time.monotonic() + seconds
-        told = False
+        is_reported = False
         while holder := self.take():
             if time.monotonic() >= deadline:
                 raise StorageUnavailable(f"{holder} still holds the lock {self._name!r} after {seconds:g} s; try later")
-            if not told:
+            if not is_reported:
                 waiting(holder)
-                told = True
+                is_reported = True
             time.sleep(poll_s)
 
     def check(self) -> None:
@@ -77,15 +75,15 @@ class Lock:
     def free(self) -> None:
         """Give the lock back if it is still ours; never raises: it runs out by itself."""
         self._stop.set()
-        if self._keeper is not None:
-            self._keeper.join()
-            self._keeper = None
+        if self._renewal is not None:
+            self._renewal.join()
+            self._renewal = None
         if self.token:
             with contextlib.suppress(StorageUnavailable):
                 self._ask("free")
             self.token = 0
 
-    def _keep(self) -> None:
+    def _renew(self) -> None:
         while not self._stop.wait(self._lease_ms / 3_000):
             try:
                 ours, _ = self._ask("keep")
@@ -95,8 +93,5 @@ class Lock:
                 return
 
     def _ask(self, verb: str) -> tuple[int, str]:
-        try:
-            number, holder = self._script(keys=self._keys, args=[verb, self._who, self._lease_ms, self.token])
-        except redis.RedisError as error:
-            raise StorageUnavailable(f"Redis does not keep the lock {self._name!r}: {error}") from error
+        number, holder = self._calls.run("lock", verb, self._who, self._lease_ms, self.token, keys=self._keys)
         return int(number), holder.decode(errors="replace") if isinstance(holder, bytes) else str(holder)

@@ -1,33 +1,26 @@
-"""What may be used once, across all consoles: a sign-in link, and a session that was signed out of."""
+"""Tokens that are valid once, across all consoles: sign-in links, and sessions until they sign out."""
 
 import hashlib
 
 import redis
-from redis.exceptions import RedisError
 
-from receiver.core.errors import StorageUnavailable
 from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient
 
 
-class Spent:
-    """Remembers what was used up, for as long as it would have been good. Keeps digests, not what they are of."""
+class OneTimeTokens:
+    """Remembers used tokens for as long as they would have been valid. It stores digests, not the tokens."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._calls = StoreClient(client)
 
     def spend(self, what: str, keep_ms: int) -> bool:
-        """Use *what* up; whether it was good till now. Of two at once, one gets True. Raises StorageUnavailable."""
-        try:
-            return bool(self._client.set(_key(what), 1, nx=True, px=max(keep_ms, 1)))
-        except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        """Use a token; return whether it was unused. Of two at once, one gets True. Raises StorageUnavailable."""
+        return bool(self._calls.ask("set", _key(what), 1, nx=True, px=max(keep_ms, 1)))
 
     def is_spent(self, what: str) -> bool:
-        """Whether *what* was used up. Raises StorageUnavailable."""
-        try:
-            return bool(self._client.exists(_key(what)))
-        except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        """Return whether a token was used. Raises StorageUnavailable."""
+        return bool(self._calls.ask("exists", _key(what)))
 
 
 def _key(what: str) -> str:

@@ -1,6 +1,6 @@
-"""A shelf for answers of Nexudus: kept for a short while, so that of many who ask the same thing only one has to call.
+"""A cache of Nexudus's answers for a short while: of many workers that ask for the same thing only one has to call.
 
-What is on it can be about people. It is gone after its time, and at once when anybody is erased.
+An answer can be about people. It expires after its time, and at once when anybody is erased.
 """
 
 import secrets
@@ -9,16 +9,16 @@ from typing import Literal
 
 import redis
 
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 LARGEST = 262_144
-"""Bytes of an answer; a larger one is not kept, and everybody who wants it calls."""
+"""Bytes of an answer; a larger one is not cached."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What somebody who asked got: *kept*, with the *answer*; *fetch*: it is theirs to call, and then to `put`; *wait*:
-    somebody else is calling."""
+class CacheLookup:
+    """The result of a lookup. *kept*: here is the *answer*; *fetch*: the caller has to call Nexudus, and then to `put`;
+    *wait*: another worker is calling."""
 
     state: Literal["kept", "fetch", "wait"]
     answer: bytes = b""
@@ -26,27 +26,27 @@ class Taken:
     asked_ms: int = 0
 
 
-class Shelf:
-    """The shelf that all workers share. Methods raise StorageUnavailable. Threads may share it."""
+class ResponseCache:
+    """The cache that all workers share. Methods raise StorageUnavailable. Threads may share it."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = Calls(client, "shelf")
+        self._calls = StoreClient(client, "shelf")
 
     @staticmethod
     def token() -> str:
-        """Return what tells one who asks apart from all others."""
+        """Return a token that identifies one caller."""
         return secrets.token_hex(8)
 
-    def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> Taken:
+    def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> CacheLookup:
         """Ask for an answer that was asked for at *since_ms* (Unix ms) or later. Whoever fetches has *fetch_ms*."""
         state, *rest = self._calls.run("shelf", "take", name, token, fetch_ms, since_ms)
         if state == b"kept":
-            return Taken("kept", rest[0])
+            return CacheLookup("kept", rest[0])
         if state == b"fetch":
-            return Taken("fetch", generation=rest[0].decode(), asked_ms=int(rest[1]))
-        return Taken("wait")
+            return CacheLookup("fetch", generation=rest[0].decode(), asked_ms=int(rest[1]))
+        return CacheLookup("wait")
 
-    def put(self, name: str, token: str, taken: Taken, answer: bytes, keep_ms: int) -> None:
+    def put(self, name: str, token: str, taken: CacheLookup, answer: bytes, keep_ms: int) -> None:
         """Keep what was fetched for *keep_ms*; an empty *answer*: there is none, and somebody else may fetch."""
         kept = answer if len(answer) <= LARGEST else b""
         self._calls.run("shelf", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)

@@ -9,7 +9,7 @@ from typing import Final, Literal, cast
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 Reading = Literal["raw", "dotnet-ascii"]
 
@@ -27,10 +27,10 @@ def share(client: redis.Redis, learnt: Mapping[str, Reading]) -> dict[str, Readi
     kept = read(client)
     news = {scope: reading for scope, reading in learnt.items() if kept.get(scope) not in (reading, "raw")}
     if news:
-        Calls(client).ask("hset", keys.READINGS, mapping=news)
+        StoreClient(client).ask("hset", keys.READINGS, mapping=news)
     return kept | news
 
 
 def _hash(client: redis.Redis) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = Calls(client).ask("hgetall", keys.READINGS)
+    found: dict[bytes, bytes] = StoreClient(client).ask("hgetall", keys.READINGS)
     return found

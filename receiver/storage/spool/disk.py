@@ -94,7 +94,7 @@ class Spool:
 
     async def append(self, entry: Entry) -> None:
         """Return when the entry is on disk. Raises RequestRefused (503) when the spool is full or its disk fails."""
-        record = spool_row.record(entry)
+        record = spool_row.row_of(entry)
         if self._is_closed or self._waiting_bytes + record.size > _MOST_WAITING_BYTES:
             raise RequestRefused(503, "the spool takes nothing now", retry_after=5)
         reply = asyncio.get_running_loop().create_future()

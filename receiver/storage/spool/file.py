@@ -14,7 +14,7 @@ from typing import Any, Self
 from receiver.core import ids
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.model import spool_row
-from receiver.storage.model.spool_row import Glance, Record
+from receiver.storage.model.spool_row import Glance, SpoolRow
 from receiver.storage.spool import tombstones
 from receiver.storage.spool.tombstones import Tombstones
 
@@ -25,7 +25,7 @@ _BUSY_MS = 2_000
 _WAITING = "seq NOT IN (SELECT seq FROM temp.tombstone)"
 _DELETED_AT_ONCE = 1_024
 
-Row = tuple[int, Record]
+Row = tuple[int, SpoolRow]
 """A record with its place in the file."""
 
 
@@ -61,7 +61,7 @@ class SpoolFile:
             raise
         return opened
 
-    def append(self, batch: Sequence[Record]) -> None:
+    def append(self, batch: Sequence[SpoolRow]) -> None:
         """Put records behind the others, in one transaction; a record whose id is there already changes nothing."""
         sentence = f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608
         self.count += self._transaction(sentence, [record.columns() for record in batch])
@@ -79,7 +79,7 @@ class SpoolFile:
         damaged: list[tuple[int, Any]] = []
         size = 0
         for seq, *columns in self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most)):
-            record = spool_row.checked(columns)
+            record = spool_row.read(columns)
             if record is None:
                 damaged.append((seq, columns))
                 continue
@@ -119,7 +119,7 @@ class SpoolFile:
         """Yield every readable row, oldest or newest first, as far as the file can be read."""
         order = "DESC" if backwards else "ASC"
         for seq, *columns in self._select(f"WHERE seq > ? ORDER BY seq {order} LIMIT ?", (above, -1)):
-            record = spool_row.checked(columns)
+            record = spool_row.read(columns)
             if record is not None:
                 yield seq, record
 

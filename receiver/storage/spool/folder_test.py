@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from receiver.core.errors import SpoolUnavailable
-from receiver.storage.model.spool_row import Record
+from receiver.storage.model.spool_row import SpoolRow
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.handle import reason_of
 from receiver.storage.spool.quota import Room
 
-_RECORD = Record("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
+_RECORD = SpoolRow("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
 
 
 def problem(data_dir: Path, max_bytes: int) -> str | None:

@@ -57,7 +57,7 @@ def read(file: Path) -> Entry:
         raise ValueError("it is a broken spool, of which all that could be read was saved when it was set aside")
     try:
         row = orjson.loads(file.read_bytes())["row"]
-        record = spool_row.checked(_columns(*row))
+        record = spool_row.read(_columns(*row))
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError):

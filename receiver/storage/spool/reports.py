@@ -7,15 +7,13 @@ where the folder is, for the person who has to find it.
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 import redis
-from redis.exceptions import RedisError
 
 from receiver.core.sanitize import writable
 from receiver.storage.redis import keys
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool.handle import Contents
 
 REPORT_EVERY_S = 5.0
@@ -76,20 +74,14 @@ def reports(client: redis.Redis) -> tuple[SpoolReport, ...]:
 
     Raises StorageUnavailable.
     """
-    try:
-        found: Any = client.hgetall(keys.SPOOLS)
-    except (RedisError, OSError) as error:
-        raise outage(error) from error
+    found = StoreClient(client).ask("hgetall", keys.SPOOLS)
     read = (_report(name.decode("utf-8", "replace"), stored) for name, stored in found.items())
     return tuple(sorted((report for report in read if report), key=lambda report: report.reported_ms))
 
 
 def forget(client: redis.Redis, name: str) -> bool:
     """Forget the report of a spool that will never be drained, because its disk is lost. Raises StorageUnavailable."""
-    try:
-        return bool(client.hdel(keys.SPOOLS, name))
-    except (RedisError, OSError) as error:
-        raise outage(error) from error
+    return bool(StoreClient(client).ask("hdel", keys.SPOOLS, name))
 
 
 def tidy(client: redis.Redis, now_ms: int) -> None:

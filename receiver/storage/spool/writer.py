@@ -11,7 +11,7 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
-from receiver.storage.model.spool_row import Record
+from receiver.storage.model.spool_row import SpoolRow
 from receiver.storage.spool.file import SpoolFile, is_damage
 from receiver.storage.spool.handle import Tenancy, reason_of
 
@@ -27,7 +27,7 @@ Reply = asyncio.Future[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Append:
-    record: Record
+    record: SpoolRow
     reply: Reply
 
 
@@ -51,7 +51,7 @@ class Writer(threading.Thread):
         self._failed_at = float("-inf")
         self._failure = ""
 
-    def append(self, record: Record, reply: Reply) -> None:
+    def append(self, record: SpoolRow, reply: Reply) -> None:
         """Answer *reply* when the record is on disk."""
         self._jobs.put(_Append(record, reply))
 
@@ -108,10 +108,10 @@ class Writer(threading.Thread):
         if time.monotonic() - self._failed_at < _WRITE_AGAIN_AFTER_S:
             raise SpoolUnavailable(self._failure)
 
-    def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[Record], list[tuple[Reply, Any]]]:
+    def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[SpoolRow], list[tuple[Reply, Any]]]:
         """Return the records that there is room for, and what everybody is to be answered once they are written."""
         held, quarantined = file.bytes, file.quarantined
-        fitting: list[Record] = []
+        fitting: list[SpoolRow] = []
         outcomes: list[tuple[Reply, Any]] = []
         for job in batch:
             record = job.record
@@ -125,7 +125,7 @@ class Writer(threading.Thread):
             outcomes.append((job.reply, None))
         return fitting, outcomes
 
-    def _write(self, records: Sequence[Record]) -> None:
+    def _write(self, records: Sequence[SpoolRow]) -> None:
         try:
             self._tenancy.open().append(records)
         except sqlite3.Error as error:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from receiver.core.events import EventStatus
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from tests.faults import blows, deeds, load
 from tests.faults.frontdesk import SECRET, Frontdesk, is_complete
 from tests.faults.stand import Stand
@@ -32,7 +32,7 @@ class Besieged(Frontdesk):
         if handled:
             found.append(f"handlers have seen {len(handled)} forgeries")
         with self.store.client() as client:
-            archive = Archive(client)
+            archive = EventReader(client)
             out = [one for one in self.forged if archive.get(one).status != EventStatus.QUARANTINED]
             stuck = [one for number, one in self.authentic.items() if not is_complete(archive.get(one), number)]
         if out:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import redis
 
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.spool import rejected, slots
 from tests.faults import blows, load
 from tests.faults.frontdesk import Frontdesk, is_complete
@@ -49,7 +49,7 @@ class Poisoned(Frontdesk):
         """Every delivery of the wide events has succeeded, and every poisonous one was kept and handled in the end."""
         found = super().unaccounted()
         with self.store.client() as client:
-            archive = Archive(client)
+            archive = EventReader(client)
             for event_id in self.wide:
                 counts = Counter(one.status.value for one in archive.get(event_id).deliveries)
                 if counts != {"succeeded": _ORDERED + _DEBOUNCED}:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from receiver.nexudus import hook_urls
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from tests.receiver.console.house import ADMIN, House, built
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
@@ -78,7 +78,7 @@ def _put(house: House) -> list[str]:
         keep_all(client, one, aside, damaged, torn)
         for each in (damaged, torn):
             client.set(keys.envelope(each.envelope.id), f"\x01{SCRIPT}")
-        Acts(client).record(SCRIPT, who=HOSTILE[1], event_id=HOSTILE[2], x=HOSTILE[3])
+        AuditLog(client).record(SCRIPT, who=HOSTILE[1], event_id=HOSTILE[2], x=HOSTILE[3])
         client.zadd(keys.WORKERS, {SCRIPT: 4 * 10**12})
         client.hset(
             keys.rq_worker(SCRIPT), mapping={"birth": SCRIPT, "queues": SCRIPT, "pid": SCRIPT, "hostname": SCRIPT}

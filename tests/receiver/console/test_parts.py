@@ -23,10 +23,10 @@ from receiver.nexudus.actions import CODES
 from receiver.operations import json_views
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.model.entries import Wanted
-from receiver.storage.query import adaptive_batch
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.model.entries import PlannedDelivery
+from receiver.storage.query import event_reader
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis import connection
 from receiver.storage.spool.reports import SpoolReport
 from tests.support.events import entry, keep_all
@@ -40,7 +40,7 @@ JSON = st.recursive(
 
 
 @pytest.fixture
-def archive(redis_url: str) -> Archive:
+def archive(redis_url: str) -> EventReader:
     """Three hundred events, one in a hundred about Zoë."""
     client: redis.Redis = connection.connect(redis_url)
     for start in range(0, 300, 100):
@@ -49,13 +49,13 @@ def archive(redis_url: str) -> Archive:
             client,
             *(entry(f'{{"Id":{start + at},"FullName":"{name}"}}'.encode()) for at, name in enumerate(names)),
         )
-    return Archive(client)
+    return EventReader(client)
 
 
 @pytest.mark.parametrize("text", ["zoë", "ZOË", "Zoe\u0308", "Zo\\u00EB"])
-def test_a_text_is_found_in_every_event_that_has_it(archive: Archive, text: str) -> None:
+def test_a_text_is_found_in_every_event_that_has_it(archive: EventReader, text: str) -> None:
     """However long that takes: the clock stands still."""
-    found = search.find(archive, Sought(Filter(), text), clock=lambda: 0.0)
+    found = search.find(archive, Sought(EventFilter(), text), clock=lambda: 0.0)
 
     assert [stored.envelope.record()["Id"] for stored in found.events] == [207, 107, 7]
     assert (found.more, found.is_cut) == (None, False)
@@ -76,8 +76,8 @@ def test_a_text_is_found_in_every_event_that_has_it(archive: Archive, text: str)
 )
 def test_a_text_is_found_however_it_is_written(body: bytes, text: str) -> None:
     """In any case of letters, escaped or not, accents composed or not, also where the rest is no JSON."""
-    wanted = Sought(Filter(), text)
-    stored = Stored(entry(body).envelope, EventStatus.UNROUTED, ())
+    wanted = Sought(EventFilter(), text)
+    stored = StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ())
 
     assert wanted.wants(stored)
 
@@ -94,17 +94,17 @@ def test_a_text_is_found_however_it_is_written(body: bytes, text: str) -> None:
 )
 def test_a_text_is_found_by_what_people_read(text: str, body: bytes) -> None:
     """Not by how JSON writes it."""
-    assert Sought(Filter(), text).wants(Stored(entry(body).envelope, EventStatus.UNROUTED, ()))
-    assert not Sought(Filter(), text + "x").wants(Stored(entry(body).envelope, EventStatus.UNROUTED, ()))
+    assert Sought(EventFilter(), text).wants(StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ()))
+    assert not Sought(EventFilter(), text + "x").wants(StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ()))
 
 
-def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> None:
+def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: EventReader) -> None:
     """After each step when there is no time at all; its pages together pass every event once, and find all there is."""
     found: list[int] = []
     looked_at: list[int] = []
     after = None
     while True:
-        page = search.find(archive, Sought(Filter(), "zoë"), after=after, budget_s=0)
+        page = search.find(archive, Sought(EventFilter(), "zoë"), after=after, budget_s=0)
         found += [stored.envelope.record()["Id"] for stored in page.events]
         looked_at.append(page.looked_at)
         after = page.more
@@ -115,24 +115,24 @@ def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: Archive) -> No
 
     assert found == [207, 107, 7]
     assert sum(looked_at) == 300
-    assert max(looked_at) <= adaptive_batch.FIRST, "no page begins with more than a screenful"
+    assert max(looked_at) <= event_reader.FIRST_BATCH, "no page begins with more than a screenful"
 
 
-def test_a_search_that_has_time_goes_on(archive: Archive) -> None:
+def test_a_search_that_has_time_goes_on(archive: EventReader) -> None:
     """Until its time is up and no longer: what it took is asked after every step."""
     clock = count()
 
-    page = search.find(archive, Sought(Filter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
+    page = search.find(archive, Sought(EventFilter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
 
     assert (next(clock), page.is_cut) == (3, True)
-    assert adaptive_batch.FIRST < page.looked_at <= 3 * adaptive_batch.FIRST
+    assert event_reader.FIRST_BATCH < page.looked_at <= 3 * event_reader.FIRST_BATCH
 
 
-def test_a_count_goes_on_where_its_time_was_up(archive: Archive) -> None:
+def test_a_count_goes_on_where_its_time_was_up(archive: EventReader) -> None:
     """Page by page, each with what those before it counted; no event is counted twice or left out."""
     counted, pages = bulk_selection.Counted(0, 0, None), 0
     while pages == 0 or counted.more:
-        counted = bulk_selection.count(archive, Sought(Filter()), lambda stored: 2, so_far=counted, budget_s=0)
+        counted = bulk_selection.count(archive, Sought(EventFilter()), lambda stored: 2, so_far=counted, budget_s=0)
         pages += 1
         assert counted.events <= 16 * pages, "without time, a page counts as many as lie between two looks at the clock"
 
@@ -140,11 +140,11 @@ def test_a_count_goes_on_where_its_time_was_up(archive: Archive) -> None:
 
     assert (counted.events, counted.weight) == (300, 600)
     assert bulk_selection.count(
-        archive, Sought(Filter(), "zoë"), lambda stored: 1, budget_s=60
+        archive, Sought(EventFilter(), "zoë"), lambda stored: 1, budget_s=60
     ) == bulk_selection.Counted(3, 3, None)
 
 
-def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(archive: Archive) -> None:
+def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(archive: EventReader) -> None:
     """However few were counted before: nobody waits for the count of all."""
     bulk, seen = Bulk(), list[str]()
 
@@ -152,7 +152,7 @@ def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(arch
         seen.append(event_id)
         return ""
 
-    bulk.start(Progress("replay", "alice", 1), bulk_selection.run_over(archive, Sought(Filter(), "zoë"), step))
+    bulk.start(Progress("replay", "alice", 1), bulk_selection.run_over(archive, Sought(EventFilter(), "zoë"), step))
 
     wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the run to end")
     assert bulk.progress is not None
@@ -253,8 +253,8 @@ def test_what_a_route_in_the_shadow_wanted_is_shown(redis_url: str) -> None:
     """Beside the deliveries, which it is none of."""
     with connection.connect(redis_url) as client:
         one = entry(routes=("live",))
-        keep_all(client, one._replace(wanted=(*one.wanted, Wanted("watching"))))
-        shape = json_views.brief(Archive(client).get(one.envelope.id), redact=False)
+        keep_all(client, one._replace(wanted=(*one.wanted, PlannedDelivery("watching"))))
+        shape = json_views.brief(EventReader(client).get(one.envelope.id), redact=False)
 
     row = rendering.Templates().render("row.html", {"event": shape})
 

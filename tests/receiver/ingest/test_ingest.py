@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.ingest import Accepted, Ingest
+from receiver.ingest.ingest import Ingest, IngestResult
 from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file
-from receiver.storage.model.entries import Entry, Receipt, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
 
 SECRETS = ((None, "any"), (1001, "of-1001"), (1002, "of-1002"))
@@ -39,8 +39,8 @@ def _accept(request: Request, *, table: HandTable | None = None, **policy: Any) 
     return accepted, keeper.entries
 
 
-def _outcomes(ingest: Ingest, request: Request) -> list[Accepted]:
-    outcomes: list[Accepted] = []
+def _outcomes(ingest: Ingest, request: Request) -> list[IngestResult]:
+    outcomes: list[IngestResult] = []
     ingest.accept(request, outcomes.append)
     return outcomes
 
@@ -54,7 +54,7 @@ def test_an_event_is_tagged_and_routed() -> None:
     assert (envelope.action, envelope.action_code, envelope.business_id) == ("BookingCreate", 6, 1001)
     assert (envelope.body, envelope.entity, envelope.origin) == (BODY[1:-1], "Booking:5", "webhook")
     assert (envelope.verified_by, envelope.quarantine, envelope.routes) == (None, None, HandTable.hash)
-    assert entry.wanted == (Wanted("announce", "default", 30_000), Wanted("mirror", "bulk", 60_000))
+    assert entry.wanted == (PlannedDelivery("announce", "default", 30_000), PlannedDelivery("mirror", "bulk", 60_000))
     assert entry.fingerprint == fingerprint.of(
         1001, "BookingCreate", canonical_record.of({"Id": 5, "FullName": "Jose"})
     )
@@ -222,7 +222,7 @@ def test_what_a_route_in_the_shadow_wants_is_noted() -> None:
 
     _outcomes(ingest, Request(1001, "BookingCreate", BODY))
 
-    assert keeper.entries[0].wanted == (Wanted("log", "default", 30_000), Wanted("watching"))
+    assert keeper.entries[0].wanted == (PlannedDelivery("log", "default", 30_000), PlannedDelivery("watching"))
 
 
 FOREIGN, ALIKE = '[{"Id":5,"FullName":"José"}]'.encode(), '[{"Id":6,"FullName":"Zoë?"}]'.encode()

@@ -12,7 +12,7 @@ from receiver.observation.alerts import CLOSES_AFTER_MS, Alerts
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.observation.status_snapshot import Vitals
 from receiver.observation.store_status import Silence
-from receiver.storage.accounting.audit_result import Found
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.receiver.observation.mailbox import Mailbox
@@ -32,7 +32,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 def _vitals(seconds: float, unaccounted: int = 0) -> Vitals:
     now = NOW + int(seconds * SECOND)
-    return Vitals(now, audit=Found(now, now, unaccounted, 0, ()))
+    return Vitals(now, audit=AuditResult(now, now, unaccounted, 0, ()))
 
 
 def _alerts(client: redis.Redis, *mailboxes: Mailbox) -> Alerts:

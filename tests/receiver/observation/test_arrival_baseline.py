@@ -2,8 +2,8 @@
 
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.observation import arrival_baseline
-from receiver.observation.event_histogram import HOUR_MS
 from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
 

@@ -9,10 +9,10 @@ from receiver.observation import conditions
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import Vitals
 from receiver.observation.store_status import Queue, Silence, Worker
-from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.queue.flow_control import Gate, Pause
-from receiver.storage.shared.registrations import HooksFound
+from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
 NOW = 1_790_000_000_000
@@ -26,7 +26,7 @@ WELL = Vitals(
     standing={EventStatus.DEAD: 4, EventStatus.QUARANTINED: 9, EventStatus.UNROUTED: 2},
     quarantined_lately=2,
     spools=(SpoolReport("busy", "host", "/var", 5, 100, NOW - MINUTE, NOW - 1_000),),
-    audit=Found(NOW - MINUTE, NOW, 0, 0, ()),
+    audit=AuditResult(NOW - MINUTE, NOW, 0, 0, ()),
     hooks=HooksFound(NOW - MINUTE, 20, {1001: {"unrouted": 2}}),
     silences={1001: Silence(NOW - 600 * MINUTE, 7.9), 1002: Silence(NOW - 60_000 * MINUTE, None)},
     counters={"where_failed:announce": 3},
@@ -46,8 +46,8 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"audit": Found(NOW, NOW, 1, 0, ("x",))}, "unaccounted"),
-        ({"audit": Found(NOW - 61 * MINUTE, NOW, 0, 0, ())}, "audit"),
+        ({"audit": AuditResult(NOW, NOW, 1, 0, ("x",))}, "unaccounted"),
+        ({"audit": AuditResult(NOW - 61 * MINUTE, NOW, 0, 0, ())}, "audit"),
         ({"retention_late_ms": 11 * MINUTE}, "retention"),
         ({"quarantined_lately": 3}, "quarantine"),
         ({"spools": (SpoolReport("s", "h", "/v", 5, 1, NOW - 6 * MINUTE, NOW - 1_000),)}, "spool/s"),

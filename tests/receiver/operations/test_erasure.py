@@ -13,8 +13,8 @@ import redis
 
 from receiver.core.events import DeliveryStatus, Envelope, EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.operations import bodies
-from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
+from receiver.operations import unpacking
+from receiver.operations.erasure import CoworkerSubject, EmailSubject, Erased, Erasure, Subject, erase_spooled
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.routing import file
@@ -22,8 +22,8 @@ from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.model import keep_script, spool_row
 from receiver.storage.model.entries import Entry
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys, scripts
 from receiver.storage.spool import slots
 from receiver.storage.spool.file import SpoolFile
@@ -42,34 +42,34 @@ def envelope(body: bytes, action: str = "BookingCreate") -> Envelope:
 @pytest.mark.parametrize(
     ("subject", "action", "body", "found"),
     [
-        (Coworker(7), "CoworkerUpdate", b'{"Id":7}', True),
-        (Coworker(7), "CoworkerUpdate", b'[{"Id":7}]', True),
-        (Coworker(7), "CoworkerUpdate", b'{"Id":70,"Other":7}', False),
-        (Coworker(7), "BookingCreate", b'{"Id":7}', False),
-        (Coworker(7), "BookingCreate", b'{"Id":1,"CoworkerId":7}', True),
-        (Coworker(7), "BookingCreate", b'{"Id":1,"CoworkerId":"7"}', True),
-        (Coworker(7), "BookingCreate", b'{"Id":1,"CoworkerId":77}', False),
-        (Coworker(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":[6,7]}', True),
-        (Coworker(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":"6, 7"}', True),
-        (Coworker(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":"6,17"}', False),
-        (Coworker(7), "EventUpdate", b'{"Id":1,"Guests":[{"Who":{"CoworkerId":7}}]}', True),
-        (Coworker(7), "CoworkerUpdate", b'[{"Id": 7, oops', True),
-        (Coworker(7), "CoworkerUpdate", b'[{"Id": 77, oops', False),
-        (Coworker(7), "BookingCreate", b'[{"Id": 7, oops', False),
-        (Coworker(7), "BookingCreate", b'[{"CoworkerId" : 7, oops', True),
-        (Coworker(7), "BookingCreate", b"", False),
-        (Address("ada@example.com"), "BookingCreate", ADA, True),
-        (Address(" ADA@example.COM "), "BookingCreate", b'{"Deep":[{"Text":"write to ada@EXAMPLE.com."}]}', True),
-        (Address("ada@example.com"), "BookingCreate", b'{"Email":"ada\\u0040example.com"}', True),
-        (Address("ada@example.com"), "BookingCreate", b'{"Email":"nada@example.com"}', False),
-        (Address("ada@example.com"), "BookingCreate", b'{"Email":"x.ada@example.com"}', False),
-        (Address("ada@example.com"), "BookingCreate", b'{"Email":"ada@example.com.au"}', False),
-        (Address("ada@example.com"), "BookingCreate", b'{"Email":"ada@example.community"}', False),
-        (Address("a.a@example.com"), "BookingCreate", b'{"Email":"aba@example.com"}', False),
-        (Address("ada@example.com"), "BookingCreate", b"\xff ada@example.com \xff", True),
-        (Address("ada@example.com"), "BookingCreate", b'{"ada@example.com":1}', True),
-        (Address("ada@example.com"), "BookingCreate", b'"ada@example.com"', True),
-        (Address("ada@example.com"), "BookingCreate", b"[" * 2_000 + b'"ada@example.com"' + b"]" * 2_000, True),
+        (CoworkerSubject(7), "CoworkerUpdate", b'{"Id":7}', True),
+        (CoworkerSubject(7), "CoworkerUpdate", b'[{"Id":7}]', True),
+        (CoworkerSubject(7), "CoworkerUpdate", b'{"Id":70,"Other":7}', False),
+        (CoworkerSubject(7), "BookingCreate", b'{"Id":7}', False),
+        (CoworkerSubject(7), "BookingCreate", b'{"Id":1,"CoworkerId":7}', True),
+        (CoworkerSubject(7), "BookingCreate", b'{"Id":1,"CoworkerId":"7"}', True),
+        (CoworkerSubject(7), "BookingCreate", b'{"Id":1,"CoworkerId":77}', False),
+        (CoworkerSubject(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":[6,7]}', True),
+        (CoworkerSubject(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":"6, 7"}', True),
+        (CoworkerSubject(7), "TeamUpdate", b'{"Id":1,"CoworkerIds":"6,17"}', False),
+        (CoworkerSubject(7), "EventUpdate", b'{"Id":1,"Guests":[{"Who":{"CoworkerId":7}}]}', True),
+        (CoworkerSubject(7), "CoworkerUpdate", b'[{"Id": 7, oops', True),
+        (CoworkerSubject(7), "CoworkerUpdate", b'[{"Id": 77, oops', False),
+        (CoworkerSubject(7), "BookingCreate", b'[{"Id": 7, oops', False),
+        (CoworkerSubject(7), "BookingCreate", b'[{"CoworkerId" : 7, oops', True),
+        (CoworkerSubject(7), "BookingCreate", b"", False),
+        (EmailSubject("ada@example.com"), "BookingCreate", ADA, True),
+        (EmailSubject(" ADA@example.COM "), "BookingCreate", b'{"Deep":[{"Text":"write to ada@EXAMPLE.com."}]}', True),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"Email":"ada\\u0040example.com"}', True),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"Email":"nada@example.com"}', False),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"Email":"x.ada@example.com"}', False),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"Email":"ada@example.com.au"}', False),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"Email":"ada@example.community"}', False),
+        (EmailSubject("a.a@example.com"), "BookingCreate", b'{"Email":"aba@example.com"}', False),
+        (EmailSubject("ada@example.com"), "BookingCreate", b"\xff ada@example.com \xff", True),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'{"ada@example.com":1}', True),
+        (EmailSubject("ada@example.com"), "BookingCreate", b'"ada@example.com"', True),
+        (EmailSubject("ada@example.com"), "BookingCreate", b"[" * 2_000 + b'"ada@example.com"' + b"]" * 2_000, True),
     ],
 )
 def test_a_person_is_found_where_they_are_and_nowhere_else(
@@ -94,19 +94,19 @@ def test_everything_about_a_person_is_cleared_and_nothing_about_others(client: r
     acknowledge(client, queued, bobs, verdict="give_back")
     tool = Erasure(client)
 
-    found = tool.find(Address("ada@example.com"))
+    found = tool.find(EmailSubject("ada@example.com"))
     erased = tool.erase(found)
 
     assert sorted(erased.events) == sorted(one.envelope.id for one in about)
     assert (erased.cancelled, tool.unsearched) == (3, 0)
-    assert tool.find(Address("ada@example.com")) == []
+    assert tool.find(EmailSubject("ada@example.com")) == []
     assert b"ada" not in b"".join(client.dump(key) or b"" for key in client.scan_iter("fd:a:*"))
     report = Audit(client).run(full=True)
     assert (report.unaccounted, report.offenders) == (0, ())
     assert report.deliveries == {
         "created": 5, "succeeded": 0, "dead": 1, "discarded": 3, "in_flight": 1, "expired": 0,
     }  # fmt: skip
-    tombstone = Archive(client).get(about[1].envelope.id)
+    tombstone = EventReader(client).get(about[1].envelope.id)
     assert tombstone.status == EventStatus.DISCARDED
     assert tombstone.deliveries[0].error == "erased"
     kept = tombstone.envelope
@@ -125,11 +125,11 @@ def test_bytes_in_quarantine_are_counted_on(client: redis.Redis) -> None:
     keep_all(client, one)
     tool = Erasure(client)
 
-    tool.erase(tool.find(Address("ada@example.com")))
+    tool.erase(tool.find(EmailSubject("ada@example.com")))
 
     size = quarantine_cost(client.strlen(keys.envelope(one.envelope.id)))
     assert client.hgetall(keys.QUARANTINE) == {b"total": size, b"1001/BookingCreate": size}
-    assert Archive(client).get(one.envelope.id).envelope.quarantine == "erased"
+    assert EventReader(client).get(one.envelope.id).envelope.quarantine == "erased"
     Retention(client, 0, 0).turn(100)
     assert client.hgetall(keys.QUARANTINE) == {b"total": b"0"}
     assert Audit(client).run(full=True).unaccounted == 0
@@ -140,9 +140,9 @@ def test_what_was_erased_is_neither_replayed_nor_released(client: redis.Redis) -
     events = [entry(ADA), entry(ADA, action="BookingUpdate", quarantine="?")]
     keep_all(client, *events)
     tool = Erasure(client)
-    tool.erase(tool.find(Address("ada@example.com")))
+    tool.erase(tool.find(EmailSubject("ada@example.com")))
     table = file.parse("routes: [{action: '*', handler: log}]", file="routes.yaml", known_actions=CODES)
-    event, request = (Archive(client).get(one.envelope.id) for one in events)
+    event, request = (EventReader(client).get(one.envelope.id) for one in events)
 
     assert Replay(client, table).run(event).reason == "its record was erased"
     assert Replay(client, table).routes(event) == ()
@@ -159,7 +159,7 @@ def test_what_cannot_be_looked_into_is_counted(client: redis.Redis) -> None:
     client.set(keys.envelope(newer.envelope.id), b"\x09what?")
     tool = Erasure(client)
 
-    assert tool.find(Address("ada@example.com")) == []
+    assert tool.find(EmailSubject("ada@example.com")) == []
     assert tool.unsearched == 2
 
 
@@ -191,9 +191,9 @@ def test_a_person_is_found_however_their_body_is_written(client: redis.Redis, tm
     _spool(tmp_path, one, other)
     tool = Erasure(client)
 
-    assert tool.find(Address("ada@example.com")) == [one.envelope.id]
+    assert tool.find(EmailSubject("ada@example.com")) == [one.envelope.id]
     assert tool.unsearched == 0
-    assert erase_spooled(tmp_path, Address("ada@example.com")) == Rewritten((one.envelope.id,), ())
+    assert erase_spooled(tmp_path, EmailSubject("ada@example.com")) == Rewritten((one.envelope.id,), ())
 
 
 def test_a_customer_is_found_in_a_packed_record(client: redis.Redis) -> None:
@@ -202,7 +202,7 @@ def test_a_customer_is_found_in_a_packed_record(client: redis.Redis) -> None:
     other = entry(gzip.compress('{"Id":1,"CoworkerId":77}'.encode("utf-16")), quarantine="no JSON")
     keep_all(client, packed, other)
 
-    assert Erasure(client).find(Coworker(7)) == [packed.envelope.id]
+    assert Erasure(client).find(CoworkerSubject(7)) == [packed.envelope.id]
 
 
 def test_the_header_tells_what_the_body_does_not(client: redis.Redis) -> None:
@@ -210,12 +210,12 @@ def test_the_header_tells_what_the_body_does_not(client: redis.Redis) -> None:
     one = entry(RAW_DEFLATE, quarantine="no JSON")
     keep_all(client, one._replace(envelope=one.envelope._replace(headers={"content-encoding": "Deflate"})))
 
-    assert Erasure(client).find(Address("ada@example.com")) == [one.envelope.id]
+    assert Erasure(client).find(EmailSubject("ada@example.com")) == [one.envelope.id]
 
 
 HIDDEN = [
     (gzip.compress(HERS.encode())[:30], ""),
-    (zlib.compress(b"x" * bodies.LARGEST + HERS.encode(), 1), ""),
+    (zlib.compress(b"x" * unpacking.LARGEST + HERS.encode(), 1), ""),
     (gzip.compress(b"hello")[:-1] + b"?", ""),
     (b"\x28\xb5\x2f\xfd\x24\x10" + random.Random(1).randbytes(60), ""),
     (b"PK\x03\x04" + random.Random(1).randbytes(60), ""),
@@ -234,9 +234,9 @@ def test_what_cannot_be_read_is_counted(client: redis.Redis, tmp_path: Path, bod
     _spool(tmp_path, one)
     tool = Erasure(client)
 
-    assert tool.find(Address("ada@example.com")) == []
+    assert tool.find(EmailSubject("ada@example.com")) == []
     assert tool.unsearched == 1
-    assert erase_spooled(tmp_path, Address("ada@example.com")) == Rewritten((), (), unsearched=1)
+    assert erase_spooled(tmp_path, EmailSubject("ada@example.com")) == Rewritten((), (), unsearched=1)
 
 
 def _spool(data_dir: Path, *entries: Entry) -> None:
@@ -245,7 +245,7 @@ def _spool(data_dir: Path, *entries: Entry) -> None:
     slot = slots.Slot.take(folder, 0)
     assert slot is not None
     spool = SpoolFile.open(slot.path)
-    spool.append([spool_row.record(one) for one in entries])
+    spool.append([spool_row.row_of(one) for one in entries])
     spool.close()
     slot.release()
 
@@ -259,18 +259,18 @@ def test_an_event_with_thousands_of_deliveries_is_erased_in_short_calls(client: 
         client.register_script(scripts.source("keep"))(args=keep_script.continuation(one.envelope.id))
     ):
         pass
-    assert len(Archive(client).get(one.envelope.id).deliveries) == 2_345
+    assert len(EventReader(client).get(one.envelope.id).deliveries) == 2_345
     assert client.register_script(scripts.source("erase"))(args=[one.envelope.id, b"", 1, 345]) == [345, 346]
     client.config_resetstat()
     tool = Erasure(client)
 
-    erased = tool.erase(tool.find(Address("ada@example.com")))
+    erased = tool.erase(tool.find(EmailSubject("ada@example.com")))
 
     assert erased == Erased((one.envelope.id,), 2_000)
     calls = client.info("commandstats")
     assert int(calls["cmdstat_evalsha"]["calls"]) >= 1 + 5
     assert int(calls["cmdstat_set"]["calls"]) == 1, "the record is put away once"
-    ended = {delivery.status for delivery in Archive(client).get(one.envelope.id).deliveries}
+    ended = {delivery.status for delivery in EventReader(client).get(one.envelope.id).deliveries}
     assert ended == {DeliveryStatus.DISCARDED}
     report = Audit(client).run(full=True)
     assert (report.unaccounted, report.deliveries["discarded"], report.deliveries["in_flight"]) == (0, 2_345, 0)
@@ -284,7 +284,7 @@ def test_an_event_that_is_gone_meanwhile_is_left_out(client: redis.Redis) -> Non
     Retention(client, 0, 0).turn(100)
 
     assert Erasure(client).erase([one.envelope.id]).events == ()
-    assert list(Archive(client).newest(Filter())) == []
+    assert list(EventReader(client).newest(EventFilter())) == []
 
 
 def test_errors_are_cleared_whatever_they_are(client: redis.Redis) -> None:

@@ -16,8 +16,8 @@ from receiver.routing import file
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import Entry
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter, Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis import keys
 from receiver.storage.shared import signature_readings
 from tests.support.deliveries import acknowledge, claim_all
@@ -44,9 +44,9 @@ def release(
     return Release(client, table, secrets, dedup_window_ms=DAY_MS, force=force).run(stored(client, one))
 
 
-def stored(client: redis.Redis, one: Entry) -> Stored:
+def stored(client: redis.Redis, one: Entry) -> StoredEvent:
     """The request or event as it is kept."""
-    return Archive(client).get(one.envelope.id)
+    return EventReader(client).get(one.envelope.id)
 
 
 def set_aside(body: bytes = BODY, *, signed: str | None = None, reason: str = "it does not match") -> Entry:
@@ -82,7 +82,7 @@ def test_one_record_becomes_an_event_under_the_same_id(client: redis.Redis) -> N
     claims = claim_all(client)
     acknowledge(client, *claims)
     assert stored(client, one).status == EventStatus.SUCCEEDED
-    assert [one.envelope.id for one in Archive(client).newest(Filter(route="mirror"))] == [one.envelope.id]
+    assert [one.envelope.id for one in EventReader(client).newest(EventFilter(route="mirror"))] == [one.envelope.id]
     assert audit(client)["routed"] == 1
 
 

@@ -7,9 +7,9 @@ from receiver.nexudus.actions import CODES
 from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
-from receiver.storage.model.entries import Wanted
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.model.entries import PlannedDelivery
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all
 
@@ -23,8 +23,8 @@ routes:
 def replay(client: redis.Redis, event_id: str, *, route: str | None = None, only_dead: bool = False) -> list[str]:
     """Replay one event; returns the routes that got a delivery."""
     table = file.parse(ROUTES, file="routes.yaml", known_actions=CODES)
-    made = Replay(client, table, route=route, only_dead=only_dead).run(Archive(client).get(event_id)).deliveries
-    return [one.route for one in Archive(client).get(event_id).deliveries if one.id in made]
+    made = Replay(client, table, route=route, only_dead=only_dead).run(EventReader(client).get(event_id)).deliveries
+    return [one.route for one in EventReader(client).get(event_id).deliveries if one.id in made]
 
 
 def test_a_route_that_asks_for_it_is_left_out_unless_it_is_named(client: redis.Redis) -> None:
@@ -46,13 +46,13 @@ def test_dead_deliveries_revive_under_the_same_event(client: redis.Redis) -> Non
 
     assert replay(client, one.envelope.id, only_dead=True) == ["announce"]
 
-    first, second = Archive(client).get(one.envelope.id).deliveries
+    first, second = EventReader(client).get(one.envelope.id).deliveries
     assert (first.status, first.error) == ("discarded", f"replayed as {second.id}")
     assert (second.status, second.origin) == ("in_flight", "replay")
     (claim,) = claim_all(client)
     assert claim.envelope == one.envelope
     acknowledge(client, claim)
-    assert Archive(client).get(one.envelope.id).status == EventStatus.SUCCEEDED
+    assert EventReader(client).get(one.envelope.id).status == EventStatus.SUCCEEDED
     report = Audit(client).run(full=True)
     assert (report.events["accepted"], report.deliveries["created"], report.unaccounted) == (1, 2, 0)
 
@@ -60,9 +60,11 @@ def test_dead_deliveries_revive_under_the_same_event(client: redis.Redis) -> Non
 def test_an_event_of_a_route_that_left_the_shadow_is_listed_once(client: redis.Redis) -> None:
     """The list of its route names it already; twice there, it would be shown twice, and paging might not end."""
     one = entry(routes=())
-    keep_all(client, one._replace(wanted=(Wanted("announce"),)))
+    keep_all(client, one._replace(wanted=(PlannedDelivery("announce"),)))
 
     assert replay(client, one.envelope.id, route="announce") == ["announce"]
 
-    assert [stored.envelope.id for stored in Archive(client).newest(Filter(route="announce"))] == [one.envelope.id]
+    assert [stored.envelope.id for stored in EventReader(client).newest(EventFilter(route="announce"))] == [
+        one.envelope.id
+    ]
     assert Audit(client).run(full=True).unaccounted == 0

@@ -11,7 +11,7 @@ from receiver.registrar.change import ChangeKey, Op
 from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
 from receiver.registrar.ownership import Ownership, name_of
 from receiver.registrar.plan import Plan, Wanted
-from receiver.storage.shared.registrations import Flap
+from receiver.storage.shared.registrar_state import Flap
 
 OURS = Ownership("https://hooks.example", ("key",))
 DAY = 86_400_000

@@ -10,9 +10,9 @@ from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.registrations import HooksFound, RegistrarMemory, read_found
+from receiver.storage.shared.registrar_state import HooksFound, RegistrarState, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
 
 DAY = 86_400_000
@@ -30,8 +30,8 @@ class World:
         self.now_ms = 1_000 * DAY
         self.leads = True
         self.lock = Lock(client, "registrar")
-        self.memory = RegistrarMemory(client)
-        self.acts = Acts(client)
+        self.memory = RegistrarState(client)
+        self.acts = AuditLog(client)
 
     def read_routes(self) -> RoutingTable:
         """Read the file."""

@@ -10,31 +10,30 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.observation import arrival_baseline, conditions, exposition, status_snapshot
 from receiver.observation.alerts import Alerts
-from receiver.observation.event_histogram import HOUR_MS, Trend
+from receiver.observation.event_histogram import Trend
 from receiver.observation.outgoing import Outgoing
 from receiver.operations import json_views
-from receiver.operations.erasure import Address, Erasure
+from receiver.operations.erasure import EmailSubject, Erasure
 from receiver.storage.accounting import data_loss
-from receiver.storage.accounting.audit_result import last_found
-from receiver.storage.accounting.data_loss import LossWatch
-from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.data_loss import LossDetector
+from receiver.storage.accounting.maintenance import Maintenance, last_result
 from receiver.storage.accounting.reconciliation import Audit
-from receiver.storage.accounting.retention import Retention
-from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.accounting.retention import Retention, RetentionSchedule
 from receiver.storage.model.entries import terms
 from receiver.storage.query.envelopes import Envelopes
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, DeliveryQueue
 from receiver.storage.queue.route_limits import Target
 from receiver.storage.redis import keys
 from receiver.storage.shared import signature_readings
-from receiver.storage.shared.audit_log import Acts
-from receiver.storage.shared.registrations import Flap, RegistrarMemory
+from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.registrar_state import Flap, RegistrarState
 from receiver.storage.spool import reports
 from tests.conftest import StartFrontdesk
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
@@ -69,7 +68,7 @@ def _fill(client: redis.Redis) -> None:
     queue.acknowledge("ann", [Acknowledgement(third.job, "retry", 60_000, 30_000, attempt, Target("busy", DAY_MS))])
     Gates(client).pause("late", "ada")
     claimed = queue.claim("bob", ["default"], 5)
-    memory = RegistrarMemory(client)
+    memory = RegistrarState(client)
     memory.remember_flap(1, Flap(2, 3))
     memory.unrouted_since([1], now_ms=5)
     client.hset(keys.REGISTRAR_COUNTS, "created", 1)
@@ -80,12 +79,12 @@ def _fill(client: redis.Redis) -> None:
     client.set("fd:once:" + kept[0].envelope.id, "")
     client.delete("fd:once:" + kept[0].envelope.id)
     client.hset("fd:once:" + kept[3].envelope.id, "odd/step", "?")
-    Acts(client).record("replay", events=1)
+    AuditLog(client).record("replay", events=1)
     arrival_baseline.learn(client, [1001], int(now * 1_000))
     Alerts(client, Outgoing([]), patience_ms=0).turn(status_snapshot.look(client))
-    Expiry(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
+    RetentionSchedule(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
     Retention(client, 0, DAY_MS).turn(1)
-    Sweeper(client).turn()
+    Maintenance(client).turn()
 
 
 def spools_value() -> str:
@@ -122,11 +121,11 @@ def _spoil(client: redis.Redis, key: bytes, bad: bytes) -> None:
 def _readers(  # noqa: C901 - one function for each reader
     client: redis.Redis, folder: Path
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
-    archive = Archive(client)
+    archive = EventReader(client)
 
     def events() -> None:
         for status in (None, *EventStatus):
-            for one in archive.newest(Filter(status=status)):
+            for one in archive.newest(EventFilter(status=status)):
                 json_views.full(one, redact=True)
 
     def work() -> None:
@@ -154,31 +153,31 @@ def _readers(  # noqa: C901 - one function for each reader
         Alerts(client, Outgoing([]), patience_ms=0).turn(found)
 
     def registrar() -> None:
-        memory = RegistrarMemory(client)
+        memory = RegistrarState(client)
         memory.flaps(), memory.unrouted_since([1], now_ms=5), memory.counts(), memory.last_received()
 
     def sweep() -> None:
         client.delete("fd:lock:sweeper", keys.AUDIT)
-        assert Sweeper(client).turn().by is None
-        last_found(client)
+        assert Maintenance(client).turn().by is None
+        last_result(client)
 
     def expiry() -> None:
-        Expiry(client, retention_ms=DAY_MS, kept_ms=DAY_MS, interval_ms=0).turn()
+        RetentionSchedule(client, retention_ms=DAY_MS, kept_ms=DAY_MS, interval_ms=0).turn()
         Retention(client, 0, 0).turn(1_000)
 
     yield "events", events
     yield "events one by one", lambda: [archive.counters(hour) for hour in archive.hours()]
-    yield "envelopes", lambda: list(Envelopes(client, Filter()).newest())
+    yield "envelopes", lambda: list(Envelopes(client, EventFilter()).newest())
     yield "trend", trend
-    yield "acts", lambda: list(Acts(client).newest())
+    yield "acts", lambda: list(AuditLog(client).newest())
     yield "gates", lambda: Gates(client).standing()
     yield "spools", lambda: reports.reports(client)
-    yield "losses", lambda: (data_loss.all_of(client), LossWatch(client, folder, "here").turn())
+    yield "losses", lambda: (data_loss.all_of(client), LossDetector(client, folder, "here").turn())
     yield "readings", lambda: signature_readings.read(client)
     yield "registrar", registrar
     yield "rhythm", lambda: arrival_baseline.learn(client, [1001], int(time.time() * 1_000) + 2 * HOUR_MS)
     yield "metrics and alerts", alerts
-    yield "erase", lambda: Erasure(client).find(Address("ada@example.com"))
+    yield "erase", lambda: Erasure(client).find(EmailSubject("ada@example.com"))
     yield "audit", lambda: Audit(client).run(full=True)
     yield "sweep", sweep
     yield "sweep again", sweep

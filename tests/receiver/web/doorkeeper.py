@@ -10,7 +10,6 @@ import base64
 import gc
 import ipaddress
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,7 +24,9 @@ from receiver.ingest.request import Policy
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, Receipt, Told
+from receiver.routing import file
+from receiver.routing.table import Matched
+from receiver.storage.model.entries import Entry, OnResult, Receipt
 from receiver.web import server
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
@@ -43,17 +44,17 @@ class MemoryKeeper:
         self.entries: list[Entry] = []
         self._ids: dict[bytes, str] = {}
 
-    def submit(self, entry: Entry, told: Told) -> None:
+    def submit(self, entry: Entry, on_result: OnResult) -> None:
         """Keep one entry, or fail as its action says."""
         match entry.envelope.action:
             case "Unavailable":
-                told(entry, StorageUnavailable("Redis: away"))
+                on_result(entry, StorageUnavailable("Redis: away"))
             case "Full":
-                told(entry, RequestRefused(503, "quarantine is full", retry_after=60))
+                on_result(entry, RequestRefused(503, "quarantine is full", retry_after=60))
             case "Slow":
-                asyncio.get_running_loop().call_later(0.5, lambda: told(entry, self._keep(entry)))
+                asyncio.get_running_loop().call_later(0.5, lambda: on_result(entry, self._keep(entry)))
             case _:
-                told(entry, self._keep(entry))
+                on_result(entry, self._keep(entry))
 
     def _keep(self, entry: Entry) -> Receipt:
         if entry.fingerprint is not None and entry.fingerprint in self._ids:
@@ -65,23 +66,16 @@ class MemoryKeeper:
         return Receipt(entry.envelope.id, "accepted")
 
 
-@dataclass(frozen=True, slots=True)
-class HandRoute:
-    """A route of the table below."""
-
-    name: str
-    queue: str = "default"
-    timeout_ms: int = 30_000
-    flow: None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HandMatched:
-    """What the table below answers."""
-
-    routes: tuple[HandRoute, ...]
-    failed: tuple[str, ...] = ()
-    shadow: tuple[HandRoute, ...] = ()
+_BOOKINGS = file.parse(
+    """
+    queues: [default, bulk]
+    routes:
+      - {action: "Booking*", handler: log, name: announce}
+      - {action: "Booking*", handler: log, name: mirror, queue: bulk, timeout: 60s}
+    """,
+    file="routes.yaml",
+    known_actions=actions.NAMES,
+)
 
 
 class HandTable:
@@ -89,13 +83,12 @@ class HandTable:
 
     hash = "0123456789abcdef"
 
-    def match(self, business_id: int, action: str, record: dict[str, Any]) -> HandMatched:
+    def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         """Return the routes by the action's name."""
         if action == "Broken":
             raise RuntimeError(f"a fault of ours at {business_id} on {record}")
-        if action.startswith("Booking"):
-            return HandMatched((HandRoute("announce"), HandRoute("mirror", "bulk", 60_000)))
-        return HandMatched((), ("dear",) if "Invoice" in action else ())
+        matched = _BOOKINGS.match(business_id, action, record)
+        return matched._replace(failed=("dear",)) if "Invoice" in action else matched
 
 
 def shown(entry: Entry) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import redis
 
 from receiver.core.errors import HandlerError, NexudusError
 from receiver.core.settings import from_environ
-from receiver.storage.shared.response_cache import Shelf
+from receiver.storage.shared.response_cache import ResponseCache
 from tests.conftest import StartFrontdesk
 from tests.support.bench import Bench
 from tests.support.handled import an_event
@@ -490,7 +490,7 @@ def test_an_answer_that_hangs_ends_within_the_attempt(bench: Bench, simulated: S
 
 def test_of_many_who_ask_one_fetches_and_what_is_stale_is_not_kept(bench: Bench) -> None:
     """Neither what was asked for before it was forgotten, nor before everything was cleared."""
-    shelf = Shelf(bench.client)
+    shelf = ResponseCache(bench.client)
 
     first = shelf.take("a", "ann", fetch_ms=60_000)
     assert (first.state, shelf.take("a", "bob", fetch_ms=60_000).state) == ("fetch", "wait")
@@ -511,7 +511,7 @@ def test_of_many_who_ask_one_fetches_and_what_is_stale_is_not_kept(bench: Bench)
 
 def test_a_fetcher_that_died_is_not_waited_for_for_ever(bench: Bench) -> None:
     """Its time is over, and somebody else fetches; what comes late is not kept."""
-    shelf = Shelf(bench.client)
+    shelf = ResponseCache(bench.client)
     dead = shelf.take("a", "ann", fetch_ms=50)
 
     other = wait_until(lambda: shelf.take("a", "bob", fetch_ms=60_000).state == "fetch", "bob's turn")

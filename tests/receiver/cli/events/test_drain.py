@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 
 from receiver.storage.model import spool_row
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.spool import rejected, reports, slots
 from receiver.storage.spool.handle import Contents
 from tests.conftest import StartValkey
@@ -48,7 +48,7 @@ def test_every_spool_of_the_directory_is_emptied(redis_url: str, client: redis.R
         "silent": [],
     }
     assert_kept_once(client, [one for batch in batches for one in batch])
-    assert Archive(client).get(again.envelope.id).envelope == batches[0][5].envelope
+    assert EventReader(client).get(again.envelope.id).envelope == batches[0][5].envelope
     assert slots.used(tmp_path / "spool") == []
     assert client.hgetall("fd:spools") == {}
     assert '"what": "drain"' in frontdesk(redis_url, tmp_path, "acts", "--json").out.replace('":"', '": "')
@@ -153,7 +153,7 @@ def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp
     folder.mkdir()
     one, two, junk = entry(), entry(b'{"Id":2}', terms="lane||0|"), entry(b"junk", quarantine="no JSON")
     for number, each in enumerate([one, two, junk, one]):  # a crash between the store and the disk leaves a file behind
-        rejected.write(folder / "000.db", number, spool_row.record(each).columns(), "this Frontdesk cannot read it")
+        rejected.write(folder / "000.db", number, spool_row.row_of(each).columns(), "this Frontdesk cannot read it")
 
     ran = frontdesk(redis_url, tmp_path, "drain", "--set-aside", "--json")
 
@@ -161,8 +161,8 @@ def test_what_lies_aside_is_tried_again(redis_url: str, client: redis.Redis, tmp
     assert (ran.status, ran.err, told["kept"], told["duplicates"], told["aside"]) == (0, "", 4, 0, [])
     assert stored_ids(client) == {each.envelope.id: 1 for each in (one, two, junk)}
     assert client.llen("rq:queue:default") == 2
-    assert Archive(client).get(two.envelope.id).envelope == two.envelope
-    assert Archive(client).get(junk.envelope.id).status == "quarantined"
+    assert EventReader(client).get(two.envelope.id).envelope == two.envelope
+    assert EventReader(client).get(junk.envelope.id).status == "quarantined"
 
 
 def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_what_lies_aside_and_cannot_be_taken_stays_and_says_why(redis_url: str, 
     exit status 1, and nothing is touched."""
     folder = tmp_path / "spool"
     folder.mkdir()
-    good = spool_row.record(entry())
-    refused = spool_row.record(entry()._replace(envelope=entry().envelope._replace(id="short")))
+    good = spool_row.row_of(entry())
+    refused = spool_row.row_of(entry()._replace(envelope=entry().envelope._replace(id="short")))
     newer = replace(good, envelope=b"\x09" + good.envelope[1:])
     whole = good.columns()
     for columns in (refused.columns(), newer.columns(), (*whole[:-1], whole[-1] ^ 1), (1, 2), (None, *whole[1:])):

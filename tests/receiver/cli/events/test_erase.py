@@ -80,7 +80,7 @@ def test_what_waits_in_a_spool_of_this_data_directory_is_erased_too(redis_url: s
     hers, his = entry(b'{"Id":7,"Email":"Ada.Unusual@Example.com"}'), entry(b'{"Id":8,"Email":"bob@example.com"}')
     hidden = entry(b"\x28\xb5\x2f\xfd\x00\xff", quarantine="no JSON")
     spool = SpoolFile.open(slot.path)
-    spool.append([spool_row.record(hers), spool_row.record(his), spool_row.record(hidden)])
+    spool.append([spool_row.row_of(hers), spool_row.row_of(his), spool_row.row_of(hidden)])
     (folder / "set-aside").mkdir()
     (folder / "set-aside" / "000-7-1.json").write_text("{}")
     (folder / "001.db").write_bytes(b"no database at all, but long enough to be taken for a broken one" * 20)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.cli.events.event_selection import paced
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all
 from tests.support.processes import Ran, command, run
@@ -84,7 +84,9 @@ def test_a_rate_is_kept(client: redis.Redis) -> None:
     keep_all(client, *kept)
     began = time.monotonic()
 
-    read = [one.envelope for one in paced(Archive(client), [one.envelope.id for one in kept], "", rate=20, shown=False)]
+    read = [
+        one.envelope for one in paced(EventReader(client), [one.envelope.id for one in kept], "", rate=20, shown=False)
+    ]
 
     assert read == [one.envelope for one in kept]
     assert time.monotonic() - began >= 4 / 20

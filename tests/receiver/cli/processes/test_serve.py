@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from receiver.nexudus import hook_urls, samples, signature
-from receiver.storage.accounting.maintenance import Sweeper
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.accounting.maintenance import Maintenance
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.support.events import entry, keep_all
@@ -119,7 +119,7 @@ def test_a_sample_is_kept_and_routed(frontdesk: StartFrontdesk, valkey: Valkey, 
     assert (status, event["status"]) == (202, "accepted")
     assert again == {"events": [{"id": event["id"], "status": "duplicate"}]}
     with valkey.client() as client:
-        stored = Archive(client).get(event["id"])
+        stored = EventReader(client).get(event["id"])
     assert stored.envelope.body == body[1:-1]
     assert (stored.envelope.verified_by, stored.envelope.entity) == ("dotnet-ascii", "Booking:1400000007")
     assert [delivery.route for delivery in stored.deliveries] == ["tell"]
@@ -144,7 +144,7 @@ def test_what_does_not_verify_is_quarantined(
     (event,) = orjson.loads(ran.out)["first"]
     assert (ran.status, event["status"]) == (0, "quarantined")
     with valkey.client() as client:
-        stored = Archive(client).get(event["id"])
+        stored = EventReader(client).get(event["id"])
     assert stored.envelope.quarantine == "X-Nexudus-Hook-Signature does not match"
 
 
@@ -251,7 +251,7 @@ def test_it_starts_without_a_store_and_gives_it_later_what_came(
     server = start_valkey(port=port)
 
     with server.client() as client:
-        archive = Archive(client)
+        archive = EventReader(client)
         wait_until(lambda: archive.many([answer["events"][0]["id"]]), "the spooled event")
     wait_until(lambda: serving.post(b'[{"Id":2}]')[1]["events"][0]["status"] != "spooled", "a receiver that found it")
 
@@ -290,7 +290,7 @@ def test_an_outage_and_a_kill_lose_nothing(
     again = _serve(frontdesk, server.url, tmp_path)
 
     with server.client() as client:
-        archive = Archive(client)
+        archive = EventReader(client)
         wait_until(lambda: len(archive.many([answer["id"] for answer in answers])) == 30, again.process.__str__)
         wait_until(lambda: client.hlen("fd:spools") == 0, again.process.__str__)
     wait_until(lambda: "frontdesk_spool_events 0.0" in _text(f"{again.url}/metrics"), "the gauge")
@@ -313,7 +313,7 @@ def test_wrong_routes_do_not_stop_it(frontdesk: StartFrontdesk, valkey: Valkey, 
     def deliveries(number: int) -> list[str]:
         _, answer = serving.post(b'[{"Id":%d}]' % number)
         with valkey.client() as client:
-            return [delivery.route for delivery in Archive(client).get(answer["events"][0]["id"]).deliveries]
+            return [delivery.route for delivery in EventReader(client).get(answer["events"][0]["id"]).deliveries]
 
     assert deliveries(1) == []
     routes.write_text(ROUTES)
@@ -397,7 +397,7 @@ def test_every_receiver_tells_what_the_last_audit_found(
         client.delete(keys.state(lost.envelope.id))
         before = serving.metrics()
 
-        Sweeper(client).turn()
+        Maintenance(client).turn()
 
     assert b"frontdesk_unaccounted_events" not in before
     assert b"\nfrontdesk_unaccounted_events 1.0\n" in serving.metrics()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.audit_log import Acts
+from receiver.storage.shared.audit_log import AuditLog
 from tests.support import events, processes
 from tests.support.processes import Ran
 from tests.workers.handlers.targets import a_target
@@ -135,7 +135,7 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
         before = sorted(client.scan_iter())
         taken = trial("writes", booked.envelope.id, FRONTDESK_REDIS_URL=redis_url)
         after = sorted(client.scan_iter())
-        (act,) = Acts(client).newest()
+        (act,) = AuditLog(client).newest()
 
     assert (taken.status, taken.err) == (0, "")
     assert taken.out.startswith(f"BookingCreate at business 1002, event {booked.envelope.id} (webhook) -> ")

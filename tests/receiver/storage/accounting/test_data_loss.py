@@ -9,8 +9,8 @@ import redis
 
 from receiver.observation.alert_monitor import Sentry
 from receiver.storage.accounting import data_loss
-from receiver.storage.accounting.data_loss import LossWatch
-from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.data_loss import LossDetector
+from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartValkey
 from tests.receiver.storage.keep.test_keep_or_spool import numbered
@@ -25,9 +25,9 @@ def two(redis_url: str) -> Iterator[tuple[redis.Redis, redis.Redis]]:
         yield one, other
 
 
-def _watch(client: redis.Redis, folder: Path, address: str = "redis://store/0") -> LossWatch:
+def _watch(client: redis.Redis, folder: Path, address: str = "redis://store/0") -> LossDetector:
     folder.mkdir(exist_ok=True)
-    return LossWatch(client, folder, address)
+    return LossDetector(client, folder, address)
 
 
 def test_a_new_store_and_a_new_process_are_no_loss(client: redis.Redis, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_was_lost_is_told_once_until_it_is_acknowledged(
     """With what the last audit had counted; by processes that ran, and by one that was away meanwhile."""
     client, other = two
     keep_all(client, *numbered(7))
-    Sweeper(client).turn()
+    Maintenance(client).turn()
     first, second = _watch(client, tmp_path / "a"), _watch(other, tmp_path / "b")
     assert first.turn() == second.turn() == _watch(client, tmp_path / "away").turn() == ()
 

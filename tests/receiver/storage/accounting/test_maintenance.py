@@ -7,8 +7,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process.periodic import PeriodicTask
-from receiver.storage.accounting.audit_result import last_found
-from receiver.storage.accounting.maintenance import Sweeper, Swept
+from receiver.storage.accounting.maintenance import Maintenance, MaintenanceTurn, last_result
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.lock import Lock
@@ -18,9 +17,9 @@ from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
 
 
-def sweeper(client: redis.Redis, *, interval_ms: int = 0) -> Sweeper:
+def sweeper(client: redis.Redis, *, interval_ms: int = 0) -> Maintenance:
     """A sweeper that does not rest."""
-    return Sweeper(client, interval_ms=interval_ms)
+    return Maintenance(client, interval_ms=interval_ms)
 
 
 def test_a_turn_repairs_and_says_so(client: redis.Redis) -> None:
@@ -28,9 +27,9 @@ def test_a_turn_repairs_and_says_so(client: redis.Redis) -> None:
     keep_all(client, entry())
     client.delete("rq:queue:default")
 
-    assert sweeper(client).turn() == Swept(repaired=1)
+    assert sweeper(client).turn() == MaintenanceTurn(repaired=1)
     assert len(claim_all(client)) == 1
-    found = last_found(client)
+    found = last_result(client)
     assert found is not None
     assert (found.unaccounted, found.repaired, found.offenders) == (0, 1, ())
     assert Audit(client).run(full=True).unaccounted == 0
@@ -42,8 +41,8 @@ def test_what_cannot_be_repaired_is_reported(client: redis.Redis) -> None:
     keep_all(client, gone)
     client.delete(keys.state(gone.envelope.id))
 
-    assert sweeper(client).turn() == Swept(1, (gone.envelope.id,))
-    found = last_found(client)
+    assert sweeper(client).turn() == MaintenanceTurn(1, (gone.envelope.id,))
+    found = last_result(client)
     assert found is not None
     assert (found.unaccounted, found.offenders) == (1, (gone.envelope.id,))
 
@@ -54,7 +53,7 @@ def test_a_turn_too_early_does_nothing(client: redis.Redis) -> None:
     assert sweeper(client, interval_ms=60_000).turn().by is None
     client.delete("rq:queue:default")
 
-    assert sweeper(client, interval_ms=60_000).turn() == Swept(by="an earlier turn")
+    assert sweeper(client, interval_ms=60_000).turn() == MaintenanceTurn(by="an earlier turn")
     assert claim_all(client) == ()
 
 
@@ -74,7 +73,7 @@ def test_a_thread_sweeps_until_it_is_stopped(client: redis.Redis) -> None:
     thread = PeriodicTask("sweeper", sweeper(client).turn, every_s=0.01)
     thread.start()
 
-    wait_until(lambda: last_found(client), "the first turn")
+    wait_until(lambda: last_result(client), "the first turn")
     keep_all(client, entry())
     client.delete("rq:queue:default")
     wait_until(lambda: client.llen("rq:queue:default"), "the repair")
@@ -105,5 +104,5 @@ def test_a_store_that_is_away_is_waited_for(start_valkey: StartValkey) -> None:
 
         server.start_again()
 
-        wait_until(lambda: last_found(client), "a turn")
+        wait_until(lambda: last_result(client), "a turn")
         thread.stop(30)

@@ -7,11 +7,11 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage.accounting.compact_set import Roll
-from receiver.storage.accounting.hour_counters import Tally
+from receiver.storage.accounting.hour_counters import HourCounters
+from receiver.storage.accounting.missing_jobs import CompactSet
 from receiver.storage.accounting.reconciliation import Audit, Report
 from receiver.storage.accounting.retention import Retention
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all
@@ -143,7 +143,7 @@ class TestWithoutALiveJob:
         assert len(jobs) == 1
         assert jobs != [old]
         assert claim_all(client, "bob") == ()
-        assert Archive(client).get(kept.envelope.id).status == EventStatus.SUCCEEDED
+        assert EventReader(client).get(kept.envelope.id).status == EventStatus.SUCCEEDED
         assert_in_order(audit(client, full=True))
 
     def test_many_are_found_in_a_queue_of_many(self, client: redis.Redis) -> None:
@@ -213,7 +213,7 @@ class TestWhatIsGone:
         assert (report.kept, report.written_off) == (2, 0)
         assert_in_order(report)
         assert_in_order(audit(client, full=True))
-        archive = Archive(client)
+        archive = EventReader(client)
         assert archive.get(one.envelope.id).status == EventStatus.UNROUTED
         assert archive.get(junk.envelope.id).status == EventStatus.QUARANTINED
         assert report.deliveries["expired"] == 2
@@ -365,7 +365,7 @@ def test_live_traffic_is_never_accused(client: redis.Redis, redis_url: str) -> N
 
 def test_a_roll_knows_its_members_and_nobody_else() -> None:
     """Also when some are added after it was asked."""
-    roll = Roll()
+    roll = CompactSet()
     roll.add_all(b"%d" % number for number in range(10_000))
 
     assert all(b"%d" % number in roll for number in range(10_000))
@@ -376,7 +376,7 @@ def test_a_roll_knows_its_members_and_nobody_else() -> None:
 
 def test_differences_in_both_directions_count_once() -> None:
     """One delivery that is counted as dead and was found succeeded is one."""
-    counted = Tally({"routed": 3, "d_dead": 1, "d_succeeded": 1})
+    counted = HourCounters({"routed": 3, "d_dead": 1, "d_succeeded": 1})
 
-    assert counted.difference(Tally({"routed": 1, "d_succeeded": 2})) == (2, 1)
-    assert counted.difference(Tally({"routed": 3, "d_dead": 1, "d_succeeded": 1, "d_in_flight": 2})) == (0, 2)
+    assert counted.difference(HourCounters({"routed": 1, "d_succeeded": 2})) == (2, 1)
+    assert counted.difference(HourCounters({"routed": 3, "d_dead": 1, "d_succeeded": 1, "d_in_flight": 2})) == (0, 2)

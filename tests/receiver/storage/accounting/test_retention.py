@@ -12,10 +12,10 @@ from receiver.core.events import EventStatus
 from receiver.observation.event_histogram import Trend
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Expired, Retention
-from receiver.storage.model.entries import Entry, Wanted
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.event_tail import Following
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.model.entries import Entry, PlannedDelivery
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.event_tail import EventTail
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys, scripts
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, keep_all
@@ -27,7 +27,7 @@ NEVER = 10 * DAY_MS
 def is_kept(client: redis.Redis, one: Entry) -> bool:
     """Whether an event can still be shown."""
     try:
-        return Archive(client).get(one.envelope.id) is not None
+        return EventReader(client).get(one.envelope.id) is not None
     except EventUnknown:
         return False
 
@@ -134,7 +134,7 @@ def test_a_turn_is_bounded_and_the_next_goes_on(client: redis.Redis) -> None:
     turns = [retention.turn(1)]
     while turns[-1].more:
         assert_audit_is_0(client)
-        listed = {stored.envelope.id for stored in Archive(client).newest(Filter(status=EventStatus.UNROUTED))}
+        listed = {stored.envelope.id for stored in EventReader(client).newest(EventFilter(status=EventStatus.UNROUTED))}
         assert listed == {one.envelope.id for one in stay}
         turns.append(Retention(client, 0, NEVER).turn(1))
 
@@ -209,11 +209,11 @@ def test_what_a_route_in_the_shadow_wanted_is_found_counted_and_gone_in_time(cli
     then = time.time() - 2 * HOUR_S
     both = entry(b'{"Id":1}', routes=("live",), at=then)
     only = entry(b'{"Id":2}', routes=(), at=then)
-    both = both._replace(wanted=(*both.wanted, Wanted("watching"), Wanted("peeking")))
-    keep_all(client, both, only._replace(wanted=(Wanted("watching"),)))
+    both = both._replace(wanted=(*both.wanted, PlannedDelivery("watching"), PlannedDelivery("peeking")))
+    keep_all(client, both, only._replace(wanted=(PlannedDelivery("watching"),)))
 
-    found = list(Archive(client).newest(Filter(route="watching")))
-    peeked = list(Archive(client).newest(Filter(route="peeking")))
+    found = list(EventReader(client).newest(EventFilter(route="watching")))
+    peeked = list(EventReader(client).newest(EventFilter(route="peeking")))
     acknowledge(client, *claim_all(client))
 
     assert [(one.envelope.id, one.status, one.shadow) for one in found] == [
@@ -243,7 +243,7 @@ def test_a_list_keeps_its_order_at_every_step_of_a_turn(client: redis.Redis) -> 
         keep_all(client, *entries[start : start + 150])
     while claims := claim_all(client):
         acknowledge(client, *claims)
-    following = Following(Archive(client), clock=lambda: hour_s + 3_599)
+    following = EventTail(EventReader(client), clock=lambda: hour_s + 3_599)
     key, names = keys.index(entries[0].envelope.hour), [one.envelope.id for one in entries]
     turns, more = 0, True
     while more:
@@ -253,7 +253,7 @@ def test_a_list_keeps_its_order_at_every_step_of_a_turn(client: redis.Redis) -> 
         assert listed == [name for name in names if name in set(listed)], "in their order, and nothing else"
         gone = [name for name in names if name not in set(listed)]
         after = gone[len(gone) // 2]
-        older = [stored.envelope.id for stored in Archive(client).newest(Filter(), after=after)]
+        older = [stored.envelope.id for stored in EventReader(client).newest(EventFilter(), after=after)]
         assert older == [name for name in reversed(listed) if name < after]
         by_minute = Counter((ids.milliseconds_of(name) // 60_000) % 60 for name in listed)
         assert _minutes(client, hour_s * 1_000) == [by_minute[minute] for minute in range(60)]
@@ -276,7 +276,7 @@ def test_a_list_that_0_2_0_left_in_the_middle_of_a_rotation_gets_its_order_back(
     client.delete(key)
     client.rpush(key, *names[120:], "-", *names[:120])
     client.hset(keys.TURNING, str(hour), str(int(then * 1_000)))
-    seen = [stored.envelope.id for stored in Archive(client).newest(Filter())]
+    seen = [stored.envelope.id for stored in EventReader(client).newest(EventFilter())]
     assert sorted(seen) == names, "readers pass the mark by"
     Trend(client).buckets(int(then * 1_000), 60_000, 60)
 

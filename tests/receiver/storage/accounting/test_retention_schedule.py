@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from receiver.observation import status_snapshot
-from receiver.storage.accounting import retention_schedule
-from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.accounting import retention
+from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.redis import keys
 from receiver.storage.shared.lock import Lock
 from tests.support.deliveries import acknowledge, claim_all
@@ -25,7 +25,7 @@ def keep_and_run(client: redis.Redis, *bodies: bytes, ago_s: float = _TWO_HOURS_
 
 def expire(client: redis.Redis, *, interval_ms: int = 0) -> int:
     """One turn that keeps nothing for longer than a second."""
-    return Expiry(client, retention_ms=0, kept_ms=DAY_MS, interval_ms=interval_ms).turn()
+    return RetentionSchedule(client, retention_ms=0, kept_ms=DAY_MS, interval_ms=interval_ms).turn()
 
 
 def test_what_is_over_expires_however_long_the_audit_rests(client: redis.Redis) -> None:
@@ -62,8 +62,8 @@ def test_retention_that_does_not_keep_up_says_how_far_it_is_behind(
     keep_and_run(client, b"3")
     keep_and_run(client, b"4", ago_s=2 * _TWO_HOURS_S)
     client.zadd(keys.DUE, {str(int(time.time()) // 3_600 - ago): 1 for ago in (2, 4)})
-    monkeypatch.setattr(retention_schedule, "_PAGES_AT_ONCE", 1)
-    monkeypatch.setattr(retention_schedule, "_TURN_S", 0.0)
+    monkeypatch.setattr(retention, "_PAGES_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "_TURN_S", 0.0)
 
     assert expire(client) >= 0
     behind = status_snapshot.look(client).retention_late_ms

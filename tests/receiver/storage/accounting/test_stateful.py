@@ -23,7 +23,7 @@ from receiver.operations.replay import Replay
 from receiver.routing import file
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from tests.support.deliveries import LEASE_MS, acknowledge
@@ -85,7 +85,7 @@ class Conservation(RuleBasedStateMachine):
         super().__init__()
         self.client = client
         client.flushall()
-        self.archive = Archive(client)
+        self.archive = EventReader(client)
         self.queue = DeliveryQueue(client)
         self.events: dict[str, Kept] = {}
         self.counts: Counter[str] = Counter()

@@ -12,7 +12,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.storage.keep.group_commit import Committer
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection
 from tests.conftest import StartValkey
 from tests.support.events import entry
@@ -121,7 +121,7 @@ def test_a_late_reply_is_not_waited_for_but_the_batch_is_kept(start_valkey: Star
     assert told == ["Redis has not answered within 300 ms"] * 5
     assert receipt == Receipt(later.envelope.id, "accepted")
     with server.client() as client:
-        archive = Archive(client)
+        archive = EventReader(client)
         wait_until(lambda: len(archive.many([one.envelope.id for one in late])) == 5, "the late batch")
 
 
@@ -203,7 +203,7 @@ def test_a_server_that_restarts_is_used_again(start_valkey: StartValkey) -> None
 
     assert committing(server.url, work).status == "accepted"
     with server.client() as client:
-        assert len(Archive(client).many([before.envelope.id, after.envelope.id])) == 2
+        assert len(EventReader(client).many([before.envelope.id, after.envelope.id])) == 2
 
 
 class TestReplicated:

@@ -8,12 +8,12 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay
 from receiver.routing import file
-from receiver.storage.accounting.maintenance import Sweeper
+from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, terms
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys, scripts
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, half_keep, keep_all
@@ -56,7 +56,7 @@ def test_thousands_of_routes_may_want_one_event(redis_url: str, client: redis.Re
         assert [one and one.status for one in store_all(redis_url, *batch)] == ["accepted"] * 3
 
     assert Audit(client).run(full=True).deliveries["created"] == number + 1
-    assert [one.route for one in Archive(client).get(wide.envelope.id).deliveries] == names(number)
+    assert [one.route for one in EventReader(client).get(wide.envelope.id).deliveries] == names(number)
     assert_in_order(client)
     if not waits:
         assert client.llen("rq:queue:default") == number + 1
@@ -67,7 +67,7 @@ def test_a_long_event_is_kept_by_its_first_call(client: redis.Redis) -> None:
     """The receiver may die before it has made all deliveries: the list of the others is in the store."""
     wide = entry(routes=names(MANY))
     keep_all(client, wide)
-    first = len(Archive(client).get(wide.envelope.id).deliveries)
+    first = len(EventReader(client).get(wide.envelope.id).deliveries)
     assert 0 < first < MANY
     assert_in_order(client)
     ended = claim_all(client)
@@ -77,7 +77,7 @@ def test_a_long_event_is_kept_by_its_first_call(client: redis.Redis) -> None:
     while keep_script.left(script(args=keep_script.continuation(wide.envelope.id))):
         pass
 
-    states = [one.state for one in Archive(client).get(wide.envelope.id).deliveries]
+    states = [one.state for one in EventReader(client).get(wide.envelope.id).deliveries]
     assert len(states) == MANY
     assert states.count("queued") == MANY - len(ended)
     assert_in_order(client)
@@ -104,8 +104,8 @@ def test_thousands_of_routes_may_be_replayed(client: redis.Redis) -> None:
     text = "routes: [" + ",".join(f"{{name: {name}, action: '*', handler: log}}" for name in names(MANY)) + "]"
     replay = Replay(client, file.parse(text, file="routes.yaml", known_actions={"BookingCreate": 6}))
 
-    assert len(replay.run(Archive(client).get(one.envelope.id)).deliveries) == MANY
-    assert replay.run(Archive(client).get(one.envelope.id)).deliveries == ()
+    assert len(replay.run(EventReader(client).get(one.envelope.id)).deliveries) == MANY
+    assert replay.run(EventReader(client).get(one.envelope.id)).deliveries == ()
     assert client.llen("rq:queue:default") == MANY
     assert_in_order(client)
 
@@ -143,7 +143,7 @@ class TestHalfKept:
 
         keep_all(client, one)
 
-        assert Archive(client).get(one.envelope.id).envelope == one.envelope
+        assert EventReader(client).get(one.envelope.id).envelope == one.envelope
         assert client.llen("rq:queue:default") == 1
         assert_in_order(client)
 
@@ -177,7 +177,7 @@ def test_nothing_is_answered_that_is_not_kept(client: redis.Redis, odd: list[str
     assert [one and one.status for one in keep_all(client, *batch)] == ["accepted"] * 3
 
     assert len(claim_all(client)) == 3
-    assert Archive(client).get(batch[0].envelope.id).status == EventStatus.IN_FLIGHT
+    assert EventReader(client).get(batch[0].envelope.id).status == EventStatus.IN_FLIGHT
     assert_in_order(client)
 
 
@@ -245,7 +245,7 @@ def test_the_sweeper_makes_what_a_dead_receiver_did_not(client: redis.Redis) -> 
     wide = entry(routes=names(MANY))
     keep_all(client, wide)
 
-    Sweeper(client).turn()
+    Maintenance(client).turn()
 
-    assert len(Archive(client).get(wide.envelope.id).deliveries) == MANY
+    assert len(EventReader(client).get(wide.envelope.id).deliveries) == MANY
     assert_in_order(client)

@@ -13,7 +13,7 @@ from receiver.storage.keep.drain import Drained, drain, take_back
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
-from receiver.storage.redis.outage import is_refusal
+from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.disk import Spool
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, spool_offline, until

@@ -20,8 +20,8 @@ from receiver.storage.keep import keep_or_spool as keeper_module
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import connection
 from receiver.storage.spool import reports, slots
 from receiver.storage.spool.disk import Spool
@@ -99,7 +99,7 @@ def spool_offline(folder: Path, *batches: Sequence[Entry]) -> None:
 
 def stored_ids(client: redis.Redis) -> Counter[str]:
     """How often each id is in the index of all events."""
-    archive = Archive(client)
+    archive = EventReader(client)
     return Counter(event_id for hour in archive.hours() for event_id in archive.hour_page(hour, 0, 1_000_000))
 
 
@@ -362,7 +362,7 @@ class TestLeftBehind:
 
         keeping(redis_url, tmp_path, lambda keeper: until(lambda: keeper.spooled == 0, "the drain"))
 
-        assert Archive(client).get(spooled.envelope.id).envelope == live.envelope
+        assert EventReader(client).get(spooled.envelope.id).envelope == live.envelope
         assert stored_ids(client) == {live.envelope.id: 1}
 
     def test_an_event_that_the_store_will_never_take_does_not_hold_up_the_others(
@@ -396,7 +396,7 @@ class TestLeftBehind:
         keeping(server.url, tmp_path, work)
 
         with server.client() as client:
-            quarantined = Archive(client).newest(Filter(status=EventStatus.QUARANTINED))
+            quarantined = EventReader(client).newest(EventFilter(status=EventStatus.QUARANTINED))
             assert [stored.envelope.id for stored in quarantined] == [one.envelope.id for one in junk[1::-1]]
             assert client.llen("rq:queue:default") == 10
             (report,) = reports.reports(client)

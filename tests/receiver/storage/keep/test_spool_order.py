@@ -16,7 +16,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import connection, scripts
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
@@ -100,7 +100,7 @@ def test_later_events_of_a_lane_wait_and_no_others(redis_url: str, desk: Desk, t
 
 def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
     """What is newer than what it said last may follow something in its spool; what is older does not."""
-    calls = Calls(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce")
     before, after = numbered(1), numbered(2, "other")
     done = after.envelope.id[:9]
 
@@ -122,7 +122,7 @@ def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
 
 def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgotten(desk: Desk) -> None:
     """A store that was away forgets nobody: only time counts in which somebody was heard."""
-    calls = Calls(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce")
     calls.run("announce", "gone/000", calls.now_ms() - 60_000, 180, "n", "0")
     one = numbered(1)
     keep_all(desk.client, one)
@@ -137,7 +137,7 @@ def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgot
 
 def test_what_was_said_earlier_and_comes_later_changes_nothing(desk: Desk) -> None:
     """A heartbeat that was on its way when the outage began."""
-    calls = Calls(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce")
     now_ms = calls.now_ms()
     calls.run("announce", "here/000", now_ms, 180, "a", "")
     calls.run("announce", "here/000", now_ms - 100, 180, "n", lowest(now_ms))
@@ -246,8 +246,8 @@ def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_m
         )
         await spool.open()
         order = OwnOrder(spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False)
-        asked = clock.asks()
-        clock.heard(await store.time(timeout_s=5.0), asked)
+        asked = clock.steady_now()
+        clock.adjust(await store.time(timeout_s=5.0), asked)
         await order.say()
         one = numbered(1)
         order.spools(one)

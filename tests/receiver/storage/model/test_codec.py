@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from receiver.core.events import Envelope
 from receiver.nexudus import actions, samples
-from receiver.storage.model import codec, dictionaries
+from receiver.storage.model import codec
 from tests.support.events import entry
 
 
@@ -24,7 +24,7 @@ def sample(action: str) -> Envelope:
 def plain(envelope: Envelope) -> bytes:
     """Return what is packed of an envelope."""
     number, packed = codec.pack(envelope)[1], codec.pack(envelope)[2:]
-    return bytes(lz4.block.decompress(packed, dict=dictionaries.text(number)))
+    return bytes(lz4.block.decompress(packed, dict=codec.dictionary(number)))
 
 
 def without_dictionary(envelope: Envelope) -> bytes:
@@ -79,12 +79,14 @@ def test_what_a_newer_version_says_besides_is_passed_over() -> None:
     header, _, body = plain(envelope).partition(b"\n")
     newer = orjson.dumps({**orjson.loads(header), "unheard_of": 1}) + b"\n" + body
 
-    assert codec.unpack(b"\x02\0" + lz4.block.compress(newer, dict=dictionaries.text(0))) == envelope
+    assert codec.unpack(b"\x02\0" + lz4.block.compress(newer, dict=codec.dictionary(0))) == envelope
 
 
 def test_dictionaries_stay_as_they_are() -> None:
     """What was packed with one can be read with no other: a better one is another line."""
-    lines = resources.files("receiver.storage").joinpath("dictionaries.txt").read_bytes().splitlines(keepends=True)
+    lines = (
+        resources.files("receiver.storage.model").joinpath("dictionaries.txt").read_bytes().splitlines(keepends=True)
+    )
 
     digest = hashlib.sha256(b"".join(lines[:29])).hexdigest()
     assert digest == "5bc1c44858231e2f14a8593cfc72927d1093252e8d951411e821fb2fd255dbb6"

@@ -10,12 +10,12 @@ from receiver.observation.store_status import Pulse
 from receiver.operations import json_views
 from receiver.storage.accounting import hour_counters
 from receiver.storage.model import codec, decoding
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import keys
-from receiver.storage.shared.audit_log import ActLog, Acts
-from receiver.storage.shared.registrations import Flap, RegistrarMemory
+from receiver.storage.shared.audit_log import AuditLog, AuditLogForwarder
+from receiver.storage.shared.registrar_state import Flap, RegistrarState
 from receiver.storage.spool import reports
 from tests.support.events import entry, keep_all
 
@@ -41,12 +41,12 @@ def test_an_event_whose_state_is_damaged_hides_no_other(client: redis.Redis, sta
     good, bad = entry(b'{"Id":1}'), entry(b'{"Id":2}')
     keep_all(client, good, bad)
     client.hset(keys.state(bad.envelope.id), mapping=state)  # type: ignore[arg-type]
-    archive = Archive(client)
+    archive = EventReader(client)
 
-    shown = {json_views.brief(one, redact=False)["id"] for one in archive.newest(Filter())}
+    shown = {json_views.brief(one, redact=False)["id"] for one in archive.newest(EventFilter())}
 
     assert shown == {good.envelope.id, bad.envelope.id}
-    assert good.envelope.id in {one.envelope.id for one in archive.newest(Filter(status=EventStatus.IN_FLIGHT))}
+    assert good.envelope.id in {one.envelope.id for one in archive.newest(EventFilter(status=EventStatus.IN_FLIGHT))}
     assert json_views.full(archive.get(bad.envelope.id), redact=False)["id"] == bad.envelope.id
 
 
@@ -57,7 +57,7 @@ def test_an_event_whose_state_lacks_a_field_hides_no_other(client: redis.Redis, 
     keep_all(client, good, bad)
     client.hdel(keys.state(bad.envelope.id), field)
 
-    assert len([json_views.full(one, redact=True) for one in Archive(client).newest(Filter())]) == 2
+    assert len([json_views.full(one, redact=True) for one in EventReader(client).newest(EventFilter())]) == 2
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_attempt_that_cannot_be_read_is_one_attempt(client: redis.Redis, reco
     sound = b'{"number":1,"outcome":"failed","started_ms":1,"ended_ms":3,"error":"E: x"}'
     client.rpush(keys.attempts(f"{one.envelope.id}-1"), sound, record, sound)
 
-    attempts = json_views.full(Archive(client).get(one.envelope.id), redact=False)["attempts"]
+    attempts = json_views.full(EventReader(client).get(one.envelope.id), redact=False)["attempts"]
 
     assert [attempt["duration_ms"] for attempt in attempts] == [2, None, 2]
 
@@ -82,7 +82,7 @@ def test_an_envelope_of_other_types_is_one_that_cannot_be_read(client: redis.Red
     packed = codec.pack(bad.envelope._replace(received_ms="yesterday"))  # type: ignore[arg-type]
     client.set(keys.envelope(bad.envelope.id), packed)
 
-    found = {one.envelope.id: one.unreadable for one in Archive(client).newest(Filter(since_ms=0))}
+    found = {one.envelope.id: one.unreadable for one in EventReader(client).newest(EventFilter(since_ms=0))}
 
     assert found[good.envelope.id] is None
     assert "other types" in str(found[bad.envelope.id])
@@ -90,14 +90,14 @@ def test_an_envelope_of_other_types_is_one_that_cannot_be_read(client: redis.Red
 
 def test_an_act_that_cannot_be_read_is_one_act(client: redis.Redis) -> None:
     """In the list and in the log."""
-    acts = Acts(client)
+    acts = AuditLog(client)
     acts.record("replay", events=1)
     client.xadd(keys.ACTS, {"who": b"\xff", "detail": "torn"})
     client.xadd(keys.ACTS, {"what": "x", "detail": '{"event":"y"}'})
     acts.record("erase")
 
     assert [act.what for act in acts.newest()] == ["erase", "x", "?", "replay"]
-    ActLog(client).write()
+    AuditLogForwarder(client).write()
 
 
 def test_a_counter_that_is_no_number_is_left_out(client: redis.Redis) -> None:
@@ -106,15 +106,15 @@ def test_a_counter_that_is_no_number_is_left_out(client: redis.Redis) -> None:
     client.hset(keys.counters(7), mapping=torn)  # type: ignore[arg-type]
     client.hset(keys.METER, mapping=torn)  # type: ignore[arg-type]
 
-    assert Archive(client).counters(7)["accepted"] == 3
+    assert EventReader(client).counters(7)["accepted"] == 3
     assert Trend(client).counters([7])["accepted"] == 3
     assert (metrics_store.read(client)["accepted"], "routed" in metrics_store.read(client)) == (3, False)
-    assert (hour_counters.counted(torn)["accepted"], hour_counters.counted(torn)["routed"]) == (3, 0)
+    assert (hour_counters.parsed(torn)["accepted"], hour_counters.parsed(torn)["routed"]) == (3, 0)
 
 
 def test_what_processes_say_of_themselves_may_be_damaged(client: redis.Redis) -> None:
     """Hooks, gates, workers and spools: an entry that cannot be read is left out, or says nothing."""
-    memory = RegistrarMemory(client)
+    memory = RegistrarState(client)
     memory.remember_flap(1, Flap(2, 3))
     client.hset(keys.REGISTRAR_FLAPS, mapping={"2": "torn", "x": '{"count":1,"last_ms":1}', "3": "[]"})
     client.hset(keys.REGISTRAR_UNROUTED, mapping={"1": "5", "2": "x", "y": "7"})

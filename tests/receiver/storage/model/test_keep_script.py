@@ -13,8 +13,8 @@ from receiver.core.events import EventStatus
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Receipt
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys, scripts
 from tests.support.events import entry, keep_all, quarantine_cost
 
@@ -26,7 +26,7 @@ def test_an_event_is_kept_whole_with_a_delivery_for_each_route(client: redis.Red
     receipts = keep_all(client, kept)
 
     assert receipts == [Receipt(kept.envelope.id, "accepted")]
-    stored = Archive(client).get(kept.envelope.id)
+    stored = EventReader(client).get(kept.envelope.id)
     assert stored.envelope == kept.envelope
     assert stored.status == EventStatus.IN_FLIGHT
     assert [(delivery.route, delivery.state) for delivery in stored.deliveries] == [
@@ -56,7 +56,7 @@ def test_an_event_that_arrives_again_within_the_window_is_a_duplicate(client: re
 
     assert receipts == [Receipt(first.envelope.id, "accepted"), Receipt(first.envelope.id, "duplicate")]
     assert client.llen("rq:queue:default") == 1
-    assert Archive(client).counters(first.envelope.hour)["duplicates"] == 1
+    assert EventReader(client).counters(first.envelope.hour)["duplicates"] == 1
 
 
 def test_twins_in_one_batch_are_one_event(client: redis.Redis) -> None:
@@ -105,7 +105,7 @@ def test_an_event_that_no_route_wants_is_unrouted_and_found(client: redis.Redis)
 
     keep_all(client, kept)
 
-    found = list(Archive(client).newest(Filter(status=EventStatus.UNROUTED)))
+    found = list(EventReader(client).newest(EventFilter(status=EventStatus.UNROUTED)))
     assert [stored.envelope.id for stored in found] == [kept.envelope.id]
 
 
@@ -175,7 +175,7 @@ def test_every_event_is_counted_under_the_hour_of_its_id(client: redis.Redis) ->
 
     keep_all(client, *batch)
 
-    archive = Archive(client)
+    archive = EventReader(client)
     assert archive.counters(batch[0].envelope.hour) == {"accepted": 2, "routed": 1, "unrouted": 1, "d_created": 2}
     assert archive.counters(batch[2].envelope.hour) == {"accepted": 1, "quarantined": 1}
 
@@ -200,7 +200,7 @@ def test_a_spooled_event_that_proves_a_duplicate_is_found_under_both_ids(client:
     receipts = [keep_all(client, spooled, alias_ms=60_000)[0] for _ in range(2)]
 
     assert receipts == [Receipt(live.envelope.id, "duplicate")] * 2
-    archive = Archive(client)
+    archive = EventReader(client)
     assert archive.get(spooled.envelope.id).envelope == live.envelope
     assert archive.counters(live.envelope.hour)["duplicates"] == 1
     assert 0 < client.pttl(keys.alias(spooled.envelope.id)) <= 60_000
@@ -214,7 +214,7 @@ def test_a_duplicate_that_was_told_the_first_id_leaves_no_alias(client: redis.Re
 
     assert list(client.scan_iter("fd:alias:*")) == []
     with pytest.raises(EventUnknown, match=again.envelope.id):
-        Archive(client).get(again.envelope.id)
+        EventReader(client).get(again.envelope.id)
 
 
 @pytest.mark.parametrize("size", [1, 300, 5_000])

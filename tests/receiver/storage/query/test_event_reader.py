@@ -8,9 +8,9 @@ import redis
 
 from receiver.core.events import EventStatus
 from receiver.storage.model.entries import Entry
-from receiver.storage.query import adaptive_batch, event_index
-from receiver.storage.query.event_reader import Archive, Step
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query import event_index, event_reader
+from receiver.storage.query.event_reader import EventReader, SearchPage
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
 
@@ -47,16 +47,16 @@ def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
         yield entries[start : start + 100]
 
 
-def _walk(archive: Archive, wanted: Filter, **options: object) -> Iterator[Step]:
+def _walk(archive: EventReader, wanted: EventFilter, **options: object) -> Iterator[SearchPage]:
     """Take one step only, and go on after it as the next page does, until there is none."""
     after = None
-    while step := next(archive.steps(wanted, after=after, **options), None):  # type: ignore[arg-type]
+    while step := next(archive.search(wanted, after=after, **options), None):  # type: ignore[arg-type]
         yield step
         after = step.last
 
 
 FILTERS = [
-    Filter(action=action, business_id=business, route=route, status=status, since_ms=since, until_ms=until)
+    EventFilter(action=action, business_id=business, route=route, status=status, since_ms=since, until_ms=until)
     for action, business, route, status, (since, until) in product(
         (None, "TeamCreated"),
         (None, 1002),
@@ -69,7 +69,7 @@ FILTERS = [
 
 def test_every_filter_finds_what_it_asks_for_once(client: redis.Redis, kept: list[Entry]) -> None:
     """All combinations, paged after every single step; as many as there are when each event is asked by itself."""
-    archive = Archive(client)
+    archive = EventReader(client)
     everything = archive.many([one.envelope.id for one in kept])
     assert len(everything) == IN_ALL
 
@@ -83,12 +83,12 @@ def test_every_filter_finds_what_it_asks_for_once(client: redis.Redis, kept: lis
 def test_a_step_is_small_and_all_of_them_pass_everything(client: redis.Redis, kept: list[Entry]) -> None:
     """However rare the hit is, and also while events are kept; those are newer than where one is."""
     steps = []
-    for step in _walk(Archive(client), Filter(), body=lambda body: b"rare" in body):
+    for step in _walk(EventReader(client), EventFilter(), body=lambda body: b"rare" in body):
         steps.append(step)
         keep_all(client, entry(b'{"Id":"rare, but %d"}' % len(steps), at=NOW + HOURS * 3_600 - 1))
 
     assert sum(step.looked_at for step in steps) == IN_ALL
-    assert max(step.looked_at for step in steps) <= adaptive_batch.MOST
+    assert max(step.looked_at for step in steps) <= event_reader.MOST_BATCH
     assert [stored.envelope.id for step in steps for stored in step.events] == [
         kept[411].envelope.id,
         kept[0].envelope.id,
@@ -100,9 +100,9 @@ def test_steps_stay_small_while_nothing_is_found(client: redis.Redis) -> None:
     for batch in _batches([entry(b"%d" % number, at=NOW, routes=()) for number in range(2_000)]):
         keep_all(client, *batch)
 
-    steps = list(Archive(client).steps(Filter(), body=lambda body: False))
+    steps = list(EventReader(client).search(EventFilter(), body=lambda body: False))
 
-    assert max(step.looked_at for step in steps) <= adaptive_batch.MOST
+    assert max(step.looked_at for step in steps) <= event_reader.MOST_BATCH
     assert sum(step.looked_at for step in steps) == 2_000
 
 
@@ -114,7 +114,7 @@ def test_what_the_time_excludes_is_passed_without_being_loaded(client: redis.Red
     def body(_: bytes) -> bool:
         return next(loaded) >= 0
 
-    steps = list(Archive(client).steps(Filter(until_ms=until_ms), body=body))
+    steps = list(EventReader(client).search(EventFilter(until_ms=until_ms), body=body))
 
     found = [stored.envelope.id for step in steps for stored in step.events]
     assert sorted(found) == sorted(one.envelope.id for one in kept[:3])
@@ -131,7 +131,7 @@ def test_an_event_that_is_gone_still_says_where_to_go_on(client: redis.Redis) ->
     gone = entries[120].envelope
     client.lrem(keys.index(gone.hour), 0, gone.id)
 
-    found = [stored.envelope.id for stored in Archive(client).newest(Filter(), after=gone.id)]
+    found = [stored.envelope.id for stored in EventReader(client).newest(EventFilter(), after=gone.id)]
 
     assert found == [one.envelope.id for one in reversed(entries[:120])]
 
@@ -142,7 +142,7 @@ def test_what_retention_marks_is_no_event(client: redis.Redis) -> None:
     keep_all(client, one)
     client.rpush(keys.index(one.envelope.hour), "-")
 
-    (step,) = Archive(client).steps(Filter())
+    (step,) = EventReader(client).search(EventFilter())
 
     assert (len(step.events), step.looked_at, step.last) == (1, 1, one.envelope.id)
 
@@ -152,7 +152,7 @@ def test_any_time_can_be_asked_for(client: redis.Redis, until_ms: int) -> None:
     """Also one that no id can tell."""
     keep_all(client, entry(at=NOW))
 
-    found = list(Archive(client).newest(Filter(since_ms=-5, until_ms=until_ms)))
+    found = list(EventReader(client).newest(EventFilter(since_ms=-5, until_ms=until_ms)))
 
     assert len(found) == (until_ms > 0)
     bounds = event_index.Bounds(until_ms=until_ms)
@@ -160,11 +160,12 @@ def test_any_time_can_be_asked_for(client: redis.Redis, until_ms: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "size"), [(0.0, adaptive_batch.MOST), (1.0, adaptive_batch.LEAST), (0.008, adaptive_batch.FIRST)]
+    ("seconds", "size"),
+    [(0.0, event_reader.MOST_BATCH), (1.0, event_reader.LEAST_BATCH), (0.008, event_reader.FIRST_BATCH)],
 )
 def test_the_pace_follows_what_it_costs(seconds: float, size: int) -> None:
     """Many of what is cheap, few of what is dear, within bounds."""
-    ours = adaptive_batch.Pace()
+    ours = event_reader.AdaptiveBatch()
 
     for _ in range(20):
         ours.took(seconds)

@@ -7,15 +7,16 @@ from itertools import islice
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.observation.event_histogram import HOUR_MS, Trend
+from receiver.observation.event_histogram import Trend
 from receiver.observation.store_status import Pulse
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.event_tail import Following
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.event_tail import EventTail
+from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import connection, keys
-from receiver.storage.shared.one_time_tokens import Spent
+from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from tests.support.events import entry, keep_all
 
 NOW = 1_790_000_000.0
@@ -92,7 +93,7 @@ def test_queues_tell_how_long_the_first_one_waits(client: redis.Redis) -> None:
 
 def test_what_is_spent_is_spent_for_everybody(client: redis.Redis) -> None:
     """Once, until it would have been over anyway; the store holds no name of it."""
-    spent, other = Spent(client), Spent(client)
+    spent, other = OneTimeTokens(client), OneTimeTokens(client)
 
     assert [spent.spend("link of mine", 60_000), other.spend("link of mine", 60_000)] == [True, False]
     assert (other.is_spent("link of mine"), other.is_spent("another")) == (True, False)
@@ -105,7 +106,7 @@ def test_following_begins_now_and_misses_nothing_at_the_turn_of_the_hour(client:
     """What is kept late under the hour before comes too."""
     clock = [NOW // 3_600 * 3_600 + 3_599.0]
     keep_all(client, entry(b"old", at=clock[0]))
-    following = Following(Archive(client), clock=lambda: clock[0])
+    following = EventTail(EventReader(client), clock=lambda: clock[0])
     assert following.look() == []
 
     first = entry(b"first", at=clock[0])
@@ -127,9 +128,9 @@ def test_pages_by_cursor_have_neither_gap_nor_repetition(client: redis.Redis, st
     for first in range(0, 2_000, 250):
         keep_all(client, *entries[first : first + 250])
     expected = [one.envelope.id for one in reversed(entries)]
-    archive, seen, after = Archive(client), list[str](), expected[start]
+    archive, seen, after = EventReader(client), list[str](), expected[start]
 
-    while page := [stored.envelope.id for stored in islice(archive.newest(Filter(), after=after), size)]:
+    while page := [stored.envelope.id for stored in islice(archive.newest(EventFilter(), after=after), size)]:
         seen += page
         after = page[-1]
 
@@ -140,7 +141,7 @@ def test_a_store_that_is_away_is_said_to_be() -> None:
     """One kind of error for all of them."""
     client = connection.connect("redis://127.0.0.1:1/0", timeout_s=0.5)
 
-    for ask in (Pulse(client).queues, Pulse(client).workers, lambda: Spent(client).spend("x", 1)):
+    for ask in (Pulse(client).queues, Pulse(client).workers, lambda: OneTimeTokens(client).spend("x", 1)):
         with pytest.raises(StorageUnavailable, match="Redis"):
             ask()
     assert keys.spent("0") == "fd:spent:0"

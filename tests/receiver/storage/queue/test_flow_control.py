@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Target
@@ -18,7 +19,6 @@ from tests.support.events import DAY_MS, entry, keep_all
 from tests.support.processes import wait_until
 
 LEASE_MS = 3_600_000
-HOUR_MS = 3_600_000
 ORDERED = terms("lane")
 LONG_AGO_MS = 4 * DAY_MS
 
@@ -30,7 +30,7 @@ class Desk:
         self.client = client
         self.queue = DeliveryQueue(client)
         self.queue.begin_lease("ann", LEASE_MS)
-        self.archive = Archive(client)
+        self.archive = EventReader(client)
         self.rules: tuple[Rule, ...] = ()
 
     def keep(self, number: int, route: str = "announce", terms: str = "") -> list[str]:

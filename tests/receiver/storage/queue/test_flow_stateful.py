@@ -24,7 +24,7 @@ from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Runnable, Target
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 from tests.support.deliveries import LEASE_MS
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
@@ -65,7 +65,7 @@ class Flow(RuleBasedStateMachine):
         client.flushall()
         self.queue = DeliveryQueue(client)
         self.gates = Gates(client)
-        self.calls = Calls(client, "replay")
+        self.calls = StoreClient(client, "replay")
         self.all: dict[str, One] = {}
         self.began: Counter[str] = Counter()
         self.given_back: Counter[str] = Counter()  # with the place that they had: they begin once more in it

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from receiver.core.events import DeliveryStatus, EventStatus
-from receiver.storage.query.event_reader import Archive
-from receiver.storage.query.stored_event import Stored
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys
 from tests.support.events import entry, keep_all
@@ -41,9 +41,9 @@ def ended(claim: Claim, verdict: Verdict, *, delay_ms: int = 0, error: str | Non
     return Acknowledgement(claim.job, verdict, delay_ms, 30_000, attempt)
 
 
-def only(client: redis.Redis, event_id: str) -> Stored:
+def only(client: redis.Redis, event_id: str) -> StoredEvent:
     """The event as it is stored."""
-    return Archive(client).get(event_id)
+    return EventReader(client).get(event_id)
 
 
 def test_a_claimed_delivery_is_in_one_workers_hands(client: redis.Redis, deliveries: DeliveryQueue) -> None:
@@ -91,7 +91,7 @@ def test_an_end_is_recorded_and_leaves_nothing_of_rq(
     assert (stored.status.value, stored.deliveries[0].status) == (status.value, status)
     assert stored.deliveries[0].attempts[0]["error"] == "because"
     assert client.keys("rq:job:*") + client.keys("rq:wip:*") + client.keys("fd:held:*") == []
-    counters = Archive(client).counters(kept.envelope.hour)
+    counters = EventReader(client).counters(kept.envelope.hour)
     assert counters[f"d_{status.value}"] == counters["d_created"] == 1
 
 
@@ -182,7 +182,7 @@ def test_a_stale_acknowledgement_changes_nothing(client: redis.Redis, deliveries
     stored = only(client, kept.envelope.id)
     assert stored.status == EventStatus.SUCCEEDED
     assert len(stored.deliveries[0].attempts) == 1
-    assert Archive(client).counters(kept.envelope.hour)["d_succeeded"] == 1
+    assert EventReader(client).counters(kept.envelope.hour)["d_succeeded"] == 1
 
 
 def test_foreign_jobs_are_refused_and_stay_visible(client: redis.Redis, deliveries: DeliveryQueue) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.core.durations import HOUR_MS
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.model.entries import terms
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Runnable, Target
@@ -17,7 +18,6 @@ from receiver.storage.redis import keys
 from tests.support.events import DAY_MS, entry, keep_all
 
 LEASE_MS = 60_000
-HOUR_MS = 3_600_000
 ROUTE = "announce"
 
 
@@ -72,7 +72,7 @@ def ids(claims: tuple[Claim, ...]) -> list[str]:
 
 def state(client: redis.Redis, event_id: str) -> str:
     """What the delivery of an event does or waits for."""
-    return Archive(client).get(event_id).deliveries[0].state
+    return EventReader(client).get(event_id).deliveries[0].state
 
 
 def let_pass(client: redis.Redis, milliseconds: int) -> None:
@@ -128,7 +128,7 @@ def test_nothing_is_handed_back_while_somebody_knows_the_route(client: redis.Red
     assert old.handed == 0
     for lane in events.values():
         assert [event for event in ran if event in lane] == lane
-    assert Archive(client).get(other).status == "succeeded"
+    assert EventReader(client).get(other).status == "succeeded"
     assert Audit(client).run(full=True).unaccounted == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.core import ids
-from receiver.ingest.ingest import Accepted, Ingest
+from receiver.ingest.ingest import Ingest, IngestResult
 from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
@@ -17,7 +17,7 @@ from receiver.storage.accounting.retention import Retention
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
-from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from tests.conftest import StartValkey
@@ -62,24 +62,24 @@ def test_the_store_is_believed_and_nobody_else() -> None:
     """Not this machine, however wrong, nor however it jumps; the store, when it jumps, is followed."""
     hands = Hands()
 
-    ahead = hands.clock.heard(1_000_000.0, hands.clock.asks())
+    ahead = hands.clock.adjust(1_000_000.0, hands.clock.steady_now())
     hands.pass_(10)
     hands.local -= YEAR_S
 
     assert ahead == 1_790_000_000.0 - 1_000_000.0
     assert hands.clock() == pytest.approx(1_000_010.0)
-    hands.clock.heard(2_000_000.0, hands.clock.asks())
+    hands.clock.adjust(2_000_000.0, hands.clock.steady_now())
     assert hands.clock() == pytest.approx(2_000_000.0)
 
 
 def test_what_may_be_the_way_of_the_answer_is_no_news() -> None:
     """An answer that took 200 ms may be 100 ms off either way: the clock does not shiver with the network."""
     hands = Hands()
-    hands.clock.heard(1_000_000.0, hands.clock.asks())
+    hands.clock.adjust(1_000_000.0, hands.clock.steady_now())
 
-    asked = hands.clock.asks()
+    asked = hands.clock.steady_now()
     hands.pass_(0.2)
-    hands.clock.heard(1_000_000.19, asked)
+    hands.clock.adjust(1_000_000.19, asked)
 
     assert hands.clock() == pytest.approx(1_000_000.2)
 
@@ -102,12 +102,12 @@ def test_an_event_of_a_wrong_clock_is_kept_run_found_and_forgotten_in_time(clien
     acknowledge(client, *claim_all(client))
     _assert_audit_is_0(client)
     assert {one.envelope.id for one in (*wrong, right)} <= {
-        stored.envelope.id for stored in Archive(client).many([one.envelope.id for one in (*wrong, right)])
+        stored.envelope.id for stored in EventReader(client).many([one.envelope.id for one in (*wrong, right)])
     }
 
     Retention(client, 0, 0).turn(1_000)
     _assert_audit_is_0(client)
-    assert Archive(client).many([one.envelope.id for one in (*wrong, right)]) == []
+    assert EventReader(client).many([one.envelope.id for one in (*wrong, right)]) == []
     assert client.exists(*(keys.index(ids.milliseconds_of(one.envelope.id) // 3_600_000) for one in wrong)) == 0
 
 
@@ -136,13 +136,13 @@ def test_two_receivers_with_wrong_clocks_agree(redis_url: str, client: redis.Red
     assert first < second < third
     assert third.partition(" ")[2] == fourth.partition(" ")[2]
     made = [ids.milliseconds_of(each.partition(" ")[2]) / 1_000 for each in (first, second, third)]
-    stored = Archive(client).get(first.partition(" ")[2])
+    stored = EventReader(client).get(first.partition(" ")[2])
     assert all(began - 60 < at < time.time() + 60 for at in [*made, stored.envelope.received_ms / 1_000])
     _assert_audit_is_0(client)
 
 
 async def _accept(ingest: Ingest, request: Request) -> list[Receipt]:
-    outcome: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+    outcome: asyncio.Future[IngestResult] = asyncio.get_running_loop().create_future()
     ingest.accept(request, outcome.set_result)
     accepted = await outcome
     assert not isinstance(accepted, Exception)
@@ -175,7 +175,7 @@ def test_a_jump_while_the_store_is_away_moves_nothing(start_valkey: StartValkey,
     assert sorted(set(taken)) == taken
     assert all(began - 60 < ids.milliseconds_of(one) / 1_000 < time.time() + 60 for one in taken)
     with server.client() as client:
-        assert [stored.envelope.id for stored in Archive(client).many(taken)] == taken
+        assert [stored.envelope.id for stored in EventReader(client).many(taken)] == taken
         _assert_audit_is_0(client)
 
 

@@ -16,7 +16,7 @@ import redis.asyncio
 from receiver.core.errors import SettingsError
 from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
-from receiver.storage.redis.raw_connection import Wires
+from receiver.storage.redis.raw_connection import RawConnections
 from tests.conftest import StartValkey
 from tests.support.processes import Process, Valkey, free_port, wait_until
 
@@ -250,7 +250,7 @@ class TestSentinel:
 
         async def ask() -> list[object]:
             async with connection.connect_async(url.removesuffix("0") + "3", timeout_s=2.0) as client:
-                wires = Wires(client.connection_pool)
+                wires = RawConnections(client.connection_pool)
                 try:
                     return await wires.ask(("SET", "key", "value"), ("ROLE",), ("CLIENT", "INFO"))
                 finally:
@@ -267,7 +267,7 @@ class TestSentinel:
 
         async def ask() -> list[object]:
             async with connection.connect_async(url, timeout_s=1.0) as client:
-                wires = Wires(client.connection_pool)
+                wires = RawConnections(client.connection_pool)
                 try:
                     await wires.ask(("SET", "key", "value"))
                     await client.ping()

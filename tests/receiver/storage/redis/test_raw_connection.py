@@ -9,19 +9,19 @@ import redis
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from receiver.storage.redis import connection
-from receiver.storage.redis.raw_connection import Wires
+from receiver.storage.redis.raw_connection import RawConnections
 from tests.conftest import StartValkey
 
 T = TypeVar("T")
 WITHIN_S = 60
 
 
-def wired(url: str, work: Callable[[Wires], Awaitable[T]]) -> T:
+def wired(url: str, work: Callable[[RawConnections], Awaitable[T]]) -> T:
     """Run *work* with wires to a server, and close them."""
 
     async def run() -> T:
         async with connection.connect_async(url) as client, asyncio.timeout(WITHIN_S):
-            wires = Wires(client.connection_pool)
+            wires = RawConnections(client.connection_pool)
             try:
                 return await work(wires)
             finally:
@@ -30,7 +30,7 @@ def wired(url: str, work: Callable[[Wires], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def number(wires: Wires) -> int:
+async def number(wires: RawConnections) -> int:
     """Which connection is used now."""
     (found,) = await wires.ask(("CLIENT", "ID"))
     assert isinstance(found, int)
@@ -40,7 +40,7 @@ async def number(wires: Wires) -> int:
 def test_replies_come_in_the_order_of_the_commands(redis_url: str) -> None:
     """A refusal is a value among them; texts, bytes and numbers are arguments."""
 
-    async def work(wires: Wires) -> list[object]:
+    async def work(wires: RawConnections) -> list[object]:
         return await wires.ask(
             ("SET", "k", b"\x00\xff"), ("INCRBY", "n", 7), ("NO", "SUCH"), ("GET", "k"), ("GET", "-")
         )
@@ -55,7 +55,7 @@ def test_a_reply_of_many_pieces_is_read_to_its_end(redis_url: str, client: redis
     """Larger than any buffer on its way, both ways."""
     large = bytes(range(256)) * 40_000
 
-    async def work(wires: Wires) -> list[object]:
+    async def work(wires: RawConnections) -> list[object]:
         return await wires.ask(("SET", "large", large), ("GET", "large"))
 
     assert wired(redis_url, work) == [b"OK", large]
@@ -65,7 +65,7 @@ def test_a_reply_of_many_pieces_is_read_to_its_end(redis_url: str, client: redis
 def test_a_connection_is_used_again(redis_url: str) -> None:
     """One call after another: one connection."""
 
-    async def work(wires: Wires) -> set[int]:
+    async def work(wires: RawConnections) -> set[int]:
         return {await number(wires) for _ in range(5)}
 
     assert len(wired(redis_url, work)) == 1
@@ -74,7 +74,7 @@ def test_a_connection_is_used_again(redis_url: str) -> None:
 def test_a_late_reply_delays_nobody(redis_url: str, client: redis.Redis) -> None:
     """A call that waits has its connection to itself."""
 
-    async def work(wires: Wires) -> list[object]:
+    async def work(wires: RawConnections) -> list[object]:
         waiting = asyncio.create_task(wires.ask(("BLPOP", "list", 0)))
         await wires.ask(("PING",))
         assert not waiting.done()
@@ -87,7 +87,7 @@ def test_a_late_reply_delays_nobody(redis_url: str, client: redis.Redis) -> None
 def test_nobody_gets_the_reply_of_a_call_that_was_given_up(redis_url: str) -> None:
     """Its connection goes with it."""
 
-    async def work(wires: Wires) -> list[object]:
+    async def work(wires: RawConnections) -> list[object]:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await wires.ask(("BLPOP", "list", 0))
@@ -99,7 +99,7 @@ def test_nobody_gets_the_reply_of_a_call_that_was_given_up(redis_url: str) -> No
 def test_a_connection_that_is_cut_under_a_call_fails_it(redis_url: str, client: redis.Redis) -> None:
     """And one that is cut while idle is replaced unseen."""
 
-    async def work(wires: Wires) -> tuple[int, int]:
+    async def work(wires: RawConnections) -> tuple[int, int]:
         first = await number(wires)
         waiting = asyncio.create_task(wires.ask(("BLPOP", "list", 0)))
         while client.client_list(client_id=[str(first)])[0]["cmd"] != "blpop":  # noqa: ASYNC110 - the server knows
@@ -124,7 +124,7 @@ def test_a_primary_no_more_is_left(start_valkey: StartValkey) -> None:
     """The next call connects anew, where the sentinels then point."""
     server = start_valkey()
 
-    async def work(wires: Wires) -> None:
+    async def work(wires: RawConnections) -> None:
         first = await number(wires)
         await wires.ask(("REPLICAOF", "127.0.0.1", "1"))
         (refused,) = await wires.ask(("SET", "k", "v"))
@@ -150,7 +150,7 @@ def test_who_is_no_redis_is_told_so() -> None:
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, connection.connect_async(f"redis://127.0.0.1:{port}") as client, asyncio.timeout(WITHIN_S):
-            wires = Wires(client.connection_pool)
+            wires = RawConnections(client.connection_pool)
             with pytest.raises(redis.ConnectionError, match="not what a Redis server says"):
                 await wires.ask(("PING",))
 

@@ -6,43 +6,43 @@ from hypothesis import strategies as st
 
 from receiver.core.errors import SettingsError
 from receiver.storage.redis import redis_url
-from receiver.storage.redis.redis_url import Address
+from receiver.storage.redis.redis_url import RedisUrl
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("redis://localhost", Address(hosts=(("localhost", 6379),))),
-        ("redis://10.0.0.1:6380/3", Address(hosts=(("10.0.0.1", 6380),), db=3)),
-        ("redis://h?db=2", Address(hosts=(("h", 6379),), db=2)),
-        ("redis://[::1]:6380/0", Address(hosts=(("::1", 6380),))),
-        ("redis://:pw@h", Address(hosts=(("h", 6379),), password="pw")),
-        ("redis://u:p%40%2Fw@h:1/0", Address(hosts=(("h", 1),), username="u", password="p@/w")),
-        ("rediss://h", Address(hosts=(("h", 6379),), tls=())),
+        ("redis://localhost", RedisUrl(hosts=(("localhost", 6379),))),
+        ("redis://10.0.0.1:6380/3", RedisUrl(hosts=(("10.0.0.1", 6380),), db=3)),
+        ("redis://h?db=2", RedisUrl(hosts=(("h", 6379),), db=2)),
+        ("redis://[::1]:6380/0", RedisUrl(hosts=(("::1", 6380),))),
+        ("redis://:pw@h", RedisUrl(hosts=(("h", 6379),), password="pw")),
+        ("redis://u:p%40%2Fw@h:1/0", RedisUrl(hosts=(("h", 1),), username="u", password="p@/w")),
+        ("rediss://h", RedisUrl(hosts=(("h", 6379),), tls=())),
         (
             "rediss://h?ssl_ca_certs=/ca.pem&ssl_check_hostname=no",
-            Address(hosts=(("h", 6379),), tls=(("ssl_ca_certs", "/ca.pem"), ("ssl_check_hostname", False))),
+            RedisUrl(hosts=(("h", 6379),), tls=(("ssl_ca_certs", "/ca.pem"), ("ssl_check_hostname", False))),
         ),
         (
             "rediss://h?ssl_cert_reqs=none",
-            Address(hosts=(("h", 6379),), tls=(("ssl_cert_reqs", "none"), ("ssl_check_hostname", False))),
+            RedisUrl(hosts=(("h", 6379),), tls=(("ssl_cert_reqs", "none"), ("ssl_check_hostname", False))),
         ),
-        ("unix:///run/v%20k.sock?db=1", Address(path="/run/v k.sock", db=1)),
-        ("unix://u:p@/run/a@b", Address(path="/run/a@b", username="u", password="p")),
-        ("unix:///run/v?password=p", Address(path="/run/v", password="p")),
-        ("redis+sentinel://a", Address(hosts=(("a", 26379),), service="mymaster")),
+        ("unix:///run/v%20k.sock?db=1", RedisUrl(path="/run/v k.sock", db=1)),
+        ("unix://u:p@/run/a@b", RedisUrl(path="/run/a@b", username="u", password="p")),
+        ("unix:///run/v?password=p", RedisUrl(path="/run/v", password="p")),
+        ("redis+sentinel://a", RedisUrl(hosts=(("a", 26379),), service="mymaster")),
         (
             "redis+sentinel://u:p@a:1,b:2,[::1]:3/front/4",
-            Address(hosts=(("a", 1), ("b", 2), ("::1", 3)), service="front", db=4, username="u", password="p"),
+            RedisUrl(hosts=(("a", 1), ("b", 2), ("::1", 3)), service="front", db=4, username="u", password="p"),
         ),
         (
             "redis+sentinel://a:1,b/front?sentinel_username=su&sentinel_password=sp",
-            Address(hosts=(("a", 1), ("b", 26379)), service="front", sentinel_username="su", sentinel_password="sp"),
+            RedisUrl(hosts=(("a", 1), ("b", 26379)), service="front", sentinel_username="su", sentinel_password="sp"),
         ),
-        ("rediss+sentinel://a/front/1", Address(hosts=(("a", 26379),), service="front", db=1, tls=())),
+        ("rediss+sentinel://a/front/1", RedisUrl(hosts=(("a", 26379),), service="front", db=1, tls=())),
     ],
 )
-def test_every_form_is_read(url: str, expected: Address) -> None:
+def test_every_form_is_read(url: str, expected: RedisUrl) -> None:
     """Hosts, service, database, login and TLS options are where a reader of the documentation expects them."""
     assert redis_url.parse(url) == expected
 

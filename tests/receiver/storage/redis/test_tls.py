@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from receiver.storage.redis import connection
-from receiver.storage.redis.raw_connection import Wires
+from receiver.storage.redis.raw_connection import RawConnections
 from tests.conftest import program
 from tests.support.processes import Valkey
 
@@ -160,7 +160,7 @@ def test_a_wire_does_the_same(listener: Listener, certificates: Path) -> None:
 
     async def ask() -> list[object]:
         async with connection.connect_async(_url(listener, certificates)) as client:
-            wires = Wires(client.connection_pool)
+            wires = RawConnections(client.connection_pool)
             try:
                 return [await wires.ask(("ACL", "WHOAMI")) for _ in range(2)]
             finally:

@@ -7,12 +7,12 @@ from structlog.testing import capture_logs
 
 from receiver.storage.redis import keys
 from receiver.storage.shared import audit_log
-from receiver.storage.shared.audit_log import ActLog, Acts
+from receiver.storage.shared.audit_log import AuditLog, AuditLogForwarder
 
 
 def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> None:
     """What is None is left out; a name of one's own counts, as for somebody at the console."""
-    kept, began = Acts(client), int(time.time() * 1_000)
+    kept, began = AuditLog(client), int(time.time() * 1_000)
     kept.record("replay", events=3, route=None)
     kept.record("pause", who="ada", route="announce")
 
@@ -26,7 +26,7 @@ def test_acts_are_listed_newest_first_with_who_and_what(client: redis.Redis) -> 
 
 def test_since_leaves_out_what_was_before(client: redis.Redis) -> None:
     """And every page is read."""
-    kept = Acts(client)
+    kept = AuditLog(client)
     for number in range(600):
         client.xadd(keys.ACTS, {"who": "ada", "what": "replay", "detail": b"{}"}, id=f"{1_000 + number}-0")
 
@@ -40,9 +40,9 @@ def test_after_a_year_an_act_is_forgotten(client: redis.Redis) -> None:
     for age in (audit_log.KEPT_MS + 60_000, audit_log.KEPT_MS - 60_000):
         client.xadd(keys.ACTS, {"who": "ada", "what": "replay", "detail": b"{}"}, id=f"{now - age}-0")
 
-    Acts(client).record("release")
+    AuditLog(client).record("release")
 
-    assert [act.what for act in Acts(client).newest()] == ["release", "replay"]
+    assert [act.what for act in AuditLog(client).newest()] == ["release", "replay"]
 
 
 def test_a_seal_confirms_a_name_and_tells_none() -> None:
@@ -58,14 +58,14 @@ def test_a_seal_confirms_a_name_and_tells_none() -> None:
 
 def test_an_act_is_logged_once_however_many_look(client: redis.Redis) -> None:
     """Acts that were logged where they were done are left out, and old ones, when the first one looks."""
-    looking = [ActLog(client) for _ in range(3)]
+    looking = [AuditLogForwarder(client) for _ in range(3)]
     for one in looking:
         one.write()  # nothing is there yet, and nothing is left behind
-    kept = Acts(client)
+    kept = AuditLog(client)
     two_hours_ago = int(time.time() * 1_000) - 7_200_000
     client.xadd(keys.ACTS, {"who": "old", "what": "replay", "detail": b"{}"}, id=f"{two_hours_ago}-0")
     kept.record("pause", who="ada", route="announce")
-    Acts(client, is_logged=True).record("replay", who="bob", events=3)
+    AuditLog(client, is_logged=True).record("replay", who="bob", events=3)
     with capture_logs() as lines:
         for one in looking:
             one.write()

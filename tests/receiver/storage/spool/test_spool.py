@@ -23,7 +23,7 @@ from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.core.events import Envelope
 from receiver.process import logs
 from receiver.storage.model import spool_row
-from receiver.storage.model.entries import Entry, Wanted
+from receiver.storage.model.entries import Entry, PlannedDelivery
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.file import SpoolFile
@@ -107,7 +107,9 @@ entries = st.builds(
     ),
     st.none() | st.binary(min_size=16, max_size=16),
     st.integers(0, 2**42),
-    st.lists(st.builds(Wanted, route=names, queue=names, timeout_ms=st.integers(1, 2**40), terms=names), max_size=4),
+    st.lists(
+        st.builds(PlannedDelivery, route=names, queue=names, timeout_ms=st.integers(1, 2**40), terms=names), max_size=4
+    ),
 )
 
 
@@ -124,7 +126,7 @@ def test_what_goes_in_comes_out_whole_and_in_order(given_entries: list[Entry]) -
 def test_depth_bytes_and_oldest_tell_what_is_there(tmp_path: Path) -> None:
     """They follow every append and removal, and are right again in the next process."""
     kept = [entry(b"%d" % number) for number in range(3)]
-    size = sum(spool_row.record(one).size for one in kept)
+    size = sum(spool_row.row_of(one).size for one in kept)
 
     async def work(spool: Spool) -> None:
         assert (spool.depth, spool.oldest) == (0, None)
@@ -139,7 +141,7 @@ def test_depth_bytes_and_oldest_tell_what_is_there(tmp_path: Path) -> None:
     async def look(spool: Spool) -> tuple[int, int, int | None]:
         return spool.depth, spool.contents.bytes, spool.oldest
 
-    expected = 1, spool_row.record(kept[2]).size, kept[2].envelope.received_ms
+    expected = 1, spool_row.row_of(kept[2]).size, kept[2].envelope.received_ms
     assert using(tmp_path, look) == expected
 
 
@@ -333,7 +335,7 @@ class TestBounds:
     def test_a_full_spool_refuses_and_takes_again(self, tmp_path: Path) -> None:
         """503 with Retry-After; after a removal there is room."""
         records_of = [entry(os.urandom(1_000)) for _ in range(3)]
-        room_for_two = sum(spool_row.record(one).size for one in records_of[:2]) + 100
+        room_for_two = sum(spool_row.row_of(one).size for one in records_of[:2]) + 100
 
         async def work(spool: Spool) -> None:
             await append_all(spool, *records_of[:2])

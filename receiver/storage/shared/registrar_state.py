@@ -3,14 +3,14 @@
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 import redis
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.outage import outage
+from receiver.storage.redis.client import StoreClient
 
 _Value = TypeVar("_Value")
 
@@ -25,8 +25,8 @@ class Flap:
 
 @dataclass(frozen=True, slots=True)
 class HooksFound:
-    """How the watch found the hooks, and when (Unix ms): for each business how many are in which condition, those left
-    out that are healthy."""
+    """How the registrar found the hooks, and when (Unix ms): for each business how many are in which condition, without
+    the healthy ones."""
 
     at_ms: int
     healthy: int
@@ -45,69 +45,57 @@ def read_found(stored: bytes | None) -> HooksFound | None:
     return None
 
 
-class RegistrarMemory:
+class RegistrarState:
     """Small hashes in Redis, of one entry per hook. Every method raises StorageUnavailable."""
 
     def __init__(self, connection: redis.Redis) -> None:
-        self._redis = connection
+        self._calls = StoreClient(connection)
 
     def unrouted_since(self, hooks: Iterable[int], *, now_ms: int) -> Mapping[int, int]:
         """Return since when (Unix milliseconds) each of *hooks* has been unrouted; forgets all others."""
         wanted = set(hooks)
-        with _Storage():
-            known = _by_hook(self._hash(keys.REGISTRAR_UNROUTED), decoding.moment)
-            gone = [str(hook) for hook in known.keys() - wanted]
-            fresh = {str(hook): now_ms for hook in wanted - known.keys()}
-            if gone:
-                self._redis.hdel(keys.REGISTRAR_UNROUTED, *gone)
-            for hook, since in fresh.items():
-                self._redis.hsetnx(keys.REGISTRAR_UNROUTED, hook, since)
+        known = _by_hook(self._calls.ask("hgetall", keys.REGISTRAR_UNROUTED), decoding.moment)
+        gone = [str(hook) for hook in known.keys() - wanted]
+        fresh = {str(hook): now_ms for hook in wanted - known.keys()}
+        if gone:
+            self._calls.ask("hdel", keys.REGISTRAR_UNROUTED, *gone)
+        for hook, since in fresh.items():
+            self._calls.ask("hsetnx", keys.REGISTRAR_UNROUTED, hook, since)
         return {hook: known.get(hook, now_ms) for hook in wanted}
 
     def flaps(self) -> Mapping[int, Flap]:
         """Return what is remembered of hooks that were re-enabled."""
-        with _Storage():
-            found = self._hash(keys.REGISTRAR_FLAPS)
+        found = self._calls.ask("hgetall", keys.REGISTRAR_FLAPS)
         return _by_hook(found, _flap)
-
-    def _hash(self, key: str) -> Mapping[bytes, bytes]:
-        found: Any = self._redis.hgetall(key)
-        return found  # type: ignore[no-any-return]
 
     def remember_flap(self, hook: int, flap: Flap) -> None:
         """Remember that *hook* was re-enabled."""
-        with _Storage():
-            self._redis.hset(keys.REGISTRAR_FLAPS, str(hook), orjson.dumps(asdict(flap)))
+        self._calls.ask("hset", keys.REGISTRAR_FLAPS, str(hook), orjson.dumps(asdict(flap)))
 
     def forget_flaps(self, hooks: Iterable[int]) -> None:
         """Forget hooks that stayed healthy, or are gone."""
         names = [str(hook) for hook in hooks]
         if names:
-            with _Storage():
-                self._redis.hdel(keys.REGISTRAR_FLAPS, *names)
+            self._calls.ask("hdel", keys.REGISTRAR_FLAPS, *names)
 
     def remember_found(self, found: HooksFound) -> None:
         """Remember how the hooks were found, for metrics and alerts."""
         businesses = {str(business): counts for business, counts in found.businesses.items()}
-        with _Storage():
-            told = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
-            self._redis.set(keys.REGISTRAR_HEALTH, orjson.dumps(told))
+        fields = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
+        self._calls.ask("set", keys.REGISTRAR_HEALTH, orjson.dumps(fields))
 
     def count(self, act: str) -> None:
         """Count one act, such as `created` or `reenabled`."""
-        with _Storage():
-            self._redis.hincrby(keys.REGISTRAR_COUNTS, act, 1)
+        self._calls.ask("hincrby", keys.REGISTRAR_COUNTS, act, 1)
 
     def counts(self) -> Mapping[str, int]:
         """Return how often each kind of act was done, ever."""
-        with _Storage():
-            found = self._hash(keys.REGISTRAR_COUNTS)
+        found = self._calls.ask("hgetall", keys.REGISTRAR_COUNTS)
         return decoding.numbers(found)
 
     def last_received(self) -> Mapping[tuple[int, str], int]:
         """Return when the store last kept an event of each (business, action), in Unix milliseconds."""
-        with _Storage():
-            found = self._hash(keys.RECEIVED)
+        found = self._calls.ask("hgetall", keys.RECEIVED)
         received = {}
         for pair, at in found.items():
             business, _, action = decoding.text(pair).partition("/")
@@ -125,18 +113,7 @@ def _by_hook(found: Mapping[bytes, bytes], read: Callable[[bytes], _Value | None
 
 def _flap(stored: bytes) -> Flap | None:
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        told = orjson.loads(stored)
-        count, last_ms = decoding.number(told["count"]), decoding.moment(told["last_ms"])
+        fields = orjson.loads(stored)
+        count, last_ms = decoding.number(fields["count"]), decoding.moment(fields["last_ms"])
         return None if count is None or last_ms is None else Flap(count, last_ms)
     return None
-
-
-class _Storage:
-    """Turns redis's exceptions into ours."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
-        if isinstance(error, redis.RedisError):
-            raise outage(error) from error

@@ -1,4 +1,4 @@
-"""What a request's body says to somebody who looks for a text in it: unpacked, in every encoding that it may have.
+"""Unpacks and decodes a request's body, in every encoding that it may have, so that a text can be searched for.
 
 Nexudus sends JSON in UTF-8, and for that this does nothing. What lies in quarantine is anything that anybody sent.
 """
@@ -61,8 +61,8 @@ def readings(body: bytes, headers: Mapping[str, str]) -> Readings:
     encoding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
     plain, is_whole = _unpacked(body, encoding.strip().lower())
     texts, is_text = _texts(plain)
-    told = dict.fromkeys(other.encode("utf-8", "replace") for text in texts for other in _unescaped(text))
-    return Readings(tuple(told), is_whole and is_text)
+    texts_found = dict.fromkeys(other.encode("utf-8", "replace") for text in texts for other in _unescaped(text))
+    return Readings(tuple(texts_found), is_whole and is_text)
 
 
 def _is_json(body: bytes) -> bool:

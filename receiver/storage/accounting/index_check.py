@@ -4,61 +4,60 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from receiver.core import ids
-from receiver.storage.accounting.compact_set import Roll
+from receiver.storage.accounting.missing_jobs import CompactSet
 from receiver.storage.model import decoding
 from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
-from receiver.storage.redis.calls import Calls
+from receiver.storage.redis.client import StoreClient
 
 _PAGE = 256
 _ASKED_AT_ONCE = 16
 _MOST_ASKED = 10_000
-_HOUR_MS = 3_600_000
 _ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
-class Indexes:
-    """The lists `fd:i:...`. Whoever seems to be missing is looked for once more, in the script that also repairs."""
+class IndexCheck:
+    """Checks the lists `fd:i:...`. The script that repairs looks once more for each event that seems to be missing."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `enlist`."""
         self._calls = calls
 
     def unlisted(self, hour: int, *, repair: bool) -> set[str]:
         """Return events of an hour that the lists of their action, business or routes do not name."""
-        rolls: dict[str, Roll] = {}
-        suspects = (
+        lists: dict[str, CompactSet] = {}
+        candidates = (
             (name, event_id)
             for page in self._pages(keys.index(hour))
             for name, event_id in self._expected(page)
-            if event_id not in _cached(rolls, name, self)
+            if event_id not in _cached(lists, name, self)
         )
-        return self._confirm(suspects, repair=repair)
+        return self._confirm(candidates, repair=repair)
 
-    def strangers(self, hours: Iterable[int], *, repair: bool) -> set[str]:
+    def unindexed(self, hours: Iterable[int], *, repair: bool) -> set[str]:
         """Return events that the list of their hour does not name. Reads all keys, in pages."""
-        roll = Roll()
+        listed = CompactSet()
         for hour in hours:
             for page in self._pages(keys.index(hour)):
-                roll.add_all(page)
-        suspects = (
+                listed.add_all(page)
+        candidates = (
             (_hour_of(event_id), event_id)
             for pattern in ("fd:d:*", "fd:e:*")
             for event_id in self._scan(pattern)
-            if event_id not in roll
+            if event_id not in listed
         )
-        return self._confirm(suspects, repair=repair)
+        return self._confirm(candidates, repair=repair)
 
-    def roll_of(self, name: str) -> Roll:
-        """Return everyone on one list."""
-        roll = Roll()
+    def members_of(self, name: str) -> CompactSet:
+        """Return all ids of one list."""
+        members = CompactSet()
         for page in self._pages("fd:i:" + name):
-            roll.add_all(page)
-        return roll
+            members.add_all(page)
+        return members
 
-    def _confirm(self, suspects: Iterable[tuple[str, bytes]], *, repair: bool) -> set[str]:
+    def _confirm(self, candidates: Iterable[tuple[str, bytes]], *, repair: bool) -> set[str]:
         missing: set[str] = set()
-        bounded = islice(suspects, _MOST_ASKED)
+        bounded = islice(candidates, _MOST_ASKED)
         while some := [part for pair in islice(bounded, _ASKED_AT_ONCE) for part in pair]:
             reply = self._calls.run("enlist", "repair" if repair else "look", *some)
             missing |= {decoding.text(event_id) for event_id in reply}
@@ -77,9 +76,9 @@ class Indexes:
             if not unreadable:
                 yield f"{stem}:a:{envelope.action}", event_id
                 yield f"{stem}:b:{envelope.business_id}", event_id
-            for number in stored_event.numbers_of(told := decoding.texts(state)):
-                if f"{number}r" in told:
-                    yield f"{stem}:r:{told[f'{number}r']}", event_id
+            for number in stored_event.numbers_of(fields := decoding.texts(state)):
+                if f"{number}r" in fields:
+                    yield f"{stem}:r:{fields[f'{number}r']}", event_id
 
     def _pages(self, key: str) -> Iterator[list[bytes]]:
         start = 0
@@ -94,10 +93,10 @@ class Indexes:
                 yield event_id
 
 
-def _cached(rolls: dict[str, Roll], name: str, indexes: Indexes) -> Roll:
-    if name not in rolls:
-        rolls[name] = indexes.roll_of(name)
-    return rolls[name]
+def _cached(lists: dict[str, CompactSet], name: str, indexes: IndexCheck) -> CompactSet:
+    if name not in lists:
+        lists[name] = indexes.members_of(name)
+    return lists[name]
 
 
 def _is_id(event_id: bytes) -> bool:
@@ -105,4 +104,4 @@ def _is_id(event_id: bytes) -> bool:
 
 
 def _hour_of(event_id: bytes) -> str:
-    return str(ids.milliseconds_of(event_id.decode()) // _HOUR_MS)
+    return str(ids.hour_of(event_id.decode()))

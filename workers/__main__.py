@@ -3,8 +3,6 @@
 import json
 import os
 import sys
-import time
-from collections.abc import Sequence
 
 from receiver.core import settings
 from receiver.core.errors import FrontdeskError, StorageUnavailable
@@ -14,41 +12,16 @@ from receiver.process import logs, standard_streams
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
 from workers.run.attempt_log import AttemptLog
 from workers.run.attempt_spans import TracedPreparation
 from workers.run.delivery_loader import Preparation
 from workers.run.process import Orders, WorkerProcess, leave
+from workers.run.queue_order import ServedQueues
 from workers.run.shared_counters import Counts
 from workers.run.shared_state import Board
-
-_QUEUES_AGE_S = 5.0
-
-
-class ServedQueues:
-    """The queues a worker serves: those it was given, or all that the table names by priority, then any that still
-    hold deliveries of an earlier table."""
-
-    def __init__(self, given: Sequence[str], table: CurrentTable, deliveries: DeliveryQueue) -> None:
-        self._given = tuple(given)
-        self._table = table
-        self._deliveries = deliveries
-        self._known: frozenset[str] = frozenset()
-        self._read_at = float("-inf")
-
-    def __call__(self) -> Sequence[str]:
-        """Return the queues in the order of their priority."""
-        if self._given:
-            return self._given
-        now = time.monotonic()
-        if now - self._read_at > _QUEUES_AGE_S:
-            self._known = self._deliveries.known_queues()
-            self._read_at = now
-        table = self._table.table
-        named = table.queues if table else ("default",)
-        return (*named, *sorted(self._known - {*named, keys.ISOLATED}))
 
 
 def main(message: str) -> int:

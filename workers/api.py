@@ -2,8 +2,11 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -12,6 +15,10 @@ from receiver.core import durations
 
 LONGEST_DELAY = 7 * 86_400.0
 """Seconds; a longer `after` is cut to this, so that no header of a target parks a delivery for years."""
+
+
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
+"""Seconds; what a target asks for in `Retry-After` is brought between these."""
 
 
 class Retry(Exception):
@@ -50,6 +57,20 @@ class Discard(Exception):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
+    """Return what a `Retry-After` header asks for, seconds or a date, bounded; None when it cannot be read."""
+    text = (retry_after or "").strip()[:100]
+    if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,6})?", text):
+        seconds = float(text)
+    else:
+        try:
+            until = parsedate_to_datetime(text)
+        except (TypeError, ValueError):
+            return None
+        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 _trace: ContextVar[str] = ContextVar("frontdesk_trace", default="")

@@ -4,10 +4,7 @@ Our own workers never call it; they take the delivery's id from the queue and ru
 the job already, so the attempt begins by taking the delivery itself, and a job that is stale does nothing.
 """
 
-import asyncio
-import contextlib
 import os
-import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,10 +19,9 @@ from receiver.storage.redis import connection
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
 from workers.run import execution, outcome_policy
-from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
-from workers.run.execution import AttemptTimeout, Ended
-from workers.run.settlement import STUCK_AFTER_S, tell, timed_out
-from workers.run.threads import inject
+from workers.run.attempt_log import tell
+from workers.run.delivery_loader import Preparation, Unrunnable
+from workers.run.execution import STUCK_AFTER_S
 
 _LEASE_MARGIN_MS = 60_000
 """For what comes before and after the handler: loading it, recording how it ended."""
@@ -55,7 +51,7 @@ class _Lease:
 
     def covers(self, timeout_ms: int) -> bool:
         """Make it last for an attempt of that timeout; return whether it is still ours."""
-        lasts_ms = timeout_ms + int(STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
+        lasts_ms = timeout_ms + int(2 * STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
         return not self.deliveries.renew_leases([self.worker], lasts_ms)
 
 
@@ -78,40 +74,13 @@ def _attempt(claim: Claim, preparation: Preparation, lease: _Lease) -> Acknowled
     started_ms = int(time.time() * 1_000)
     try:
         prepared = preparation.prepare(claim)
-    except NotReady as reason:
-        return outcome_policy.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
-    except Impossible as reason:
-        return outcome_policy.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
+    except Unrunnable as reason:
+        return outcome_policy.when_unrunnable(claim, reason, worker=worker, now_ms=started_ms)
     if not lease.covers(prepared.route.timeout_ms):
         return None
-    ended = _in_time(prepared)
+    ended = execution.run_alone(prepared.handler, prepared.event, prepared.timeout_s)
     ended_ms = int(time.time() * 1_000)
     tell(prepared, ended, ended_ms - started_ms)
     return outcome_policy.after_attempt(
         claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
     )
-
-
-def _in_time(prepared: Prepared) -> Ended:
-    """Run the handler in a thread of its own: RQ's alarm belongs to RQ, and ours must come first."""
-    results: list[Ended] = []
-
-    def attempt() -> None:
-        with contextlib.suppress(AttemptTimeout):
-            results.append(_run(prepared, seconds))
-
-    seconds = prepared.route.timeout_ms / 1_000
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive() and thread.ident:
-        inject(thread.ident, AttemptTimeout)
-        thread.join(STUCK_AFTER_S)
-        return timed_out(prepared)
-    return results[0] if results else timed_out(prepared)
-
-
-def _run(prepared: Prepared, seconds: float) -> Ended:
-    if prepared.handler.is_async:
-        return asyncio.run(execution.run_async(prepared.handler, prepared.event, seconds))
-    return execution.run(prepared.handler, prepared.event)

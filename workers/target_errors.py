@@ -5,10 +5,10 @@ Told by the classes of Python and of the common HTTP clients, which are not impo
 """
 
 import errno
-import re
 import socket
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from workers.api import seconds_to_wait
 
 _BY_NAME = frozenset(
     {
@@ -30,10 +30,6 @@ _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN,
 _LONGEST_CHAIN = 10
 
 
-SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
-"""Seconds; what a target asks for in `Retry-After` is brought between these."""
-
-
 def asked_to_wait_s(error: BaseException | None) -> float | None:
     """Return for how many seconds the answer in *error*, or in what it was raised from, asks to wait, bounded.
 
@@ -48,20 +44,6 @@ def asked_to_wait_s(error: BaseException | None) -> float | None:
             return seconds_to_wait(said, datetime.now(UTC)) if isinstance(said, str) else None
         error = error.__cause__
     return None
-
-
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Return what a `Retry-After` header asks for, seconds or a date, bounded; None when it cannot be read."""
-    text = (retry_after or "").strip()[:100]
-    if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,6})?", text):
-        seconds = float(text)
-    else:
-        try:
-            until = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
-            return None
-        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 def is_down(error: BaseException | None) -> bool:

@@ -29,9 +29,8 @@ from pydantic import AfterValidator, Field
 from standardwebhooks import Webhook
 
 from workers import Event, Retry
-from workers.api import Seconds, traceparent
+from workers.api import Seconds, seconds_to_wait, traceparent
 from workers.handlers.sender import Answer, NotDelivered, Sender, shown
-from workers.target_errors import seconds_to_wait
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,4000}")

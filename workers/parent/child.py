@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from workers.run.capacity import ASYNC_LIMIT
+from workers.run.execution import STUCK_AFTER_S
 from workers.run.process import Orders
-from workers.run.settlement import STUCK_AFTER_S
 from workers.run.shared_counters import Counts
 from workers.run.shared_state import Board, Running
 

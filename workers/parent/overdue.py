@@ -2,11 +2,9 @@
 
 import time
 
-from receiver.core.events import Outcome
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import DeliveryQueue
-from workers.run import outcome_policy
-from workers.run.execution import Ended
+from workers.run import execution, outcome_policy
 
 
 def record(deliveries: DeliveryQueue, table: RoutingTable | None, worker: str, job: str) -> None:
@@ -16,7 +14,7 @@ def record(deliveries: DeliveryQueue, table: RoutingTable | None, worker: str, j
     if claim is None or route is None:
         return
     now_ms = int(time.time() * 1_000)
-    ended = Ended(Outcome.TIMED_OUT, f"timed out after {route.timeout_ms / 1_000:g} s")
+    ended = execution.timed_out(route.timeout_ms / 1_000)
     attempted = outcome_policy.after_attempt(
         claim, route, ended, worker=worker, started_ms=now_ms - route.timeout_ms, ended_ms=now_ms
     )

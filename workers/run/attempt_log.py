@@ -13,12 +13,34 @@ import orjson
 from receiver.process import logs
 from receiver.process.line_writer import LineWriter
 from receiver.process.standard_streams import ERROR
-from workers.run import settlement
 from workers.run.delivery_loader import Prepared
 from workers.run.execution import Ended
 
 _SIZE = 1_000
 """About how many bytes a line holds in memory until it is written."""
+
+_log = logs.get()
+
+
+def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
+    """Log the attempt: one line."""
+    _log.info("delivery.attempted", **_account(prepared, ended, took_ms))
+
+
+def _account(prepared: Prepared, ended: Ended, took_ms: int) -> dict[str, Any]:
+    """Return what an attempt's line says. Of an error only its class: what a handler says may quote the record."""
+    event = prepared.event
+    said = {
+        "event_id": event.id,
+        "delivery_id": prepared.claim.delivery_id,
+        "action": event.action,
+        "business_id": event.business_id,
+        "route": prepared.route.name,
+        "attempt": event.attempt,
+        "outcome": str(ended.outcome),
+        "ms": took_ms,
+    }
+    return said | {"error": ended.error.partition(":")[0]} if ended.error else said
 
 
 class AttemptLog:
@@ -35,9 +57,9 @@ class AttemptLog:
         if not self._is_written:
             return
         if self._is_console:
-            settlement.tell(prepared, ended, took_ms)
+            tell(prepared, ended, took_ms)
         else:
-            line = partial(_rendered, time.time(), settlement.account(prepared, ended, took_ms))
+            line = partial(_rendered, time.time(), _account(prepared, ended, took_ms))
             self._writer.put_later(line, lines=1, size=_SIZE)
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from receiver.process import logs
 from workers.run import execution
-from workers.run.delivery_loader import Prepared
-from workers.run.execution import Ended
-from workers.run.settlement import STUCK_AFTER_S, Settle, timed_out
+from workers.run.delivery_loader import Prepared, Settle
+from workers.run.execution import STUCK_AFTER_S, Ended
 from workers.run.shared_state import Board
 
 _log = logs.get()
@@ -65,7 +64,7 @@ class HandlerLoop:
         with self._lock:
             late = [one for one in self._running if now > one.deadline + STUCK_AFTER_S]
         for one in late:
-            self._report(one, timed_out(one.prepared))
+            self._report(one, execution.timed_out(one.prepared.timeout_s))
         return bool(late)
 
     def _run(self) -> None:
@@ -81,11 +80,10 @@ class HandlerLoop:
             if not self._line or not self._free:
                 return
             prepared = self._line.pop(0)
-            seconds = prepared.route.timeout_ms / 1_000
-            one = _Running(prepared, self._free.pop(), int(time.time() * 1_000), time.monotonic() + seconds)
+            one = _Running(prepared, self._free.pop(), int(time.time() * 1_000), time.monotonic() + prepared.timeout_s)
             self._running.add(one)
         self._board.begin(one.slot, prepared.claim.job, one.deadline)
-        task = self._loop.create_task(execution.run_async(prepared.handler, prepared.event, seconds))
+        task = self._loop.create_task(execution.run_async(prepared.handler, prepared.event, prepared.timeout_s))
         task.add_done_callback(lambda done: self._end(one, done))
 
     def _end(self, one: _Running, task: asyncio.Task[Ended]) -> None:
@@ -93,7 +91,7 @@ class HandlerLoop:
             self._running.discard(one)
             self._free.append(one.slot)
         self._board.end(one.slot)
-        ended = timed_out(one.prepared) if task.cancelled() else task.result()
+        ended = execution.timed_out(one.prepared.timeout_s) if task.cancelled() else task.result()
         self._report(one, ended)
         self._start()
 

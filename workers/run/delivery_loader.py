@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
+from receiver.process import logs
 from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue.queue import Claim
@@ -14,17 +15,24 @@ from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
 from workers.api import Discard
 from workers.plugins import loader
 from workers.plugins.injection import CheckedLine, Grant
+from workers.run.execution import Ended
 
 _MOST_HANDLERS = 4_096
 _MOST_TOLD = 1_000
 _TRY_AGAIN_S = 10.0
 
+_log = logs.get()
 
-class NotReady(Exception):
+
+class Unrunnable(Exception):
+    """A claimed delivery cannot be run here; the text says why."""
+
+
+class NotReady(Unrunnable):
     """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
 
 
-class Impossible(Exception):
+class Impossible(Unrunnable):
     """The event itself cannot be given to any handler."""
 
 
@@ -35,6 +43,15 @@ class Prepared(NamedTuple):
     route: Route
     handler: loader.Handler
     event: Event
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that the attempt may take."""
+        return self.route.timeout_ms / 1_000
+
+
+Settle = Callable[[Prepared, Ended, int, int], None]
+"""What is called once for each attempt: the delivery, how it ended, Unix ms at its beginning and at its end."""
 
 
 def _discard(event: Event) -> None:
@@ -75,7 +92,17 @@ class Preparation:
         self._try_again_at = 0.0
 
     def prepare(self, claim: Claim) -> Prepared:
-        """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
+        """Return the delivery ready to run. Raises NotReady or Impossible, which are logged."""
+        try:
+            return self._prepared(claim)
+        except NotReady as reason:
+            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            raise
+        except Impossible as reason:
+            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            raise
+
+    def _prepared(self, claim: Claim) -> Prepared:
         self._look()
         found = self._ready.get(claim.route)
         if found is None:

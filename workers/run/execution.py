@@ -1,6 +1,11 @@
-"""One attempt: a handler runs once, and how it ended is a value. Nothing that a handler raises gets past here."""
+"""One attempt: a handler runs once, and how it ended is a value. Nothing that a handler raises gets past here.
+
+`run` and `run_async` run it where they are called: in a pool of threads, on an event loop. `run_alone` is for a process
+that runs one attempt at a time.
+"""
 
 import asyncio
+import ctypes
 import inspect
 import threading
 from typing import Any, NamedTuple
@@ -11,6 +16,9 @@ from workers.api import Discard, Retry
 from workers.plugins.error_text import describe
 from workers.plugins.loader import Handler
 from workers.plugins.typed_records import RecordUnfit
+
+STUCK_AFTER_S = 1.0
+"""How long after its timeout a handler may still take to come back before it counts as stuck."""
 
 _LONGEST_CHAIN = 100
 
@@ -25,6 +33,13 @@ class AttemptTimeout(BaseException):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
         _interrupted.at_all = True
+
+
+def inject(thread_id: int, exception: type[BaseException] | None) -> None:
+    """Raise an exception in another thread as soon as it runs Python code; None takes back what was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(exception) if exception else None
+    )
 
 
 class _Interrupted(threading.local):
@@ -91,9 +106,40 @@ async def run_async(handler: Handler, event: Event, timeout_s: float) -> Ended:
             raise
         ended = _ended(error, handler.secrets)
     # However it ended: past its time it has timed out. A handler's own TimeoutError in time is a failure like others.
-    if limit.expired():
-        return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s")
-    return ended
+    return timed_out(timeout_s) if limit.expired() else ended
+
+
+def run_alone(handler: Handler, event: Event, timeout_s: float) -> Ended:
+    """Run a handler of either kind in a thread of its own, and return soon after *timeout_s* seconds at the latest.
+
+    A handler that does not come back then keeps its thread, which does not keep the process.
+    """
+    results: list[Ended] = []
+
+    def attempt() -> None:
+        try:
+            if handler.is_async:
+                results.append(asyncio.run(run_async(handler, event, timeout_s)))
+            else:
+                results.append(run(handler, event))
+        except AttemptTimeout:
+            pass  # the caller knows
+        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
+            results.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(timeout_s + (STUCK_AFTER_S if handler.is_async else 0))  # an async one is cancelled at its timeout
+    if thread.is_alive() and thread.ident:
+        inject(thread.ident, AttemptTimeout)
+        thread.join(STUCK_AFTER_S)
+        return timed_out(timeout_s, is_running=thread.is_alive())
+    return results[0] if results else timed_out(timeout_s)
+
+
+def timed_out(timeout_s: float, *, is_running: bool = False) -> Ended:
+    """Return the end of an attempt whose time is up; *is_running*: its handler did not come back."""
+    return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s{', and still running' if is_running else ''}")
 
 
 _SUCCEEDED = Ended(Outcome.SUCCEEDED)

@@ -5,6 +5,7 @@ from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
 from receiver.storage.queue.route_limits import Target
+from workers.run.delivery_loader import NotReady, Unrunnable
 from workers.run.execution import Ended
 
 UNKNOWN_FOR_MS = 3_600_000
@@ -34,14 +35,14 @@ def after_attempt(
     return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt, target)
 
 
-def when_not_ready(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
-    """Return what becomes of a delivery whose route or handler this worker does not know: others may, for an hour."""
-    if claim.unknown_ms and now_ms - claim.unknown_ms > UNKNOWN_FOR_MS:
-        return when_impossible(claim, reason, worker=worker, now_ms=now_ms)
-    return Acknowledgement(claim.job, "unknown")
+def when_unrunnable(claim: Claim, reason: Unrunnable, *, worker: str, now_ms: int) -> Acknowledgement:
+    """Return what becomes of a delivery that this worker cannot run.
 
-
-def when_impossible(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
-    """Return the end of a delivery that no attempt can help."""
-    attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, reason)
+    It is dead when no attempt can help. When only this worker does not know its route or handler, others may, for an
+    hour.
+    """
+    unknown_for_ms = now_ms - claim.unknown_ms if claim.unknown_ms else 0
+    if isinstance(reason, NotReady) and unknown_for_ms <= UNKNOWN_FOR_MS:
+        return Acknowledgement(claim.job, "unknown")
+    attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, str(reason))
     return Acknowledgement(claim.job, "dead", attempt=attempt)

@@ -4,7 +4,6 @@ Three threads of its own beside the handlers': one claims, one acknowledges, one
 any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
 """
 
-import itertools
 import os
 import signal
 import threading
@@ -22,10 +21,9 @@ from workers.run import outcome_policy
 from workers.run.attempt_log import AttemptLog
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 from workers.run.coroutines import HandlerLoop
-from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
+from workers.run.delivery_loader import Preparation, Prepared, Unrunnable
 from workers.run.execution import Ended
 from workers.run.lease_check import Comparison
-from workers.run.queue_order import in_turn
 from workers.run.recorder import Recorder
 from workers.run.shared_counters import Counts
 from workers.run.shared_state import Board
@@ -86,7 +84,6 @@ class WorkerProcess:
         self._holding: dict[str, Claim] = {}
         self._clock = StoreClock()
         self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
-        self._turns = itertools.count(1)
         self._asked: Sequence[str] = ()
         self._claimed_at = 0.0
 
@@ -127,7 +124,7 @@ class WorkerProcess:
         if not room and time.monotonic() - self._claimed_at < _LOOK_EVERY_S:
             self._capacity.wait_for_room(_TICK_S)
             return None
-        queues = in_turn(self._queues(), next(self._turns))
+        queues = self._queues()
         is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
         rules, runnable = self._preparation.rules(), self._preparation.runnable(self._asked)
         claimed = self._deliveries.claim(self._orders.worker, queues, room, rules, runnable)
@@ -156,12 +153,8 @@ class WorkerProcess:
         self._holding[claim.job] = claim
         try:
             prepared = self._preparation.prepare(claim)
-        except NotReady as reason:
-            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
-            self._end(outcome_policy.when_not_ready(claim, str(reason), worker=self._orders.worker, now_ms=now))
-        except Impossible as reason:
-            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
-            self._end(outcome_policy.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
+        except Unrunnable as reason:
+            self._end(outcome_policy.when_unrunnable(claim, reason, worker=self._orders.worker, now_ms=now))
         else:
             if prepared.handler.is_async:
                 self._capacity.awaits()

@@ -5,7 +5,6 @@ nothing the handler does changes anything. The exception that the watch injects 
 `time.sleep`, a socket, a lock or C code. A thread that does not come back is *stuck*, and costs its process.
 """
 
-import ctypes
 import enum
 import queue
 import threading
@@ -13,17 +12,9 @@ import time
 from dataclasses import dataclass, field
 
 from workers.run import execution
-from workers.run.delivery_loader import Prepared
-from workers.run.execution import AttemptTimeout
-from workers.run.settlement import STUCK_AFTER_S, Settle, timed_out
+from workers.run.delivery_loader import Prepared, Settle
+from workers.run.execution import STUCK_AFTER_S, AttemptTimeout, inject
 from workers.run.shared_state import Board
-
-
-def inject(thread_id: int, exception: type[BaseException] | None) -> None:
-    """Raise an exception in another thread as soon as it runs Python code; None takes back what was not raised yet."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), ctypes.py_object(exception) if exception else None
-    )
 
 
 class _State(enum.Enum):
@@ -101,7 +92,7 @@ class HandlerThreads:
             if slot.state is _State.EXPIRED:
                 return now > slot.deadline + STUCK_AFTER_S
             slot.state = _State.EXPIRED
-        self._settle(prepared, timed_out(prepared), slot.started_ms, int(time.time() * 1_000))
+        self._settle(prepared, execution.timed_out(prepared.timeout_s), slot.started_ms, int(time.time() * 1_000))
         return False
 
     def _work(self, slot: _Slot) -> None:
@@ -130,10 +121,9 @@ class HandlerThreads:
         self._board.end(slot.number)
 
     def _run(self, slot: _Slot, prepared: Prepared) -> None:
-        seconds = prepared.route.timeout_ms / 1_000
         with slot.lock:
             slot.started_ms = int(time.time() * 1_000)
-            slot.deadline = time.monotonic() + seconds
+            slot.deadline = time.monotonic() + prepared.timeout_s
             slot.state = _State.RUNNING
             self._board.begin(slot.number, prepared.claim.job, slot.deadline)
             slot.prepared = prepared

@@ -1,9 +1,7 @@
 """`frontdesk try`: one handler, run here and now, on one event; nothing is recorded and nothing is retried."""
 
-import asyncio
 import os
 import re
-import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,15 +26,11 @@ from receiver.storage.shared.audit_log import Acts
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.once import remember_in
 from workers.plugins import loader
-from workers.plugins.error_text import describe
 from workers.plugins.injection import Grant
 from workers.run import execution
 from workers.run.execution import Ended
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
-_GRACE_S = 2.0
-"""Seconds that an async handler gets to let itself be cancelled."""
-
 _NO_BUSINESS = 1
 """The location of a trial when neither the command nor the routes name one."""
 
@@ -73,7 +67,9 @@ def trial(
     handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
-    ended, duration_ms = _attempt(handler, event, chosen.timeout_ms / 1_000)
+    started = time.monotonic()
+    ended = execution.run_alone(handler, event, chosen.timeout_ms / 1_000)
+    duration_ms = round((time.monotonic() - started) * 1_000)
     if json:
         output.json_line(_as_json(chosen, event, why_not, ended, duration_ms))
     else:
@@ -186,29 +182,6 @@ def _as_event(
 def _why_not(table: RoutingTable, route: Route, event: Event) -> str | None:
     found = table.explain(event.business_id, event.action, event.data)
     return next((one.why_not for one in found if one.route == route.name and not one.matched), None)
-
-
-def _attempt(handler: loader.Handler, event: Event, timeout_s: float) -> tuple[Ended, int]:
-    """Run the handler in a thread that need not come back: one that hangs does not hang the command."""
-    ended: list[Ended] = []
-
-    def run() -> None:
-        try:
-            if handler.is_async:
-                ended.append(asyncio.run(execution.run_async(handler, event, timeout_s)))
-            else:
-                ended.append(execution.run(handler, event))
-        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
-            ended.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
-
-    started = time.monotonic()
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(timeout_s + (_GRACE_S if handler.is_async else 0))
-    duration_ms = round((time.monotonic() - started) * 1_000)
-    if ended:
-        return ended[0], duration_ms
-    return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s, and still running"), duration_ms
 
 
 def _as_json(route: Route, event: Event, why_not: str | None, ended: Ended, duration_ms: int) -> dict[str, Any]:

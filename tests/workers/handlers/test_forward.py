@@ -21,11 +21,11 @@ from receiver.core.events import Event, Outcome
 from tests.support.handled import an_event
 from tests.workers.handlers.targets import Target, a_closing_target, a_socket, a_target
 from workers import Retry
+from workers.api import seconds_to_wait
 from workers.handlers.forward import forward, judge, send
 from workers.handlers.sender import Answer, NotDelivered, Sender
 from workers.plugins import loader
 from workers.run.execution import Ended, run_async
-from workers.target_errors import seconds_to_wait
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)

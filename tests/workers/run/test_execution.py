@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.support.handled import an_event
 from workers import Discard, Retry
 from workers.plugins.error_text import describe, one_line, telling_parts
 from workers.plugins.loader import Handler
-from workers.run.execution import AttemptTimeout, Ended, run, run_async
+from workers.run.execution import AttemptTimeout, Ended, run, run_alone, run_async
 
 
 def a_handler(call: Callable[[Event], Any], *secrets: str) -> Handler:
@@ -305,8 +306,49 @@ def test_many_async_attempts_share_a_loop_and_end_apart() -> None:
 
     async def all_of_them() -> list[Ended]:
         handlers = [raising_later(ValueError("x")), _sleeps, raising_later(Discard("y")), raising_later(SystemExit())]
-        return await asyncio.gather(*(run_async(a_handler(one), an_event(), 0.05) for one in handlers))
+        timeouts = [0.05 if one is _sleeps else 30 for one in handlers]
+        attempts = zip(handlers, timeouts, strict=True)
+        return await asyncio.gather(*(run_async(a_handler(one), an_event(), timeout_s) for one, timeout_s in attempts))
 
     ended = asyncio.run(all_of_them())
 
     assert [one.outcome.value for one in ended] == ["failed", "timed_out", "discarded", "failed"]
+
+
+def _sleeps_in_c(event: Event) -> None:
+    time.sleep(30)
+
+
+def _spins(event: Event) -> None:
+    while True:
+        pass
+
+
+async def _ends_the_loop(event: Event) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    await asyncio.create_task(leave())
+
+
+async def _returns(event: Event) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("handler", "timeout_s", "ended"),
+    [
+        (_returns, 30, Ended(Outcome.SUCCEEDED)),
+        (raising(ValueError("x")), 30, Ended(Outcome.FAILED, "ValueError: x")),
+        (_ends_the_loop, 30, Ended(Outcome.FAILED, "SystemExit: 3")),
+        (_sleeps, 0.05, Ended(Outcome.TIMED_OUT, "timed out after 0.05 s")),
+        (_spins, 0.05, Ended(Outcome.TIMED_OUT, "timed out after 0.05 s")),
+        (_sleeps_in_c, 0.05, Ended(Outcome.TIMED_OUT, "timed out after 0.05 s, and still running")),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_attempt_of_its_own_ends_in_time_however_it_ends(
+    handler: Callable[[Event], Any], timeout_s: float, ended: Ended
+) -> None:
+    """As stock RQ workers and `frontdesk try` run it, whether the handler is async or not."""
+    assert run_alone(a_handler(handler), an_event(), timeout_s) == ended

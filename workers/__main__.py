@@ -13,21 +13,22 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.run.attempt_log import AttemptLog
-from workers.run.attempt_spans import TracedPreparation
-from workers.run.delivery_loader import Preparation
-from workers.run.process import Orders, WorkerProcess, leave
+from workers.run.attempt_spans import TracedDeliveryLoader
+from workers.run.capacity import ASYNC_LIMIT
+from workers.run.delivery_loader import DeliveryLoader
+from workers.run.process import WorkerConfig, WorkerProcess, leave
 from workers.run.queue_order import ServedQueues
-from workers.run.shared_counters import Counts
-from workers.run.shared_state import Board
+from workers.run.shared_counters import SharedCounters
+from workers.run.shared_state import SharedState
 
 
-def main(message: str) -> int:
+def main(argument: str) -> int:
     """Run one worker process to its end."""
-    told = json.loads(message)
-    orders = Orders(**told["orders"])
+    message = json.loads(argument)
+    config = WorkerConfig(**message["orders"])
     read = settings.from_environ(os.environ)
     logs.configure(read.log_level, read.log_format)
     url = connection.url_of(read)
@@ -37,13 +38,13 @@ def main(message: str) -> int:
     table.start()
     table.start_watching()
     traces = tracing.opened(read, "frontdesk-worker")
-    preparing = (lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
-    preparation = TracedPreparation(*preparing, traces) if traces else Preparation(*preparing)
-    queues = ServedQueues(told["queues"], table, deliveries)
-    board = Board(told["board"], orders.threads + 256)
-    counts = Counts(told["counts"])
+    arguments = (lambda: table.table, os.environ, read.routes.resolve().parent, NexudusTransport(read))
+    loader = TracedDeliveryLoader(*arguments, traces) if traces else DeliveryLoader(*arguments)
+    queues = ServedQueues(message["queues"], table, deliveries)
+    state = SharedState(message["board"], config.threads + ASYNC_LIMIT)
+    counts = SharedCounters(message["counts"])
     attempts = AttemptLog(read.log_level, read.log_format)
-    status = WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts, attempts).run()
+    status = WorkerProcess(config, deliveries, recorder, loader, queues, state, counts, attempts).run()
     if traces:
         traces.close()
     return status

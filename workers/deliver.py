@@ -16,11 +16,11 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis import connection
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.run import execution, outcome_policy
-from workers.run.attempt_log import tell
-from workers.run.delivery_loader import Preparation, Unrunnable
+from workers.run.attempt_log import log_attempt
+from workers.run.delivery_loader import DeliveryLoader, Unrunnable
 from workers.run.execution import STUCK_AFTER_S
 
 _LEASE_MARGIN_MS = 60_000
@@ -31,10 +31,10 @@ _log = logs.get()
 
 def run(job: str) -> None:
     """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
-    deliveries, preparation = _tools(os.getpid())
+    deliveries, loader = _tools(os.getpid())
     worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
-    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, preparation.rules())
-    ended = claim and _attempt(claim, preparation, _Lease(deliveries, worker))
+    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, loader.rules())
+    ended = claim and _attempt(claim, loader, _Lease(deliveries, worker))
     if ended is None:
         _log.info("delivery.stale", job=job)
         return
@@ -56,7 +56,7 @@ class _Lease:
 
 
 @lru_cache(maxsize=1)
-def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
+def _tools(pid: int) -> tuple[DeliveryQueue, DeliveryLoader]:
     """Connect once for each process: a stock worker forks, and connections do not survive that."""
     del pid
     read = settings.from_environ(os.environ)
@@ -65,22 +65,24 @@ def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
     client = connection.connect(connection.url_of(read))
     deliveries = DeliveryQueue(client)
     remember_in(Steps(client))
-    return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
+    return deliveries, DeliveryLoader(
+        lambda: table.table, os.environ, read.routes.resolve().parent, NexudusTransport(read)
+    )
 
 
-def _attempt(claim: Claim, preparation: Preparation, lease: _Lease) -> Acknowledgement | None:
+def _attempt(claim: Claim, loader: DeliveryLoader, lease: _Lease) -> Acknowledgement | None:
     """Run an attempt; None when somebody else has the delivery now."""
     worker = lease.worker
     started_ms = int(time.time() * 1_000)
     try:
-        prepared = preparation.prepare(claim)
+        loaded = loader.load(claim)
     except Unrunnable as reason:
         return outcome_policy.when_unrunnable(claim, reason, worker=worker, now_ms=started_ms)
-    if not lease.covers(prepared.route.timeout_ms):
+    if not lease.covers(loaded.route.timeout_ms):
         return None
-    ended = execution.run_alone(prepared.handler, prepared.event, prepared.timeout_s)
+    ended = execution.run_alone(loaded.handler, loaded.event, loaded.timeout_s)
     ended_ms = int(time.time() * 1_000)
-    tell(prepared, ended, ended_ms - started_ms)
+    log_attempt(loaded, ended, ended_ms - started_ms)
     return outcome_policy.after_attempt(
-        claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
+        claim, loaded.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
     )

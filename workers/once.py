@@ -43,7 +43,7 @@ _LONGEST_PAUSE_S = 2.0
 _PATIENCE_S = 60.0
 
 
-class Memory(Protocol):
+class StepStore(Protocol):
     """Whoever remembers steps."""
 
     def begin(self, event_id: str, step: str) -> Known | None:
@@ -69,7 +69,7 @@ class Step:
         self.result = result
 
 
-class ProcessMemory:
+class InMemorySteps:
     """Remembers steps in this process, the newest ten thousand. Threads may share it."""
 
     def __init__(self) -> None:
@@ -93,26 +93,26 @@ class ProcessMemory:
             self._known[event_id, step] = result
 
 
-class _Memories:
+class _StepStores:
     """Where this process remembers: in itself, until somebody gives it the store."""
 
     def __init__(self) -> None:
-        self.process = ProcessMemory()
-        self.store: Memory | None = None
+        self.process = InMemorySteps()
+        self.store: StepStore | None = None
 
-    def begin(self, event_id: str, step: str) -> tuple[Memory, Known]:
+    def begin(self, event_id: str, step: str) -> tuple[StepStore, Known]:
         known = self.store.begin(event_id, step) if self.store else None
         if self.store and known:
             return self.store, known
         return self.process, self.process.begin(event_id, step)
 
 
-_memories = _Memories()
+_step_stores = _StepStores()
 
 
-def remember_in(store: Memory | None) -> None:
+def remember_in(store: StepStore | None) -> None:
     """Have this process remember steps in the store; None: in itself."""
-    _memories.store = store
+    _step_stores.store = store
 
 
 class once:  # noqa: N801 - reads as a word in `with once(...)`
@@ -129,7 +129,7 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
         self._event_id = event.id
         self._field = f"{event.key.removeprefix(f'{event.id}-')}/{step}"
         self._key = f"{event.key}-{step}"
-        self._memory: Memory = _memories.process
+        self._store: StepStore = _step_stores.process
         self._step: Step | None = None
 
     def __enter__(self) -> Step:
@@ -157,7 +157,7 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
 
     def _begin(self) -> Step:
         try:
-            self._memory, known = _memories.begin(self._event_id, self._field)
+            self._store, known = _step_stores.begin(self._event_id, self._field)
         except StorageUnavailable:
             raise Retry("the store does not say whether this step was done", after=_WAIT_S, charged=False) from None
         except TooManySteps as error:
@@ -182,7 +182,7 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
         pause, late = _FIRST_PAUSE_S, time.monotonic() + _PATIENCE_S
         while True:
             try:
-                self._memory.done(self._event_id, self._field, written)
+                self._store.done(self._event_id, self._field, written)
             except StorageUnavailable:
                 if time.monotonic() > late:
                     raise

@@ -30,7 +30,7 @@ from standardwebhooks import Webhook
 
 from workers import Event, Retry
 from workers.api import Seconds, seconds_to_wait, traceparent
-from workers.handlers.sender import Answer, NotDelivered, Sender, shown
+from workers.handlers.sender import NotDelivered, Sender, TargetResponse, shown
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,4000}")
@@ -158,7 +158,7 @@ def _ours(event: Event, body: bytes, secret: str | None) -> dict[str, str]:
     return headers
 
 
-def judge(answer: Answer, where: str, *, now: datetime) -> None:
+def judge(answer: TargetResponse, where: str, *, now: datetime) -> None:
     """Return for 2xx. Raises Retry, uncharged, when the target asks to wait, and NotDelivered for anything else."""
     if 200 <= answer.status < 300:
         return

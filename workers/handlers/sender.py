@@ -15,7 +15,7 @@ from typing import Any
 import httpcore2
 
 from workers.handlers.addresses import why_not_public
-from workers.handlers.exchange import Counted, course, exchange
+from workers.handlers.exchange import CountingStream, exchange, progress
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -37,7 +37,7 @@ class NotDelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetResponse:
     """What the target answered: the status, and `Retry-After` as it stood there, if it did."""
 
     status: int
@@ -76,13 +76,13 @@ class Sender:
 
     async def post(
         self, url: httpcore2.URL, headers: Mapping[str, str], body: bytes, *, timeout_s: float, allow_private: bool
-    ) -> Answer:
+    ) -> TargetResponse:
         """Send *body* and return the answer. Raises NotDelivered when there is none within *timeout_s*, all in all."""
         where = shown(url)
         encoded = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
         try:
             pool = await self._pool(allow_private)
-            return Answer(*await exchange(pool, url, encoded, body, timeout_s))
+            return TargetResponse(*await exchange(pool, url, encoded, body, timeout_s))
         except (TimeoutError, httpcore2.TimeoutException):
             raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s", target_down=True) from None
         except NotDelivered as refused:
@@ -160,15 +160,15 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address that answers. Raises NotDelivered when none is allowed."""
-        course.get().has_connected = True
+        progress.get().has_connected = True
         addresses = self._allowed(await self._resolve(host, port))[:_MOST_ADDRESSES]
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses[:-1]:
             try:
-                return Counted(await self._dial.connect_tcp(address, port, share, local_address, socket_options))
+                return CountingStream(await self._dial.connect_tcp(address, port, share, local_address, socket_options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return Counted(await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options))
+        return CountingStream(await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options))
 
     def _allowed(self, addresses: Sequence[str]) -> list[str]:
         reasons = {address: None if self._allow_private else why_not_public(address) for address in addresses}

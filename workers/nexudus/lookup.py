@@ -40,7 +40,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptContext:
     """Whose call it is. *late*: when (of `time.monotonic`) it must be over; *fresh_ms*: answers about *kind* number
     *number*, the record that the event itself is about, must not be older than that (Unix ms)."""
 
@@ -55,17 +55,17 @@ class Attempt:
         return self.fresh_ms if about and number == self.number else 0
 
 
-class Line(Protocol):
+class Transport(Protocol):
     """What a Nexudus calls through."""
 
     @property
     def executor(self) -> Executor:
         """Where calls of async handlers wait."""
 
-    def read(self, attempt: Attempt, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
+    def read(self, attempt: AttemptContext, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
         """Return the answer to a GET, perhaps one that somebody else got a moment ago."""
 
-    def write(self, attempt: Attempt, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
+    def write(self, attempt: AttemptContext, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
         """Carry out a call that changes something, and return its answer."""
 
     def forget(self, path: str) -> None:
@@ -80,8 +80,8 @@ class Nexudus:
     to wait in.
     """
 
-    def __init__(self, line: Line, attempt: Attempt, *, writes: bool) -> None:
-        self._line = line
+    def __init__(self, transport: Transport, attempt: AttemptContext, *, writes: bool) -> None:
+        self._transport = transport
         self._attempt = attempt
         self._writes = writes
 
@@ -150,12 +150,12 @@ class Nexudus:
         await self._aside(self._delete, kind, number)
 
     async def _aside(self, call: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._line.executor, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._transport.executor, call, *arguments)
 
     def _get(self, kind: Any, number: int) -> Any:
         path = f"{_path(kind)}/{_number(number)}"
         since_ms = self._attempt.since_ms(_path(kind), number)
-        record = self._line.read(self._attempt, path, {}, since_ms=since_ms)
+        record = self._transport.read(self._attempt, path, {}, since_ms=since_ms)
         if not isinstance(record, dict) or record.get("Id") != number:
             raise NexudusError(f"Nexudus answered GET {path} with something that is not the record {number}")
         return kind.model_validate(record) if isinstance(kind, type) and issubclass(kind, Record) else record
@@ -164,7 +164,7 @@ class Nexudus:
         if not 1 <= most <= LONGEST_SEARCH:
             raise ValueError(f"nexudus.search: most={most!r} is not between 1 and {LONGEST_SEARCH}")
         asked = {_field(name): _written(value) for name, value in sorted(filters.items())}
-        page = self._line.read(self._attempt, _path(kind), asked | {"page": 1, "size": most}, since_ms=0)
+        page = self._transport.read(self._attempt, _path(kind), asked | {"page": 1, "size": most}, since_ms=0)
         rows = page.get("Records") if isinstance(page, dict) else None
         if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
             raise NexudusError(f"Nexudus answered the search of {_path(kind)} without records")
@@ -182,10 +182,10 @@ class Nexudus:
     def _change(self, kind: Any, number: int, fields: Mapping[str, Any]) -> None:
         self._refuse_writes()
         path = f"{_path(kind)}/{_number(number)}"
-        self._line.forget(path)
+        self._transport.forget(path)
         whole = self._get(_path(kind), number)
         self._written("PUT", _path(kind), whole | {_field(name): value for name, value in fields.items()})
-        self._line.forget(path)
+        self._transport.forget(path)
 
     def _delete(self, kind: Any, number: int) -> None:
         path = f"{_path(kind)}/{_number(number)}"
@@ -199,12 +199,12 @@ class Nexudus:
                 raise
             if error.status != 404:
                 # A page of HTML may be a fault, too: then its list does not answer either.
-                self._line.read(self._attempt, _path(kind), {"page": 1, "size": 1}, since_ms=_now_ms())
-        self._line.forget(path)
+                self._transport.read(self._attempt, _path(kind), {"page": 1, "size": 1}, since_ms=_now_ms())
+        self._transport.forget(path)
 
     def _written(self, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
         self._refuse_writes()
-        return self._line.write(self._attempt, method, path, record)
+        return self._transport.write(self._attempt, method, path, record)
 
     def _refuse_writes(self) -> None:
         if not self._writes:

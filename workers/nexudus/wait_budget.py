@@ -23,7 +23,7 @@ class NoTime(Exception):
         self.seconds = seconds
 
 
-class Waiting:
+class WaitBudget:
     """The waits of one process. What a thread may do is said by `until`, and holds for that thread."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 
 from workers.run.capacity import ASYNC_LIMIT
 from workers.run.execution import STUCK_AFTER_S
-from workers.run.process import Orders
-from workers.run.shared_counters import Counts
-from workers.run.shared_state import Board, Running
+from workers.run.process import WorkerConfig
+from workers.run.shared_counters import SharedCounters
+from workers.run.shared_state import Running, SharedState
 
 FROZEN_AFTER_S = 10.0
 """A process that has shown no pulse for so long is killed, whatever holds it."""
@@ -33,7 +33,7 @@ class Launch:
     environ: Mapping[str, str]
 
 
-class Child:
+class ChildProcess:
     """One worker process. Starts at once; its standard streams are the parent's."""
 
     def __init__(self, launch: Launch, *, alone: bool = False) -> None:
@@ -41,21 +41,21 @@ class Child:
         self.alone = alone
         self._launch = launch
         threads = 1 if alone else launch.threads
-        self._file = Board.file(threads + ASYNC_LIMIT)
-        self._board = Board(self._file, threads + ASYNC_LIMIT)
-        self._counts_file = Counts.file()
-        self.counts = Counts(self._counts_file)
-        self._orders = Orders(self.name, threads, launch.burst or alone, alone, launch.grace_s)
+        self._file = SharedState.file(threads + ASYNC_LIMIT)
+        self._state = SharedState(self._file, threads + ASYNC_LIMIT)
+        self._counts_file = SharedCounters.file()
+        self.counts = SharedCounters(self._counts_file)
+        self._config = WorkerConfig(self.name, threads, launch.burst or alone, alone, launch.grace_s)
         self._process: subprocess.Popen[bytes] | None = None
         self.started = time.monotonic()
 
     def start(self, queues: Sequence[str]) -> None:
         """Start the process on *queues*; empty: it follows routes.yaml and what the store knows."""
-        board, counts = self._file.fileno(), self._counts_file.fileno()
-        orders = json.dumps({"orders": asdict(self._orders), "queues": list(queues), "board": board, "counts": counts})
+        state, counts = self._file.fileno(), self._counts_file.fileno()
+        config = json.dumps({"orders": asdict(self._config), "queues": list(queues), "board": state, "counts": counts})
         self.started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "workers", orders], pass_fds=[board, counts], env=dict(self._launch.environ)
+            [sys.executable, "-P", "-m", "workers", config], pass_fds=[state, counts], env=dict(self._launch.environ)
         )
 
     @property
@@ -67,24 +67,24 @@ class Child:
         """The exit status, None while it lives."""
         return self._process.poll() if self._process else None
 
-    def has_pulsed(self) -> bool:
+    def has_started(self) -> bool:
         """Whether the process ever got as far as working."""
-        return self._board.last_pulse() > 0
+        return self._state.last_heartbeat() > 0
 
     def is_frozen(self, now: float) -> bool:
         """Whether the process is stopped, or held by code that lets nothing else run past a timeout."""
-        pulse = self._board.last_pulse()
-        if pulse == 0:
+        heartbeat = self._state.last_heartbeat()
+        if heartbeat == 0:
             return now - self.started > _START_UP_S
-        silence = now - pulse
+        silence = now - heartbeat
         if silence <= _OVERDUE_AFTER_S:
             return False
-        overdue = any(now > running.deadline + STUCK_AFTER_S for running in self._board.running())
+        overdue = any(now > running.deadline + STUCK_AFTER_S for running in self._state.running())
         return overdue or silence > FROZEN_AFTER_S
 
     def running(self) -> list[Running]:
         """What it runs, or was running when it died."""
-        return self._board.running()
+        return self._state.running()
 
     def terminate(self) -> None:
         """Ask it to stop; a second time: to give back at once what it holds."""

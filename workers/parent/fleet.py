@@ -21,9 +21,9 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys, schema_version
 from workers.parent import overdue
-from workers.parent.child import Child, Launch
-from workers.parent.metering import Metering
-from workers.parent.rq_registration import Presence
+from workers.parent.child import ChildProcess, Launch
+from workers.parent.metrics_collector import MetricsCollector
+from workers.parent.rq_registration import RqRegistration
 from workers.run.process import RETIRED
 
 LEASE_MS = 15_000
@@ -58,10 +58,10 @@ class Fleet:
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
-        self._metering = Metering(client, table)
+        self._metrics = MetricsCollector(client, table)
         self._tasks = tasks
-        self._children: dict[Child, Presence] = {}
-        self._mourned: list[Child] = []
+        self._children: dict[ChildProcess, RqRegistration] = {}
+        self._mourned: list[ChildProcess] = []
         self._stop = threading.Event()
         self._signals = 0
         self._passed_on = 0
@@ -108,7 +108,7 @@ class Fleet:
     def _speak_to_redis(self, now: float) -> None:
         """Everything that Redis must know or be asked. While it is away, the processes go on with what they have."""
         try:
-            self._metering.turn(self._children, self._mourned)
+            self._metrics.turn(self._children, self._mourned)
             for child in list(self._mourned):
                 self._take_back(child)
                 self._mourned.remove(child)
@@ -126,12 +126,12 @@ class Fleet:
     def _renew(self, now: float) -> None:
         names = [child.name for child in self._children]
         gone = self._deliveries.renew_leases(names, LEASE_MS) if names else ()
-        for child, presence in self._children.items():
+        for child, registration in self._children.items():
             if child.name in gone:
                 _log.error("worker.lease_lost", worker=child.name)
                 child.terminate()
             else:
-                presence.renew()
+                registration.renew()
         self._renewed = now
         if self._renewing_since is None:
             self._renewing_since = now
@@ -175,13 +175,13 @@ class Fleet:
         return min(wanted, _MOST_ALONE - len(lonely))
 
     def _start(self, queues: Sequence[str], *, alone: bool = False) -> None:
-        child = Child(self._launch, alone=alone)
+        child = ChildProcess(self._launch, alone=alone)
         self._deliveries.begin_lease(child.name, LEASE_MS)
         child.start(queues)
-        self._children[child] = Presence(self._client, child.name, queues, child.pid, _RQ_TTL_S)
+        self._children[child] = RqRegistration(self._client, child.name, queues, child.pid, _RQ_TTL_S)
         _log.info("worker.started", worker=child.name, pid=child.pid, alone=alone)
 
-    def _take_back(self, child: Child) -> None:
+    def _take_back(self, child: ChildProcess) -> None:
         """Give back what a dead process held; what it was running when it died runs alone next."""
         running = child.running()
         now = time.monotonic()
@@ -201,22 +201,22 @@ class Fleet:
     # -- processes --------------------------------------------------------------------------------------------------
 
     def _bury(self) -> None:
-        for child, presence in list(self._children.items()):
+        for child, registration in list(self._children.items()):
             status = child.status()
             if status is None:
                 continue
             del self._children[child]
             self._mourned.append(child)
-            presence.end()
+            registration.end()
             _log.info("worker.ended", worker=child.name, pid=child.pid, status=status)
             if not child.alone:
                 self._consider_pause(child, status)
 
-    def _consider_pause(self, child: Child, status: int) -> None:
+    def _consider_pause(self, child: ChildProcess, status: int) -> None:
         """Decide how long to wait before another process is started in the place of one that ended."""
         if status == 0:
             self._done += 1
-        if child.has_pulsed():
+        if child.has_started():
             self._false_starts = 0
         else:
             self._false_starts += 1

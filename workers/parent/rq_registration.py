@@ -12,7 +12,7 @@ from receiver.storage.redis import keys
 _log = logs.get()
 
 
-class Presence:
+class RqRegistration:
     """The entry of one worker process among RQ's workers. A failure here is logged and harms no delivery."""
 
     def __init__(self, client: redis.Redis, name: str, queues: Sequence[str], pid: int, ttl_s: int) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
-from workers.plugins import imports, injection, references, typed_records
+from workers.plugins import imports, injection, option_references, typed_records
 from workers.plugins.error_text import masked, one_line
-from workers.plugins.injection import Grant
-from workers.plugins.options import checked, signature_of
+from workers.plugins.injection import NexudusProvider
+from workers.plugins.option_types import checked, signature_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def load(
     *,
     environ: Mapping[str, str],
     folder: Path,
-    grant: Grant | None = None,
+    provider: NexudusProvider | None = None,
 ) -> Handler:
     """Return the handler that *name* stands for, with its *options*; *folder* is that of routes.yaml.
 
@@ -58,12 +58,12 @@ def load(
     secrets: tuple[str, ...] = ()
     try:
         function = imports.find(name, folder)
-        signature, asks = injection.separated(function, signature_of(function))
-        resolved = references.resolve(options, environ=environ, folder=folder)
+        signature, asks = injection.without_nexudus(function, signature_of(function))
+        resolved = option_references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets
         converted = checked(function, signature, resolved.options, secrets)
-        call = injection.giving(functools.partial(function, **converted), asks, grant)
-        call, record = typed_records.reading(call, function, signature)
+        call = injection.with_nexudus(functools.partial(function, **converted), asks, provider)
+        call, record = typed_records.with_typed_record(call, function, signature)
     except HandlerError as error:
         raise HandlerError(
             f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}", option=error.option

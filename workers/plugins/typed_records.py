@@ -14,7 +14,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
 from workers.plugins.error_text import one_line
-from workers.plugins.options import Function, annotation
+from workers.plugins.option_types import Function, annotation
 
 _MOST_TOLD = 3
 
@@ -23,7 +23,7 @@ class RecordUnfit(Exception):
     """The record is not of the type that the handler takes; the next attempt would get the same one."""
 
 
-def reading(
+def with_typed_record(
     call: Callable[[Event], Any], function: Function, signature: inspect.Signature
 ) -> tuple[Callable[[Event], Any], Any]:
     """Return *call* so that it gets its event as the handler declares it, and the type of the record; None: a dict.

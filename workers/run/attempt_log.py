@@ -13,8 +13,8 @@ import orjson
 from receiver.process import logs
 from receiver.process.line_writer import LineWriter
 from receiver.process.standard_streams import ERROR
-from workers.run.delivery_loader import Prepared
-from workers.run.execution import Ended
+from workers.run.delivery_loader import LoadedDelivery
+from workers.run.execution import AttemptResult
 
 _SIZE = 1_000
 """About how many bytes a line holds in memory until it is written."""
@@ -22,25 +22,25 @@ _SIZE = 1_000
 _log = logs.get()
 
 
-def tell(prepared: Prepared, ended: Ended, took_ms: int) -> None:
+def log_attempt(loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> None:
     """Log the attempt: one line."""
-    _log.info("delivery.attempted", **_account(prepared, ended, took_ms))
+    _log.info("delivery.attempted", **_fields(loaded, result, took_ms))
 
 
-def _account(prepared: Prepared, ended: Ended, took_ms: int) -> dict[str, Any]:
+def _fields(loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> dict[str, Any]:
     """Return what an attempt's line says. Of an error only its class: what a handler says may quote the record."""
-    event = prepared.event
+    event = loaded.event
     said = {
         "event_id": event.id,
-        "delivery_id": prepared.claim.delivery_id,
+        "delivery_id": loaded.claim.delivery_id,
         "action": event.action,
         "business_id": event.business_id,
-        "route": prepared.route.name,
+        "route": loaded.route.name,
         "attempt": event.attempt,
-        "outcome": str(ended.outcome),
+        "outcome": str(result.outcome),
         "ms": took_ms,
     }
-    return said | {"error": ended.error.partition(":")[0]} if ended.error else said
+    return said | {"error": result.error.partition(":")[0]} if result.error else said
 
 
 class AttemptLog:
@@ -52,14 +52,14 @@ class AttemptLog:
         self._is_console = logs.is_console(style)
         self._is_written = level in ("debug", "info")
 
-    def tell(self, prepared: Prepared, ended: Ended, took_ms: int) -> None:
+    def write(self, loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> None:
         """Note an attempt, unless too many lines wait already."""
         if not self._is_written:
             return
         if self._is_console:
-            tell(prepared, ended, took_ms)
+            log_attempt(loaded, result, took_ms)
         else:
-            line = partial(_rendered, time.time(), _account(prepared, ended, took_ms))
+            line = partial(_rendered, time.time(), _fields(loaded, result, took_ms))
             self._writer.put_later(line, lines=1, size=_SIZE)
 
 

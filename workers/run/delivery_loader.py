@@ -14,8 +14,8 @@ from receiver.storage.queue.queue import Claim
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
 from workers.api import Discard
 from workers.plugins import loader
-from workers.plugins.injection import CheckedLine, Grant
-from workers.run.execution import Ended
+from workers.plugins.injection import CheckedTransport, NexudusProvider
+from workers.run.execution import AttemptResult
 
 _MOST_HANDLERS = 4_096
 _MOST_TOLD = 1_000
@@ -32,11 +32,11 @@ class NotReady(Unrunnable):
     """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
 
 
-class Impossible(Unrunnable):
+class Undeliverable(Unrunnable):
     """The event itself cannot be given to any handler."""
 
 
-class Prepared(NamedTuple):
+class LoadedDelivery(NamedTuple):
     """A claimed delivery that is ready to run."""
 
     claim: Claim
@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
         return self.route.timeout_ms / 1_000
 
 
-Settle = Callable[[Prepared, Ended, int, int], None]
+Settle = Callable[[LoadedDelivery, AttemptResult, int, int], None]
 """What is called once for each attempt: the delivery, how it ended, Unix ms at its beginning and at its end."""
 
 
@@ -68,7 +68,7 @@ def _rule(name: str, flow: Flow) -> Rule:
     return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
 
 
-class Preparation:
+class DeliveryLoader:
     """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
 
     def __init__(
@@ -76,13 +76,13 @@ class Preparation:
         table: Callable[[], RoutingTable | None],
         environ: Mapping[str, str],
         folder: Path,
-        line: CheckedLine | None = None,
+        transport: CheckedTransport | None = None,
     ) -> None:
         """*line* leads to Nexudus, for handlers that ask for it."""
         self._table = table
         self._environ = environ
         self._folder = folder
-        self._line = line
+        self._transport = transport
         self._handlers: dict[tuple[object, ...], loader.Handler] = {}
         self._seen: RoutingTable | None = None
         self._ready: dict[str, tuple[Route, loader.Handler]] = {}
@@ -91,32 +91,32 @@ class Preparation:
         self._runnable = NOTHING_KNOWN
         self._try_again_at = 0.0
 
-    def prepare(self, claim: Claim) -> Prepared:
+    def load(self, claim: Claim) -> LoadedDelivery:
         """Return the delivery ready to run. Raises NotReady or Impossible, which are logged."""
         try:
-            return self._prepared(claim)
+            return self._loaded(claim)
         except NotReady as reason:
             _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             raise
-        except Impossible as reason:
+        except Undeliverable as reason:
             _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             raise
 
-    def _prepared(self, claim: Claim) -> Prepared:
-        self._look()
+    def _loaded(self, claim: Claim) -> LoadedDelivery:
+        self._follow_table()
         found = self._ready.get(claim.route)
         if found is None:
             try:
                 found = self._find(claim.route)
             except NotReady:
-                self._tell({claim.route: False})
+                self._note({claim.route: False})
                 raise
         route, handler = found
-        return Prepared(claim, route, handler, self._event(claim))
+        return LoadedDelivery(claim, route, handler, self._event(claim))
 
     def rules(self) -> tuple[Rule, ...]:
         """Return what today's table says of the deliveries that are claimed."""
-        self._look()
+        self._follow_table()
         return self._rules
 
     def runnable(self, asked: Iterable[str] = ()) -> Runnable:
@@ -124,12 +124,12 @@ class Preparation:
 
         A handler that could not be loaded is tried again every few seconds: its module may be there by then.
         """
-        self._look()
+        self._follow_table()
         if False in self._runs.values() and time.monotonic() >= self._try_again_at:
             asked = {*asked, *self._runnable.cannot}
             self._try_again_at = time.monotonic() + _TRY_AGAIN_S
         if asked:
-            self._tell({name: self._can_run(name) for name in asked})
+            self._note({name: self._can_run(name) for name in asked})
         return self._runnable
 
     def _can_run(self, name: str) -> bool:
@@ -138,13 +138,13 @@ class Preparation:
         except NotReady:
             return False
 
-    def _tell(self, runs: Mapping[str, bool]) -> None:
+    def _note(self, runs: Mapping[str, bool]) -> None:
         """Note of routes whether they can be run. Those that were noted first are forgotten when there are too many."""
         self._runs = dict([*self._runs.items(), *runs.items()][-_MOST_TOLD:])
         cannot = tuple(name for name, can in self._runs.items() if not can)
         self._runnable = Runnable(cannot, tuple(name for name, can in self._runs.items() if can))
 
-    def _look(self) -> None:
+    def _follow_table(self) -> None:
         """Begin anew when the table is another than before."""
         table = self._table()
         if table is not self._seen:
@@ -173,7 +173,9 @@ class Preparation:
                     route.options,
                     environ=self._environ,
                     folder=self._folder,
-                    grant=Grant(self._line, route.writes, route.timeout_ms / 1_000) if self._line else None,
+                    provider=NexudusProvider(self._transport, route.writes, route.timeout_ms / 1_000)
+                    if self._transport
+                    else None,
                 )
             except HandlerError as error:
                 raise NotReady(f"unknown handler: {error}") from error
@@ -185,11 +187,11 @@ class Preparation:
     def _event(self, claim: Claim) -> Event:
         envelope = claim.envelope
         if envelope is None:
-            raise Impossible("its record can no longer be read from the store")
+            raise Undeliverable("its record can no longer be read from the store")
         try:
             data = envelope.record()
         except ValueError as error:
-            raise Impossible(f"its record is no JSON: {error}") from error
+            raise Undeliverable(f"its record is no JSON: {error}") from error
         return Event(
             id=envelope.id,
             key=f"{envelope.id}-{claim.route}",

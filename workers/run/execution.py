@@ -49,7 +49,7 @@ class _Interrupted(threading.local):
 _interrupted = _Interrupted()
 
 
-class Ended(NamedTuple):
+class AttemptResult(NamedTuple):
     """How an attempt ended.
 
     *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
@@ -66,7 +66,7 @@ class Ended(NamedTuple):
     target_down: bool = False
 
 
-def run(handler: Handler, event: Event) -> Ended:
+def run(handler: Handler, event: Event) -> AttemptResult:
     """Run a handler that is a plain function, in this thread, for as long as it takes.
 
     Never raises for what the handler does: SystemExit, KeyboardInterrupt, RecursionError and MemoryError end the
@@ -78,15 +78,15 @@ def run(handler: Handler, event: Event) -> Ended:
         try:
             returned = handler.call(event)
         except BaseException as error:  # noqa: BLE001 - the one call of a stranger's code
-            ended = _ended(error, handler.secrets)
+            result = _raised(error, handler.secrets)
         else:
-            ended = _returned(returned)
+            result = _returned(returned)
     except AttemptTimeout:
-        ended = _TIMED_OUT
-    return _TIMED_OUT if _interrupted.at_all else ended
+        result = _TIMED_OUT
+    return _TIMED_OUT if _interrupted.at_all else result
 
 
-async def run_async(handler: Handler, event: Event, timeout_s: float) -> Ended:
+async def run_async(handler: Handler, event: Event, timeout_s: float) -> AttemptResult:
     """Run a handler that is `async def`, for at most *timeout_s* seconds; then it is cancelled and has timed out.
 
     A handler that does not let itself be cancelled, or that blocks the loop, is not ended by this: who called has to
@@ -100,21 +100,21 @@ async def run_async(handler: Handler, event: Event, timeout_s: float) -> Ended:
             returned = handler.call(event)
             if inspect.isawaitable(returned):
                 returned = await returned
-        ended = _returned(returned)
+        result = _returned(returned)
     except BaseException as error:
         if task and task.cancelling() > cancelled_before:
             raise
-        ended = _ended(error, handler.secrets)
+        result = _raised(error, handler.secrets)
     # However it ended: past its time it has timed out. A handler's own TimeoutError in time is a failure like others.
-    return timed_out(timeout_s) if limit.expired() else ended
+    return timed_out(timeout_s) if limit.expired() else result
 
 
-def run_alone(handler: Handler, event: Event, timeout_s: float) -> Ended:
+def run_alone(handler: Handler, event: Event, timeout_s: float) -> AttemptResult:
     """Run a handler of either kind in a thread of its own, and return soon after *timeout_s* seconds at the latest.
 
     A handler that does not come back then keeps its thread, which does not keep the process.
     """
-    results: list[Ended] = []
+    results: list[AttemptResult] = []
 
     def attempt() -> None:
         try:
@@ -125,7 +125,7 @@ def run_alone(handler: Handler, event: Event, timeout_s: float) -> Ended:
         except AttemptTimeout:
             pass  # the caller knows
         except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
-            results.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
+            results.append(AttemptResult(Outcome.FAILED, describe(error, handler.secrets)))
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
@@ -137,28 +137,34 @@ def run_alone(handler: Handler, event: Event, timeout_s: float) -> Ended:
     return results[0] if results else timed_out(timeout_s)
 
 
-def timed_out(timeout_s: float, *, is_running: bool = False) -> Ended:
+def timed_out(timeout_s: float, *, is_running: bool = False) -> AttemptResult:
     """Return the end of an attempt whose time is up; *is_running*: its handler did not come back."""
-    return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s{', and still running' if is_running else ''}")
+    return AttemptResult(
+        Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s{', and still running' if is_running else ''}"
+    )
 
 
-_SUCCEEDED = Ended(Outcome.SUCCEEDED)
-_TIMED_OUT = Ended(Outcome.TIMED_OUT, "timed out")
+_SUCCEEDED = AttemptResult(Outcome.SUCCEEDED)
+_TIMED_OUT = AttemptResult(Outcome.TIMED_OUT, "timed out")
 
 
-def _returned(value: Any) -> Ended:
+def _returned(value: Any) -> AttemptResult:
     """A returned value is ignored, unless it is work that nobody would do."""
     if value is None:
         return _SUCCEEDED
     if inspect.iscoroutine(value):
         value.close()
-        return Ended(Outcome.FAILED, "the handler returned a coroutine that nobody awaits; declare it `async def`")
+        return AttemptResult(
+            Outcome.FAILED, "the handler returned a coroutine that nobody awaits; declare it `async def`"
+        )
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
-        return Ended(Outcome.FAILED, "the handler returned a generator that nobody runs; a handler is a plain function")
+        return AttemptResult(
+            Outcome.FAILED, "the handler returned a generator that nobody runs; a handler is a plain function"
+        )
     return _SUCCEEDED
 
 
-def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
+def _raised(error: BaseException, secrets: tuple[str, ...]) -> AttemptResult:
     if _is_timeout(error):
         return _TIMED_OUT
     # A TaskGroup wraps what one of its tasks raised; alone in its group, that is what the handler meant.
@@ -166,23 +172,23 @@ def _ended(error: BaseException, secrets: tuple[str, ...]) -> Ended:
         error = error.exceptions[0]
     text = describe(error, secrets)
     if isinstance(error, RecordUnfit):
-        return Ended(Outcome.FAILED, text, final=True)
+        return AttemptResult(Outcome.FAILED, text, final=True)
     if isinstance(error, Discard):
-        return Ended(Outcome.DISCARDED, text)
+        return AttemptResult(Outcome.DISCARDED, text)
     if isinstance(error, Retry) and error.after is not None:
-        return Ended(Outcome.FAILED, text, round(error.after * 1_000), not error.charged)
+        return AttemptResult(Outcome.FAILED, text, round(error.after * 1_000), not error.charged)
     return _of_target(error, text)
 
 
-def _of_target(error: BaseException, text: str) -> Ended:
+def _of_target(error: BaseException, text: str) -> AttemptResult:
     """Return the end of an attempt that failed, with what the exception says of the handler's target."""
     try:
         wait_s = target_errors.asked_to_wait_s(error)
         if wait_s is not None:
-            return Ended(Outcome.FAILED, text, round(wait_s * 1_000), uncharged=True)
-        return Ended(Outcome.FAILED, text, target_down=target_errors.is_down(error))
+            return AttemptResult(Outcome.FAILED, text, round(wait_s * 1_000), uncharged=True)
+        return AttemptResult(Outcome.FAILED, text, target_down=target_errors.is_down(error))
     except Exception:  # noqa: BLE001 - the attributes of an exception are a stranger's code
-        return Ended(Outcome.FAILED, text)
+        return AttemptResult(Outcome.FAILED, text)
 
 
 def _is_timeout(error: BaseException) -> bool:

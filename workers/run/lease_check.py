@@ -13,7 +13,7 @@ _EVERY_S = 5.0
 _log = logs.get()
 
 
-class Comparison:
+class LeaseCheck:
     """For the thread that claims: only there nothing is between being claimed and being held."""
 
     def __init__(self, deliveries: DeliveryQueue, worker: str, recorder: Recorder, clock: StoreClock) -> None:
@@ -24,11 +24,11 @@ class Comparison:
         self._clock = clock
         self._due_at = 0.0
 
-    def doubt(self) -> None:
+    def request(self) -> None:
         """Compare at the next occasion: a call has failed, and nobody knows whether the store has heard it."""
         self._due_at = 0.0
 
-    def make(self, holding: AbstractSet[str]) -> None:
+    def run(self, holding: AbstractSet[str]) -> None:
         """Compare, every few seconds, and put right what is wrong. Raises StorageUnavailable."""
         if time.monotonic() < self._due_at:
             return

@@ -51,7 +51,7 @@ _WAIT: Final = len(metrics_store.DELIVERY_BOUNDS) + 2
 _NAMES_AT: Final = (len(_OF_ALL) + _ROWS * len(_OF_ROUTE)) * _CELL
 
 
-class Counts:
+class SharedCounters:
     """The counters of one worker process."""
 
     def __init__(self, file: IO[bytes] | int) -> None:

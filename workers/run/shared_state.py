@@ -24,7 +24,7 @@ class Running:
     deadline: float
 
 
-class Board:
+class SharedState:
     """Shared memory with a pulse and one slot for each handler thread. Times are of `time.monotonic`, which all
     processes of a machine share."""
 
@@ -41,14 +41,14 @@ class Board:
         file.truncate(_HEADER.size + slots * _SLOT.size)
         return file
 
-    def pulse(self) -> None:
+    def heartbeat(self) -> None:
         """Say that the process is alive."""
         _HEADER.pack_into(self._memory, 0, time.monotonic())
 
-    def last_pulse(self) -> float:
+    def last_heartbeat(self) -> float:
         """When the process last said so; 0 before the first time."""
-        pulse: float = _HEADER.unpack_from(self._memory, 0)[0]
-        return pulse
+        heartbeat: float = _HEADER.unpack_from(self._memory, 0)[0]
+        return heartbeat
 
     def begin(self, slot: int, job: str, deadline: float) -> None:
         """Say that a slot runs a job."""

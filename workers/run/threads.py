@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass, field
 
 from workers.run import execution
-from workers.run.delivery_loader import Prepared, Settle
+from workers.run.delivery_loader import LoadedDelivery, Settle
 from workers.run.execution import STUCK_AFTER_S, AttemptTimeout, inject
-from workers.run.shared_state import Board
+from workers.run.shared_state import SharedState
 
 
 class _State(enum.Enum):
@@ -32,7 +32,7 @@ class _Slot:
     number: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     thread_id: int = 0
-    prepared: Prepared | None = None
+    loaded: LoadedDelivery | None = None
     started_ms: int = 0
     deadline: float = 0.0
     state: _State = _State.DONE
@@ -42,49 +42,49 @@ class _Slot:
 class HandlerThreads:
     """A fixed number of threads that run sync handlers, taking the next delivery from one shared line."""
 
-    def __init__(self, number: int, board: Board, settle: Settle) -> None:
-        self._line: queue.SimpleQueue[Prepared | None] = queue.SimpleQueue()
+    def __init__(self, number: int, state: SharedState, settle: Settle) -> None:
+        self._queue: queue.SimpleQueue[LoadedDelivery | None] = queue.SimpleQueue()
         self._slots = [_Slot(slot) for slot in range(number)]
-        self._board = board
+        self._state = state
         self._settle = settle
         for slot in self._slots:
             threading.Thread(target=self._work, args=(slot,), name=f"handler-{slot.number}", daemon=True).start()
 
-    def submit(self, prepared: Prepared) -> None:
+    def submit(self, loaded: LoadedDelivery) -> None:
         """Put a delivery at the end of the line."""
-        self._line.put(prepared)
+        self._queue.put(loaded)
 
-    def take_back(self) -> list[Prepared]:
+    def take_back(self) -> list[LoadedDelivery]:
         """Take everything out of the line that no thread has begun."""
-        taken: list[Prepared] = []
+        taken: list[LoadedDelivery] = []
         while True:
             try:
-                prepared = self._line.get_nowait()
+                loaded = self._queue.get_nowait()
             except queue.Empty:
                 return taken
-            if prepared is not None:
-                taken.append(prepared)
+            if loaded is not None:
+                taken.append(loaded)
 
     def waiting(self) -> int:
         """How many deliveries are in the line."""
-        return self._line.qsize()
+        return self._queue.qsize()
 
-    def running(self) -> list[Prepared]:
+    def running(self) -> list[LoadedDelivery]:
         """What the threads run now, attempts that timed out and did not come back left out."""
-        return [slot.prepared for slot in self._slots if slot.prepared is not None and slot.state is _State.RUNNING]
+        return [slot.loaded for slot in self._slots if slot.loaded is not None and slot.state is _State.RUNNING]
 
     def watch(self, now: float) -> bool:
         """End the attempts whose time is up. Returns whether a thread is stuck."""
         stuck = False
         for slot in self._slots:
-            if slot.prepared is not None and now >= slot.deadline:
+            if slot.loaded is not None and now >= slot.deadline:
                 stuck |= self._expire(slot, now)
         return stuck
 
     def _expire(self, slot: _Slot, now: float) -> bool:
         with slot.lock:
-            prepared = slot.prepared
-            if prepared is None or slot.state is _State.DONE or now < slot.deadline:
+            loaded = slot.loaded
+            if loaded is None or slot.state is _State.DONE or now < slot.deadline:
                 return False
             # A handler may swallow what was injected; it is raised again until the thread comes back.
             slot.is_interrupted = True
@@ -92,7 +92,7 @@ class HandlerThreads:
             if slot.state is _State.EXPIRED:
                 return now > slot.deadline + STUCK_AFTER_S
             slot.state = _State.EXPIRED
-        self._settle(prepared, execution.timed_out(prepared.timeout_s), slot.started_ms, int(time.time() * 1_000))
+        self._settle(loaded, execution.timed_out(loaded.timeout_s), slot.started_ms, int(time.time() * 1_000))
         return False
 
     def _work(self, slot: _Slot) -> None:
@@ -102,11 +102,11 @@ class HandlerThreads:
                 self._rest(slot)
             except AttemptTimeout:
                 continue
-            prepared = self._line.get()
-            if prepared is None:
+            loaded = self._queue.get()
+            if loaded is None:
                 return
             try:  # noqa: SIM105 - an injected exception could land inside contextlib.suppress itself
-                self._run(slot, prepared)
+                self._run(slot, loaded)
             except AttemptTimeout:
                 pass  # raised after the handler had returned; the watch has settled the attempt
 
@@ -114,22 +114,22 @@ class HandlerThreads:
         """From here until the next attempt begins, nothing can be injected into this thread."""
         with slot.lock:
             slot.state = _State.DONE
-            slot.prepared = None
+            slot.loaded = None
             if slot.is_interrupted:  # nearly never, and asking Python costs as much as the rest of this
                 slot.is_interrupted = False
                 inject(slot.thread_id, None)
-        self._board.end(slot.number)
+        self._state.end(slot.number)
 
-    def _run(self, slot: _Slot, prepared: Prepared) -> None:
+    def _run(self, slot: _Slot, loaded: LoadedDelivery) -> None:
         with slot.lock:
             slot.started_ms = int(time.time() * 1_000)
-            slot.deadline = time.monotonic() + prepared.timeout_s
+            slot.deadline = time.monotonic() + loaded.timeout_s
             slot.state = _State.RUNNING
-            self._board.begin(slot.number, prepared.claim.job, slot.deadline)
-            slot.prepared = prepared
-        ended = execution.run(prepared.handler, prepared.event)
+            self._state.begin(slot.number, loaded.claim.job, slot.deadline)
+            slot.loaded = loaded
+        result = execution.run(loaded.handler, loaded.event)
         with slot.lock:
             in_time = slot.state is _State.RUNNING
             slot.state = _State.DONE  # nothing is injected from here on, so nothing interrupts the record
         if in_time:
-            self._settle(prepared, ended, slot.started_ms, int(time.time() * 1_000))
+            self._settle(loaded, result, slot.started_ms, int(time.time() * 1_000))

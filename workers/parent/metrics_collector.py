@@ -9,27 +9,27 @@ import redis
 from receiver.observation import metrics_store
 from receiver.process.standard_streams import ERROR
 from receiver.routing.table import RoutingTable
-from workers.parent.child import Child
+from workers.parent.child import ChildProcess
 
 _EVERY_S: Final = 5.0
 
 
-class Metering:
+class MetricsCollector:
     """Remembers of each process what is added already. What it cannot add now it adds later."""
 
     def __init__(self, client: redis.Redis, table: Callable[[], RoutingTable | None]) -> None:
         self._client = client
         self._table = table
-        self._added: dict[Child, dict[str, int]] = {}
+        self._added: dict[ChildProcess, dict[str, int]] = {}
         self._due = 0.0
         self._lost_before = 0
 
-    def turn(self, living: Iterable[Child], dead: Iterable[Child]) -> None:
+    def turn(self, living: Iterable[ChildProcess], dead: Iterable[ChildProcess]) -> None:
         """Add what is new, every few seconds; what the dead counted at once. Raises StorageUnavailable."""
-        mourned = list(dead)
-        if mourned or time.monotonic() >= self._due:
+        ended = list(dead)
+        if ended or time.monotonic() >= self._due:
             self._due = time.monotonic() + _EVERY_S
-            counted = {child: child.counts.amounts() for child in [*living, *mourned]}
+            counted = {child: child.counts.amounts() for child in [*living, *ended]}
             new: dict[str, int] = {}
             for child, amounts in counted.items():
                 before = self._added.get(child, {})

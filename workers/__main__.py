@@ -1,4 +1,4 @@
-"""The root of one worker process, started by its parent (`frontdesk work`) with its orders as JSON."""
+"""The entry point of one worker process. Its parent (`frontdesk work`) starts it with its configuration as JSON."""
 
 import json
 import os

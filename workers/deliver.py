@@ -1,7 +1,7 @@
-"""The function that our RQ jobs name: one attempt of one delivery, for a stock `rq worker` that serves our queues.
+"""The function that our RQ jobs name. A stock `rq worker` that serves our queues calls it to run one attempt.
 
-Our own workers never call it; they take the delivery's id from the queue and run it in their threads. Here RQ has taken
-the job already, so the attempt begins by taking the delivery itself, and a job that is stale does nothing.
+Our own workers never call it: they claim deliveries from the queue and run them in their threads. Here RQ has already
+taken the job, so `run` first takes the delivery itself. A stale job does nothing.
 """
 
 import os
@@ -24,13 +24,13 @@ from workers.run.delivery_loader import DeliveryLoader, Unrunnable
 from workers.run.execution import STUCK_AFTER_S
 
 _LEASE_MARGIN_MS = 60_000
-"""For what comes before and after the handler: loading it, recording how it ended."""
+"""Time for what happens before and after the handler runs: loading it and recording the result."""
 
 _log = logs.get()
 
 
 def run(job: str) -> None:
-    """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
+    """Run the current attempt of a delivery and record the result. Returns normally whatever the handler does."""
     deliveries, loader = _tools(os.getpid())
     worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
     claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, loader.rules())
@@ -44,13 +44,13 @@ def run(job: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """How long a delivery is in the hands of *worker* only: nobody renews it while the handler runs."""
+    """The lease of *worker*, the name of this job as a worker. Nobody renews it while the handler runs."""
 
     deliveries: DeliveryQueue
     worker: str
 
     def covers(self, timeout_ms: int) -> bool:
-        """Make it last for an attempt of that timeout; return whether it is still ours."""
+        """Extend the lease to cover an attempt of *timeout_ms*; return whether this job still holds it."""
         lasts_ms = timeout_ms + int(2 * STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
         return not self.deliveries.renew_leases([self.worker], lasts_ms)
 
@@ -71,7 +71,7 @@ def _tools(pid: int) -> tuple[DeliveryQueue, DeliveryLoader]:
 
 
 def _attempt(claim: Claim, loader: DeliveryLoader, lease: _Lease) -> Acknowledgement | None:
-    """Run an attempt; None when somebody else has the delivery now."""
+    """Run an attempt and return its acknowledgement; None when another worker holds the delivery now."""
     worker = lease.worker
     started_ms = int(time.time() * 1_000)
     try:

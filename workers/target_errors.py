@@ -1,7 +1,7 @@
-"""What an exception says of a handler's target: that it is down (cannot be reached, is silent, answers 5xx), or that it
-answered 429 or 503 and asks to wait (`Retry-After`).
+"""What an exception tells about a handler's target: it is down (unreachable, silent, or answers 5xx), or it answered
+429 or 503 and asks to wait (`Retry-After`).
 
-Told by the classes of Python and of the common HTTP clients, which are not imported for it: by their names.
+Exceptions of the common HTTP clients are recognised by the names of their classes, so that none need be imported.
 """
 
 import errno
@@ -31,10 +31,7 @@ _LONGEST_CHAIN = 10
 
 
 def asked_to_wait_s(error: BaseException | None) -> float | None:
-    """Return for how many seconds the answer in *error*, or in what it was raised from, asks to wait, bounded.
-
-    None when it does not.
-    """
+    """Return how many seconds the response in *error*, or in one of its causes, asks to wait; None when it does not."""
     for _ in range(_LONGEST_CHAIN):
         if error is None:
             return None
@@ -47,7 +44,7 @@ def asked_to_wait_s(error: BaseException | None) -> float | None:
 
 
 def is_down(error: BaseException | None) -> bool:
-    """Whether *error*, or what it was raised from, says so."""
+    """Return whether *error*, or one of its causes, shows that the target is down."""
     for _ in range(_LONGEST_CHAIN):
         if error is None:
             return False

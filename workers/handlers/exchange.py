@@ -1,4 +1,4 @@
-"""One request and its answer over a connection of a pool, which may have been closed by the target meanwhile."""
+"""One request and its response over a pooled connection, which the target may have closed meanwhile."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ _LONGEST_REST_S = 1.0
 
 @dataclass(slots=True)
 class RequestProgress:
-    """What became of a request so far: whether a connection was made for it, and how many bytes came."""
+    """The progress of a request: whether a connection was made for it, and how many bytes were received."""
 
     has_connected: bool = False
     received: int = 0
 
 
 progress: ContextVar[RequestProgress] = ContextVar("course")
-"""That of the request which the current task sends."""
+"""The progress of the request that the current task sends."""
 
 
 class CountingStream(httpcore2.AsyncNetworkStream):

@@ -1,7 +1,7 @@
-"""One bounded HTTP POST to an address that was checked: resolved once, judged, and connected to by its number.
+"""Sends one bounded HTTP POST to a checked address: the name is resolved once, and the connection uses the address.
 
-The name that the certificate must be for, and the Host header, stay those of the URL. There is no second look-up that
-could answer otherwise (DNS rebinding), no redirect, and no proxy from the environment.
+The certificate is checked for the host name of the URL, which is also the Host header. There is no second look-up with
+another result (DNS rebinding), no redirect, and no proxy from the environment.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _IDLE_S = 15.0
 class NotDelivered(Exception):
     """The target did not take the event. The message shows its scheme, host and port, never its path, query or user.
 
-    *target_down*: it cannot be found or reached, or it gives no answer, or one of 500 and above.
+    *target_down*: it cannot be found or reached, or does not answer, or answers 500 or above.
     """
 
     def __init__(self, message: str, *, target_down: bool = False) -> None:
@@ -38,7 +38,7 @@ class NotDelivered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TargetResponse:
-    """What the target answered: the status, and `Retry-After` as it stood there, if it did."""
+    """The response of the target: its status and its `Retry-After` header, if it has one."""
 
     status: int
     retry_after: str | None
@@ -186,7 +186,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
 
 
 def shown(url: httpcore2.URL) -> str:
-    """Return scheme, host and port of *url*: what may be told of it."""
+    """Return scheme, host and port of *url*, the parts that may be shown."""
     host = url.host.decode("ascii")
     port = f":{url.port}" if url.port is not None else ""
     return f"{url.scheme.decode('ascii')}://{f'[{host}]' if ':' in host else host}{port}"

@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: how to start it, whether it lives, what it was running when it died."""
+"""A worker process as its parent sees it: it starts the process and knows whether it lives and what it runs."""
 
 import json
 import secrets
@@ -16,7 +16,7 @@ from workers.run.shared_counters import SharedCounters
 from workers.run.shared_state import Running, SharedState
 
 FROZEN_AFTER_S = 10.0
-"""A process that has shown no pulse for so long is killed, whatever holds it."""
+"""Seconds without a heartbeat after which a process is killed."""
 
 _OVERDUE_AFTER_S = 1.0
 _START_UP_S = 60.0
@@ -24,7 +24,7 @@ _START_UP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What all worker processes of one parent have in common. *queues* empty: every queue that is known."""
+    """What all worker processes of one parent have in common. Empty *queues* means every known queue."""
 
     threads: int
     queues: tuple[str, ...]
@@ -34,7 +34,7 @@ class Launch:
 
 
 class ChildProcess:
-    """One worker process. Starts at once; its standard streams are the parent's."""
+    """One worker process. It shares the parent's standard streams."""
 
     def __init__(self, launch: Launch, *, alone: bool = False) -> None:
         self.name = f"{socket.gethostname()}-{secrets.token_hex(6)}"
@@ -50,7 +50,7 @@ class ChildProcess:
         self.started = time.monotonic()
 
     def start(self, queues: Sequence[str]) -> None:
-        """Start the process on *queues*; empty: it follows routes.yaml and what the store knows."""
+        """Start the process on *queues*; when empty, it serves those of routes.yaml and those that the store knows."""
         state, counts = self._file.fileno(), self._counts_file.fileno()
         config = json.dumps({"orders": asdict(self._config), "queues": list(queues), "board": state, "counts": counts})
         self.started = time.monotonic()
@@ -64,15 +64,15 @@ class ChildProcess:
         return self._process.pid if self._process else 0
 
     def status(self) -> int | None:
-        """The exit status, None while it lives."""
+        """Return the exit status; None while it lives."""
         return self._process.poll() if self._process else None
 
     def has_started(self) -> bool:
-        """Whether the process ever got as far as working."""
+        """Return whether the process ever started to work."""
         return self._state.last_heartbeat() > 0
 
     def is_frozen(self, now: float) -> bool:
-        """Whether the process is stopped, or held by code that lets nothing else run past a timeout."""
+        """Return whether the process is suspended, or blocked beyond a timeout by code that holds the interpreter."""
         heartbeat = self._state.last_heartbeat()
         if heartbeat == 0:
             return now - self.started > _START_UP_S
@@ -83,15 +83,15 @@ class ChildProcess:
         return overdue or silence > FROZEN_AFTER_S
 
     def running(self) -> list[Running]:
-        """What it runs, or was running when it died."""
+        """Return what it runs, or was running when it died."""
         return self._state.running()
 
     def terminate(self) -> None:
-        """Ask it to stop; a second time: to give back at once what it holds."""
+        """Send SIGTERM. A second one makes it give back at once what it holds."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End it without asking."""
+        """Send SIGKILL."""
         if self._process and self._process.poll() is None:
             self._process.kill()

@@ -1,4 +1,4 @@
-"""The one attempt that held a process so tightly that its parent had to kill it: the parent records its timeout."""
+"""The timeout of an attempt that blocked its whole process. The parent killed the process, and records the timeout."""
 
 import time
 
@@ -8,7 +8,7 @@ from workers.run import execution, outcome_policy
 
 
 def record(deliveries: DeliveryQueue, table: RoutingTable | None, worker: str, job: str) -> None:
-    """Record that an attempt has timed out. Nothing is recorded of a stale job, or of a route that is not known."""
+    """Record that an attempt has timed out. A stale job, or one of an unknown route, is ignored."""
     claim = deliveries.look(job)
     route = table.route(claim.route) if claim and table else None
     if claim is None or route is None:

@@ -1,4 +1,4 @@
-"""What a handler is given without being an option: a keyword-only parameter `nexudus: Nexudus`, under any name."""
+"""Injects `nexudus: Nexudus`: a keyword-only parameter of a handler, under any name, that is not an option."""
 
 import functools
 import inspect
@@ -18,22 +18,22 @@ _MOST_LEFT = 0.5
 
 
 class CheckedTransport(Transport, Protocol):
-    """A line that can say, without calling, whether it will lead anywhere."""
+    """A transport that can check its settings without calling Nexudus."""
 
     def check(self) -> None:
-        """Raise HandlerError unless it is known how to sign in at Nexudus."""
+        """Raise HandlerError unless the settings have credentials for Nexudus."""
 
 
 @dataclass(frozen=True, slots=True)
 class NexudusProvider:
-    """What the handlers of a route get when they ask for it. *timeout_s* is that of an attempt."""
+    """Makes the Nexudus objects for the handlers of a route. *timeout_s* is that of an attempt."""
 
     transport: CheckedTransport
     writes: bool
     timeout_s: float
 
     def nexudus(self, event: Event[Any]) -> Nexudus:
-        """Return a Nexudus for an attempt that begins now. It waits until a fifth of the attempt's time is left."""
+        """Return a Nexudus for an attempt that starts now. It may wait until a fifth of the attempt's time is left."""
         left = min(max(_LEAST_LEFT_S, _LEFT * self.timeout_s), _MOST_LEFT * self.timeout_s)
         late = time.monotonic() + self.timeout_s - left
         number = event.data.get("Id") if isinstance(event.data, dict) else getattr(event.data, "Id", None)
@@ -44,7 +44,7 @@ class NexudusProvider:
 
 
 def without_nexudus(function: Function, signature: inspect.Signature) -> tuple[inspect.Signature, str | None]:
-    """Return the signature without the parameter that asks for Nexudus, and its name; None: nothing asks."""
+    """Return the signature without the parameter for Nexudus, and that parameter's name; None: there is none."""
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and _asks_for_nexudus(function, parameter):
             others = [one for one in signature.parameters.values() if one is not parameter]
@@ -55,7 +55,7 @@ def without_nexudus(function: Function, signature: inspect.Signature) -> tuple[i
 def with_nexudus(
     call: Callable[[Event], Any], name: str | None, provider: NexudusProvider | None
 ) -> Callable[[Event], Any]:
-    """Return *call* so that it is given what it asks for under *name*. Raises HandlerError when that cannot be had."""
+    """Return *call* with a Nexudus passed as *name*. Raises HandlerError when the settings lack the credentials."""
     if name is None or provider is None:
         return call
     provider.transport.check()

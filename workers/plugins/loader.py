@@ -1,7 +1,7 @@
-"""From the name in routes.yaml to a function that takes an event: found, its options resolved, converted and checked.
+"""Loads the handler that routes.yaml names: finds the function, and resolves, converts and checks its options.
 
 A name without a colon is that of an installed plugin, from the entry-point group `frontdesk.handlers`; `log`, `forward`
-and `archive` come through the same door. `module:function` is a module beside routes.yaml, or anywhere importable.
+and `archive` are plugins like any other. `module:function` is a module beside routes.yaml, or anywhere importable.
 """
 
 import functools
@@ -21,9 +21,9 @@ from workers.plugins.option_types import checked, signature_of
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A handler with its options. *call* starts it; when *is_async*, what it returns is to be awaited.
+    """A handler with its options. *call* runs it; when *is_async*, the result of *call* must be awaited.
 
-    *secrets* are the values that `env/NAME` and `file/PATH` brought in: an error that quotes one shows asterisks.
+    *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors.
     *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict.
     """
 
@@ -47,9 +47,9 @@ def load(
     folder: Path,
     provider: NexudusProvider | None = None,
 ) -> Handler:
-    """Return the handler that *name* stands for, with its *options*; *folder* is that of routes.yaml.
+    """Return the handler called *name* with its *options*; *folder* is that of routes.yaml.
 
-    *grant* is what it gets if it asks for `nexudus: Nexudus`; without one it has to be given it by whoever calls it.
+    *provider* makes the Nexudus for a handler that declares one; without a provider, the caller has to pass it.
 
     Raises HandlerError with one sentence that names the handler: it is not there, cannot be imported or called with an
     event, or its options are unknown, missing, of the wrong type, or refer to what is not set. Harmless otherwise,

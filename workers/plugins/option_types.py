@@ -20,7 +20,7 @@ _LONGEST_SIGNATURE = 300
 
 
 def signature_of(function: Function) -> inspect.Signature:
-    """Return the signature of a handler. Raises HandlerError for what cannot be one: it takes no event, or too much."""
+    """Return the signature of a handler. Raises HandlerError when it takes no event, or more by position."""
     _refuse_what_is_no_function(function)
     try:
         signature = inspect.signature(function)
@@ -63,9 +63,9 @@ def _refuse_what_is_no_function(function: object) -> None:
 def checked(
     function: Function, signature: inspect.Signature, options: Mapping[str, Any], secrets: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return *options* converted to what *function* asks for.
+    """Return *options* converted to the types that *function* declares.
 
-    Raises HandlerError for an option that it does not take, that is missing, or that has the wrong type.
+    Raises HandlerError for an option that is unknown, is missing, or has the wrong type.
     """
     takes = {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
     shown = f"it takes {_shown(function, signature)}"
@@ -88,9 +88,9 @@ def checked(
 
 
 def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool = True) -> Any:
-    """Return the type of one option; of one only, because `event: "Event"` may be imported for type checkers alone.
+    """Return the type of one option. Others are not resolved: `event: "Event"` may be imported for type checkers only.
 
-    Not *extras*: without what `Annotated` adds, as a reader wants to see it.
+    Without *extras*, the metadata of `Annotated` is left out, for display.
     """
     if parameter.annotation is parameter.empty:
         return Any
@@ -130,7 +130,7 @@ def _first(name: str, error: ValidationError, secrets: tuple[str, ...]) -> str:
 
 
 def _shown(function: Function, signature: inspect.Signature) -> str:
-    """Return the parameters as a reader wants them: without the type of the event, which every handler takes."""
+    """Return the parameters for display: without the type of the event, which every handler takes."""
     parameters = list(signature.parameters.values())
     try:
         shown = [

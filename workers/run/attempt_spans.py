@@ -1,4 +1,4 @@
-"""Attempts in spans: the handler of each prepared delivery is called inside one, whatever calls it."""
+"""Tracing: the handler of each loaded delivery is called inside a span."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery
 
 
 class TracedDeliveryLoader(DeliveryLoader):
-    """Prepares deliveries so that running them makes a span, a child of the one of their event's request."""
+    """Loads deliveries so that running one makes a span, a child of the span of its event's request."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ def _attributes(loaded: LoadedDelivery) -> tuple[str, str, dict[str, str | int]]
 
 
 def _set_outcome(span: Span, error: BaseException | None) -> None:
-    """Say how the handler came back; of an error only its class, as in the log."""
+    """Set the outcome of the span. An error shows only its class, as in the log."""
     if error is None:
         span.tell({"frontdesk.outcome": "succeeded"})
     elif isinstance(error, Discard):

@@ -1,7 +1,7 @@
-"""Async handlers: all of a process run on one event loop, in a thread of its own.
+"""Async handlers: a process runs all of them on one event loop, in a thread of its own.
 
-The timeout cancels a handler. One that blocks the loop, or swallows its cancellation, is *stuck*: its attempt is
-recorded as timed out from outside, and it costs the process.
+The timeout cancels a handler. A handler that blocks the loop or swallows the cancellation is *stuck*: `watch` records
+its attempt as timed out, and the process has to be replaced.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _log = logs.get()
 
 @dataclass(eq=False, slots=True)
 class _Running:
-    """One attempt on the loop. *settled* is decided under the lock of the whole."""
+    """One attempt on the loop. The lock of HandlerLoop protects *settled*."""
 
     loaded: LoadedDelivery
     slot: int
@@ -30,7 +30,7 @@ class _Running:
 
 
 class HandlerLoop:
-    """Runs up to *limit* async handlers at a time; the board has a slot for each, behind those of the threads."""
+    """Runs up to *limit* async handlers at a time. Each has a slot in SharedState, behind the slots of the threads."""
 
     def __init__(self, limit: int, state: SharedState, first_slot: int, settle: Settle) -> None:
         self._state = state
@@ -43,24 +43,24 @@ class HandlerLoop:
         threading.Thread(target=self._run, name="handler-loop", daemon=True).start()
 
     def submit(self, loaded: LoadedDelivery) -> None:
-        """Put a delivery at the end of the line; it starts as soon as a slot is free."""
+        """Queue a delivery; it starts as soon as a slot is free."""
         with self._lock:
             self._queue.append(loaded)
         self._loop.call_soon_threadsafe(self._start)
 
     def take_back(self) -> list[LoadedDelivery]:
-        """Take everything out of the line that has not begun."""
+        """Remove and return all deliveries that have not started."""
         with self._lock:
             taken, self._queue = self._queue, []
         return taken
 
     def running(self) -> list[LoadedDelivery]:
-        """What runs now, attempts that timed out and did not come back left out."""
+        """Return what runs now, without attempts that have timed out."""
         with self._lock:
             return [one.loaded for one in self._running if not one.settled]
 
     def watch(self, now: float) -> bool:
-        """End from outside what should have ended by itself. Returns whether something is stuck."""
+        """Record attempts as timed out that should have ended by themselves. Return whether there were any."""
         with self._lock:
             late = [one for one in self._running if now > one.deadline + STUCK_AFTER_S]
         for one in late:
@@ -72,7 +72,7 @@ class HandlerLoop:
             try:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
-                # A task that a handler started called sys.exit: asyncio passes that on, and everybody else's stop here.
+                # A task that a handler started called sys.exit, which ends the loop. It is started again.
                 _log.warning("handler.tried_to_exit", error=type(error).__name__)
 
     def _start(self) -> None:

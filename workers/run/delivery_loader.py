@@ -1,4 +1,4 @@
-"""From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
+"""Loads what a claimed delivery needs to run: the current version of its route, the handler, and the event."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,11 +29,11 @@ class Unrunnable(Exception):
 
 
 class NotReady(Unrunnable):
-    """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
+    """This worker does not know the route or cannot load its handler yet. Another worker, or a later table, may."""
 
 
 class Undeliverable(Unrunnable):
-    """The event itself cannot be given to any handler."""
+    """The event cannot be passed to any handler."""
 
 
 class LoadedDelivery(NamedTuple):
@@ -51,16 +51,16 @@ class LoadedDelivery(NamedTuple):
 
 
 Settle = Callable[[LoadedDelivery, AttemptResult, int, int], None]
-"""What is called once for each attempt: the delivery, how it ended, Unix ms at its beginning and at its end."""
+"""Called once for each attempt: the delivery, the result, Unix ms at the start and at the end."""
 
 
 def _discard(event: Event) -> None:
     del event
-    raise Discard("its route is in the shadow now, where no handler runs; replay it when the route is not")
+    raise Discard("its route is a shadow route now, where no handler runs; replay it when the route is not")
 
 
 _IN_SHADOW = loader.Handler("shadow", is_async=False, call=_discard)
-"""What runs for a delivery that was made before its route went into the shadow."""
+"""Runs for a delivery that was created before its route became a shadow route."""
 
 
 def _rule(name: str, flow: Flow) -> Rule:
@@ -69,7 +69,7 @@ def _rule(name: str, flow: Flow) -> Rule:
 
 
 class DeliveryLoader:
-    """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
+    """Loads deliveries by the current routing table. A handler is loaded once for each set of options."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class DeliveryLoader:
         folder: Path,
         transport: CheckedTransport | None = None,
     ) -> None:
-        """*line* leads to Nexudus, for handlers that ask for it."""
+        """*transport* calls Nexudus, for handlers that ask for it."""
         self._table = table
         self._environ = environ
         self._folder = folder
@@ -92,7 +92,7 @@ class DeliveryLoader:
         self._try_again_at = 0.0
 
     def load(self, claim: Claim) -> LoadedDelivery:
-        """Return the delivery ready to run. Raises NotReady or Impossible, which are logged."""
+        """Return the delivery ready to run. Raises NotReady or Undeliverable, and logs them."""
         try:
             return self._loaded(claim)
         except NotReady as reason:
@@ -115,12 +115,12 @@ class DeliveryLoader:
         return LoadedDelivery(claim, route, handler, self._event(claim))
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return what today's table says of the deliveries that are claimed."""
+        """Return the limits of the routes of the current table, for the next claim."""
         self._follow_table()
         return self._rules
 
     def runnable(self, asked: Iterable[str] = ()) -> Runnable:
-        """Return which routes cannot be run here, and which of those can that were *asked* for since the table changed.
+        """Return which routes cannot be run here, and which can of those *asked* about since the table changed.
 
         A handler that could not be loaded is tried again every few seconds: its module may be there by then.
         """
@@ -139,13 +139,13 @@ class DeliveryLoader:
             return False
 
     def _note(self, runs: Mapping[str, bool]) -> None:
-        """Note of routes whether they can be run. Those that were noted first are forgotten when there are too many."""
+        """Remember whether routes can be run. The oldest entries are forgotten when there are too many."""
         self._runs = dict([*self._runs.items(), *runs.items()][-_MOST_TOLD:])
         cannot = tuple(name for name, can in self._runs.items() if not can)
         self._runnable = Runnable(cannot, tuple(name for name, can in self._runs.items() if can))
 
     def _follow_table(self) -> None:
-        """Begin anew when the table is another than before."""
+        """Forget everything about the routes when the table has changed."""
         table = self._table()
         if table is not self._seen:
             self._seen = table

@@ -1,4 +1,4 @@
-"""One attempt: a handler runs once, and how it ended is a value. Nothing that a handler raises gets past here.
+"""One attempt: a handler runs once, and the result is a value. Nothing that a handler raises gets past here.
 
 `run` and `run_async` run it where they are called: in a pool of threads, on an event loop. `run_alone` is for a process
 that runs one attempt at a time.
@@ -24,10 +24,10 @@ _LONGEST_CHAIN = 100
 
 
 class AttemptTimeout(BaseException):
-    """What is raised inside a thread whose attempt is over its time (`PyThreadState_SetAsyncExc`).
+    """Raised inside a thread whose attempt exceeds its timeout (`PyThreadState_SetAsyncExc`).
 
-    Not an Exception, so that a handler's `except Exception` lets it through. Its thread remembers that it was raised:
-    a handler that catches even this has timed out all the same.
+    It is not an Exception, so that a handler's `except Exception` lets it through. The thread remembers that it was
+    raised: a handler that catches even this has timed out all the same.
     """
 
     def __init__(self, *args: object) -> None:
@@ -36,7 +36,7 @@ class AttemptTimeout(BaseException):
 
 
 def inject(thread_id: int, exception: type[BaseException] | None) -> None:
-    """Raise an exception in another thread as soon as it runs Python code; None takes back what was not raised yet."""
+    """Raise an exception in another thread as soon as it runs Python code; None cancels one that is still pending."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread_id), ctypes.py_object(exception) if exception else None
     )
@@ -50,12 +50,12 @@ _interrupted = _Interrupted()
 
 
 class AttemptResult(NamedTuple):
-    """How an attempt ended.
+    """The result of an attempt.
 
-    *error* is the exception's class and message: one line, at most 500 characters, without what the handler's secrets
-    hold; None when it succeeded. *retry_after_ms* is when the next attempt comes, if the handler said so. *uncharged*:
-    the target only asked to wait, and the attempt is not counted. *final*: no other attempt could end otherwise.
-    *target_down*: what the handler speaks to is not there.
+    *error* is the exception's class and message: one line, at most 500 characters, with the handler's secrets masked;
+    None when it succeeded. *retry_after_ms* is the delay before the next attempt, if the handler chose one.
+    *uncharged*: the target asked to wait, and the attempt is not counted. *final*: another attempt would end the same
+    way. *target_down*: the system that the handler calls is down.
     """
 
     outcome: Outcome
@@ -87,10 +87,10 @@ def run(handler: Handler, event: Event) -> AttemptResult:
 
 
 async def run_async(handler: Handler, event: Event, timeout_s: float) -> AttemptResult:
-    """Run a handler that is `async def`, for at most *timeout_s* seconds; then it is cancelled and has timed out.
+    """Run a handler that is `async def`; after *timeout_s* seconds it is cancelled and has timed out.
 
-    A handler that does not let itself be cancelled, or that blocks the loop, is not ended by this: who called has to
-    watch. Raises CancelledError only when the calling task itself is cancelled.
+    This cannot end a handler that swallows the cancellation or blocks the loop: the caller has to watch it. Raises
+    CancelledError only when the calling task itself is cancelled.
     """
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
@@ -110,9 +110,9 @@ async def run_async(handler: Handler, event: Event, timeout_s: float) -> Attempt
 
 
 def run_alone(handler: Handler, event: Event, timeout_s: float) -> AttemptResult:
-    """Run a handler of either kind in a thread of its own, and return soon after *timeout_s* seconds at the latest.
+    """Run a sync or async handler in a thread of its own, for at most *timeout_s* and two more seconds.
 
-    A handler that does not come back then keeps its thread, which does not keep the process.
+    A handler that does not come back by then keeps its thread, which does not prevent the process from exiting.
     """
     results: list[AttemptResult] = []
 
@@ -138,7 +138,7 @@ def run_alone(handler: Handler, event: Event, timeout_s: float) -> AttemptResult
 
 
 def timed_out(timeout_s: float, *, is_running: bool = False) -> AttemptResult:
-    """Return the end of an attempt whose time is up; *is_running*: its handler did not come back."""
+    """Return the result of an attempt that exceeded its timeout; *is_running*: its handler did not come back."""
     return AttemptResult(
         Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s{', and still running' if is_running else ''}"
     )
@@ -149,7 +149,7 @@ _TIMED_OUT = AttemptResult(Outcome.TIMED_OUT, "timed out")
 
 
 def _returned(value: Any) -> AttemptResult:
-    """A returned value is ignored, unless it is work that nobody would do."""
+    """Return the result for a returned value, which is ignored unless it is work that nobody would do."""
     if value is None:
         return _SUCCEEDED
     if inspect.iscoroutine(value):
@@ -181,7 +181,7 @@ def _raised(error: BaseException, secrets: tuple[str, ...]) -> AttemptResult:
 
 
 def _of_target(error: BaseException, text: str) -> AttemptResult:
-    """Return the end of an attempt that failed, with what the exception says of the handler's target."""
+    """Return the result of a failed attempt, with what the exception tells about the handler's target."""
     try:
         wait_s = target_errors.asked_to_wait_s(error)
         if wait_s is not None:
@@ -192,7 +192,7 @@ def _of_target(error: BaseException, text: str) -> AttemptResult:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Whether an AttemptTimeout is anywhere in *error*: its causes, its contexts, the members of its groups."""
+    """Return whether an AttemptTimeout is anywhere in *error*: its causes, its contexts, the members of its groups."""
     waiting, seen = [error], set[int]()
     while waiting and len(seen) < _LONGEST_CHAIN:
         current = waiting.pop()

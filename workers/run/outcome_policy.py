@@ -1,4 +1,4 @@
-"""What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
+"""Decides what becomes of a delivery after an attempt, by the current version of its route. Pure functions."""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
@@ -9,7 +9,7 @@ from workers.run.delivery_loader import NotReady, Unrunnable
 from workers.run.execution import AttemptResult
 
 UNKNOWN_FOR_MS = 3_600_000
-"""A route or handler that a worker does not know yet may be on its way to it in a deploy: so long is it waited for."""
+"""How long a delivery waits for a route or handler that a worker does not know yet: a deploy may be under way."""
 
 _SHORTEST_PAUSE_MS = 1_000
 
@@ -27,7 +27,7 @@ def after_attempt(
     if result.uncharged:
         delay = _SHORTEST_PAUSE_MS if result.retry_after_ms is None else result.retry_after_ms
         return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms, attempt, Target("busy", give_up_ms))
-    # An attempt that we ended says nothing of a target: it may be the handler that hangs.
+    # An attempt that we ended tells nothing about a target: the handler itself may hang.
     target = Target("down", give_up_ms) if result.target_down else None
     if result.final or claim.failures >= len(route.retry_ms):
         return Acknowledgement(claim.job, "dead", 0, route.timeout_ms, attempt, target)
@@ -38,8 +38,7 @@ def after_attempt(
 def when_unrunnable(claim: Claim, reason: Unrunnable, *, worker: str, now_ms: int) -> Acknowledgement:
     """Return what becomes of a delivery that this worker cannot run.
 
-    It is dead when no attempt can help. When only this worker does not know its route or handler, others may, for an
-    hour.
+    When only its route or handler is unknown here, other workers may run it for an hour. Otherwise it is dead.
     """
     unknown_for_ms = now_ms - claim.unknown_ms if claim.unknown_ms else 0
     if isinstance(reason, NotReady) and unknown_for_ms <= UNKNOWN_FOR_MS:

@@ -1,7 +1,7 @@
-"""One worker process: claims deliveries, runs them in threads and on one event loop, acknowledges in batches.
+"""One worker process: it claims deliveries, runs them in threads and on one event loop, and acknowledges in batches.
 
-Three threads of its own beside the handlers': one claims, one acknowledges, one watches the clock. Redis may go away at
-any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
+It has three threads beside those of the handlers: one claims, one acknowledges, one watches timeouts. Redis may become
+unavailable at any time: claiming pauses, running attempts finish, and their results wait until Redis is back.
 """
 
 import os
@@ -30,7 +30,7 @@ from workers.run.shared_state import SharedState
 from workers.run.threads import HandlerThreads
 
 RETIRED = 75
-"""Exit status of a process that ends because a handler does not come back, or because its lease is over."""
+"""Exit status of a process that ends because a handler does not come back, or because it has lost its lease."""
 
 _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
@@ -43,7 +43,7 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a process is told by its parent. *grace_s*: how long running handlers may take after SIGTERM."""
+    """What the parent passes to a process. *grace_s*: how long running handlers may take after SIGTERM."""
 
     worker: str
     threads: int
@@ -53,7 +53,7 @@ class WorkerConfig:
 
 
 class WorkerProcess:
-    """The life of one worker process; `run` returns its exit status."""
+    """One worker process; `run` returns its exit status."""
 
     def __init__(
         self,
@@ -88,10 +88,10 @@ class WorkerProcess:
         self._claimed_at = 0.0
 
     def run(self) -> int:
-        """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
+        """Work until SIGTERM, or in burst mode until nothing is left. Return the exit status."""
         signal.signal(signal.SIGTERM, self._on_signal)
         for number in (signal.SIGINT, *end_signals.numbers()[1:]):
-            signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the parent decides
+            signal.signal(number, signal.SIG_IGN)  # they reach the whole process group; the parent decides
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         status = self._claim_until_stopped()
         self._finish()
@@ -117,10 +117,10 @@ class WorkerProcess:
         return 0
 
     def _claim_once(self) -> int | None:
-        """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
+        """Claim what there is room for; wait when there is no room or no work. Return an exit status to stop."""
         self._lease_check.run(self._holding.keys())
         room = max(self._capacity.room(), 0)
-        # Without room, too, it is looked now and then at what waits: others see that somebody lives who can run it.
+        # A claim without room shows other workers that this one is alive and which routes it can run.
         if not room and time.monotonic() - self._claimed_at < _LOOK_EVERY_S:
             self._capacity.wait_for_room(_TICK_S)
             return None
@@ -165,10 +165,10 @@ class WorkerProcess:
     # -- recording --------------------------------------------------------------------------------------------------
 
     def _settle(self, loaded: LoadedDelivery, ended: AttemptResult, started_ms: int, ended_ms: int) -> None:
-        """Called once for each attempt, from whichever thread ended it."""
+        """Record the result of an attempt. Called once for each, by any thread."""
         if not loaded.handler.is_async:
             self._capacity.ran(ended_ms - started_ms)
-        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded by the store's clock, as all else
+        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded in the store's time, as all else
         self._end(
             outcome_policy.after_attempt(
                 loaded.claim,
@@ -183,7 +183,7 @@ class WorkerProcess:
         self._attempts.write(loaded, ended, ended_ms - started_ms)
 
     def _end(self, ended: Acknowledgement, *, awaited: bool = False) -> None:
-        """Hand the end of a delivery to the thread that records it; there is room for another."""
+        """Pass an acknowledgement to the recorder; there is room for another delivery."""
         self._recorder.put(ended)
         self._capacity.settled(awaited=awaited)  # last: once all is settled, the recorder may be closed
 
@@ -200,8 +200,8 @@ class WorkerProcess:
     # -- the clock and the end --------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Show the pulse, give back what waits behind something slow (another process may run it), end attempts whose
-        time is up, and stop the process when a handler does not come back."""
+        """Send heartbeats, give back what waits behind slow handlers (another process may run it), end attempts at
+        their timeout, and stop the process when a handler does not come back."""
         parent = os.getppid()
         while True:
             self._state.heartbeat()
@@ -219,11 +219,11 @@ class WorkerProcess:
             time.sleep(_TICK_S)
 
     def _finish(self) -> None:
-        """Give back what has not begun, let what runs finish within the grace time, give back what does not."""
+        """Give back what has not started, wait for running attempts within the grace time, give back the rest."""
         deadline = time.monotonic() + self._config.grace_s
         self._give_back(self._threads.take_back() + self._loop.take_back())
         while time.monotonic() < deadline and not self._at_once.is_set():
-            # Not `running`: a thread may just have taken a delivery, or be about to say how one ended.
+            # Not `running`: a thread may just have taken a delivery, or be about to settle one.
             if self._capacity.is_settled():
                 return
             time.sleep(_TICK_S)
@@ -232,7 +232,7 @@ class WorkerProcess:
             self._end(given_back, awaited=loaded.handler.is_async)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """First SIGTERM: stop claiming, finish what runs. Second: give back at once what is still held."""
+        """First SIGTERM: stop claiming and finish what runs. Second: give back at once what is still held."""
         del number, frame
         if self._stop.is_set():
             self._at_once.set()
@@ -240,6 +240,6 @@ class WorkerProcess:
 
 
 def leave(status: int) -> None:
-    """End the process without waiting for threads that do not come back; what they have logged is written."""
+    """Write what is logged and end the process, without waiting for threads that do not come back."""
     line_writer.close_all()
     os._exit(status)

@@ -11,14 +11,14 @@ from receiver.storage.redis import keys
 _QUEUES_AGE_S = 5.0
 
 EVERY = 8
-"""Each so many turns begin at another queue than the first."""
+"""Every eighth turn starts at another queue than the first."""
 
 
 def in_turn(queues: Sequence[str], turn: int) -> Sequence[str]:
-    """Return *queues*, highest priority first, as they are served at a turn (1, 2, ...).
+    """Return the order in which *queues* (highest priority first) are served at a turn (1, 2, ...).
 
-    Always by priority, so that who waits for the first waits least; but an eighth of the turns begin at each of the
-    others in turn, so that none starves behind those that are always full.
+    The order is that of priority, but every eighth turn starts at one of the other queues in rotation, so that none
+    starves behind queues that are always full.
     """
     number, between = divmod(turn, EVERY)
     first = 0 if between or len(queues) < 2 else 1 + number % (len(queues) - 1)
@@ -26,8 +26,8 @@ def in_turn(queues: Sequence[str], turn: int) -> Sequence[str]:
 
 
 class ServedQueues:
-    """The queues a worker serves: those it was given, or all that the table names by priority, then any that still
-    hold deliveries of an earlier table."""
+    """The queues that a worker serves: those it was given, or all that the routing table names, by priority, and then
+    any that still hold deliveries of an earlier table."""
 
     def __init__(self, given: Sequence[str], table: CurrentTable, deliveries: DeliveryQueue) -> None:
         self._given = tuple(given)

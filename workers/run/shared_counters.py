@@ -1,8 +1,8 @@
-"""What a worker process counts, in memory that it shares with its parent: a few additions for each attempt.
+"""The counters of a worker process, in memory that it shares with its parent.
 
-The parent reads it every few seconds, also after the process was killed, and adds what is new to the counters of all
-processes (`receiver.observation.metrics_store`). One thread writes: the one that records. There is a row for each
-route; routes beyond the last row share the first.
+The parent reads them every few seconds, also after the process was killed, and adds what is new to the counters of all
+processes (`receiver.observation.metrics_store`). Only the recorder's thread writes. Each route has a row; routes beyond
+the last row share the first.
 """
 
 import mmap
@@ -64,7 +64,7 @@ class SharedCounters:
     @staticmethod
     def file() -> IO[bytes]:
         """Return an unnamed file of the right size, whose descriptor a child inherits."""
-        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the counters
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its process
         file.truncate(_NAMES_AT + _ROWS * _NAME.size)
         return file
 
@@ -91,15 +91,15 @@ class SharedCounters:
                 self._observe(_WAIT, metrics_store.DELIVERY_BOUNDS, attempt.started_ms - received_ms)
 
     def lines_lost(self, number: int) -> None:
-        """Note how many lines of its log the process could not write, since it began. Another thread may say so."""
+        """Set how many lines of its log the process has failed to write so far. Any thread may call it."""
         self._cells[_LOG_LOST] = number
 
     def amounts(self) -> dict[str, int]:
-        """Return everything that was counted since the process began, by the fields of the meter."""
+        """Return all counts since the process started, by the fields of `metrics_store`."""
         return {field: count for field, count in chain(self._all(), self._routes()) if count}
 
     def _observe(self, at: int, bounds: tuple[float, ...], took_ms: int) -> None:
-        """Count a duration: its sum is the cell at *at*, its buckets are behind."""
+        """Count a duration: the cell at *at* is the sum, the cells after it are the buckets."""
         took_ms = max(took_ms, 0)  # clocks of two machines differ
         self._cells[at] += took_ms
         self._cells[at + 1 + bisect_left(bounds, took_ms / 1_000)] += 1

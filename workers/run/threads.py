@@ -1,8 +1,8 @@
-"""Handler threads: run prepared deliveries, and end each attempt at its timeout whatever the handler does.
+"""Handler threads: they run sync handlers, and each attempt ends at its timeout whatever the handler does.
 
-An attempt is settled once: by its thread when the handler returns, or by the watch when its time is up. After that
-nothing the handler does changes anything. The exception that the watch injects stops Python code; it does not stop
-`time.sleep`, a socket, a lock or C code. A thread that does not come back is *stuck*, and costs its process.
+An attempt is settled once: by its thread when the handler returns, or by `watch` at its timeout. After that, nothing
+the handler does has an effect. The exception that `watch` injects stops Python code, but not `time.sleep`, a socket, a
+lock or C code. A thread that does not come back is *stuck*, and its process has to be replaced.
 """
 
 import enum
@@ -18,7 +18,7 @@ from workers.run.shared_state import SharedState
 
 
 class _State(enum.Enum):
-    """Where an attempt is: only a running one can expire, and only one that did not expire can be done."""
+    """The state of an attempt. Only a running one can expire, and one that has expired is not settled again."""
 
     RUNNING = enum.auto()
     EXPIRED = enum.auto()
@@ -27,7 +27,7 @@ class _State(enum.Enum):
 
 @dataclass(slots=True)
 class _Slot:
-    """One thread and what it is doing. *lock* decides who settles the attempt."""
+    """One thread and its current attempt. Whoever holds *lock* and finds it RUNNING settles it."""
 
     number: int
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,7 +40,7 @@ class _Slot:
 
 
 class HandlerThreads:
-    """A fixed number of threads that run sync handlers, taking the next delivery from one shared line."""
+    """A fixed number of threads that run sync handlers and take deliveries from one shared queue."""
 
     def __init__(self, number: int, state: SharedState, settle: Settle) -> None:
         self._queue: queue.SimpleQueue[LoadedDelivery | None] = queue.SimpleQueue()
@@ -51,11 +51,11 @@ class HandlerThreads:
             threading.Thread(target=self._work, args=(slot,), name=f"handler-{slot.number}", daemon=True).start()
 
     def submit(self, loaded: LoadedDelivery) -> None:
-        """Put a delivery at the end of the line."""
+        """Queue a delivery for the next free thread."""
         self._queue.put(loaded)
 
     def take_back(self) -> list[LoadedDelivery]:
-        """Take everything out of the line that no thread has begun."""
+        """Remove and return all deliveries that no thread has started."""
         taken: list[LoadedDelivery] = []
         while True:
             try:
@@ -66,15 +66,15 @@ class HandlerThreads:
                 taken.append(loaded)
 
     def waiting(self) -> int:
-        """How many deliveries are in the line."""
+        """Return how many deliveries wait for a thread."""
         return self._queue.qsize()
 
     def running(self) -> list[LoadedDelivery]:
-        """What the threads run now, attempts that timed out and did not come back left out."""
+        """Return what the threads run now, without attempts that have timed out."""
         return [slot.loaded for slot in self._slots if slot.loaded is not None and slot.state is _State.RUNNING]
 
     def watch(self, now: float) -> bool:
-        """End the attempts whose time is up. Returns whether a thread is stuck."""
+        """End the attempts that exceed their timeout. Return whether a thread is stuck."""
         stuck = False
         for slot in self._slots:
             if slot.loaded is not None and now >= slot.deadline:
@@ -86,7 +86,7 @@ class HandlerThreads:
             loaded = slot.loaded
             if loaded is None or slot.state is _State.DONE or now < slot.deadline:
                 return False
-            # A handler may swallow what was injected; it is raised again until the thread comes back.
+            # A handler may swallow the injected exception, so it is raised again until the thread comes back.
             slot.is_interrupted = True
             inject(slot.thread_id, AttemptTimeout)
             if slot.state is _State.EXPIRED:
@@ -108,10 +108,10 @@ class HandlerThreads:
             try:  # noqa: SIM105 - an injected exception could land inside contextlib.suppress itself
                 self._run(slot, loaded)
             except AttemptTimeout:
-                pass  # raised after the handler had returned; the watch has settled the attempt
+                pass  # raised after the handler had returned; `watch` has settled the attempt
 
     def _rest(self, slot: _Slot) -> None:
-        """From here until the next attempt begins, nothing can be injected into this thread."""
+        """End the attempt. Nothing can be injected into this thread until the next attempt starts."""
         with slot.lock:
             slot.state = _State.DONE
             slot.loaded = None

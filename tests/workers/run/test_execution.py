@@ -13,7 +13,7 @@ import pytest
 from receiver.core.events import Event, Outcome
 from tests.support.handled import an_event
 from workers import Discard, Retry
-from workers.plugins.error_text import describe, one_line, telling_parts
+from workers.plugins.error_text import describe, one_line, secret_parts
 from workers.plugins.loader import Handler
 from workers.run.execution import AttemptResult, AttemptTimeout, run, run_alone, run_async
 
@@ -156,7 +156,7 @@ def test_an_error_is_cut_and_shows_no_secret() -> None:
     url = "https://user:passw0rd@hooks.example/services/T0000/XXXX?key=abcdef"
 
     long = run(a_handler(raising(ValueError("x" * 10_000_000))), an_event())
-    told = run(a_handler(raising(ValueError(f"{url} :: /services/T0000/XXXX")), *telling_parts(url)), an_event())
+    told = run(a_handler(raising(ValueError(f"{url} :: /services/T0000/XXXX")), *secret_parts(url)), an_event())
     cut = run(a_handler(raising(ValueError("y" * 480 + "hush-hush-secret")), "hush-hush-secret"), an_event())
 
     assert len(long.error or "") == 500

@@ -16,6 +16,8 @@ from pydantic import BeforeValidator
 
 from receiver.core import durations
 
+__all__ = ["Discard", "Retry", "Seconds", "TargetDown", "seconds_to_wait", "traceparent"]
+
 LONGEST_DELAY = 7 * 86_400.0
 """Seconds. A longer `after` is cut to this, so that no header of a target delays a delivery for years."""
 

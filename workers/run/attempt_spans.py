@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from receiver.core.events import Event
+from receiver.core.events import Event, Outcome
 from receiver.observation.tracing import Span, Tracing
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import Claim
@@ -83,9 +83,9 @@ def _attributes(loaded: LoadedDelivery) -> tuple[str, str, dict[str, str | int]]
 
 def _set_outcome(span: Span, error: BaseException | None) -> None:
     """Set the outcome of the span. An error shows only its class, as in the log."""
-    if error is None:
-        span.tell({"frontdesk.outcome": "succeeded"})
-    elif isinstance(error, Discard):
-        span.tell({"frontdesk.outcome": "discarded"})
+    if error is None or isinstance(error, Discard):
+        outcome = Outcome.DISCARDED if error else Outcome.SUCCEEDED
+        span.tell({"frontdesk.outcome": str(outcome)})
     else:
-        span.tell({"frontdesk.outcome": "failed", "error.type": type(error).__name__}, failed=type(error).__name__)
+        name = type(error).__name__
+        span.tell({"frontdesk.outcome": str(Outcome.FAILED), "error.type": name}, failed=name)

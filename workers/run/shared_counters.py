@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO, Final
 
-from receiver.core.events import Outcome
+from receiver.core.events import DeliveryStatus, Outcome
 from receiver.observation import metrics_store
 from receiver.storage.queue.queue import Acknowledgement, Claim
 
@@ -27,7 +27,7 @@ def _bounds(bounds: tuple[float, ...]) -> list[str]:
 
 
 _OUTCOMES: Final = [str(outcome) for outcome in Outcome]
-_ENDS: Final = ["succeeded", "discarded", "dead"]
+_ENDS: Final = [str(end) for end in (DeliveryStatus.SUCCEEDED, DeliveryStatus.DISCARDED, DeliveryStatus.DEAD)]
 _OF_ROUTE: Final = [
     *(f"attempts:{{}}:{outcome}" for outcome in _OUTCOMES),
     *(f"ended:{{}}:{end}" for end in _ENDS),

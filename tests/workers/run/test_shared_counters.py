@@ -94,8 +94,8 @@ def test_a_killed_process_leaves_its_counts(memory: IO[bytes]) -> None:
     """The memory is the parent's too."""
     script = (
         "import os, sys; from tests.workers.run.test_shared_counters import _claim, _ended;"
-        " from workers.run.shared_counters import Counts;"
-        " Counts(int(sys.argv[1])).ended(_claim('announce'), _ended('succeeded', 'succeeded')); os.kill(os.getpid(), 9)"
+        " from workers.run.shared_counters import SharedCounters; counts = SharedCounters(int(sys.argv[1]));"
+        " counts.ended(_claim('announce'), _ended('succeeded', 'succeeded')); os.kill(os.getpid(), 9)"
     )
 
     ended = subprocess.run(

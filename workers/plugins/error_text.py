@@ -26,7 +26,7 @@ def describe(error: BaseException, secrets: Sequence[str] = ()) -> str:
     """Return the class and message of *error* on one line, without *secrets*, in at most 500 characters."""
     try:
         message = str(error)[:_LONGEST_READ]
-    except BaseException as broken:  # noqa: BLE001 - the message is a stranger's code
+    except BaseException as broken:  # noqa: BLE001 - the message is foreign code
         message = f"(its message cannot be read: {type(broken).__name__})"
     name = type(error).__name__
     return one_line(f"{name}: {masked(message.strip(), secrets)}" if message.strip() else name)

@@ -174,7 +174,7 @@ def _execute(spec: importlib.machinery.ModuleSpec) -> None:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]  # the caller made sure
-    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+    except BaseException as error:  # noqa: BLE001 - importing runs foreign code
         sys.modules.pop(spec.name, None)
         raise HandlerError(_import_failed(spec.name, error)) from None
 
@@ -186,7 +186,7 @@ def _same_file(one: str | None, other: str) -> bool:
 def _imported(module: str, folder: Path | None = None) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+    except BaseException as error:  # noqa: BLE001 - importing runs foreign code
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise HandlerError(_no_module(module, error.name, folder)) from None
         raise HandlerError(_import_failed(module, error)) from None

@@ -98,7 +98,7 @@ def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
         hints = typing.get_type_hints(holder, globalns=getattr(plain, "__globals__", {}), include_extras=extras)
-    except Exception as error:  # noqa: BLE001 - an annotation is a stranger's code
+    except Exception as error:  # noqa: BLE001 - an annotation is foreign code
         raise HandlerError(f"its type {parameter.annotation!r} cannot be read: {describe(error)}") from None
     return hints[parameter.name]
 
@@ -112,7 +112,7 @@ def _converted(wanted: Any, value: object) -> object:
         result = adapter.validate_python(value)
     except ValidationError:
         raise
-    except Exception as error:  # noqa: BLE001 - a validator is a stranger's code
+    except Exception as error:  # noqa: BLE001 - a validator is foreign code
         raise HandlerError(f"its check failed: {type(error).__name__}") from None
     if isinstance(value, bool) and isinstance(result, int | float) and not isinstance(result, bool):
         raise HandlerError("input should be a number, not true or false")
@@ -140,7 +140,7 @@ def _shown(function: Function, signature: inspect.Signature) -> str:
             for p in parameters
         ]
         text = str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
-    except Exception:  # noqa: BLE001 - an annotation and the representation of a default are a stranger's code
+    except Exception:  # noqa: BLE001 - an annotation and the representation of a default are foreign code
         text = f"({', '.join(p.name for p in parameters)})"
     return one_line(text, _LONGEST_SIGNATURE)
 

@@ -77,7 +77,7 @@ def run(handler: Handler, event: Event) -> AttemptResult:
     try:
         try:
             returned = handler.call(event)
-        except BaseException as error:  # noqa: BLE001 - the one call of a stranger's code
+        except BaseException as error:  # noqa: BLE001 - the one call of foreign code
             result = _raised(error, handler.secrets)
         else:
             result = _returned(returned)
@@ -187,7 +187,7 @@ def _of_target(error: BaseException, text: str) -> AttemptResult:
         if wait_s is not None:
             return AttemptResult(Outcome.FAILED, text, round(wait_s * 1_000), uncharged=True)
         return AttemptResult(Outcome.FAILED, text, target_down=target_errors.is_down(error))
-    except Exception:  # noqa: BLE001 - the attributes of an exception are a stranger's code
+    except Exception:  # noqa: BLE001 - the attributes of an exception are foreign code
         return AttemptResult(Outcome.FAILED, text)
 
 

@@ -1,4 +1,4 @@
-'''Frontdesk's workers; and, for the author of a handler, the whole API: `from workers import ...`.
+'''Frontdesk's workers. For authors of handlers, this is the API: `from workers import ...`.
 
 A handler is a function. Its keyword-only parameters are its options, which routes.yaml gives under `with:`:
 
@@ -13,10 +13,10 @@ A handler is a function. Its keyword-only parameters are its options, which rout
             raise Retry("Slack asks us to slow down", after=float(response.headers["Retry-After"]))
         response.raise_for_status()
 
-It may be `async def`. Returning means done, whatever is returned; any exception means failed, and the route's schedule
-says when the next attempt comes. A delivery can come twice: `event.key` stays the same over attempts and replays, so
-hand it on as the idempotency key; `once` remembers which steps of a delivery were done (workers/once.py). `event:
-Event[Booking]` asks for the record as a type (workers/records.py).
+It may be `async def`. Returning means done, whatever is returned. Any exception means failed, and the route's schedule
+decides when the next attempt starts. A delivery can run twice: `event.key` stays the same over attempts and replays, so
+pass it on as the idempotency key. `once` remembers which steps of a delivery were done (workers/once.py). `event:
+Event[Booking]` gives the record as a type (workers/records.py).
 
 Save the function as `slack.py` beside routes.yaml and route to it with `handler: slack:announce`, or let `frontdesk
 new-handler slack` write a package with a test. To test a handler, call it.

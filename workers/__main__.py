@@ -1,10 +1,8 @@
-"""The root of one worker process, started by its parent (`frontdesk work`) with its orders as JSON."""
+"""The entry point of one worker process. Its parent (`frontdesk work`) starts it with its configuration as JSON."""
 
 import json
 import os
 import sys
-import time
-from collections.abc import Sequence
 
 from receiver.core import settings
 from receiver.core.errors import FrontdeskError, StorageUnavailable
@@ -14,47 +12,23 @@ from receiver.process import logs, standard_streams
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import connection, keys
-from workers.nexudus.nexudus_transport import Switchboard
+from receiver.storage.redis import connection
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.run.attempt_log import AttemptLog
-from workers.run.attempt_spans import TracedPreparation
-from workers.run.delivery_loader import Preparation
-from workers.run.process import Orders, WorkerProcess, leave
-from workers.run.shared_counters import Counts
-from workers.run.shared_state import Board
-
-_QUEUES_AGE_S = 5.0
-
-
-class ServedQueues:
-    """The queues a worker serves: those it was given, or all that the table names by priority, then any that still
-    hold deliveries of an earlier table."""
-
-    def __init__(self, given: Sequence[str], table: CurrentTable, deliveries: DeliveryQueue) -> None:
-        self._given = tuple(given)
-        self._table = table
-        self._deliveries = deliveries
-        self._known: frozenset[str] = frozenset()
-        self._read_at = float("-inf")
-
-    def __call__(self) -> Sequence[str]:
-        """Return the queues in the order of their priority."""
-        if self._given:
-            return self._given
-        now = time.monotonic()
-        if now - self._read_at > _QUEUES_AGE_S:
-            self._known = self._deliveries.known_queues()
-            self._read_at = now
-        table = self._table.table
-        named = table.queues if table else ("default",)
-        return (*named, *sorted(self._known - {*named, keys.ISOLATED}))
+from workers.run.attempt_spans import TracedDeliveryLoader
+from workers.run.capacity import ASYNC_LIMIT
+from workers.run.delivery_loader import DeliveryLoader
+from workers.run.process import WorkerConfig, WorkerProcess, leave
+from workers.run.queue_order import ServedQueues
+from workers.run.shared_counters import SharedCounters
+from workers.run.shared_state import SharedState
 
 
-def main(message: str) -> int:
+def main(argument: str) -> int:
     """Run one worker process to its end."""
-    told = json.loads(message)
-    orders = Orders(**told["orders"])
+    message = json.loads(argument)
+    config = WorkerConfig(**message["orders"])
     read = settings.from_environ(os.environ)
     logs.configure(read.log_level, read.log_format)
     url = connection.url_of(read)
@@ -64,13 +38,13 @@ def main(message: str) -> int:
     table.start()
     table.start_watching()
     traces = tracing.opened(read, "frontdesk-worker")
-    preparing = (lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
-    preparation = TracedPreparation(*preparing, traces) if traces else Preparation(*preparing)
-    queues = ServedQueues(told["queues"], table, deliveries)
-    board = Board(told["board"], orders.threads + 256)
-    counts = Counts(told["counts"])
+    arguments = (lambda: table.table, os.environ, read.routes.resolve().parent, NexudusTransport(read))
+    loader = TracedDeliveryLoader(*arguments, traces) if traces else DeliveryLoader(*arguments)
+    queues = ServedQueues(message["queues"], table, deliveries)
+    state = SharedState(message["board"], config.threads + ASYNC_LIMIT)
+    counts = SharedCounters(message["counts"])
     attempts = AttemptLog(read.log_level, read.log_format)
-    status = WorkerProcess(orders, deliveries, recorder, preparation, queues, board, counts, attempts).run()
+    status = WorkerProcess(config, deliveries, recorder, loader, queues, state, counts, attempts).run()
     if traces:
         traces.close()
     return status

@@ -1,25 +1,36 @@
-"""What a handler may say besides returning: try again later, or let this one go."""
+"""The declared API for authors of handlers, beside `Event`, `Nexudus` and `once`, which `workers` exports too.
+
+Built-in handlers import nothing else of ours. docs/handlers.md lists names and signatures, and a test compares them.
+"""
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
 from receiver.core import durations
 
+__all__ = ["Discard", "Retry", "Seconds", "TargetDown", "seconds_to_wait", "traceparent"]
+
 LONGEST_DELAY = 7 * 86_400.0
-"""Seconds; a longer `after` is cut to this, so that no header of a target parks a delivery for years."""
+"""Seconds. A longer `after` is cut to this, so that no header of a target delays a delivery for years."""
+
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
+"""Seconds. A wait that a target asks for in `Retry-After` is limited to this range."""
 
 
 class Retry(Exception):
-    """Raise it to end this attempt and choose when the next one comes.
+    """Raise it to end this attempt and choose when the next one starts.
 
-    *after* is in seconds, from 0, at most a week; None: the route's schedule says. The attempt counts as one of the
-    route's, unless *charged* is false: then the delivery only waits, because the target asked for it (429 or 503 with
-    `Retry-After`) and nothing has been tried in vain. An uncharged wait needs its *after*, and has a maximum age.
+    *after* is in seconds, from 0 to a week. With None, the route's schedule decides. The attempt counts towards the
+    route's retries unless *charged* is false. Use that when the target asks to wait (429 or 503 with `Retry-After`).
+    An uncharged wait needs *after*, and the route limits how long it may last in total.
     Raises ValueError when *after* is not such a number.
     """
 
@@ -35,34 +46,50 @@ class Retry(Exception):
 
 
 class TargetDown(Exception):
-    """Raise it, or anything with a true `target_down`, when the system that the handler speaks to is not there at all.
+    """Raise it, or anything with a true `target_down`, when the system that the handler calls is down.
 
-    The attempt has failed as with any other exception. When attempts of one delivery after another say so, the route
-    waits for its target, uncharged. Connections that fail, timeouts of HTTP clients and answers of 500 and above are
-    understood without it; an attempt that ran into the timeout of its route is not: it may be the handler that hangs.
+    The attempt fails as with any other exception. When several deliveries in a row fail like this, the route waits
+    for its target and its deliveries use no attempts meanwhile. Failed connections, timeouts of HTTP clients and
+    answers of 500 and above count as down without this exception. An attempt that exceeds its route's timeout does
+    not, because the handler itself may hang.
     """
 
     target_down = True
 
 
 class Discard(Exception):
-    """Raise it to end the delivery for good: it is recorded as discarded, with the reason, and not tried again."""
+    """Raise it to end the delivery for good: it is recorded as discarded, with the reason, and never retried."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header (seconds or a date) asks for, limited to SHORTEST_WAIT and
+    LONGEST_WAIT. Return None when the header cannot be read."""
+    text = (retry_after or "").strip()[:100]
+    if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,6})?", text):
+        seconds = float(text)
+    else:
+        try:
+            until = parsedate_to_datetime(text)
+        except (TypeError, ValueError):
+            return None
+        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 _trace: ContextVar[str] = ContextVar("frontdesk_trace", default="")
 
 
 def traceparent() -> str | None:
-    """Return the W3C trace context of the attempt that calls, for a request that belongs to it; None: no traces."""
+    """Return the W3C trace context of the current attempt, to send with its requests; None when tracing is off."""
     return _trace.get() or None
 
 
 @contextlib.contextmanager
 def in_trace(traceparent: str) -> Iterator[None]:
-    """Let *traceparent* be that of whatever is called meanwhile, in this thread or task."""
+    """Make *traceparent* the trace context of this thread or task within the block."""
     token = _trace.set(traceparent)
     try:
         yield
@@ -75,4 +102,4 @@ def _seconds(value: object) -> float:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-"""A type for an option: written as a duration (`500ms`, `30s`, `10m`) or as plain seconds, held in seconds."""
+"""A type for an option: a duration (`500ms`, `30s`, `10m`) or a number of seconds. The handler gets seconds."""

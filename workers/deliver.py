@@ -1,13 +1,10 @@
-"""The function that our RQ jobs name: one attempt of one delivery, for a stock `rq worker` that serves our queues.
+"""The function that our RQ jobs name. A stock `rq worker` that serves our queues calls it to run one attempt.
 
-Our own workers never call it; they take the delivery's id from the queue and run it in their threads. Here RQ has taken
-the job already, so the attempt begins by taking the delivery itself, and a job that is stale does nothing.
+Our own workers never call it: they claim deliveries from the queue and run them in their threads. Here RQ has already
+taken the job, so `run` first takes the delivery itself. A stale job does nothing.
 """
 
-import asyncio
-import contextlib
 import os
-import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,26 +16,25 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis import connection
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.run import execution, outcome_policy
-from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
-from workers.run.execution import AttemptTimeout, Ended
-from workers.run.settlement import STUCK_AFTER_S, tell, timed_out
-from workers.run.threads import inject
+from workers.run.attempt_log import log_attempt
+from workers.run.delivery_loader import DeliveryLoader, Unrunnable
+from workers.run.execution import STUCK_AFTER_S
 
 _LEASE_MARGIN_MS = 60_000
-"""For what comes before and after the handler: loading it, recording how it ended."""
+"""Time for what happens before and after the handler runs: loading it and recording the result."""
 
 _log = logs.get()
 
 
 def run(job: str) -> None:
-    """Run the current attempt of a delivery to its recorded end. Returns normally whatever the handler does."""
-    deliveries, preparation = _tools(os.getpid())
+    """Run the current attempt of a delivery and record the result. Returns normally whatever the handler does."""
+    deliveries, loader = _tools(os.getpid())
     worker = f"stock:{job}"  # acknowledge.lua knows by the prefix that RQ deletes the job itself
-    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, preparation.rules())
-    ended = claim and _attempt(claim, preparation, _Lease(deliveries, worker))
+    claim = deliveries.take(worker, job, _LEASE_MARGIN_MS, loader.rules())
+    ended = claim and _attempt(claim, loader, _Lease(deliveries, worker))
     if ended is None:
         _log.info("delivery.stale", job=job)
         return
@@ -48,19 +44,19 @@ def run(job: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """How long a delivery is in the hands of *worker* only: nobody renews it while the handler runs."""
+    """The lease of *worker*, the name of this job as a worker. Nobody renews it while the handler runs."""
 
     deliveries: DeliveryQueue
     worker: str
 
     def covers(self, timeout_ms: int) -> bool:
-        """Make it last for an attempt of that timeout; return whether it is still ours."""
-        lasts_ms = timeout_ms + int(STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
+        """Extend the lease to cover an attempt of *timeout_ms*; return whether this job still holds it."""
+        lasts_ms = timeout_ms + int(2 * STUCK_AFTER_S * 1_000) + _LEASE_MARGIN_MS
         return not self.deliveries.renew_leases([self.worker], lasts_ms)
 
 
 @lru_cache(maxsize=1)
-def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
+def _tools(pid: int) -> tuple[DeliveryQueue, DeliveryLoader]:
     """Connect once for each process: a stock worker forks, and connections do not survive that."""
     del pid
     read = settings.from_environ(os.environ)
@@ -69,49 +65,24 @@ def _tools(pid: int) -> tuple[DeliveryQueue, Preparation]:
     client = connection.connect(connection.url_of(read))
     deliveries = DeliveryQueue(client)
     remember_in(Steps(client))
-    return deliveries, Preparation(lambda: table.table, os.environ, read.routes.resolve().parent, Switchboard(read))
-
-
-def _attempt(claim: Claim, preparation: Preparation, lease: _Lease) -> Acknowledgement | None:
-    """Run an attempt; None when somebody else has the delivery now."""
-    worker = lease.worker
-    started_ms = int(time.time() * 1_000)
-    try:
-        prepared = preparation.prepare(claim)
-    except NotReady as reason:
-        return outcome_policy.when_not_ready(claim, str(reason), worker=worker, now_ms=started_ms)
-    except Impossible as reason:
-        return outcome_policy.when_impossible(claim, str(reason), worker=worker, now_ms=started_ms)
-    if not lease.covers(prepared.route.timeout_ms):
-        return None
-    ended = _in_time(prepared)
-    ended_ms = int(time.time() * 1_000)
-    tell(prepared, ended, ended_ms - started_ms)
-    return outcome_policy.after_attempt(
-        claim, prepared.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
+    return deliveries, DeliveryLoader(
+        lambda: table.table, os.environ, read.routes.resolve().parent, NexudusTransport(read)
     )
 
 
-def _in_time(prepared: Prepared) -> Ended:
-    """Run the handler in a thread of its own: RQ's alarm belongs to RQ, and ours must come first."""
-    results: list[Ended] = []
-
-    def attempt() -> None:
-        with contextlib.suppress(AttemptTimeout):
-            results.append(_run(prepared, seconds))
-
-    seconds = prepared.route.timeout_ms / 1_000
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive() and thread.ident:
-        inject(thread.ident, AttemptTimeout)
-        thread.join(STUCK_AFTER_S)
-        return timed_out(prepared)
-    return results[0] if results else timed_out(prepared)
-
-
-def _run(prepared: Prepared, seconds: float) -> Ended:
-    if prepared.handler.is_async:
-        return asyncio.run(execution.run_async(prepared.handler, prepared.event, seconds))
-    return execution.run(prepared.handler, prepared.event)
+def _attempt(claim: Claim, loader: DeliveryLoader, lease: _Lease) -> Acknowledgement | None:
+    """Run an attempt and return its acknowledgement; None when another worker holds the delivery now."""
+    worker = lease.worker
+    started_ms = int(time.time() * 1_000)
+    try:
+        loaded = loader.load(claim)
+    except Unrunnable as reason:
+        return outcome_policy.when_unrunnable(claim, reason, worker=worker, now_ms=started_ms)
+    if not lease.covers(loaded.route.timeout_ms):
+        return None
+    ended = execution.run_alone(loaded.handler, loaded.event, loaded.timeout_s)
+    ended_ms = int(time.time() * 1_000)
+    log_attempt(loaded, ended, ended_ms - started_ms)
+    return outcome_policy.after_attempt(
+        claim, loaded.route, ended, worker=worker, started_ms=started_ms, ended_ms=ended_ms
+    )

@@ -1,4 +1,4 @@
-"""What must happen once although its handler may run twice: a step that is remembered with the event.
+"""`once` makes a block run once although its handler may run twice: the store remembers that the step was done.
 
     def charge(event: Event[CoworkerInvoice], *, bank: str) -> None:
         with once(event, "charge") as step:              # `async with` in an async handler
@@ -6,15 +6,15 @@
                 step.result = pay(bank, event.data.TotalAmount, idempotency_key=step.key)
         write_to_books(event.data.Id, payment=step.result)
 
-**What holds.** When the block was left without an exception, the store has it that the step was done, with its result;
-no later attempt, no replay and no other worker finds `step.done` false, as long as the event is kept.
+**What is guaranteed.** When the block ends without an exception, the store records that the step was done, with its
+result. No later attempt, replay or other worker finds `step.done` false, as long as the event is kept.
 
-**What cannot hold.** A process can die after the deed and before that. The next attempt then finds `step.done` false
-and `step.in_doubt` true: the step was begun before, and nobody knows how it ended. So hand `step.key` on, which is the
-same each time, or ask the other side what became of it. A step whose block raised is in doubt as well.
+**What is not.** A process can die after the block has run and before that is recorded. The next attempt then finds
+`step.done` false and `step.in_doubt` true: the step was started before, and its result is unknown. So pass `step.key`
+on, which is the same each time, or ask the other side what happened. A step whose block raised is in doubt as well.
 
-Steps belong to the delivery's `event.key`: another route has its own. Outside of workers and `frontdesk try EVENT_ID`,
-in a test that calls the handler, they are remembered by the process alone.
+Steps belong to the delivery's `event.key`: each route has its own. Outside of workers and `frontdesk try EVENT_ID`, as
+in a test that calls the handler, only the process remembers them.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ _LONGEST_PAUSE_S = 2.0
 _PATIENCE_S = 60.0
 
 
-class Memory(Protocol):
-    """Whoever remembers steps."""
+class StepStore(Protocol):
+    """Remembers steps."""
 
     def begin(self, event_id: str, step: str) -> Known | None:
-        """Note that a step begins, and return what was known of it. None: it cannot remember this event."""
+        """Record that a step starts, and return what was known of it. None: it cannot remember this event."""
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
         """Remember that a step was done."""
@@ -56,8 +56,8 @@ class Memory(Protocol):
 class Step:
     """One step of a delivery. *key* is the same at each attempt and replay: the idempotency key for the other side.
 
-    *done*: it was done before, and *result* is what was remembered then. *in_doubt*: it was begun before, and nobody
-    knows how it ended. Otherwise *result* is what to remember: anything that JSON can say, up to 4096 bytes.
+    *done*: it was done before, and *result* is what was remembered then. *in_doubt*: it was started before, and its
+    result is unknown. Otherwise set *result* to what to remember: any JSON value of up to 4096 bytes.
     """
 
     __slots__ = ("done", "in_doubt", "key", "result")
@@ -69,7 +69,7 @@ class Step:
         self.result = result
 
 
-class ProcessMemory:
+class InMemorySteps:
     """Remembers steps in this process, the newest ten thousand. Threads may share it."""
 
     def __init__(self) -> None:
@@ -93,26 +93,26 @@ class ProcessMemory:
             self._known[event_id, step] = result
 
 
-class _Memories:
-    """Where this process remembers: in itself, until somebody gives it the store."""
+class _StepStores:
+    """Where this process remembers steps: in itself, until `remember_in` sets the store."""
 
     def __init__(self) -> None:
-        self.process = ProcessMemory()
-        self.store: Memory | None = None
+        self.process = InMemorySteps()
+        self.store: StepStore | None = None
 
-    def begin(self, event_id: str, step: str) -> tuple[Memory, Known]:
+    def begin(self, event_id: str, step: str) -> tuple[StepStore, Known]:
         known = self.store.begin(event_id, step) if self.store else None
         if self.store and known:
             return self.store, known
         return self.process, self.process.begin(event_id, step)
 
 
-_memories = _Memories()
+_step_stores = _StepStores()
 
 
-def remember_in(store: Memory | None) -> None:
+def remember_in(store: StepStore | None) -> None:
     """Have this process remember steps in the store; None: in itself."""
-    _memories.store = store
+    _step_stores.store = store
 
 
 class once:  # noqa: N801 - reads as a word in `with once(...)`
@@ -129,7 +129,7 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
         self._event_id = event.id
         self._field = f"{event.key.removeprefix(f'{event.id}-')}/{step}"
         self._key = f"{event.key}-{step}"
-        self._memory: Memory = _memories.process
+        self._store: StepStore = _step_stores.process
         self._step: Step | None = None
 
     def __enter__(self) -> Step:
@@ -157,7 +157,7 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
 
     def _begin(self) -> Step:
         try:
-            self._memory, known = _memories.begin(self._event_id, self._field)
+            self._store, known = _step_stores.begin(self._event_id, self._field)
         except StorageUnavailable:
             raise Retry("the store does not say whether this step was done", after=_WAIT_S, charged=False) from None
         except TooManySteps as error:
@@ -178,11 +178,11 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
             raise ValueError(f"once: step {self._field} was done, and its result is not remembered: {refused}")
 
     def _remember(self, written: bytes) -> None:
-        """As often as it takes, within reason: what has been done must not be done again."""
+        """Retry for a minute: what was done must not be done again."""
         pause, late = _FIRST_PAUSE_S, time.monotonic() + _PATIENCE_S
         while True:
             try:
-                self._memory.done(self._event_id, self._field, written)
+                self._store.done(self._event_id, self._field, written)
             except StorageUnavailable:
                 if time.monotonic() > late:
                     raise

@@ -6,14 +6,14 @@
     def open_door(event: Event[Booking]) -> None:
         grant(event.data.CoworkerId, event.data.FromTime, event.data.ToTime)     # aware datetimes
 
-Fields have Nexudus's own names. All but `Id` may be None; what a type does not name is kept, as an attribute and in
-`model_extra`. Amounts are decimals. A field that is not of its type is kept as it came: its name is in `unfit`
-(`"FromTime" in event.data.unfit`) and in the log, its value is not. Only a record without an `Id`, or one that lacks
-what a type of your own adds, ends its delivery as dead.
+Fields have Nexudus's own names. All but `Id` may be None. Fields that a type does not name are kept, as attributes and
+in `model_extra`. Amounts are decimals. A field of another type is kept unchanged: its name, but not its value, is in
+`unfit` (`"FromTime" in event.data.unfit`) and in the log. A delivery ends as dead only when its record has no `Id`, or
+lacks a field that your own type requires.
 
-Which action carries which record, and how sure that is, because Nexudus documents it for none. *seen*: public receivers
-read such a record from that hook. *named*: the action's name says so; the record is taken to be what the REST API
-returns. *guessed*: neither; look at one with `frontdesk show` before you rely on it.
+The table shows which record each action carries, and how certain that is, because Nexudus documents it for none.
+*seen*: public receivers read such a record from that hook. *named*: the name of the action says so, and the record is
+assumed to be the one of the REST API. *guessed*: neither; look at one with `frontdesk show` before you rely on it.
 
     BlogPost              named    BlogPostCreate, BlogPostUpdate, BlogPostDelete
     Booking               seen     BookingCreate, BookingUpdate, BookingDelete

@@ -1,14 +1,14 @@
-"""What an exception says of a handler's target: that it is down (cannot be reached, is silent, answers 5xx), or that it
-answered 429 or 503 and asks to wait (`Retry-After`).
+"""What an exception tells about a handler's target: it is down (unreachable, silent, or answers 5xx), or it answered
+429 or 503 and asks to wait (`Retry-After`).
 
-Told by the classes of Python and of the common HTTP clients, which are not imported for it: by their names.
+Exceptions of the common HTTP clients are recognised by the names of their classes, so that none need be imported.
 """
 
 import errno
-import re
 import socket
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from workers.api import seconds_to_wait
 
 _BY_NAME = frozenset(
     {
@@ -30,15 +30,8 @@ _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN,
 _LONGEST_CHAIN = 10
 
 
-SHORTEST_WAIT, LONGEST_WAIT = 1.0, 86_400.0
-"""Seconds; what a target asks for in `Retry-After` is brought between these."""
-
-
 def asked_to_wait_s(error: BaseException | None) -> float | None:
-    """Return for how many seconds the answer in *error*, or in what it was raised from, asks to wait, bounded.
-
-    None when it does not.
-    """
+    """Return how many seconds the response in *error*, or in one of its causes, asks to wait; None when it does not."""
     for _ in range(_LONGEST_CHAIN):
         if error is None:
             return None
@@ -50,22 +43,8 @@ def asked_to_wait_s(error: BaseException | None) -> float | None:
     return None
 
 
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Return what a `Retry-After` header asks for, seconds or a date, bounded; None when it cannot be read."""
-    text = (retry_after or "").strip()[:100]
-    if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,6})?", text):
-        seconds = float(text)
-    else:
-        try:
-            until = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
-            return None
-        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
-
-
 def is_down(error: BaseException | None) -> bool:
-    """Whether *error*, or what it was raised from, says so."""
+    """Return whether *error*, or one of its causes, shows that the target is down."""
     for _ in range(_LONGEST_CHAIN):
         if error is None:
             return False

@@ -10,7 +10,7 @@ from receiver.core.events import Outcome
 from tests.support.handled import an_event
 from tests.workers.run.test_execution import a_handler, raising
 from workers import TargetDown, target_errors
-from workers.run.execution import Ended, run
+from workers.run.execution import AttemptResult, run
 
 
 class HTTPStatusError(Exception):
@@ -84,7 +84,9 @@ def test_a_target_asks_to_wait(error: Exception, seconds: float | None) -> None:
     """Within bounds; the attempt is then not charged, as when the handler had raised Retry itself."""
     assert target_errors.asked_to_wait_s(error) == seconds
     if seconds is not None:
-        expected = Ended(Outcome.FAILED, f"{type(error).__name__}: {error}", int(seconds * 1_000), uncharged=True)
+        expected = AttemptResult(
+            Outcome.FAILED, f"{type(error).__name__}: {error}", int(seconds * 1_000), uncharged=True
+        )
         assert run(a_handler(raising(error)), an_event()) == expected
 
 
@@ -96,4 +98,4 @@ def test_an_exception_whose_attributes_raise_fails_its_attempt_like_any_other() 
         def response(self) -> object:
             raise ValueError("no")
 
-    assert run(a_handler(raising(Hostile("odd"))), an_event()) == Ended(Outcome.FAILED, "Hostile: odd")
+    assert run(a_handler(raising(Hostile("odd"))), an_event()) == AttemptResult(Outcome.FAILED, "Hostile: odd")

@@ -467,5 +467,5 @@ def test_a_route_that_went_into_the_shadow_runs_nothing(bench: Bench) -> None:
 
     shadowed, live = bench.ended(event_id).deliveries
     assert (shadowed.status, live.status) == ("discarded", "succeeded")
-    assert "its route is in the shadow now" in str(shadowed.error)
+    assert "its route is a shadow route now" in str(shadowed.error)
     assert [seen["key"] for seen in bench.seen()] == [f"{event_id}-live"]

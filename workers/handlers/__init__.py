@@ -1,1 +1,1 @@
-"""The built-in handlers. They use only what every plugin may use: `workers.api`."""
+"""The built-in handlers. Like any plugin, they import only `workers` and `workers.api`."""

@@ -1,6 +1,6 @@
-"""Which addresses belong to the public internet. Pure: an address comes in, a word comes out.
+"""Decides which addresses belong to the public internet. Pure functions.
 
-Judged by the IANA registries of special-purpose addresses; Python's own tables differ between its patch releases.
+They follow the IANA registries of special-purpose addresses; Python's own tables differ between its patch releases.
 https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry
 """
 
@@ -47,8 +47,8 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 def why_not_public(text: str) -> str | None:
     """Return which kind of address *text* is (`a loopback`), or None for one of the public internet.
 
-    An IPv6 address that only carries an IPv4 one (mapped, 6to4, NAT64) is what it carries. Raises ValueError for what
-    is no address.
+    An IPv6 address that embeds an IPv4 one (mapped, 6to4, NAT64) counts as the embedded one. Raises ValueError for
+    text that is no address.
     """
     address = _carried(ipaddress.ip_address(text.partition("%")[0]))
     for network, word in _NETWORKS:

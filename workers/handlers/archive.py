@@ -1,8 +1,8 @@
-"""Every event on disk, in plain files that anything can read: one JSON Lines file for each day.
+"""Archives events on disk in plain files: one JSON Lines file for each day.
 
 A line holds the event as a handler sees it: `id, key, action, action_code, business_id, received_at, origin, attempt,
 superseded, data`. It is written to the file of the day of writing (UTC), `2026-03-14.jsonl`, so the files of past days
-never change. A delivery may come twice, and then stands there twice, under the same `key`.
+never change. A delivery may run twice; then the file has two lines with the same `key`.
 """
 
 import fcntl
@@ -18,11 +18,11 @@ import orjson
 from workers import Event
 
 _LONGEST_WAIT = 10.0
-"""Seconds to wait for the other writers of the file; one that was stopped while it writes must not hang all others."""
+"""Seconds to wait for other writers of the file. One that is suspended must not block all others."""
 
 
 class NotArchived(Exception):
-    """The line is not in the file; the attempt failed and may be repeated."""
+    """The line is not in the file. The attempt failed and can be retried."""
 
 
 def _now() -> datetime:
@@ -32,8 +32,8 @@ def _now() -> datetime:
 def archive(event: Event, *, path: Path) -> None:
     """Append the event to today's file in the folder *path*, and return when it is on disk.
 
-    The folder and the files are made as needed, for their owner alone. Any number of threads and processes may write at
-    once: lines never mix. What a crash left of a line stays a line of its own.
+    The folder and the files are created as needed, readable by their owner only. Any number of threads and processes
+    may write at once: lines never mix. A partial line that a crash left stays a line of its own.
     """
     try:
         folder = Path(path).expanduser()
@@ -43,7 +43,7 @@ def archive(event: Event, *, path: Path) -> None:
 
 
 def append(folder: Path, event: Event, *, clock: Callable[[], datetime]) -> Path:
-    """Do what `archive` promises, by this *clock*; return the file. Raises OSError or NotArchived."""
+    """Do what `archive` does, with this *clock*; return the file. Raises OSError or NotArchived."""
     line = orjson.dumps(event, option=orjson.OPT_UTC_Z) + b"\n"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / f"{clock():%Y-%m-%d}.jsonl"
@@ -56,7 +56,7 @@ def append(folder: Path, event: Event, *, clock: Callable[[], datetime]) -> Path
         _lock(descriptor, file)
         first = _write(descriptor, line)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        # Outside the lock, so that the disk serves all who wait for it in one go.
+        # Outside the lock, so that one flush of the disk serves all writers that wait for it.
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -97,7 +97,7 @@ def _write(descriptor: int, line: bytes) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the file's name on disk too."""
+    """Flush the file's name to disk, too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""One request and its answer over a connection of a pool, which may have been closed by the target meanwhile."""
+"""One request and its response over a pooled connection, which the target may have closed meanwhile."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,18 @@ _LONGEST_REST_S = 1.0
 
 
 @dataclass(slots=True)
-class Course:
-    """What became of a request so far: whether a connection was made for it, and how many bytes came."""
+class RequestProgress:
+    """The progress of a request: whether a connection was made for it, and how many bytes were received."""
 
     has_connected: bool = False
     received: int = 0
 
 
-course: ContextVar[Course] = ContextVar("course")
-"""That of the request which the current task sends."""
+progress: ContextVar[RequestProgress] = ContextVar("course")
+"""The progress of the request that the current task sends."""
 
 
-class Counted(httpcore2.AsyncNetworkStream):
+class CountingStream(httpcore2.AsyncNetworkStream):
     """A connection that counts what it receives for the request that reads from it."""
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
@@ -39,7 +39,7 @@ class Counted(httpcore2.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore2's
         """Return the next bytes, none at the end."""
         data = await self._stream.read(max_bytes, timeout)
-        course.get().received += len(data)
+        progress.get().received += len(data)
         return data
 
     async def start_tls(
@@ -49,7 +49,7 @@ class Counted(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's
     ) -> httpcore2.AsyncNetworkStream:
         """Return the connection with TLS on top; what that reads by itself is not counted."""
-        return Counted(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        return CountingStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
 
 async def exchange(
@@ -83,12 +83,12 @@ async def _answer_of(
     Servers close connections that are idle, and one may do so just when we send. That is no answer, and says nothing
     of the target. The second time another idle connection would not do: the server may have closed all of them.
     """
-    ours = Course()
-    course.set(ours)
+    current = RequestProgress()
+    progress.set(current)
     try:
         return await stack.enter_async_context(pool.stream("POST", url, **request))
     except (httpcore2.ReadError, httpcore2.RemoteProtocolError):
-        if ours.has_connected or ours.received:
+        if current.has_connected or current.received:
             raise
     connection = pool.create_connection(url.origin)
     stack.push_async_callback(connection.aclose)

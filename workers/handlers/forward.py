@@ -1,7 +1,7 @@
-"""Events handed on by HTTP, signed by the Standard Webhooks scheme (https://www.standardwebhooks.com).
+"""Forwards events by HTTP, signed by the Standard Webhooks scheme (https://www.standardwebhooks.com).
 
 The target gets a POST with the headers `webhook-id` (the event's key: the same for every attempt and replay, so that
-the target can tell a repetition), `webhook-timestamp` (when this attempt was made), with a secret `webhook-signature`,
+the target can detect duplicates), `webhook-timestamp` (when this attempt was made), with a secret `webhook-signature`,
 `frontdesk-attempt`, and with traces `traceparent`. The body is the same for every attempt:
 
     {"type": "BookingCreate", "timestamp": "2026-03-14T15:09:26.535000Z", "data": {"Id": 77, ...},
@@ -9,10 +9,10 @@ the target can tell a repetition), `webhook-timestamp` (when this attempt was ma
 
 `type`, `timestamp` (when Nexudus's request came in) and `data` (the record as Nexudus sent it) are the specification's.
 
-Any answer but 2xx fails the attempt. Redirects are not followed. 429 or 503 with `Retry-After` waits that long, from a
-second to a day, without counting the attempt. 410, by the specification a wish to be left alone, fails like any other
-answer and so ends as a dead delivery that somebody sees: discarding would lose events of a target that is only
-misconfigured, and nobody would know.
+Any answer but 2xx fails the attempt. Redirects are not followed. After 429 or 503 with `Retry-After`, the delivery
+waits that long, from a second to a day, and the attempt does not count. 410, by the specification a request to stop,
+fails like any other answer and ends as a dead delivery that somebody sees: discarding would silently lose the events of
+a target that is only misconfigured.
 """
 
 import functools
@@ -29,9 +29,8 @@ from pydantic import AfterValidator, Field
 from standardwebhooks import Webhook
 
 from workers import Event, Retry
-from workers.api import Seconds, traceparent
-from workers.handlers.sender import Answer, NotDelivered, Sender, shown
-from workers.target_errors import seconds_to_wait
+from workers.api import Seconds, seconds_to_wait, traceparent
+from workers.handlers.sender import NotDelivered, Sender, TargetResponse, shown
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,4000}")
@@ -88,8 +87,8 @@ async def forward(
 ) -> None:
     """POST the event and its context to *url* as JSON; see the top of this module for what the target gets.
 
-    *secret* signs it. *headers* are sent too. *timeout* is for all of it, finding the address included. An address that
-    is not of the public internet is refused unless *allow_private*.
+    *secret* signs it. *headers* are sent too. *timeout* covers all of it, including the look-up of the address. An
+    address outside the public internet is refused unless *allow_private*.
     """
     await send(
         _sender(), event, url=url, secret=secret, headers=headers or {}, timeout_s=timeout, allow_private=allow_private
@@ -159,7 +158,7 @@ def _ours(event: Event, body: bytes, secret: str | None) -> dict[str, str]:
     return headers
 
 
-def judge(answer: Answer, where: str, *, now: datetime) -> None:
+def judge(answer: TargetResponse, where: str, *, now: datetime) -> None:
     """Return for 2xx. Raises Retry, uncharged, when the target asks to wait, and NotDelivered for anything else."""
     if 200 <= answer.status < 300:
         return

@@ -1,4 +1,4 @@
-"""The handler that is seen to work first: one structured line for each event, and never what the event says."""
+"""The handler to try first: it logs one structured line for each event, without the contents of the record."""
 
 from typing import Literal
 
@@ -24,5 +24,5 @@ def log(event: Event, *, level: Level = "info") -> None:
 
 
 def _entity(identifier: object) -> int | None:
-    """Return the record's id if it is one: a number. Anything else may be a person's name."""
+    """Return the record's id if it is a number. Anything else may be a person's name."""
     return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None

@@ -1,7 +1,7 @@
-"""One bounded HTTP POST to an address that was checked: resolved once, judged, and connected to by its number.
+"""Sends one bounded HTTP POST to a checked address: the name is resolved once, and the connection uses the address.
 
-The name that the certificate must be for, and the Host header, stay those of the URL. There is no second look-up that
-could answer otherwise (DNS rebinding), no redirect, and no proxy from the environment.
+The certificate is checked for the host name of the URL, which is also the Host header. There is no second look-up with
+another result (DNS rebinding), no redirect, and no proxy from the environment.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 import httpcore2
 
 from workers.handlers.addresses import why_not_public
-from workers.handlers.exchange import Counted, course, exchange
+from workers.handlers.exchange import CountingStream, exchange, progress
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -28,7 +28,7 @@ _IDLE_S = 15.0
 class NotDelivered(Exception):
     """The target did not take the event. The message shows its scheme, host and port, never its path, query or user.
 
-    *target_down*: it cannot be found or reached, or it gives no answer, or one of 500 and above.
+    *target_down*: it cannot be found or reached, or does not answer, or answers 500 or above.
     """
 
     def __init__(self, message: str, *, target_down: bool = False) -> None:
@@ -37,8 +37,8 @@ class NotDelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the target answered: the status, and `Retry-After` as it stood there, if it did."""
+class TargetResponse:
+    """The response of the target: its status and its `Retry-After` header, if it has one."""
 
     status: int
     retry_after: str | None
@@ -76,13 +76,13 @@ class Sender:
 
     async def post(
         self, url: httpcore2.URL, headers: Mapping[str, str], body: bytes, *, timeout_s: float, allow_private: bool
-    ) -> Answer:
+    ) -> TargetResponse:
         """Send *body* and return the answer. Raises NotDelivered when there is none within *timeout_s*, all in all."""
         where = shown(url)
         encoded = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
         try:
             pool = await self._pool(allow_private)
-            return Answer(*await exchange(pool, url, encoded, body, timeout_s))
+            return TargetResponse(*await exchange(pool, url, encoded, body, timeout_s))
         except (TimeoutError, httpcore2.TimeoutException):
             raise NotDelivered(f"{where} gave no answer within {timeout_s:g} s", target_down=True) from None
         except NotDelivered as refused:
@@ -160,15 +160,15 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address that answers. Raises NotDelivered when none is allowed."""
-        course.get().has_connected = True
+        progress.get().has_connected = True
         addresses = self._allowed(await self._resolve(host, port))[:_MOST_ADDRESSES]
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses[:-1]:
             try:
-                return Counted(await self._dial.connect_tcp(address, port, share, local_address, socket_options))
+                return CountingStream(await self._dial.connect_tcp(address, port, share, local_address, socket_options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return Counted(await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options))
+        return CountingStream(await self._dial.connect_tcp(addresses[-1], port, share, local_address, socket_options))
 
     def _allowed(self, addresses: Sequence[str]) -> list[str]:
         reasons = {address: None if self._allow_private else why_not_public(address) for address in addresses}
@@ -186,7 +186,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
 
 
 def shown(url: httpcore2.URL) -> str:
-    """Return scheme, host and port of *url*: what may be told of it."""
+    """Return scheme, host and port of *url*, the parts that may be shown."""
     host = url.host.decode("ascii")
     port = f":{url.port}" if url.port is not None else ""
     return f"{url.scheme.decode('ascii')}://{f'[{host}]' if ':' in host else host}{port}"

@@ -1,1 +1,3 @@
-"""Nexudus for handlers: what a handler may ask for, within the account's budget and the attempt's time."""
+"""The Nexudus API as handlers call it, limited by the account's call budget and by the attempt's timeout.
+The HTTP client itself is in `receiver.nexudus`.
+"""

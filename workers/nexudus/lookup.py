@@ -1,13 +1,13 @@
-"""Nexudus for handlers: a handler that declares `nexudus: Nexudus` is given one, and asks it for what its record lacks.
+"""Nexudus for handlers: a handler that declares `nexudus: Nexudus` gets one, and reads what its own record lacks.
 
     def welcome(event: Event[Booking], *, nexudus: Nexudus) -> None:
         coworker = nexudus.get(Coworker, event.data.CoworkerId)       # or get("spaces/coworkers", ...), a dict
         greet(coworker.Email)
 
-Everybody shares the account's budget of calls, behind the registrar, and what was read is shared for a minute: the same
-question from a thousand deliveries costs one call. When Nexudus asks us to slow down, or the budget is used up, a call
-waits: a few in each process as long as their handlers' timeouts allow, others for a second. Then it raises Retry,
-uncharged, and the delivery waits instead; so ask before you do what must not be done twice, or use `once`.
+All handlers share the account's call budget, after the registrar, and responses are cached for a minute: the same read
+by a thousand deliveries costs one call. When Nexudus asks to slow down, or the budget is used up, a call waits: a few
+in each process as long as their handlers' timeouts allow, others for a second. Then it raises Retry, uncharged, and the
+delivery waits instead. So read before you do what must not be done twice, or use `once`.
 
 In an async handler each method has its twin: `await nexudus.aget(...)`. Writing needs `nexudus: write` in the route.
 """
@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from receiver.core.errors import NexudusError
 from receiver.nexudus.records.record import Record
-from workers.nexudus.row_check import fits
+from workers.nexudus.row_check import passes
 
 LONGEST_SEARCH = 500
 """Rows of one search."""
@@ -30,7 +30,7 @@ LONGEST_SEARCH = 500
 _KIND = re.compile(r"[a-z]{2,30}/[a-z]{2,40}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,80}")
 _LARGEST_ID = 2**53
-_COMMANDS = {  # what no DELETE deletes
+_COMMANDS = {  # what Nexudus does not delete by DELETE
     "spaces/coworkers": "COWORKER_DELETE",
     "billing/coworkerinvoices": "COWORKER_INVOICE_DELETE",
     "billing/coworkercontracts": "DELETE_CONTRACT",
@@ -40,9 +40,9 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """Whose call it is. *late*: when (of `time.monotonic`) it must be over; *fresh_ms*: answers about *kind* number
-    *number*, the record that the event itself is about, must not be older than that (Unix ms)."""
+class AttemptContext:
+    """The attempt that makes a call. *late* is its deadline (of `time.monotonic`). *kind* and *number* name the record
+    that the event is about; responses about it must not be older than *fresh_ms* (Unix ms)."""
 
     late: float
     fresh_ms: int = 0
@@ -50,38 +50,37 @@ class Attempt:
     number: int = 0
 
     def since_ms(self, path: str, number: int) -> int:
-        """Return since when an answer must have been asked for to be good enough."""
+        """Return how old (Unix ms) a cached response may be; 0: any age."""
         about = path.rpartition("/")[2].startswith(self.kind.lower()[:-1]) if self.kind else False
         return self.fresh_ms if about and number == self.number else 0
 
 
-class Line(Protocol):
-    """What a Nexudus calls through."""
+class Transport(Protocol):
+    """Makes the calls of a Nexudus."""
 
     @property
     def executor(self) -> Executor:
-        """Where calls of async handlers wait."""
+        """The thread pool for calls of async handlers."""
 
-    def read(self, attempt: Attempt, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
-        """Return the answer to a GET, perhaps one that somebody else got a moment ago."""
+    def read(self, attempt: AttemptContext, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
+        """Return the response to a GET, perhaps a cached one that was requested after *since_ms*."""
 
-    def write(self, attempt: Attempt, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
-        """Carry out a call that changes something, and return its answer."""
+    def write(self, attempt: AttemptContext, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
+        """Make a call that changes something, and return the response."""
 
     def forget(self, path: str) -> None:
-        """Something at *path* has changed."""
+        """Remove *path* from the cache: it has changed."""
 
 
 class Nexudus:
     """The Nexudus API for one attempt of a handler. Threads may share it.
 
-    A *kind* is where the API has such records, "spaces/coworkers", or a type of `workers.records`. Methods raise
-    NexudusError, also for a record that does not exist (its `gone` is true then), and Retry when there is no time left
-    to wait in.
+    A *kind* is a path of the API, "spaces/coworkers", or a type of `workers.records`. Methods raise NexudusError, also
+    for a record that does not exist (its `gone` is true then), and Retry when the attempt has no time left to wait.
     """
 
-    def __init__(self, line: Line, attempt: Attempt, *, writes: bool) -> None:
-        self._line = line
+    def __init__(self, transport: Transport, attempt: AttemptContext, *, writes: bool) -> None:
+        self._transport = transport
         self._attempt = attempt
         self._writes = writes
 
@@ -90,34 +89,35 @@ class Nexudus:
     @overload
     def get(self, kind: str, number: int, /) -> dict[str, Any]: ...
     def get(self, kind: Any, number: int, /) -> Any:
-        """Return one whole record. It may be a minute old; the record that the event is about is never older than the
-        event."""
+        """Return one whole record. It may be a minute old, but the record that the event is about is never older than
+        the event."""
         _refuse_on_a_loop("aget")
         return self._get(kind, number)
 
     def search(self, kind: str | type[Record], /, *, most: int = 100, **filters: str | int | bool) -> tuple[Any, ...]:
         """Return up to *most* rows (500 at most) as dicts; rows lack fields that `get` has.
 
-        Filters are Nexudus's: `Coworker_Email="ada@example.com"`, `from_Booking_FromTime="2026-05-01T00:00"`. Nexudus
-        ignores those that it does not know, and returns everything; a row that does not fit a filter is taken for that,
-        and raises NexudusError.
+        Filters are those of Nexudus: `Coworker_Email="ada@example.com"`, `from_Booking_FromTime="2026-05-01T00:00"`.
+        Nexudus ignores filters that it does not know and returns all rows. Raises NexudusError when a row does not
+        match a filter.
         """
         _refuse_on_a_loop("asearch")
         return self._search(kind, most, filters)
 
     def create(self, kind: str | type[Record], record: Mapping[str, Any], /) -> int | None:
-        """Create a record and return its id, None when the answer does not say. Not repeated when it is unknown whether
-        it was done: use `once`."""
+        """Create a record and return its id, or None when the response has none. The call is not retried when its
+        result is unknown: use `once`."""
         _refuse_on_a_loop("acreate")
         return self._create(kind, record)
 
     def change(self, kind: str | type[Record], number: int, /, **fields: Any) -> None:
-        """Change some fields of a record: it is read anew and written back whole, as Nexudus wants it."""
+        """Change some fields of a record. It is read again and written back whole, as Nexudus requires."""
         _refuse_on_a_loop("achange")
         self._change(kind, number, fields)
 
     def delete(self, kind: str | type[Record], number: int, /) -> None:
-        """Delete a record; one that is not there is deleted. Customers, invoices and contracts have commands."""
+        """Delete a record; one that does not exist counts as deleted. Delete customers, invoices and contracts by a
+        command."""
         _refuse_on_a_loop("adelete")
         self._delete(kind, number)
 
@@ -150,12 +150,12 @@ class Nexudus:
         await self._aside(self._delete, kind, number)
 
     async def _aside(self, call: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._line.executor, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._transport.executor, call, *arguments)
 
     def _get(self, kind: Any, number: int) -> Any:
         path = f"{_path(kind)}/{_number(number)}"
         since_ms = self._attempt.since_ms(_path(kind), number)
-        record = self._line.read(self._attempt, path, {}, since_ms=since_ms)
+        record = self._transport.read(self._attempt, path, {}, since_ms=since_ms)
         if not isinstance(record, dict) or record.get("Id") != number:
             raise NexudusError(f"Nexudus answered GET {path} with something that is not the record {number}")
         return kind.model_validate(record) if isinstance(kind, type) and issubclass(kind, Record) else record
@@ -164,12 +164,12 @@ class Nexudus:
         if not 1 <= most <= LONGEST_SEARCH:
             raise ValueError(f"nexudus.search: most={most!r} is not between 1 and {LONGEST_SEARCH}")
         asked = {_field(name): _written(value) for name, value in sorted(filters.items())}
-        page = self._line.read(self._attempt, _path(kind), asked | {"page": 1, "size": most}, since_ms=0)
+        page = self._transport.read(self._attempt, _path(kind), asked | {"page": 1, "size": most}, since_ms=0)
         rows = page.get("Records") if isinstance(page, dict) else None
         if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
             raise NexudusError(f"Nexudus answered the search of {_path(kind)} without records")
         for name, value in asked.items():
-            if not all(fits(name, value, row) for row in rows):
+            if not all(passes(name, value, row) for row in rows):
                 raise NexudusError(f"Nexudus does not know the filter {name}: it returned rows that do not fit it")
         return tuple(rows[:most])
 
@@ -182,10 +182,10 @@ class Nexudus:
     def _change(self, kind: Any, number: int, fields: Mapping[str, Any]) -> None:
         self._refuse_writes()
         path = f"{_path(kind)}/{_number(number)}"
-        self._line.forget(path)
+        self._transport.forget(path)
         whole = self._get(_path(kind), number)
         self._written("PUT", _path(kind), whole | {_field(name): value for name, value in fields.items()})
-        self._line.forget(path)
+        self._transport.forget(path)
 
     def _delete(self, kind: Any, number: int) -> None:
         path = f"{_path(kind)}/{_number(number)}"
@@ -198,13 +198,13 @@ class Nexudus:
             if not error.gone:
                 raise
             if error.status != 404:
-                # A page of HTML may be a fault, too: then its list does not answer either.
-                self._line.read(self._attempt, _path(kind), {"page": 1, "size": 1}, since_ms=_now_ms())
-        self._line.forget(path)
+                # The answer may be an HTML page of a fault; then the list of such records fails, too.
+                self._transport.read(self._attempt, _path(kind), {"page": 1, "size": 1}, since_ms=_now_ms())
+        self._transport.forget(path)
 
     def _written(self, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
         self._refuse_writes()
-        return self._line.write(self._attempt, method, path, record)
+        return self._transport.write(self._attempt, method, path, record)
 
     def _refuse_writes(self) -> None:
         if not self._writes:

@@ -1,7 +1,7 @@
-"""The line of this process to Nexudus, for handlers that ask for it: credentials, budget, and a shelf of answers.
+"""Calls Nexudus for the handlers of this process: with its credentials, within the call budget, through a cache.
 
-Nothing is connected before the first call. The token stays in this process; answers are on the shelf of the store for a
-minute, where `frontdesk erase` clears them.
+It connects at the first call. The token stays in this process. The store caches responses for a minute, and
+`frontdesk erase` clears them.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from receiver.storage.redis import connection
 from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.response_cache import CacheLookup, ResponseCache
 from workers.api import Retry
-from workers.nexudus.lookup import Attempt
-from workers.nexudus.wait_budget import NoTime, Waiting
+from workers.nexudus.lookup import AttemptContext
+from workers.nexudus.wait_budget import NoTime, WaitBudget
 
 KEPT_MS = 60_000
-"""How long an answer is shared."""
+"""How long a response is cached."""
 
 REFUSAL_KEPT_MS = 5_000
-"""How long it is that a record does not exist: long enough for a burst of deliveries."""
+"""How long it is cached that a record does not exist: long enough for a burst of deliveries."""
 
 _LONGEST_CALL_S = 15.0
 _LONGEST_FETCH_S = 120.0
@@ -46,15 +46,15 @@ _WAITING_CALLS = 16
 _PATIENCE = Patience(attempts=2, connect_s=5.0, silence_s=_LONGEST_CALL_S, whole_answer_s=_LONGEST_CALL_S)
 
 
-class Switchboard:
+class NexudusTransport:
     """Calls Nexudus for the handlers of this process. Threads may share it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting = Waiting()
+        self._wait_budget = WaitBudget()
         self._refused: tuple[float, str] = (float("-inf"), "")
         self._connecting = threading.Lock()
-        self._entrance = threading.Lock()
+        self._sign_in_lock = threading.Lock()
         self._is_signed_in = False
 
     def check(self) -> None:
@@ -65,8 +65,8 @@ class Switchboard:
             raise HandlerError(f"asks for nexudus, but {error}") from None
 
     def close(self) -> None:
-        """Close what was opened. A process that ends need not."""
-        for name in ("_lone_client", "_store"):
+        """Close the connections. A process that exits need not."""
+        for name in ("_new_client", "_store"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
         self.__dict__.pop("_shelf", None)
@@ -75,27 +75,27 @@ class Switchboard:
 
     @cached_property
     def executor(self) -> Executor:
-        """Where calls of async handlers wait."""
+        """Return the thread pool for calls of async handlers."""
         return ThreadPoolExecutor(_WAITING_CALLS, thread_name_prefix="nexudus")
 
-    def read(self, attempt: Attempt, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
-        """Return the answer to a GET; see `Line.read`."""
+    def read(self, attempt: AttemptContext, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
+        """Return the response to a GET; see `Transport.read`."""
         # What somebody searches by can be personal, and the names of keys are shown in many places.
         name = f"{path}?{hashlib.sha256(orjson.dumps(dict(params))).hexdigest()[:32]}" if params else path
         return self._in_time(attempt, lambda: self._shared(name, path, params, since_ms))
 
-    def write(self, attempt: Attempt, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
-        """Carry out a call that changes something; see `Line.write`."""
+    def write(self, attempt: AttemptContext, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
+        """Make a call that changes something; see `Transport.write`."""
         again = method != "POST"
 
         def write() -> Any:
-            within = self._waiting.call_s(_LONGEST_CALL_S)
+            within = self._wait_budget.call_s(_LONGEST_CALL_S)
             return self._called(Call(method, f"/api/{path}", record=record, repeatable=again, within_s=within))
 
         return self._in_time(attempt, write)
 
     def forget(self, path: str) -> None:
-        """Take an answer off the shelf."""
+        """Remove a response from the cache."""
         try:
             self._shelf.forget(path)
         except StorageUnavailable as error:
@@ -104,19 +104,19 @@ class Switchboard:
     # -- what is shared ---------------------------------------------------------------------------------------------
 
     def _shared(self, name: str, path: str, params: Mapping[str, str | int], since_ms: int) -> Any:
-        """Take the answer from the shelf, or be the one who fetches it, or wait for the one who does."""
+        """Return the cached response, or fetch it, or wait for another worker that fetches it."""
         token, pause = ResponseCache.token(), _LOOK_EVERY_S
         while True:
-            within = self._waiting.call_s(_LONGEST_CALL_S)
-            # After so long whoever fetches has given up, or is dead.
-            given_up_s = min(self._waiting.left(), _LONGEST_FETCH_S) + _TO_SPARE_S
+            within = self._wait_budget.call_s(_LONGEST_CALL_S)
+            # After this time, whoever fetches it has given up or is dead.
+            given_up_s = min(self._wait_budget.left(), _LONGEST_FETCH_S) + _TO_SPARE_S
             taken = self._shelf.take(name, token, fetch_ms=int(1_000 * given_up_s), since_ms=since_ms)
             if taken.state == "kept":
                 return _read(taken.answer)
             if taken.state == "fetch":
                 call = Call("GET", f"/api/{path}", params=params or None, within_s=within)
                 return self._fetched(call, name, token, taken)
-            self._waiting.sleep(pause)
+            self._wait_budget.sleep(pause)
             pause = min(pause * 1.5, _LOOK_LEAST_OFTEN_S)
 
     def _fetched(self, call: Call, name: str, token: str, taken: CacheLookup) -> Any:
@@ -135,10 +135,10 @@ class Switchboard:
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
-    def _in_time(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
-        """Call, and wait where there is time to; where there is not, have the delivery wait, uncharged."""
+    def _in_time(self, attempt: AttemptContext, call: Callable[[], Any]) -> Any:
+        """Call, and wait as long as the attempt has time; otherwise let the delivery wait, uncharged."""
         try:
-            with self._waiting.until(attempt.late):
+            with self._wait_budget.until(attempt.late):
                 return call()
         except NoTime as wait:
             self._wait(wait.seconds, "Nexudus or its budget of calls asks us to wait")
@@ -151,11 +151,11 @@ class Switchboard:
 
     @staticmethod
     def _wait(seconds: float, why: str) -> NoReturn:
-        # Its route waits with it, so not for much longer than it takes; spread out, so that not all come back at once.
+        # Its route waits with it, so the wait is short; the jitter spreads the deliveries that come back.
         spread: float = random.uniform(0.5, 2.0)  # noqa: S311 -- jitter, not a secret
         raise Retry(why, after=seconds + spread, charged=False) from None
 
-    # -- the line ---------------------------------------------------------------------------------------------------
+    # -- calls ------------------------------------------------------------------------------------------------------
 
     def _called(self, call: Call) -> Any:
         until, why = self._refused
@@ -173,28 +173,28 @@ class Switchboard:
 
     @contextlib.contextmanager
     def _signing_in(self) -> Iterator[None]:
-        """Let one thread sign in first; the others wait for it no longer than they may."""
+        """Let one thread sign in first; the others wait for it until their deadlines."""
         if self._is_signed_in:
             yield
             return
-        if not self._entrance.acquire(timeout=self._waiting.left()):
+        if not self._sign_in_lock.acquire(timeout=self._wait_budget.left()):
             raise NoTime
         try:
             yield
         finally:
-            self._entrance.release()
+            self._sign_in_lock.release()
 
     @property
     def _client(self) -> Client:
         with self._connecting:
-            return self._lone_client
+            return self._new_client
 
     @cached_property
-    def _lone_client(self) -> Client:
+    def _new_client(self) -> Client:
         current = self._settings
-        shared = SharedBudget(self._store, **budget.limits(current), first=False, sleep=self._waiting.sleep)
+        shared = SharedBudget(self._store, **budget.limits(current), first=False, sleep=self._wait_budget.sleep)
         who = credentials(current, "work")
-        return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._waiting.sleep)
+        return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._wait_budget.sleep)
 
     @cached_property
     def _shelf(self) -> ResponseCache:
@@ -206,7 +206,7 @@ class Switchboard:
 
 
 def _read(answer: bytes) -> Any:
-    """Return what is on the shelf, or raise the NexudusError that is there."""
+    """Return the cached value, or raise the cached NexudusError."""
     value = orjson.loads(answer[1:])
     if answer[:1] == b"v":
         return value

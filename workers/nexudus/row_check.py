@@ -1,18 +1,18 @@
-"""Whether a row fits a filter: Nexudus ignores filters that it does not know, and returns everything."""
+"""Checks rows against the filters of a search: Nexudus ignores filters that it does not know and returns all rows."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
-def fits(name: str, wanted: str | int, row: Mapping[str, Any]) -> bool:
-    """Say whether *row* fits the filter *name*; a row without the field, or one that cannot be compared, does."""
+def passes(name: str, wanted: str | int, row: Mapping[str, Any]) -> bool:
+    """Return whether *row* passes the filter *name*. A row that lacks the field or cannot be compared passes."""
     bound, _, rest = name.partition("_") if name.lower().startswith(("from_", "to_")) else ("", "", name)
     field = rest.partition("_")[2].replace("_", "").lower()
-    told = {key.lower(): value for key, value in row.items()}
-    found = next((one for one in (field, f"{field}id", f"{field}ids") if one in told), None)
+    fields = {key.lower(): value for key, value in row.items()}
+    found = next((one for one in (field, f"{field}id", f"{field}ids") if one in fields), None)
     if not field or found is None:
         return True
-    value, text = told[found], str(wanted).strip().lower()
+    value, text = fields[found], str(wanted).strip().lower()
     if text == "notnull":
         return value is not None
     if bound:
@@ -21,7 +21,7 @@ def fits(name: str, wanted: str | int, row: Mapping[str, Any]) -> bool:
 
 
 def _is_within(value: object, bound: str, *, is_from: bool) -> bool:
-    """Both ends belong to a range; a bound of a minute includes all of it."""
+    """Compare with an inclusive bound; a bound to the minute includes the whole minute."""
     if value is None:
         return False
     numbers = _float(value), _float(bound)
@@ -34,7 +34,7 @@ def _is_within(value: object, bound: str, *, is_from: bool) -> bool:
 
 
 def _is(value: object, text: str, *, is_number: bool) -> bool:
-    """Numbers are equal; a text contains what is looked for; of a list one item is it."""
+    """Compare numbers for equality; look for *text* in a string, and for an equal item in a list."""
     if isinstance(value, bool):
         return text not in ("true", "false") or str(value).lower() == text
     if isinstance(value, list) or (is_number and isinstance(value, str)):

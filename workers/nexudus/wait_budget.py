@@ -1,7 +1,7 @@
-"""How long a handler's thread may wait for Nexudus: as long as its attempt has time, and not with too many others.
+"""How long a handler's thread may wait for Nexudus: until its attempt must end, and only a few threads at a time.
 
-A thread that waits does nothing else, and the deliveries of other routes want threads, too. So anybody may wait a
-second, and only a few in each process longer.
+A waiting thread is not available to the deliveries of other routes. So every thread may wait a second, and only a few
+in each process may wait longer.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ _SHORTEST_CALL_S = 0.5
 
 
 class NoTime(Exception):
-    """A wait of so many seconds does not fit in: the delivery has to wait instead."""
+    """There is no time to wait *seconds* in this attempt: the delivery has to wait instead."""
 
     def __init__(self, seconds: float = _AGAIN_AFTER_S) -> None:
         super().__init__(seconds)
         self.seconds = seconds
 
 
-class Waiting:
-    """The waits of one process. What a thread may do is said by `until`, and holds for that thread."""
+class WaitBudget:
+    """Limits the waits in one process. `until` sets the deadline of the calling thread."""
 
     def __init__(self) -> None:
         self._mine = threading.local()
@@ -32,7 +32,7 @@ class Waiting:
 
     @contextlib.contextmanager
     def until(self, late: float) -> Iterator[None]:
-        """Let this thread wait until *late* (of `time.monotonic`), within the block."""
+        """Set this thread's deadline (of `time.monotonic`) within the block."""
         mine = self._mine
         mine.late, mine.waited, mine.has_place = late, 0.0, False
         try:
@@ -43,19 +43,19 @@ class Waiting:
                 self._places.release()
 
     def left(self) -> float:
-        """Return the seconds that are left to this thread."""
+        """Return the seconds until this thread's deadline."""
         late: float = self._mine.late
         return max(0.0, late - time.monotonic())
 
     def call_s(self, longest: float) -> float:
-        """Return how long a call may take that begins now, at most *longest*. Raises NoTime when it is not worth it."""
+        """Return how long a call may take that starts now, at most *longest*. Raises NoTime when too little is left."""
         left = self.left()
         if left < _SHORTEST_CALL_S:
             raise NoTime
         return min(left, longest)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep. Raises NoTime, at once, when it would be too late then, or when too many wait already."""
+        """Sleep. Raises NoTime at once when that would exceed the deadline, or when too many threads wait already."""
         mine = self._mine
         if seconds > self.left():
             raise NoTime(seconds)

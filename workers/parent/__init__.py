@@ -1,1 +1,3 @@
-"""The parent of worker processes: starts them, speaks for them to Redis, and deals with their deaths."""
+"""The parent of worker processes: it starts them, renews their leases, and recovers what a dead process held.
+What happens inside a worker process is in `workers.run`.
+"""

@@ -1,8 +1,8 @@
-"""The parent of worker processes: starts them, speaks for them to Redis, and deals with their deaths.
+"""The parent of worker processes: it starts them, renews their leases, and replaces those that die.
 
-It renews their leases as long as they show a pulse, kills those that are frozen, gives back at once what a dead one
-held, starts another in its place, and runs alone what may have killed it. It also recovers what workers held whose own
-parent is gone. It runs no handler itself.
+It kills processes without a heartbeat. It gives back at once what a dead process held, and runs the delivery that may
+have killed it alone in a process. It also recovers deliveries of workers whose own parent is gone. It runs no handler
+itself.
 """
 
 import functools
@@ -21,13 +21,13 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys, schema_version
 from workers.parent import overdue
-from workers.parent.child import Child, Launch
-from workers.parent.metering import Metering
-from workers.parent.rq_registration import Presence
+from workers.parent.child import ChildProcess, Launch
+from workers.parent.metrics_collector import MetricsCollector
+from workers.parent.rq_registration import RqRegistration
 from workers.run.process import RETIRED
 
 LEASE_MS = 15_000
-"""What a worker holds is safe for so long after its parent's last word."""
+"""How long a worker's lease lasts after its parent renewed it."""
 
 _RENEW_S = 3.0
 _TICK_S = 0.1
@@ -42,7 +42,7 @@ _log = logs.get()
 
 
 class Fleet:
-    """Keeps *processes* worker processes alive until told to stop; `run` returns the exit status."""
+    """Keeps *processes* worker processes running until it is told to stop; `run` returns the exit status."""
 
     def __init__(
         self,
@@ -54,20 +54,20 @@ class Fleet:
         *,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """*tasks* tend the store as long as this runs; *alive* is called again and again meanwhile."""
+        """*tasks* maintain the store as long as this runs; *alive* is called again and again meanwhile."""
         self._launch = launch
         self._processes = processes
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
-        self._metering = Metering(client, table)
+        self._metrics = MetricsCollector(client, table)
         self._tasks = tasks
         self._alive = alive
-        self._children: dict[Child, Presence] = {}
-        self._mourned: list[Child] = []
+        self._children: dict[ChildProcess, RqRegistration] = {}
+        self._unrecovered: list[ChildProcess] = []
         self._stop = threading.Event()
         self._signals = 0
-        self._passed_on = 0
+        self._forwarded = 0
         self._start_after = 0.0
         self._pause = 0.5
         self._false_starts = 0
@@ -77,29 +77,29 @@ class Fleet:
         self._settle = functools.cache(lambda: schema_version.settle(client))
 
     def run(self) -> int:
-        """Work until a signal to end, or in burst mode until nothing is left. 1 when processes cannot start."""
+        """Work until a signal, or in burst mode until nothing is left. Return 1 when processes cannot start."""
         end_signals.answer(self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         for task in self._tasks:
             task.start()
         try:
-            return self._tend()
+            return self._supervise()
         finally:
             for task in self._tasks:
                 task.stop()
 
-    def _tend(self) -> int:
+    def _supervise(self) -> int:
         while True:
             now = time.monotonic()
-            self._pass_on()
-            self._bury()
+            self._forward_signals()
+            self._reap()
             for child in list(self._children):
                 if child.is_frozen(now):
-                    _log.error("worker.killed", worker=child.name, pid=child.pid, reason="no pulse")
+                    _log.error("worker.killed", worker=child.name, pid=child.pid, reason="no heartbeat")
                     child.kill()
-            self._speak_to_redis(now)
+            self._update_store(now)
             self._alive()
-            if not self._children and not self._mourned and self._is_over():
+            if not self._children and not self._unrecovered and self._is_over():
                 return 1 if self._false_starts >= _MOST_FALSE_STARTS else 0
             self._stop.wait(_TICK_S) if not self._stop.is_set() else time.sleep(_TICK_S)
 
@@ -109,16 +109,16 @@ class Fleet:
 
     # -- Redis ------------------------------------------------------------------------------------------------------
 
-    def _speak_to_redis(self, now: float) -> None:
-        """Everything that Redis must know or be asked. While it is away, the processes go on with what they have."""
+    def _update_store(self, now: float) -> None:
+        """Make all calls to Redis. While it is unavailable, the processes continue with what they hold."""
         try:
-            self._metering.turn(self._children, self._mourned)
-            for child in list(self._mourned):
+            self._metrics.turn(self._children, self._unrecovered)
+            for child in list(self._unrecovered):
                 self._take_back(child)
-                self._mourned.remove(child)
+                self._unrecovered.remove(child)
             if now - self._renewed >= _RENEW_S:
                 self._renew(now)
-                self._recover_strangers(now)
+                self._recover_expired_leases(now)
             if not self._stop.is_set():
                 self._settle()  # LayoutUnknown ends us
                 self._start_missing(now)
@@ -130,21 +130,21 @@ class Fleet:
     def _renew(self, now: float) -> None:
         names = [child.name for child in self._children]
         gone = self._deliveries.renew_leases(names, LEASE_MS) if names else ()
-        for child, presence in self._children.items():
+        for child, registration in self._children.items():
             if child.name in gone:
                 _log.error("worker.lease_lost", worker=child.name)
                 child.terminate()
             else:
-                presence.renew()
+                registration.renew()
         self._renewed = now
         if self._renewing_since is None:
             self._renewing_since = now
 
-    def _recover_strangers(self, now: float) -> None:
-        """Recover what is held under leases that are over.
+    def _recover_expired_leases(self, now: float) -> None:
+        """Recover deliveries that are held under expired leases.
 
-        Only after having renewed our own without a break for as long as a lease lasts: after an outage of Redis
-        every lease is over, and their owners must have had the time to say that they live.
+        This waits until our own leases have been renewed without a break for as long as a lease lasts: after an outage
+        of Redis every lease has expired, and other parents need time to renew theirs.
         """
         since = self._renewing_since
         if since is None or now - since < LEASE_MS / 1_000:
@@ -170,23 +170,23 @@ class Fleet:
             self._start([keys.ISOLATED], alone=True)
 
     def _missing_alone(self, now: float) -> int:
-        """Return how many processes to start for what has to run alone: one, and more beside it when it is slow."""
+        """Return how many processes to start for deliveries that must run alone: one, and more when it is slow."""
         waiting = self._deliveries.length(keys.ISOLATED)
-        lonely = [child for child in self._children if child.alone]
-        running = [child.running() for child in lonely]
+        isolated = [child for child in self._children if child.alone]
+        running = [child.running() for child in isolated]
         is_slow = any(now - one.began > _SLOW_S for each in running for one in each)
-        wanted = waiting - running.count([]) if is_slow else min(waiting, 1) - len(lonely)
-        return min(wanted, _MOST_ALONE - len(lonely))
+        wanted = waiting - running.count([]) if is_slow else min(waiting, 1) - len(isolated)
+        return min(wanted, _MOST_ALONE - len(isolated))
 
     def _start(self, queues: Sequence[str], *, alone: bool = False) -> None:
-        child = Child(self._launch, alone=alone)
+        child = ChildProcess(self._launch, alone=alone)
         self._deliveries.begin_lease(child.name, LEASE_MS)
         child.start(queues)
-        self._children[child] = Presence(self._client, child.name, queues, child.pid, _RQ_TTL_S)
+        self._children[child] = RqRegistration(self._client, child.name, queues, child.pid, _RQ_TTL_S)
         _log.info("worker.started", worker=child.name, pid=child.pid, alone=alone)
 
-    def _take_back(self, child: Child) -> None:
-        """Give back what a dead process held; what it was running when it died runs alone next."""
+    def _take_back(self, child: ChildProcess) -> None:
+        """Give back what a dead process held. Deliveries that were running when it died run alone next."""
         running = child.running()
         now = time.monotonic()
         if len(running) == 1 and now > running[0].deadline:
@@ -204,23 +204,23 @@ class Fleet:
 
     # -- processes --------------------------------------------------------------------------------------------------
 
-    def _bury(self) -> None:
-        for child, presence in list(self._children.items()):
+    def _reap(self) -> None:
+        for child, registration in list(self._children.items()):
             status = child.status()
             if status is None:
                 continue
             del self._children[child]
-            self._mourned.append(child)
-            presence.end()
+            self._unrecovered.append(child)
+            registration.end()
             _log.info("worker.ended", worker=child.name, pid=child.pid, status=status)
             if not child.alone:
                 self._consider_pause(child, status)
 
-    def _consider_pause(self, child: Child, status: int) -> None:
-        """Decide how long to wait before another process is started in the place of one that ended."""
+    def _consider_pause(self, child: ChildProcess, status: int) -> None:
+        """Decide how long to wait before the next process is started in place of one that ended."""
         if status == 0:
             self._done += 1
-        if child.has_pulsed():
+        if child.has_started():
             self._false_starts = 0
         else:
             self._false_starts += 1
@@ -232,16 +232,16 @@ class Fleet:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; the loop passes it on, because a handler of signals may not wait for anybody's lock."""
+        """Note the signal. The loop passes it on, because a signal handler must not wait for a lock."""
         del number, frame
         self._signals += 1
         self._stop.set()
 
-    def _pass_on(self) -> None:
-        """Pass the first signal on as SIGTERM; from the second, which means at once, again and again."""
-        if self._signals > self._passed_on or self._signals > 1:
+    def _forward_signals(self) -> None:
+        """Pass the first signal on as SIGTERM. From the second on, which means stop at once, send it repeatedly."""
+        if self._signals > self._forwarded or self._signals > 1:
             for child in self._children:
                 child.terminate()
-        if self._signals > self._passed_on:
+        if self._signals > self._forwarded:
             _log.info("worker.stopping", processes=len(self._children), at_once=self._signals > 1)
-            self._passed_on = self._signals
+            self._forwarded = self._signals

@@ -1,4 +1,4 @@
-"""Our worker processes as RQ sees them, so that `rq info` and rq-dashboard show who works, on what, since when."""
+"""Registers our worker processes with RQ, so that `rq info` and rq-dashboard show them."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,8 +12,8 @@ from receiver.storage.redis import keys
 _log = logs.get()
 
 
-class Presence:
-    """The entry of one worker process among RQ's workers. A failure here is logged and harms no delivery."""
+class RqRegistration:
+    """The registration of one worker process with RQ. A failure is logged and affects no delivery."""
 
     def __init__(self, client: redis.Redis, name: str, queues: Sequence[str], pid: int, ttl_s: int) -> None:
         self._worker: SimpleWorker | None = None
@@ -21,12 +21,12 @@ class Presence:
         self._guarded(lambda: self._begin(client, name, queues, pid))
 
     def renew(self) -> None:
-        """Say that the process is still there."""
+        """Renew the registration."""
         if worker := self._worker:
             self._guarded(lambda: worker.heartbeat(self._ttl_s))
 
     def end(self) -> None:
-        """Say that the process has ended."""
+        """Remove the registration."""
         if worker := self._worker:
             self._guarded(worker.register_death)
 

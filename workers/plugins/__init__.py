@@ -1,1 +1,3 @@
-"""From the name of a handler in routes.yaml to a function that can be called: finding it, its options, its types."""
+"""Turns a handler's name in routes.yaml into a function that can be called: finds it and converts its options.
+Running the function is in `workers.run`; the API for handler authors is in `workers.api`.
+"""

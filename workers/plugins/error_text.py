@@ -1,4 +1,4 @@
-"""Exceptions of strangers as one safe line: no control characters, no secrets, a bounded length. Never raises."""
+"""Formats exceptions of handlers as one safe line: no control characters or secrets, a bounded length. Never raises."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ def describe(error: BaseException, secrets: Sequence[str] = ()) -> str:
     """Return the class and message of *error* on one line, without *secrets*, in at most 500 characters."""
     try:
         message = str(error)[:_LONGEST_READ]
-    except BaseException as broken:  # noqa: BLE001 - the message is a stranger's code
+    except BaseException as broken:  # noqa: BLE001 - the message is foreign code
         message = f"(its message cannot be read: {type(broken).__name__})"
     name = type(error).__name__
     return one_line(f"{name}: {masked(message.strip(), secrets)}" if message.strip() else name)
@@ -39,8 +39,8 @@ def masked(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def telling_parts(value: str) -> tuple[str, ...]:
-    """Return what must not be shown of a secret: itself and, when it is a URL, what in it identifies the caller.
+def secret_parts(value: str) -> tuple[str, ...]:
+    """Return the parts of a secret that must not be shown: itself and, for a URL, whatever identifies the caller.
 
     Libraries print a URL in parts: `Max retries exceeded with url: /services/T000/B000/XXXX`.
     """

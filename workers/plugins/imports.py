@@ -1,7 +1,7 @@
-"""Finding a handler's function: an installed plugin by its name, or `module:function` beside routes.yaml or anywhere.
+"""Finds a handler's function: an installed plugin by its name, or `module:function` beside routes.yaml or anywhere.
 
-Importing runs a stranger's code. Whatever it does, an exception, `sys.exit`, the caller gets the function or a
-HandlerError. What is imported stays imported: a changed module takes effect in a new process.
+Importing runs foreign code. Whatever it does (raise, call `sys.exit`), the caller gets the function or a HandlerError.
+A module is imported once: an edited module takes effect in a new process.
 """
 
 import functools
@@ -35,7 +35,7 @@ def installed() -> tuple[str, ...]:
 
 
 def find(name: str, folder: Path) -> Any:
-    """Return what *name* stands for. Raises HandlerError: not installed, offered twice, or it cannot be imported."""
+    """Return the function called *name*. Raises HandlerError: not installed, offered twice, or the import fails."""
     if ":" in name:
         return _by_path(name, folder)
     offers = _offers(tuple(sys.path)).get(name)
@@ -56,7 +56,7 @@ def find(name: str, folder: Path) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _offers(path: tuple[str, ...]) -> dict[str, frozenset[tuple[str, str]]]:
-    """Return what is offered under each name, and by which package; remembered, because a scan reads every package."""
+    """Return the entry points by name, with their packages. Cached, because a scan reads every package."""
     offers: dict[str, frozenset[tuple[str, str]]] = {}
     for point in metadata.entry_points(group=HANDLER_GROUP):
         offers[point.name] = offers.get(point.name, frozenset()) | {(point.value, _owner(point))}
@@ -81,16 +81,16 @@ def _by_path(name: str, folder: Path) -> Any:
     if match is None:
         raise HandlerError("is not written as module:function")
     with _IMPORTING:
-        importlib.invalidate_caches()  # the file may be younger than what the import system remembers of its folder
+        importlib.invalidate_caches()  # the file may be newer than what the import system remembers of its folder
         _import_from(folder.resolve(), match["module"].partition(".")[0])
         return _attribute(_imported(match["module"], folder), match["function"])
 
 
 def _import_from(folder: Path, top: str) -> None:
-    """Import *top* from *folder* if it is there; and let handlers import what lies beside it.
+    """Import *top* from *folder* if it is there, and let handlers import the other modules of the folder.
 
-    A `calendar.py` that happens to lie there must not replace Python's own for every library in the process, and a
-    `requests.py` not the one that is installed.
+    A `calendar.py` in the folder must not replace Python's own for every library in the process, and a `requests.py`
+    must not replace the installed one.
     """
     _BESIDE.add(folder)
     spec = importlib.machinery.PathFinder.find_spec(top, [str(folder)])
@@ -113,7 +113,7 @@ def _import_from(folder: Path, top: str) -> None:
 
 
 def shadowed(folder: Path) -> Iterator[str]:
-    """Yield a sentence on each module in *folder* that no handler can import, since its name is taken already."""
+    """Yield a sentence for each module in *folder* that no handler can import because its name is taken."""
     for path in sorted(folder.glob("*.py")) + sorted(init.parent for init in folder.glob("*/__init__.py")):
         taken = _taken(path.stem, path if path.is_file() else path / "__init__.py") if path.stem.isidentifier() else ""
         if taken:
@@ -121,7 +121,7 @@ def shadowed(folder: Path) -> Iterator[str]:
 
 
 def _taken(top: str, file: Path) -> str:
-    """Return who else has the name of the module in *file*; empty: nobody."""
+    """Return what else has the name of the module in *file*; empty: nothing."""
     if top in sys.stdlib_module_names:
         return "a module of Python"
     for finder in sys.meta_path:
@@ -132,17 +132,17 @@ def _taken(top: str, file: Path) -> str:
 
 
 class _Beside(importlib.abc.MetaPathFinder):
-    """Finds modules beside routes.yaml, after all that is installed, and only for handlers and what they call.
+    """Finds modules beside routes.yaml, after all installed ones, and only for handlers and what they call.
 
-    The folder is not on the import path: a library that tries whether an optional one is there must not find a file of
-    that name.
+    The folder is not on the import path: a library that tries to import an optional dependency must not find a file
+    of that name.
     """
 
     def __init__(self) -> None:
         self._folders: list[str] = []
 
     def add(self, folder: Path) -> None:
-        """Look in *folder*, too."""
+        """Search *folder*, too."""
         if str(folder) not in self._folders:
             self._folders.append(str(folder))
         if self not in sys.meta_path:
@@ -174,7 +174,7 @@ def _execute(spec: importlib.machinery.ModuleSpec) -> None:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]  # the caller made sure
-    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+    except BaseException as error:  # noqa: BLE001 - importing runs foreign code
         sys.modules.pop(spec.name, None)
         raise HandlerError(_import_failed(spec.name, error)) from None
 
@@ -186,7 +186,7 @@ def _same_file(one: str | None, other: str) -> bool:
 def _imported(module: str, folder: Path | None = None) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except BaseException as error:  # noqa: BLE001 - importing runs a stranger's code
+    except BaseException as error:  # noqa: BLE001 - importing runs foreign code
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise HandlerError(_no_module(module, error.name, folder)) from None
         raise HandlerError(_import_failed(module, error)) from None

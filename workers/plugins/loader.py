@@ -1,7 +1,7 @@
-"""From the name in routes.yaml to a function that takes an event: found, its options resolved, converted and checked.
+"""Loads the handler that routes.yaml names: finds the function, and resolves, converts and checks its options.
 
 A name without a colon is that of an installed plugin, from the entry-point group `frontdesk.handlers`; `log`, `forward`
-and `archive` come through the same door. `module:function` is a module beside routes.yaml, or anywhere importable.
+and `archive` are plugins like any other. `module:function` is a module beside routes.yaml, or anywhere importable.
 """
 
 import functools
@@ -13,17 +13,17 @@ from typing import Any
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
-from workers.plugins import imports, injection, references, typed_records
+from workers.plugins import imports, injection, option_references, typed_records
 from workers.plugins.error_text import masked, one_line
-from workers.plugins.injection import Grant
-from workers.plugins.options import checked, signature_of
+from workers.plugins.injection import NexudusProvider
+from workers.plugins.option_types import checked, signature_of
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A handler with its options. *call* starts it; when *is_async*, what it returns is to be awaited.
+    """A handler with its options. *call* runs it; when *is_async*, the result of *call* must be awaited.
 
-    *secrets* are the values that `env/NAME` and `file/PATH` brought in: an error that quotes one shows asterisks.
+    *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors.
     *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *paths* are
     the options that are paths, by name.
     """
@@ -47,11 +47,11 @@ def load(
     *,
     environ: Mapping[str, str],
     folder: Path,
-    grant: Grant | None = None,
+    provider: NexudusProvider | None = None,
 ) -> Handler:
-    """Return the handler that *name* stands for, with its *options*; *folder* is that of routes.yaml.
+    """Return the handler called *name* with its *options*; *folder* is that of routes.yaml.
 
-    *grant* is what it gets if it asks for `nexudus: Nexudus`; without one it has to be given it by whoever calls it.
+    *provider* makes the Nexudus for a handler that declares one; without a provider, the caller has to pass it.
 
     Raises HandlerError with one sentence that names the handler: it is not there, cannot be imported or called with an
     event, or its options are unknown, missing, of the wrong type, or refer to what is not set. Harmless otherwise,
@@ -60,12 +60,12 @@ def load(
     secrets: tuple[str, ...] = ()
     try:
         function = imports.find(name, folder)
-        signature, asks = injection.separated(function, signature_of(function))
-        resolved = references.resolve(options, environ=environ, folder=folder)
+        signature, asks = injection.without_nexudus(function, signature_of(function))
+        resolved = option_references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets
         converted = checked(function, signature, resolved.options, secrets)
-        call = injection.giving(functools.partial(function, **converted), asks, grant)
-        call, record = typed_records.reading(call, function, signature)
+        call = injection.with_nexudus(functools.partial(function, **converted), asks, provider)
+        call, record = typed_records.with_typed_record(call, function, signature)
     except HandlerError as error:
         raise HandlerError(
             f"handler {one_line(name, 120)!r}: {masked(str(error), secrets)}", option=error.option

@@ -1,6 +1,6 @@
-"""A handler that takes `event: Event[Booking]` gets the record as a Booking: read and checked by pydantic.
+"""A handler that takes `event: Event[Booking]` gets the record as a Booking, validated by pydantic.
 
-Any type that pydantic can make of a mapping will do: those of `workers.records`, and models of one's own.
+Any type works that pydantic can build from a mapping: those of `workers.records`, and your own models.
 """
 
 import dataclasses
@@ -14,22 +14,22 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
 from workers.plugins.error_text import one_line
-from workers.plugins.options import Function, annotation
+from workers.plugins.option_types import Function, annotation
 
-_MOST_TOLD = 3
+_MOST_SHOWN = 3
 
 
 class RecordUnfit(Exception):
-    """The record is not of the type that the handler takes; the next attempt would get the same one."""
+    """The record does not fit the type that the handler takes. Another attempt would get the same record."""
 
 
-def reading(
+def with_typed_record(
     call: Callable[[Event], Any], function: Function, signature: inspect.Signature
 ) -> tuple[Callable[[Event], Any], Any]:
-    """Return *call* so that it gets its event as the handler declares it, and the type of the record; None: a dict.
+    """Return *call* wrapped so that it gets the event as the handler declares it, and the record's type (None: a dict).
 
-    What is returned raises RecordUnfit, which says of no field what is in it. Raises HandlerError for a type that
-    cannot be read, or that pydantic cannot make.
+    The wrapper raises RecordUnfit, which never quotes the value of a field. Raises HandlerError for a type that cannot
+    be resolved, or that pydantic cannot build.
     """
     wanted = _record(function, signature)
     if wanted is None:
@@ -48,19 +48,19 @@ def _call(call: Callable[[Event], Any], adapter: TypeAdapter[Any], name: str, ev
     try:
         data = adapter.validate_python(event.data)
     except ValidationError as error:
-        raise RecordUnfit(f"the record is no {name}: {_told(error)}") from None
+        raise RecordUnfit(f"the record is no {name}: {_shown(error)}") from None
     return call(dataclasses.replace(event, data=data))
 
 
-def _told(error: ValidationError) -> str:
+def _shown(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, one['loc'])) or 'the whole of it'}: {one['msg']}" for one in found[:_MOST_TOLD]]
-    more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
-    return one_line("; ".join(told) + more, 400)
+    shown = [f"{'.'.join(map(str, one['loc'])) or 'the whole of it'}: {one['msg']}" for one in found[:_MOST_SHOWN]]
+    more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    return one_line("; ".join(shown) + more, 400)
 
 
 def _record(function: Function, signature: inspect.Signature) -> Any:
-    """Return the type between the brackets of `Event[...]`, or None when there is none that asks for anything."""
+    """Return the type between the brackets of `Event[...]`, or None when the handler takes a dict."""
     first = next(iter(signature.parameters.values()))
     written = first.annotation
     # A plain `Event` may be imported for type checkers alone; it need not be found.

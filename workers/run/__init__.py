@@ -1,3 +1,3 @@
-"""One worker process: claims deliveries, runs attempts in threads and on an event loop, records how they ended.
-Starting and watching processes is in `workers.parent`.
+"""One worker process: it claims deliveries, runs attempts in threads and on an event loop, and records the results.
+The parent that starts and watches worker processes is in `workers.parent`.
 """

@@ -1,6 +1,6 @@
-"""One line for each attempt, as quick as it can be: noted where the attempt ended, made and written by a thread.
+"""The log line of each attempt. A thread formats and writes it, so that the attempt does not wait.
 
-A structured logger costs more than a handler that does nothing.
+A structured logger would take longer than a handler that does nothing.
 """
 
 import time
@@ -13,31 +13,53 @@ import orjson
 from receiver.process import logs
 from receiver.process.line_writer import LineWriter
 from receiver.process.standard_streams import ERROR
-from workers.run import settlement
-from workers.run.delivery_loader import Prepared
-from workers.run.execution import Ended
+from workers.run.delivery_loader import LoadedDelivery
+from workers.run.execution import AttemptResult
 
 _SIZE = 1_000
-"""About how many bytes a line holds in memory until it is written."""
+"""About how many bytes of memory a line uses until it is written."""
+
+_log = logs.get()
+
+
+def log_attempt(loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> None:
+    """Log the attempt in one line, at once."""
+    _log.info("delivery.attempted", **_fields(loaded, result, took_ms))
+
+
+def _fields(loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> dict[str, Any]:
+    """Return the fields of an attempt's line. Of an error only its class: the message may quote the record."""
+    event = loaded.event
+    said = {
+        "event_id": event.id,
+        "delivery_id": loaded.claim.delivery_id,
+        "action": event.action,
+        "business_id": event.business_id,
+        "route": loaded.route.name,
+        "attempt": event.attempt,
+        "outcome": str(result.outcome),
+        "ms": took_ms,
+    }
+    return said | {"error": result.error.partition(":")[0]} if result.error else said
 
 
 class AttemptLog:
-    """Writes the lines. Attempts may end in any thread; none of them waits for whoever reads the log."""
+    """Writes the lines. Any thread may call it, and none waits for the reader of the log."""
 
     def __init__(self, level: str = "info", style: logs.Style = None, writer: LineWriter = ERROR) -> None:
-        """*style* None: `console` on a terminal, else `json`. Below *level* nothing is written."""
+        """*style* None means `console` on a terminal, else `json`. Lines are of level info."""
         self._writer = writer
         self._is_console = logs.is_console(style)
         self._is_written = level in ("debug", "info")
 
-    def tell(self, prepared: Prepared, ended: Ended, took_ms: int) -> None:
-        """Note an attempt, unless too many lines wait already."""
+    def write(self, loaded: LoadedDelivery, result: AttemptResult, took_ms: int) -> None:
+        """Queue the line of an attempt. It is dropped when too many lines wait already."""
         if not self._is_written:
             return
         if self._is_console:
-            settlement.tell(prepared, ended, took_ms)
+            log_attempt(loaded, result, took_ms)
         else:
-            line = partial(_rendered, time.time(), settlement.account(prepared, ended, took_ms))
+            line = partial(_rendered, time.time(), _fields(loaded, result, took_ms))
             self._writer.put_later(line, lines=1, size=_SIZE)
 
 

@@ -1,14 +1,14 @@
-"""How many deliveries a worker process takes at a time: about 50 ms of work for each thread, one when they are slow.
+"""How many deliveries a worker process holds at a time: about 50 ms of work for each thread, one when they are slow.
 
-Claiming many saves round trips; claiming more than can soon be run keeps them from another process that is idle. What
-waits in the event loop takes no thread, and is bounded by a number of its own.
+Claiming many at once saves round trips. Claiming more than can soon run keeps them from an idle process. Async
+handlers use no thread and have a limit of their own.
 """
 
 import threading
 import time
 
 ASYNC_LIMIT = 256
-"""Async handlers at a time in one process."""
+"""How many async handlers one process runs at a time."""
 
 _AHEAD_MS = 50.0
 _MOST_HELD = 256
@@ -17,10 +17,10 @@ _WEIGHT = 0.1
 
 
 class Capacity:
-    """Counts what a process holds, and learns how long its handlers take. Safe to use from every thread."""
+    """Counts the deliveries that a process holds and averages how long its handlers take. Thread-safe."""
 
     def __init__(self, threads: int, *, alone: bool) -> None:
-        """*alone*: one delivery at a time, and the next only when it is recorded."""
+        """With *alone*, the process holds one delivery at a time, until its result is recorded."""
         self._threads = threads
         self._alone = alone
         self._changed = threading.Condition()
@@ -31,7 +31,7 @@ class Capacity:
         self._moved = time.monotonic()
 
     def room(self) -> int:
-        """How many deliveries to claim now."""
+        """Return how many deliveries to claim now."""
         if self._alone:
             return 1 - self._unrecorded
         ahead = max(1.0, _AHEAD_MS / max(self._average_ms, 0.01))
@@ -39,13 +39,13 @@ class Capacity:
         return min(room, ASYNC_LIMIT - self._awaiting, _MOST_UNRECORDED - self._unrecorded)
 
     def wait_for_room(self, timeout_s: float) -> None:
-        """Return when there is room, or after *timeout_s*."""
+        """Block until there is room, at most *timeout_s* seconds."""
         with self._changed:
             if self.room() <= 0:
                 self._changed.wait(timeout_s)
 
     def claimed(self, number: int) -> None:
-        """So many deliveries were claimed."""
+        """Note that *number* deliveries were claimed."""
         with self._changed:
             if self._on_threads() == 0:
                 self._moved = time.monotonic()
@@ -53,17 +53,17 @@ class Capacity:
             self._unrecorded += number
 
     def awaits(self) -> None:
-        """One of them runs in the event loop, and takes no thread at all."""
+        """Note that one of them runs on the event loop and uses no thread."""
         with self._changed:
             self._awaiting += 1
         self.ran(0)
 
     def ran(self, took_ms: int) -> None:
-        """A delivery kept a thread busy for so long."""
+        """Note that a delivery used a thread for *took_ms*."""
         self._average_ms += (took_ms - self._average_ms) * _WEIGHT
 
     def settled(self, *, awaited: bool = False) -> None:
-        """It is known how a delivery ended; *awaited*: one that ran in the event loop."""
+        """Note that the result of a delivery is known; *awaited*: it ran on the event loop."""
         with self._changed:
             self._unsettled -= 1
             if awaited:
@@ -73,23 +73,23 @@ class Capacity:
             self._changed.notify()
 
     def recorded(self, number: int) -> None:
-        """The ends of so many deliveries are recorded."""
+        """Note that the results of *number* deliveries are recorded."""
         with self._changed:
             self._unrecorded -= number
             self._changed.notify()
 
     def is_empty(self) -> bool:
-        """Whether nothing is held and nothing is left to record."""
+        """Return whether the process holds nothing and has nothing left to record."""
         return self._unrecorded == 0
 
     def is_settled(self) -> bool:
-        """Whether it is known of everything that was claimed how it ended."""
+        """Return whether the result of every claimed delivery is known."""
         return self._unsettled == 0
 
     def is_stuck_for(self, seconds: float) -> bool:
-        """Whether no thread has become free for so long. To be asked while something waits for one.
+        """Return whether no thread has become free for *seconds*. Call it while a delivery waits for a thread.
 
-        If so, the handlers are slow ones from now on.
+        When true, the handlers count as slow from now on.
         """
         if time.monotonic() - self._moved <= seconds:
             return False

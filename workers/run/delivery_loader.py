@@ -1,4 +1,4 @@
-"""From a claimed delivery to something that can run: the route of today, its handler, and the handler's event."""
+"""Loads what a claimed delivery needs to run: the current version of its route, the handler, and the event."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,28 +7,36 @@ from typing import NamedTuple
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
+from receiver.process import logs
 from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue.queue import Claim
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
 from workers.api import Discard
 from workers.plugins import loader
-from workers.plugins.injection import CheckedLine, Grant
+from workers.plugins.injection import CheckedTransport, NexudusProvider
+from workers.run.execution import AttemptResult
 
 _MOST_HANDLERS = 4_096
 _MOST_TOLD = 1_000
 _TRY_AGAIN_S = 10.0
 
-
-class NotReady(Exception):
-    """This worker does not know the route or cannot load its handler, yet; another worker, or a later table, may."""
+_log = logs.get()
 
 
-class Impossible(Exception):
-    """The event itself cannot be given to any handler."""
+class Unrunnable(Exception):
+    """A claimed delivery cannot be run here; the text says why."""
 
 
-class Prepared(NamedTuple):
+class NotReady(Unrunnable):
+    """This worker does not know the route or cannot load its handler yet. Another worker, or a later table, may."""
+
+
+class Undeliverable(Unrunnable):
+    """The event cannot be passed to any handler."""
+
+
+class LoadedDelivery(NamedTuple):
     """A claimed delivery that is ready to run."""
 
     claim: Claim
@@ -36,14 +44,23 @@ class Prepared(NamedTuple):
     handler: loader.Handler
     event: Event
 
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that the attempt may take."""
+        return self.route.timeout_ms / 1_000
+
+
+Settle = Callable[[LoadedDelivery, AttemptResult, int, int], None]
+"""Called once for each attempt: the delivery, the result, Unix ms at the start and at the end."""
+
 
 def _discard(event: Event) -> None:
     del event
-    raise Discard("its route is in the shadow now, where no handler runs; replay it when the route is not")
+    raise Discard("its route is a shadow route now, where no handler runs; replay it when the route is not")
 
 
 _IN_SHADOW = loader.Handler("shadow", is_async=False, call=_discard)
-"""What runs for a delivery that was made before its route went into the shadow."""
+"""Runs for a delivery that was created before its route became a shadow route."""
 
 
 def _rule(name: str, flow: Flow) -> Rule:
@@ -51,21 +68,21 @@ def _rule(name: str, flow: Flow) -> Rule:
     return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
 
 
-class Preparation:
-    """Prepares deliveries by the table of today. Handlers are loaded once for each way a route names them."""
+class DeliveryLoader:
+    """Loads deliveries by the current routing table. A handler is loaded once for each set of options."""
 
     def __init__(
         self,
         table: Callable[[], RoutingTable | None],
         environ: Mapping[str, str],
         folder: Path,
-        line: CheckedLine | None = None,
+        transport: CheckedTransport | None = None,
     ) -> None:
-        """*line* leads to Nexudus, for handlers that ask for it."""
+        """*transport* calls Nexudus, for handlers that ask for it."""
         self._table = table
         self._environ = environ
         self._folder = folder
-        self._line = line
+        self._transport = transport
         self._handlers: dict[tuple[object, ...], loader.Handler] = {}
         self._seen: RoutingTable | None = None
         self._ready: dict[str, tuple[Route, loader.Handler]] = {}
@@ -74,35 +91,45 @@ class Preparation:
         self._runnable = NOTHING_KNOWN
         self._try_again_at = 0.0
 
-    def prepare(self, claim: Claim) -> Prepared:
-        """Return the delivery ready to run. Raises NotReady or Impossible, whose text says why."""
-        self._look()
+    def load(self, claim: Claim) -> LoadedDelivery:
+        """Return the delivery ready to run. Raises NotReady or Undeliverable, and logs them."""
+        try:
+            return self._loaded(claim)
+        except NotReady as reason:
+            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            raise
+        except Undeliverable as reason:
+            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
+            raise
+
+    def _loaded(self, claim: Claim) -> LoadedDelivery:
+        self._follow_table()
         found = self._ready.get(claim.route)
         if found is None:
             try:
                 found = self._find(claim.route)
             except NotReady:
-                self._tell({claim.route: False})
+                self._note({claim.route: False})
                 raise
         route, handler = found
-        return Prepared(claim, route, handler, self._event(claim))
+        return LoadedDelivery(claim, route, handler, self._event(claim))
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return what today's table says of the deliveries that are claimed."""
-        self._look()
+        """Return the limits of the routes of the current table, for the next claim."""
+        self._follow_table()
         return self._rules
 
     def runnable(self, asked: Iterable[str] = ()) -> Runnable:
-        """Return which routes cannot be run here, and which of those can that were *asked* for since the table changed.
+        """Return which routes cannot be run here, and which can of those *asked* about since the table changed.
 
         A handler that could not be loaded is tried again every few seconds: its module may be there by then.
         """
-        self._look()
+        self._follow_table()
         if False in self._runs.values() and time.monotonic() >= self._try_again_at:
             asked = {*asked, *self._runnable.cannot}
             self._try_again_at = time.monotonic() + _TRY_AGAIN_S
         if asked:
-            self._tell({name: self._can_run(name) for name in asked})
+            self._note({name: self._can_run(name) for name in asked})
         return self._runnable
 
     def _can_run(self, name: str) -> bool:
@@ -111,14 +138,14 @@ class Preparation:
         except NotReady:
             return False
 
-    def _tell(self, runs: Mapping[str, bool]) -> None:
-        """Note of routes whether they can be run. Those that were noted first are forgotten when there are too many."""
+    def _note(self, runs: Mapping[str, bool]) -> None:
+        """Remember whether routes can be run. The oldest entries are forgotten when there are too many."""
         self._runs = dict([*self._runs.items(), *runs.items()][-_MOST_TOLD:])
         cannot = tuple(name for name, can in self._runs.items() if not can)
         self._runnable = Runnable(cannot, tuple(name for name, can in self._runs.items() if can))
 
-    def _look(self) -> None:
-        """Begin anew when the table is another than before."""
+    def _follow_table(self) -> None:
+        """Forget everything about the routes when the table has changed."""
         table = self._table()
         if table is not self._seen:
             self._seen = table
@@ -146,7 +173,9 @@ class Preparation:
                     route.options,
                     environ=self._environ,
                     folder=self._folder,
-                    grant=Grant(self._line, route.writes, route.timeout_ms / 1_000) if self._line else None,
+                    provider=NexudusProvider(self._transport, route.writes, route.timeout_ms / 1_000)
+                    if self._transport
+                    else None,
                 )
             except HandlerError as error:
                 raise NotReady(f"unknown handler: {error}") from error
@@ -158,11 +187,11 @@ class Preparation:
     def _event(self, claim: Claim) -> Event:
         envelope = claim.envelope
         if envelope is None:
-            raise Impossible("its record can no longer be read from the store")
+            raise Undeliverable("its record can no longer be read from the store")
         try:
             data = envelope.record()
         except ValueError as error:
-            raise Impossible(f"its record is no JSON: {error}") from error
+            raise Undeliverable(f"its record is no JSON: {error}") from error
         return Event(
             id=envelope.id,
             key=f"{envelope.id}-{claim.route}",

@@ -1,4 +1,4 @@
-"""What the store believes of a worker, compared with what is so: which deliveries are in its hands, and the time."""
+"""Compares what the store and a worker process know of each other: the deliveries that it holds, and the time."""
 
 import time
 from collections.abc import Set as AbstractSet
@@ -13,23 +13,23 @@ _EVERY_S = 5.0
 _log = logs.get()
 
 
-class Comparison:
-    """For the thread that claims: only there nothing is between being claimed and being held."""
+class LeaseCheck:
+    """Used by the thread that claims: only there, no delivery is between being claimed and being held."""
 
     def __init__(self, deliveries: DeliveryQueue, worker: str, recorder: Recorder, clock: StoreClock) -> None:
-        """*clock* is set by the store's, each time."""
+        """*clock* is set to the store's time at each check."""
         self._deliveries = deliveries
         self._worker = worker
         self._recorder = recorder
         self._clock = clock
         self._due_at = 0.0
 
-    def doubt(self) -> None:
-        """Compare at the next occasion: a call has failed, and nobody knows whether the store has heard it."""
+    def request(self) -> None:
+        """Make the next `run` check at once: a call has failed, and the store may have carried it out nevertheless."""
         self._due_at = 0.0
 
-    def make(self, holding: AbstractSet[str]) -> None:
-        """Compare, every few seconds, and put right what is wrong. Raises StorageUnavailable."""
+    def run(self, holding: AbstractSet[str]) -> None:
+        """Check every few seconds that the store agrees with *holding*; correct it. Raises StorageUnavailable."""
         if time.monotonic() < self._due_at:
             return
         asked = self._clock.steady_now()
@@ -38,12 +38,12 @@ class Comparison:
         self._due_at = time.monotonic() + _EVERY_S
 
     def _return_what_was_lost(self, holding: AbstractSet[str]) -> None:
-        """Put right what the store believes to be in our hands and is not. Nobody else would, as long as we live.
+        """Acknowledge what the store believes that this worker holds and it does not. Nobody else would while it lives.
 
-        That is what a claim handed over whose answer never arrived: it is given back. And what we had recorded, where
-        the store failed over to a replica that had not heard of it: it is recorded again rather than run again.
+        A claim whose reply never arrived is given back. A result that was recorded before the store failed over to a
+        replica without it is recorded again, so that the delivery does not run again.
         """
-        ours = set(holding)  # before the store is asked: what is recorded meanwhile is still in its answer
+        ours = set(holding)  # copied before the call: what is recorded meanwhile may still be in its reply
         lost = self._deliveries.held(self._worker) - ours
         if lost:
             _log.warning("claim.lost", worker=self._worker, jobs=len(lost))

@@ -1,47 +1,47 @@
-"""What becomes of a delivery after an attempt: pure decisions, by the route as it is today."""
+"""Decides what becomes of a delivery after an attempt, by the current version of its route. Pure functions."""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
 from receiver.storage.queue.route_limits import Target
-from workers.run.execution import Ended
+from workers.run.delivery_loader import NotReady, Unrunnable
+from workers.run.execution import AttemptResult
 
 UNKNOWN_FOR_MS = 3_600_000
-"""A route or handler that a worker does not know yet may be on its way to it in a deploy: so long is it waited for."""
+"""How long a delivery waits for a route or handler that a worker does not know yet: a deploy may be under way."""
 
 _SHORTEST_PAUSE_MS = 1_000
 
 
 def after_attempt(
-    claim: Claim, route: Route, ended: Ended, *, worker: str, started_ms: int, ended_ms: int
+    claim: Claim, route: Route, result: AttemptResult, *, worker: str, started_ms: int, ended_ms: int
 ) -> Acknowledgement:
     """Return what becomes of a delivery whose handler ran."""
-    attempt = Attempt(claim.attempts + 1, str(ended.outcome), started_ms, ended_ms, worker, ended.error)
-    if ended.outcome == Outcome.SUCCEEDED:
+    attempt = Attempt(claim.attempts + 1, str(result.outcome), started_ms, ended_ms, worker, result.error)
+    if result.outcome == Outcome.SUCCEEDED:
         return Acknowledgement(claim.job, "succeeded", attempt=attempt)
-    if ended.outcome == Outcome.DISCARDED:
+    if result.outcome == Outcome.DISCARDED:
         return Acknowledgement(claim.job, "discarded", attempt=attempt)
     give_up_ms = route.flow.give_up_ms if route.flow else GIVE_UP_MS
-    if ended.uncharged:
-        delay = _SHORTEST_PAUSE_MS if ended.retry_after_ms is None else ended.retry_after_ms
+    if result.uncharged:
+        delay = _SHORTEST_PAUSE_MS if result.retry_after_ms is None else result.retry_after_ms
         return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms, attempt, Target("busy", give_up_ms))
-    # An attempt that we ended says nothing of a target: it may be the handler that hangs.
-    target = Target("down", give_up_ms) if ended.target_down else None
-    if ended.final or claim.failures >= len(route.retry_ms):
+    # An attempt that we ended tells nothing about a target: the handler itself may hang.
+    target = Target("down", give_up_ms) if result.target_down else None
+    if result.final or claim.failures >= len(route.retry_ms):
         return Acknowledgement(claim.job, "dead", 0, route.timeout_ms, attempt, target)
-    delay = route.retry_ms[claim.failures] if ended.retry_after_ms is None else ended.retry_after_ms
+    delay = route.retry_ms[claim.failures] if result.retry_after_ms is None else result.retry_after_ms
     return Acknowledgement(claim.job, "retry", delay, route.timeout_ms, attempt, target)
 
 
-def when_not_ready(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
-    """Return what becomes of a delivery whose route or handler this worker does not know: others may, for an hour."""
-    if claim.unknown_ms and now_ms - claim.unknown_ms > UNKNOWN_FOR_MS:
-        return when_impossible(claim, reason, worker=worker, now_ms=now_ms)
-    return Acknowledgement(claim.job, "unknown")
+def when_unrunnable(claim: Claim, reason: Unrunnable, *, worker: str, now_ms: int) -> Acknowledgement:
+    """Return what becomes of a delivery that this worker cannot run.
 
-
-def when_impossible(claim: Claim, reason: str, *, worker: str, now_ms: int) -> Acknowledgement:
-    """Return the end of a delivery that no attempt can help."""
-    attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, reason)
+    When only its route or handler is unknown here, other workers may run it for an hour. Otherwise it is dead.
+    """
+    unknown_for_ms = now_ms - claim.unknown_ms if claim.unknown_ms else 0
+    if isinstance(reason, NotReady) and unknown_for_ms <= UNKNOWN_FOR_MS:
+        return Acknowledgement(claim.job, "unknown")
+    attempt = Attempt(claim.attempts + 1, str(Outcome.FAILED), now_ms, now_ms, worker, str(reason))
     return Acknowledgement(claim.job, "dead", attempt=attempt)

@@ -1,10 +1,9 @@
-"""One worker process: claims deliveries, runs them in threads and on one event loop, acknowledges in batches.
+"""One worker process: it claims deliveries, runs them in threads and on one event loop, and acknowledges in batches.
 
-Three threads of its own beside the handlers': one claims, one acknowledges, one watches the clock. Redis may go away at
-any time: claiming pauses, what runs finishes, and its record waits until Redis is back.
+It has three threads beside those of the handlers: one claims, one acknowledges, one watches timeouts. Redis may become
+unavailable at any time: claiming pauses, running attempts finish, and their results wait until Redis is back.
 """
 
-import itertools
 import os
 import signal
 import threading
@@ -22,17 +21,16 @@ from workers.run import outcome_policy
 from workers.run.attempt_log import AttemptLog
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 from workers.run.coroutines import HandlerLoop
-from workers.run.delivery_loader import Impossible, NotReady, Preparation, Prepared
-from workers.run.execution import Ended
-from workers.run.lease_check import Comparison
-from workers.run.queue_order import in_turn
+from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery, Unrunnable
+from workers.run.execution import AttemptResult
+from workers.run.lease_check import LeaseCheck
 from workers.run.recorder import Recorder
-from workers.run.shared_counters import Counts
-from workers.run.shared_state import Board
+from workers.run.shared_counters import SharedCounters
+from workers.run.shared_state import SharedState
 from workers.run.threads import HandlerThreads
 
 RETIRED = 75
-"""Exit status of a process that ends because a handler does not come back, or because its lease is over."""
+"""Exit status of a process that ends because a handler does not come back, or because it has lost its lease."""
 
 _TICK_S = 0.05
 _LONGEST_WAIT_S = 1.0
@@ -44,8 +42,8 @@ _log = logs.get()
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """What a process is told by its parent. *grace_s*: how long running handlers may take after SIGTERM."""
+class WorkerConfig:
+    """What the parent passes to a process. *grace_s*: how long running handlers may take after SIGTERM."""
 
     worker: str
     threads: int
@@ -55,50 +53,49 @@ class Orders:
 
 
 class WorkerProcess:
-    """The life of one worker process; `run` returns its exit status."""
+    """One worker process; `run` returns its exit status."""
 
     def __init__(
         self,
-        orders: Orders,
+        config: WorkerConfig,
         deliveries: DeliveryQueue,
         recording: DeliveryQueue,
-        preparation: Preparation,
+        loader: DeliveryLoader,
         queues: Callable[[], Sequence[str]],
-        board: Board,
-        counts: Counts,
+        state: SharedState,
+        counts: SharedCounters,
         attempts: AttemptLog,
     ) -> None:
         """*recording* has a connection of its own, see Recorder."""
-        self._orders = orders
+        self._config = config
         self._deliveries = deliveries
-        self._preparation = preparation
+        self._loader = loader
         self._queues = queues
-        self._board = board
+        self._state = state
         self._counts = counts
         self._attempts = attempts
-        self._threads = HandlerThreads(orders.threads, board, self._settle)
-        self._loop = HandlerLoop(ASYNC_LIMIT, board, orders.threads, self._settle)
+        self._threads = HandlerThreads(config.threads, state, self._settle)
+        self._loop = HandlerLoop(ASYNC_LIMIT, state, config.threads, self._settle)
         self._stop = threading.Event()
         self._at_once = threading.Event()
         self._stuck = threading.Event()
-        self._capacity = Capacity(orders.threads, alone=orders.alone)
-        self._recorder = Recorder(recording, orders.worker, self._recorded)
+        self._capacity = Capacity(config.threads, alone=config.alone)
+        self._recorder = Recorder(recording, config.worker, self._recorded)
         self._holding: dict[str, Claim] = {}
         self._clock = StoreClock()
-        self._comparison = Comparison(deliveries, orders.worker, self._recorder, self._clock)
-        self._turns = itertools.count(1)
+        self._lease_check = LeaseCheck(deliveries, config.worker, self._recorder, self._clock)
         self._asked: Sequence[str] = ()
         self._claimed_at = 0.0
 
     def run(self) -> int:
-        """Work until told to stop; with *burst*, until nothing is left. Returns the exit status."""
+        """Work until SIGTERM, or in burst mode until nothing is left. Return the exit status."""
         signal.signal(signal.SIGTERM, self._on_signal)
         for number in (signal.SIGINT, *end_signals.numbers()[1:]):
-            signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the parent decides
+            signal.signal(number, signal.SIG_IGN)  # they reach the whole process group; the parent decides
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         status = self._claim_until_stopped()
         self._finish()
-        self._recorder.close(self._orders.grace_s)
+        self._recorder.close(self._config.grace_s)
         return RETIRED if self._stuck.is_set() else status
 
     # -- claiming ---------------------------------------------------------------------------------------------------
@@ -110,8 +107,8 @@ class WorkerProcess:
                 status = self._claim_once()
                 pause = 0.1
             except StorageUnavailable as error:
-                _log.warning("claim.failed", worker=self._orders.worker, error=str(error), pause_s=pause)
-                self._comparison.doubt()
+                _log.warning("claim.failed", worker=self._config.worker, error=str(error), pause_s=pause)
+                self._lease_check.request()
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
@@ -120,20 +117,20 @@ class WorkerProcess:
         return 0
 
     def _claim_once(self) -> int | None:
-        """Claim what there is room for, and wait when there is none or nothing. Returns an exit status at the end."""
-        self._comparison.make(self._holding.keys())
+        """Claim what there is room for; wait when there is no room or no work. Return an exit status to stop."""
+        self._lease_check.run(self._holding.keys())
         room = max(self._capacity.room(), 0)
-        # Without room, too, it is looked now and then at what waits: others see that somebody lives who can run it.
+        # A claim without room shows other workers that this one is alive and which routes it can run.
         if not room and time.monotonic() - self._claimed_at < _LOOK_EVERY_S:
             self._capacity.wait_for_room(_TICK_S)
             return None
-        queues = in_turn(self._queues(), next(self._turns))
+        queues = self._queues()
         is_empty = self._capacity.is_empty()  # before the claim: what is recorded during it may let others go
-        rules, runnable = self._preparation.rules(), self._preparation.runnable(self._asked)
-        claimed = self._deliveries.claim(self._orders.worker, queues, room, rules, runnable)
+        rules, runnable = self._loader.rules(), self._loader.runnable(self._asked)
+        claimed = self._deliveries.claim(self._config.worker, queues, room, rules, runnable)
         self._claimed_at = time.monotonic()
         if claimed is None:
-            _log.error("worker.lease_lost", worker=self._orders.worker)
+            _log.error("worker.lease_lost", worker=self._config.worker)
             return RETIRED
         if claimed.refused:
             _log.error("job.refused", jobs=claimed.refused, reason="not a delivery of Frontdesk", kept_in="rq:failed")
@@ -142,7 +139,7 @@ class WorkerProcess:
         for claim in claimed.claims:
             self._begin(claim)
         if room and not claimed.claims and not claimed.asked:
-            if self._orders.burst and is_empty:
+            if self._config.burst and is_empty:
                 return 0
             self._wait_for_work(queues, claimed.next_due_ms)
         return None
@@ -155,42 +152,38 @@ class WorkerProcess:
         now = int(self._clock() * 1_000)
         self._holding[claim.job] = claim
         try:
-            prepared = self._preparation.prepare(claim)
-        except NotReady as reason:
-            _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
-            self._end(outcome_policy.when_not_ready(claim, str(reason), worker=self._orders.worker, now_ms=now))
-        except Impossible as reason:
-            _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
-            self._end(outcome_policy.when_impossible(claim, str(reason), worker=self._orders.worker, now_ms=now))
+            loaded = self._loader.load(claim)
+        except Unrunnable as reason:
+            self._end(outcome_policy.when_unrunnable(claim, reason, worker=self._config.worker, now_ms=now))
         else:
-            if prepared.handler.is_async:
+            if loaded.handler.is_async:
                 self._capacity.awaits()
-                self._loop.submit(prepared)
+                self._loop.submit(loaded)
             else:
-                self._threads.submit(prepared)
+                self._threads.submit(loaded)
 
     # -- recording --------------------------------------------------------------------------------------------------
 
-    def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
-        """Called once for each attempt, from whichever thread ended it."""
-        if not prepared.handler.is_async:
+    def _settle(self, loaded: LoadedDelivery, ended: AttemptResult, started_ms: int, ended_ms: int) -> None:
+        """Record the result of an attempt. Called once for each, by any thread."""
+        if not loaded.handler.is_async:
             self._capacity.ran(ended_ms - started_ms)
-        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded by the store's clock, as all else
+        ahead_ms = int((time.time() - self._clock()) * 1_000)  # recorded in the store's time, as all else
         self._end(
             outcome_policy.after_attempt(
-                prepared.claim,
-                prepared.route,
+                loaded.claim,
+                loaded.route,
                 ended,
-                worker=self._orders.worker,
+                worker=self._config.worker,
                 started_ms=started_ms - ahead_ms,
                 ended_ms=ended_ms - ahead_ms,
             ),
-            awaited=prepared.handler.is_async,
+            awaited=loaded.handler.is_async,
         )
-        self._attempts.tell(prepared, ended, ended_ms - started_ms)
+        self._attempts.write(loaded, ended, ended_ms - started_ms)
 
     def _end(self, ended: Acknowledgement, *, awaited: bool = False) -> None:
-        """Hand the end of a delivery to the thread that records it; there is room for another."""
+        """Pass an acknowledgement to the recorder; there is room for another delivery."""
         self._recorder.put(ended)
         self._capacity.settled(awaited=awaited)  # last: once all is settled, the recorder may be closed
 
@@ -200,18 +193,18 @@ class WorkerProcess:
                 self._counts.ended(claim, one)
         self._capacity.recorded(len(batch))
 
-    def _give_back(self, unrun: Sequence[Prepared]) -> None:
-        for prepared in unrun:
-            self._end(Acknowledgement(prepared.claim.job, "give_back"), awaited=prepared.handler.is_async)
+    def _give_back(self, unrun: Sequence[LoadedDelivery]) -> None:
+        for loaded in unrun:
+            self._end(Acknowledgement(loaded.claim.job, "give_back"), awaited=loaded.handler.is_async)
 
     # -- the clock and the end --------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Show the pulse, give back what waits behind something slow (another process may run it), end attempts whose
-        time is up, and stop the process when a handler does not come back."""
+        """Send heartbeats, give back what waits behind slow handlers (another process may run it), end attempts at
+        their timeout, and stop the process when a handler does not come back."""
         parent = os.getppid()
         while True:
-            self._board.pulse()
+            self._state.heartbeat()
             self._counts.lines_lost(ERROR.lost)
             if os.getppid() != parent:
                 self._stop.set()  # nobody renews our lease any more
@@ -220,26 +213,26 @@ class WorkerProcess:
             now = time.monotonic()
             stuck = self._threads.watch(now)
             if (self._loop.watch(now) or stuck) and not self._stuck.is_set():
-                _log.error("worker.retiring", worker=self._orders.worker, reason="a handler does not come back")
+                _log.error("worker.retiring", worker=self._config.worker, reason="a handler does not come back")
                 self._stuck.set()
                 self._stop.set()
             time.sleep(_TICK_S)
 
     def _finish(self) -> None:
-        """Give back what has not begun, let what runs finish within the grace time, give back what does not."""
-        deadline = time.monotonic() + self._orders.grace_s
+        """Give back what has not started, wait for running attempts within the grace time, give back the rest."""
+        deadline = time.monotonic() + self._config.grace_s
         self._give_back(self._threads.take_back() + self._loop.take_back())
         while time.monotonic() < deadline and not self._at_once.is_set():
-            # Not `running`: a thread may just have taken a delivery, or be about to say how one ended.
+            # Not `running`: a thread may just have taken a delivery, or be about to settle one.
             if self._capacity.is_settled():
                 return
             time.sleep(_TICK_S)
-        for prepared in self._threads.running() + self._loop.running():
-            given_back = Acknowledgement(prepared.claim.job, "uncharged", 0, prepared.route.timeout_ms)
-            self._end(given_back, awaited=prepared.handler.is_async)
+        for loaded in self._threads.running() + self._loop.running():
+            given_back = Acknowledgement(loaded.claim.job, "uncharged", 0, loaded.route.timeout_ms)
+            self._end(given_back, awaited=loaded.handler.is_async)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """First SIGTERM: stop claiming, finish what runs. Second: give back at once what is still held."""
+        """First SIGTERM: stop claiming and finish what runs. Second: give back at once what is still held."""
         del number, frame
         if self._stop.is_set():
             self._at_once.set()
@@ -247,6 +240,6 @@ class WorkerProcess:
 
 
 def leave(status: int) -> None:
-    """End the process without waiting for threads that do not come back; what they have logged is written."""
+    """Write what is logged and end the process, without waiting for threads that do not come back."""
     line_writer.close_all()
     os._exit(status)

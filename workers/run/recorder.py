@@ -1,4 +1,4 @@
-"""Records how deliveries ended: in batches, in the order they ended, however long the store is away."""
+"""Records the results of deliveries, in batches and in order, and retries as long as the store is unavailable."""
 
 import queue
 import threading
@@ -18,14 +18,14 @@ _log = logs.get()
 
 
 class Recorder:
-    """One thread that records. Whatever ends while a call is on its way goes into the next one together."""
+    """One thread that records. Results that arrive during a call form the next batch."""
 
     def __init__(
         self, deliveries: DeliveryQueue, worker: str, recorded: Callable[[Sequence[Acknowledgement]], None]
     ) -> None:
         """*deliveries* has a connection of its own, so that recording never waits behind a blocking claim.
 
-        *recorded* is told what was recorded, after each call.
+        *recorded* is called with each batch after it was recorded.
         """
         self._deliveries = deliveries
         self._worker = worker
@@ -37,15 +37,15 @@ class Recorder:
         self._thread.start()
 
     def put(self, ended: Acknowledgement) -> None:
-        """Have the end of a delivery recorded. Never blocks."""
+        """Queue an acknowledgement. Never blocks."""
         self._ended.put(ended)
 
     def recorded_as(self, job: str) -> Acknowledgement | None:
-        """How the delivery of a job was recorded lately; None when that is not known, or not any more."""
+        """Return the acknowledgement that was recorded lately for a job; None when it is not known, or no longer."""
         return self._recent.get(job) or self._earlier.get(job)
 
     def close(self, timeout_s: float) -> None:
-        """Wait until everything is recorded, at most *timeout_s*. What is not is run again by somebody else."""
+        """Wait until everything is recorded, at most *timeout_s*. Another worker runs again what is not."""
         self._ended.put(None)
         self._thread.join(timeout_s)
 
@@ -62,7 +62,7 @@ class Recorder:
                 return
 
     def _record(self, batch: list[Acknowledgement]) -> None:
-        """Record, as often as it takes: what has been done must not be done again."""
+        """Record a batch, and retry until it succeeds: what has run must not run again."""
         pause = _SHORTEST_PAUSE_S
         while batch:
             try:
@@ -79,7 +79,7 @@ class Recorder:
             return
 
     def _remember(self, batch: Sequence[Acknowledgement]) -> None:
-        """Remember the last few thousand: a store that fails over may have forgotten what it was told last."""
+        """Remember the last few thousand: a store that fails over may have lost the last writes."""
         if len(self._recent) >= _REMEMBERED:
             self._recent, self._earlier = {}, self._recent
         self._recent.update((one.job, one) for one in batch)

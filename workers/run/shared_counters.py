@@ -1,8 +1,8 @@
-"""What a worker process counts, in memory that it shares with its parent: a few additions for each attempt.
+"""The counters of a worker process, in memory that it shares with its parent.
 
-The parent reads it every few seconds, also after the process was killed, and adds what is new to the counters of all
-processes (`receiver.observation.metrics_store`). One thread writes: the one that records. There is a row for each
-route; routes beyond the last row share the first.
+The parent reads them every few seconds, also after the process was killed, and adds what is new to the counters of all
+processes (`receiver.observation.metrics_store`). Only the recorder's thread writes. Each route has a row; routes beyond
+the last row share the first.
 """
 
 import mmap
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO, Final
 
-from receiver.core.events import Outcome
+from receiver.core.events import DeliveryStatus, Outcome
 from receiver.observation import metrics_store
 from receiver.storage.queue.queue import Acknowledgement, Claim
 
@@ -27,7 +27,7 @@ def _bounds(bounds: tuple[float, ...]) -> list[str]:
 
 
 _OUTCOMES: Final = [str(outcome) for outcome in Outcome]
-_ENDS: Final = ["succeeded", "discarded", "dead"]
+_ENDS: Final = [str(end) for end in (DeliveryStatus.SUCCEEDED, DeliveryStatus.DISCARDED, DeliveryStatus.DEAD)]
 _OF_ROUTE: Final = [
     *(f"attempts:{{}}:{outcome}" for outcome in _OUTCOMES),
     *(f"ended:{{}}:{end}" for end in _ENDS),
@@ -51,7 +51,7 @@ _WAIT: Final = len(metrics_store.DELIVERY_BOUNDS) + 2
 _NAMES_AT: Final = (len(_OF_ALL) + _ROWS * len(_OF_ROUTE)) * _CELL
 
 
-class Counts:
+class SharedCounters:
     """The counters of one worker process."""
 
     def __init__(self, file: IO[bytes] | int) -> None:
@@ -64,7 +64,7 @@ class Counts:
     @staticmethod
     def file() -> IO[bytes]:
         """Return an unnamed file of the right size, whose descriptor a child inherits."""
-        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the counters
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its process
         file.truncate(_NAMES_AT + _ROWS * _NAME.size)
         return file
 
@@ -91,15 +91,15 @@ class Counts:
                 self._observe(_WAIT, metrics_store.DELIVERY_BOUNDS, attempt.started_ms - received_ms)
 
     def lines_lost(self, number: int) -> None:
-        """Note how many lines of its log the process could not write, since it began. Another thread may say so."""
+        """Set how many lines of its log the process has failed to write so far. Any thread may call it."""
         self._cells[_LOG_LOST] = number
 
     def amounts(self) -> dict[str, int]:
-        """Return everything that was counted since the process began, by the fields of the meter."""
+        """Return all counts since the process started, by the fields of `metrics_store`."""
         return {field: count for field, count in chain(self._all(), self._routes()) if count}
 
     def _observe(self, at: int, bounds: tuple[float, ...], took_ms: int) -> None:
-        """Count a duration: its sum is the cell at *at*, its buckets are behind."""
+        """Count a duration: the cell at *at* is the sum, the cells after it are the buckets."""
         took_ms = max(took_ms, 0)  # clocks of two machines differ
         self._cells[at] += took_ms
         self._cells[at + 1 + bisect_left(bounds, took_ms / 1_000)] += 1

@@ -1,7 +1,7 @@
-"""A few hundred bytes that a worker process shares with its parent: that it is alive, and what it is running.
+"""Memory that a worker process shares with its parent: its heartbeat and its running attempts.
 
-They survive the process, so that the parent of a killed one knows which deliveries were running. Writing costs no
-system call. One writer for each slot; a reader may see a slot half written, which it takes for running: the safe error.
+The memory survives the process, so that the parent of a killed one knows which deliveries were running. Writing needs
+no system call. Each slot has one writer. A reader that sees a half-written slot takes it for running, the safe error.
 """
 
 import mmap
@@ -17,19 +17,19 @@ _SLOT = struct.Struct("64sdd")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """One running attempt: its job, when it began and when its time is up (seconds of the monotonic clock)."""
+    """One running attempt: its job, its start and its deadline (seconds of the monotonic clock)."""
 
     job: str
     began: float
     deadline: float
 
 
-class Board:
-    """Shared memory with a pulse and one slot for each handler thread. Times are of `time.monotonic`, which all
-    processes of a machine share."""
+class SharedState:
+    """Shared memory with a heartbeat and one slot for each attempt that may run. Times are of `time.monotonic`, which
+    all processes of a machine share."""
 
     def __init__(self, file: IO[bytes] | int, slots: int) -> None:
-        """Map the board onto an open file or its descriptor. Both sides must say the same number of slots."""
+        """Map an open file or its descriptor. Parent and child must pass the same number of slots."""
         self.slots = slots
         descriptor = file if isinstance(file, int) else file.fileno()
         self._memory = mmap.mmap(descriptor, _HEADER.size + slots * _SLOT.size)
@@ -37,29 +37,29 @@ class Board:
     @staticmethod
     def file(slots: int) -> IO[bytes]:
         """Return an unnamed file of the right size, whose descriptor a child inherits."""
-        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the board
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its process
         file.truncate(_HEADER.size + slots * _SLOT.size)
         return file
 
-    def pulse(self) -> None:
-        """Say that the process is alive."""
+    def heartbeat(self) -> None:
+        """Record that the process is alive."""
         _HEADER.pack_into(self._memory, 0, time.monotonic())
 
-    def last_pulse(self) -> float:
-        """When the process last said so; 0 before the first time."""
-        pulse: float = _HEADER.unpack_from(self._memory, 0)[0]
-        return pulse
+    def last_heartbeat(self) -> float:
+        """Return the time of the last heartbeat; 0 before the first."""
+        heartbeat: float = _HEADER.unpack_from(self._memory, 0)[0]
+        return heartbeat
 
     def begin(self, slot: int, job: str, deadline: float) -> None:
-        """Say that a slot runs a job."""
+        """Record that an attempt of *job* runs in a slot."""
         _SLOT.pack_into(self._memory, _HEADER.size + slot * _SLOT.size, job.encode(), time.monotonic(), deadline)
 
     def end(self, slot: int) -> None:
-        """Say that a slot runs nothing."""
+        """Record that a slot is free."""
         self._memory[_HEADER.size + slot * _SLOT.size] = 0
 
     def running(self) -> list[Running]:
-        """What is running now, or was when the process died."""
+        """Return what is running now, or was running when the process died."""
         found = []
         for slot in range(self.slots):
             job, began, deadline = _SLOT.unpack_from(self._memory, _HEADER.size + slot * _SLOT.size)

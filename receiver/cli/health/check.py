@@ -31,9 +31,9 @@ from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import folder_test
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.plugins import imports, loader
-from workers.plugins.injection import Grant
+from workers.plugins.injection import NexudusProvider
 
 ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
@@ -140,7 +140,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
 
     Yields problems, and warnings as text.
     """
-    folder, board = read.routes.resolve().parent, Switchboard(read)
+    folder, state = read.routes.resolve().parent, NexudusTransport(read)
     for route in table.routes:
         if not route.enabled:
             continue
@@ -148,8 +148,10 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
             with contextlib.redirect_stdout(
                 sys.stderr
             ):  # what a plugin prints when it is imported is no answer of ours
-                grant = Grant(board, route.writes, route.timeout_ms / 1_000)
-                handler = loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+                provider = NexudusProvider(state, route.writes, route.timeout_ms / 1_000)
+                handler = loader.load(
+                    route.handler, route.options, environ=os.environ, folder=folder, provider=provider
+                )
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")

@@ -26,11 +26,11 @@ from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import schema_version
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.parent.child import Launch
 from workers.parent.fleet import Fleet
 from workers.plugins import loader
-from workers.plugins.injection import Grant
+from workers.plugins.injection import NexudusProvider
 
 
 def work(
@@ -61,7 +61,7 @@ def work(
     table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
     table.start(strict=True)
     if table.table:
-        _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))
+        _say_what_cannot_run(table.table, read.routes.resolve().parent, NexudusTransport(read))
         _say_what_no_route_names(table.table, queue)
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
@@ -99,13 +99,13 @@ def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None
             output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
 
 
-def _say_what_cannot_run(table: RoutingTable, folder: Path, line: Switchboard) -> None:
+def _say_what_cannot_run(table: RoutingTable, folder: Path, line: NexudusTransport) -> None:
     """A handler that cannot be loaded stops its own route and no other: its deliveries wait an hour for a remedy."""
     for route in table.routes:
         if not route.enabled:
             continue
         try:
-            grant = Grant(line, route.writes, route.timeout_ms / 1_000)
-            loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+            provider = NexudusProvider(line, route.writes, route.timeout_ms / 1_000)
+            loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
         except HandlerError as error:
             output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

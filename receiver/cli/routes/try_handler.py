@@ -1,9 +1,7 @@
 """`frontdesk try`: one handler, run here and now, on one event; nothing is recorded and nothing is retried."""
 
-import asyncio
 import os
 import re
-import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,18 +23,14 @@ from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.plugins import loader
-from workers.plugins.error_text import describe
-from workers.plugins.injection import Grant
+from workers.plugins.injection import NexudusProvider
 from workers.run import execution
-from workers.run.execution import Ended
+from workers.run.execution import AttemptResult
 
 _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
-_GRACE_S = 2.0
-"""Seconds that an async handler gets to let itself be cancelled."""
-
 _NO_BUSINESS = 1
 """The location of a trial when neither the command nor the routes name one."""
 
@@ -73,18 +67,22 @@ def trial(
     handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
-    ended, duration_ms = _attempt(handler, event, chosen.timeout_ms / 1_000)
+    started = time.monotonic()
+    result = execution.run_alone(handler, event, chosen.timeout_ms / 1_000)
+    duration_ms = round((time.monotonic() - started) * 1_000)
     if json:
-        output.json_line(_as_json(chosen, event, why_not, ended, duration_ms))
+        output.json_line(_as_json(chosen, event, why_not, result, duration_ms))
     else:
-        _say(chosen, event, why_not, ended, duration_ms)
-    return 0 if ended.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
+        _say(chosen, event, why_not, result, duration_ms)
+    return 0 if result.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
 
 
 def _loaded(route: Route, context: Context) -> loader.Handler:
     folder = context.settings.routes.resolve().parent
-    grant = Grant(Switchboard(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000)
-    return loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
+    provider = NexudusProvider(
+        NexudusTransport(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000
+    )
+    return loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
 
 
 def _route(table: RoutingTable, name: str) -> Route:
@@ -188,30 +186,9 @@ def _why_not(table: RoutingTable, route: Route, event: Event) -> str | None:
     return next((one.why_not for one in found if one.route == route.name and not one.matched), None)
 
 
-def _attempt(handler: loader.Handler, event: Event, timeout_s: float) -> tuple[Ended, int]:
-    """Run the handler in a thread that need not come back: one that hangs does not hang the command."""
-    ended: list[Ended] = []
-
-    def run() -> None:
-        try:
-            if handler.is_async:
-                ended.append(asyncio.run(execution.run_async(handler, event, timeout_s)))
-            else:
-                ended.append(execution.run(handler, event))
-        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a task that the handler started ends its loop
-            ended.append(Ended(Outcome.FAILED, describe(error, handler.secrets)))
-
-    started = time.monotonic()
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(timeout_s + (_GRACE_S if handler.is_async else 0))
-    duration_ms = round((time.monotonic() - started) * 1_000)
-    if ended:
-        return ended[0], duration_ms
-    return Ended(Outcome.TIMED_OUT, f"timed out after {timeout_s:g} s, and still running"), duration_ms
-
-
-def _as_json(route: Route, event: Event, why_not: str | None, ended: Ended, duration_ms: int) -> dict[str, Any]:
+def _as_json(
+    route: Route, event: Event, why_not: str | None, result: AttemptResult, duration_ms: int
+) -> dict[str, Any]:
     return {
         "route": route.name,
         "handler": route.handler,
@@ -220,29 +197,29 @@ def _as_json(route: Route, event: Event, why_not: str | None, ended: Ended, dura
         "business_id": event.business_id,
         "origin": event.origin,
         "why_not": why_not,
-        "outcome": str(ended.outcome),
-        "error": ended.error,
-        "retry_after_ms": ended.retry_after_ms,
-        "uncharged": ended.uncharged,
+        "outcome": str(result.outcome),
+        "error": result.error,
+        "retry_after_ms": result.retry_after_ms,
+        "uncharged": result.uncharged,
         "duration_ms": duration_ms,
     }
 
 
-def _say(route: Route, event: Event, why_not: str | None, ended: Ended, duration_ms: int) -> None:
+def _say(route: Route, event: Event, why_not: str | None, result: AttemptResult, duration_ms: int) -> None:
     what = f"{event.action} at business {event.business_id}, event {event.id} ({event.origin})"
     output.say(f"{what} -> route {route.name}, handler {route.handler}")
     if why_not:
         output.say(f"note: the route would not get this event: {why_not}")
-    error = f": {ended.error}" if ended.error else ""
-    output.say(f"{ended.outcome} in {duration_ms} ms{error}")
-    if ended.outcome in {Outcome.FAILED, Outcome.TIMED_OUT}:
-        output.say(f"a worker would {_next_step(route, ended)}")
+    error = f": {result.error}" if result.error else ""
+    output.say(f"{result.outcome} in {duration_ms} ms{error}")
+    if result.outcome in {Outcome.FAILED, Outcome.TIMED_OUT}:
+        output.say(f"a worker would {_next_step(route, result)}")
 
 
-def _next_step(route: Route, ended: Ended) -> str:
-    if ended.uncharged and ended.retry_after_ms is not None:
-        return f"wait {show(ended.retry_after_ms)}, as the target asks, without counting the attempt"
-    if ended.final or not route.retry_ms:
+def _next_step(route: Route, result: AttemptResult) -> str:
+    if result.uncharged and result.retry_after_ms is not None:
+        return f"wait {show(result.retry_after_ms)}, as the target asks, without counting the attempt"
+    if result.final or not route.retry_ms:
         return "not try again: the delivery is dead"
-    delay = route.retry_ms[0] if ended.retry_after_ms is None else ended.retry_after_ms
+    delay = route.retry_ms[0] if result.retry_after_ms is None else result.retry_after_ms
     return f"try again in {show(delay)}"

@@ -24,10 +24,10 @@ from tests.support.handled import an_event
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
 from workers import Nexudus, Retry
-from workers.nexudus.lookup import Attempt
-from workers.nexudus.nexudus_transport import Switchboard
+from workers.nexudus.lookup import AttemptContext
+from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.plugins import loader
-from workers.plugins.injection import Grant
+from workers.plugins.injection import NexudusProvider
 from workers.records import Booking, Coworker
 
 ASKING = """
@@ -75,11 +75,11 @@ class OpenLine:
         if not self.is_known:
             raise HandlerError("asks for nexudus, but nobody knows how to sign in")
 
-    def read(self, attempt: Attempt, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
+    def read(self, attempt: AttemptContext, path: str, params: Mapping[str, str | int], *, since_ms: int) -> Any:
         self.asked.append((path, dict(params), since_ms))
         return self.answers[path]
 
-    def write(self, attempt: Attempt, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
+    def write(self, attempt: AttemptContext, method: str, path: str, record: Mapping[str, Any] | None) -> Any:
         self.asked.append((method, path, record))
         return {"Value": {"Id": 5}}
 
@@ -87,8 +87,8 @@ class OpenLine:
         self.asked.append(("forget", path))
 
 
-def nexudus_of(line: OpenLine, *, writes: bool = False, attempt: Attempt | None = None) -> Nexudus:
-    return Nexudus(line, attempt or Attempt(time.monotonic() + 60), writes=writes)
+def nexudus_of(line: OpenLine, *, writes: bool = False, attempt: AttemptContext | None = None) -> Nexudus:
+    return Nexudus(line, attempt or AttemptContext(time.monotonic() + 60), writes=writes)
 
 
 # -- what may be asked ------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_the_record_of_the_event_is_never_older_than_the_event() -> None:
     """A kept answer may be from before the change that the event tells of; of other records that does not matter."""
     line = OpenLine(**{"spaces/coworkers/7": {"Id": 7}, "spaces/coworkers/8": {"Id": 8}, "spaces/teams/7": {"Id": 7}})
     event = an_event(action="CoworkerUpdate", data={"Id": 7})
-    nexudus = Grant(line, writes=False, timeout_s=30).nexudus(event)
+    nexudus = NexudusProvider(line, writes=False, timeout_s=30).nexudus(event)
 
     for kind, number in (("spaces/coworkers", 7), ("spaces/coworkers", 8), ("spaces/teams", 7)):
         nexudus.get(kind, number)
@@ -252,16 +252,16 @@ def test_it_is_given_and_is_no_option(tmp_path: Path) -> None:
         "def maybe(event: Event, *, nexudus: Nexudus | None = None): got.append((nexudus, ''))\n"
     )
     line = OpenLine()
-    grant = Grant(line, writes=False, timeout_s=30)
+    provider = NexudusProvider(line, writes=False, timeout_s=30)
 
     for name in ("ask", "maybe"):
-        handler = loader.load(f"asking_here:{name}", {}, environ={}, folder=tmp_path, grant=grant)
+        handler = loader.load(f"asking_here:{name}", {}, environ={}, folder=tmp_path, provider=provider)
         handler.call(an_event())
     with pytest.raises(HandlerError, match=r"unknown option 'desk'; it takes \(event, \*, word: str = 'x'\)"):
-        loader.load("asking_here:ask", {"desk": 1}, environ={}, folder=tmp_path, grant=grant)
+        loader.load("asking_here:ask", {"desk": 1}, environ={}, folder=tmp_path, provider=provider)
     line.is_known = False
     with pytest.raises(HandlerError, match="handler 'asking_here:ask': asks for nexudus, but nobody knows"):
-        loader.load("asking_here:ask", {}, environ={}, folder=tmp_path, grant=grant)
+        loader.load("asking_here:ask", {}, environ={}, folder=tmp_path, provider=provider)
 
     got = sys.modules["asking_here"].got
     assert [type(nexudus) for nexudus, _ in got] == [Nexudus, Nexudus]
@@ -377,26 +377,26 @@ def test_writing_trying_and_erasing(bench: Bench, simulated: SimulatedNexudus) -
 
 
 @contextlib.contextmanager
-def switchboard(bench: Bench, **settings: str) -> Iterator[Switchboard]:
+def switchboard(bench: Bench, **settings: str) -> Iterator[NexudusTransport]:
     """A switchboard with the bench's settings and these of Nexudus."""
     more = {f"FRONTDESK_NEXUDUS_{name}": value for name, value in settings.items()}
-    with contextlib.closing(Switchboard(from_environ(bench.settings | more))) as board:
-        yield board
+    with contextlib.closing(NexudusTransport(from_environ(bench.settings | more))) as state:
+        yield state
 
 
-def in_seconds(seconds: float) -> Attempt:
-    return Attempt(time.monotonic() + seconds)
+def in_seconds(seconds: float) -> AttemptContext:
+    return AttemptContext(time.monotonic() + seconds)
 
 
 def test_an_exhausted_budget_is_waited_for_uncharged(bench: Bench, simulated: SimulatedNexudus) -> None:
     """As long as there is time, in the handler; else the delivery waits."""
     before = simulated.state()["calls"]
 
-    with switchboard(bench, CALLS_PER_MINUTE="1", TOKEN="t") as board:
+    with switchboard(bench, CALLS_PER_MINUTE="1", TOKEN="t") as state:
         with pytest.raises(NexudusError, match="401"):
-            board.read(in_seconds(600), f"spaces/coworkers/{ZOE}", {}, since_ms=0)
+            state.read(in_seconds(600), f"spaces/coworkers/{ZOE}", {}, since_ms=0)
         with pytest.raises(Retry, match="asks us to wait") as waits:
-            board.read(in_seconds(2), "spaces/coworkers/8", {}, since_ms=0)
+            state.read(in_seconds(2), "spaces/coworkers/8", {}, since_ms=0)
 
     assert simulated.state()["calls"] - before == 1
     assert not waits.value.charged
@@ -410,11 +410,11 @@ def test_only_a_few_threads_of_a_process_wait_for_long(bench: Bench, simulated: 
 
     def ask(number: int) -> None:
         try:
-            answered.append(board.read(in_seconds(100), f"spaces/coworkers/{number}", {}, since_ms=0)["Id"])
+            answered.append(state.read(in_seconds(100), f"spaces/coworkers/{number}", {}, since_ms=0)["Id"])
         except Retry as waits:
             sent_away.append(waits.charged)
 
-    with switchboard(bench, CALLS_PER_MINUTE="10000") as board:
+    with switchboard(bench, CALLS_PER_MINUTE="10000") as state:
         ask(100)
         simulated.turn(throttle_rate=1.0, retry_after_s=1)
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 13)]
@@ -433,8 +433,8 @@ def test_what_does_not_exist_is_known_for_a_moment(bench: Bench, simulated: Simu
     """A burst of deliveries for a deleted record does not use up the budget."""
     said = set()
 
-    with switchboard(bench) as board:
-        nexudus = Nexudus(board, in_seconds(30), writes=True)
+    with switchboard(bench) as state:
+        nexudus = Nexudus(state, in_seconds(30), writes=True)
         nexudus.delete(Booking, 8)
         before = simulated.state()["calls"]
         for _ in range(5):
@@ -449,8 +449,8 @@ def test_what_does_not_exist_is_known_for_a_moment(bench: Bench, simulated: Simu
 @pytest.mark.parametrize("is_404", [False, True])
 def test_what_is_gone_says_so_and_need_not_be_deleted(bench: Bench, simulated: SimulatedNexudus, is_404: bool) -> None:
     """Also from the shelf; a delete whose answer was lost meets it when it is sent again."""
-    with switchboard(bench) as board:
-        nexudus = Nexudus(board, in_seconds(60), writes=True)
+    with switchboard(bench) as state:
+        nexudus = Nexudus(state, in_seconds(60), writes=True)
         nexudus.get(Booking, 9)
         simulated.turn(unknown_is_404=is_404, next=["lost_answer"])
         nexudus.delete(Booking, 9)
@@ -468,21 +468,21 @@ def test_refused_credentials_are_not_tried_again_and_again(bench: Bench, simulat
     """Nexudus would lock the account."""
     before = simulated.state()["calls"]
 
-    with switchboard(bench, PASSWORD="wrong") as board:
+    with switchboard(bench, PASSWORD="wrong") as state:
         for number in range(1, 6):
             with pytest.raises(NexudusError, match="refused the credentials"):
-                board.read(in_seconds(600), f"spaces/coworkers/{number}", {}, since_ms=0)
+                state.read(in_seconds(600), f"spaces/coworkers/{number}", {}, since_ms=0)
 
     assert simulated.state()["calls"] - before == 1
 
 
 def test_an_answer_that_hangs_ends_within_the_attempt(bench: Bench, simulated: SimulatedNexudus) -> None:
     """It would cost the process otherwise: a thread that waits for a socket cannot be interrupted."""
-    with switchboard(bench) as board:
-        board.read(in_seconds(600), f"spaces/coworkers/{ZOE}", {}, since_ms=0)
+    with switchboard(bench) as state:
+        state.read(in_seconds(600), f"spaces/coworkers/{ZOE}", {}, since_ms=0)
         simulated.turn(slow_ms=3_600_000)  # a test that waits for that hangs
         with pytest.raises((Retry, NexudusError)):
-            board.read(in_seconds(2), "spaces/coworkers/8", {}, since_ms=0)
+            state.read(in_seconds(2), "spaces/coworkers/8", {}, since_ms=0)
 
 
 # -- the shelf --------------------------------------------------------------------------------------------------------
@@ -523,8 +523,8 @@ def test_a_fetcher_that_died_is_not_waited_for_for_ever(bench: Bench) -> None:
 
 def test_a_booking_leads_to_its_coworker(simulated: SimulatedNexudus, bench: Bench) -> None:
     """In the simulator the numbers in records are those of records, so that handlers can be tried on it."""
-    with switchboard(bench) as board:
-        nexudus = Nexudus(board, in_seconds(60), writes=False)
+    with switchboard(bench) as state:
+        nexudus = Nexudus(state, in_seconds(60), writes=False)
         booking = nexudus.get(Booking, 1_400_000_003)
         coworker = nexudus.get(Coworker, booking.CoworkerId or 0)
         (found,) = nexudus.search(Coworker, Coworker_Email=str(coworker.Email))

@@ -15,35 +15,35 @@ from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection
 from workers.run.attempt_log import AttemptLog
 from workers.run.capacity import ASYNC_LIMIT
-from workers.run.delivery_loader import Preparation, Prepared
-from workers.run.execution import Ended
-from workers.run.process import Orders, WorkerProcess, leave
-from workers.run.shared_counters import Counts
-from workers.run.shared_state import Board
+from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery
+from workers.run.execution import AttemptResult
+from workers.run.process import WorkerConfig, WorkerProcess, leave
+from workers.run.shared_counters import SharedCounters
+from workers.run.shared_state import SharedState
 
 
 class Dawdling(WorkerProcess):
     """Whoever looks while it dawdles sees nothing running and nothing recorded."""
 
-    def _settle(self, prepared: Prepared, ended: Ended, started_ms: int, ended_ms: int) -> None:
+    def _settle(self, loaded: LoadedDelivery, ended: AttemptResult, started_ms: int, ended_ms: int) -> None:
         print("dawdling", flush=True)
         time.sleep(1.0)
-        super()._settle(prepared, ended, started_ms, ended_ms)
+        super()._settle(loaded, ended, started_ms, ended_ms)
 
 
 def main(url: str, routes: Path) -> int:
     """Work until SIGTERM."""
     logs.configure("info", "json")
-    orders = Orders("dawdling", threads=1, grace_s=10.0)
+    config = WorkerConfig("dawdling", threads=1, grace_s=10.0)
     deliveries, recording = (DeliveryQueue(connection.connect(url)) for _ in range(2))
-    deliveries.begin_lease(orders.worker, 60_000)
+    deliveries.begin_lease(config.worker, 60_000)
     table = CurrentTable(routes, known_actions=CODES, data_dir=routes.parent / "var")
     table.start()
-    preparation = Preparation(lambda: table.table, os.environ, routes.parent)
-    slots = orders.threads + ASYNC_LIMIT
-    board = Board(Board.file(slots), slots)
-    counts, attempts = Counts(Counts.file()), AttemptLog()
-    return Dawdling(orders, deliveries, recording, preparation, lambda: ("default",), board, counts, attempts).run()
+    loader = DeliveryLoader(lambda: table.table, os.environ, routes.parent)
+    slots = config.threads + ASYNC_LIMIT
+    state = SharedState(SharedState.file(slots), slots)
+    counts, attempts = SharedCounters(SharedCounters.file()), AttemptLog()
+    return Dawdling(config, deliveries, recording, loader, lambda: ("default",), state, counts, attempts).run()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from receiver.process.line_writer import LineWriter
 from tests.support.handled import an_event
 from tests.support.lines import objects, written
 from workers.run.attempt_log import AttemptLog
-from workers.run.delivery_loader import Prepared
-from workers.run.execution import Ended
+from workers.run.delivery_loader import LoadedDelivery
+from workers.run.execution import AttemptResult
 
 
 @dataclass
@@ -19,16 +19,18 @@ class _Named:
     delivery_id: str = "00m5x2k1qabcdefg0001-1"
 
 
-def _prepared() -> Prepared:
+def _loaded() -> LoadedDelivery:
     named: Any = _Named()
-    return Prepared(named, named, cast("Any", None), an_event())
+    return LoadedDelivery(named, named, cast("Any", None), an_event())
 
 
 def test_a_line_says_what_was_run_and_how_it_ended() -> None:
     """With the ids to look for, and of an error its class only."""
 
     def tell(writer: LineWriter) -> None:
-        AttemptLog("info", "json", writer).tell(_prepared(), Ended(Outcome.FAILED, "ValueError: zoe@example.com"), 12)
+        AttemptLog("info", "json", writer).write(
+            _loaded(), AttemptResult(Outcome.FAILED, "ValueError: zoe@example.com"), 12
+        )
 
     (line,) = objects(written(tell))
 
@@ -56,7 +58,7 @@ def test_lines_of_all_threads_are_written() -> None:
 
         def tell_many() -> None:
             for _ in range(500):
-                log.tell(_prepared(), Ended(Outcome.SUCCEEDED), 1)
+                log.write(_loaded(), AttemptResult(Outcome.SUCCEEDED), 1)
 
         threads = [threading.Thread(target=tell_many) for _ in range(4)]
         for thread in threads:
@@ -71,6 +73,6 @@ def test_below_the_level_nothing_is_written() -> None:
     """An attempt is news, not a warning."""
 
     def tell(writer: LineWriter) -> None:
-        AttemptLog("warning", "json", writer).tell(_prepared(), Ended(Outcome.SUCCEEDED), 1)
+        AttemptLog("warning", "json", writer).write(_loaded(), AttemptResult(Outcome.SUCCEEDED), 1)
 
     assert written(tell) == b""

@@ -3,7 +3,9 @@
 import asyncio
 import ctypes
 import inspect
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +14,9 @@ import pytest
 from receiver.core.events import Event, Outcome
 from tests.support.handled import an_event
 from workers import Discard, Retry
-from workers.plugins.error_text import describe, one_line, telling_parts
+from workers.plugins.error_text import describe, one_line, secret_parts
 from workers.plugins.loader import Handler
-from workers.run.execution import AttemptTimeout, Ended, run, run_async
+from workers.run.execution import AttemptResult, AttemptTimeout, run, run_alone, run_async
 
 
 def a_handler(call: Callable[[Event], Any], *secrets: str) -> Handler:
@@ -71,7 +73,7 @@ FAILURES = [
 @pytest.mark.parametrize(("error", "shown"), FAILURES)
 def test_whatever_a_handler_raises_fails_its_attempt(error: BaseException, shown: str) -> None:
     """Class and message on one line, the same for plain and for async functions."""
-    expected = Ended(Outcome.FAILED, shown, target_down=isinstance(error, TimeoutError))
+    expected = AttemptResult(Outcome.FAILED, shown, target_down=isinstance(error, TimeoutError))
 
     assert run(a_handler(raising(error)), an_event()) == expected
     assert asyncio.run(run_async(a_handler(raising_later(error)), an_event(), 30)) == expected
@@ -96,8 +98,8 @@ def test_what_a_handler_returns_is_ignored(value: object) -> None:
     async def returning(event: Event) -> object:
         return value
 
-    assert run(a_handler(lambda event: value), an_event()) == Ended(Outcome.SUCCEEDED)
-    assert asyncio.run(run_async(a_handler(returning), an_event(), 30)) == Ended(Outcome.SUCCEEDED)
+    assert run(a_handler(lambda event: value), an_event()) == AttemptResult(Outcome.SUCCEEDED)
+    assert asyncio.run(run_async(a_handler(returning), an_event(), 30)) == AttemptResult(Outcome.SUCCEEDED)
 
 
 def test_work_that_nobody_would_do_is_no_success() -> None:
@@ -119,21 +121,25 @@ def test_work_that_nobody_would_do_is_no_success() -> None:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        pytest.param(Discard("not ours"), Ended(Outcome.DISCARDED, "Discard: not ours"), id="discard"),
-        pytest.param(Discard(), Ended(Outcome.DISCARDED, "Discard"), id="discard-silently"),
-        pytest.param(Retry("busy"), Ended(Outcome.FAILED, "Retry: busy"), id="retry-by-schedule"),
-        pytest.param(Retry("busy", after=1.5), Ended(Outcome.FAILED, "Retry: busy", 1_500), id="retry-after"),
-        pytest.param(Retry(after=0), Ended(Outcome.FAILED, "Retry", 0), id="retry-now"),
-        pytest.param(Retry(after=float("inf")), Ended(Outcome.FAILED, "Retry", 604_800_000), id="retry-bounded"),
+        pytest.param(Discard("not ours"), AttemptResult(Outcome.DISCARDED, "Discard: not ours"), id="discard"),
+        pytest.param(Discard(), AttemptResult(Outcome.DISCARDED, "Discard"), id="discard-silently"),
+        pytest.param(Retry("busy"), AttemptResult(Outcome.FAILED, "Retry: busy"), id="retry-by-schedule"),
+        pytest.param(Retry("busy", after=1.5), AttemptResult(Outcome.FAILED, "Retry: busy", 1_500), id="retry-after"),
+        pytest.param(Retry(after=0), AttemptResult(Outcome.FAILED, "Retry", 0), id="retry-now"),
+        pytest.param(Retry(after=math.inf), AttemptResult(Outcome.FAILED, "Retry", 604_800_000), id="retry-bounded"),
         pytest.param(
-            Retry("429", after=60, charged=False), Ended(Outcome.FAILED, "Retry: 429", 60_000, True), id="uncharged"
+            Retry("429", after=60, charged=False),
+            AttemptResult(Outcome.FAILED, "Retry: 429", 60_000, True),
+            id="uncharged",
         ),
         pytest.param(
-            ExceptionGroup("tasks", [Retry("busy", after=2)]), Ended(Outcome.FAILED, "Retry: busy", 2_000), id="tasks"
+            ExceptionGroup("tasks", [Retry("busy", after=2)]),
+            AttemptResult(Outcome.FAILED, "Retry: busy", 2_000),
+            id="tasks",
         ),
     ],
 )  # fmt: skip
-def test_retry_and_discard_say_what_comes_next(error: Exception, expected: Ended) -> None:
+def test_retry_and_discard_say_what_comes_next(error: Exception, expected: AttemptResult) -> None:
     """The two things a handler may say besides failing."""
     assert run(a_handler(raising(error)), an_event()) == expected
     assert asyncio.run(run_async(a_handler(raising_later(error)), an_event(), 30)) == expected
@@ -151,7 +157,7 @@ def test_an_error_is_cut_and_shows_no_secret() -> None:
     url = "https://user:passw0rd@hooks.example/services/T0000/XXXX?key=abcdef"
 
     long = run(a_handler(raising(ValueError("x" * 10_000_000))), an_event())
-    told = run(a_handler(raising(ValueError(f"{url} :: /services/T0000/XXXX")), *telling_parts(url)), an_event())
+    told = run(a_handler(raising(ValueError(f"{url} :: /services/T0000/XXXX")), *secret_parts(url)), an_event())
     cut = run(a_handler(raising(ValueError("y" * 480 + "hush-hush-secret")), "hush-hush-secret"), an_event())
 
     assert len(long.error or "") == 500
@@ -172,9 +178,9 @@ def test_text_of_strangers_is_one_line_whatever_it_is() -> None:
     assert describe(ValueError("  spaced  ")) == "ValueError: spaced"
 
 
-def interrupted(handler: Callable[[Event], Any]) -> Ended:
+def interrupted(handler: Callable[[Event], Any]) -> AttemptResult:
     """Run *handler* in a thread of its own, raise AttemptTimeout there once it is in its loop, and return its end."""
-    ended: list[Ended] = []
+    ended: list[AttemptResult] = []
     thread = threading.Thread(target=lambda: ended.append(run(a_handler(handler), an_event())), daemon=True)
     STARTED.clear()
     thread.start()
@@ -224,12 +230,12 @@ def _discards(event: Event) -> None:
 @pytest.mark.parametrize("handler", [_loop, _wraps, _raises_in_its_place, _swallows, _discards])
 def test_an_interrupted_attempt_has_timed_out_whatever_the_handler_makes_of_it(handler: Callable[[Event], Any]) -> None:
     """Let through, wrapped, replaced, swallowed: its time was over."""
-    assert interrupted(handler) == Ended(Outcome.TIMED_OUT, "timed out")
+    assert interrupted(handler) == AttemptResult(Outcome.TIMED_OUT, "timed out")
 
 
 def test_the_next_attempt_of_the_same_thread_starts_clean() -> None:
     """An earlier timeout is not held against a later event."""
-    ended: list[Ended] = []
+    ended: list[AttemptResult] = []
 
     def two_attempts() -> None:
         ended.append(run(a_handler(raising(AttemptTimeout())), an_event()))
@@ -247,7 +253,7 @@ def test_an_error_whose_causes_run_in_a_circle_is_still_an_error() -> None:
     one, two = ValueError("one"), ValueError("two")
     one.__cause__, two.__cause__ = two, one
 
-    assert run(a_handler(raising(one)), an_event()) == Ended(Outcome.FAILED, "ValueError: one")
+    assert run(a_handler(raising(one)), an_event()) == AttemptResult(Outcome.FAILED, "ValueError: one")
 
 
 async def _sleeps(event: Event) -> None:
@@ -273,7 +279,7 @@ def test_an_async_handler_past_its_time_has_timed_out(handler: Callable[[Event],
     """Cancelled by us, whatever it makes of that; the sentence says after how long."""
     ended = asyncio.run(run_async(a_handler(handler), an_event(), 0.01))
 
-    assert ended == Ended(Outcome.TIMED_OUT, "timed out after 0.01 s")
+    assert ended == AttemptResult(Outcome.TIMED_OUT, "timed out after 0.01 s")
 
 
 def test_a_handlers_own_timeout_is_a_failure_and_ours_is_not_its() -> None:
@@ -283,7 +289,7 @@ def test_a_handlers_own_timeout_is_a_failure_and_ours_is_not_its() -> None:
         async with asyncio.timeout(0.01):
             await asyncio.sleep(3_600)
 
-    assert asyncio.run(run_async(a_handler(impatient), an_event(), 30)) == Ended(
+    assert asyncio.run(run_async(a_handler(impatient), an_event(), 30)) == AttemptResult(
         Outcome.FAILED, "TimeoutError", target_down=True
     )
 
@@ -304,10 +310,51 @@ def test_a_worker_that_stops_cancels_its_attempts() -> None:
 def test_many_async_attempts_share_a_loop_and_end_apart() -> None:
     """One failing, one timing out, one discarding: each its own end."""
 
-    async def all_of_them() -> list[Ended]:
+    async def all_of_them() -> list[AttemptResult]:
         handlers = [raising_later(ValueError("x")), _sleeps, raising_later(Discard("y")), raising_later(SystemExit())]
-        return await asyncio.gather(*(run_async(a_handler(one), an_event(), 0.05) for one in handlers))
+        timeouts = [0.05 if one is _sleeps else 30 for one in handlers]
+        attempts = zip(handlers, timeouts, strict=True)
+        return await asyncio.gather(*(run_async(a_handler(one), an_event(), timeout_s) for one, timeout_s in attempts))
 
     ended = asyncio.run(all_of_them())
 
     assert [one.outcome.value for one in ended] == ["failed", "timed_out", "discarded", "failed"]
+
+
+def _sleeps_in_c(event: Event) -> None:
+    time.sleep(30)
+
+
+def _spins(event: Event) -> None:
+    while True:
+        pass
+
+
+async def _ends_the_loop(event: Event) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    await asyncio.create_task(leave())
+
+
+async def _returns(event: Event) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("handler", "timeout_s", "ended"),
+    [
+        (_returns, 30, AttemptResult(Outcome.SUCCEEDED)),
+        (raising(ValueError("x")), 30, AttemptResult(Outcome.FAILED, "ValueError: x")),
+        (_ends_the_loop, 30, AttemptResult(Outcome.FAILED, "SystemExit: 3")),
+        (_sleeps, 0.05, AttemptResult(Outcome.TIMED_OUT, "timed out after 0.05 s")),
+        (_spins, 0.05, AttemptResult(Outcome.TIMED_OUT, "timed out after 0.05 s")),
+        (_sleeps_in_c, 0.05, AttemptResult(Outcome.TIMED_OUT, "timed out after 0.05 s, and still running")),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_attempt_of_its_own_ends_in_time_however_it_ends(
+    handler: Callable[[Event], Any], timeout_s: float, ended: AttemptResult
+) -> None:
+    """As stock RQ workers and `frontdesk try` run it, whether the handler is async or not."""
+    assert run_alone(a_handler(handler), an_event(), timeout_s) == ended

@@ -7,7 +7,7 @@ from receiver.storage.redis import connection, keys
 from receiver.storage.redis.clock import StoreClock
 from tests.support.deliveries import claim_all
 from tests.support.events import entry, keep_all
-from workers.run.lease_check import Comparison
+from workers.run.lease_check import LeaseCheck
 from workers.run.recorder import Recorder
 
 
@@ -33,6 +33,6 @@ def test_what_is_recorded_while_the_store_answers_is_not_lost(redis_url: str) ->
         holding: dict[str, object] = {claim.job: claim}
         queue = _RecordedMeanwhile(client, holding)
 
-        Comparison(queue, "ann", Recorder(queue, "ann", lambda _: None), StoreClock()).make(holding.keys())
+        LeaseCheck(queue, "ann", Recorder(queue, "ann", lambda _: None), StoreClock()).run(holding.keys())
 
         assert client.hget(keys.state(one.envelope.id), "1s") == b"x"

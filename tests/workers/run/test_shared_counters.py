@@ -16,9 +16,9 @@ from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, Verdic
 from receiver.storage.redis import connection
 from tests.support.bench import Bench
 from tests.support.events import entry
-from workers.parent.child import Child, Launch
-from workers.parent.metering import Metering
-from workers.run.shared_counters import Counts
+from workers.parent.child import ChildProcess, Launch
+from workers.parent.metrics_collector import MetricsCollector
+from workers.run.shared_counters import SharedCounters
 
 RECEIVED_MS = 1_790_000_000_000
 
@@ -26,7 +26,7 @@ RECEIVED_MS = 1_790_000_000_000
 @pytest.fixture
 def memory() -> Iterator[IO[bytes]]:
     """A file for counters."""
-    with Counts.file() as file:
+    with SharedCounters.file() as file:
         yield file
 
 
@@ -49,7 +49,7 @@ def _table(*routes: str) -> RoutingTable:
 
 def test_attempts_are_counted_by_route_and_outcome(memory: IO[bytes]) -> None:
     """And how long they took, from when; a replay's age and what was given back unrun say nothing."""
-    counts = Counts(memory)
+    counts = SharedCounters(memory)
 
     counts.ended(_claim("announce"), _ended("succeeded", "succeeded"))
     counts.ended(_claim("announce"), _ended("retry", "failed", took_ms=2_000))
@@ -80,7 +80,7 @@ def test_attempts_are_counted_by_route_and_outcome(memory: IO[bytes]) -> None:
 
 def test_more_routes_than_rows_share_one(memory: IO[bytes]) -> None:
     """A table of thousands of routes costs no memory without end, and no attempt goes uncounted."""
-    counts = Counts(memory)
+    counts = SharedCounters(memory)
 
     for number in range(600):
         counts.ended(_claim(f"route-{number}"), _ended("succeeded", "succeeded"))
@@ -94,8 +94,8 @@ def test_a_killed_process_leaves_its_counts(memory: IO[bytes]) -> None:
     """The memory is the parent's too."""
     script = (
         "import os, sys; from tests.workers.run.test_shared_counters import _claim, _ended;"
-        " from workers.run.shared_counters import Counts;"
-        " Counts(int(sys.argv[1])).ended(_claim('announce'), _ended('succeeded', 'succeeded')); os.kill(os.getpid(), 9)"
+        " from workers.run.shared_counters import SharedCounters; counts = SharedCounters(int(sys.argv[1]));"
+        " counts.ended(_claim('announce'), _ended('succeeded', 'succeeded')); os.kill(os.getpid(), 9)"
     )
 
     ended = subprocess.run(
@@ -103,15 +103,15 @@ def test_a_killed_process_leaves_its_counts(memory: IO[bytes]) -> None:
     )
 
     assert ended.returncode == -9
-    assert Counts(memory).amounts()["attempts:announce:succeeded"] == 1
+    assert SharedCounters(memory).amounts()["attempts:announce:succeeded"] == 1
 
 
 def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(client: redis.Redis) -> None:
     """Two turns add nothing twice; a turn that fails loses nothing; routes without a label of their own are others."""
-    child = Child(Launch(1, (), False, 1.0, {}))
+    child = ChildProcess(Launch(1, (), False, 1.0, {}))
     table = _table("announce")
-    away = Metering(connection.connect("redis://127.0.0.1:1/0", timeout_s=0.2), lambda: table)
-    metering = Metering(client, lambda: table)
+    away = MetricsCollector(connection.connect("redis://127.0.0.1:1/0", timeout_s=0.2), lambda: table)
+    metering = MetricsCollector(client, lambda: table)
     child.counts.ended(_claim("announce"), _ended("succeeded", "succeeded"))
     child.counts.ended(_claim("unknown"), _ended("retry", "failed"))
 

@@ -1,4 +1,4 @@
-"""Adds what worker processes counted to the counters of all processes, for their parent."""
+"""Adds the counters of worker processes to the metrics of all processes, for their parent."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,27 +9,27 @@ import redis
 from receiver.observation import metrics_store
 from receiver.process.standard_streams import ERROR
 from receiver.routing.table import RoutingTable
-from workers.parent.child import Child
+from workers.parent.child import ChildProcess
 
 _EVERY_S: Final = 5.0
 
 
-class Metering:
-    """Remembers of each process what is added already. What it cannot add now it adds later."""
+class MetricsCollector:
+    """Remembers what it has added for each process. What fails to be added now is added later."""
 
     def __init__(self, client: redis.Redis, table: Callable[[], RoutingTable | None]) -> None:
         self._client = client
         self._table = table
-        self._added: dict[Child, dict[str, int]] = {}
+        self._added: dict[ChildProcess, dict[str, int]] = {}
         self._due = 0.0
         self._lost_before = 0
 
-    def turn(self, living: Iterable[Child], dead: Iterable[Child]) -> None:
-        """Add what is new, every few seconds; what the dead counted at once. Raises StorageUnavailable."""
-        mourned = list(dead)
-        if mourned or time.monotonic() >= self._due:
+    def turn(self, living: Iterable[ChildProcess], dead: Iterable[ChildProcess]) -> None:
+        """Add what is new: every few seconds, and at once for dead processes. Raises StorageUnavailable."""
+        ended = list(dead)
+        if ended or time.monotonic() >= self._due:
             self._due = time.monotonic() + _EVERY_S
-            counted = {child: child.counts.amounts() for child in [*living, *mourned]}
+            counted = {child: child.counts.amounts() for child in [*living, *ended]}
             new: dict[str, int] = {}
             for child, amounts in counted.items():
                 before = self._added.get(child, {})
@@ -43,7 +43,7 @@ class Metering:
             self._added, self._lost_before = counted, lost
 
     def _labelled(self, amounts: dict[str, int]) -> dict[str, int]:
-        """Put routes that get no label of their own under `other`."""
+        """Count routes without a label of their own under `other`."""
         table = self._table()
         own = metrics_store.labelled([route.name for route in table.routes] if table else ())
         found: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""Options that stand elsewhere: `env/NAME` is a variable of the environment, `file/PATH` the contents of a file.
+"""Resolves options that refer to a value: `env/NAME` is an environment variable, `file/PATH` the contents of a file.
 
 A reference is a whole value, at any depth of the options: `url: env/CRM_URL`, not `url: https://env/CRM_HOST/`. A
-relative PATH starts at the folder of routes.yaml; `file//run/secrets/crm` is an absolute one. A value that only looks
-like a reference is written so that it does not begin with one: `./env/production`.
+relative PATH is relative to the folder of routes.yaml; `file//run/secrets/crm` is absolute. Write a value that only
+looks like a reference with another beginning: `./env/production`.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.core.errors import HandlerError
-from workers.plugins.error_text import one_line, telling_parts
+from workers.plugins.error_text import one_line, secret_parts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_FILE = 65_536
@@ -22,14 +22,14 @@ _DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Options with their references followed. *secrets* is whatever of them must not be shown."""
+    """Options with their references resolved. *secrets* are the texts that must not be shown."""
 
     options: dict[str, Any]
     secrets: tuple[str, ...] = field(repr=False)
 
 
 def resolve(options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> Resolved:
-    """Follow every reference in *options*. Raises HandlerError naming the option and what cannot be had."""
+    """Resolve every reference in *options*. Raises HandlerError that names the option and the missing value."""
     reader = _Reader(environ, folder)
     resolved = {}
     for name, value in options.items():
@@ -62,7 +62,7 @@ class _Reader:
         if not slash or kind not in {"env", "file"}:
             return value
         found = self._variable(rest, where) if kind == "env" else self._file(rest, where)
-        self.secrets.update(telling_parts(found))
+        self.secrets.update(secret_parts(found))
         return found
 
     def _variable(self, name: str, where: str) -> str:

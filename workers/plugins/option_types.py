@@ -21,7 +21,7 @@ _LONGEST_SIGNATURE = 300
 
 
 def signature_of(function: Function) -> inspect.Signature:
-    """Return the signature of a handler. Raises HandlerError for what cannot be one: it takes no event, or too much."""
+    """Return the signature of a handler. Raises HandlerError when it takes no event, or more by position."""
     _refuse_what_is_no_function(function)
     try:
         signature = _read(function)
@@ -76,9 +76,9 @@ def _refuse_what_is_no_function(function: object) -> None:
 def checked(
     function: Function, signature: inspect.Signature, options: Mapping[str, Any], secrets: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return *options* converted to what *function* asks for.
+    """Return *options* converted to the types that *function* declares.
 
-    Raises HandlerError for an option that it does not take, that is missing, or that has the wrong type.
+    Raises HandlerError for an option that is unknown, is missing, or has the wrong type.
     """
     takes = {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
     shown = f"it takes {_shown(function, signature)}"
@@ -101,9 +101,9 @@ def checked(
 
 
 def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool = True) -> Any:
-    """Return the type of one option; of one only, because `event: "Event"` may be imported for type checkers alone.
+    """Return the type of one option. Others are not resolved: `event: "Event"` may be imported for type checkers only.
 
-    Not *extras*: without what `Annotated` adds, as a reader wants to see it.
+    Without *extras*, the metadata of `Annotated` is left out, for display.
     """
     if parameter.annotation is parameter.empty:
         return Any
@@ -111,7 +111,7 @@ def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
         hints = typing.get_type_hints(holder, globalns=getattr(plain, "__globals__", {}), include_extras=extras)
-    except Exception as error:  # noqa: BLE001 - an annotation is a stranger's code
+    except Exception as error:  # noqa: BLE001 - an annotation is foreign code
         raise HandlerError(f"its type {parameter.annotation!r} cannot be read: {describe(error)}") from None
     return hints[parameter.name]
 
@@ -125,7 +125,7 @@ def _converted(wanted: Any, value: object) -> object:
         result = adapter.validate_python(value)
     except ValidationError:
         raise
-    except Exception as error:  # noqa: BLE001 - a validator is a stranger's code
+    except Exception as error:  # noqa: BLE001 - a validator is foreign code
         raise HandlerError(f"its check failed: {type(error).__name__}") from None
     if isinstance(value, bool) and isinstance(result, int | float) and not isinstance(result, bool):
         raise HandlerError("input should be a number, not true or false")
@@ -143,7 +143,7 @@ def _first(name: str, error: ValidationError, secrets: tuple[str, ...]) -> str:
 
 
 def _shown(function: Function, signature: inspect.Signature) -> str:
-    """Return the parameters as a reader wants them: without the type of the event, which every handler takes."""
+    """Return the parameters for display: without the type of the event, which every handler takes."""
     parameters = list(signature.parameters.values())
     try:
         shown = [
@@ -153,7 +153,7 @@ def _shown(function: Function, signature: inspect.Signature) -> str:
             for p in parameters
         ]
         text = str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
-    except Exception:  # noqa: BLE001 - an annotation and the representation of a default are a stranger's code
+    except Exception:  # noqa: BLE001 - an annotation and the representation of a default are foreign code
         text = f"({', '.join(p.name for p in parameters)})"
     return one_line(text, _LONGEST_SIGNATURE)
 

@@ -9,8 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli import folders
-from receiver.cli.health import alert_setup, unsigned
+from receiver.cli.health import alert_setup, handler_folders, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -158,7 +157,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
             yield from (
                 f"{table.file}:{route.option_lines.get(option, route.handler_line)}: route {route.name!r}: {sentence}"
                 for option, path in handler.paths.items()
-                for sentence in folders.warnings({option: path})
+                for sentence in handler_folders.warnings({option: path})
             )
             yield from _other_records(table, route, kind_of(handler.record))
 

@@ -35,7 +35,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
-from receiver.web import handed, server
+from receiver.web import server, socket_activation
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
 from receiver.web.connection_limits import Limits
@@ -78,7 +78,7 @@ def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter
     if processes > 1 and sys.platform == "win32":
         raise UsageError("--processes: Windows cannot share a port; run one process")
     with contextlib.ExitStack() as stack:
-        opened = [socket.socket(fileno=one) for one in listener or ()] or handed.sockets(os.environ)
+        opened = [socket.socket(fileno=one) for one in listener or ()] or socket_activation.sockets(os.environ)
         opened = opened or server.listen(current.host, current.port)
         taken = [stack.enter_context(one) for one in opened]
         if not listener:

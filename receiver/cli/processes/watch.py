@@ -7,12 +7,12 @@ from typing import Annotated
 import redis
 from cyclopts import Parameter
 
-from receiver.alive import AliveFile
 from receiver.cli.health import alert_setup
 from receiver.cli.registrar.factory import LOCK, Registrar, opened
 from receiver.core import durations
 from receiver.core.errors import SettingsError, UsageError
 from receiver.process import end_signals, standard_streams
+from receiver.process.alive import AliveFile
 from receiver.registrar import probe, schedule
 from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.alive import AliveFile
 from receiver.cli.context import Context
 from receiver.cli.health import alert_setup
 from receiver.cli.ui import output
@@ -18,6 +17,7 @@ from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
+from receiver.process.alive import AliveFile
 from receiver.process.periodic import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable

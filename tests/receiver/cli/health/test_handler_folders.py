@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from receiver.cli import folders
+from receiver.cli.health import handler_folders
 from tests.support.processes import run
 
 
 def told(path: Path) -> list[str]:
     """Return the warnings about an option."""
-    return list(folders.warnings({"path": path}))
+    return list(handler_folders.warnings({"path": path}))
 
 
 def on(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def on(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/sda / ext4 rw 0 0\nnone {tmp_path}/fleeting {kind} rw 0 0\n")
     (tmp_path / "fleeting").mkdir()
-    monkeypatch.setattr(folders, "_MOUNTS", mounts)
+    monkeypatch.setattr(handler_folders, "_MOUNTS", mounts)
 
 
 def test_a_folder_that_lasts_needs_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_one_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (warning,) = told(tmp_path / "file" / "archive")
 
     assert "cannot be written by this user" in warning
-    assert folders.is_writable(tmp_path)
+    assert handler_folders.is_writable(tmp_path)
 
 
 def test_check_names_route_and_line(tmp_path: Path) -> None:

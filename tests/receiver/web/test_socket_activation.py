@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.core.errors import SettingsError
-from receiver.web import handed
+from receiver.web import socket_activation
 from tests.support.processes import Process, command, environment, wait_until
 
 _HAND_DOWN = """
@@ -66,7 +66,7 @@ def test_what_is_meant_for_somebody_else_is_left_alone() -> None:
     """Variables that a shell passed on, for the process that they were made for."""
     environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "PATH": "/bin"}
 
-    assert handed.sockets(environ) == []
+    assert socket_activation.sockets(environ) == []
     assert environ == {"PATH": "/bin"}
 
 
@@ -78,4 +78,4 @@ def test_what_is_no_listening_socket_is_refused(tmp_path: Path, redis_url: str) 
         process.end()
         assert "descriptor 3 does not listen for TCP; set ListenStream=ADDRESS:PORT" in process.output
     with (tmp_path / "file").open("w") as file, pytest.raises(SettingsError, match="is no socket"):
-        handed._listener(file.fileno())
+        socket_activation._listener(file.fileno())

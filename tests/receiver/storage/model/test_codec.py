@@ -63,8 +63,8 @@ def test_what_is_no_envelope_is_refused(stored: bytes) -> None:
         (b"\x02\xff" + lz4.block.compress(b"{}\n"), "a dictionary that this Frontdesk does not have: 255"),
         (b"\x01\xff\xff\xff\x7f\0", "over 256 MiB"),
         (b"\x01\x10\0\0\0\xff\xff", "damaged"),
-        (b"\x01" + lz4.block.compress(b"[]\n"), "what every event has"),
-        (b"\x01" + lz4.block.compress(b'{"id":"1"}\n'), "what every event has"),
+        (b"\x01" + lz4.block.compress(b"[]\n"), "fields that every event has"),
+        (b"\x01" + lz4.block.compress(b'{"id":"1"}\n'), "fields that every event has"),
     ],
 )
 def test_the_reason_is_told(stored: bytes, reason: str) -> None:

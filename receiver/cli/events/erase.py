@@ -9,9 +9,8 @@ from cyclopts import Parameter
 from receiver.cli.context import Context
 from receiver.cli.ui import confirmation, output, progress
 from receiver.core.errors import RoutesError, UsageError
-from receiver.nexudus.actions import CODES
 from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.storage.shared.audit_log import Acts, seal_of
 from receiver.storage.spool.rewriting import Rewritten
 
@@ -87,7 +86,7 @@ def _subject(coworker: int | None, email: str | None) -> tuple[Subject, str, str
 def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[str]:
     """Yield what an operator has to see to, a sentence each."""
     try:
-        table = file.read(routes, known_actions=CODES)
+        table = read_table(routes)
         archives = [route for route in table.routes if route.handler == "archive"]
     except RoutesError:
         archives = []

@@ -10,9 +10,8 @@ from receiver.cli.events import event_selection
 from receiver.cli.ui import confirmation, output
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import EventStatus
-from receiver.nexudus.actions import CODES
 from receiver.operations.release import Release
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.shared.audit_log import Acts
 
@@ -74,7 +73,7 @@ def _counted(tool: Release, requests: Iterable[Stored]) -> tuple[int, list[dict[
 def _tool(context: Context, *, force: bool) -> Release:
     return Release(
         context.writable,
-        file.read(context.settings.routes, known_actions=CODES),
+        read_table(context.settings.routes),
         [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
         dedup_window_ms=context.settings.dedup_window,
         force=force,

@@ -11,9 +11,8 @@ from receiver.cli.ui import confirmation, output
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
-from receiver.nexudus.actions import CODES
 from receiver.operations.replay import Replay, Replayed
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.shared.audit_log import Acts
 
@@ -65,7 +64,7 @@ def replay(
 
 
 def _tool(context: Context, route: str | None, wanted: Filter) -> Replay:
-    table = file.read(context.settings.routes, known_actions=CODES)
+    table = read_table(context.settings.routes)
     if route is not None:
         route_names.check("replay", route, table)
     return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)

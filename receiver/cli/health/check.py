@@ -17,7 +17,7 @@ from receiver.core import outbound, settings
 from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.core.settings import Settings
 from receiver.nexudus import budget
-from receiver.nexudus.actions import CODES, NAMES, entity_kind
+from receiver.nexudus.actions import NAMES, entity_kind
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
@@ -25,8 +25,8 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.planner import Survey
-from receiver.routing import file
 from receiver.routing.document import MAX_ROUTES
+from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
@@ -61,7 +61,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     for found in _spool(read):
         problems.append(found) if isinstance(found, Problem) else warnings.append(found)
     try:
-        table = file.read(read.routes, known_actions=CODES)
+        table = read_table(read.routes)
     except RoutesError as error:
         problems += error.problems
     else:

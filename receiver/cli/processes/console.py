@@ -15,17 +15,17 @@ from receiver.console.framework.services import Desk
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus import actions
 from receiver.observation.event_histogram import Trend
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_status import Pulse
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
+from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import Archive
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.one_time_tokens import Spent
 from receiver.web import server
@@ -62,7 +62,7 @@ def console(*, link: bool = False) -> int:
 
 def _serve(current: Settings) -> None:
     client = connection.connect(connection.url_of(current), max_connections=_TO_REDIS)
-    table = _table(current, client)
+    table = load_table(current, client)
     desk = _desk(current, client, table)
     access = Access(
         signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
@@ -82,16 +82,6 @@ def _serve(current: Settings) -> None:
     desk.bulk.stop()
     table.stop_watching()
     logs.get().info("console.stopped")
-
-
-def _table(current: Settings, client: redis.Redis) -> CurrentTable:
-    """Return the routing table, not read yet; where the file is wrong, the last good one is in Redis."""
-
-    def load() -> str | None:
-        text: bytes | None = client.get(keys.ROUTES)  # type: ignore[assignment]
-        return None if text is None else text.decode("utf-8", "replace")
-
-    return CurrentTable(current.routes, known_actions=actions.CODES, data_dir=current.data_dir, load=load)
 
 
 def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:

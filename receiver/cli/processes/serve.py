@@ -28,11 +28,12 @@ from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
+from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import LossWatch
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
-from receiver.storage.redis import connection, keys, redis_url
+from receiver.storage.redis import connection, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
 from receiver.web import server
@@ -52,7 +53,7 @@ _LOOK_ASIDE_EVERY_S = 15.0
 _TELL_EVERY_S = 5.0
 
 _BESIDE_TIMEOUT_S = 1.0
-"""For what is asked of Redis beside the events: last good routes, metrics. The receiver does not wait long for it."""
+"""For what is asked of Redis beside the events, as metrics. The receiver does not wait long for it."""
 
 
 def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter(show=False)] = None) -> int:
@@ -107,7 +108,8 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     store = _store(current, url)
     client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
     keeper = _keeper(current, store, metrics)
-    table = _table(current, client)
+    table = load_table(current, client, saves=True)
+    table.start()
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
     degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
@@ -232,21 +234,3 @@ def _policy(current: Settings) -> Policy:
         on_bad_signature=current.on_bad_signature,
         dedup_window_ms=current.dedup_window,
     )
-
-
-def _table(current: Settings, client: Any) -> CurrentTable:
-    """Return the routing table, read; the last good one is kept in Redis too, where every receiver finds it."""
-
-    def load() -> str | None:
-        text: bytes | None = background.within(_BESIDE_TIMEOUT_S, lambda: client.get(keys.ROUTES))
-        return None if text is None else text.decode("utf-8", "replace")
-
-    table = CurrentTable(
-        current.routes,
-        known_actions=actions.CODES,
-        data_dir=current.data_dir,
-        save=lambda text: background.within(_BESIDE_TIMEOUT_S, lambda: client.set(keys.ROUTES, text)),
-        load=load,
-    )
-    table.start()
-    return table

@@ -17,9 +17,8 @@ from receiver.cli.ui import output
 from receiver.cli.up import generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
-from receiver.nexudus import actions
 from receiver.process import end_signals, standard_streams
-from receiver.routing import file as routes_file
+from receiver.routing.loading import read_table
 from receiver.simulator import app
 from receiver.simulator.access import Account
 from receiver.simulator.faults import Knobs
@@ -127,7 +126,7 @@ def _port(current: Settings) -> int:
 
 def _businesses(current: Settings) -> tuple[int, ...]:
     try:
-        named = routes_file.read(current.routes, known_actions=actions.CODES).businesses
+        named = read_table(current.routes).businesses
     except RoutesError:
         return _BUSINESSES
     return _BUSINESSES if named == "all" else named

@@ -15,11 +15,10 @@ from receiver.cli.ui import output
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
-from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
 from receiver.process.periodic import PeriodicTask
+from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
-from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.accounting.retention_schedule import Expiry
@@ -56,7 +55,7 @@ def work(
     context = Context()
     standard_streams.detach_output()
     read = context.settings
-    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table = load_table(read)
     table.start(strict=True)
     if table.table:
         _say_what_cannot_run(table.table, read.routes.resolve().parent, Switchboard(read))

@@ -12,14 +12,14 @@ from receiver.cli.context import Context
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus import actions, budget
+from receiver.nexudus import budget
 from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.planner import Survey
-from receiver.routing import file as routes_file
+from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
 from receiver.storage.redis.outage import outage
@@ -41,7 +41,7 @@ class Registrar:
 
     def routes(self) -> RoutingTable:
         """Read the routing file. Raises RoutesError."""
-        return routes_file.read(self.settings.routes, known_actions=actions.CODES)
+        return read_table(self.settings.routes)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ from receiver.cli.routes import route_names
 from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
-from receiver.nexudus.actions import CODES
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import Acts, operator
 
@@ -24,7 +23,7 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
     What runs already runs on. A pause outlives restarts and edits of routes.yaml.
     """
     context = Context()
-    route_names.check("pause", route, file.read(context.settings.routes, known_actions=CODES))
+    route_names.check("pause", route, read_table(context.settings.routes))
     changed = Gates(context.writable).pause(route, operator())
     if changed:
         Acts(context.writable).record("pause", route=route)
@@ -38,7 +37,7 @@ def resume(route: RouteName, /, *, json: Json = False) -> None:
     paused = gates.paused()
     if route not in paused:
         # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
-        known = {one.name for one in file.read(context.settings.routes, known_actions=CODES).routes}
+        known = {one.name for one in read_table(context.settings.routes).routes}
         if route not in known:
             raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
     changed = gates.resume(route)

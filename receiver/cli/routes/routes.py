@@ -15,7 +15,7 @@ from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
 from receiver.storage.query.stored_event import Stored
@@ -102,7 +102,7 @@ def schema() -> None:
 
 
 def _table(context: Context) -> RoutingTable:
-    return file.read(context.settings.routes, known_actions=CODES)
+    return read_table(context.settings.routes)
 
 
 def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:

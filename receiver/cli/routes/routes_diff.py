@@ -10,8 +10,7 @@ from receiver.cli.context import Context
 from receiver.cli.ui import output, progress
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import Envelope
-from receiver.nexudus.actions import CODES
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.routing.table_diff import Comparison, Differing, RouteChange
 from receiver.storage.query.envelopes import Envelopes
 
@@ -37,8 +36,8 @@ def diff(
     """
     context = Context()
     wanted = (which if which.since else replace(which, since=_SINCE)).filter()
-    before = file.read(context.settings.routes, known_actions=CODES)
-    compared = Comparison(before, file.read(new, known_actions=CODES))
+    before = read_table(context.settings.routes)
+    compared = Comparison(before, read_table(new))
     events = Envelopes(context.client, wanted)
     skipped = 0
     with progress.bar("routing", events.count, shown=not json) as advance:

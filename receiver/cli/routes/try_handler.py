@@ -21,7 +21,7 @@ from receiver.core.durations import show
 from receiver.core.errors import UsageError
 from receiver.core.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
-from receiver.routing import file as routes_file
+from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import Acts
@@ -68,7 +68,7 @@ def trial(
     if business is not None and business < 1:
         raise UsageError(f"try: --business {business} is no location; ids begin at 1")
     context = Context()
-    table = routes_file.read(context.settings.routes, known_actions=actions.CODES)
+    table = read_table(context.settings.routes)
     chosen = _route(table, route)
     handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)

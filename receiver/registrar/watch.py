@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from receiver.core.errors import NexudusError, RoutesError
+from receiver.core.errors import NexudusError
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import health
 from receiver.registrar.apply import Applied, Applier
@@ -37,14 +37,17 @@ def act_of(change: Change) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the watch works with. *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too."""
+    """What the watch works with. *routes* returns the routing table, None while there is no valid one.
+
+    *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too.
+    """
 
     webhooks: Webhooks
     survey: Survey
     memory: RegistrarMemory
     acts: Acts
     lock: Lock
-    read_routes: Callable[[], RoutingTable]
+    routes: Callable[[], RoutingTable | None]
     unreachable: Callable[[], str | None]
     behind: Callable[[], str | None]
 
@@ -56,7 +59,6 @@ class _Told:
     held: set[tuple[int | None, str]] = field(default_factory=set)
     failing: dict[int, int] = field(default_factory=dict)
     doubts: dict[ChangeKey, Flap] = field(default_factory=dict)
-    routes: str = ""
 
 
 class Watch:
@@ -74,7 +76,6 @@ class Watch:
         self._leads = leads
         self._restraint = restraint or Restraint()
         self._now_ms = now_ms
-        self._routes: RoutingTable | None = None
         self._is_noted = False
         self._told = _Told()
         self._log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Watch:
 
         Raises NexudusError and StorageUnavailable; the next round begins from what is there then.
         """
-        routes = self._current_routes()
+        routes = self._parts.routes()
         if routes is None:
             return None
         wanted = self._parts.survey.wanted(routes)
@@ -158,16 +159,6 @@ class Watch:
     def _fence(self) -> None:
         self._leads()
         self._parts.lock.check()
-
-    def _current_routes(self) -> RoutingTable | None:
-        try:
-            self._routes = self._parts.read_routes()
-            self._told.routes = ""
-        except RoutesError as error:
-            if str(error) != self._told.routes:
-                self._log.error("routes.refused", reason=str(error), kept=self._routes is not None)
-                self._told.routes = str(error)
-        return self._routes
 
     def _tell(self, change: Change, error: NexudusError | None) -> None:
         if error is not None:

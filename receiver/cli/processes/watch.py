@@ -1,7 +1,6 @@
 """`frontdesk watch`: the registrar as a loop."""
 
 import sys
-import time
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,6 +13,8 @@ from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
 from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
+from receiver.routing.loading import load_table
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrations import RegistrarMemory
@@ -44,19 +45,20 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
         if registrar.store is None:
             raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")
         with Lock(registrar.store, _LEADER) as leader:
-            watching = _watch(registrar, leader, Restraint(grace_ms=grace_ms))
+            routes = load_table(registrar.settings)
+            routes.reload()  # not start(): nothing is registered by the last good copy of another day
+            watching = _watch(registrar, routes, leader, Restraint(grace_ms=grace_ms))
             if once:
                 leader.wait(0, waiting=lambda _: None)
                 applied = watching.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
             with alert_setup.watching(registrar.settings):
-                schedule.run(
-                    watching.reconcile, leader, registrar.settings.routes, every_s=max(every_s, 0.1), sleep=time.sleep
-                )
+                routes.start_watching()
+                schedule.run(watching.reconcile, leader, routes, every_s=max(every_s, 0.1))
     return 0
 
 
-def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
+def _watch(registrar: Registrar, routes: CurrentTable, leader: Lock, restraint: Restraint) -> Watch:
     store, url = registrar.store, registrar.settings.public_url
     assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
     parts = Parts(
@@ -65,7 +67,7 @@ def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
         memory=RegistrarMemory(store),
         acts=Acts(store, is_logged=True),
         lock=Lock(store, LOCK),
-        read_routes=registrar.routes,
+        routes=lambda: routes.table,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
         behind=lambda: probe.behind(url, registrar.ownership.keys),
     )

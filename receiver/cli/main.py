@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cyclopts
 
 from receiver import __version__
-from receiver.cli import usage_errors
 from receiver.core.errors import FrontdeskError, OutputUnwritable
-from receiver.core.sanitize import writable
+from receiver.core.sanitize import plain, writable
+from receiver.core.suggest import nearest
 from receiver.process import standard_streams
 
 COMMANDS = {
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it may still fail
     except cyclopts.CycloptsError as error:
-        status = _fail(usage_errors.sentence(error))
+        status = _fail(_usage_sentence(error))
     except OutputUnwritable as error:
         standard_streams.discard_output()
         status = _fail(str(error))
@@ -85,6 +85,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, a person reads a sentence and a program a status
         status = _fail(_fault(error))
     sys.exit(status)
+
+
+def _usage_sentence(error: cyclopts.CycloptsError) -> str:
+    """Return one sentence about a wrong call: what is wrong with it, and where to read how it goes."""
+    if not isinstance(error, cyclopts.UnusedCliTokensError) or not error.unused_tokens:
+        return str(error).strip()
+    command = " ".join(error.command_chain or ("frontdesk",))
+    word = plain(error.unused_tokens[0])
+    known = [name for name in error.app or () if not name.startswith("-")]
+    if not known:
+        return f"{command}: {word!r} is a word too many; see frontdesk {command} --help"
+    near = nearest(word, known)
+    hint = f"did you mean {near}?" if near else f"it knows {', '.join(sorted(known))}; see frontdesk {command} --help"
+    return f"{command}: {word!r} is no command of it; {hint}"
 
 
 def _fail(sentence: str) -> int:

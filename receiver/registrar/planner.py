@@ -6,6 +6,7 @@ import structlog
 
 from receiver.core.errors import CredentialsRefused, NexudusError, Problem, RoutesError
 from receiver.nexudus import actions
+from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import plan
 from receiver.registrar.ownership import Ownership
@@ -35,10 +36,13 @@ class Survey:
         self._check_actions(wanted.actions)
         return wanted
 
-    def plan(self, wanted: Wanted, scope: Scope | None = None) -> Plan:
-        """Return the plan against a fresh list. Raises NexudusError."""
+    def plan(
+        self, wanted: Wanted, scope: Scope | None = None, existing: tuple[Registration, ...] | None = None
+    ) -> Plan:
+        """Return the plan against *existing*, by default a fresh list. Raises NexudusError."""
+        found = self._webhooks.list() if existing is None else existing
         unsigned = () if self._secrets == "all" else [b for b in wanted.businesses if b not in self._secrets]
-        return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
+        return plan.make(wanted, found, self._ownership, scope=scope, unsigned=unsigned)
 
     def _businesses(self, table: RoutingTable) -> tuple[int, ...]:
         try:

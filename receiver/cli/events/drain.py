@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import confirmation, output, progress
+from receiver.cli.ui import output, terminal
 from receiver.core import durations, timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
@@ -66,7 +66,7 @@ def drain(
     context = Context()
     folder = _folder(directory, context.settings)
     question = f"Give up the events of the spool {forget!r} for ever?"
-    if forget is not None and not confirmation.agreed("drain --forget", question, yes=yes):
+    if forget is not None and not terminal.agreed("drain --forget", question, yes=yes):
         output.say("Nothing was forgotten.")
         return 0
     _wait(folder, wait)
@@ -129,7 +129,7 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
     outcome = _Outcome()
     try:
         opened = await _open(folder, outcome)
-        with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
+        with terminal.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
             for spool in opened:
                 await _empty(spool, store, outcome, alias_ms, advance)
         if set_aside:
@@ -157,7 +157,7 @@ async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
     return opened
 
 
-async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, advance: progress.Advance) -> None:
+async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, advance: terminal.Advance) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import confirmation, output, progress
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import RoutesError, UsageError
 from receiver.operations.erasure import Address, Coworker, Erased, Erasure, Subject, erase_spooled
 from receiver.routing.loading import read_table
@@ -38,11 +38,11 @@ def erase(
     subject, kind, sealed = _subject(coworker, email)
     context = Context()
     counted = Erasure(context.client)
-    with progress.bar("searching", counted.size, shown=not json) as advance:
+    with terminal.bar("searching", counted.size, shown=not json) as advance:
         tool = Erasure(context.writable, looked_at=advance)
         found = tool.find(subject)
     question = f"Erase the records of {len(found)} events, and what spools here hold of this person, for ever?"
-    if not confirmation.agreed("erase", question, yes=yes):
+    if not terminal.agreed("erase", question, yes=yes):
         output.say("Nothing was erased.")
         return
     # Spools first: a receiver may be about to bring into the store what it has read from its spool.

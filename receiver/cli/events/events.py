@@ -6,15 +6,28 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.text import Text
 
 from receiver.cli.context import Context
-from receiver.cli.ui import event_rows, output
+from receiver.cli.ui import output
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
+from receiver.core import timestamps
 from receiver.core.errors import StorageUnavailable
+from receiver.core.events import EventStatus
 from receiver.operations import json_views
 from receiver.storage.query.event_tail import Following
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.stored_event import Filter, Stored, StoredDelivery
 from receiver.storage.shared.audit_log import Acts
+
+_HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
+
+_COLOURS = {
+    EventStatus.SUCCEEDED: "green",
+    EventStatus.DEAD: "bold red",
+    EventStatus.QUARANTINED: "bold yellow",
+    EventStatus.UNROUTED: "yellow",
+    EventStatus.IN_FLIGHT: "cyan",
+}
 
 _ROWS = 50
 _PAUSE_S = 0.2
@@ -37,11 +50,11 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
         for stored in islice(archive.newest(wanted), limit):
             output.json_line(json_views.brief(stored, redact=False))
         return
-    found = [event_rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
+    found = [_row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
     if not found:
         output.say("No events" + (" of that kind." if wanted != Filter() else " yet."))
         return
-    output.table(event_rows.HEADINGS, found)
+    output.table(_HEADINGS, found)
 
 
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
@@ -81,5 +94,20 @@ def tail(*, json: Json = False) -> None:
             if json:
                 output.json_line(json_views.brief(stored, redact=False))
             else:
-                output.say("  ".join(str(cell) for cell in event_rows.row(stored)))
+                output.say("  ".join(str(cell) for cell in _row(stored)))
         time.sleep(_PAUSE_S)
+
+
+def _row(stored: Stored) -> tuple[object, ...]:
+    """One line of the table of events."""
+    envelope = stored.envelope
+    received = (timestamps.show(envelope.received_ms) or "")[5:19].replace("T", " ")
+    status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
+    said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
+    deliveries = ", ".join(said) or stored.unreadable or envelope.quarantine or ""
+    return (received, envelope.id, envelope.action, envelope.business_id, status, output.plain(deliveries))
+
+
+def _in_words(delivery: StoredDelivery) -> str:
+    error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
+    return f"{delivery.route}: {delivery.state or delivery.status}{error}"

@@ -6,12 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.events import event_selection
-from receiver.cli.ui import confirmation, output
+from receiver.cli.ui import event_options, output, terminal
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import EventStatus
 from receiver.operations.release import Release
-from receiver.routing.loading import read_table
 from receiver.storage.query.stored_event import Stored
 from receiver.storage.shared.audit_log import Acts
 
@@ -43,14 +41,14 @@ def release(
     """
     context = Context()
     tool = _tool(context, force=force)
-    ids = event_selection.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
-    passing, blind = _counted(tool, event_selection.read(context.archive, ids))
+    ids = event_options.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
+    passing, blind = _counted(tool, event_options.read(context.archive, ids))
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
-    if dry_run or not confirmation.agreed("release", question, yes=yes):
+    if dry_run or not terminal.agreed("release", question, yes=yes):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
         return 1 if blind else 0
     Acts(context.client).record("release", requests=len(ids), force=force or None, **which.told())
-    results = [tool.run(stored) for stored in event_selection.paced(context.archive, ids, "releasing", shown=not json)]
+    results = [tool.run(stored) for stored in event_options.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     made = [event_id for result in results for event_id in result.events]
     _report(
@@ -73,7 +71,7 @@ def _counted(tool: Release, requests: Iterable[Stored]) -> tuple[int, list[dict[
 def _tool(context: Context, *, force: bool) -> Release:
     return Release(
         context.writable,
-        read_table(context.settings.routes),
+        context.table,
         [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
         dedup_window_ms=context.settings.dedup_window,
         force=force,

@@ -5,14 +5,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter, validators
 
 from receiver.cli.context import Context
-from receiver.cli.events import event_selection
-from receiver.cli.routes import route_names
-from receiver.cli.ui import confirmation, output
+from receiver.cli.ui import event_options, output, terminal
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay, Replayed
-from receiver.routing.loading import read_table
 from receiver.storage.query.stored_event import Filter, Stored
 from receiver.storage.shared.audit_log import Acts
 
@@ -47,15 +44,15 @@ def replay(
         raise UsageError("replay: say which events: ids, or --since with a time, or --status")
     context = Context()
     tool = _tool(context, which.route, wanted)
-    ids = event_selection.chosen(context.archive, event_ids, wanted)
-    count = sum(len(tool.routes(stored)) for stored in event_selection.read(context.archive, ids))
+    ids = event_options.chosen(context.archive, event_ids, wanted)
+    count = sum(len(tool.routes(stored)) for stored in event_options.read(context.archive, ids))
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"
-    if dry_run or not confirmation.agreed("replay", question, yes=yes):
+    if dry_run or not terminal.agreed("replay", question, yes=yes):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     Acts(context.client).record("replay", events=len(ids), **which.told())
     results = [
-        _again(tool, one) for one in event_selection.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
+        _again(tool, one) for one in event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
     ]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
@@ -64,10 +61,9 @@ def replay(
 
 
 def _tool(context: Context, route: str | None, wanted: Filter) -> Replay:
-    table = read_table(context.settings.routes)
     if route is not None:
-        route_names.check("replay", route, table)
-    return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)
+        context.route("replay", route)
+    return Replay(context.writable, context.table, route=route, only_dead=wanted.status == EventStatus.DEAD)
 
 
 def _again(tool: Replay, stored: Stored) -> Replayed:

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, progress
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.reconciliation import Audit, Report
@@ -38,7 +38,7 @@ def audit(
     context = Context()
     counted = Audit(context.client)
     client = context.writable if repair or write_off else context.client
-    with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
+    with terminal.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
         audited = Audit(client, looked_at=advance, on_disk=_stock(context))
         report = audited.run(full=full, repair=repair, clear=repair, write_off=write_off)
     _record(report, Acts(context.client), repair=repair)

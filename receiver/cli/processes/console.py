@@ -5,7 +5,7 @@ import os
 
 import redis
 
-from receiver.cli.registrar.registrar_adapter import HookDesk
+from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
 from receiver.cli.ui import output
 from receiver.cli.up import generated_secrets, signin_link, up_prerequisites
 from receiver.console.application import Console
@@ -103,5 +103,5 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
         ),
         acts=Acts(client, is_logged=True),
         gates=Gates(client),
-        registry=Registry(HookDesk()),
+        registry=Registry(RegistrarAdapter()),
     )

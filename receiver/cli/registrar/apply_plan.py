@@ -4,15 +4,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from receiver.cli.registrar.factory import LOCK, Registrar
-from receiver.cli.ui import output
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
 from receiver.registrar.apply import Applied, Applier, Told
 from receiver.registrar.change import Change
-from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.plan import Plan
 from receiver.registrar.watch import act_of
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.shared.lock import Lock
@@ -39,46 +36,39 @@ def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], Non
 
 def carry_out(
     registrar: Registrar,
-    wanted: Wanted,
-    scope: Scope,
+    plan: Callable[[], Plan],
     fence: Callable[[], None],
     *,
     force: bool,
-    expected: Plan | None,
+    is_agreed: Callable[[Plan], bool],
     advanced: Callable[[], None] = lambda: None,
     who: str | None = None,
 ) -> Applied:
-    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to.
+    """Plan again now that nobody else writes, and apply the plan. Hooks are listed twice: before, and when all is done.
 
-    *advanced* is called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and
-    UsageError when *expected* is over.
+    *plan* makes a plan from a fresh list; *is_agreed* says whether it is the one that a person agreed to. *advanced* is
+    called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and UsageError
+    when the plan is another one.
     """
 
     def look() -> Plan:
-        made = registrar.survey.plan(wanted, scope)
+        made = plan()
         check(made, force=force)
         return made
 
     fresh = look()
-    if expected is not None and fresh.changes != expected.changes:
+    if not is_agreed(fresh):
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-    with _progress(len(fresh.changes)) as advance, _recorded(registrar, who, advance, advanced) as told:
+    with (
+        terminal.bar("registering", lambda: len(fresh.changes)) as advance,
+        _recorded(registrar, who, lambda: advance(1), advanced) as told,
+    ):
         try:
             return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
         except NexudusError as error:
             raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
         except UnsafePlan as error:
             raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar with the time left, on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("Registering", total=total)
-        yield lambda: bar.advance(task)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from receiver.cli.registrar.factory import Registrar, opened
 from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
-from receiver.registrar import health, plan
+from receiver.registrar import health
 from receiver.registrar.health import Condition, Row
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.registrations import RegistrarMemory
@@ -59,7 +59,7 @@ def planned(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | 
     except (RoutesError, NexudusError) as error:
         output.warn(f"what is wanted is not known: {error}")
         return None
-    return plan.make(wanted, existing, registrar.ownership)
+    return registrar.survey.plan(wanted, existing=existing)
 
 
 def received(registrar: Registrar) -> Mapping[Pair, int]:

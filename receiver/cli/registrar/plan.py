@@ -4,18 +4,24 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
 
-from receiver.cli.registrar import apply_plan, plan_diff
+from receiver.cli.registrar import apply_plan
 from receiver.cli.registrar.factory import Registrar, opened
-from receiver.cli.ui import confirmation, output
+from receiver.cli.ui import output, terminal
 from receiver.core import durations
 from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied
+from receiver.registrar.change import Op
 from receiver.registrar.plan import Plan, Scope
+
+_MARKS = {Op.CREATE: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.DEACTIVATE: ("-", "red"), Op.DELETE: ("-", "red")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,11 @@ def apply(
             _ask(shown)
         with apply_plan.locked(registrar, patience_s) as fence:
             applied = apply_plan.carry_out(
-                registrar, wanted, scope, fence, force=force, expected=None if yes else shown
+                registrar,
+                partial(registrar.survey.plan, wanted, scope),
+                fence,
+                force=force,
+                is_agreed=lambda fresh: yes or fresh.changes == shown.changes,
             )
     return _report(applied, json=json)
 
@@ -124,9 +134,26 @@ def _show(made: Plan, *, json: bool) -> None:
     if json:
         output.json_line(made.as_json())
     else:
-        plan_diff.show(made)
+        _print(made)
     for warning in made.warnings:
         output.warn(warning)
+
+
+def _print(made: Plan) -> None:
+    """Print the plan as a coloured diff."""
+    console = Console(highlight=False, soft_wrap=True)
+    for change in made.changes:
+        mark, colour = _MARKS[change.op]
+        console.print(Text(f"{mark} {wording.subject(change)}: {wording.words(change)}", style=colour))
+    console.print(Text(_summary(made), style="bold"))
+
+
+def _summary(made: Plan) -> str:
+    counts = {op: sum(change.op is op for change in made.changes) for op in Op}
+    doing = ", ".join(f"{count} to {op.value}" for op, count in counts.items() if count) or "nothing to change"
+    text = f"{doing}; {made.unchanged} unchanged, {made.foreign} foreign, {len(made.elsewhere)} elsewhere"
+    homes = sorted({owned.home for owned in made.elsewhere})
+    return output.plain(text + (f" ({', '.join(homes[:5])}; --move-from moves them here)" if homes else ""))
 
 
 def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
@@ -144,7 +171,7 @@ def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
 
 
 def _ask(shown: Plan) -> None:
-    if not confirmation.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
+    if not terminal.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
         raise UsageError("nothing was changed")
 
 

@@ -5,11 +5,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.routes import route_names
 from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
-from receiver.routing.loading import read_table
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import Acts, operator
 
@@ -23,7 +21,7 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
     What runs already runs on. A pause outlives restarts and edits of routes.yaml.
     """
     context = Context()
-    route_names.check("pause", route, read_table(context.settings.routes))
+    context.route("pause", route)
     changed = Gates(context.writable).pause(route, operator())
     if changed:
         Acts(context.writable).record("pause", route=route)
@@ -37,7 +35,7 @@ def resume(route: RouteName, /, *, json: Json = False) -> None:
     paused = gates.paused()
     if route not in paused:
         # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
-        known = {one.name for one in read_table(context.settings.routes).routes}
+        known = {one.name for one in context.table.routes}
         if route not in known:
             raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
     changed = gates.resume(route)

@@ -15,7 +15,6 @@ from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.routing.loading import read_table
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
 from receiver.storage.query.stored_event import Stored
@@ -32,7 +31,7 @@ _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 def routes(*, json: Json = False) -> None:
     """Show the routes, as routes.yaml says them."""
     context = Context()
-    table = _table(context)
+    table = context.table
     gates = route_rows.standing(context)
     for name in sorted(set(gates or ()) - {route.name for route in table.routes}):
         if gates and gates[name].pause:
@@ -71,7 +70,7 @@ def explain(
         routes.yaml names
     """
     context = Context()
-    table = _table(context)
+    table = context.table
     if event is None:
         action, event = _kept_action(action, context), action
     if action not in CODES:
@@ -99,10 +98,6 @@ def _kept_action(event_id: str, context: Context) -> str:
 def schema() -> None:
     """Print the JSON Schema of routes.yaml, for editors that complete and check it."""
     print(orjson.dumps(json_schema(CODES), option=orjson.OPT_INDENT_2).decode())
-
-
-def _table(context: Context) -> RoutingTable:
-    return read_table(context.settings.routes)
 
 
 def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:

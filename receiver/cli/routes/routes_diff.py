@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, progress
+from receiver.cli.ui import output, terminal
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import Envelope
 from receiver.routing.loading import read_table
@@ -36,11 +36,10 @@ def diff(
     """
     context = Context()
     wanted = (which if which.since else replace(which, since=_SINCE)).filter()
-    before = read_table(context.settings.routes)
-    compared = Comparison(before, read_table(new))
+    compared = Comparison(context.table, read_table(new))
     events = Envelopes(context.client, wanted)
     skipped = 0
-    with progress.bar("routing", events.count, shown=not json) as advance:
+    with terminal.bar("routing", events.count, shown=not json) as advance:
         for number, envelope in enumerate(events.newest(), 1):
             skipped += not _add(compared, envelope)
             if number % _STEP == 0:

@@ -1,14 +1,13 @@
 """`frontdesk send`: signed samples to a running receiver, through its real door."""
 
 import asyncio
-import contextlib
 import json as jsonlib
 import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import Annotated
 import httpx2
 import orjson
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from receiver.cli.routes.send_report import Tally
-from receiver.cli.ui import output
+from receiver.cli.ui import output, terminal
 from receiver.cli.up import generated_secrets
 from receiver.core import settings
 from receiver.core.errors import UsageError
@@ -168,8 +165,8 @@ async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) 
     started = time.perf_counter()
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
         await _send_one(client, target, body(0), tally, is_first=True)
-        with _progress(load.count, is_quiet=is_quiet) as advance:
-            advance()
+        with terminal.bar("sending", lambda: load.count, shown=load.count > 1 and not is_quiet) as advance:
+            advance(1)
             places = asyncio.Semaphore(_IN_FLIGHT)
             async with asyncio.TaskGroup() as group:
                 for number in range(1, load.count):
@@ -177,7 +174,7 @@ async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) 
                         await asyncio.sleep(max(0.0, started + number / load.rate - time.perf_counter()))
                     await places.acquire()
                     task = group.create_task(_send_one(client, target, body(number), tally))
-                    task.add_done_callback(lambda _: advance())
+                    task.add_done_callback(lambda _: advance(1))
                     task.add_done_callback(lambda _: places.release())
     tally.lasted = time.perf_counter() - started
     return tally
@@ -216,15 +213,3 @@ def _events(answer: httpx2.Response) -> list[dict[str, str]] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return events
-
-
-@contextlib.contextmanager
-def _progress(count: int, *, is_quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal when there is something to wait for."""
-    console = Console(stderr=True)
-    if is_quiet or count == 1 or not console.is_terminal:
-        yield lambda: None
-        return
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("sending", total=count)
-        yield lambda: bar.advance(task)

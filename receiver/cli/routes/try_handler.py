@@ -21,7 +21,6 @@ from receiver.core.durations import show
 from receiver.core.errors import UsageError
 from receiver.core.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
-from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import Acts
@@ -68,8 +67,7 @@ def trial(
     if business is not None and business < 1:
         raise UsageError(f"try: --business {business} is no location; ids begin at 1")
     context = Context()
-    table = read_table(context.settings.routes)
-    chosen = _route(table, route)
+    table, chosen = context.table, context.route("try", route)
     handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
@@ -85,14 +83,6 @@ def _loaded(route: Route, context: Context) -> loader.Handler:
     folder = context.settings.routes.resolve().parent
     grant = Grant(Switchboard(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000)
     return loader.load(route.handler, route.options, environ=os.environ, folder=folder, grant=grant)
-
-
-def _route(table: RoutingTable, name: str) -> Route:
-    route = table.route(name)
-    if route is None:
-        known = ", ".join(route.name for route in table.routes) or "none"
-        raise UsageError(f"try: {table.file} has no route {output.plain(name)[:80]!r}; its routes: {known}")
-    return route
 
 
 def _first_action(route: Route) -> str:

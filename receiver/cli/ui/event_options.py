@@ -1,17 +1,21 @@
-"""The options that say which events a command is about; the same for `events`, `replay` and `release`."""
+"""Which events a command is about: the options that say so, and the events that they choose, read in pages."""
 
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver.cli.ui import output
+from receiver.cli.ui import output, terminal
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.storage.query.stored_event import Filter
+from receiver.storage.query.event_reader import Archive
+from receiver.storage.query.stored_event import Filter, Stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +84,38 @@ OriginOptions = Annotated[Origin, Flat]
 
 EVERYTHING = Selection()
 ANYWHERE = Origin()
+
+MOST = 1_000_000
+"""Events that one command takes at most; an id takes about 70 bytes."""
+
+_PAGE = 200
+
+
+def chosen(archive: Archive, event_ids: Sequence[str], wanted: Filter) -> list[str]:
+    """Return the ids given, or those of the newest events that the filter wants; oldest first. Raises EventUnknown.
+
+    Oldest first, because what happened first is to be done first again.
+    """
+    if event_ids:
+        return [archive.get(event_id).envelope.id for event_id in dict.fromkeys(event_ids)]
+    return [stored.envelope.id for stored in islice(archive.newest(wanted), MOST)][::-1]
+
+
+def read(archive: Archive, event_ids: Sequence[str]) -> Iterator[Stored]:
+    """Yield the events that are still kept, as they are now."""
+    for start in range(0, len(event_ids), _PAGE):
+        yield from archive.many(event_ids[start : start + _PAGE])
+
+
+def paced(
+    archive: Archive, event_ids: Sequence[str], label: str, *, rate: float | None = None, shown: bool = True
+) -> Iterator[Stored]:
+    """Yield the events under a progress bar, at most *rate* a second."""
+    began = time.monotonic()
+    with terminal.bar(label, lambda: len(event_ids), shown=shown) as advance:
+        for number, stored in enumerate(read(archive, event_ids)):
+            early = began + number / rate - time.monotonic() if rate else 0
+            if early > 0:
+                time.sleep(early)
+            yield stored
+            advance(1)

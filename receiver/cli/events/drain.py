@@ -10,8 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, terminal
-from receiver.core import durations, timestamps
+from receiver.cli.ui import output, terminal, values
+from receiver.core import timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.observation.store_status import Pulse
@@ -69,18 +69,14 @@ def drain(
     if forget is not None and not terminal.agreed("drain --forget", question, yes=yes):
         output.say("Nothing was forgotten.")
         return 0
-    _wait(folder, wait)
+    _wait(folder, values.duration_ms("--wait", wait) / 1_000)
     acts = Acts(context.writable)
     if forget is not None:
-        if not reports.forget(context.client, forget):
-            raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
-        acts.record("drain.forget", spool=forget)
+        _forget(context, acts, forget)
     outcome = asyncio.run(_drain(folder, context, set_aside=set_aside, is_bar_shown=not json))
     if outcome.skipped and wait != _NO_WAIT:
         outcome.left += count.events(folder)
-    done = outcome.drained
-    if done != Drained():
-        acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
+    _record(acts, outcome)
     now_ms = Pulse(context.client).now_ms()
     silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
     if json:
@@ -90,12 +86,22 @@ def drain(
     return 1 if outcome.left or outcome.failed or outcome.staying else 0
 
 
-def _wait(folder: Path, wait: str) -> None:
+def _forget(context: Context, acts: Acts, name: str) -> None:
+    """Count the events of a lost spool no longer. Raises UsageError when there is no such spool."""
+    if not reports.forget(context.client, name):
+        raise UsageError(f"drain: no spool is called {name!r}; `frontdesk drain` names those that are silent")
+    acts.record("drain.forget", spool=name)
+
+
+def _record(acts: Acts, outcome: _Outcome) -> None:
+    done = outcome.drained
+    if done != Drained():
+        acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
+
+
+def _wait(folder: Path, seconds: float) -> None:
     """Return when the receivers that run on *folder* have emptied it, or there are none, or the time is over."""
-    try:
-        deadline = time.monotonic() + durations.parse(wait) / 1_000
-    except ValueError as error:
-        raise UsageError(f"--wait: {error}") from None
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and count.events(folder) and _is_run_on(folder):
         time.sleep(_LOOK_EVERY_S)
 
@@ -186,11 +192,11 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "aside": [str(file) for file in rejected.files(folder)],
-        "silent": [_report(report) for report in silent],
+        "silent": [_silent(report) for report in silent],
     }
 
 
-def _report(report: SpoolReport) -> dict[str, object]:
+def _silent(report: SpoolReport) -> dict[str, object]:
     return {
         "name": report.name,
         "host": report.host,

@@ -1,20 +1,23 @@
 """`frontdesk alerts`: what is wrong now, as those are told who are named in FRONTDESK_ALERT_URLS."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.health import alert_setup
 from receiver.cli.ui import output
 from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation import conditions, status_snapshot
+from receiver.observation.alert_monitor import Sentry
 from receiver.observation.alert_state import AlertBook
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.data_loss import LossWatch
+from receiver.storage.redis import connection, redis_url
 from receiver.storage.shared.audit_log import Acts
 
 
@@ -77,11 +80,11 @@ def _rows(context: Context) -> Iterator[dict[str, Any]]:
 
 
 def _test(read: Settings, *, json: bool) -> int:
-    outgoing = alert_setup.outgoing(read)
-    if outgoing is None:
+    targets = outgoing(read)
+    if targets is None:
         raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example says what it is for")
     message = Message("Frontdesk: a test", "Alerts of Frontdesk arrive here.", "info")
-    taken = [_sent(outgoing, digest, message) for digest in outgoing.digests]
+    taken = [_sent(targets, digest, message) for digest in targets.digests]
     for number, (service, was_taken) in enumerate(taken, 1):
         if json:
             output.json_line({"url": number, "service": service, "taken": was_taken})
@@ -94,5 +97,32 @@ def _test(read: Settings, *, json: bool) -> int:
     return 1
 
 
-def _sent(outgoing: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
-    return outgoing.service(digest), outgoing.send(digest, message)
+def _sent(targets: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
+    return targets.service(digest), targets.send(digest, message)
+
+
+@contextlib.contextmanager
+def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> Iterator[None]:
+    """Look for trouble and send alerts meanwhile, in a process that runs long.
+
+    Raises SettingsError for a wrong URL in FRONTDESK_ALERT_URLS.
+    """
+    url = connection.url_of(read)
+    with connection.connect(url) as client:
+        losses = LossWatch(client, read.data_dir, str(redis_url.parse(url)))
+        monitor = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.stop()
+
+
+def outgoing(read: Settings) -> Outgoing | None:
+    """Return where alerts go; None: nowhere. Raises SettingsError, which does not quote the URL."""
+    if not read.alert_urls:
+        return None
+    try:
+        return Outgoing([url.get_secret_value() for url in read.alert_urls])
+    except ValueError as error:
+        raise SettingsError(f"FRONTDESK_ALERT_URLS: {error}") from None

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alert_setup, unsigned
+from receiver.cli.health import alerts, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -120,7 +120,7 @@ def _public_url(read: Settings) -> Iterator[Problem]:
 def _alert_urls(read: Settings) -> Iterator[Problem]:
     """Say which URL for alerts is none; that its service takes a message is told by `frontdesk alerts --test`."""
     try:
-        alert_setup.outgoing(read)
+        alerts.outgoing(read)
     except SettingsError as error:
         yield Problem(ENVIRONMENT, 0, str(error))
 

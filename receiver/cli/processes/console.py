@@ -7,7 +7,7 @@ import redis
 
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
 from receiver.cli.ui import output
-from receiver.cli.up import generated_secrets, signin_link, up_prerequisites
+from receiver.cli.up import console_access, generated_secrets
 from receiver.console.application import Console
 from receiver.console.auth.sessions import Access
 from receiver.console.framework.hooks_cache import Registry
@@ -52,7 +52,7 @@ def console(*, link: bool = False) -> int:
             "there is no console without a token: set FRONTDESK_ADMIN_TOKEN, for looking only FRONTDESK_VIEWER_TOKEN"
         )
     if link:
-        output.say(signin_link.make(up_prerequisites.with_running_console(current)))
+        output.say(console_access.make(console_access.with_running_console(current)))
         return 0
     logs.configure(current.log_level, current.log_format)
     standard_streams.detach_output()
@@ -65,7 +65,7 @@ def _serve(current: Settings) -> None:
     table = load_table(current, client)
     desk = _desk(current, client, table)
     access = Access(
-        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=Spent(client)
+        console_access.named(current.admin_token), console_access.named(current.viewer_token), spent=Spent(client)
     )
     table.start()
     table.start_watching()

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,40 +105,22 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
-    store = _store(current, url)
     client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
-    keeper = _keeper(current, store, metrics)
+    keeper = _keeper(current, url, metrics)
     table = load_table(current, client, saves=True)
     table.start()
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
     degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
     traces = tracing.opened(current, "frontdesk-receiver")
-    door = Door(
-        TracedIngest(ingest, traces) if traces else ingest,
-        url_keys=[key.get_secret_value() for key in current.url_keys],
-        max_body=current.max_body,
-        clients=ClientAddresses(current.trusted_proxies),
-        log=log,
-        metrics=metrics,
-    )
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Receiver) -> AsyncIterator[None]:
-        beside = (
-            _gauge(keeper, metrics),
-            _gauge_aside(keeper, metrics),
-            _tell_filters(client, metrics),
-            _share_readings(client, ingest.verifier),
-            degraded.run(),
-            unsigned.watch(current.webhook_secrets, table),
-        )
-        async with _alive(keeper, table, beside):
-            yield
-            metrics.add_up()
-        log.flush()
-        if traces:
-            await asyncio.to_thread(traces.close)
+    def tasks() -> Iterable[Coroutine[Any, Any, None]]:
+        yield _gauge(keeper, metrics)
+        yield _gauge_aside(keeper, metrics)
+        yield _tell_filters(client, metrics)
+        yield _share_readings(client, ingest.verifier)
+        yield degraded.run()
+        yield unsigned.watch(current.webhook_secrets, table)
 
     server.run(
         Receiver(
@@ -146,40 +128,56 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
             counts=metrics,
             shared=StoreMetrics(client),
             degraded=degraded.reasons,
-            lifespan=lifespan,
+            lifespan=partial(_lifespan, keeper=keeper, table=table, metrics=metrics, tasks=tasks),
         ),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
-        host=door,
+        host=_endpoint(current, TracedIngest(ingest, traces) if traces else ingest, log, metrics),
         drain_s=current.shutdown_delay / 1_000,
     )
+    log.flush()
+    if traces:
+        traces.close()
     logs.get().info("receiver.stopped")
 
 
+def _endpoint(current: Settings, ingest: Ingest | TracedIngest, log: RequestLog, metrics: IngestMetrics) -> Door:
+    return Door(
+        ingest,
+        url_keys=[key.get_secret_value() for key in current.url_keys],
+        max_body=current.max_body,
+        clients=ClientAddresses(current.trusted_proxies),
+        log=log,
+        metrics=metrics,
+    )
+
+
 @contextlib.asynccontextmanager
-async def _alive(
-    keeper: Keeper, table: CurrentTable, tasks: Iterable[Coroutine[Any, Any, None]]
+async def _lifespan(
+    _: Receiver,
+    *,
+    keeper: Keeper,
+    table: CurrentTable,
+    metrics: IngestMetrics,
+    tasks: Callable[[], Iterable[Coroutine[Any, Any, None]]],
 ) -> AsyncIterator[None]:
-    """Keep going what runs beside the requests."""
+    """Run what runs beside the requests."""
     table.start_watching()
     await keeper.start()
-    beside = [asyncio.create_task(each) for each in tasks]
+    beside = [asyncio.create_task(each) for each in tasks()]
     yield
+    metrics.add_up()
     for task in beside:
         task.cancel()
     table.stop_watching()
     await keeper.close()
 
 
-def _store(current: Settings, url: str) -> Store:
+def _keeper(current: Settings, url: str, metrics: IngestMetrics) -> Keeper:
     replicas = current.replicas if current.durability == "replicated" else 0
-    return Store(connection.connect_async(url), replicas=replicas)
-
-
-def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
     return Keeper(
-        store,
+        Store(connection.connect_async(url), replicas=replicas),
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
         alias_ms=max(current.retention, current.retention_kept),

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from receiver.cli.context import Context
-from receiver.cli.registrar.factory import is_loopback
-from receiver.cli.ui import output
+from receiver.cli.ui import output, values
 from receiver.cli.up import generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
@@ -121,7 +120,7 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
 
 def _port(current: Settings) -> int:
     parts = urlsplit(current.nexudus_url)
-    return parts.port if parts.port and is_loopback(parts.hostname or "") else _PORT
+    return parts.port if parts.port and values.is_loopback(parts.hostname or "") else _PORT
 
 
 def _businesses(current: Settings) -> tuple[int, ...]:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alert_setup
+from receiver.cli.health import alerts
 from receiver.cli.registrar.factory import LOCK, Registrar, opened
-from receiver.core import durations
-from receiver.core.errors import SettingsError, UsageError
+from receiver.cli.ui import values
+from receiver.core.errors import SettingsError
 from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
 from receiver.registrar.guardrails import Restraint
@@ -38,7 +38,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
         Look once and end; exit status 1 when something could not be done. What waits (for a week, for proof that the
         receiver answers) is no failure.
     """
-    every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
+    every_s, grace_ms = values.duration_ms("--every", every) / 1_000, values.duration_ms("--grace", grace)
     end_signals.answer(lambda *_: sys.exit(0))
     standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:
@@ -52,7 +52,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
                 leader.wait(0, waiting=lambda _: None)
                 applied = watching.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            with alert_setup.watching(registrar.settings):
+            with alerts.watching(registrar.settings):
                 routes.start_watching()
                 schedule.run(watching.reconcile, leader, routes, every_s=max(every_s, 0.1))
     return 0
@@ -72,10 +72,3 @@ def _watch(registrar: Registrar, routes: CurrentTable, leader: Lock, restraint: 
         behind=lambda: probe.behind(url, registrar.ownership.keys),
     )
     return Watch(parts, leads=leader.check, restraint=restraint)
-
-
-def _milliseconds(option: str, value: str) -> int:
-    try:
-        return durations.parse(value)
-    except ValueError as error:
-        raise UsageError(f"--{option}: {error}") from None

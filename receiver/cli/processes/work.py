@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.health import alert_setup
+from receiver.cli.health import alerts
 from receiver.cli.ui import output
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
@@ -68,7 +68,7 @@ def work(
     tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:
-            stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
+            stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
         return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
 
 

@@ -1,7 +1,6 @@
 """Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
 
 import contextlib
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 import redis
 
 from receiver.cli.context import Context
+from receiver.cli.ui import values
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
@@ -69,17 +69,9 @@ def opened(
 def check_public_url(url: str) -> None:
     """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or values.is_loopback(parts.hostname or ""):
         return
     raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether *host* is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> redis.Redis | None:

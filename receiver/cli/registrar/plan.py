@@ -13,8 +13,7 @@ from rich.text import Text
 
 from receiver.cli.registrar import apply_plan
 from receiver.cli.registrar.factory import Registrar, opened
-from receiver.cli.ui import output, terminal
-from receiver.core import durations
+from receiver.cli.ui import output, terminal, values
 from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied
@@ -85,7 +84,7 @@ def apply(
     json
         Print one JSON object: what was done, what is pending, what failed.
     """
-    patience_s = _seconds(wait)
+    patience_s = values.duration_ms("--wait", wait) / 1_000
     if json and not yes:
         raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
     scope = reach.scope()
@@ -107,13 +106,6 @@ def apply(
                 is_agreed=lambda fresh: yes or fresh.changes == shown.changes,
             )
     return _report(applied, json=json)
-
-
-def _seconds(wait: str) -> float:
-    try:
-        return durations.parse(wait) / 1_000
-    except ValueError as error:
-        raise UsageError(f"--wait: {error}") from None
 
 
 def _timed(registrar: Registrar, made: Plan) -> Plan:

@@ -20,8 +20,6 @@ routes:
     handler: log
 """
 
-_CONSOLE: Final = "console.port"
-
 Say = Callable[[str], None]
 
 
@@ -90,29 +88,6 @@ def free_console_port(settings: Settings) -> int:
         if "console_port" in settings.model_fields_set:
             raise SettingsError(str(error).replace("FRONTDESK_PORT", "FRONTDESK_CONSOLE_PORT")) from None
         return free_port(wanted.model_copy(update={"port": 0}))
-
-
-@contextlib.contextmanager
-def console_told(settings: Settings) -> Iterator[None]:
-    """Leave word of the console's port, which may not be the usual one, for commands beside this `up`."""
-    path = settings.data_dir / _CONSOLE
-    path.write_text(str(settings.console_port), encoding="ascii")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def with_running_console(settings: Settings) -> Settings:
-    """Return *settings* with the port of the console that an `up` here runs, when nobody named one."""
-    if "console_port" in settings.model_fields_set:
-        return settings
-    try:
-        port = int((settings.data_dir / _CONSOLE).read_text(encoding="ascii"))
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
-            return settings.model_copy(update={"console_port": port})
-    except (OSError, ValueError, OverflowError):
-        return settings  # no `up` runs here, or it was killed
 
 
 @contextlib.contextmanager

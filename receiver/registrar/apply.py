@@ -66,7 +66,7 @@ class Applier:
         self._told = told
 
     def apply(self, plan: Plan, look: Callable[[], Plan]) -> Applied:
-        """Carry out *plan*; *look* makes the plan anew from a fresh list and is what success is judged by.
+        """Carry out *plan*; *look* makes a plan from a fresh list, by which success is judged.
 
         A change that was left unanswered is planned again, not sent again: a create whose answer was lost may have
         made its hook. One that Nexudus says is done, and is not, is `pending`: it is not tried twice. Raises
@@ -123,7 +123,7 @@ class Applier:
         return None
 
     def _write(self, change: Change) -> bool:
-        """Write one change. Returns False when the record is no longer what was planned for: it is planned anew."""
+        """Write one change. Returns False when the record changed since the plan: it is planned again."""
         if change.hook_id is None:
             self._fence()
             self._webhooks.create(_new_record(change))

@@ -106,13 +106,13 @@ def restrain(
 def _reason(change: Change, restraint: Restraint, now_ms: int, remembered: Remembered) -> str | None:
     doubt = remembered.doubts.get(change.key)
     if doubt is not None and now_ms - doubt.last_ms < restraint.pause_ms(doubt):
-        return "Nexudus said that it did this, and does not show it; left alone for a while"
+        return "Nexudus accepted this change and does not show it; left alone for a while"
     if change.hook_id is None:
         return None
     if change.is_removal:
         since = remembered.unrouted_since.get(change.hook_id, now_ms)
-        return "no longer routed, but not for long enough" if now_ms - since < restraint.grace_ms else None
+        return "no longer routed, but the grace period is not over" if now_ms - since < restraint.grace_ms else None
     flap = remembered.flaps.get(change.hook_id) if change.enables else None
     if flap is not None and now_ms - flap.last_ms < restraint.pause_ms(flap):
-        return f"re-enabled {flap.count} times already, left alone for a while"
+        return f"already re-enabled {flap.count} times, left alone for a while"
     return None

@@ -31,7 +31,7 @@ class Survey:
         names = table.actions(actions.CODES) - {"None"}
         unknown = sorted(names - actions.CODES.keys())
         if unknown:
-            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is no action that can be registered"),))
+            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is not an action that can be registered"),))
         wanted = Wanted(self._businesses(table), names)
         self._check_actions(wanted.actions)
         return wanted
@@ -60,7 +60,7 @@ class Survey:
         unknown = [business_id for business_id in table.businesses if business_id not in known]
         if unknown:
             shown = ", ".join(f"{number} {name}".strip() for number, name in list(known.items())[:20])
-            what = f"businesses: {unknown[0]} is no location that the API user sees; it sees {shown or 'none'}"
+            what = f"businesses: {unknown[0]} is not a location that the API user sees; it sees {shown or 'none'}"
             raise RoutesError((Problem(table.file, 0, what),))
         return tuple(table.businesses)
 
@@ -73,8 +73,8 @@ class Survey:
             theirs = table.get(action)
             if theirs is not None and theirs != actions.code_of(action):
                 raise NexudusError(
-                    f"Nexudus numbers the action {action} {theirs} today, we {actions.code_of(action)};"
-                    " nothing is registered before Frontdesk is updated"
+                    f"Nexudus numbers the action {action} {theirs}, Frontdesk {actions.code_of(action)};"
+                    " update Frontdesk before it registers anything"
                 )
         added = sorted(table.keys() - actions.CODES.keys())
         if added:

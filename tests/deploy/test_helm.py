@@ -145,7 +145,7 @@ def test_helm_finds_nothing_wrong(case: str) -> None:
         ("receiver.durability=sometimes", "/receiver/durability"),
         ("settings.FRONTDESK_URL_KEYS=abc", "'FRONTDESK_URL_KEYS'"),
         ("ingress.enabled=true", "ingress.host"),
-        ("secrets.adminToken=false", "there is no console without"),
+        ("secrets.adminToken=false", "the console requires"),
     ],
 )
 def test_wrong_values_are_refused(value: str, about: str) -> None:

@@ -51,21 +51,21 @@ def drain(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Put the events that wait in the spools of a data directory into the store. A receiver that runs does so itself.
+    """Move the spooled events of a data directory into the store. A running receiver drains its own spool.
 
-    Draining twice doubles nothing. Exits 1 when something stays behind.
+    Draining twice does not duplicate events. Exits 1 when something stays behind.
 
     Parameters
     ----------
-    set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
-    forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
-    yes: do not ask before a spool is forgotten; needed where there is no terminal
-    wait: how long receivers that run on the directory may take to empty what is theirs, as 60s or plain seconds; for a
-        hook before they stop
+    set_aside: also retry the files set aside: events that the store refused or that an earlier version could not read
+    forget: the name of a spool whose disk is lost: its events are given up and no longer counted as spooled
+    yes: do not ask before a spool is forgotten; needed without a terminal
+    wait: how long to wait for running receivers to drain their own spools, as 60s or plain seconds; for a hook before
+        they stop
     """
     context = Context()
     folder = _folder(directory, context.settings)
-    question = f"Give up the events of the spool {forget!r} for ever?"
+    question = f"Give up the events of the spool {forget!r}? They cannot be recovered."
     if forget is not None and not terminal.agreed("drain --forget", question, yes=yes):
         output.say("Nothing was forgotten.")
         return 0
@@ -89,7 +89,7 @@ def drain(
 def _forget(context: Context, acts: Acts, name: str) -> None:
     """Count the events of a lost spool no longer. Raises UsageError when there is no such spool."""
     if not reports.forget(context.client, name):
-        raise UsageError(f"drain: no spool is called {name!r}; `frontdesk drain` names those that are silent")
+        raise UsageError(f"drain: no spool has the name {name!r}; `frontdesk drain` lists the silent ones")
     acts.record("drain.forget", spool=name)
 
 
@@ -120,7 +120,9 @@ def _folder(directory: Path | None, current: Settings) -> Path:
     if directory is None:
         return slots.folder_of(current.data_dir)
     if not directory.is_dir():
-        raise UsageError(f"drain: {str(directory)!r} is no directory; name a data directory, or a spool folder in one")
+        raise UsageError(
+            f"drain: {str(directory)!r} is not a directory; name a data directory or a spool folder in one"
+        )
     inside = slots.folder_of(directory)
     return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
 
@@ -209,20 +211,21 @@ def _silent(report: SpoolReport) -> dict[str, object]:
 
 def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> None:
     done = outcome.drained
-    output.say(f"{done.kept} events of {folder} are in the store now; {done.duplicates} were there already.")
+    output.say(f"{done.kept} events of {folder} were moved into the store; {done.duplicates} were there already.")
     if outcome.left:
         output.warn(f"{outcome.left} events are still in {folder}")
     for name in outcome.skipped:
-        output.say(f"{name} was left to the receiver that runs on it; it drains by itself.")
+        output.say(f"{name} was skipped: the receiver that runs on it drains it.")
     if done.held_back:
         output.say(
-            f"{done.held_back} quarantined requests stay, because quarantine is full; release or wait, and drain."
+            f"{done.held_back} quarantined requests stay, because quarantine is full."
+            " Release some or wait, then drain again."
         )
     if done.set_aside:
-        output.say(f"{done.set_aside} events that the store refuses are set aside.")
+        output.say(f"{done.set_aside} events were set aside, because the store refuses them.")
     for file in rejected.files(folder):
-        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` tries it again")
-        output.warn(f"{file} lies aside: {why}")
+        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` retries it")
+        output.warn(f"{file} is set aside: {why}")
     for sentence in outcome.failed:
         output.warn(sentence)
     if silent:
@@ -230,5 +233,5 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
         rows = [(one.name, one.host, one.folder, one.depth, timestamps.show(one.reported_ms)) for one in silent]
         output.table(("silent spool", "host", "folder", "events", "last heard of"), rows)
         output.say(
-            "Start a receiver on that folder, or drain it; if its disk is lost, `frontdesk drain --forget NAME`."
+            "Start a receiver on that folder, or drain it. If its disk is lost, run `frontdesk drain --forget NAME`."
         )

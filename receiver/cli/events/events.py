@@ -42,7 +42,7 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
     Parameters
     ----------
     limit
-        how many at most; by default 50 in a table, all with --json
+        the most events to list; by default 50 in a table, all with --json
     """
     wanted = which.wanted()
     archive = Context().archive
@@ -60,12 +60,12 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
     """Show one event: the record, how it was verified, its deliveries and every attempt.
 
-    Who saw the texts of a record is kept (`frontdesk acts`), as for everybody who makes the console show them.
+    Unless --redact is given, the audit log records who saw the texts (`frontdesk acts`), as it does for the console.
 
     Parameters
     ----------
     redact
-        mask what the record and the errors of handlers say about people
+        mask personal data in the record and in the errors of handlers
     """
     context = Context()
     stored = context.archive.get(event_id)
@@ -79,7 +79,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 
 def tail(*, json: Json = False) -> None:
-    """Follow events as they are kept, until Ctrl-C. A store that goes away is waited for."""
+    """Print events as they arrive, until Ctrl-C. While the store is away, wait for it."""
     following = Following(Context().archive)
     is_away = False
     while True:

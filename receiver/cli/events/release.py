@@ -24,20 +24,20 @@ def release(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
+    """Check quarantined requests again, with the current secrets. Those that pass become events and are routed.
 
-    All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
-    pass stays where it is, with the reason of today; exit status 1 when it was named, or when no shared secret of its
-    location is set here to check its signature with.
+    Without ids, checks all that --action, --business, --since and --until select. A request that does not pass stays in
+    quarantine, and the reason is printed. Exits 1 when it was named by id, or when no shared secret of its location is
+    set here to check its signature with.
 
     Parameters
     ----------
     force
-        also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
+        also release readable requests with a wrong signature; anybody who knows the hook's URL may have sent them
     dry_run
-        only check and count
+        only check the requests and count them
     yes
-        do not ask; needed where there is no terminal
+        do not ask for confirmation; needed without a terminal
     """
     context = Context()
     tool = _tool(context, force=force)

@@ -24,24 +24,24 @@ def replay(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Route kept events again by the table of today, and deliver them again.
+    """Route kept events again by the current routes, and deliver them.
 
-    Give ids, or say which with --since, --until, --action, --business, --route, --status. With --status dead only the
-    dead deliveries are made anew. A route that is still busy with an event is left alone. Exit status 1 when an event
-    that was named, or every one of those chosen, could not be replayed.
+    Name events by id, or select them with --since, --until, --action, --business, --route, --status. With --status dead
+    only dead deliveries are repeated. A route that is still busy with an event is skipped. Exits 1 when an event that
+    was named, or every selected one, could not be replayed.
 
     Parameters
     ----------
     rate
-        events a second, at most
+        the most events per second
     dry_run
-        only count
+        only count the events and deliveries
     yes
-        do not ask; needed where there is no terminal
+        do not ask for confirmation; needed without a terminal
     """
     wanted = which.wanted()
     if not event_ids and wanted.since_ms is None and wanted.status is None:
-        raise UsageError("replay: say which events: ids, or --since with a time, or --status")
+        raise UsageError("replay: name events by id, or select them with --since or --status")
     context = Context()
     tool = _tool(context, which.route, wanted)
     ids = event_options.chosen(context.archive, event_ids, wanted)

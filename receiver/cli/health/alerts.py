@@ -1,4 +1,4 @@
-"""`frontdesk alerts`: what is wrong now, as those are told who are named in FRONTDESK_ALERT_URLS."""
+"""`frontdesk alerts`, and the alert monitor of processes that run long."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
@@ -27,14 +27,14 @@ def alerts(
     acknowledge: bool = False,
     json: Annotated[bool, Parameter(help="print one object per line")] = False,
 ) -> int:
-    """List what is wrong now, each with since when and whether anybody was told.
+    """List what is wrong now, since when, and whether an alert was sent.
 
     Parameters
     ----------
     test
-        send a test message to each URL of FRONTDESK_ALERT_URLS, and say which service took it
+        send a test message to each URL of FRONTDESK_ALERT_URLS, and print which service accepted it
     acknowledge
-        say that you know what the store has lost; it is told of no more
+        confirm that you know what the store has lost; the alert ends
     """
     context = Context()
     if test:
@@ -46,7 +46,7 @@ def alerts(
         if json:
             output.json_line(row)
         else:
-            told = "told" if row["told"] else "nobody was told"
+            told = "alert sent" if row["told"] else "no alert sent"
             output.say(f"{row['since'] or 'now'}  {row['title']} ({told})")
             output.say(f"    {row['text']}")
     if not rows and not json:
@@ -82,14 +82,14 @@ def _rows(context: Context) -> Iterator[dict[str, Any]]:
 def _test(read: Settings, *, json: bool) -> int:
     targets = outgoing(read)
     if targets is None:
-        raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example says what it is for")
+        raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example explains it")
     message = Message("Frontdesk: a test", "Alerts of Frontdesk arrive here.", "info")
     taken = [_sent(targets, digest, message) for digest in targets.digests]
     for number, (service, was_taken) in enumerate(taken, 1):
         if json:
             output.json_line({"url": number, "service": service, "taken": was_taken})
         else:
-            output.say(f"URL {number} ({service}): {'taken' if was_taken else 'not taken'}")
+            output.say(f"URL {number} ({service}): {'accepted' if was_taken else 'not accepted'}")
     if all(was_taken for _, was_taken in taken):
         return 0
     for sentence in outbound.problems():

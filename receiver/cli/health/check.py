@@ -1,4 +1,4 @@
-"""`check`: everything that can be known to be wrong before anything runs. Made for a deployment pipeline."""
+"""`check`: find what is wrong before anything runs. Made for a deployment pipeline."""
 
 import contextlib
 import os
@@ -43,13 +43,14 @@ _MOST_NAMED = 3
 
 
 def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
-    """Check settings, routes and handlers; exit 1 if anything is wrong. Nothing is changed, and no network is used;
-    the folder for spools is tried with a file that is taken away again.
+    """Check settings, routes and handlers, and exit 1 if anything is wrong. It changes nothing and uses no network.
+
+    It tests the spool folder with a file that it removes again.
 
     Parameters
     ----------
     online
-        also ask Redis whether it is what it must be, and Nexudus whether we may sign in and the locations are right
+        also check that Redis is set up as it must be, that Nexudus lets us sign in, and that the locations exist
     """
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
@@ -75,7 +76,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         problems += _store(read)
         problems += _nexudus(read, table)
         if not _signs_in(read):
-            warnings.append("Nexudus was not asked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
+            warnings.append("Nexudus was not checked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
     _report(problems, warnings, json=json)
     return 1 if problems else 0
 

@@ -37,19 +37,19 @@ _TO_REDIS = 64
 
 
 def console(*, link: bool = False) -> int:
-    """Serve the console, until SIGTERM or Ctrl-C: what came in, what became of it, what is wrong, and putting it right.
+    """Serve the web console, until SIGTERM or Ctrl-C.
 
-    It needs FRONTDESK_ADMIN_TOKEN or FRONTDESK_VIEWER_TOKEN, or those that `frontdesk up` has made here.
+    It requires FRONTDESK_ADMIN_TOKEN or FRONTDESK_VIEWER_TOKEN, or the token that `frontdesk up` made here.
 
     Parameters
     ----------
     link
-        Only print a link that signs an admin in, once, within ten minutes.
+        Only print a link that signs in an admin, once, within ten minutes.
     """
     current = generated_secrets.completed(environment.from_environ(os.environ))
     if not (current.admin_token or current.viewer_token):
         raise SettingsError(
-            "there is no console without a token: set FRONTDESK_ADMIN_TOKEN, for looking only FRONTDESK_VIEWER_TOKEN"
+            "the console requires a token: set FRONTDESK_ADMIN_TOKEN, or FRONTDESK_VIEWER_TOKEN for read-only access"
         )
     if link:
         output.say(console_access.make(console_access.with_running_console(current)))

@@ -57,12 +57,12 @@ _BESIDE_TIMEOUT_S = 1.0
 
 
 def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter(show=False)] = None) -> int:
-    """Take events in from Nexudus, until SIGTERM or Ctrl-C.
+    """Receive events from Nexudus, until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     processes
-        How many processes share the port; about one for each core.
+        How many processes share the port; about one per core.
     listener
         Open listening sockets to serve at, as the parent of several processes hands them down.
     """

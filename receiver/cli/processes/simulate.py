@@ -33,16 +33,16 @@ Several = Annotated[list[T] | None, Parameter(negative="")]
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How it behaves.
+    """How the simulator behaves.
 
     Parameters
     ----------
     rate
-        How many events happen by themselves in a second, of actions that have a hook; 0: none.
+        How many events it makes per second by itself, of actions that have a hook; 0 makes none.
     without_role
         A role that the API user lacks, such as WebHook-Edit; may be given several times.
     token_lifetime
-        For how many seconds an access token is good.
+        For how many seconds an access token is valid.
     knob
         A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
         throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
@@ -83,20 +83,20 @@ def simulate(
     Sign in with FRONTDESK_NEXUDUS_USERNAME and _PASSWORD (demo@example.com and demo when they are not set) or with
     FRONTDESK_NEXUDUS_TOKEN. Events are signed with FRONTDESK_WEBHOOK_SECRETS when it is set.
 
-    While it runs: POST /simulator/fire makes events happen, as in {"business_id": 1001, "action": "BookingCreate",
+    While it runs: POST /simulator/fire fires events, as in {"business_id": 1001, "action": "BookingCreate",
     "count": 3}; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them all;
     GET /simulator/state shows everything it knows, DELETE starts afresh.
 
     Parameters
     ----------
     host
-        Where to listen; it is a tool for one machine and has no guard of its own.
+        Where to listen. The simulator has no protection of its own: keep it on this machine.
     port
-        The port; 0 takes a free one. Without it that of FRONTDESK_NEXUDUS_URL if it is of this machine, else 8002.
+        The port; 0 takes a free one. Default: the port of FRONTDESK_NEXUDUS_URL if that is this machine, else 8002.
     business
-        A location; may be given several times. Without it there are those that routes.yaml names, else 1001 to 1003.
+        A location; may be given several times. Default: the locations that routes.yaml names, else 1001 to 1003.
     state
-        A file that keeps the hooks when the simulator ends; without it they are forgotten.
+        A file that keeps the hooks after the simulator ends. Without it they are lost.
     """
     current = generated_secrets.completed(Context().settings)
     standard_streams.detach_output()

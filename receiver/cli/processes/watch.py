@@ -1,4 +1,4 @@
-"""`frontdesk watch`: the registrar as a loop."""
+"""`frontdesk watch`: the registrar as a process that runs long."""
 
 import sys
 from typing import Annotated
@@ -23,20 +23,20 @@ _LEADER = "registrar-leader"
 
 
 def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Keep the webhooks at Nexudus in step with routes.yaml; of several watches one leads, the others stand by.
+    """Keep the webhooks at Nexudus in step with routes.yaml; of several, one leads and the others stand by.
 
-    Re-enables what Nexudus disabled once the receiver answers at FRONTDESK_PUBLIC_URL; never moves hooks between hosts,
-    never takes away more than 30 % of them. Runs until it is told to stop.
+    It re-enables webhooks that Nexudus disabled, once the receiver answers at FRONTDESK_PUBLIC_URL. It never moves
+    webhooks between hosts and never removes more than 30 % of them. It runs until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     every
-        How often to look; give or take a fifth. An edit of routes.yaml is seen within seconds.
+        How often to compare, give or take a fifth. An edit of routes.yaml takes effect within seconds.
     grace
         How long a webhook that is no longer routed stays active.
     once
-        Look once and end; exit status 1 when something could not be done. What waits (for a week, for proof that the
-        receiver answers) is no failure.
+        Compare once and end; exit status 1 when something could not be done. A change that has to wait (for the grace
+        period, for an answer of the receiver) is not a failure.
     """
     every_s, grace_ms = values.duration_ms("--every", every) / 1_000, values.duration_ms("--grace", grace)
     end_signals.answer(lambda *_: sys.exit(0))

@@ -34,20 +34,20 @@ def work(
     *,
     processes: int = 1,
     threads: int = 16,
-    queue: Annotated[tuple[str, ...], Parameter(help="serve this queue only; may be given several times")] = (),
+    queue: Annotated[tuple[str, ...], Parameter(help="serve only this queue; may be given several times")] = (),
     burst: bool = False,
     grace: float = 25.0,
 ) -> int:
-    """Run deliveries: claim, run their handlers, record what became of them.
+    """Run deliveries: claim them, run their handlers, record the outcome.
 
     Parameters
     ----------
     processes
         worker processes
     threads
-        handlers at a time in each process; async handlers do not count
+        handlers that run at a time in each process; async handlers do not count
     burst
-        stop when nothing is left to do
+        stop when the queues are empty
     grace
         seconds that running handlers may take after SIGTERM
     """
@@ -90,7 +90,9 @@ def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None
         if queue not in table.queues:
             near = nearest(queue, table.queues)
             hint = f"did you mean {near!r}?" if near else f"the queues are {', '.join(table.queues)}"
-            output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
+            output.warn(
+                f"--queue {queue}: no route of {table.file} names this queue, so it gets no new deliveries; {hint}"
+            )
 
 
 def _say_what_cannot_run(table: RoutingTable, folder: Path, line: Switchboard) -> None:

@@ -1,4 +1,4 @@
-"""Carrying out a plan, for the command and for the console: one at a time, told as it goes, recorded as an act."""
+"""Applying a plan, for the command and for the console: one apply at a time, with progress and an audit log entry."""
 
 import contextlib
 from collections import Counter
@@ -26,11 +26,11 @@ def check(made: Plan, *, force: bool) -> None:
 def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
     """Yield what to ask before each write."""
     if registrar.store is None:
-        output.warn("no Redis is there to keep a second apply away; do not run two at once")
+        output.warn("there is no Redis to prevent a second apply; do not run two at once")
         yield lambda: None
         return
     with Lock(registrar.store, LOCK) as lock:
-        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is applying already; waiting for it"))
+        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is already applying; waiting for it"))
         yield lock.check
 
 
@@ -66,7 +66,7 @@ def carry_out(
         try:
             return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
         except NexudusError as error:
-            raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
+            raise NexudusError(f"{error}; finished changes stay, run apply again", status=error.status) from error
         except UnsafePlan as error:
             raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
 

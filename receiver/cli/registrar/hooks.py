@@ -27,7 +27,7 @@ _COLOURS = {
 
 
 def hooks(*, everyone: bool = False, json: bool = False) -> None:
-    """List our webhooks at Nexudus and their health; those that are missing too.
+    """List our webhooks at Nexudus and their health, also the missing ones.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
 def planned(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | None:
     """Return the plan when the settings and routes tell what is wanted."""
     if not (registrar.settings.url_keys and registrar.settings.public_url):
-        output.warn("FRONTDESK_PUBLIC_URL and FRONTDESK_URL_KEYS are not both set: what is wanted is not known")
+        output.warn("FRONTDESK_PUBLIC_URL and FRONTDESK_URL_KEYS are not both set, so missing webhooks are not listed")
         return None
     try:
         wanted = registrar.survey.wanted(registrar.routes())
     except (RoutesError, NexudusError) as error:
-        output.warn(f"what is wanted is not known: {error}")
+        output.warn(f"missing webhooks are not listed: {error}")
         return None
     return registrar.survey.plan(wanted, existing=existing)
 
@@ -88,7 +88,7 @@ def _table(rows: tuple[Row, ...], keys: int) -> None:
     headings = [heading for heading, _ in columns]
     output.table(headings, zip(*(cells for _, cells in columns), strict=True))
     bad = sum(row.condition in _COLOURS and row.condition is not Condition.HEALTHY for row in rows)
-    output.say(f"{len(rows)} webhooks, {bad} that need attention")
+    output.say(f"{len(rows)} webhooks, {bad} need attention")
 
 
 def _fired(row: Row, now: datetime) -> str:

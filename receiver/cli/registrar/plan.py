@@ -30,9 +30,9 @@ class Reach:
     Parameters
     ----------
     prune
-        Delete what is no longer routed, instead of deactivating it; that needs the role WebHook-Delete.
+        Delete webhooks that are no longer routed instead of deactivating them; requires the role WebHook-Delete.
     move_from
-        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+        Move webhooks that our URL keys made for this other public URL here; may be given several times.
     """
 
     prune: bool = False
@@ -51,9 +51,9 @@ NEAR = Reach()
 
 
 def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
-    """Show what has to change at Nexudus so that its webhooks follow routes.yaml; changes nothing.
+    """Show what would change at Nexudus so that its webhooks follow routes.yaml. Changes nothing.
 
-    Exit status 2 when something would change, 0 when nothing would.
+    Exits 2 when something would change, 0 when nothing would.
 
     Parameters
     ----------
@@ -71,22 +71,22 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
 def apply(
     *, reach: ReachOptions = NEAR, force: bool = False, yes: bool = False, wait: str = "10m", json: bool = False
 ) -> int:
-    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first; running it again is safe.
+    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first. It is safe to repeat.
 
     Parameters
     ----------
     force
-        Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
+        Continue although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
     yes
-        Do not ask; needed where there is no terminal.
+        Do not ask for confirmation; needed without a terminal.
     wait
-        How long to wait while somebody else applies: a duration, as 10m, or plain seconds.
+        How long to wait while another apply runs: a duration such as 10m, or plain seconds.
     json
-        Print one JSON object: what was done, what is pending, what failed.
+        Print one JSON object: the changes that are done, pending and failed.
     """
     patience_s = values.duration_ms("--wait", wait) / 1_000
     if json and not yes:
-        raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
+        raise UsageError("apply --json cannot ask for confirmation; add --yes, or run plan --json first")
     scope = reach.scope()
     with opened("apply") as registrar:
         wanted = registrar.survey.wanted(registrar.routes())
@@ -157,8 +157,8 @@ def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
     why = probe.unreachable(url, keys) or probe.behind(url, keys)
     if why:
         output.warn(
-            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, what comes"
-            " there is answered 404"
+            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, events"
+            " that arrive there are answered 404"
         )
 
 
@@ -180,16 +180,16 @@ def _report(applied: Applied, *, json: bool) -> int:
             }
         )
     elif applied.done:
-        output.say(f"Done: {len(applied.done)} changes, seen on a fresh list.")
+        output.say(f"Done: {len(applied.done)} changes, confirmed by a fresh list.")
     elif applied.is_complete:
         output.say("Nothing to do.")
     for failure in applied.failed[:20]:
         output.warn(f"{wording.subject(failure.change)}: {failure.error}")
     for change in applied.pending[:20]:
-        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show it; run apply again")
+        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show the change; run apply again")
     if applied.is_complete:
         return 0
     output.warn(
-        f"not all is as it should be: {len(applied.pending)} changes are pending, {len(applied.failed)} refused"
+        f"the apply is incomplete: {len(applied.pending)} changes are pending, {len(applied.failed)} were refused"
     )
     return 1

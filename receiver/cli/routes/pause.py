@@ -1,4 +1,4 @@
-"""`pause`, `resume`: hold the deliveries of a route, and let them go again."""
+"""`pause` and `resume`: hold the deliveries of a route, and resume them."""
 
 from typing import Annotated
 
@@ -16,9 +16,9 @@ RouteName = Annotated[str, Parameter(name="ROUTE")]
 
 
 def pause(route: RouteName, /, *, json: Json = False) -> None:
-    """Hold the deliveries of a route: they are kept and counted, and wait until it is resumed.
+    """Hold the deliveries of a route: they are kept and counted, and wait until the route is resumed.
 
-    What runs already runs on. A pause outlives restarts and edits of routes.yaml.
+    Deliveries that are running finish. A pause survives restarts and edits of routes.yaml.
     """
     context = Context()
     context.route("pause", route)
@@ -29,7 +29,7 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
 
 
 def resume(route: RouteName, /, *, json: Json = False) -> None:
-    """Let the deliveries of a paused route go again, in the order in which their events came."""
+    """Resume the deliveries of a paused route, in the order of their events."""
     context = Context()
     gates = Gates(context.writable)
     paused = gates.paused()

@@ -1,4 +1,4 @@
-"""`routes diff`: the events of the last days, routed by the table of today and by the one that is to come."""
+"""`routes diff`: route the events of the last days by the current file and by a new one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +25,14 @@ def diff(
     which: OriginOptions = ANYWHERE,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> None:
-    """Route the events that are kept by routes.yaml and by another file, and show what would be handled otherwise.
+    """Route kept events by routes.yaml and by another file, and show the differences.
 
-    Nothing is delivered and nothing is changed. Without --since: the events of the last 7 days.
+    Nothing is delivered or changed. Without --since, it takes the events of the last 7 days.
 
     Parameters
     ----------
     new
-        the routing file that is to come
+        the new routing file
     """
     context = Context()
     wanted = (which if which.since else replace(which, since=_SINCE)).filter()
@@ -121,10 +121,10 @@ def _note(route: RouteChange) -> str:
 
 
 def _summary(compared: Comparison, skipped: int) -> str:
-    left_out = f" ({skipped} without a record were left out)" if skipped else ""
+    left_out = f" ({skipped} without a record were skipped)" if skipped else ""
     if compared.is_same:
-        return f"{compared.events} events{left_out} would go where they go today."
+        return f"{compared.events} events{left_out} would go to the same routes as today."
     return (
-        f"Of {compared.events} events{left_out}, {compared.handled.count} that nobody handles would be handled, and "
-        f"{compared.unhandled.count} that are handled would be handled by nobody."
+        f"Of {compared.events} events{left_out}, {compared.handled.count} that no route handles would be handled, and "
+        f"{compared.unhandled.count} that are handled now would no longer be."
     )

@@ -1,4 +1,4 @@
-"""`frontdesk send`: signed samples to a running receiver, through its real door."""
+"""`frontdesk send`: post signed samples to a running receiver, as Nexudus does."""
 
 import asyncio
 import json as jsonlib
@@ -54,7 +54,7 @@ class Load:
     count
         How many.
     rate
-        How many in a second; without it, as fast as they are answered.
+        How many per second; without it, as fast as the receiver answers.
     """
 
     count: int = 1
@@ -65,7 +65,7 @@ class Load:
         if not 1 <= self.count <= _MOST:
             raise UsageError(f"--count {self.count}: must be between 1 and {_MOST}")
         if self.rate is not None and not 0 < self.rate <= 1e6:
-            raise UsageError(f"--rate {self.rate:g}: must be above 0 and at most a million in a second")
+            raise UsageError(f"--rate {self.rate:g}: must be above 0 and at most a million per second")
 
 
 LoadOptions = Annotated[Load, Parameter(name="*")]
@@ -82,19 +82,19 @@ def send(
     url: str | None = None,
     json: bool = False,
 ) -> int:
-    """Post signed events to a running receiver, each with its own Id, and tell what became of them.
+    """Post signed events to a running receiver, each with its own Id, and print their status.
 
     Parameters
     ----------
     action
         What happens, such as BookingCreate.
     file
-        A body to send instead of the sample, as it is; "-" reads it from standard input. With --count above 1 it must
-        hold one record, which then gets an Id of its own each time.
+        A body to send unchanged instead of the sample; "-" reads standard input. With --count above 1 it must hold one
+        record, which gets a new Id each time.
     business
-        The location in whose name to post.
+        The location that the events come from.
     url
-        The receiver's base URL; without it, where FRONTDESK_HOST and FRONTDESK_PORT say.
+        The receiver's base URL; default: from FRONTDESK_HOST and FRONTDESK_PORT.
     json
         Print one JSON object.
     """
@@ -115,7 +115,7 @@ def send(
 def _sample(action: str) -> Body:
     if action not in samples.names():
         near = nearest(action, samples.names())
-        hint = f"; did you mean {near}?" if near else "; give a FILE to send it all the same"
+        hint = f"; did you mean {near}?" if near else "; give a FILE to send it anyway"
         raise UsageError(f"{action!r} is not one of Nexudus's actions{hint}")
     # Ten digits, as at Nexudus, and far enough apart that two runs do not repeat each other.
     first = secrets.randbelow(8_000_000_000)
@@ -192,7 +192,7 @@ async def _send_one(
     except httpx2.HTTPError as error:
         if is_first and isinstance(error, httpx2.ConnectError):
             base = target.url.partition(hook_urls.PREFIX)[0]
-            raise UsageError(f"{base}: nobody answers there; start `frontdesk serve`, or give --url") from None
+            raise UsageError(f"{base}: no receiver answers; start `frontdesk serve`, or set --url") from None
         tally.refused[f"no answer ({type(error).__name__})"] += 1
         return
     tally.took(time.perf_counter() - started)

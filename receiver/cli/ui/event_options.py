@@ -25,9 +25,9 @@ class Origin:
     Parameters
     ----------
     since
-        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or how long ago, with its unit (2h)
+        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or an age with its unit (2h)
     until
-        as --since; events of exactly then are left out
+        as --since; events of exactly that moment are left out
     """
 
     action: str | None = None
@@ -40,12 +40,12 @@ class Origin:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> Filter:
-        """Return what is asked for. Raises UsageError.
+        """Return the filter. Raises UsageError.
 
-        An action that we do not know is warned of and asked for: Nexudus may have added it, and its events are kept.
+        An unknown action is only warned of: Nexudus may have added it, and its events are kept.
         """
         if self.action is not None and self.action not in CODES:
-            output.warn(f"--action: {self.action[:60]!r} is no action that we know{hint(self.action, CODES)}")
+            output.warn(f"--action: {self.action[:60]!r} is not a known action{hint(self.action, CODES)}")
         return Filter(
             action=self.action,
             business_id=self.business,
@@ -58,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(Origin):
-    """Where and when events came in, who wanted them, and what became of them.
+    """Where and when events came in, their route, and their status.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Selection(Origin):
     def wanted(self) -> Filter:
         """Return what is asked for. Raises UsageError."""
         if self.status is not None and self.status not in set(EventStatus):
-            raise UsageError(f"--status: {self.status!r} is no status; the statuses are {', '.join(EventStatus)}")
+            raise UsageError(f"--status: {self.status!r} is not a status; the statuses are {', '.join(EventStatus)}")
         return self.filter(route=self.route, status=EventStatus(self.status) if self.status else None)
 
 
@@ -92,9 +92,9 @@ _PAGE = 200
 
 
 def chosen(archive: Archive, event_ids: Sequence[str], wanted: Filter) -> list[str]:
-    """Return the ids given, or those of the newest events that the filter wants; oldest first. Raises EventUnknown.
+    """Return the ids given, or those of the newest events that match the filter. Raises EventUnknown.
 
-    Oldest first, because what happened first is to be done first again.
+    The oldest comes first, so that events are handled again in their order.
     """
     if event_ids:
         return [archive.get(event_id).envelope.id for event_id in dict.fromkeys(event_ids)]

@@ -16,14 +16,16 @@ Advance = Callable[[int], None]
 
 
 def agreed(command: str, question: str, *, yes: bool) -> bool:
-    """Ask, and take any answer but y or yes for a no. Raises UsageError when nobody is there to answer.
+    """Ask, and take any answer but y or yes for a no. Raises UsageError when there is no terminal to ask on.
 
     *yes*: the answer was given with the command.
     """
     if yes:
         return True
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
-        raise UsageError(f"{command} asks before it changes anything, and nobody is there to answer; repeat with --yes")
+        raise UsageError(
+            f"{command} asks before it changes anything, and there is no terminal to ask on; repeat with --yes"
+        )
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

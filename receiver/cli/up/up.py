@@ -88,7 +88,7 @@ def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, proc
         threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
         children = up_processes.children(environ, demo=demo, processes=processes, ready=ready)
         status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
-    screen.say(_NAME, "stopped" if status == 0 else "stopped, because something went wrong; see above")
+    screen.say(_NAME, "stopped" if status == 0 else "stopped after an error; see above")
     return status
 
 
@@ -104,7 +104,7 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
     late = time.monotonic() + READY_S
     while not _answers(_receiver(settings), "/readyz"):
         if time.monotonic() > late:
-            screen.say(_NAME, "the receiver does not answer yet; its lines above may say why")
+            screen.say(_NAME, "the receiver does not answer yet; see its log lines above")
             late += READY_S
         time.sleep(0.1)
     ready.set()
@@ -119,7 +119,7 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
     for line in (
         "Frontdesk is up.",
         f"  hooks    {_receiver(settings)}/hooks/...",
-        f"  routes   {settings.routes}; edit it, it is read anew",
+        f"  routes   {settings.routes}; reloaded when you edit it",
         f"  store    {store}",
         *_console(settings),
         f"  events   {itself} events   (in another terminal; also: show ID, tail, hooks)",

@@ -13,7 +13,7 @@ from receiver.core.settings import Settings
 from receiver.storage.redis import connection, preflight, redis_url
 
 MINIMAL_ROUTES: Final = """\
-# Written by `frontdesk up --demo`, because there was no routing file here. Edit it: running processes read it anew.
+# Written by `frontdesk up --demo`, because there was no routing file here. Running processes reload it when it changes.
 routes:
   - name: tell
     action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorRegistered, CoworkerInvoicePaid]
@@ -29,8 +29,8 @@ def see_routes(settings: Settings, *, demo: bool) -> None:
         return
     if not demo or settings.routes != Path("routes.yaml"):
         raise SettingsError(
-            f"{settings.routes}: there is no routing file; write one (two keys suffice: action and handler), "
-            "name it in FRONTDESK_ROUTES, or begin with frontdesk up --demo"
+            f"{settings.routes}: there is no routing file; write one (a route needs two keys: action and handler), "
+            "name another in FRONTDESK_ROUTES, or start with frontdesk up --demo"
         )
     settings.routes.write_text(MINIMAL_ROUTES, encoding="utf-8")
 
@@ -52,7 +52,7 @@ def alone(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UsageError(
-                f"{data_dir}: frontdesk up runs here already (process {file.read(20).strip()}); stop it first, or set "
+                f"{data_dir}: frontdesk up already runs here (process {file.read(20).strip()}); stop it first, or set "
                 "FRONTDESK_DATA_DIR"
             ) from None
         file.truncate(0)
@@ -128,7 +128,7 @@ def _guard(data_dir: Path, ended: threading.Event, say: Say) -> None:
     while not ended.wait(0.5):
         if embedded_server.is_running(data_dir):
             continue
-        say("the embedded server ended; it is started again")
+        say("the embedded server ended; restarting it")
         try:
             embedded_server.start(data_dir, progress=say)
         except StorageUnavailable as error:

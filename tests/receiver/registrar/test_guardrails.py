@@ -58,7 +58,7 @@ def test_what_is_no_longer_routed_stays_for_a_week() -> None:
     due, _ = _restrained(made, since={1: 93 * DAY}, unreachable=_never_asked)
 
     assert [change.op for change in early.changes] == [Op.CREATE]
-    assert [one.why for one in held] == ["no longer routed, but not for long enough"]
+    assert [one.why for one in held] == ["no longer routed, but the grace period is not over"]
     assert [change.op for change in due.changes] == [Op.CREATE, Op.DEACTIVATE]
 
 
@@ -136,4 +136,4 @@ def test_what_nexudus_only_says_is_not_asked_for_every_minute() -> None:
     due, _ = _restrained(made, now_ms=100 * DAY + 10 * MINUTE, doubts=doubts)
 
     assert (len(early.changes), len(due.changes)) == (0, 1)
-    assert held[0].why.startswith("Nexudus said that it did this")
+    assert held[0].why.startswith("Nexudus accepted this change")

@@ -10,11 +10,11 @@ from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import plan
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.plan import Plan, Scope, WantedHooks
 from receiver.routing.table import RoutingTable
 
 
-class Survey:
+class Planner:
     """Plans against what *webhooks* lists. *secrets* are the businesses with a shared secret, "all" for every one."""
 
     def __init__(self, webhooks: Webhooks, ownership: Ownership, secrets: Collection[int] | str) -> None:
@@ -23,7 +23,7 @@ class Survey:
         self._secrets = secrets
         self._log = structlog.get_logger()
 
-    def wanted(self, table: RoutingTable) -> Wanted:
+    def wanted(self, table: RoutingTable) -> WantedHooks:
         """Return what *table* asks for, its businesses and actions checked with Nexudus.
 
         Raises NexudusError, and RoutesError for a business that Nexudus does not know.
@@ -32,12 +32,12 @@ class Survey:
         unknown = sorted(names - actions.CODES.keys())
         if unknown:
             raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is not an action that can be registered"),))
-        wanted = Wanted(self._businesses(table), names)
+        wanted = WantedHooks(self._businesses(table), names)
         self._check_actions(wanted.actions)
         return wanted
 
     def plan(
-        self, wanted: Wanted, scope: Scope | None = None, existing: tuple[Registration, ...] | None = None
+        self, wanted: WantedHooks, scope: Scope | None = None, existing: tuple[Registration, ...] | None = None
     ) -> Plan:
         """Return the plan against *existing*, by default a fresh list. Raises NexudusError."""
         found = self._webhooks.list() if existing is None else existing

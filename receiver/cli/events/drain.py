@@ -77,12 +77,7 @@ def drain(
     if outcome.skipped and wait != _NO_WAIT:
         outcome.left += count.events(folder)
     _record(acts, outcome)
-    now_ms = Pulse(context.client).now_ms()
-    silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
-    if json:
-        output.json_line(_shape(folder, outcome, silent))
-    else:
-        _print(folder, outcome, silent)
+    _report(folder, outcome, _silent(context), json=json)
     return 1 if outcome.left or outcome.failed or outcome.staying else 0
 
 
@@ -186,6 +181,19 @@ async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, a
         await spool.close()
 
 
+def _silent(context: Context) -> list[SpoolReport]:
+    """Return the spools that hold events and have not reported for a while."""
+    now_ms = Pulse(context.client).now_ms()
+    return [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
+
+
+def _report(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport], *, json: bool) -> None:
+    if json:
+        output.json_line(_shape(folder, outcome, silent))
+    else:
+        _print(folder, outcome, silent)
+
+
 def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
     return {
         "folder": str(folder),
@@ -194,11 +202,11 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "aside": [str(file) for file in rejected.files(folder)],
-        "silent": [_silent(report) for report in silent],
+        "silent": [_silent_json(report) for report in silent],
     }
 
 
-def _silent(report: SpoolReport) -> dict[str, object]:
+def _silent_json(report: SpoolReport) -> dict[str, object]:
     return {
         "name": report.name,
         "host": report.host,

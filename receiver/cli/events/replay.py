@@ -51,9 +51,8 @@ def replay(
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     Acts(context.client).record("replay", events=len(ids), **which.told())
-    results = [
-        _again(tool, one) for one in event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
-    ]
+    events = event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
+    results = [_again(tool, one) for one in events]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})

@@ -24,7 +24,7 @@ from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Survey
+from receiver.registrar.planner import Planner
 from receiver.routing.document import MAX_ROUTES
 from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable, matches
@@ -226,7 +226,7 @@ def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
             webhooks = Webhooks(client)
             webhooks.list()
             if table is not None:
-                Survey(webhooks, Ownership(None, ()), "all").wanted(table)
+                Planner(webhooks, Ownership(None, ()), "all").wanted(table)
     except RoutesError as error:
         return list(error.problems)
     except FrontdeskError as error:

@@ -32,7 +32,7 @@ Several = Annotated[list[T] | None, Parameter(negative="")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class Behaviour:
     """How the simulator behaves.
 
     Parameters
@@ -66,8 +66,8 @@ class Manner:
             raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
 
 
-MannerOptions = Annotated[Manner, Parameter(name="*")]
-FAITHFUL = Manner()
+MannerOptions = Annotated[Behaviour, Parameter(name="*")]
+FAITHFUL = Behaviour()
 
 
 def simulate(

@@ -6,13 +6,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.health import alerts
-from receiver.cli.registrar.factory import LOCK, Registrar, opened
+from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
 from receiver.cli.ui import values
 from receiver.core.errors import SettingsError
 from receiver.process import end_signals, standard_streams
 from receiver.registrar import probe, schedule
-from receiver.registrar.guardrails import Restraint
-from receiver.registrar.watch import Parts, Watch
+from receiver.registrar.guardrails import Guardrails
+from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import Acts
@@ -47,23 +47,23 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
         with Lock(registrar.store, _LEADER) as leader:
             routes = load_table(registrar.settings)
             routes.reload()  # not start(): nothing is registered by the last good copy of another day
-            watching = _watch(registrar, routes, leader, Restraint(grace_ms=grace_ms))
+            reconciler = _reconciler(registrar, routes, leader, Guardrails(grace_ms=grace_ms))
             if once:
                 leader.wait(0, waiting=lambda _: None)
-                applied = watching.reconcile()
+                applied = reconciler.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
             with alerts.watching(registrar.settings):
                 routes.start_watching()
-                schedule.run(watching.reconcile, leader, routes, every_s=max(every_s, 0.1))
+                schedule.run(reconciler.reconcile, leader, routes, every_s=max(every_s, 0.1))
     return 0
 
 
-def _watch(registrar: Registrar, routes: CurrentTable, leader: Lock, restraint: Restraint) -> Watch:
+def _reconciler(registrar: RegistrarTools, routes: CurrentTable, leader: Lock, guardrails: Guardrails) -> Reconciler:
     store, url = registrar.store, registrar.settings.public_url
     assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
-    parts = Parts(
+    parts = ReconcilerParts(
         webhooks=registrar.webhooks,
-        survey=registrar.survey,
+        planner=registrar.planner,
         memory=RegistrarMemory(store),
         acts=Acts(store, is_logged=True),
         lock=Lock(store, LOCK),
@@ -71,4 +71,4 @@ def _watch(registrar: Registrar, routes: CurrentTable, leader: Lock, restraint: 
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
         behind=lambda: probe.behind(url, registrar.ownership.keys),
     )
-    return Watch(parts, leads=leader.check, restraint=restraint)
+    return Reconciler(parts, leads=leader.check, guardrails=guardrails)

@@ -4,10 +4,10 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from receiver.cli.registrar.factory import LOCK, Registrar
+from receiver.cli.registrar.factory import LOCK, RegistrarTools
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
-from receiver.registrar.apply import Applied, Applier, Told
+from receiver.registrar.apply import Applied, Applier, OnResult
 from receiver.registrar.change import Change
 from receiver.registrar.plan import Plan
 from receiver.registrar.watch import act_of
@@ -23,7 +23,7 @@ def check(made: Plan, *, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
+def locked(registrar: RegistrarTools, patience_s: float) -> Iterator[Callable[[], None]]:
     """Yield what to ask before each write."""
     if registrar.store is None:
         output.warn("there is no Redis to prevent a second apply; do not run two at once")
@@ -35,7 +35,7 @@ def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], Non
 
 
 def carry_out(
-    registrar: Registrar,
+    registrar: RegistrarTools,
     plan: Callable[[], Plan],
     fence: Callable[[], None],
     *,
@@ -61,10 +61,10 @@ def carry_out(
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
     with (
         terminal.bar("registering", lambda: len(fresh.changes)) as advance,
-        _recorded(registrar, who, lambda: advance(1), advanced) as told,
+        _recorded(registrar, who, lambda: advance(1), advanced) as on_result,
     ):
         try:
-            return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
+            return Applier(registrar.webhooks, fence=fence, on_result=on_result).apply(fresh, look)
         except NexudusError as error:
             raise NexudusError(f"{error}; finished changes stay, run apply again", status=error.status) from error
         except UnsafePlan as error:
@@ -72,11 +72,11 @@ def carry_out(
 
 
 @contextlib.contextmanager
-def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None]) -> Iterator[Told]:
+def _recorded(registrar: RegistrarTools, who: str | None, *advance: Callable[[], None]) -> Iterator[OnResult]:
     """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
     done: Counter[str] = Counter()
 
-    def told(change: Change, error: NexudusError | None) -> None:
+    def on_result(change: Change, error: NexudusError | None) -> None:
         for count in advance:
             count()
         if error is not None:
@@ -87,7 +87,7 @@ def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None
                 RegistrarMemory(registrar.store).count(act_of(change))
 
     try:
-        yield told
+        yield on_result
     finally:
         if done and registrar.store is not None:
             with contextlib.suppress(StorageUnavailable):

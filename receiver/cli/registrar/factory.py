@@ -18,7 +18,7 @@ from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Survey
+from receiver.registrar.planner import Planner
 from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
@@ -30,13 +30,13 @@ LOCK = "registrar"
 
 
 @dataclass(frozen=True, slots=True)
-class Registrar:
+class RegistrarTools:
     """The parts. *store* is None when no Redis is there and none was asked for."""
 
     settings: Settings
     webhooks: Webhooks
     ownership: Ownership
-    survey: Survey
+    planner: Planner
     store: redis.Redis | None
 
     def routes(self) -> RoutingTable:
@@ -47,7 +47,7 @@ class Registrar:
 @contextlib.contextmanager
 def opened(
     role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True
-) -> Iterator[Registrar]:
+) -> Iterator[RegistrarTools]:
     """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
 
     Raises SettingsError for what is missing. *alone*: the command can do without Redis; one that cannot also waits for
@@ -63,7 +63,7 @@ def opened(
         client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store)))
         webhooks = Webhooks(client)
         ownership = Ownership(current.public_url, tuple(key.get_secret_value() for key in current.url_keys))
-        yield Registrar(current, webhooks, ownership, Survey(webhooks, ownership, _signed(current)), store)
+        yield RegistrarTools(current, webhooks, ownership, Planner(webhooks, ownership, _signed(current)), store)
 
 
 def check_public_url(url: str) -> None:

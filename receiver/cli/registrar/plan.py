@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from receiver.cli.registrar import apply_plan
-from receiver.cli.registrar.factory import Registrar, opened
+from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.cli.ui import output, terminal, values
 from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
@@ -62,8 +62,8 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
     """
     scope = reach.scope()
     with opened("plan") as registrar:
-        wanted = registrar.survey.wanted(registrar.routes())
-        made = _timed(registrar, registrar.survey.plan(wanted, scope))
+        wanted = registrar.planner.wanted(registrar.routes())
+        made = _timed(registrar, registrar.planner.plan(wanted, scope))
     _show(made, json=json)
     return 2 if made.changes else 0
 
@@ -89,8 +89,8 @@ def apply(
         raise UsageError("apply --json cannot ask for confirmation; add --yes, or run plan --json first")
     scope = reach.scope()
     with opened("apply") as registrar:
-        wanted = registrar.survey.wanted(registrar.routes())
-        shown = _timed(registrar, registrar.survey.plan(wanted, scope))
+        wanted = registrar.planner.wanted(registrar.routes())
+        shown = _timed(registrar, registrar.planner.plan(wanted, scope))
         if not json:
             _show(shown, json=False)
         _warn_of_moves(registrar, shown)
@@ -100,7 +100,7 @@ def apply(
         with apply_plan.locked(registrar, patience_s) as fence:
             applied = apply_plan.carry_out(
                 registrar,
-                partial(registrar.survey.plan, wanted, scope),
+                partial(registrar.planner.plan, wanted, scope),
                 fence,
                 force=force,
                 is_agreed=lambda fresh: yes or fresh.changes == shown.changes,
@@ -108,7 +108,7 @@ def apply(
     return _report(applied, json=json)
 
 
-def _timed(registrar: Registrar, made: Plan) -> Plan:
+def _timed(registrar: RegistrarTools, made: Plan) -> Plan:
     """Return *made* with a warning of when it will be done, where it takes more writes than a day allows."""
     a_day = registrar.settings.nexudus_writes_per_day
     days = (len(made.changes) - 1) // a_day
@@ -148,7 +148,7 @@ def _summary(made: Plan) -> str:
     return output.plain(text + (f" ({', '.join(homes[:5])}; --move-from moves them here)" if homes else ""))
 
 
-def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
+def _warn_of_moves(registrar: RegistrarTools, shown: Plan) -> None:
     """Say when hooks that work are to leave their URL for one that a receiver may not know yet."""
     moving = sum(change.rotates for change in shown.changes)
     url, keys = registrar.settings.public_url, registrar.ownership.keys

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 
 from receiver.cli.registrar import apply_plan, hooks
-from receiver.cli.registrar.factory import Registrar, opened
+from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.console.framework.hooks_cache import Seen, digest_of
 from receiver.core.errors import FrontdeskError
 from receiver.registrar import health
-from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.plan import Plan, Scope, WantedHooks
 
 _ROLE = "console"
 _PATIENCE_S = 60.0
@@ -22,7 +22,7 @@ class RegistrarAdapter:
         with opened(_ROLE, needs=()) as registrar:
             try:
                 registrar.settings.need("public_url", "url_keys")
-                wanted = registrar.survey.wanted(registrar.routes())
+                wanted = registrar.planner.wanted(registrar.routes())
             except FrontdeskError as error:
                 return _seen(registrar, None, problem=f"What is wanted is not known: {error}")
             return _seen(registrar, wanted, prune=prune)
@@ -32,7 +32,7 @@ class RegistrarAdapter:
     ) -> tuple[Seen, str]:
         """Apply the plan of this digest. Returns what is there then, and what is not as it should be, or no text."""
         with opened(_ROLE) as registrar:
-            wanted = registrar.survey.wanted(registrar.routes())
+            wanted = registrar.planner.wanted(registrar.routes())
             looks = list[Seen]()
 
             def plan() -> Plan:
@@ -56,9 +56,11 @@ class RegistrarAdapter:
         return looks[0], f"{len(applied.pending)} changes are pending and {len(applied.failed)} were refused{first}"
 
 
-def _seen(registrar: Registrar, wanted: Wanted | None, *, prune: bool = False, problem: str | None = None) -> Seen:
+def _seen(
+    registrar: RegistrarTools, wanted: WantedHooks | None, *, prune: bool = False, problem: str | None = None
+) -> Seen:
     """List the hooks once, and say what has to change when it is known what is *wanted*."""
     existing = registrar.webhooks.list()
-    made = None if wanted is None else registrar.survey.plan(wanted, Scope(prune=prune), existing)
+    made = None if wanted is None else registrar.planner.plan(wanted, Scope(prune=prune), existing)
     rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
     return Seen(rows, made, problem, time.monotonic())

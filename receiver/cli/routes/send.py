@@ -17,7 +17,7 @@ import httpx2
 import orjson
 from cyclopts import Parameter
 
-from receiver.cli.routes.send_report import Tally
+from receiver.cli.routes.send_report import SendReport
 from receiver.cli.ui import output, terminal, values
 from receiver.cli.up import generated_secrets
 from receiver.core import settings
@@ -104,12 +104,12 @@ def send(
     if not 1 <= business < 10**18:
         raise UsageError(f"--business {business}: a location is a positive whole number")
     body = _sample(action) if file is None else _from_file(action, file, load.count)
-    tally = asyncio.run(_send_all(_target(current, url, business, action), body, load, is_quiet=json))
+    report = asyncio.run(_send_all(_target(current, url, business, action), body, load, is_quiet=json))
     if json:
-        output.json_line(tally.summary())
+        output.json_line(report.summary())
     else:
-        tally.tell()
-    return 1 if tally.refused else 0
+        report.tell()
+    return 1 if report.refused else 0
 
 
 def _sample(action: str) -> Body:
@@ -157,13 +157,13 @@ def _target(current: Settings, url: str | None, business: int, action: str) -> _
     return _Target(hook_urls.url(base, key, business, action), secret, current.reading or "dotnet-ascii")
 
 
-async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> Tally:
+async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> SendReport:
     """Post all of them, each at its time whatever became of those before: a slow receiver is not spared."""
-    tally = Tally()
+    report = SendReport()
     limits = httpx2.Limits(max_connections=_IN_FLIGHT, max_keepalive_connections=_IN_FLIGHT)
     started = time.perf_counter()
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
-        await _send_one(client, target, body(0), tally, is_first=True)
+        await _send_one(client, target, body(0), report, is_first=True)
         with terminal.bar("sending", lambda: load.count, shown=load.count > 1 and not is_quiet) as advance:
             advance(1)
             places = asyncio.Semaphore(_IN_FLIGHT)
@@ -172,20 +172,20 @@ async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) 
                     if load.rate is not None:
                         await asyncio.sleep(max(0.0, started + number / load.rate - time.perf_counter()))
                     await places.acquire()
-                    task = group.create_task(_send_one(client, target, body(number), tally))
+                    task = group.create_task(_send_one(client, target, body(number), report))
                     task.add_done_callback(lambda _: advance(1))
                     task.add_done_callback(lambda _: places.release())
-    tally.lasted = time.perf_counter() - started
-    return tally
+    report.lasted = time.perf_counter() - started
+    return report
 
 
 async def _send_one(
-    client: httpx2.AsyncClient, target: _Target, body: bytes, tally: Tally, *, is_first: bool = False
+    client: httpx2.AsyncClient, target: _Target, body: bytes, report: SendReport, *, is_first: bool = False
 ) -> None:
     headers = {"Content-Type": "application/json"}
     if target.secret is not None:
         headers[signature.HEADER] = signature.sign(body, target.secret, target.reading)
-    tally.sent += 1
+    report.sent += 1
     started = time.perf_counter()
     try:
         answer = await client.post(target.url, content=body, headers=headers)
@@ -193,14 +193,14 @@ async def _send_one(
         if is_first and isinstance(error, httpx2.ConnectError):
             base = target.url.partition(hook_urls.PREFIX)[0]
             raise UsageError(f"{base}: no receiver answers; start `frontdesk serve`, or set --url") from None
-        tally.refused[f"no answer ({type(error).__name__})"] += 1
+        report.refused[f"no answer ({type(error).__name__})"] += 1
         return
-    tally.took(time.perf_counter() - started)
+    report.took(time.perf_counter() - started)
     events = _events(answer)
     if events is None:
-        tally.refused[f"{answer.status_code} {answer.reason_phrase}".strip()] += 1
+        report.refused[f"{answer.status_code} {answer.reason_phrase}".strip()] += 1
         return
-    tally.kept(events)
+    report.kept(events)
 
 
 def _events(answer: httpx2.Response) -> list[dict[str, str]] | None:

@@ -11,7 +11,7 @@ import orjson
 
 from receiver.core.errors import FrontdeskError, UsageError
 from receiver.process import logs
-from receiver.registrar.health import Condition, Row
+from receiver.registrar.health import HookCondition, HookRow
 from receiver.registrar.plan import Plan
 
 FRESH_S: Final = 30.0
@@ -21,7 +21,13 @@ STALE_S: Final = 300.0
 """How old the overview's knowledge may be before it is renewed in the background."""
 
 TROUBLE: Final = frozenset(
-    {Condition.FAILING, Condition.DISABLED, Condition.DRIFTED, Condition.MISSING, Condition.DUPLICATE}
+    {
+        HookCondition.FAILING,
+        HookCondition.DISABLED,
+        HookCondition.DRIFTED,
+        HookCondition.MISSING,
+        HookCondition.DUPLICATE,
+    }
 )
 
 
@@ -29,7 +35,7 @@ TROUBLE: Final = frozenset(
 class Seen:
     """What a look found. *plan* is None when what is wanted is not known; *problem* then says why."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[HookRow, ...]
     plan: Plan | None
     problem: str | None
     at: float

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from receiver.core.errors import LockLost
-from receiver.registrar.guardrails import Restraint
-from receiver.registrar.watch import Parts, Watch
+from receiver.registrar.guardrails import Guardrails
+from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import Acts
@@ -43,11 +43,11 @@ class World:
         if not self.leads:
             raise LockLost("somebody else leads")
 
-    def watch(self) -> Watch:
+    def watch(self) -> Reconciler:
         """A watch as a fresh process has it."""
-        parts = Parts(
+        parts = ReconcilerParts(
             self.office.webhooks,
-            self.office.survey,
+            self.office.planner,
             self.memory,
             self.acts,
             self.lock,
@@ -55,7 +55,7 @@ class World:
             self.unreachable,
             lambda: self.why_behind,
         )
-        return Watch(parts, leads=self.check_leader, restraint=Restraint(), now_ms=lambda: self.now_ms)
+        return Reconciler(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
 
     def disable_all(self) -> None:
         """Nexudus counts to ten."""

@@ -6,10 +6,9 @@ import sys
 
 from receiver.core import settings
 from receiver.core.errors import FrontdeskError, StorageUnavailable
-from receiver.nexudus.actions import CODES
 from receiver.observation import tracing
 from receiver.process import logs, standard_streams
-from receiver.routing.table_reload import CurrentTable
+from receiver.routing.loading import load_table
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection
@@ -34,7 +33,7 @@ def main(argument: str) -> int:
     url = connection.url_of(read)
     deliveries, recorder = (DeliveryQueue(connection.connect(url)) for _ in range(2))
     remember_in(Steps(connection.connect(url)))
-    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table = load_table(read)
     table.start()
     table.start_watching()
     traces = tracing.opened(read, "frontdesk-worker")

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from receiver.core import settings
-from receiver.nexudus.actions import CODES
 from receiver.process import logs
-from receiver.routing.table_reload import CurrentTable
+from receiver.routing.loading import load_table
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue
 from receiver.storage.redis import connection
@@ -60,7 +59,7 @@ def _tools(pid: int) -> tuple[DeliveryQueue, DeliveryLoader]:
     """Connect once for each process: a stock worker forks, and connections do not survive that."""
     del pid
     read = settings.from_environ(os.environ)
-    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table = load_table(read)
     table.start()
     client = connection.connect(connection.url_of(read))
     deliveries = DeliveryQueue(client)

@@ -1,4 +1,4 @@
-"""What commands need before they can begin: settings, logs, a connection to the store."""
+"""What commands need before they can begin: settings, logs, the routing table, a connection to the store."""
 
 import os
 from functools import cached_property
@@ -6,8 +6,13 @@ from functools import cached_property
 import redis
 
 from receiver.core import settings
+from receiver.core.errors import UsageError
+from receiver.core.sanitize import plain
 from receiver.core.settings import Settings
+from receiver.core.suggest import hint
 from receiver.process import logs
+from receiver.routing.loading import read_table
+from receiver.routing.table import Route, RoutingTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, schema_version
 
@@ -34,6 +39,19 @@ class Context:
         """The same for a command that changes events or deliveries. Raises LayoutUnknown, StorageUnavailable."""
         schema_version.settle(self.client)
         return self.client
+
+    @cached_property
+    def table(self) -> RoutingTable:
+        """The routing table, as the file is now. Raises RoutesError."""
+        return read_table(self.settings.routes)
+
+    def route(self, command: str, name: str) -> Route:
+        """Return the route that *command* names. Raises RoutesError, and UsageError for an unknown one."""
+        found = self.table.route(name)
+        if found is None:
+            known = [one.name for one in self.table.routes]
+            raise UsageError(f"{command}: {self.table.file} has no route {plain(name)[:60]!r}{hint(name, known)}")
+        return found
 
     @cached_property
     def archive(self) -> EventReader:

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import cyclopts
 
 from receiver import __version__
-from receiver.cli import usage_errors
 from receiver.core.errors import FrontdeskError, OutputUnwritable
-from receiver.core.sanitize import writable
+from receiver.core.sanitize import plain, writable
+from receiver.core.suggest import nearest
 from receiver.process import standard_streams
 
 COMMANDS = {
-    "acts": ("receiver.cli.health.acts:acts", "Who did what: replays, releases, changes at Nexudus, ..."),
+    "acts": ("receiver.cli.health.acts:acts", "List who did what: replays, releases, changes at Nexudus, ..."),
     "alerts": ("receiver.cli.health.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
     "apply": ("receiver.cli.registrar.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
     "audit": ("receiver.cli.health.audit:audit", "Account for every event and every delivery."),
-    "check": ("receiver.cli.health.check:check", "Check settings, routes and handlers; for a deployment pipeline."),
-    "console": ("receiver.cli.processes.console:console", "Serve the web pages that show and operate it all."),
-    "drain": ("receiver.cli.events.drain:drain", "Empty the spools of a data directory into the store."),
-    "erase": ("receiver.cli.events.erase:erase", "Clear what is kept about one person."),
+    "check": ("receiver.cli.health.check:check", "Check settings, routes and handlers, as in a deployment pipeline."),
+    "console": ("receiver.cli.processes.console:console", "Serve the web console."),
+    "drain": ("receiver.cli.events.drain:drain", "Move the events of a spool into the store."),
+    "erase": ("receiver.cli.events.erase:erase", "Erase what is kept about one person."),
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "new-handler": (
@@ -29,16 +29,16 @@ COMMANDS = {
     ),
     "pause": ("receiver.cli.routes.pause:pause", "Hold the deliveries of a route."),
     "plan": ("receiver.cli.registrar.plan:plan", "Show what would change at Nexudus."),
-    "release": ("receiver.cli.events.release:release", "Check quarantined requests again, and route those that pass."),
-    "replay": ("receiver.cli.events.replay:replay", "Deliver kept events again, by the table of today."),
-    "resume": ("receiver.cli.routes.pause:resume", "Let the deliveries of a paused route go again."),
-    "routes": ("receiver.cli.routes.routes:app", "List the routes; explain, schema."),
+    "release": ("receiver.cli.events.release:release", "Check quarantined requests again and route those that pass."),
+    "replay": ("receiver.cli.events.replay:replay", "Deliver kept events again, by the current routes."),
+    "resume": ("receiver.cli.routes.pause:resume", "Resume the deliveries of a paused route."),
+    "routes": ("receiver.cli.routes.routes:app", "List the routes; explain, diff, schema."),
     "send": ("receiver.cli.routes.send:send", "Post signed samples to a running receiver."),
-    "serve": ("receiver.cli.processes.serve:serve", "Take events in from Nexudus."),
+    "serve": ("receiver.cli.processes.serve:serve", "Receive events from Nexudus."),
     "show": ("receiver.cli.events.events:show", "Show one event with its deliveries and attempts."),
     "simulate": ("receiver.cli.processes.simulate:simulate", "Run a simulated Nexudus on this machine."),
-    "tail": ("receiver.cli.events.events:tail", "Follow events as they are kept."),
-    "try": ("receiver.cli.routes.try_handler:trial", "Run one route's handler here and now."),
+    "tail": ("receiver.cli.events.events:tail", "Print events as they arrive."),
+    "try": ("receiver.cli.routes.try_handler:trial", "Run a route's handler once, here."),
     "up": ("receiver.cli.up.up:up", "Run everything on this machine."),
     "watch": ("receiver.cli.processes.watch:watch", "Keep the webhooks at Nexudus in step with routes.yaml."),
     "work": ("receiver.cli.processes.work:work", "Run deliveries."),
@@ -50,7 +50,7 @@ def build(*, listing: bool = False) -> cyclopts.App:
     """Return the command. Commands are imported when they are called; in a *listing*, one line stands for each."""
     app = cyclopts.App(
         name="frontdesk",
-        help="The front desk for Nexudus events: takes webhooks in, keeps them, routes them to handlers.",
+        help="The front desk for Nexudus events: receives webhooks, keeps them, and routes them to handlers.",
         version=__version__,
         default_parameter=cyclopts.Parameter(negative=()),
         exit_on_error=False,
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it may still fail
     except cyclopts.CycloptsError as error:
-        status = _fail(usage_errors.sentence(error))
+        status = _fail(_usage_sentence(error))
     except OutputUnwritable as error:
         standard_streams.discard_output()
         status = _fail(str(error))
@@ -87,13 +87,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
+def _usage_sentence(error: cyclopts.CycloptsError) -> str:
+    """Return one sentence about a wrong call: what is wrong with it, and where to read how it goes."""
+    if not isinstance(error, cyclopts.UnusedCliTokensError) or not error.unused_tokens:
+        return str(error).strip()
+    command = " ".join(error.command_chain or ("frontdesk",))
+    word = plain(error.unused_tokens[0])
+    known = [name for name in error.app or () if not name.startswith("-")]
+    if not known:
+        return f"{command}: {word!r} is one word too many; see frontdesk {command} --help"
+    near = nearest(word, known)
+    hint = (
+        f"did you mean {near}?"
+        if near
+        else f"the commands are {', '.join(sorted(known))}; see frontdesk {command} --help"
+    )
+    return f"{command}: {word!r} is not one of its commands; {hint}"
+
+
 def _fail(sentence: str) -> int:
     print(f"frontdesk: {writable(sentence)}", file=sys.stderr, flush=True)
     return 1
 
 
 def _fault(error: Exception) -> str:
-    """Return what may be told of a fault of ours: class and line, but not the message, which may quote a payload."""
+    """Return what may be shown of a fault of ours: its class and line; its message may quote a payload."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     return f"a fault of Frontdesk: {type(error).__name__} at {ours[-1].filename}:{ours[-1].lineno}; please report it"

@@ -12,13 +12,13 @@ from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
-from receiver.registrar.change import Change, ChangeKey, Op, State
+from receiver.registrar.change import Change, ChangeKey, HookState, Op
 from receiver.registrar.plan import DESCRIPTION, Plan
 
 _ROUNDS = 4
 _SILENCES = 3
 
-Told = Callable[[Change, NexudusError | None], None]
+OnResult = Callable[[Change, NexudusError | None], None]
 """Called after each change, with the error when it was refused or left unanswered."""
 
 
@@ -60,13 +60,13 @@ class _Course:
 class Applier:
     """Writes changes through *webhooks*. *fence* is asked before each write and raises when we may write no more."""
 
-    def __init__(self, webhooks: Webhooks, *, fence: Callable[[], None], told: Told) -> None:
+    def __init__(self, webhooks: Webhooks, *, fence: Callable[[], None], on_result: OnResult) -> None:
         self._webhooks = webhooks
         self._fence = fence
-        self._told = told
+        self._on_result = on_result
 
     def apply(self, plan: Plan, look: Callable[[], Plan]) -> Applied:
-        """Carry out *plan*; *look* makes the plan anew from a fresh list and is what success is judged by.
+        """Carry out *plan*; *look* makes a plan from a fresh list, by which success is judged.
 
         A change that was left unanswered is planned again, not sent again: a create whose answer was lost may have
         made its hook. One that Nexudus says is done, and is not, is `pending`: it is not tried twice. Raises
@@ -106,7 +106,7 @@ class Applier:
         except NexudusError as error:
             if error.gone and change.hook_id is not None:
                 return error
-            self._told(change, error)
+            self._on_result(change, error)
             if isinstance(error, CredentialsRefused) or error.status in (401, 403):
                 raise
             if not error.is_refusal:
@@ -119,11 +119,11 @@ class Applier:
         else:
             if written:
                 course.done[change.key] = change
-                self._told(change, None)
+                self._on_result(change, None)
         return None
 
     def _write(self, change: Change) -> bool:
-        """Write one change. Returns False when the record is no longer what was planned for: it is planned anew."""
+        """Write one change. Returns False when the record changed since the plan: it is planned again."""
         if change.hook_id is None:
             self._fence()
             self._webhooks.create(_new_record(change))
@@ -151,7 +151,7 @@ def _new_record(change: Change) -> dict[str, Any]:
     }
 
 
-def _whole_record(whole: Registration, after: State) -> dict[str, Any]:
+def _whole_record(whole: Registration, after: HookState) -> dict[str, Any]:
     """Return the record to send: everything it holds, since PUT clears what is not sent, with our fields changed.
 
     https://developers.nexudus.com/rest-api/sys/put-webhooks

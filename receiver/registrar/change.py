@@ -24,7 +24,7 @@ ChangeKey = tuple[Op, int, str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HookState:
     """A registration as far as a plan is about it. *action* is a name, or a number that our table does not know."""
 
     name: str
@@ -48,8 +48,8 @@ class Change:
     business_id: int
     action: str
     hook_id: int | None
-    before: State | None
-    after: State | None
+    before: HookState | None
+    after: HookState | None
     why: str
     rotates: bool = False
 

@@ -19,7 +19,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Restraint:
+class Guardrails:
     """How long the watch waits, in milliseconds.
 
     *grace_ms* before it deactivates what is no longer routed; *first_pause_ms* before it re-enables a hook for the
@@ -67,10 +67,10 @@ class Remembered:
     doubts: Mapping[ChangeKey, Flap] = field(default_factory=dict)
 
 
-def restrain(
+def hold_back(
     plan: Plan,
     *,
-    restraint: Restraint,
+    guardrails: Guardrails,
     now_ms: int,
     remembered: Remembered,
     unreachable: Callable[[], str | None],
@@ -85,7 +85,7 @@ def restrain(
     changes = []
     held = []
     for change in plan.changes:
-        why = _reason(change, restraint, now_ms, remembered)
+        why = _reason(change, guardrails, now_ms, remembered)
         if not why and change.enables:
             why = unreachable()
         if not why and change.rotates:
@@ -103,16 +103,16 @@ def restrain(
     return now, tuple(held)
 
 
-def _reason(change: Change, restraint: Restraint, now_ms: int, remembered: Remembered) -> str | None:
+def _reason(change: Change, guardrails: Guardrails, now_ms: int, remembered: Remembered) -> str | None:
     doubt = remembered.doubts.get(change.key)
-    if doubt is not None and now_ms - doubt.last_ms < restraint.pause_ms(doubt):
-        return "Nexudus said that it did this, and does not show it; left alone for a while"
+    if doubt is not None and now_ms - doubt.last_ms < guardrails.pause_ms(doubt):
+        return "Nexudus accepted this change and does not show it; left alone for a while"
     if change.hook_id is None:
         return None
     if change.is_removal:
         since = remembered.unrouted_since.get(change.hook_id, now_ms)
-        return "no longer routed, but not for long enough" if now_ms - since < restraint.grace_ms else None
+        return "no longer routed, but the grace period is not over" if now_ms - since < guardrails.grace_ms else None
     flap = remembered.flaps.get(change.hook_id) if change.enables else None
-    if flap is not None and now_ms - flap.last_ms < restraint.pause_ms(flap):
-        return f"re-enabled {flap.count} times already, left alone for a while"
+    if flap is not None and now_ms - flap.last_ms < guardrails.pause_ms(flap):
+        return f"already re-enabled {flap.count} times, left alone for a while"
     return None

@@ -13,7 +13,7 @@ from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan
 
 
-class Condition(StrEnum):
+class HookCondition(StrEnum):
     """The state of one registration."""
 
     HEALTHY = "healthy"
@@ -29,7 +29,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HookRow:
     """One line of `frontdesk hooks`. *registration* is None for one that is missing."""
 
     business_id: int
@@ -37,7 +37,7 @@ class Row:
     registration: Registration | None
     url_key: int | None
     received_ms: int | None
-    condition: Condition
+    condition: HookCondition
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for `--json`. *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs."""
@@ -59,7 +59,7 @@ class Row:
 
 def rows(
     existing: Iterable[Registration], ownership: Ownership, plan: Plan | None, received: Mapping[Pair, int]
-) -> tuple[Row, ...]:
+) -> tuple[HookRow, ...]:
     """Return a row for each of our registrations, here or elsewhere, and for each that *plan* would create.
 
     *plan* None: routes.yaml could not be read, so nothing is told about what is wanted.
@@ -70,12 +70,11 @@ def rows(
         if owned.owner is Owner.FOREIGN:
             continue
         change = changes.get(owned.registration.id)
-        why = change.why if change else ""
-        found.append(_row(owned, _condition(owned, why, plan), received))
+        found.append(_row(owned, _condition(owned, change, plan), received))
     for change in plan.changes if plan else ():
         if change.hook_id is None:
             pair = (change.business_id, change.action)
-            found.append(Row(*pair, None, None, received.get(pair), Condition.MISSING))
+            found.append(HookRow(*pair, None, None, received.get(pair), HookCondition.MISSING))
     return tuple(sorted(found, key=lambda row: (row.business_id, actions.code_of(row.action) or 0, row.action)))
 
 
@@ -83,50 +82,42 @@ def in_trouble(plan: Plan) -> dict[int, dict[str, int]]:
     """Return for each business how many of its hooks are in which condition, those left out that are healthy."""
     found: dict[int, dict[str, int]] = {}
     conditions = [(change.business_id, _condition_of(change)) for change in plan.changes]
-    conditions += [(one.business_id, Condition.FAILING) for one in plan.failing if one.active]
+    conditions += [(one.business_id, HookCondition.FAILING) for one in plan.failing if one.active]
     for business_id, condition in conditions:
         counts = found.setdefault(business_id, {})
         counts[condition.value] = counts.get(condition.value, 0) + 1
     return found
 
 
-def _condition_of(change: Change) -> Condition:
+def _condition_of(change: Change) -> HookCondition:
     if change.op is Op.CREATE:
-        return Condition.MISSING
+        return HookCondition.MISSING
     if change.enables:
-        return Condition.DISABLED
+        return HookCondition.DISABLED
     if change.op is Op.UPDATE:
-        return Condition.DRIFTED
-    return Condition.DUPLICATE if change.why == DUPLICATE else Condition.UNROUTED
+        return HookCondition.DRIFTED
+    return HookCondition.DUPLICATE if change.why == DUPLICATE else HookCondition.UNROUTED
 
 
-def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[Row, ...]:
+def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[HookRow, ...]:
     """Return a row for each registration of somebody else."""
     owned = (ownership.of(registration) for registration in existing)
-    return tuple(_row(one, Condition.FOREIGN, {}) for one in owned if one.owner is Owner.FOREIGN)
+    return tuple(_row(one, HookCondition.FOREIGN, {}) for one in owned if one.owner is Owner.FOREIGN)
 
 
-def _row(owned: Owned, condition: Condition, received: Mapping[Pair, int]) -> Row:
+def _row(owned: Owned, condition: HookCondition, received: Mapping[Pair, int]) -> HookRow:
     registration = owned.registration
     action = owned.action or str(registration.action_code)
     pair = (registration.business_id, action)
-    return Row(*pair, registration, owned.key_index, received.get(pair), condition)
+    return HookRow(*pair, registration, owned.key_index, received.get(pair), condition)
 
 
-def _condition(owned: Owned, why: str, plan: Plan | None) -> Condition:
+def _condition(owned: Owned, change: Change | None, plan: Plan | None) -> HookCondition:
     registration = owned.registration
     if owned.owner is Owner.ELSEWHERE:
-        return Condition.ELSEWHERE
-    if why == DUPLICATE:
-        return Condition.DUPLICATE
-    if why and "inactive" not in why:
-        return Condition.DRIFTED if registration.active and why.isprintable() and _is_drift(why) else Condition.UNROUTED
-    if why:
-        return Condition.DISABLED
+        return HookCondition.ELSEWHERE
+    if change is not None:
+        return _condition_of(change)
     if not registration.active:
-        return Condition.RETIRED if plan else Condition.DISABLED
-    return Condition.FAILING if registration.error_count else Condition.HEALTHY
-
-
-def _is_drift(why: str) -> bool:
-    return not why.startswith("no longer")
+        return HookCondition.RETIRED if plan else HookCondition.DISABLED
+    return HookCondition.FAILING if registration.error_count else HookCondition.HEALTHY

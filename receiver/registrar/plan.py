@@ -8,7 +8,7 @@ from typing import Any
 from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
-from receiver.registrar.change import DUPLICATE, UNROUTED, Change, Op, State
+from receiver.registrar.change import DUPLICATE, UNROUTED, Change, HookState, Op
 from receiver.registrar.ownership import Owned, Owner, Ownership, name_of
 
 Pair = tuple[int, str]
@@ -19,7 +19,7 @@ _UNSAFE_COUNT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedHooks:
     """What routes.yaml asks for: every one of *actions* at every one of *businesses*."""
 
     businesses: tuple[int, ...]
@@ -78,7 +78,7 @@ class Scope:
 
 
 def make(
-    wanted: Wanted,
+    wanted: WantedHooks,
     existing: Iterable[Registration],
     ownership: Ownership,
     *,
@@ -114,7 +114,7 @@ DESCRIPTION = "Managed by Frontdesk: it follows routes.yaml, and changes made he
 
 def _for_pair(pair: Pair, found: list[Owned], ownership: Ownership, scope: Scope) -> list[Change]:
     """Return what makes exactly one right hook out of those found; the best of them is kept, the oldest of equals."""
-    right = State(name_of(pair[1]), ownership.url(*pair), pair[1], active=True)
+    right = HookState(name_of(pair[1]), ownership.url(*pair), pair[1], active=True)
     if not found:
         return [Change(Op.CREATE, *pair, None, None, right, "missing")]
     ranked = sorted(
@@ -150,20 +150,20 @@ def _remove(owned: Owned, why: str, scope: Scope) -> list[Change]:
         return [Change(Op.DELETE, business_id, action, registration.id, before, None, why)]
     if not registration.active:
         return []
-    after = State(before.name, before.url, before.action, active=False)
+    after = HookState(before.name, before.url, before.action, active=False)
     return [Change(Op.DEACTIVATE, business_id, action, registration.id, before, after, why)]
 
 
-def state_of(registration: Registration) -> State:
+def state_of(registration: Registration) -> HookState:
     """Return the part of a registration that plans are about."""
     action = _NAMES.get(registration.action_code, str(registration.action_code))
-    return State(registration.name, registration.url, action, registration.active)
+    return HookState(registration.name, registration.url, action, registration.active)
 
 
 _NAMES: Mapping[int, str] = {code: name for name, code in actions.CODES.items()}
 
 
-def _differences(before: State, after: State) -> Iterator[str]:
+def _differences(before: HookState, after: HookState) -> Iterator[str]:
     if before.url != after.url:
         yield "url"
     if before.name != after.name:
@@ -174,7 +174,7 @@ def _differences(before: State, after: State) -> Iterator[str]:
         yield "inactive"
 
 
-def _warnings(wanted: Wanted, unsigned: Collection[int]) -> tuple[str, ...]:
+def _warnings(wanted: WantedHooks, unsigned: Collection[int]) -> tuple[str, ...]:
     bare = [str(business_id) for business_id in wanted.businesses if business_id in unsigned]
     if not bare:
         return ()

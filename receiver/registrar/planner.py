@@ -6,14 +6,15 @@ import structlog
 
 from receiver.core.errors import CredentialsRefused, NexudusError, Problem, RoutesError
 from receiver.nexudus import actions
+from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import plan
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.plan import Plan, Scope, WantedHooks
 from receiver.routing.table import RoutingTable
 
 
-class Survey:
+class Planner:
     """Plans against what *webhooks* lists. *secrets* are the businesses with a shared secret, "all" for every one."""
 
     def __init__(self, webhooks: Webhooks, ownership: Ownership, secrets: Collection[int] | str) -> None:
@@ -22,7 +23,7 @@ class Survey:
         self._secrets = secrets
         self._log = structlog.get_logger()
 
-    def wanted(self, table: RoutingTable) -> Wanted:
+    def wanted(self, table: RoutingTable) -> WantedHooks:
         """Return what *table* asks for, its businesses and actions checked with Nexudus.
 
         Raises NexudusError, and RoutesError for a business that Nexudus does not know.
@@ -30,15 +31,18 @@ class Survey:
         names = table.actions(actions.CODES) - {"None"}
         unknown = sorted(names - actions.CODES.keys())
         if unknown:
-            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is no action that can be registered"),))
-        wanted = Wanted(self._businesses(table), names)
+            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is not an action that can be registered"),))
+        wanted = WantedHooks(self._businesses(table), names)
         self._check_actions(wanted.actions)
         return wanted
 
-    def plan(self, wanted: Wanted, scope: Scope | None = None) -> Plan:
-        """Return the plan against a fresh list. Raises NexudusError."""
+    def plan(
+        self, wanted: WantedHooks, scope: Scope | None = None, existing: tuple[Registration, ...] | None = None
+    ) -> Plan:
+        """Return the plan against *existing*, by default a fresh list. Raises NexudusError."""
+        found = self._webhooks.list() if existing is None else existing
         unsigned = () if self._secrets == "all" else [b for b in wanted.businesses if b not in self._secrets]
-        return plan.make(wanted, self._webhooks.list(), self._ownership, scope=scope, unsigned=unsigned)
+        return plan.make(wanted, found, self._ownership, scope=scope, unsigned=unsigned)
 
     def _businesses(self, table: RoutingTable) -> tuple[int, ...]:
         try:
@@ -56,7 +60,7 @@ class Survey:
         unknown = [business_id for business_id in table.businesses if business_id not in known]
         if unknown:
             shown = ", ".join(f"{number} {name}".strip() for number, name in list(known.items())[:20])
-            what = f"businesses: {unknown[0]} is no location that the API user sees; it sees {shown or 'none'}"
+            what = f"businesses: {unknown[0]} is not a location that the API user sees; it sees {shown or 'none'}"
             raise RoutesError((Problem(table.file, 0, what),))
         return tuple(table.businesses)
 
@@ -69,8 +73,8 @@ class Survey:
             theirs = table.get(action)
             if theirs is not None and theirs != actions.code_of(action):
                 raise NexudusError(
-                    f"Nexudus numbers the action {action} {theirs} today, we {actions.code_of(action)};"
-                    " nothing is registered before Frontdesk is updated"
+                    f"Nexudus numbers the action {action} {theirs}, Frontdesk {actions.code_of(action)};"
+                    " update Frontdesk before it registers anything"
                 )
         added = sorted(table.keys() - actions.CODES.keys())
         if added:

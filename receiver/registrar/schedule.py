@@ -1,34 +1,37 @@
-"""When the watch looks: at once, on a schedule with jitter, and when routes.yaml is edited; only the leader does."""
+"""When the watch reconciles: at once, on a schedule, and when routes.yaml is edited; only the leader does."""
 
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.lock import Lock
 
 _JITTER = 0.2
-_POLL_S = 1.0
 _STANDBY_S = 2.0
 _LONGEST_S = 3_600.0
 _RECEIVERS_READ_WITHIN_S = 3.0
-"""After an edit: what came for a new hook before a receiver had read the new routes, would be kept unrouted."""
+"""Until so long after an edit a receiver may still route by the old file, and keep a new hook's events unrouted."""
+
+_RECEIVERS_LAG_S = 1.0
+"""How much later than this process a receiver may load the same edit."""
 
 
 def run(
     reconcile: Callable[[], object],
     leader: Lock,
-    routes: Path,
+    routes: CurrentTable,
     *,
     every_s: float,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Lead when nobody else does, and reconcile as long as we lead. Returns only by an exception from outside.
 
-    An error of Nexudus, of Redis or of the routes is logged and waited out; it never ends the loop.
+    *routes* wakes the loop when it loads an edit. An error of Nexudus, of Redis or of the routes is logged, and the
+    next round tries again; it never ends the loop.
     """
     log = structlog.get_logger()
     while True:
@@ -48,7 +51,7 @@ def run(
 def _lead(
     reconcile: Callable[[], object],
     leader: Lock,
-    routes: Path,
+    routes: CurrentTable,
     every_s: float,
     sleep: Callable[[float], None],
     log: structlog.typing.FilteringBoundLogger,
@@ -56,8 +59,10 @@ def _lead(
     refusals = 0
     while True:
         leader.check()
-        _let_receivers_read(routes, sleep)
-        seen = _stamp(routes)  # before they are read: an edit while we are busy is not missed
+        age_s = max(routes.file_age_s(), 0.0)
+        if age_s < _RECEIVERS_READ_WITHIN_S:  # also when we have just begun to lead
+            sleep(_RECEIVERS_READ_WITHIN_S - age_s)
+        routes.exchanged.clear()  # before the table is used: no edit is missed while a round runs
         try:
             reconcile()
             refusals = 0
@@ -69,30 +74,15 @@ def _lead(
         except FrontdeskError as error:
             log.warning("watch.failed", reason=str(error))
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not a secret
-        _pause(min(_LONGEST_S, every_s * 2 ** min(refusals, 20)) * jitter, routes, seen, sleep)
+        if _is_edited_within(min(_LONGEST_S, every_s * 2 ** min(refusals, 20)) * jitter, routes, sleep):
+            sleep(_RECEIVERS_LAG_S)
 
 
-def _pause(seconds: float, routes: Path, seen: object, sleep: Callable[[float], None]) -> None:
-    """Wait, but not longer than until the routes are edited: looked at, not subscribed to, so that any disk will do."""
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and _stamp(routes) == seen:
-        sleep(min(_POLL_S, left))
-    if _stamp(routes) != seen:
-        sleep(_RECEIVERS_READ_WITHIN_S)
-
-
-def _let_receivers_read(routes: Path, sleep: Callable[[float], None]) -> None:
-    """Wait until the routes are a few seconds old, whatever made us look: we may just have begun to lead."""
-    found = _stamp(routes)
-    if found is not None:
-        age_s = max(time.time() - found[0] / 1e9, 0.0)
-        if age_s < _RECEIVERS_READ_WITHIN_S:
-            sleep(_RECEIVERS_READ_WITHIN_S - age_s)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+def _is_edited_within(seconds: float, routes: CurrentTable, sleep: Callable[[float], None]) -> bool:
+    """Wait for an edit, a second at a time: whoever gave us *sleep* sees that the loop turns."""
+    while seconds > 0:
+        sleep(0)
+        if routes.exchanged.wait(min(seconds, 1.0)):
+            return True
+        seconds -= 1.0
+    return False

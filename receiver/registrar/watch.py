@@ -1,6 +1,6 @@
 """The registrar as a loop: one leader among the replicas looks at Nexudus again and again, and mends what it may.
 
-It never moves hosts and never forces. What it must not do yet it holds back (`restraint`), and says so in the log.
+It never moves hosts and never forces. What it must not do yet it holds back (`guardrails`), and says so in the log.
 """
 
 import functools
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from receiver.core.errors import NexudusError, RoutesError
+from receiver.core.errors import NexudusError
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, Op
-from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
-from receiver.registrar.plan import Plan, Wanted
-from receiver.registrar.planner import Survey
+from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
+from receiver.registrar.plan import Plan, WantedHooks
+from receiver.registrar.planner import Planner
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
@@ -36,47 +36,49 @@ def act_of(change: Change) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the watch works with. *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too."""
+class ReconcilerParts:
+    """What the watch works with. *routes* returns the routing table, None while there is no valid one.
+
+    *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too.
+    """
 
     webhooks: Webhooks
-    survey: Survey
+    planner: Planner
     memory: RegistrarState
     acts: AuditLog
     lock: Lock
-    read_routes: Callable[[], RoutingTable]
+    routes: Callable[[], RoutingTable | None]
     unreachable: Callable[[], str | None]
     behind: Callable[[], str | None]
 
 
 @dataclass(slots=True)
-class _Told:
-    """What was said already: by us in the log, so that it is not said every minute; by Nexudus, and was not so."""
+class _Logged:
+    """What is in the log already, so that it is not logged every minute; and changes that Nexudus only claims to have
+    made."""
 
     held: set[tuple[int | None, str]] = field(default_factory=set)
     failing: dict[int, int] = field(default_factory=dict)
     doubts: dict[ChangeKey, Flap] = field(default_factory=dict)
-    routes: str = ""
 
 
-class Watch:
+class Reconciler:
     """Reconciles. *leads* raises when we are no longer the leader; it is asked before each write."""
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ReconcilerParts,
         *,
         leads: Callable[[], None],
-        restraint: Restraint | None = None,
+        guardrails: Guardrails | None = None,
         now_ms: Callable[[], int] = lambda: int(time.time() * 1_000),
     ) -> None:
         self._parts = parts
         self._leads = leads
-        self._restraint = restraint or Restraint()
+        self._guardrails = guardrails or Guardrails()
         self._now_ms = now_ms
-        self._routes: RoutingTable | None = None
         self._is_noted = False
-        self._told = _Told()
+        self._logged = _Logged()
         self._log = structlog.get_logger()
 
     def reconcile(self) -> Applied | None:
@@ -84,10 +86,10 @@ class Watch:
 
         Raises NexudusError and StorageUnavailable; the next round begins from what is there then.
         """
-        routes = self._current_routes()
+        routes = self._parts.routes()
         if routes is None:
             return None
-        wanted = self._parts.survey.wanted(routes)
+        wanted = self._parts.planner.wanted(routes)
         self._is_noted = False
         with self._parts.lock as lock:
             holder = lock.take()
@@ -96,11 +98,11 @@ class Watch:
                 return None
             return self._mend(wanted)
 
-    def _mend(self, wanted: Wanted) -> Applied:
+    def _mend(self, wanted: WantedHooks) -> Applied:
         probes = functools.cache(self._parts.unreachable), functools.cache(self._parts.behind)
         look = functools.partial(self._look, wanted, *probes)
         plan = look()
-        applier = Applier(self._parts.webhooks, fence=self._fence, told=self._tell)
+        applier = Applier(self._parts.webhooks, fence=self._fence, on_result=self._log_result)
         applied = applier.apply(plan, look)
         self._doubt(applied)
         if applied.done:
@@ -121,37 +123,41 @@ class Watch:
         now_ms = self._now_ms()
         for change in applied.pending:
             self._log.error("registration.pending", **_facts(change))
-            self._told.doubts[change.key] = self._restraint.next_flap(self._told.doubts.get(change.key), now_ms)
+            self._logged.doubts[change.key] = self._guardrails.next_flap(self._logged.doubts.get(change.key), now_ms)
         for change in applied.done:
-            self._told.doubts.pop(change.key, None)
+            self._logged.doubts.pop(change.key, None)
 
-    def _look(self, wanted: Wanted, unreachable: Callable[[], str | None], behind: Callable[[], str | None]) -> Plan:
-        plan = self._parts.survey.plan(wanted)
+    def _look(
+        self, wanted: WantedHooks, unreachable: Callable[[], str | None], behind: Callable[[], str | None]
+    ) -> Plan:
+        plan = self._parts.planner.plan(wanted)
         now_ms = self._now_ms()
         self._note(plan, now_ms)
         removals = [change.hook_id for change in plan.changes if change.is_removal and change.hook_id is not None]
         flaps = self._parts.memory.flaps()
         open_hooks = {change.hook_id for change in plan.changes}
         self._parts.memory.forget_flaps(
-            hook for hook, flap in flaps.items() if hook not in open_hooks and self._restraint.is_healed(flap, now_ms)
+            hook for hook, flap in flaps.items() if hook not in open_hooks and self._guardrails.is_healed(flap, now_ms)
         )
-        allowed, held = restrain(
+        allowed, held = hold_back(
             plan,
-            restraint=self._restraint,
+            guardrails=self._guardrails,
             now_ms=now_ms,
-            remembered=Remembered(self._parts.memory.unrouted_since(removals, now_ms=now_ms), flaps, self._told.doubts),
+            remembered=Remembered(
+                self._parts.memory.unrouted_since(removals, now_ms=now_ms), flaps, self._logged.doubts
+            ),
             unreachable=unreachable,
             behind=behind,
         )
-        self._tell_held(held)
-        self._tell_failing(plan)
+        self._log_held(held)
+        self._log_failing(plan)
         return allowed
 
     def _note(self, plan: Plan, now_ms: int) -> None:
         """Leave word of how the hooks were found, before anything is mended: so what is mended at once is told too."""
         if not self._is_noted:
             troubled = health.in_trouble(plan)
-            healthy = plan.unchanged - sum(counts.get(health.Condition.FAILING, 0) for counts in troubled.values())
+            healthy = plan.unchanged - sum(counts.get(health.HookCondition.FAILING, 0) for counts in troubled.values())
             self._parts.memory.remember_found(HooksFound(now_ms, max(healthy, 0), troubled))
             self._is_noted = True
 
@@ -159,17 +165,7 @@ class Watch:
         self._leads()
         self._parts.lock.check()
 
-    def _current_routes(self) -> RoutingTable | None:
-        try:
-            self._routes = self._parts.read_routes()
-            self._told.routes = ""
-        except RoutesError as error:
-            if str(error) != self._told.routes:
-                self._log.error("routes.refused", reason=str(error), kept=self._routes is not None)
-                self._told.routes = str(error)
-        return self._routes
-
-    def _tell(self, change: Change, error: NexudusError | None) -> None:
+    def _log_result(self, change: Change, error: NexudusError | None) -> None:
         if error is not None:
             self._log.error("registration.refused", **_facts(change), status=error.status, reason=str(error))
             return
@@ -179,17 +175,17 @@ class Watch:
         if change.enables and change.hook_id is not None:
             self._parts.acts.record("hook.reenabled", who=_WHO, **_facts(change))
             flap: Flap | None = self._parts.memory.flaps().get(change.hook_id)
-            self._parts.memory.remember_flap(change.hook_id, self._restraint.next_flap(flap, self._now_ms()))
+            self._parts.memory.remember_flap(change.hook_id, self._guardrails.next_flap(flap, self._now_ms()))
 
-    def _tell_held(self, held: tuple[Held, ...]) -> None:
+    def _log_held(self, held: tuple[Held, ...]) -> None:
         now = {(one.change.hook_id, one.why): one for one in held}
-        for key in now.keys() - self._told.held:
+        for key in now.keys() - self._logged.held:
             self._log.warning("registration.held", **_facts(now[key].change), why=now[key].why)
-        self._told.held = set(now)
+        self._logged.held = set(now)
 
-    def _tell_failing(self, plan: Plan) -> None:
+    def _log_failing(self, plan: Plan) -> None:
         for registration in plan.failing:
-            if self._told.failing.get(registration.id) != registration.error_count:
+            if self._logged.failing.get(registration.id) != registration.error_count:
                 self._log.warning(
                     "registration.failing",
                     business_id=registration.business_id,
@@ -198,7 +194,7 @@ class Watch:
                     error_count=registration.error_count,
                     last_error=_HOOK_PATH.sub("/hooks/...", registration.last_error or "")[:200],
                 )
-        self._told.failing = {registration.id: registration.error_count for registration in plan.failing}
+        self._logged.failing = {registration.id: registration.error_count for registration in plan.failing}
 
 
 def _facts(change: Change) -> dict[str, int | str]:

@@ -3,7 +3,7 @@
 import re
 
 from receiver.core.sanitize import plain
-from receiver.registrar.change import Change, Op, State
+from receiver.registrar.change import Change, HookState, Op
 
 _TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")
 
@@ -23,7 +23,7 @@ def words(change: Change) -> str:
     return f"{change.op.value}, {change.why}"
 
 
-def _differences(before: State, after: State) -> list[str]:
+def _differences(before: HookState, after: HookState) -> list[str]:
     pairs = [
         ("url", shown_url(before.url), shown_url(after.url)),
         ("name", plain(before.name), after.name),

@@ -5,6 +5,7 @@ is wrong is logged, each problem once.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -58,6 +59,8 @@ class CurrentTable:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.exchanged = threading.Event()
+        """Set whenever another table counts; whoever waits for that clears it before it uses `table`."""
 
     @property
     def table(self) -> RoutingTable | None:
@@ -114,11 +117,18 @@ class CurrentTable:
 
     def _may_be_half_written(self) -> bool:
         """Whether the file was written a moment ago, while this machine knows another text as the last good one."""
+        age_s = self.file_age_s()
         try:
-            age_s = time.time() - self._path.stat().st_mtime
             return 0 <= age_s < self._still_s and self._last_good.on_disk() not in (None, file.read_text(self._path))
         except (OSError, ValueError, RoutesError):
             return False
+
+    def file_age_s(self) -> float:
+        """Return how many seconds ago the file was written, infinitely many when that cannot be told."""
+        try:
+            return time.time() - self._path.stat().st_mtime
+        except (OSError, ValueError):
+            return math.inf
 
     def _take(self, text: str) -> bool:
         if text == self._seen:
@@ -130,6 +140,7 @@ class CurrentTable:
             return False
         self._seen = text
         self._table, self._problems = table, ()
+        self.exchanged.set()
         self._log.info("routes.reloaded", file=str(self._path), hash=table.hash, routes=len(table.routes))
         self._last_good.keep(text)
         return True

@@ -175,7 +175,7 @@ def test_helm_finds_nothing_wrong(case: str) -> None:
         ("worker.env[0].name=FRONTDESK_MAX_BODY,worker.env[0].value=x", "/worker/env/0/name"),
         ("env[0].name=A,env[0].value=x,worker.env[0].name=A,worker.env[0].value=y", "worker.env: A stands in env too"),
         ("metricsMatchers=frontdesk", "/metricsMatchers"),
-        ("secrets.adminToken=false", "there is no console without"),
+        ("secrets.adminToken=false", "the console requires"),
     ],
 )
 def test_wrong_values_are_refused(value: str, about: str) -> None:

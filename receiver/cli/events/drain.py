@@ -10,8 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import confirmation, output, progress
-from receiver.core import durations, timestamps
+from receiver.cli.ui import output, terminal, values
+from receiver.core import timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.observation.store_status import Pulse
@@ -53,51 +53,52 @@ def drain(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Put the events that wait in the spools of a data directory into the store. A receiver that runs does so itself.
+    """Move the spooled events of a data directory into the store. A running receiver drains its own spool.
 
-    Draining twice doubles nothing. Exits 1 when something stays behind.
+    Draining twice does not duplicate events. Exits 1 when something stays behind.
 
     Parameters
     ----------
-    set_aside: try again, too, what lies aside: events that the store refused, or that an earlier version could not read
-    forget: the name of a spool whose disk is lost: its events are given up, and no longer counted as spooled
-    yes: do not ask before a spool is forgotten; needed where there is no terminal
-    wait: how long receivers that run on the directory may take to empty what is theirs, as 60s or plain seconds; for a
-        hook before they stop
+    set_aside: also retry the files set aside: events that the store refused or that an earlier version could not read
+    forget: the name of a spool whose disk is lost: its events are given up and no longer counted as spooled
+    yes: do not ask before a spool is forgotten; needed without a terminal
+    wait: how long to wait for running receivers to drain their own spools, as 60s or plain seconds; for a hook before
+        they stop
     """
     context = Context()
     folder = _folder(directory, context.settings)
-    question = f"Give up the events of the spool {forget!r} for ever?"
-    if forget is not None and not confirmation.agreed("drain --forget", question, yes=yes):
+    question = f"Give up the events of the spool {forget!r}? They cannot be recovered."
+    if forget is not None and not terminal.agreed("drain --forget", question, yes=yes):
         output.say("Nothing was forgotten.")
         return 0
-    _wait(folder, wait)
+    _wait(folder, values.duration_ms("--wait", wait) / 1_000)
     acts = AuditLog(context.writable)
     if forget is not None:
-        if not reports.forget(context.client, forget):
-            raise UsageError(f"drain: no spool is called {forget!r}; `frontdesk drain` names those that are silent")
-        acts.record("drain.forget", spool=forget)
+        _forget(context, acts, forget)
     outcome = asyncio.run(_drain(folder, context, set_aside=set_aside, is_bar_shown=not json))
     if outcome.skipped and wait != _NO_WAIT:
         outcome.left += count.events(folder)
-    done = outcome.drained
-    if done != Drained():
-        acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
-    now_ms = Pulse(context.client).now_ms()
-    silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
-    if json:
-        output.json_line(_shape(folder, outcome, silent))
-    else:
-        _print(folder, outcome, silent)
+    _record(acts, outcome)
+    _report(folder, outcome, _silent(context), json=json)
     return 1 if outcome.left or outcome.failed or outcome.staying else 0
 
 
-def _wait(folder: Path, wait: str) -> None:
+def _forget(context: Context, acts: AuditLog, name: str) -> None:
+    """Count the events of a lost spool no longer. Raises UsageError when there is no such spool."""
+    if not reports.forget(context.client, name):
+        raise UsageError(f"drain: no spool has the name {name!r}; `frontdesk drain` lists the silent ones")
+    acts.record("drain.forget", spool=name)
+
+
+def _record(acts: AuditLog, outcome: _Outcome) -> None:
+    done = outcome.drained
+    if done != Drained():
+        acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
+
+
+def _wait(folder: Path, seconds: float) -> None:
     """Return when the receivers that run on *folder* have emptied it, or there are none, or the time is over."""
-    try:
-        deadline = time.monotonic() + durations.parse(wait) / 1_000
-    except ValueError as error:
-        raise UsageError(f"--wait: {error}") from None
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and count.events(folder) and _is_run_on(folder):
         time.sleep(_LOOK_EVERY_S)
 
@@ -116,7 +117,9 @@ def _folder(directory: Path | None, current: Settings) -> Path:
     if directory is None:
         return slots.folder_of(current.data_dir)
     if not directory.is_dir():
-        raise UsageError(f"drain: {str(directory)!r} is no directory; name a data directory, or a spool folder in one")
+        raise UsageError(
+            f"drain: {str(directory)!r} is not a directory; name a data directory or a spool folder in one"
+        )
     inside = slots.folder_of(directory)
     return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
 
@@ -133,7 +136,7 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
         opened = await _open(folder, outcome)
         asked = clock.steady_now()
         clock.adjust(await store.time(timeout_s=_REPORT_WITHIN_S), asked)
-        with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
+        with terminal.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
             for spool in opened:
                 await _empty(spool, store, clock, outcome, alias_ms, advance)
         if set_aside:
@@ -162,7 +165,7 @@ async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
 
 
 async def _empty(
-    spool: Spool, store: Store, clock: StoreClock, outcome: _Outcome, alias_ms: int, advance: progress.Advance
+    spool: Spool, store: Store, clock: StoreClock, outcome: _Outcome, alias_ms: int, advance: terminal.Advance
 ) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()
@@ -186,6 +189,19 @@ async def _empty(
         await spool.close()
 
 
+def _silent(context: Context) -> list[SpoolReport]:
+    """Return the spools that hold events and have not reported for a while."""
+    now_ms = Pulse(context.client).now_ms()
+    return [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
+
+
+def _report(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport], *, json: bool) -> None:
+    if json:
+        output.json_line(_shape(folder, outcome, silent))
+    else:
+        _print(folder, outcome, silent)
+
+
 def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
     return {
         "folder": str(folder),
@@ -194,11 +210,11 @@ def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> di
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "aside": [str(file) for file in rejected.files(folder)],
-        "silent": [_report(report) for report in silent],
+        "silent": [_silent_json(report) for report in silent],
     }
 
 
-def _report(report: SpoolReport) -> dict[str, object]:
+def _silent_json(report: SpoolReport) -> dict[str, object]:
     return {
         "name": report.name,
         "host": report.host,
@@ -211,20 +227,21 @@ def _report(report: SpoolReport) -> dict[str, object]:
 
 def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> None:
     done = outcome.drained
-    output.say(f"{done.kept} events of {folder} are in the store now; {done.duplicates} were there already.")
+    output.say(f"{done.kept} events of {folder} were moved into the store; {done.duplicates} were there already.")
     if outcome.left:
         output.warn(f"{outcome.left} events are still in {folder}")
     for name in outcome.skipped:
-        output.say(f"{name} was left to the receiver that runs on it; it drains by itself.")
+        output.say(f"{name} was skipped: the receiver that runs on it drains it.")
     if done.held_back:
         output.say(
-            f"{done.held_back} quarantined requests stay, because quarantine is full; release or wait, and drain."
+            f"{done.held_back} quarantined requests stay, because quarantine is full."
+            " Release some or wait, then drain again."
         )
     if done.set_aside:
-        output.say(f"{done.set_aside} events that the store refuses are set aside.")
+        output.say(f"{done.set_aside} events were set aside, because the store refuses them.")
     for file in rejected.files(folder):
-        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` tries it again")
-        output.warn(f"{file} lies aside: {why}")
+        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` retries it")
+        output.warn(f"{file} is set aside: {why}")
     for sentence in outcome.failed:
         output.warn(sentence)
     if silent:
@@ -232,5 +249,5 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
         rows = [(one.name, one.host, one.folder, one.depth, timestamps.show(one.reported_ms)) for one in silent]
         output.table(("silent spool", "host", "folder", "events", "last heard of"), rows)
         output.say(
-            "Start a receiver on that folder, or drain it; if its disk is lost, `frontdesk drain --forget NAME`."
+            "Start a receiver on that folder, or drain it. If its disk is lost, run `frontdesk drain --forget NAME`."
         )

@@ -1,4 +1,4 @@
-"""`erase`: somebody asked that what is kept about them be erased."""
+"""`erase`: delete what is kept about one person, who asked for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import confirmation, output, progress
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import RoutesError, UsageError
-from receiver.nexudus.actions import CODES
 from receiver.operations.erasure import CoworkerSubject, EmailSubject, Erased, Erasure, Subject, erase_spooled
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.storage.shared.audit_log import AuditLog, seal_of
 from receiver.storage.spool.rewriting import Rewritten
 
@@ -23,27 +22,27 @@ def erase(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> None:
-    """Erase what is kept about one person: records of events, also in quarantine, and what handlers said about them.
+    """Erase what is kept about one person: the records of events, also in quarantine, and the errors of handlers.
 
-    Their deliveries in flight are cancelled. Of each event there stays that it was, when, and that it was erased.
+    Deliveries in flight are cancelled. Each event stays in the list, with its time and a note that it was erased.
 
     Parameters
     ----------
     coworker
         the customer's number at Nexudus
     email
-        the person's e-mail address, wherever it stands
+        the person's e-mail address, in any field of a record
     yes
-        do not ask; needed where there is no terminal
+        do not ask for confirmation; needed without a terminal
     """
     subject, kind, sealed = _subject(coworker, email)
     context = Context()
     counted = Erasure(context.client)
-    with progress.bar("searching", counted.size, shown=not json) as advance:
+    with terminal.bar("searching", counted.size, shown=not json) as advance:
         tool = Erasure(context.writable, looked_at=advance)
         found = tool.find(subject)
     question = f"Erase the records of {len(found)} events, and what spools here hold of this person, for ever?"
-    if not confirmation.agreed("erase", question, yes=yes):
+    if not terminal.agreed("erase", question, yes=yes):
         output.say("Nothing was erased.")
         return
     # Spools first: a receiver may be about to bring into the store what it has read from its spool.
@@ -66,14 +65,14 @@ def _report(json: bool, erased: Erased, waiting: Rewritten, unreached: list[str]
     output.say(f"The records of {len(erased.events)} events are erased; {erased.cancelled} deliveries are cancelled.")
     if waiting.events:
         output.say(f"The records of {len(waiting.events)} events in spools of this data directory are erased.")
-    output.say("What this cannot reach:")
+    output.say("Frontdesk cannot erase:")
     for one in unreached:
         output.say(f"  - {one}")
 
 
 def _subject(coworker: int | None, email: str | None) -> tuple[Subject, str, str]:
     if (coworker is None) == (email is None):
-        raise UsageError("erase: say who, by --coworker NUMBER or by --email ADDRESS")
+        raise UsageError("erase: name the person with either --coworker NUMBER or --email ADDRESS")
     if email is not None:
         name, at, host = email.strip().rpartition("@")
         if not (name and at and host) or any(letter.isspace() for letter in email.strip()):
@@ -85,9 +84,9 @@ def _subject(coworker: int | None, email: str | None) -> tuple[Subject, str, str
 
 
 def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[str]:
-    """Yield what an operator has to see to, a sentence each."""
+    """Yield what an operator has to take care of, a sentence each."""
     try:
-        table = file.read(routes, known_actions=CODES)
+        table = read_table(routes)
         archives = [route for route in table.routes if route.handler == "archive"]
     except RoutesError:
         archives = []
@@ -95,13 +94,13 @@ def _unreached(routes: Path, unsearched: int, why_not: str | None) -> Iterator[s
         yield f"what route {route.name!r} wrote to {route.options.get('path')}"
     if not archives:
         yield "what handlers wrote or sent elsewhere"
-    yield "spools below other data directories, here or on other machines; run it there too"
-    yield "backups, and the disks of replicas until they write their files anew"
-    yield "handlers that are running with a record in hand"
+    yield "spools in other data directories, here or on other machines; run this command there, too"
+    yield "backups, and the disks of replicas until they rewrite their files"
+    yield "records in handlers that are running now"
     if unsearched:
         yield (
-            f"{unsearched} events that cannot be looked into: their bodies are damaged, no text, or compressed in a way"
-            " that is not known here; or a newer version kept them"
+            f"{unsearched} events that cannot be read: their bodies are damaged, not text, or compressed in an"
+            " unknown way, or a newer version kept them"
         )
     if why_not:
-        yield f"the append-only file of the server, which was not written anew: {why_not}"
+        yield f"the append-only file of the server, which was not rewritten: {why_not}"

@@ -6,15 +6,28 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.text import Text
 
 from receiver.cli.context import Context
-from receiver.cli.ui import event_rows, output
+from receiver.cli.ui import output
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
+from receiver.core import timestamps
 from receiver.core.errors import StorageUnavailable
+from receiver.core.events import EventStatus
 from receiver.operations import json_views
 from receiver.storage.query.event_tail import EventTail
-from receiver.storage.query.stored_event import EventFilter
+from receiver.storage.query.stored_event import EventFilter, StoredDelivery, StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
+
+_HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
+
+_COLOURS = {
+    EventStatus.SUCCEEDED: "green",
+    EventStatus.DEAD: "bold red",
+    EventStatus.QUARANTINED: "bold yellow",
+    EventStatus.UNROUTED: "yellow",
+    EventStatus.IN_FLIGHT: "cyan",
+}
 
 _ROWS = 50
 _PAUSE_S = 0.2
@@ -29,7 +42,7 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
     Parameters
     ----------
     limit
-        how many at most; by default 50 in a table, all with --json
+        the most events to list; by default 50 in a table, all with --json
     """
     wanted = which.wanted()
     archive = Context().archive
@@ -37,22 +50,22 @@ def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: J
         for stored in islice(archive.newest(wanted), limit):
             output.json_line(json_views.brief(stored, redact=False))
         return
-    found = [event_rows.row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
+    found = [_row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
     if not found:
         output.say("No events" + (" of that kind." if wanted != EventFilter() else " yet."))
         return
-    output.table(event_rows.HEADINGS, found)
+    output.table(_HEADINGS, found)
 
 
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
     """Show one event: the record, how it was verified, its deliveries and every attempt.
 
-    Who saw the texts of a record is kept (`frontdesk acts`), as for everybody who makes the console show them.
+    Unless --redact is given, the audit log records who saw the texts (`frontdesk acts`), as it does for the console.
 
     Parameters
     ----------
     redact
-        mask what the record and the errors of handlers say about people
+        mask personal data in the record and in the errors of handlers
     """
     context = Context()
     stored = context.archive.get(event_id)
@@ -66,7 +79,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 
 def tail(*, json: Json = False) -> None:
-    """Follow events as they are kept, until Ctrl-C. A store that goes away is waited for."""
+    """Print events as they arrive, until Ctrl-C. While the store is away, wait for it."""
     following = EventTail(Context().archive)
     is_away = False
     while True:
@@ -81,5 +94,20 @@ def tail(*, json: Json = False) -> None:
             if json:
                 output.json_line(json_views.brief(stored, redact=False))
             else:
-                output.say("  ".join(str(cell) for cell in event_rows.row(stored)))
+                output.say("  ".join(str(cell) for cell in _row(stored)))
         time.sleep(_PAUSE_S)
+
+
+def _row(stored: StoredEvent) -> tuple[object, ...]:
+    """One line of the table of events."""
+    envelope = stored.envelope
+    received = (timestamps.show(envelope.received_ms) or "")[5:19].replace("T", " ")
+    status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
+    said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
+    deliveries = ", ".join(said) or stored.unreadable or envelope.quarantine or ""
+    return (received, envelope.id, envelope.action, envelope.business_id, status, output.plain(deliveries))
+
+
+def _in_words(delivery: StoredDelivery) -> str:
+    error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
+    return f"{delivery.route}: {delivery.state or delivery.status}{error}"

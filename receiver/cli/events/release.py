@@ -6,13 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.events import event_selection
-from receiver.cli.ui import confirmation, output
+from receiver.cli.ui import event_options, output, terminal
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import EventStatus
-from receiver.nexudus.actions import CODES
 from receiver.operations.release import Release
-from receiver.routing import file
 from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
 
@@ -27,31 +24,31 @@ def release(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Check quarantined requests again, with today's secrets and parser; those that pass become events and are routed.
+    """Check quarantined requests again, with the current secrets. Those that pass become events and are routed.
 
-    All of them, or those of these ids, or those that --action, --business, --since and --until leave. What does not
-    pass stays where it is, with the reason of today; exit status 1 when it was named, or when no shared secret of its
-    location is set here to check its signature with.
+    Without ids, checks all that --action, --business, --since and --until select. A request that does not pass stays in
+    quarantine, and the reason is printed. Exits 1 when it was named by id, or when no shared secret of its location is
+    set here to check its signature with.
 
     Parameters
     ----------
     force
-        also release what can be read but has a wrong signature; anybody who knows the hook's URL may have sent it
+        also release readable requests with a wrong signature; anybody who knows the hook's URL may have sent them
     dry_run
-        only check and count
+        only check the requests and count them
     yes
-        do not ask; needed where there is no terminal
+        do not ask for confirmation; needed without a terminal
     """
     context = Context()
     tool = _tool(context, force=force)
-    ids = event_selection.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
-    passing, blind = _counted(tool, event_selection.read(context.archive, ids))
+    ids = event_options.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
+    passing, blind = _counted(tool, event_options.read(context.archive, ids))
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
-    if dry_run or not confirmation.agreed("release", question, yes=yes):
+    if dry_run or not terminal.agreed("release", question, yes=yes):
         _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
         return 1 if blind else 0
     AuditLog(context.client).record("release", requests=len(ids), force=force or None, **which.told())
-    results = [tool.run(stored) for stored in event_selection.paced(context.archive, ids, "releasing", shown=not json)]
+    results = [tool.run(stored) for stored in event_options.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     made = [event_id for result in results for event_id in result.events]
     _report(
@@ -74,7 +71,7 @@ def _counted(tool: Release, requests: Iterable[StoredEvent]) -> tuple[int, list[
 def _tool(context: Context, *, force: bool) -> Release:
     return Release(
         context.writable,
-        file.read(context.settings.routes, known_actions=CODES),
+        context.table,
         [(one.business_id, one.secret.get_secret_value()) for one in context.settings.webhook_secrets],
         dedup_window_ms=context.settings.dedup_window,
         force=force,

@@ -5,15 +5,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter, validators
 
 from receiver.cli.context import Context
-from receiver.cli.events import event_selection
-from receiver.cli.routes import route_names
-from receiver.cli.ui import confirmation, output
+from receiver.cli.ui import event_options, output, terminal
 from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
-from receiver.nexudus.actions import CODES
 from receiver.operations.replay import Replay, Replayed
-from receiver.routing import file
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
 
@@ -28,36 +24,35 @@ def replay(
     yes: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Route kept events again by the table of today, and deliver them again.
+    """Route kept events again by the current routes, and deliver them.
 
-    Give ids, or say which with --since, --until, --action, --business, --route, --status. With --status dead only the
-    dead deliveries are made anew. A route that is still busy with an event is left alone. Exit status 1 when an event
-    that was named, or every one of those chosen, could not be replayed.
+    Name events by id, or select them with --since, --until, --action, --business, --route, --status. With --status dead
+    only dead deliveries are repeated. A route that is still busy with an event is skipped. Exits 1 when an event that
+    was named, or every selected one, could not be replayed.
 
     Parameters
     ----------
     rate
-        events a second, at most
+        the most events per second
     dry_run
-        only count
+        only count the events and deliveries
     yes
-        do not ask; needed where there is no terminal
+        do not ask for confirmation; needed without a terminal
     """
     wanted = which.wanted()
     if not event_ids and wanted.since_ms is None and wanted.status is None:
-        raise UsageError("replay: say which events: ids, or --since with a time, or --status")
+        raise UsageError("replay: name events by id, or select them with --since or --status")
     context = Context()
     tool = _tool(context, which.route, wanted)
-    ids = event_selection.chosen(context.archive, event_ids, wanted)
-    count = sum(len(tool.routes(stored)) for stored in event_selection.read(context.archive, ids))
+    ids = event_options.chosen(context.archive, event_ids, wanted)
+    count = sum(len(tool.routes(stored)) for stored in event_options.read(context.archive, ids))
     question = f"Replay {len(ids)} events, which makes {count} deliveries?"
-    if dry_run or not confirmation.agreed("replay", question, yes=yes):
+    if dry_run or not terminal.agreed("replay", question, yes=yes):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     AuditLog(context.client).record("replay", events=len(ids), **which.told())
-    results = [
-        _again(tool, one) for one in event_selection.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
-    ]
+    events = event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
+    results = [_again(tool, one) for one in events]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
@@ -65,10 +60,9 @@ def replay(
 
 
 def _tool(context: Context, route: str | None, wanted: EventFilter) -> Replay:
-    table = file.read(context.settings.routes, known_actions=CODES)
     if route is not None:
-        route_names.check("replay", route, table)
-    return Replay(context.writable, table, route=route, only_dead=wanted.status == EventStatus.DEAD)
+        context.route("replay", route)
+    return Replay(context.writable, context.table, route=route, only_dead=wanted.status == EventStatus.DEAD)
 
 
 def _again(tool: Replay, stored: StoredEvent) -> Replayed:

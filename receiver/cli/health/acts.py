@@ -1,4 +1,4 @@
-"""`acts`: who did what."""
+"""`acts`: the audit log, who did what."""
 
 from typing import Annotated
 
@@ -15,12 +15,14 @@ def acts(
     since: str | None = None,
     json: Annotated[bool, Parameter(help="one JSON object per line")] = False,
 ) -> None:
-    """List what people did, newest first, for a year: replays, releases, repairs, changes at Nexudus, records seen.
+    """List what people did in the last year, newest first.
+
+    Replays, releases, repairs, changes at Nexudus, records seen.
 
     Parameters
     ----------
     since
-        a time (2026-05-01T12:00:00Z) or how long ago (2h)
+        a time (2026-05-01T12:00:00Z) or an age (2h)
     """
     found = AuditLog(Context().client).newest(timestamps.parse("--since", since))
     if json:
@@ -29,7 +31,7 @@ def acts(
         return
     rows = [_row(act) for act in found]
     if not rows:
-        output.say("No acts yet." if since is None else "No acts since then.")
+        output.say("The audit log is empty." if since is None else "The audit log has nothing since then.")
         return
     output.table(("at", "who", "what", "detail"), rows)
 

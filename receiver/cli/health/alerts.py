@@ -1,20 +1,23 @@
-"""`frontdesk alerts`: what is wrong now, as those are told who are named in FRONTDESK_ALERT_URLS."""
+"""`frontdesk alerts`, and the alert monitor of processes that run long."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.health import alert_setup
 from receiver.cli.ui import output
 from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation import conditions, status_snapshot
+from receiver.observation.alert_monitor import Sentry
 from receiver.observation.alert_state import AlertBook
 from receiver.observation.outgoing import Message, Outgoing
 from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.data_loss import LossDetector
+from receiver.storage.redis import connection, redis_url
 from receiver.storage.shared.audit_log import AuditLog
 
 
@@ -24,14 +27,14 @@ def alerts(
     acknowledge: bool = False,
     json: Annotated[bool, Parameter(help="print one object per line")] = False,
 ) -> int:
-    """List what is wrong now, each with since when and whether anybody was told.
+    """List what is wrong now, since when, and whether an alert was sent.
 
     Parameters
     ----------
     test
-        send a test message to each URL of FRONTDESK_ALERT_URLS, and say which service took it
+        send a test message to each URL of FRONTDESK_ALERT_URLS, and print which service accepted it
     acknowledge
-        say that you know what the store has lost; it is told of no more
+        confirm that you know what the store has lost; the alert ends
     """
     context = Context()
     if test:
@@ -43,7 +46,7 @@ def alerts(
         if json:
             output.json_line(row)
         else:
-            told = "told" if row["told"] else "nobody was told"
+            told = "alert sent" if row["told"] else "no alert sent"
             output.say(f"{row['since'] or 'now'}  {row['title']} ({told})")
             output.say(f"    {row['text']}")
     if not rows and not json:
@@ -79,16 +82,16 @@ def _rows(context: Context) -> Iterator[dict[str, Any]]:
 
 
 def _test(read: Settings, *, json: bool) -> int:
-    outgoing = alert_setup.outgoing(read)
-    if outgoing is None:
-        raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example says what it is for")
+    targets = outgoing(read)
+    if targets is None:
+        raise SettingsError("FRONTDESK_ALERT_URLS is not set; deploy/env.example explains it")
     message = Message("Frontdesk: a test", "Alerts of Frontdesk arrive here.", "info")
-    taken = [_sent(outgoing, digest, message) for digest in outgoing.digests]
+    taken = [_sent(targets, digest, message) for digest in targets.digests]
     for number, (service, was_taken) in enumerate(taken, 1):
         if json:
             output.json_line({"url": number, "service": service, "taken": was_taken})
         else:
-            output.say(f"URL {number} ({service}): {'taken' if was_taken else 'not taken'}")
+            output.say(f"URL {number} ({service}): {'accepted' if was_taken else 'not accepted'}")
     if all(was_taken for _, was_taken in taken):
         return 0
     for sentence in outbound.problems():
@@ -96,5 +99,32 @@ def _test(read: Settings, *, json: bool) -> int:
     return 1
 
 
-def _sent(outgoing: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
-    return outgoing.service(digest), outgoing.send(digest, message)
+def _sent(targets: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
+    return targets.service(digest), targets.send(digest, message)
+
+
+@contextlib.contextmanager
+def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> Iterator[None]:
+    """Look for trouble and send alerts meanwhile, in a process that runs long.
+
+    Raises SettingsError for a wrong URL in FRONTDESK_ALERT_URLS.
+    """
+    url = connection.url_of(read)
+    with connection.connect(url) as client:
+        losses = LossDetector(client, read.data_dir, str(redis_url.parse(url)))
+        monitor = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.stop()
+
+
+def outgoing(read: Settings) -> Outgoing | None:
+    """Return where alerts go; None: nowhere. Raises SettingsError, which does not quote the URL."""
+    if not read.alert_urls:
+        return None
+    try:
+        return Outgoing([url.get_secret_value() for url in read.alert_urls])
+    except ValueError as error:
+        raise SettingsError(f"FRONTDESK_ALERT_URLS: {error}") from None

@@ -1,11 +1,11 @@
-"""`audit`: is everything that was ever accepted still something?"""
+"""`audit`: account for every event that was ever accepted."""
 
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, progress
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.reconciliation import Audit, Report
@@ -22,23 +22,23 @@ def audit(
     write_off: bool = False,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> int:
-    """Check that nothing is lost: every event is something, every delivery is somewhere. Exits 1 when that is not so.
+    """Check that nothing is lost: every event and every delivery has a known state. Exits 1 otherwise.
 
     Parameters
     ----------
     full
-        look at every event, also of hours that were found in order before, and at every list that should name it
+        check every event, also of hours that were in order before, and every index that should list it
     repair
-        give deliveries that nobody would ever run a new job, and clear away what is left of events that were never kept
-        in whole, because the store failed in the middle: their record is gone
+        create a job for each delivery that has lost its own, and delete the remains of events whose record is gone
+        because the store failed while it kept them
     write_off
-        give up events that have lost their state or their record: an event whose record is still kept is unrouted from
-        now on, and can be replayed; the others, and all their deliveries, are counted as expired
+        give up events that have lost their state or their record. Events whose record survives become unrouted and can
+        be replayed; the others, and all their deliveries, are counted as expired
     """
     context = Context()
     counted = Audit(context.client)
     client = context.writable if repair or write_off else context.client
-    with progress.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
+    with terminal.bar("looking at events", lambda: counted.size(full=full), shown=not json) as advance:
         audited = Audit(client, looked_at=advance, on_disk=_stock(context))
         report = audited.run(full=full, repair=repair, clear=repair, write_off=write_off)
     _record(report, AuditLog(context.client), repair=repair)
@@ -48,7 +48,7 @@ def audit(
         _print(report)
     lost = data_loss.unacknowledged(context.client)
     for loss in lost:
-        output.warn(f"{loss.sentence} None of it is counted here; `frontdesk alerts --acknowledge` when you know.")
+        output.warn(f"{loss.sentence} None of it is counted here; `frontdesk alerts --acknowledge` confirms it.")
     return 1 if report.unaccounted or lost else 0
 
 
@@ -57,7 +57,7 @@ def _stock(context: Context) -> count.Stock | None:
     try:
         return count.stock(slots.folder_of(context.settings.data_dir))
     except SpoolUnavailable as error:
-        output.warn(f"{error}; of the spools there, what they reported last is counted")
+        output.warn(f"{error}; the last report of these spools is counted instead")
         return None
 
 
@@ -66,11 +66,11 @@ def _record(report: Report, acts: AuditLog, *, repair: bool) -> None:
     if repair:
         acts.record("audit.repair", repaired=report.repaired, cleared=report.cleared or None)
         if report.repaired:
-            output.warn(f"{report.repaired} deliveries had no live job and have a new one now")
+            output.warn(f"{report.repaired} deliveries had lost their jobs and have new ones now")
     if report.cleared:
         output.warn(
-            f"{report.cleared} events were never kept in whole, and their record is gone; what was left of them is "
-            "cleared away now, and they are named for the last time"
+            f"{report.cleared} events were never kept completely, and their record is gone; their remains are "
+            "deleted now, and they are listed for the last time"
         )
     if report.kept or report.written_off:
         acts.record("audit.write_off", kept=report.kept, written_off=report.written_off)
@@ -82,15 +82,15 @@ def _print(report: Report) -> None:
     output.say("")
     output.table(("deliveries", ""), [(name.replace("_", " "), number) for name, number in report.deliveries.items()])
     output.say("")
-    output.say(f"{report.spooled} events wait in spools; {report.duplicates} were duplicates.")
+    output.say(f"{report.spooled} events are in spools; {report.duplicates} were duplicates.")
     if not report.unaccounted:
         output.say("Nothing is unaccounted for.")
         return
     output.say(
-        f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` mends what can be mended,"
-        " `--write-off` gives up what is gone:"
+        f"{report.unaccounted} events are UNACCOUNTED FOR; `frontdesk audit --repair` repairs what it can,"
+        " `--write-off` gives up the rest:"
     )
     for event_id in report.offenders[:_SHOWN]:
         output.say(f"  {event_id}")
     if len(report.offenders) > _SHOWN:
-        output.say("  and more; `frontdesk audit --json` names them")
+        output.say("  and more; `frontdesk audit --json` lists them all")

@@ -1,4 +1,4 @@
-"""`check`: everything that can be known to be wrong before anything runs. Made for a deployment pipeline."""
+"""`check`: find what is wrong before anything runs. Made for a deployment pipeline."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alert_setup, handler_folders, unsigned
+from receiver.cli.health import alerts, handler_folders, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -17,16 +17,16 @@ from receiver.core import outbound, settings
 from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.core.settings import Settings
 from receiver.nexudus import budget
-from receiver.nexudus.actions import CODES, NAMES, entity_kind
+from receiver.nexudus.actions import NAMES, entity_kind
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Survey
-from receiver.routing import file
+from receiver.registrar.planner import Planner
 from receiver.routing.document import MAX_ROUTES
+from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.model import keep_script
 from receiver.storage.redis import connection, preflight, redis_url
@@ -43,13 +43,14 @@ _MOST_NAMED = 3
 
 
 def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
-    """Check settings, routes and handlers; exit 1 if anything is wrong. Nothing is changed, and no network is used;
-    the folder for spools is tried with a file that is taken away again.
+    """Check settings, routes and handlers, and exit 1 if anything is wrong. It changes nothing and uses no network.
+
+    It tests the spool folder with a file that it removes again.
 
     Parameters
     ----------
     online
-        also ask Redis whether it is what it must be, and Nexudus whether we may sign in and the locations are right
+        also check that Redis is set up as it must be, that Nexudus lets us sign in, and that the locations exist
     """
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
@@ -61,7 +62,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     for found in _spool(read):
         problems.append(found) if isinstance(found, Problem) else warnings.append(found)
     try:
-        table = file.read(read.routes, known_actions=CODES)
+        table = read_table(read.routes)
     except RoutesError as error:
         problems += error.problems
     else:
@@ -76,7 +77,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
             problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += _nexudus(read, table)
         if not _signs_in(read):
-            warnings.append("Nexudus was not asked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
+            warnings.append("Nexudus was not checked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
     _report(problems, warnings, json=json)
     return 1 if problems else 0
 
@@ -121,7 +122,7 @@ def _public_url(read: Settings) -> Iterator[Problem]:
 def _alert_urls(read: Settings) -> Iterator[Problem]:
     """Say which URL for alerts is none; that its service takes a message is told by `frontdesk alerts --test`."""
     try:
-        alert_setup.outgoing(read)
+        alerts.outgoing(read)
     except SettingsError as error:
         yield Problem(ENVIRONMENT, 0, str(error))
 
@@ -237,7 +238,7 @@ def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
             webhooks = Webhooks(client)
             webhooks.list()
             if table is not None:
-                Survey(webhooks, Ownership(None, ()), "all").wanted(table)
+                Planner(webhooks, Ownership(None, ()), "all").wanted(table)
     except RoutesError as error:
         return list(error.problems)
     except FrontdeskError as error:

@@ -12,8 +12,8 @@ from receiver.routing.table_reload import CurrentTable
 _LOOK_EVERY_S: Final = 5.0
 
 _NOTHING_SIGNED: Final = (
-    "FRONTDESK_WEBHOOK_SECRETS is not set, or its file is empty: signatures are not asked for, and the token in each "
-    "hook's URL is all that keeps others out; set the shared secret of your Nexudus account"
+    "FRONTDESK_WEBHOOK_SECRETS is not set, or its file is empty: signatures are not checked, and only the token in "
+    "each hook's URL keeps others out; set the shared secret of your Nexudus account"
 )
 
 

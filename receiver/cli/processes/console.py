@@ -5,9 +5,9 @@ import os
 
 import redis
 
-from receiver.cli.registrar.registrar_adapter import HookDesk
+from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
 from receiver.cli.ui import output
-from receiver.cli.up import generated_secrets, signin_link, up_prerequisites
+from receiver.cli.up import console_access, generated_secrets
 from receiver.console.application import Console
 from receiver.console.auth.sessions import Access
 from receiver.console.framework.hooks_cache import Registry
@@ -15,17 +15,17 @@ from receiver.console.framework.services import Desk
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus import actions
 from receiver.observation.event_histogram import Trend
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_status import Pulse
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
+from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
@@ -37,22 +37,22 @@ _TO_REDIS = 64
 
 
 def console(*, link: bool = False) -> int:
-    """Serve the console, until SIGTERM or Ctrl-C: what came in, what became of it, what is wrong, and putting it right.
+    """Serve the web console, until SIGTERM or Ctrl-C.
 
-    It needs FRONTDESK_ADMIN_TOKEN or FRONTDESK_VIEWER_TOKEN, or those that `frontdesk up` has made here.
+    It requires FRONTDESK_ADMIN_TOKEN or FRONTDESK_VIEWER_TOKEN, or the token that `frontdesk up` made here.
 
     Parameters
     ----------
     link
-        Only print a link that signs an admin in, once, within ten minutes.
+        Only print a link that signs in an admin, once, within ten minutes.
     """
     current = generated_secrets.completed(environment.from_environ(os.environ))
     if not (current.admin_token or current.viewer_token):
         raise SettingsError(
-            "there is no console without a token: set FRONTDESK_ADMIN_TOKEN, for looking only FRONTDESK_VIEWER_TOKEN"
+            "the console requires a token: set FRONTDESK_ADMIN_TOKEN, or FRONTDESK_VIEWER_TOKEN for read-only access"
         )
     if link:
-        output.say(signin_link.make(up_prerequisites.with_running_console(current)))
+        output.say(console_access.make(console_access.with_running_console(current)))
         return 0
     logs.configure(current.log_level, current.log_format)
     standard_streams.detach_output()
@@ -62,10 +62,12 @@ def console(*, link: bool = False) -> int:
 
 def _serve(current: Settings) -> None:
     client = connection.connect(connection.url_of(current), max_connections=_TO_REDIS)
-    table = _table(current, client)
+    table = load_table(current, client)
     desk = _desk(current, client, table)
     access = Access(
-        signin_link.named(current.admin_token), signin_link.named(current.viewer_token), spent=OneTimeTokens(client)
+        console_access.named(current.admin_token),
+        console_access.named(current.viewer_token),
+        spent=OneTimeTokens(client),
     )
     table.start()
     table.start_watching()
@@ -82,16 +84,6 @@ def _serve(current: Settings) -> None:
     desk.bulk.stop()
     table.stop_watching()
     logs.get().info("console.stopped")
-
-
-def _table(current: Settings, client: redis.Redis) -> CurrentTable:
-    """Return the routing table, not read yet; where the file is wrong, the last good one is in Redis."""
-
-    def load() -> str | None:
-        text: bytes | None = client.get(keys.ROUTES)  # type: ignore[assignment]
-        return None if text is None else text.decode("utf-8", "replace")
-
-    return CurrentTable(current.routes, known_actions=actions.CODES, data_dir=current.data_dir, load=load)
 
 
 def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
@@ -113,5 +105,5 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
         ),
         acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
-        registry=Registry(HookDesk()),
+        registry=Registry(RegistrarAdapter()),
     )

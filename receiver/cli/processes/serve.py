@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,11 +28,12 @@ from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
 from receiver.process.supervisor import Child, Supervisor
+from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store
-from receiver.storage.redis import connection, keys, redis_url
+from receiver.storage.redis import connection, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
 from receiver.web import server, socket_activation
@@ -52,18 +53,18 @@ _LOOK_ASIDE_EVERY_S = 15.0
 _TELL_EVERY_S = 5.0
 
 _BESIDE_TIMEOUT_S = 1.0
-"""For what is asked of Redis beside the events: last good routes, metrics. The receiver does not wait long for it."""
+"""For what is asked of Redis beside the events, as metrics. The receiver does not wait long for it."""
 
 
 def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter(show=False)] = None) -> int:
-    """Take events in from Nexudus, until SIGTERM or Ctrl-C.
+    """Receive events from Nexudus, until SIGTERM or Ctrl-C.
 
     Listens at FRONTDESK_HOST and FRONTDESK_PORT, or at the sockets that a socket unit of systemd hands down.
 
     Parameters
     ----------
     processes
-        How many processes share the port; about one for each core.
+        How many processes share the port; about one per core.
     listener
         Open listening sockets to serve at, as the parent of several processes hands them down.
     """
@@ -107,41 +108,24 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     """Serve in this process."""
     folder = os.environ.get(_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
-    store = _store(current, url)
     client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
-    table = _table(current, client)
-    keeper = _keeper(current, store, metrics, table)
+    table = load_table(current, client, saves=True)
+    table.start()
+    keeper = _keeper(current, url, metrics, table)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
     degraded = Degraded(
         client, LossDetector(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble
     )
     traces = tracing.opened(current, "frontdesk-receiver")
-    door = Door(
-        TracedIngest(ingest, traces) if traces else ingest,
-        url_keys=[key.get_secret_value() for key in current.url_keys],
-        max_body=current.max_body,
-        clients=ClientAddresses(current.trusted_proxies),
-        log=log,
-        metrics=metrics,
-    )
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Receiver) -> AsyncIterator[None]:
-        beside = (
-            _gauge(keeper, metrics),
-            _gauge_aside(keeper, metrics),
-            _tell_filters(client, metrics),
-            _share_readings(client, ingest.verifier),
-            degraded.run(),
-            unsigned.watch(current.webhook_secrets, table),
-        )
-        async with _alive(keeper, table, beside):
-            yield
-            metrics.add_up()
-        log.flush()
-        if traces:
-            await asyncio.to_thread(traces.close)
+    def tasks() -> Iterable[Coroutine[Any, Any, None]]:
+        yield _gauge(keeper, metrics)
+        yield _gauge_aside(keeper, metrics)
+        yield _tell_filters(client, metrics)
+        yield _share_readings(client, ingest.verifier)
+        yield degraded.run()
+        yield unsigned.watch(current.webhook_secrets, table)
 
     server.run(
         Receiver(
@@ -149,39 +133,56 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
             counts=metrics,
             shared=StoreMetrics(client),
             degraded=degraded.reasons,
-            lifespan=lifespan,
+            lifespan=partial(_lifespan, keeper=keeper, table=table, metrics=metrics, tasks=tasks),
         ),
         taken,
         limits=Limits(connections=current.max_connections),
         metrics=metrics,
-        host=door,
+        host=_endpoint(current, TracedIngest(ingest, traces) if traces else ingest, log, metrics),
         drain_s=current.shutdown_delay / 1_000,
     )
+    log.flush()
+    if traces:
+        traces.close()
     logs.get().info("receiver.stopped")
 
 
+def _endpoint(current: Settings, ingest: Ingest | TracedIngest, log: RequestLog, metrics: IngestMetrics) -> Door:
+    return Door(
+        ingest,
+        url_keys=[key.get_secret_value() for key in current.url_keys],
+        max_body=current.max_body,
+        clients=ClientAddresses(current.trusted_proxies),
+        log=log,
+        metrics=metrics,
+    )
+
+
 @contextlib.asynccontextmanager
-async def _alive(
-    keeper: Keeper, table: CurrentTable, tasks: Iterable[Coroutine[Any, Any, None]]
+async def _lifespan(
+    _: Receiver,
+    *,
+    keeper: Keeper,
+    table: CurrentTable,
+    metrics: IngestMetrics,
+    tasks: Callable[[], Iterable[Coroutine[Any, Any, None]]],
 ) -> AsyncIterator[None]:
-    """Keep going what runs beside the requests."""
+    """Run what runs beside the requests."""
     table.start_watching()
     await keeper.start()
-    beside = [asyncio.create_task(each) for each in tasks]
+    beside = [asyncio.create_task(each) for each in tasks()]
     yield
+    metrics.add_up()
     for task in beside:
         task.cancel()
     table.stop_watching()
     await keeper.close()
 
 
-def _store(current: Settings, url: str) -> Store:
-    return Store(connection.connect_async(url), replicas=current.replicas if current.durability == "replicated" else 0)
-
-
-def _keeper(current: Settings, store: Store, metrics: IngestMetrics, table: CurrentTable) -> Keeper:
+def _keeper(current: Settings, url: str, metrics: IngestMetrics, table: CurrentTable) -> Keeper:
+    replicas = current.replicas if current.durability == "replicated" else 0
     return Keeper(
-        store,
+        Store(connection.connect_async(url), replicas=replicas),
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
         alias_ms=max(current.retention, current.retention_kept),
@@ -237,21 +238,3 @@ def _policy(current: Settings) -> Policy:
         on_bad_signature=current.on_bad_signature,
         dedup_window_ms=current.dedup_window,
     )
-
-
-def _table(current: Settings, client: Any) -> CurrentTable:
-    """Return the routing table, read; the last good one is kept in Redis too, where every receiver finds it."""
-
-    def load() -> str | None:
-        text: bytes | None = background.within(_BESIDE_TIMEOUT_S, lambda: client.get(keys.ROUTES))
-        return None if text is None else text.decode("utf-8", "replace")
-
-    table = CurrentTable(
-        current.routes,
-        known_actions=actions.CODES,
-        data_dir=current.data_dir,
-        save=lambda text: background.within(_BESIDE_TIMEOUT_S, lambda: client.set(keys.ROUTES, text)),
-        load=load,
-    )
-    table.start()
-    return table

@@ -12,14 +12,12 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from receiver.cli.context import Context
-from receiver.cli.registrar.factory import is_loopback
-from receiver.cli.ui import output
+from receiver.cli.ui import output, values
 from receiver.cli.up import generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
-from receiver.nexudus import actions
 from receiver.process import end_signals, standard_streams
-from receiver.routing import file as routes_file
+from receiver.routing.loading import read_table
 from receiver.simulator import app
 from receiver.simulator.access import Account
 from receiver.simulator.faults import Knobs
@@ -34,17 +32,17 @@ Several = Annotated[list[T] | None, Parameter(negative="")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
-    """How it behaves.
+class Behaviour:
+    """How the simulator behaves.
 
     Parameters
     ----------
     rate
-        How many events happen by themselves in a second, of actions that have a hook; 0: none.
+        How many events it makes per second by itself, of actions that have a hook; 0 makes none.
     without_role
         A role that the API user lacks, such as WebHook-Edit; may be given several times.
     token_lifetime
-        For how many seconds an access token is good.
+        For how many seconds an access token is valid.
     knob
         A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
         throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
@@ -68,8 +66,8 @@ class Manner:
             raise UsageError(f"--knob {first['loc'][0]}: {first['msg']}") from None
 
 
-MannerOptions = Annotated[Manner, Parameter(name="*")]
-FAITHFUL = Manner()
+MannerOptions = Annotated[Behaviour, Parameter(name="*")]
+FAITHFUL = Behaviour()
 
 
 def simulate(
@@ -85,20 +83,20 @@ def simulate(
     Sign in with FRONTDESK_NEXUDUS_USERNAME and _PASSWORD (demo@example.com and demo when they are not set) or with
     FRONTDESK_NEXUDUS_TOKEN. Events are signed with FRONTDESK_WEBHOOK_SECRETS when it is set.
 
-    While it runs: POST /simulator/fire makes events happen, as in {"business_id": 1001, "action": "BookingCreate",
+    While it runs: POST /simulator/fire fires events, as in {"business_id": 1001, "action": "BookingCreate",
     "count": 3}; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them all;
     GET /simulator/state shows everything it knows, DELETE starts afresh.
 
     Parameters
     ----------
     host
-        Where to listen; it is a tool for one machine and has no guard of its own.
+        Where to listen. The simulator has no protection of its own: keep it on this machine.
     port
-        The port; 0 takes a free one. Without it that of FRONTDESK_NEXUDUS_URL if it is of this machine, else 8002.
+        The port; 0 takes a free one. Default: the port of FRONTDESK_NEXUDUS_URL if that is this machine, else 8002.
     business
-        A location; may be given several times. Without it there are those that routes.yaml names, else 1001 to 1003.
+        A location; may be given several times. Default: the locations that routes.yaml names, else 1001 to 1003.
     state
-        A file that keeps the hooks when the simulator ends; without it they are forgotten.
+        A file that keeps the hooks after the simulator ends. Without it they are lost.
     """
     current = generated_secrets.completed(Context().settings)
     standard_streams.detach_output()
@@ -122,12 +120,12 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
 
 def _port(current: Settings) -> int:
     parts = urlsplit(current.nexudus_url)
-    return parts.port if parts.port and is_loopback(parts.hostname or "") else _PORT
+    return parts.port if parts.port and values.is_loopback(parts.hostname or "") else _PORT
 
 
 def _businesses(current: Settings) -> tuple[int, ...]:
     try:
-        named = routes_file.read(current.routes, known_actions=actions.CODES).businesses
+        named = read_table(current.routes).businesses
     except RoutesError:
         return _BUSINESSES
     return _BUSINESSES if named == "all" else named

@@ -1,4 +1,4 @@
-"""`frontdesk watch`: the registrar as a loop."""
+"""`frontdesk watch`: the registrar as a process that runs long."""
 
 import sys
 import time
@@ -7,15 +7,17 @@ from typing import Annotated
 import redis
 from cyclopts import Parameter
 
-from receiver.cli.health import alert_setup
-from receiver.cli.registrar.factory import LOCK, Registrar, opened
-from receiver.core import durations
-from receiver.core.errors import SettingsError, UsageError
+from receiver.cli.health import alerts
+from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
+from receiver.cli.ui import values
+from receiver.core.errors import SettingsError
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive import AliveFile
 from receiver.registrar import probe, schedule
-from receiver.registrar.guardrails import Restraint
-from receiver.registrar.watch import Parts, Watch
+from receiver.registrar.guardrails import Guardrails
+from receiver.registrar.watch import Reconciler, ReconcilerParts
+from receiver.routing.loading import load_table
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import RegistrarState
@@ -24,22 +26,22 @@ _LEADER = "registrar-leader"
 
 
 def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Keep the webhooks at Nexudus in step with routes.yaml; of several watches one leads, the others stand by.
+    """Keep the webhooks at Nexudus in step with routes.yaml; of several, one leads and the others stand by.
 
-    Re-enables what Nexudus disabled once the receiver answers at FRONTDESK_PUBLIC_URL; never moves hooks between hosts,
-    never takes away more than 30 % of them. Runs until it is told to stop.
+    It re-enables webhooks that Nexudus disabled, once the receiver answers at FRONTDESK_PUBLIC_URL. It never moves
+    webhooks between hosts and never removes more than 30 % of them. It runs until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     every
-        How often to look; give or take a fifth. An edit of routes.yaml is seen within seconds.
+        How often to compare, give or take a fifth. An edit of routes.yaml takes effect within seconds.
     grace
         How long a webhook that is no longer routed stays active.
     once
-        Look once and end; exit status 1 when something could not be done. What waits (for a week, for proof that the
-        receiver answers) is no failure.
+        Compare once and end; exit status 1 when something could not be done. A change that has to wait (for the grace
+        period, for an answer of the receiver) is not a failure.
     """
-    every_s, grace_ms = _milliseconds("every", every) / 1_000, _milliseconds("grace", grace)
+    every_s, grace_ms = values.duration_ms("--every", every) / 1_000, values.duration_ms("--grace", grace)
     end_signals.answer(lambda *_: sys.exit(0))
     standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:
@@ -47,14 +49,16 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
             raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")
         alive = AliveFile(registrar.settings.data_dir, "watch")
         with _Leader(registrar.store, alive) as leader:
-            watching = _watch(registrar, leader, Restraint(grace_ms=grace_ms))
+            routes = load_table(registrar.settings)
+            routes.reload()  # not start(): nothing is registered by the last good copy of another day
+            reconciler = _reconciler(registrar, routes, leader, Guardrails(grace_ms=grace_ms))
             if once:
                 leader.wait(0, waiting=lambda _: None)
-                applied = watching.reconcile()
+                applied = reconciler.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            with alert_setup.watching(registrar.settings):
-                routes = registrar.settings.routes
-                schedule.run(watching.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
+            with alerts.watching(registrar.settings):
+                routes.start_watching()
+                schedule.run(reconciler.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
     return 0
 
 
@@ -76,29 +80,22 @@ class _Leader(Lock):
         super().check()
 
     def sleep(self, seconds: float) -> None:
-        """Pause; schedule.run pauses a second at a time."""
+        """Pause; schedule.run pauses at least once a second."""
         self._alive.touch()
         time.sleep(seconds)
 
 
-def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:
+def _reconciler(registrar: RegistrarTools, routes: CurrentTable, leader: Lock, guardrails: Guardrails) -> Reconciler:
     store, url = registrar.store, registrar.settings.public_url
     assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
-    parts = Parts(
+    parts = ReconcilerParts(
         webhooks=registrar.webhooks,
-        survey=registrar.survey,
+        planner=registrar.planner,
         memory=RegistrarState(store),
         acts=AuditLog(store, is_logged=True),
         lock=Lock(store, LOCK),
-        read_routes=registrar.routes,
+        routes=lambda: routes.table,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
         behind=lambda: probe.behind(url, registrar.ownership.keys),
     )
-    return Watch(parts, leads=leader.check, restraint=restraint)
-
-
-def _milliseconds(option: str, value: str) -> int:
-    try:
-        return durations.parse(value)
-    except ValueError as error:
-        raise UsageError(f"--{option}: {error}") from None
+    return Reconciler(parts, leads=leader.check, guardrails=guardrails)

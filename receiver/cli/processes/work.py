@@ -10,17 +10,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.health import alert_setup
+from receiver.cli.health import alerts
 from receiver.cli.ui import output
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
-from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
 from receiver.process.alive import AliveFile
 from receiver.process.periodic import PeriodicTask
+from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
-from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
@@ -37,20 +36,20 @@ def work(
     *,
     processes: int = 1,
     threads: int = 16,
-    queue: Annotated[tuple[str, ...], Parameter(help="serve this queue only; may be given several times")] = (),
+    queue: Annotated[tuple[str, ...], Parameter(help="serve only this queue; may be given several times")] = (),
     burst: bool = False,
     grace: float = 25.0,
 ) -> int:
-    """Run deliveries: claim, run their handlers, record what became of them.
+    """Run deliveries: claim them, run their handlers, record the outcome.
 
     Parameters
     ----------
     processes
         worker processes
     threads
-        handlers at a time in each process; async handlers do not count
+        handlers that run at a time in each process; async handlers do not count
     burst
-        stop when nothing is left to do
+        stop when the queues are empty
     grace
         seconds that running handlers may take after SIGTERM
     """
@@ -58,7 +57,7 @@ def work(
     context = Context()
     standard_streams.detach_output()
     read = context.settings
-    table = CurrentTable(read.routes, known_actions=CODES, data_dir=read.data_dir)
+    table = load_table(read)
     table.start(strict=True)
     if table.table:
         _say_what_cannot_run(table.table, read.routes.resolve().parent, NexudusTransport(read))
@@ -73,7 +72,7 @@ def work(
         tasks += [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:
-            stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
+            stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
         alive = AliveFile(read.data_dir, "work")
         return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
 
@@ -96,7 +95,9 @@ def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None
         if queue not in table.queues:
             near = nearest(queue, table.queues)
             hint = f"did you mean {near!r}?" if near else f"the queues are {', '.join(table.queues)}"
-            output.warn(f"--queue {queue}: no route of {table.file} names this queue, so nothing new comes in; {hint}")
+            output.warn(
+                f"--queue {queue}: no route of {table.file} names this queue, so it gets no new deliveries; {hint}"
+            )
 
 
 def _say_what_cannot_run(table: RoutingTable, folder: Path, line: NexudusTransport) -> None:

@@ -1,18 +1,15 @@
-"""Carrying out a plan, for the command and for the console: one at a time, told as it goes, recorded as an act."""
+"""Applying a plan, for the command and for the console: one apply at a time, with progress and an audit log entry."""
 
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from receiver.cli.registrar.factory import LOCK, Registrar
-from receiver.cli.ui import output
+from receiver.cli.registrar.factory import LOCK, RegistrarTools
+from receiver.cli.ui import output, terminal
 from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
-from receiver.registrar.apply import Applied, Applier, Told
+from receiver.registrar.apply import Applied, Applier, OnResult
 from receiver.registrar.change import Change
-from receiver.registrar.plan import Plan, Scope, Wanted
+from receiver.registrar.plan import Plan
 from receiver.registrar.watch import act_of
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.lock import Lock
@@ -26,67 +23,60 @@ def check(made: Plan, *, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def locked(registrar: Registrar, patience_s: float) -> Iterator[Callable[[], None]]:
+def locked(registrar: RegistrarTools, patience_s: float) -> Iterator[Callable[[], None]]:
     """Yield what to ask before each write."""
     if registrar.store is None:
-        output.warn("no Redis is there to keep a second apply away; do not run two at once")
+        output.warn("there is no Redis to prevent a second apply; do not run two at once")
         yield lambda: None
         return
     with Lock(registrar.store, LOCK) as lock:
-        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is applying already; waiting for it"))
+        lock.wait(patience_s, waiting=lambda who: output.warn(f"{who} is already applying; waiting for it"))
         yield lock.check
 
 
 def carry_out(
-    registrar: Registrar,
-    wanted: Wanted,
-    scope: Scope,
+    registrar: RegistrarTools,
+    plan: Callable[[], Plan],
     fence: Callable[[], None],
     *,
     force: bool,
-    expected: Plan | None,
+    is_agreed: Callable[[Plan], bool],
     advanced: Callable[[], None] = lambda: None,
     who: str | None = None,
 ) -> Applied:
-    """Plan again now that nobody else writes, and carry it out. *expected* is what a person said yes to.
+    """Plan again now that nobody else writes, and apply the plan. Hooks are listed twice: before, and when all is done.
 
-    *advanced* is called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and
-    UsageError when *expected* is over.
+    *plan* makes a plan from a fresh list; *is_agreed* says whether it is the one that a person agreed to. *advanced* is
+    called after each change. *who* None: whoever runs this process. Raises NexudusError, UnsafePlan, and UsageError
+    when the plan is another one.
     """
 
     def look() -> Plan:
-        made = registrar.survey.plan(wanted, scope)
+        made = plan()
         check(made, force=force)
         return made
 
     fresh = look()
-    if expected is not None and fresh.changes != expected.changes:
+    if not is_agreed(fresh):
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
-    with _progress(len(fresh.changes)) as advance, _recorded(registrar, who, advance, advanced) as told:
+    with (
+        terminal.bar("registering", lambda: len(fresh.changes)) as advance,
+        _recorded(registrar, who, lambda: advance(1), advanced) as on_result,
+    ):
         try:
-            return Applier(registrar.webhooks, fence=fence, told=told).apply(fresh, look)
+            return Applier(registrar.webhooks, fence=fence, on_result=on_result).apply(fresh, look)
         except NexudusError as error:
-            raise NexudusError(f"{error}; what was done stays done, run apply again", status=error.status) from error
+            raise NexudusError(f"{error}; finished changes stay, run apply again", status=error.status) from error
         except UnsafePlan as error:
             raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar with the time left, on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("Registering", total=total)
-        yield lambda: bar.advance(task)
-
-
-@contextlib.contextmanager
-def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None]) -> Iterator[Told]:
+def _recorded(registrar: RegistrarTools, who: str | None, *advance: Callable[[], None]) -> Iterator[OnResult]:
     """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
     done: Counter[str] = Counter()
 
-    def told(change: Change, error: NexudusError | None) -> None:
+    def on_result(change: Change, error: NexudusError | None) -> None:
         for count in advance:
             count()
         if error is not None:
@@ -97,7 +87,7 @@ def _recorded(registrar: Registrar, who: str | None, *advance: Callable[[], None
                 RegistrarState(registrar.store).count(act_of(change))
 
     try:
-        yield told
+        yield on_result
     finally:
         if done and registrar.store is not None:
             with contextlib.suppress(StorageUnavailable):

@@ -1,7 +1,6 @@
 """Puts the registrar together from the settings, for `plan`, `apply`, `hooks` and `watch`."""
 
 import contextlib
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -9,17 +8,18 @@ from urllib.parse import urlsplit
 import redis
 
 from receiver.cli.context import Context
+from receiver.cli.ui import values
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
-from receiver.nexudus import actions, budget
+from receiver.nexudus import budget
 from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Survey
-from receiver.routing import file as routes_file
+from receiver.registrar.planner import Planner
+from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
 from receiver.storage.redis.client import guarded
@@ -30,24 +30,24 @@ LOCK = "registrar"
 
 
 @dataclass(frozen=True, slots=True)
-class Registrar:
+class RegistrarTools:
     """The parts. *store* is None when no Redis is there and none was asked for."""
 
     settings: Settings
     webhooks: Webhooks
     ownership: Ownership
-    survey: Survey
+    planner: Planner
     store: redis.Redis | None
 
     def routes(self) -> RoutingTable:
         """Read the routing file. Raises RoutesError."""
-        return routes_file.read(self.settings.routes, known_actions=actions.CODES)
+        return read_table(self.settings.routes)
 
 
 @contextlib.contextmanager
 def opened(
     role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True
-) -> Iterator[Registrar]:
+) -> Iterator[RegistrarTools]:
     """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
 
     Raises SettingsError for what is missing. *alone*: the command can do without Redis; one that cannot also waits for
@@ -63,23 +63,15 @@ def opened(
         client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store)))
         webhooks = Webhooks(client)
         ownership = Ownership(current.public_url, tuple(key.get_secret_value() for key in current.url_keys))
-        yield Registrar(current, webhooks, ownership, Survey(webhooks, ownership, _signed(current)), store)
+        yield RegistrarTools(current, webhooks, ownership, Planner(webhooks, ownership, _signed(current)), store)
 
 
 def check_public_url(url: str) -> None:
     """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or values.is_loopback(parts.hostname or ""):
         return
     raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether *host* is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> redis.Redis | None:

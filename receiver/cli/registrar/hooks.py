@@ -6,28 +6,28 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from receiver.cli.registrar.factory import Registrar, opened
+from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
-from receiver.registrar import health, plan
-from receiver.registrar.health import Condition, Row
+from receiver.registrar import health
+from receiver.registrar.health import HookCondition, HookRow
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.registrar_state import RegistrarState
 
 _COLOURS = {
-    Condition.HEALTHY: "green",
-    Condition.FAILING: "yellow",
-    Condition.DISABLED: "red",
-    Condition.MISSING: "red",
-    Condition.DRIFTED: "yellow",
-    Condition.DUPLICATE: "yellow",
-    Condition.UNROUTED: "yellow",
+    HookCondition.HEALTHY: "green",
+    HookCondition.FAILING: "yellow",
+    HookCondition.DISABLED: "red",
+    HookCondition.MISSING: "red",
+    HookCondition.DRIFTED: "yellow",
+    HookCondition.DUPLICATE: "yellow",
+    HookCondition.UNROUTED: "yellow",
 }
 
 
 def hooks(*, everyone: bool = False, json: bool = False) -> None:
-    """List our webhooks at Nexudus and their health; those that are missing too.
+    """List our webhooks at Nexudus and their health, also the missing ones.
 
     Parameters
     ----------
@@ -49,27 +49,27 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
         _table(rows, len(registrar.settings.url_keys))
 
 
-def planned(registrar: Registrar, existing: tuple[Registration, ...]) -> Plan | None:
+def planned(registrar: RegistrarTools, existing: tuple[Registration, ...]) -> Plan | None:
     """Return the plan when the settings and routes tell what is wanted."""
     if not (registrar.settings.url_keys and registrar.settings.public_url):
-        output.warn("FRONTDESK_PUBLIC_URL and FRONTDESK_URL_KEYS are not both set: what is wanted is not known")
+        output.warn("FRONTDESK_PUBLIC_URL and FRONTDESK_URL_KEYS are not both set, so missing webhooks are not listed")
         return None
     try:
-        wanted = registrar.survey.wanted(registrar.routes())
+        wanted = registrar.planner.wanted(registrar.routes())
     except (RoutesError, NexudusError) as error:
-        output.warn(f"what is wanted is not known: {error}")
+        output.warn(f"missing webhooks are not listed: {error}")
         return None
-    return plan.make(wanted, existing, registrar.ownership)
+    return registrar.planner.plan(wanted, existing=existing)
 
 
-def received(registrar: Registrar) -> Mapping[Pair, int]:
+def received(registrar: RegistrarTools) -> Mapping[Pair, int]:
     if registrar.store is not None:
         with contextlib.suppress(StorageUnavailable):
             return RegistrarState(registrar.store).last_received()
     return {}
 
 
-def _table(rows: tuple[Row, ...], keys: int) -> None:
+def _table(rows: tuple[HookRow, ...], keys: int) -> None:
     now = datetime.now(UTC)
     columns = [
         ("business", [row.business_id for row in rows]),
@@ -87,11 +87,11 @@ def _table(rows: tuple[Row, ...], keys: int) -> None:
         columns.append(("last error", [_last_error(row) for row in rows]))
     headings = [heading for heading, _ in columns]
     output.table(headings, zip(*(cells for _, cells in columns), strict=True))
-    bad = sum(row.condition in _COLOURS and row.condition is not Condition.HEALTHY for row in rows)
-    output.say(f"{len(rows)} webhooks, {bad} that need attention")
+    bad = sum(row.condition in _COLOURS and row.condition is not HookCondition.HEALTHY for row in rows)
+    output.say(f"{len(rows)} webhooks, {bad} need attention")
 
 
-def _fired(row: Row, now: datetime) -> str:
+def _fired(row: HookRow, now: datetime) -> str:
     """Return how long ago Nexudus last fired the hook with success, by its own account."""
     trigger = row.registration.last_trigger if row.registration else None
     if not trigger:
@@ -103,7 +103,7 @@ def _fired(row: Row, now: datetime) -> str:
     return _ago(at if at.tzinfo else at.replace(tzinfo=UTC), now)
 
 
-def _received_ago(row: Row, now: datetime) -> str:
+def _received_ago(row: HookRow, now: datetime) -> str:
     return _ago(datetime.fromtimestamp(row.received_ms / 1_000, UTC), now) if row.received_ms else "never"
 
 
@@ -115,13 +115,13 @@ def _ago(at: datetime, now: datetime) -> str:
     return f"{seconds}s ago"
 
 
-def _key(row: Row, keys: int) -> str:
+def _key(row: HookRow, keys: int) -> str:
     """Return which URL key made the hook: the current one, or which of the old ones."""
     if row.registration is None or row.url_key is None:
         return "" if row.registration is None or not keys else "none"
     return "current" if row.url_key == 0 else f"old ({row.url_key + 1} of {keys})"
 
 
-def _last_error(row: Row) -> str:
+def _last_error(row: HookRow) -> str:
     found = row.registration
     return (found.last_error or "") if found and found.error_count else ""

@@ -4,18 +4,23 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
 
-from receiver.cli.registrar import apply_plan, plan_diff
-from receiver.cli.registrar.factory import Registrar, opened
-from receiver.cli.ui import confirmation, output
-from receiver.core import durations
+from receiver.cli.registrar import apply_plan
+from receiver.cli.registrar.factory import RegistrarTools, opened
+from receiver.cli.ui import output, terminal, values
 from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied
+from receiver.registrar.change import Op
 from receiver.registrar.plan import Plan, Scope
+
+_MARKS = {Op.CREATE: ("+", "green"), Op.UPDATE: ("~", "yellow"), Op.DEACTIVATE: ("-", "red"), Op.DELETE: ("-", "red")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +30,9 @@ class Reach:
     Parameters
     ----------
     prune
-        Delete what is no longer routed, instead of deactivating it; that needs the role WebHook-Delete.
+        Delete webhooks that are no longer routed instead of deactivating them; requires the role WebHook-Delete.
     move_from
-        Move hooks that our URL keys made for this public URL to ours; may be given several times.
+        Move webhooks that our URL keys made for this other public URL here; may be given several times.
     """
 
     prune: bool = False
@@ -46,9 +51,9 @@ NEAR = Reach()
 
 
 def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
-    """Show what has to change at Nexudus so that its webhooks follow routes.yaml; changes nothing.
+    """Show what would change at Nexudus so that its webhooks follow routes.yaml. Changes nothing.
 
-    Exit status 2 when something would change, 0 when nothing would.
+    Exits 2 when something would change, 0 when nothing would.
 
     Parameters
     ----------
@@ -57,8 +62,8 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
     """
     scope = reach.scope()
     with opened("plan") as registrar:
-        wanted = registrar.survey.wanted(registrar.routes())
-        made = _timed(registrar, registrar.survey.plan(wanted, scope))
+        wanted = registrar.planner.wanted(registrar.routes())
+        made = _timed(registrar, registrar.planner.plan(wanted, scope))
     _show(made, json=json)
     return 2 if made.changes else 0
 
@@ -66,26 +71,26 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
 def apply(
     *, reach: ReachOptions = NEAR, force: bool = False, yes: bool = False, wait: str = "10m", json: bool = False
 ) -> int:
-    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first; running it again is safe.
+    """Bring the webhooks at Nexudus in step with routes.yaml. Shows the plan and asks first. It is safe to repeat.
 
     Parameters
     ----------
     force
-        Go on although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
+        Continue although more than 30 % of our webhooks (and more than three) would be deactivated or deleted.
     yes
-        Do not ask; needed where there is no terminal.
+        Do not ask for confirmation; needed without a terminal.
     wait
-        How long to wait while somebody else applies: a duration, as 10m, or plain seconds.
+        How long to wait while another apply runs: a duration such as 10m, or plain seconds.
     json
-        Print one JSON object: what was done, what is pending, what failed.
+        Print one JSON object: the changes that are done, pending and failed.
     """
-    patience_s = _seconds(wait)
+    patience_s = values.duration_ms("--wait", wait) / 1_000
     if json and not yes:
-        raise UsageError("--json shows no plan that could be asked about; add --yes, or look at plan --json first")
+        raise UsageError("apply --json cannot ask for confirmation; add --yes, or run plan --json first")
     scope = reach.scope()
     with opened("apply") as registrar:
-        wanted = registrar.survey.wanted(registrar.routes())
-        shown = _timed(registrar, registrar.survey.plan(wanted, scope))
+        wanted = registrar.planner.wanted(registrar.routes())
+        shown = _timed(registrar, registrar.planner.plan(wanted, scope))
         if not json:
             _show(shown, json=False)
         _warn_of_moves(registrar, shown)
@@ -94,19 +99,16 @@ def apply(
             _ask(shown)
         with apply_plan.locked(registrar, patience_s) as fence:
             applied = apply_plan.carry_out(
-                registrar, wanted, scope, fence, force=force, expected=None if yes else shown
+                registrar,
+                partial(registrar.planner.plan, wanted, scope),
+                fence,
+                force=force,
+                is_agreed=lambda fresh: yes or fresh.changes == shown.changes,
             )
     return _report(applied, json=json)
 
 
-def _seconds(wait: str) -> float:
-    try:
-        return durations.parse(wait) / 1_000
-    except ValueError as error:
-        raise UsageError(f"--wait: {error}") from None
-
-
-def _timed(registrar: Registrar, made: Plan) -> Plan:
+def _timed(registrar: RegistrarTools, made: Plan) -> Plan:
     """Return *made* with a warning of when it will be done, where it takes more writes than a day allows."""
     a_day = registrar.settings.nexudus_writes_per_day
     days = (len(made.changes) - 1) // a_day
@@ -124,12 +126,29 @@ def _show(made: Plan, *, json: bool) -> None:
     if json:
         output.json_line(made.as_json())
     else:
-        plan_diff.show(made)
+        _print(made)
     for warning in made.warnings:
         output.warn(warning)
 
 
-def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
+def _print(made: Plan) -> None:
+    """Print the plan as a coloured diff."""
+    console = Console(highlight=False, soft_wrap=True)
+    for change in made.changes:
+        mark, colour = _MARKS[change.op]
+        console.print(Text(f"{mark} {wording.subject(change)}: {wording.words(change)}", style=colour))
+    console.print(Text(_summary(made), style="bold"))
+
+
+def _summary(made: Plan) -> str:
+    counts = {op: sum(change.op is op for change in made.changes) for op in Op}
+    doing = ", ".join(f"{count} to {op.value}" for op, count in counts.items() if count) or "nothing to change"
+    text = f"{doing}; {made.unchanged} unchanged, {made.foreign} foreign, {len(made.elsewhere)} elsewhere"
+    homes = sorted({owned.home for owned in made.elsewhere})
+    return output.plain(text + (f" ({', '.join(homes[:5])}; --move-from moves them here)" if homes else ""))
+
+
+def _warn_of_moves(registrar: RegistrarTools, shown: Plan) -> None:
     """Say when hooks that work are to leave their URL for one that a receiver may not know yet."""
     moving = sum(change.rotates for change in shown.changes)
     url, keys = registrar.settings.public_url, registrar.ownership.keys
@@ -138,13 +157,13 @@ def _warn_of_moves(registrar: Registrar, shown: Plan) -> None:
     why = probe.unreachable(url, keys) or probe.behind(url, keys)
     if why:
         output.warn(
-            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, what comes"
-            " there is answered 404"
+            f"{moving} webhooks get URLs of the first URL key, and {why}: until every receiver has that key, events"
+            " that arrive there are answered 404"
         )
 
 
 def _ask(shown: Plan) -> None:
-    if not confirmation.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
+    if not terminal.agreed("apply", f"Make these {len(shown.changes)} changes at Nexudus?", yes=False):
         raise UsageError("nothing was changed")
 
 
@@ -161,16 +180,16 @@ def _report(applied: Applied, *, json: bool) -> int:
             }
         )
     elif applied.done:
-        output.say(f"Done: {len(applied.done)} changes, seen on a fresh list.")
+        output.say(f"Done: {len(applied.done)} changes, confirmed by a fresh list.")
     elif applied.is_complete:
         output.say("Nothing to do.")
     for failure in applied.failed[:20]:
         output.warn(f"{wording.subject(failure.change)}: {failure.error}")
     for change in applied.pending[:20]:
-        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show it; run apply again")
+        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show the change; run apply again")
     if applied.is_complete:
         return 0
     output.warn(
-        f"not all is as it should be: {len(applied.pending)} changes are pending, {len(applied.failed)} refused"
+        f"the apply is incomplete: {len(applied.pending)} changes are pending, {len(applied.failed)} were refused"
     )
     return 1

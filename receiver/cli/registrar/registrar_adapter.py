@@ -4,45 +4,63 @@ import time
 from collections.abc import Callable
 
 from receiver.cli.registrar import apply_plan, hooks
-from receiver.cli.registrar.factory import opened
+from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.console.framework.hooks_cache import Seen, digest_of
-from receiver.core.errors import FrontdeskError, UsageError
+from receiver.core.errors import FrontdeskError
 from receiver.registrar import health
-from receiver.registrar.plan import Plan, Scope
+from receiver.registrar.plan import Plan, Scope, WantedHooks
 
 _ROLE = "console"
 _PATIENCE_S = 60.0
 
 
-class HookDesk:
+class RegistrarAdapter:
     """Looks at Nexudus, and changes it. Both raise FrontdeskError with one sentence."""
 
     def look(self, *, prune: bool) -> Seen:
         """Return every registration of ours and, as far as it is known what is wanted, what has to change."""
         with opened(_ROLE, needs=()) as registrar:
-            existing = registrar.webhooks.list()
-            made: Plan | None = None
-            problem = None
             try:
                 registrar.settings.need("public_url", "url_keys")
-                made = registrar.survey.plan(registrar.survey.wanted(registrar.routes()), Scope(prune=prune))
+                wanted = registrar.planner.wanted(registrar.routes())
             except FrontdeskError as error:
-                problem = f"What is wanted is not known: {error}"
-            rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
-            return Seen(rows, made, problem, time.monotonic())
+                return _seen(registrar, None, problem=f"What is wanted is not known: {error}")
+            return _seen(registrar, wanted, prune=prune)
 
-    def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str:
-        """Carry out the plan of this digest. Returns what is not as it should be then, or an empty text."""
+    def apply(
+        self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool
+    ) -> tuple[Seen, str]:
+        """Apply the plan of this digest. Returns what is there then, and what is not as it should be, or no text."""
         with opened(_ROLE) as registrar:
-            wanted, scope = registrar.survey.wanted(registrar.routes()), Scope(prune=prune)
-            agreed = registrar.survey.plan(wanted, scope)
-            if digest_of(agreed) != digest:
-                raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
+            wanted = registrar.planner.wanted(registrar.routes())
+            looks = list[Seen]()
+
+            def plan() -> Plan:
+                looks[:] = [_seen(registrar, wanted, prune=prune)]
+                assert looks[0].plan is not None  # noqa: S101 -- it is known what is wanted; for the type checker
+                return looks[0].plan
+
             with apply_plan.locked(registrar, _PATIENCE_S) as fence:
                 applied = apply_plan.carry_out(
-                    registrar, wanted, scope, fence, force=force, expected=agreed, advanced=advanced, who=who
+                    registrar,
+                    plan,
+                    fence,
+                    force=force,
+                    is_agreed=lambda fresh: digest_of(fresh) == digest,
+                    advanced=advanced,
+                    who=who,
                 )
         if applied.is_complete:
-            return ""
+            return looks[0], ""
         first = f"; the first one: {applied.failed[0].error}" if applied.failed else ""
-        return f"{len(applied.pending)} changes are pending and {len(applied.failed)} were refused{first}"
+        return looks[0], f"{len(applied.pending)} changes are pending and {len(applied.failed)} were refused{first}"
+
+
+def _seen(
+    registrar: RegistrarTools, wanted: WantedHooks | None, *, prune: bool = False, problem: str | None = None
+) -> Seen:
+    """List the hooks once, and say what has to change when it is known what is *wanted*."""
+    existing = registrar.webhooks.list()
+    made = None if wanted is None else registrar.planner.plan(wanted, Scope(prune=prune), existing)
+    rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
+    return Seen(rows, made, problem, time.monotonic())

@@ -1,4 +1,4 @@
-"""`frontdesk new-handler`: a plugin package that works, to be filled with what its author needs."""
+"""`frontdesk new-handler`: write a plugin package that works, for its author to fill in."""
 
 import importlib.util
 import keyword
@@ -54,7 +54,7 @@ def write(name: str, parent: Path) -> Path:
     try:
         folder.mkdir()
     except FileExistsError:
-        raise UsageError(f"new-handler: {name} is there already; choose another name or move it away") from None
+        raise UsageError(f"new-handler: {name} already exists; choose another name or move it away") from None
     except OSError as error:
         raise UsageError(f"new-handler: cannot make the folder {name}: {error.strerror}") from None
     try:
@@ -73,11 +73,11 @@ def _refuse_bad(name: str) -> None:
             f"single hyphens, a letter first, at most {_LONGEST} characters: crm-sync"
         )
     if keyword.iskeyword(name):
-        raise UsageError(f"new-handler: {name} is a word of Python's own; try {name}-handler")
+        raise UsageError(f"new-handler: {name} is a Python keyword; try {name}-handler")
     if name in loader.installed():
-        raise UsageError(f"new-handler: a handler {name} is installed already; two of one name would refuse to load")
+        raise UsageError(f"new-handler: a handler {name} is already installed; two of one name would not load")
     if importlib.util.find_spec(f"frontdesk_{name.replace('-', '_')}") is not None:
-        raise UsageError(f"new-handler: a module frontdesk_{name.replace('-', '_')} is installed already")
+        raise UsageError(f"new-handler: a module frontdesk_{name.replace('-', '_')} is already installed")
 
 
 def _rendered(words: dict[str, str]) -> dict[str, str]:

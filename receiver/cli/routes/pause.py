@@ -1,16 +1,13 @@
-"""`pause`, `resume`: hold the deliveries of a route, and let them go again."""
+"""`pause` and `resume`: hold the deliveries of a route, and resume them."""
 
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.routes import route_names
 from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
-from receiver.nexudus.actions import CODES
-from receiver.routing import file
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import AuditLog, operator
 
@@ -19,12 +16,12 @@ RouteName = Annotated[str, Parameter(name="ROUTE")]
 
 
 def pause(route: RouteName, /, *, json: Json = False) -> None:
-    """Hold the deliveries of a route: they are kept and counted, and wait until it is resumed.
+    """Hold the deliveries of a route: they are kept and counted, and wait until the route is resumed.
 
-    What runs already runs on. A pause outlives restarts and edits of routes.yaml.
+    Deliveries that are running finish. A pause survives restarts and edits of routes.yaml.
     """
     context = Context()
-    route_names.check("pause", route, file.read(context.settings.routes, known_actions=CODES))
+    context.route("pause", route)
     changed = Gates(context.writable).pause(route, operator())
     if changed:
         AuditLog(context.writable).record("pause", route=route)
@@ -32,13 +29,13 @@ def pause(route: RouteName, /, *, json: Json = False) -> None:
 
 
 def resume(route: RouteName, /, *, json: Json = False) -> None:
-    """Let the deliveries of a paused route go again, in the order in which their events came."""
+    """Resume the deliveries of a paused route, in the order of their events."""
     context = Context()
     gates = Gates(context.writable)
     paused = gates.paused()
     if route not in paused:
         # A route that is paused and gone from routes.yaml can be resumed, so that file alone does not decide.
-        known = {one.name for one in file.read(context.settings.routes, known_actions=CODES).routes}
+        known = {one.name for one in context.table.routes}
         if route not in known:
             raise UsageError(f"resume: no route {route[:60]!r} is paused{hint(route, paused)}")
     changed = gates.resume(route)

@@ -15,7 +15,6 @@ from receiver.cli.ui import output
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.routing import file
 from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import Explanation, RoutingTable
 from receiver.storage.query.stored_event import StoredEvent
@@ -32,19 +31,19 @@ _EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
 def routes(*, json: Json = False) -> None:
     """Show the routes, as routes.yaml says them."""
     context = Context()
-    table = _table(context)
+    table = context.table
     gates = route_rows.standing(context)
     for name in sorted(set(gates or ()) - {route.name for route in table.routes}):
         if gates and gates[name].pause:
             output.warn(
-                f"route {name!r} is paused and not in {table.file}; `frontdesk resume {name}` lets go what waits"
+                f"route {name!r} is paused and not in {table.file}; `frontdesk resume {name}` resumes its deliveries"
             )
     if json:
         for route in table.routes:
             output.json_line(route_rows.shape(route, gates))
         return
     if not table.routes:
-        output.say(f"{table.file} has no routes: every event is kept, and none is handled.")
+        output.say(f"{table.file} has no routes: events are kept, and none is handled.")
         return
     output.table(route_rows.HEADINGS, [route_rows.cells(route, gates) for route in table.routes])
 
@@ -58,24 +57,23 @@ def explain(
     business: int | None = None,
     json: Json = False,
 ) -> None:
-    """Say of each route whether it wants an event, and if not, why.
+    """Show for each route whether it matches an event, and if not, why.
 
     Parameters
     ----------
     action
-        the action that the event would have; or the id of an event that is kept, to take its own action
+        the action of the event, or the id of a kept event, whose action is used
     event
-        a file with a record as JSON (or an array of them), or the id of an event that is kept
+        a file with a record as JSON (or an array of records), or the id of a kept event
     business
-        the Nexudus location that the event would come from; default: where the kept event came from, else one that
-        routes.yaml names
+        the Nexudus location of the event; default: that of the kept event, else one that routes.yaml names
     """
     context = Context()
-    table = _table(context)
+    table = context.table
     if event is None:
         action, event = _kept_action(action, context), action
     if action not in CODES:
-        output.warn(f"{action!r} is no action that we know{hint(action, CODES)}")
+        output.warn(f"{action!r} is not a known action{hint(action, CODES)}")
     found = _records(event, context)
     location = business or found[0][1] or _any_location(table)
     for record, _ in found:
@@ -85,24 +83,22 @@ def explain(
             shown = [asdict(each) | {"no_key": keyless.get(each.route)} for each in explained]
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
-            output.table(("route", "wants it", "why not"), [_row(each, keyless.get(each.route)) for each in explained])
+            output.table(("route", "matches", "why not"), [_row(each, keyless.get(each.route)) for each in explained])
 
 
 def _kept_action(event_id: str, context: Context) -> str:
     """Return the action of an event that was named alone."""
     if not _EVENT_ID.fullmatch(event_id):
-        raise UsageError(f"{event_id[:60]}: with one word it must be the id of an event; else ACTION FILE|EVENT_ID")
+        raise UsageError(
+            f"{event_id[:60]}: a single argument must be the id of an event; otherwise give ACTION FILE|EVENT_ID"
+        )
     return context.archive.get(event_id).envelope.action
 
 
 @app.command
 def schema() -> None:
-    """Print the JSON Schema of routes.yaml, for editors that complete and check it."""
+    """Print the JSON Schema of routes.yaml, with which editors complete and check the file."""
     print(orjson.dumps(json_schema(CODES), option=orjson.OPT_INDENT_2).decode())
-
-
-def _table(context: Context) -> RoutingTable:
-    return file.read(context.settings.routes, known_actions=CODES)
 
 
 def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
@@ -116,7 +112,7 @@ def _records(event: str, context: Context) -> list[tuple[dict[str, Any], int | N
     if path.is_file():
         return [(record, None) for record in _of_file(path, context.settings.max_body)]
     if not _EVENT_ID.fullmatch(event):
-        raise UsageError(f"{event}: is neither a file nor the id of an event")
+        raise UsageError(f"{event} is neither a file nor the id of an event")
     return [_of_event(context.archive.get(event))]
 
 
@@ -143,7 +139,7 @@ def _of_file(path: Path, most: int) -> list[dict[str, Any]]:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path}: is no JSON: {error}") from None
+        raise UsageError(f"{path}: is not JSON: {error}") from None
     records = found if isinstance(found, list) else [found]
     if not records or not all(isinstance(record, dict) for record in records):
         raise UsageError(f"{path}: holds no record; a record is a JSON object, or an array of them")
@@ -156,5 +152,5 @@ def _any_location(table: RoutingTable) -> int:
     listed = () if table.businesses == "all" else table.businesses
     location = next(iter((*listed, *named)), 1)
     if named or any(route.where and "business_id" in route.where.source for route in table.routes):
-        output.warn(f"as if from business {location}; --business says another one")
+        output.warn(f"explained for business {location}; --business selects another one")
     return location

@@ -1,4 +1,4 @@
-"""`routes diff`: the events of the last days, routed by the table of today and by the one that is to come."""
+"""`routes diff`: route the events of the last days by the current file and by a new one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +7,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, progress
+from receiver.cli.ui import output, terminal
 from receiver.cli.ui.event_options import ANYWHERE, OriginOptions
 from receiver.core.events import Envelope
-from receiver.nexudus.actions import CODES
-from receiver.routing import file
+from receiver.routing.loading import read_table
 from receiver.routing.table_diff import Comparison, Differing, RouteChange
 from receiver.storage.query.envelopes import Envelopes
 
@@ -26,22 +25,21 @@ def diff(
     which: OriginOptions = ANYWHERE,
     json: Annotated[bool, Parameter(help="print one object")] = False,
 ) -> None:
-    """Route the events that are kept by routes.yaml and by another file, and show what would be handled otherwise.
+    """Route kept events by routes.yaml and by another file, and show the differences.
 
-    Nothing is delivered and nothing is changed. Without --since: the events of the last 7 days.
+    Nothing is delivered or changed. Without --since, it takes the events of the last 7 days.
 
     Parameters
     ----------
     new
-        the routing file that is to come
+        the new routing file
     """
     context = Context()
     wanted = (which if which.since else replace(which, since=_SINCE)).filter()
-    before = file.read(context.settings.routes, known_actions=CODES)
-    compared = Comparison(before, file.read(new, known_actions=CODES))
+    compared = Comparison(context.table, read_table(new))
     events = Envelopes(context.client, wanted)
     skipped = 0
-    with progress.bar("routing", events.count, shown=not json) as advance:
+    with terminal.bar("routing", events.count, shown=not json) as advance:
         for number, envelope in enumerate(events.newest(), 1):
             skipped += not _add(compared, envelope)
             if number % _STEP == 0:
@@ -123,10 +121,10 @@ def _note(route: RouteChange) -> str:
 
 
 def _summary(compared: Comparison, skipped: int) -> str:
-    left_out = f" ({skipped} without a record were left out)" if skipped else ""
+    left_out = f" ({skipped} without a record were skipped)" if skipped else ""
     if compared.is_same:
-        return f"{compared.events} events{left_out} would go where they go today."
+        return f"{compared.events} events{left_out} would go to the same routes as today."
     return (
-        f"Of {compared.events} events{left_out}, {compared.handled.count} that nobody handles would be handled, and "
-        f"{compared.unhandled.count} that are handled would be handled by nobody."
+        f"Of {compared.events} events{left_out}, {compared.handled.count} that no route handles would be handled, and "
+        f"{compared.unhandled.count} that are handled now would no longer be."
     )

@@ -1,14 +1,13 @@
-"""`frontdesk send`: signed samples to a running receiver, through its real door."""
+"""`frontdesk send`: post signed samples to a running receiver, as Nexudus does."""
 
 import asyncio
-import contextlib
 import json as jsonlib
 import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import Annotated
 import httpx2
 import orjson
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
-from receiver.cli.routes.send_report import Tally
-from receiver.cli.ui import output
+from receiver.cli.routes.send_report import SendReport
+from receiver.cli.ui import output, terminal, values
 from receiver.cli.up import generated_secrets
 from receiver.core import settings
 from receiver.core.errors import UsageError
@@ -57,7 +54,7 @@ class Load:
     count
         How many.
     rate
-        How many in a second; without it, as fast as they are answered.
+        How many per second; without it, as fast as the receiver answers.
     """
 
     count: int = 1
@@ -68,7 +65,7 @@ class Load:
         if not 1 <= self.count <= _MOST:
             raise UsageError(f"--count {self.count}: must be between 1 and {_MOST}")
         if self.rate is not None and not 0 < self.rate <= 1e6:
-            raise UsageError(f"--rate {self.rate:g}: must be above 0 and at most a million in a second")
+            raise UsageError(f"--rate {self.rate:g}: must be above 0 and at most a million per second")
 
 
 LoadOptions = Annotated[Load, Parameter(name="*")]
@@ -85,19 +82,19 @@ def send(
     url: str | None = None,
     json: bool = False,
 ) -> int:
-    """Post signed events to a running receiver, each with its own Id, and tell what became of them.
+    """Post signed events to a running receiver, each with its own Id, and print their status.
 
     Parameters
     ----------
     action
         What happens, such as BookingCreate.
     file
-        A body to send instead of the sample, as it is; "-" reads it from standard input. With --count above 1 it must
-        hold one record, which then gets an Id of its own each time.
+        A body to send unchanged instead of the sample; "-" reads standard input. With --count above 1 it must hold one
+        record, which gets a new Id each time.
     business
-        The location in whose name to post.
+        The location that the events come from.
     url
-        The receiver's base URL; without it, where FRONTDESK_HOST and FRONTDESK_PORT say.
+        The receiver's base URL; default: from FRONTDESK_HOST and FRONTDESK_PORT.
     json
         Print one JSON object.
     """
@@ -107,18 +104,18 @@ def send(
     if not 1 <= business < 10**18:
         raise UsageError(f"--business {business}: a location is a positive whole number")
     body = _sample(action) if file is None else _from_file(action, file, load.count)
-    tally = asyncio.run(_send_all(_target(current, url, business, action), body, load, is_quiet=json))
+    report = asyncio.run(_send_all(_target(current, url, business, action), body, load, is_quiet=json))
     if json:
-        output.json_line(tally.summary())
+        output.json_line(report.summary())
     else:
-        tally.tell()
-    return 1 if tally.refused else 0
+        report.tell()
+    return 1 if report.refused else 0
 
 
 def _sample(action: str) -> Body:
     if action not in samples.names():
         near = nearest(action, samples.names())
-        hint = f"; did you mean {near}?" if near else "; give a FILE to send it all the same"
+        hint = f"; did you mean {near}?" if near else "; give a FILE to send it anyway"
         raise UsageError(f"{action!r} is not one of Nexudus's actions{hint}")
     # Ten digits, as at Nexudus, and far enough apart that two runs do not repeat each other.
     first = secrets.randbelow(8_000_000_000)
@@ -150,8 +147,7 @@ def _from_file(action: str, file: Path, count: int) -> Body:
 
 
 def _target(current: Settings, url: str | None, business: int, action: str) -> _Target:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(current.host, current.host)  # noqa: S104 - not bound
-    base = url or f"http://{f'[{host}]' if ':' in host else host}:{current.port}"
+    base = url or values.base_url(current.host, current.port)
     if not re.match(r"https?://[^/]", base):
         raise UsageError(f"--url {base}: must begin with http:// or https://")
     own = [each for each in current.webhook_secrets if each.business_id == business]
@@ -161,50 +157,50 @@ def _target(current: Settings, url: str | None, business: int, action: str) -> _
     return _Target(hook_urls.url(base, key, business, action), secret, current.reading or "dotnet-ascii")
 
 
-async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> Tally:
+async def _send_all(target: _Target, body: Body, load: Load, *, is_quiet: bool) -> SendReport:
     """Post all of them, each at its time whatever became of those before: a slow receiver is not spared."""
-    tally = Tally()
+    report = SendReport()
     limits = httpx2.Limits(max_connections=_IN_FLIGHT, max_keepalive_connections=_IN_FLIGHT)
     started = time.perf_counter()
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
-        await _send_one(client, target, body(0), tally, is_first=True)
-        with _progress(load.count, is_quiet=is_quiet) as advance:
-            advance()
+        await _send_one(client, target, body(0), report, is_first=True)
+        with terminal.bar("sending", lambda: load.count, shown=load.count > 1 and not is_quiet) as advance:
+            advance(1)
             places = asyncio.Semaphore(_IN_FLIGHT)
             async with asyncio.TaskGroup() as group:
                 for number in range(1, load.count):
                     if load.rate is not None:
                         await asyncio.sleep(max(0.0, started + number / load.rate - time.perf_counter()))
                     await places.acquire()
-                    task = group.create_task(_send_one(client, target, body(number), tally))
-                    task.add_done_callback(lambda _: advance())
+                    task = group.create_task(_send_one(client, target, body(number), report))
+                    task.add_done_callback(lambda _: advance(1))
                     task.add_done_callback(lambda _: places.release())
-    tally.lasted = time.perf_counter() - started
-    return tally
+    report.lasted = time.perf_counter() - started
+    return report
 
 
 async def _send_one(
-    client: httpx2.AsyncClient, target: _Target, body: bytes, tally: Tally, *, is_first: bool = False
+    client: httpx2.AsyncClient, target: _Target, body: bytes, report: SendReport, *, is_first: bool = False
 ) -> None:
     headers = {"Content-Type": "application/json"}
     if target.secret is not None:
         headers[signature.HEADER] = signature.sign(body, target.secret, target.reading)
-    tally.sent += 1
+    report.sent += 1
     started = time.perf_counter()
     try:
         answer = await client.post(target.url, content=body, headers=headers)
     except httpx2.HTTPError as error:
         if is_first and isinstance(error, httpx2.ConnectError):
             base = target.url.partition(hook_urls.PREFIX)[0]
-            raise UsageError(f"{base}: nobody answers there; start `frontdesk serve`, or give --url") from None
-        tally.refused[f"no answer ({type(error).__name__})"] += 1
+            raise UsageError(f"{base}: no receiver answers; start `frontdesk serve`, or set --url") from None
+        report.refused[f"no answer ({type(error).__name__})"] += 1
         return
-    tally.took(time.perf_counter() - started)
+    report.took(time.perf_counter() - started)
     events = _events(answer)
     if events is None:
-        tally.refused[f"{answer.status_code} {answer.reason_phrase}".strip()] += 1
+        report.refused[f"{answer.status_code} {answer.reason_phrase}".strip()] += 1
         return
-    tally.kept(events)
+    report.kept(events)
 
 
 def _events(answer: httpx2.Response) -> list[dict[str, str]] | None:
@@ -216,15 +212,3 @@ def _events(answer: httpx2.Response) -> list[dict[str, str]] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return events
-
-
-@contextlib.contextmanager
-def _progress(count: int, *, is_quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal when there is something to wait for."""
-    console = Console(stderr=True)
-    if is_quiet or count == 1 or not console.is_terminal:
-        yield lambda: None
-        return
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("sending", total=count)
-        yield lambda: bar.advance(task)

@@ -11,7 +11,7 @@ _MOST_SHOWN = 1_000
 
 
 @dataclass(slots=True)
-class Tally:
+class SendReport:
     """Answers so far. *refused* counts those other than 202, and none, by their reason; *lasted* is in seconds."""
 
     sent: int = 0

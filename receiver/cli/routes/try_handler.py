@@ -1,4 +1,4 @@
-"""`frontdesk try`: one handler, run here and now, on one event; nothing is recorded and nothing is retried."""
+"""`frontdesk try`: run one handler here, on one event; nothing is recorded or retried."""
 
 import os
 import re
@@ -19,7 +19,6 @@ from receiver.core.durations import show
 from receiver.core.errors import UsageError
 from receiver.core.events import Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
-from receiver.routing import file as routes_file
 from receiver.routing.table import Route, RoutingTable, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
@@ -44,7 +43,7 @@ def trial(
     action: str | None = None,
     json: bool = False,
 ) -> int:
-    """Run a route's handler once, here and now, whether or not the route wants the event; 1 when it fails.
+    """Run a route's handler once, here, whether or not the route matches the event. Exits 1 when it fails.
 
     Parameters
     ----------
@@ -53,17 +52,16 @@ def trial(
     source
         A file with a record as Nexudus sends it, or the id of a kept event. Default: a sample of the route's action.
     business
-        The location the event is from. Default: the event's, or the first that the routes name.
+        The location of the event. Default: the event's own, or the first that the routes name.
     action
-        What happened. Default: the event's, or the first that the route wants.
+        The action of the event. Default: the event's own, or the first that the route lists.
     json
         Print one JSON object.
     """
     if business is not None and business < 1:
-        raise UsageError(f"try: --business {business} is no location; ids begin at 1")
+        raise UsageError(f"try: --business {business} is not a location; ids begin at 1")
     context = Context()
-    table = routes_file.read(context.settings.routes, known_actions=actions.CODES)
-    chosen = _route(table, route)
+    table, chosen = context.table, context.route("try", route)
     handler = _loaded(chosen, context)
     event = _event(context, table, chosen, source, action, business)
     why_not = _why_not(table, chosen, event)
@@ -85,14 +83,6 @@ def _loaded(route: Route, context: Context) -> loader.Handler:
     return loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
 
 
-def _route(table: RoutingTable, name: str) -> Route:
-    route = table.route(name)
-    if route is None:
-        known = ", ".join(route.name for route in table.routes) or "none"
-        raise UsageError(f"try: {table.file} has no route {output.plain(name)[:80]!r}; its routes: {known}")
-    return route
-
-
 def _first_action(route: Route) -> str:
     """Return the first action that the route wants, of a wildcard the first known one that it stands for."""
     for pattern in route.actions:
@@ -101,7 +91,7 @@ def _first_action(route: Route) -> str:
         found = next((name for name in samples.names() if matches((pattern,), name)), None)
         if found is not None:
             return found
-    raise UsageError(f"try: route {route.name} wants no action that is known; say which with --action")
+    raise UsageError(f"try: route {route.name} lists no known action; choose one with --action")
 
 
 def _first_business(table: RoutingTable, route: Route) -> int:
@@ -124,7 +114,7 @@ def _event(
     if source is None:
         now = datetime.now(UTC)
         if action not in samples.names():
-            raise UsageError(f"try: there is no sample of {output.plain(action)[:80]!r}; name a file or an event id")
+            raise UsageError(f"try: there is no sample of {output.plain(action)[:80]!r}; give a file or an event id")
         record = samples.record(action, now=now, number=int(now.timestamp()))
         return _new_event(route, action, business, record)
     return _new_event(route, action, business, _read(Path(source), context.settings.max_body))
@@ -144,7 +134,7 @@ def _new_event(route: Route, action: str, business: int, record: dict[str, Any])
 
 def _stored(context: Context, route: Route, event_id: str) -> Event:
     if not _EVENT_ID.fullmatch(event_id):
-        raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor an event id")
+        raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor the id of an event")
     stored = context.archive.get(event_id)
     envelope = stored.envelope
     try:
@@ -153,7 +143,7 @@ def _stored(context: Context, route: Route, event_id: str) -> Event:
         record = None
     if not isinstance(record, dict) or stored.status == EventStatus.QUARANTINED:  # whatever it holds may be forged
         reason = stored.unreadable or envelope.quarantine
-        raise UsageError(f"try: event {event_id} holds no record that a handler could take: {reason}")
+        raise UsageError(f"try: event {event_id} holds no record for a handler: {reason}")
     received_at, origin = envelope.received_at, envelope.origin
     return _as_event(route, envelope.id, envelope.action, envelope.business_id, received_at, origin, record)
 
@@ -209,7 +199,7 @@ def _say(route: Route, event: Event, why_not: str | None, result: AttemptResult,
     what = f"{event.action} at business {event.business_id}, event {event.id} ({event.origin})"
     output.say(f"{what} -> route {route.name}, handler {route.handler}")
     if why_not:
-        output.say(f"note: the route would not get this event: {why_not}")
+        output.say(f"note: the route does not match this event: {why_not}")
     error = f": {result.error}" if result.error else ""
     output.say(f"{result.outcome} in {duration_ms} ms{error}")
     if result.outcome in {Outcome.FAILED, Outcome.TIMED_OUT}:
@@ -220,6 +210,6 @@ def _next_step(route: Route, result: AttemptResult) -> str:
     if result.uncharged and result.retry_after_ms is not None:
         return f"wait {show(result.retry_after_ms)}, as the target asks, without counting the attempt"
     if result.final or not route.retry_ms:
-        return "not try again: the delivery is dead"
+        return "not retry: the delivery is dead"
     delay = route.retry_ms[0] if result.retry_after_ms is None else result.retry_after_ms
-    return f"try again in {show(delay)}"
+    return f"retry in {show(delay)}"

@@ -1,17 +1,21 @@
-"""The options that say which events a command is about; the same for `events`, `replay` and `release`."""
+"""Which events a command is about: the options that say so, and the events that they choose, read in pages."""
 
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from receiver.cli.ui import output
+from receiver.cli.ui import output, terminal
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
-from receiver.storage.query.stored_event import EventFilter
+from receiver.storage.query.event_reader import EventReader
+from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +25,9 @@ class Origin:
     Parameters
     ----------
     since
-        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or how long ago, with its unit (2h)
+        a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or an age with its unit (2h)
     until
-        as --since; events of exactly then are left out
+        as --since; events of exactly that moment are left out
     """
 
     action: str | None = None
@@ -36,12 +40,12 @@ class Origin:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def filter(self, *, route: str | None = None, status: EventStatus | None = None) -> EventFilter:
-        """Return what is asked for. Raises UsageError.
+        """Return the filter. Raises UsageError.
 
-        An action that we do not know is warned of and asked for: Nexudus may have added it, and its events are kept.
+        An unknown action is only warned of: Nexudus may have added it, and its events are kept.
         """
         if self.action is not None and self.action not in CODES:
-            output.warn(f"--action: {self.action[:60]!r} is no action that we know{hint(self.action, CODES)}")
+            output.warn(f"--action: {self.action[:60]!r} is not a known action{hint(self.action, CODES)}")
         return EventFilter(
             action=self.action,
             business_id=self.business,
@@ -54,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(Origin):
-    """Where and when events came in, who wanted them, and what became of them.
+    """Where and when events came in, their route, and their status.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ class Selection(Origin):
     def wanted(self) -> EventFilter:
         """Return what is asked for. Raises UsageError."""
         if self.status is not None and self.status not in set(EventStatus):
-            raise UsageError(f"--status: {self.status!r} is no status; the statuses are {', '.join(EventStatus)}")
+            raise UsageError(f"--status: {self.status!r} is not a status; the statuses are {', '.join(EventStatus)}")
         return self.filter(route=self.route, status=EventStatus(self.status) if self.status else None)
 
 
@@ -80,3 +84,38 @@ OriginOptions = Annotated[Origin, Flat]
 
 EVERYTHING = Selection()
 ANYWHERE = Origin()
+
+MOST = 1_000_000
+"""Events that one command takes at most; an id takes about 70 bytes."""
+
+_PAGE = 200
+
+
+def chosen(archive: EventReader, event_ids: Sequence[str], wanted: EventFilter) -> list[str]:
+    """Return the ids given, or those of the newest events that match the filter. Raises EventUnknown.
+
+    The oldest comes first, so that events are handled again in their order.
+    """
+    if event_ids:
+        return [archive.get(event_id).envelope.id for event_id in dict.fromkeys(event_ids)]
+    return [stored.envelope.id for stored in islice(archive.newest(wanted), MOST)][::-1]
+
+
+def read(archive: EventReader, event_ids: Sequence[str]) -> Iterator[StoredEvent]:
+    """Yield the events that are still kept, as they are now."""
+    for start in range(0, len(event_ids), _PAGE):
+        yield from archive.many(event_ids[start : start + _PAGE])
+
+
+def paced(
+    archive: EventReader, event_ids: Sequence[str], label: str, *, rate: float | None = None, shown: bool = True
+) -> Iterator[StoredEvent]:
+    """Yield the events under a progress bar, at most *rate* a second."""
+    began = time.monotonic()
+    with terminal.bar(label, lambda: len(event_ids), shown=shown) as advance:
+        for number, stored in enumerate(read(archive, event_ids)):
+            early = began + number / rate - time.monotonic() if rate else 0
+            if early > 0:
+                time.sleep(early)
+            yield stored
+            advance(1)

@@ -13,8 +13,9 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from receiver.cli.ui import values
+from receiver.cli.up import console_access, generated_secrets, up_prerequisites, up_processes
 from receiver.cli.up import demo as nexudus
-from receiver.cli.up import generated_secrets, signin_link, up_prerequisites, up_processes
 from receiver.core import settings as environment
 from receiver.core.errors import UsageError
 from receiver.core.settings import Settings
@@ -61,7 +62,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
         screen = Screen(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         try:
             with (
-                up_prerequisites.console_told(settings),
+                console_access.announced(settings),
                 up_prerequisites.store(settings, lambda sentence: screen.say(_NAME, sentence)) as url,
             ):
                 return _supervise(
@@ -82,13 +83,13 @@ def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, proc
         )
     with contextlib.ExitStack() as stack:
         if demo:
-            found = stack.enter_context(nexudus.simulated(settings.data_dir, _url(settings)))
+            found = stack.enter_context(nexudus.simulated(settings.data_dir, _receiver(settings)))
             environ = nexudus.instead_of_the_real(environ, found)
         ready = threading.Event()
         threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
         children = up_processes.children(environ, demo=demo, processes=processes, ready=ready)
         status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
-    screen.say(_NAME, "stopped" if status == 0 else "stopped, because something went wrong; see above")
+    screen.say(_NAME, "stopped" if status == 0 else "stopped after an error; see above")
     return status
 
 
@@ -102,13 +103,13 @@ def _to_be_made(settings: Settings, *, demo: bool) -> list[str]:
 def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> None:
     """Wait until the receiver answers, then say how to go on from here."""
     late = time.monotonic() + READY_S
-    while not _answers(_url(settings), "/readyz"):
+    while not _answers(_receiver(settings), "/readyz"):
         if time.monotonic() > late:
-            screen.say(_NAME, "the receiver does not answer yet; its lines above may say why")
+            screen.say(_NAME, "the receiver does not answer yet; see its log lines above")
             late += READY_S
         time.sleep(0.1)
     ready.set()
-    while time.monotonic() < late and not _answers(signin_link.address(settings), "/healthz"):
+    while time.monotonic() < late and not _answers(console_access.address(settings), "/healthz"):
         time.sleep(0.1)
     itself = "frontdesk" if shutil.which("frontdesk") else sys.argv[0]
     store = (
@@ -118,8 +119,8 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
     )
     for line in (
         "Frontdesk is up.",
-        f"  hooks    {_url(settings)}/hooks/...",
-        f"  routes   {settings.routes}; edit it, it is read anew",
+        f"  hooks    {_receiver(settings)}/hooks/...",
+        f"  routes   {settings.routes}; reloaded when you edit it",
         f"  store    {store}",
         *_console(settings),
         f"  events   {itself} events   (in another terminal; also: show ID, tail, hooks)",
@@ -128,17 +129,16 @@ def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> Non
         screen.say(_NAME, line)
 
 
-def _url(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- it is replaced
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+def _receiver(settings: Settings) -> str:
+    return values.base_url(settings.host, settings.port)
 
 
 def _console(settings: Settings) -> list[str]:
     """Return how to get into the console: by a link when there is an admin to sign in."""
     with_keys = generated_secrets.completed(settings) if not settings.viewer_token else settings
-    lines = [f"  console  {signin_link.address(settings)}/console/"]
+    lines = [f"  console  {console_access.address(settings)}/console/"]
     if with_keys.admin_token:
-        lines.append(f"  sign in  {signin_link.make(with_keys)}")
+        lines.append(f"  sign in  {console_access.make(with_keys)}")
         lines.append("           (once, within ten minutes; frontdesk console --link prints another)")
     return lines
 

@@ -13,14 +13,12 @@ from receiver.core.settings import Settings
 from receiver.storage.redis import connection, preflight, redis_url
 
 MINIMAL_ROUTES: Final = """\
-# Written by `frontdesk up --demo`, because there was no routing file here. Edit it: running processes read it anew.
+# Written by `frontdesk up --demo`, because there was no routing file here. Running processes reload it when it changes.
 routes:
   - name: tell
     action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorRegistered, CoworkerInvoicePaid]
     handler: log
 """
-
-_CONSOLE: Final = "console.port"
 
 Say = Callable[[str], None]
 
@@ -31,8 +29,8 @@ def see_routes(settings: Settings, *, demo: bool) -> None:
         return
     if not demo or settings.routes != Path("routes.yaml"):
         raise SettingsError(
-            f"{settings.routes}: there is no routing file; write one (two keys suffice: action and handler), "
-            "name it in FRONTDESK_ROUTES, or begin with frontdesk up --demo"
+            f"{settings.routes}: there is no routing file; write one (a route needs two keys: action and handler), "
+            "name another in FRONTDESK_ROUTES, or start with frontdesk up --demo"
         )
     settings.routes.write_text(MINIMAL_ROUTES, encoding="utf-8")
 
@@ -54,7 +52,7 @@ def alone(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UsageError(
-                f"{data_dir}: frontdesk up runs here already (process {file.read(20).strip()}); stop it first, or set "
+                f"{data_dir}: frontdesk up already runs here (process {file.read(20).strip()}); stop it first, or set "
                 "FRONTDESK_DATA_DIR"
             ) from None
         file.truncate(0)
@@ -90,29 +88,6 @@ def free_console_port(settings: Settings) -> int:
         if "console_port" in settings.model_fields_set:
             raise SettingsError(str(error).replace("FRONTDESK_PORT", "FRONTDESK_CONSOLE_PORT")) from None
         return free_port(wanted.model_copy(update={"port": 0}))
-
-
-@contextlib.contextmanager
-def console_told(settings: Settings) -> Iterator[None]:
-    """Leave word of the console's port, which may not be the usual one, for commands beside this `up`."""
-    path = settings.data_dir / _CONSOLE
-    path.write_text(str(settings.console_port), encoding="ascii")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def with_running_console(settings: Settings) -> Settings:
-    """Return *settings* with the port of the console that an `up` here runs, when nobody named one."""
-    if "console_port" in settings.model_fields_set:
-        return settings
-    try:
-        port = int((settings.data_dir / _CONSOLE).read_text(encoding="ascii"))
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
-            return settings.model_copy(update={"console_port": port})
-    except (OSError, ValueError, OverflowError):
-        return settings  # no `up` runs here, or it was killed
 
 
 @contextlib.contextmanager
@@ -154,7 +129,7 @@ def _guard(data_dir: Path, ended: threading.Event, say: Say) -> None:
     while not ended.wait(0.5):
         if embedded_server.is_running(data_dir):
             continue
-        say("the embedded server ended; it is started again")
+        say("the embedded server ended; restarting it")
         try:
             embedded_server.start(data_dir, progress=say)
         except StorageUnavailable as error:

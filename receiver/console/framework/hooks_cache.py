@@ -9,9 +9,9 @@ from typing import Final, Protocol
 
 import orjson
 
-from receiver.core.errors import FrontdeskError
+from receiver.core.errors import FrontdeskError, UsageError
 from receiver.process import logs
-from receiver.registrar.health import Condition, Row
+from receiver.registrar.health import HookCondition, HookRow
 from receiver.registrar.plan import Plan
 
 FRESH_S: Final = 30.0
@@ -21,7 +21,13 @@ STALE_S: Final = 300.0
 """How old the overview's knowledge may be before it is renewed in the background."""
 
 TROUBLE: Final = frozenset(
-    {Condition.FAILING, Condition.DISABLED, Condition.DRIFTED, Condition.MISSING, Condition.DUPLICATE}
+    {
+        HookCondition.FAILING,
+        HookCondition.DISABLED,
+        HookCondition.DRIFTED,
+        HookCondition.MISSING,
+        HookCondition.DUPLICATE,
+    }
 )
 
 
@@ -29,7 +35,7 @@ TROUBLE: Final = frozenset(
 class Seen:
     """What a look found. *plan* is None when what is wanted is not known; *problem* then says why."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[HookRow, ...]
     plan: Plan | None
     problem: str | None
     at: float
@@ -45,33 +51,55 @@ class Registrar(Protocol):
 
     def look(self, *, prune: bool) -> Seen: ...
 
-    def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str: ...
+    def apply(
+        self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool
+    ) -> tuple[Seen, str]: ...
 
 
 class Registry:
     """Remembers what was seen. Safe to share between threads; one look at a time."""
 
     def __init__(self, registrar: Registrar) -> None:
-        self.registrar = registrar
+        self._registrar = registrar
         self._lock = threading.Lock()
-        self._seen: Seen | None = None
+        self._seen: dict[bool, Seen] = {}  # by whether the plan deletes
         self._tried = 0.0
 
-    def look(self, *, fresh: bool = False) -> Seen:
+    def look(self, *, fresh: bool = False, prune: bool = False) -> Seen:
         """Return what is known, looked up now unless that was done a moment ago. Raises FrontdeskError."""
         with self._lock:
-            age_s = time.monotonic() - self._seen.at if self._seen else FRESH_S
-            if self._seen is None or fresh or age_s >= FRESH_S:
+            seen = self._seen.get(prune)
+            if seen is None or fresh or time.monotonic() - seen.at >= FRESH_S:
                 self._tried = time.monotonic()
-                self._seen = self.registrar.look(prune=False)
-            return self._seen
+                seen = self._seen[prune] = self._registrar.look(prune=prune)
+            return seen
+
+    def agreed(self, digest: str, *, prune: bool) -> Plan:
+        """Return the plan that somebody said yes to. Raises UsageError when Nexudus or the routes changed since."""
+        for fresh in (False, True):
+            plan = self.look(fresh=fresh, prune=prune).plan
+            if plan is not None and digest_of(plan) == digest:
+                return plan
+        raise UsageError("Nexudus or the routes changed since the plan was shown; nothing was done, look at it again")
+
+    def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str:
+        """Apply the plan of *digest*, and remember how Nexudus is then. Returns what is not as it should be."""
+        try:
+            seen, problem = self._registrar.apply(digest, advanced, who=who, prune=prune, force=force)
+        except BaseException:
+            with self._lock:
+                self._seen.clear()  # nobody knows what was done
+            raise
+        with self._lock:
+            self._seen = {prune: seen}
+        return problem
 
     def latest(self) -> Seen | None:
         """Return what was seen last, without waiting; when that is long ago, a look in the background begins."""
         if time.monotonic() - self._tried > STALE_S or not self._tried:
             self._tried = time.monotonic()
             threading.Thread(target=self._look_quietly, name="registry", daemon=True).start()
-        return self._seen
+        return max(self._seen.copy().values(), key=lambda seen: seen.at, default=None)
 
     def _look_quietly(self) -> None:
         try:

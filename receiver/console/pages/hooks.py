@@ -11,7 +11,7 @@ from receiver.console.framework.page import Act, Done, Facts, Page
 from receiver.console.framework.page_request import Visit
 from receiver.console.pages import bulk_selection
 from receiver.core import timestamps
-from receiver.core.errors import FrontdeskError, UnsafePlan, UsageError
+from receiver.core.errors import FrontdeskError, UnsafePlan
 from receiver.process import logs
 from receiver.registrar import wording
 from receiver.registrar.plan import Plan
@@ -29,8 +29,7 @@ def facts(visit: Visit) -> Facts:
         "progress": bulk_selection.progress(visit),
     }
     try:
-        seen = visit.desk.registry.look(fresh=visit.asked("look") == "yes")
-        plan = visit.desk.registry.registrar.look(prune=True).plan if _is_pruning(visit) else seen.plan
+        seen = visit.desk.registry.look(fresh=visit.asked("look") == "yes", prune=_is_pruning(visit))
     except FrontdeskError as error:
         return told | {"problem": str(error), "received": _received(visit), "number": 0, "trouble": 0}
     order = sorted(seen.rows, key=lambda row: row.condition not in TROUBLE)
@@ -39,7 +38,7 @@ def facts(visit: Visit) -> Facts:
         "number": len(seen.rows),
         "trouble": seen.trouble,
         "problem": seen.problem,
-        "plan": _plan(plan) if plan else None,
+        "plan": _plan(seen.plan) if seen.plan else None,
         "seen_s": round(time.monotonic() - seen.at),
         "received": [],
     }
@@ -86,25 +85,20 @@ def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
 
 def apply(visit: Visit) -> Done:
     """Carry out the plan that was shown. Form: `digest` of it, `prune`, and `force` when it takes much away."""
-    digest = visit.asked("digest")
+    digest = visit.asked("digest") or ""
     prune, force = _is_pruning(visit), visit.asked("force") == "yes"
     registry, who = visit.desk.registry, visit.session.identity.name
-    plan = registry.registrar.look(prune=prune).plan
-    if plan is None or digest != digest_of(plan):
-        raise UsageError("Nexudus or the routes changed since the plan was shown; nothing was done, look at it again")
+    plan = registry.agreed(digest, prune=prune)
     if not force:
         plan.check_safe()
 
     def run(count: Count, stop: threading.Event) -> str:
         del stop  # the registrar ends by itself; what it has begun at Nexudus it also checks
-        try:
-            return registry.registrar.apply(digest, lambda: count(""), who=who, prune=prune, force=force)
-        finally:
-            registry.latest()
+        return registry.apply(digest, lambda: count(""), who=who, prune=prune, force=force)
 
     visit.desk.bulk.start(Progress("apply", who, len(plan.changes), "changes"), run)
     logs.get().info("apply.begun", who=who, changes=len(plan.changes), prune=prune, force=force)
-    return Done("The plan is being carried out.", "/hooks?look=yes", {"changes": len(plan.changes)})
+    return Done("The plan is being carried out.", "/hooks", {"changes": len(plan.changes)})
 
 
 def summary(seen: Seen | None) -> dict[str, Any] | None:

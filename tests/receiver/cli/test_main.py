@@ -37,10 +37,10 @@ def test_a_number_out_of_range_is_one_sentence(arguments: tuple[str, ...], sente
     [
         (
             ("routes", "nosuch"),
-            "routes: 'nosuch' is no command of it; it knows ",
+            "routes: 'nosuch' is not one of its commands; the commands are ",
         ),
-        (("routes", "explian"), "routes: 'explian' is no command of it; did you mean explain?"),
-        (("events", "\x1b[31mx"), "events: '\\\\x1b[31mx' is a word too many; see frontdesk events --help"),
+        (("routes", "explian"), "routes: 'explian' is not one of its commands; did you mean explain?"),
+        (("events", "\x1b[31mx"), "events: '\\\\x1b[31mx' is one word too many; see frontdesk events --help"),
         (("plan", "--nosuch"), "--nosuch"),
         (("evnets",), "events"),
     ],

@@ -10,8 +10,8 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.plan import Plan, Scope, Wanted
-from receiver.registrar.planner import Survey
+from receiver.registrar.plan import Plan, Scope, WantedHooks
+from receiver.registrar.planner import Planner
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from tests.support.nexudus import CountingBudget, SimulatedNexudus
@@ -47,11 +47,11 @@ class Office:
         self.client = self.nexudus.client(self.budget)
         self.webhooks = Webhooks(self.client)
         self.ownership = Ownership(self.public_url, self.keys)
-        self.survey = Survey(self.webhooks, self.ownership, "all")
+        self.planner = Planner(self.webhooks, self.ownership, "all")
 
     def plan(self, table: RoutingTable = USUAL, scope: Scope | None = None) -> Plan:
         """Return the plan of now."""
-        return self.survey.plan(self.survey.wanted(table), scope)
+        return self.planner.plan(self.planner.wanted(table), scope)
 
     def apply(
         self,
@@ -61,15 +61,15 @@ class Office:
         fence: Callable[[], None] = lambda: None,
     ) -> Applied:
         """Apply the plan of now."""
-        wanted = self.survey.wanted(table)
-        return self.carry_out(self.survey.plan(wanted, scope), wanted, scope, fence=fence)
+        wanted = self.planner.wanted(table)
+        return self.carry_out(self.planner.plan(wanted, scope), wanted, scope, fence=fence)
 
     def carry_out(
-        self, plan: Plan, wanted: Wanted, scope: Scope | None = None, *, fence: Callable[[], None] = lambda: None
+        self, plan: Plan, wanted: WantedHooks, scope: Scope | None = None, *, fence: Callable[[], None] = lambda: None
     ) -> Applied:
         """Apply *plan*."""
-        applier = Applier(self.webhooks, fence=fence, told=lambda change, error: self.told.append((change, error)))
-        return applier.apply(plan, lambda: self.survey.plan(wanted, scope))
+        applier = Applier(self.webhooks, fence=fence, on_result=lambda change, error: self.told.append((change, error)))
+        return applier.apply(plan, lambda: self.planner.plan(wanted, scope))
 
     def active(self) -> dict[tuple[int, int], list[dict[str, Any]]]:
         """Return the active hooks of ours by (business, action number)."""

@@ -155,8 +155,8 @@ def test_a_write_that_does_not_stick_is_pending(office: Office) -> None:
 
 def test_a_refused_change_stops_only_itself(office: Office) -> None:
     """A validation error of one record is told with its property; the others are made."""
-    wanted = office.survey.wanted(routes(businesses=(1001,)))
-    plan = office.survey.plan(wanted)
+    wanted = office.planner.wanted(routes(businesses=(1001,)))
+    plan = office.planner.plan(wanted)
     broken = dataclasses.replace(plan.changes[0], business_id=4711)
 
     applied = office.carry_out(dataclasses.replace(plan, changes=(broken, *plan.changes)), wanted)
@@ -167,8 +167,8 @@ def test_a_refused_change_stops_only_itself(office: Office) -> None:
 
 def test_a_nexudus_that_is_silent_ends_the_run(office: Office) -> None:
     """After three changes without an answer there is no point in asking for the next two hundred."""
-    wanted = office.survey.wanted(routes())
-    plan = office.survey.plan(wanted)
+    wanted = office.planner.wanted(routes())
+    plan = office.planner.plan(wanted)
     office.nexudus.turn(cut_rate=1)
 
     with pytest.raises(NexudusError, match="no answer to GET /api/sys/webhooks"):
@@ -181,8 +181,8 @@ def test_a_nexudus_that_is_silent_ends_the_run(office: Office) -> None:
 
 def test_a_nexudus_that_takes_no_writes_ends_the_run(office: Office) -> None:
     """It lists, and answers every write with a fault: after three it is looked at again, and then given up."""
-    wanted = office.survey.wanted(routes())
-    plan = office.survey.plan(wanted)
+    wanted = office.planner.wanted(routes())
+    plan = office.planner.plan(wanted)
     office.nexudus.turn(next=["error"] * 3)
 
     with pytest.raises(NexudusError, match="Nexudus answered 500 to POST /api/sys/webhooks"):
@@ -200,8 +200,8 @@ def test_hooks_that_are_deleted_meanwhile_are_made_anew(office: Office, is_404: 
     office.nexudus.turn(unknown_is_404=is_404)
     for hook in office.nexudus.hooks():
         office.nexudus.edit(hook["Id"], Active=False)
-    wanted = office.survey.wanted(routes())
-    plan = office.survey.plan(wanted)
+    wanted = office.planner.wanted(routes())
+    plan = office.planner.plan(wanted)
 
     def tidy() -> None:
         for hook in office.nexudus.hooks():
@@ -221,8 +221,8 @@ def test_a_delete_whose_answer_was_lost_is_done(office: Office) -> None:
     office.apply()
     office.nexudus.turn(unknown_is_404=True)
     fewer = routes(FEW - {"BookingCreate"})
-    wanted = office.survey.wanted(fewer)
-    plan = office.survey.plan(wanted, Scope(prune=True))
+    wanted = office.planner.wanted(fewer)
+    plan = office.planner.plan(wanted, Scope(prune=True))
     office.nexudus.turn(next=[None, "lost_answer"])
 
     applied = office.carry_out(plan, wanted, Scope(prune=True))
@@ -233,12 +233,12 @@ def test_a_delete_whose_answer_was_lost_is_done(office: Office) -> None:
 @pytest.mark.parametrize("op", [Op.CREATE, Op.UPDATE])
 def test_what_nexudus_refuses_in_its_own_words_stops_only_itself(office: Office, op: Op) -> None:
     """A few tries, then it counts as refused, with the words; a create is tried again only after a fresh list."""
-    wanted = office.survey.wanted(routes())
+    wanted = office.planner.wanted(routes())
     if op is Op.UPDATE:
         office.apply()
         for hook in office.nexudus.hooks():
             office.nexudus.edit(hook["Id"], Active=False)
-    plan = office.survey.plan(wanted)
+    plan = office.planner.plan(wanted)
     one_round = ["ooops", *[None] * 3, None] if op is Op.CREATE else [None, *["ooops"] * 3]
     office.nexudus.turn(next=one_round + ["ooops"] * (op is Op.CREATE))
 

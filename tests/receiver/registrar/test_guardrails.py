@@ -8,15 +8,15 @@ from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import ChangeKey, Op
-from receiver.registrar.guardrails import Held, Remembered, Restraint, restrain
+from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
 from receiver.registrar.ownership import Ownership, name_of
-from receiver.registrar.plan import Plan, Wanted
+from receiver.registrar.plan import Plan, WantedHooks
 from receiver.storage.shared.registrar_state import Flap
 
 OURS = Ownership("https://hooks.example", ("key",))
 DAY = 86_400_000
 MINUTE = 60_000
-RULES = Restraint()
+RULES = Guardrails()
 
 
 def _existing(names: list[str], *, active: bool) -> list[Registration]:
@@ -36,9 +36,9 @@ def _restrained(
     unreachable: Callable[[], str | None] = lambda: None,
     behind: Callable[[], str | None] = lambda: None,
 ) -> tuple[Plan, tuple[Held, ...]]:
-    return restrain(
+    return hold_back(
         made,
-        restraint=RULES,
+        guardrails=RULES,
         now_ms=now_ms,
         remembered=Remembered(since or {}, flaps or {}, doubts or {}),
         unreachable=unreachable,
@@ -52,19 +52,19 @@ def _never_asked() -> NoReturn:
 
 def test_what_is_no_longer_routed_stays_for_a_week() -> None:
     """Its events are kept meanwhile, unrouted, and can be replayed."""
-    made = plan.make(Wanted((1001,), frozenset({"BookingCreate"})), _existing(["TeamCreated"], active=True), OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({"BookingCreate"})), _existing(["TeamCreated"], active=True), OURS)
 
     early, held = _restrained(made, since={1: 93 * DAY + 1}, unreachable=_never_asked)
     due, _ = _restrained(made, since={1: 93 * DAY}, unreachable=_never_asked)
 
     assert [change.op for change in early.changes] == [Op.CREATE]
-    assert [one.why for one in held] == ["no longer routed, but not for long enough"]
+    assert [one.why for one in held] == ["no longer routed, but the grace period is not over"]
     assert [change.op for change in due.changes] == [Op.CREATE, Op.DEACTIVATE]
 
 
 def test_a_disabled_hook_waits_for_the_proof() -> None:
     """No proof, no hook; with it, at once the first time."""
-    made = plan.make(Wanted((1001,), frozenset({"TeamCreated"})), _existing(["TeamCreated"], active=False), OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({"TeamCreated"})), _existing(["TeamCreated"], active=False), OURS)
 
     refused, held = _restrained(made, unreachable=lambda: "the receiver cannot be reached")
     allowed, _ = _restrained(made)
@@ -75,7 +75,7 @@ def test_a_disabled_hook_waits_for_the_proof() -> None:
 
 def test_a_hook_that_works_by_an_older_key_stays_until_the_receivers_hold_the_new_one() -> None:
     """One that is broken is mended at once: it has nothing to lose."""
-    wanted = Wanted((1001,), frozenset({"TeamCreated", "TeamUpdated"}))
+    wanted = WantedHooks((1001,), frozenset({"TeamCreated", "TeamUpdated"}))
     existing = _existing(["TeamCreated", "TeamUpdated"], active=True)
     broken = dataclasses.replace(existing[1], url="https://hooks.example/hooks/broken")
     made = plan.make(wanted, [existing[0], broken], Ownership("https://hooks.example", ("new", "key")))
@@ -93,7 +93,7 @@ def test_a_hook_that_flaps_waits_longer_each_time() -> None:
     """10 minutes, 20, 40, up to a day; after two healthy days it starts afresh."""
     pauses = [RULES.pause_ms(Flap(count, 0)) for count in range(10)]
     flap = Flap(3, 100 * DAY)
-    made = plan.make(Wanted((1001,), frozenset({"TeamCreated"})), _existing(["TeamCreated"], active=False), OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({"TeamCreated"})), _existing(["TeamCreated"], active=False), OURS)
 
     early, _ = _restrained(made, now_ms=100 * DAY + 40 * MINUTE - 1, flaps={1: flap}, unreachable=_never_asked)
     due, _ = _restrained(made, now_ms=100 * DAY + 40 * MINUTE, flaps={1: flap})
@@ -118,7 +118,7 @@ def test_a_hook_that_flaps_waits_longer_each_time() -> None:
 def test_the_watch_never_takes_many_away() -> None:
     """What would need --force is held back; the rest is done."""
     names = list(actions.NAMES)[:10]
-    made = plan.make(Wanted((1001,), frozenset({*names[5:], "TeamCreated"})), _existing(names, active=True), OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({*names[5:], "TeamCreated"})), _existing(names, active=True), OURS)
 
     allowed, held = _restrained(made, since=dict.fromkeys(range(1, 11), 0))
 
@@ -129,11 +129,11 @@ def test_the_watch_never_takes_many_away() -> None:
 
 def test_what_nexudus_only_says_is_not_asked_for_every_minute() -> None:
     """A hook that is made and never listed would otherwise be made again and again."""
-    made = plan.make(Wanted((1001,), frozenset({"TeamCreated"})), [], OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({"TeamCreated"})), [], OURS)
     doubts = {made.changes[0].key: Flap(1, 100 * DAY)}
 
     early, held = _restrained(made, now_ms=100 * DAY + 10 * MINUTE - 1, doubts=doubts)
     due, _ = _restrained(made, now_ms=100 * DAY + 10 * MINUTE, doubts=doubts)
 
     assert (len(early.changes), len(due.changes)) == (0, 1)
-    assert held[0].why.startswith("Nexudus said that it did this")
+    assert held[0].why.startswith("Nexudus accepted this change")

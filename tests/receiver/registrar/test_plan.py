@@ -13,11 +13,11 @@ from receiver.nexudus.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import Change, Op
 from receiver.registrar.ownership import Owner, Ownership, name_of
-from receiver.registrar.plan import Scope, Wanted
+from receiver.registrar.plan import Scope, WantedHooks
 
 PUBLIC = "https://hooks.example/front"
 OURS = Ownership(PUBLIC, ("new", "old"))
-WANTED = Wanted((1001, 1002), frozenset({"BookingCreate", "BookingUpdate", "None"}))
+WANTED = WantedHooks((1001, 1002), frozenset({"BookingCreate", "BookingUpdate", "None"}))
 
 
 def _hook(number: int = 1, *, business: int = 1001, action: str = "BookingCreate", **fields: object) -> Registration:
@@ -118,7 +118,7 @@ def test_any_url_has_an_owner(url: str) -> None:
 )
 def test_what_changes(existing: list[Registration], expected: list[tuple[Op, int | None, str]]) -> None:
     """One pair is wanted; each kind of drift."""
-    wanted = Wanted((1001,), frozenset({"BookingCreate"}))
+    wanted = WantedHooks((1001,), frozenset({"BookingCreate"}))
 
     made = plan.make(wanted, existing, OURS)
 
@@ -133,7 +133,7 @@ def test_none_is_never_registered() -> None:
 def test_prune_deletes_what_it_would_leave_inactive() -> None:
     """Duplicates and unrouted ones, inactive ones too."""
     existing = [_hook(1), _hook(2, active=False), _hook(3, action="TeamCreated", active=False)]
-    wanted = Wanted((1001,), frozenset({"BookingCreate"}))
+    wanted = WantedHooks((1001,), frozenset({"BookingCreate"}))
 
     made = plan.make(wanted, existing, OURS, scope=Scope(prune=True))
 
@@ -148,7 +148,7 @@ def test_more_than_a_third_and_three_is_unsafe(ours: int, removed: int, safe: bo
     """Counted with the ones that stay."""
     names = list(actions.NAMES)[:ours]
     existing = [_hook(number, action=name) for number, name in enumerate(names, 1)]
-    made = plan.make(Wanted((1001,), frozenset(names[removed:])), existing, OURS)
+    made = plan.make(WantedHooks((1001,), frozenset(names[removed:])), existing, OURS)
 
     if safe:
         made.check_safe()
@@ -159,7 +159,7 @@ def test_more_than_a_third_and_three_is_unsafe(ours: int, removed: int, safe: bo
 
 def test_the_json_of_a_plan_is_as_documented() -> None:
     """Exactly these keys, and a create has nothing before it."""
-    made = plan.make(Wanted((1001,), frozenset({"BookingCreate"})), [_hook(url="https://laptop" + NEW)], OURS)
+    made = plan.make(WantedHooks((1001,), frozenset({"BookingCreate"})), [_hook(url="https://laptop" + NEW)], OURS)
 
     value = made.as_json()
 

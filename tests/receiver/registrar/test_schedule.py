@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from receiver.core.errors import CredentialsRefused, LockLost, NexudusError
+from receiver.nexudus.actions import CODES
 from receiver.registrar import schedule
+from receiver.routing.table_reload import CurrentTable
 from receiver.storage.redis import connection
 from receiver.storage.shared.lock import Lock
 
@@ -38,15 +40,23 @@ class Rounds:
 
 
 @pytest.fixture
-def routes(tmp_path: Path) -> Path:
-    """A file to look at that is as old as it usually is."""
+def path(tmp_path: Path) -> Path:
+    """A file that is as old as it usually is."""
     path = tmp_path / "routes.yaml"
     path.write_text("routes: []")
     os.utime(path, (time.time() - 60,) * 2)
     return path
 
 
-def _run(rounds: Rounds, redis_url: str, routes: Path, *, every_s: float) -> None:
+@pytest.fixture
+def routes(path: Path) -> CurrentTable:
+    """The table of that file, loaded."""
+    table = CurrentTable(path, known_actions=CODES, data_dir=path.parent / "data", still_s=0.01)
+    table.reload()
+    return table
+
+
+def _run(rounds: Rounds, redis_url: str, routes: CurrentTable, *, every_s: float) -> None:
     with connection.connect(redis_url) as client:
         lock = Lock(client, "leader")
         with pytest.raises(Enough):
@@ -54,7 +64,7 @@ def _run(rounds: Rounds, redis_url: str, routes: Path, *, every_s: float) -> Non
         assert Lock(client, "leader").take() is None, "the lead is given back"
 
 
-def test_an_error_is_waited_out(redis_url: str, routes: Path) -> None:
+def test_an_error_is_waited_out(redis_url: str, routes: CurrentTable) -> None:
     """It never ends the loop."""
     rounds = Rounds(NexudusError("down"), None, NexudusError("down"))
 
@@ -63,7 +73,7 @@ def test_an_error_is_waited_out(redis_url: str, routes: Path) -> None:
     assert len(rounds.slept) == 4
 
 
-def test_a_lost_lead_is_taken_again(redis_url: str, routes: Path) -> None:
+def test_a_lost_lead_is_taken_again(redis_url: str, routes: CurrentTable) -> None:
     """Somebody else may have it meanwhile; here nobody has."""
     rounds = Rounds(LockLost("gone"), None)
 
@@ -72,9 +82,11 @@ def test_a_lost_lead_is_taken_again(redis_url: str, routes: Path) -> None:
     assert len(rounds.slept) == 3
 
 
-def test_routes_that_were_just_written_are_read_by_receivers_first(redis_url: str, routes: Path) -> None:
+def test_routes_that_were_just_written_are_read_by_receivers_first(
+    redis_url: str, routes: CurrentTable, path: Path
+) -> None:
     """Also by a watch that has just begun to lead: what came for a new hook before, would be kept unrouted."""
-    routes.touch()
+    path.touch()
     slept: list[float] = []
     rounds = Rounds()
 
@@ -86,7 +98,25 @@ def test_routes_that_were_just_written_are_read_by_receivers_first(redis_url: st
     assert rounds.slept == [0.0]
 
 
-def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes: Path) -> None:
+def test_an_edit_wakes_the_loop(redis_url: str, routes: CurrentTable, path: Path) -> None:
+    """The table's own watcher says so, once receivers have had the time to load the edit, too."""
+    slept: list[float] = []
+    rounds = Rounds(None)
+
+    def reconcile() -> None:
+        rounds.reconcile()
+        path.write_text("routes: [{action: BookingCreate, handler: log}]")
+        os.utime(path, (time.time() - 60,) * 2)
+
+    routes.start_watching()
+    with connection.connect(redis_url) as client, pytest.raises(Enough):
+        schedule.run(reconcile, Lock(client, "leader"), routes, every_s=3_000, sleep=slept.append)
+    routes.stop_watching()
+
+    assert slept == [1.0]
+
+
+def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes: CurrentTable) -> None:
     """Until they work again."""
     refused = CredentialsRefused("no", status=401)
     starts: list[float] = []
@@ -105,7 +135,7 @@ def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes:
     assert all(gap >= least for gap, least in zip(gaps, (0.08, 0.16, 0.32, 0.04, 0.04), strict=True))
 
 
-def test_without_redis_it_waits(routes: Path) -> None:
+def test_without_redis_it_waits(routes: CurrentTable) -> None:
     """The watch starts before its store does, too."""
     slept: list[float] = []
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from receiver.core.errors import LockLost, Problem, RoutesError
-from receiver.registrar.guardrails import Restraint
-from receiver.registrar.watch import Parts, Watch
+from receiver.core.errors import LockLost
+from receiver.registrar.guardrails import Guardrails
+from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
@@ -33,12 +33,6 @@ class World:
         self.memory = RegistrarState(client)
         self.acts = AuditLog(client)
 
-    def read_routes(self) -> RoutingTable:
-        """Read the file."""
-        if self.table is None:
-            raise RoutesError((Problem("routes.yaml", 3, "is wrong"),))
-        return self.table
-
     def unreachable(self) -> str | None:
         """Probe."""
         self.probes += 1
@@ -49,19 +43,19 @@ class World:
         if not self.leads:
             raise LockLost("somebody else leads")
 
-    def watch(self) -> Watch:
+    def watch(self) -> Reconciler:
         """A watch as a fresh process has it."""
-        parts = Parts(
+        parts = ReconcilerParts(
             self.office.webhooks,
-            self.office.survey,
+            self.office.planner,
             self.memory,
             self.acts,
             self.lock,
-            self.read_routes,
+            lambda: self.table,
             self.unreachable,
             lambda: self.why_behind,
         )
-        return Watch(parts, leads=self.check_leader, restraint=Restraint(), now_ms=lambda: self.now_ms)
+        return Reconciler(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
 
     def disable_all(self) -> None:
         """Nexudus counts to ten."""
@@ -224,20 +218,13 @@ def test_it_never_moves_hosts(world: World) -> None:
     laptop.client.close()
 
 
-def test_wrong_routes_keep_the_last_good_ones(world: World) -> None:
-    """Without any, nothing is done; with some, they are used."""
-    watch = world.watch()
+def test_without_valid_routes_nothing_is_done(world: World) -> None:
+    """There is nothing to go by before a first valid file."""
     world.table = None
-    assert watch.reconcile() is None
+
+    assert world.watch().reconcile() is None
+
     assert world.office.nexudus.hooks() == []
-    world.table = routes()
-    watch.reconcile()
-    world.table = None
-    world.disable_all()
-
-    watch.reconcile()
-
-    assert world.inactive() == 0
 
 
 def test_an_apply_goes_first(world: World, redis_url: str) -> None:

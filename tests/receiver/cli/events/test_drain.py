@@ -142,7 +142,7 @@ def test_what_the_store_refuses_is_set_aside_and_told_of_until_somebody_removes_
 
     (file,) = first["aside"]
     assert (first["kept"], first["set_aside"], json.loads(Path(file).read_text())["row"][0]) == (3, 1, "short")
-    assert f"{file} lies aside: it is counted nowhere" in again.err.replace("\n", " ")
+    assert f"{file} is set aside: it is counted nowhere" in again.err.replace("\n", " ")
     assert_kept_once(client, many)
 
 
@@ -202,4 +202,4 @@ def test_a_silent_spool_is_shown_and_can_be_forgotten(redis_url: str, client: re
 
     assert frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000", "--yes").status == 0
     assert json.loads(frontdesk(redis_url, tmp_path, "audit", "--json").out)["spooled"] == 0
-    assert "no spool is called" in frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000", "--yes").err
+    assert "no spool has the name" in frontdesk(redis_url, tmp_path, "drain", "--forget", "abc/000", "--yes").err

@@ -67,7 +67,7 @@ def test_a_shell_without_the_secret_releases_no_forgery(
     acts = [json.loads(line) for line in frontdesk(redis_url, tmp_path, "acts", "--json").out.splitlines()]
 
     assert (tried.status, dry.status, ended.status) == (1, 1, 1)
-    assert f"no record that a handler could take: {signature.HEADER} does not match" in tried.err
+    assert f"no record for a handler: {signature.HEADER} does not match" in tried.err
     assert ended.out == "1 of 2 quarantined requests released.\n"
     for told in (dry.err, ended.err):
         assert f"{forged.envelope.id} stays: {signature.HEADER} cannot be checked here" in told

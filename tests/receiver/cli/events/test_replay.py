@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.cli.events.event_selection import paced
+from receiver.cli.ui.event_options import paced
 from receiver.storage.query.event_reader import EventReader
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import entry, keep_all

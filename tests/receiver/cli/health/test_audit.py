@@ -45,7 +45,7 @@ def test_audit_exits_1_and_names_what_is_lost_and_repair_mends_it(redis_url: str
     assert broken.status == 1
     assert "UNACCOUNTED" in broken.out
     assert lost.envelope.id in broken.out
-    assert (mended.status, "1 deliveries had no live job" in mended.err) == (0, True)
+    assert (mended.status, "1 deliveries had lost their jobs" in mended.err) == (0, True)
     assert "Nothing is unaccounted for." in mended.out
     act = json.loads(acts.out)
     assert (act["what"], act["detail"]) == ("audit.repair", {"repaired": 1})
@@ -63,7 +63,7 @@ def test_what_was_kept_by_halves_is_named_and_cleared_away(redis_url: str, clien
     assert [ran.status for ran in (found, repaired, after)] == [1, 1, 0]
     assert half.envelope.id in found.out
     assert half.envelope.id in repaired.out
-    assert "1 events were never kept in whole" in repaired.err
+    assert "1 events were never kept completely" in repaired.err
     assert act["detail"] == {"repaired": 0, "cleared": 1}
 
 
@@ -119,4 +119,4 @@ def test_a_spool_that_cannot_be_read_is_told_of(redis_url: str, client: redis.Re
 
 def test_acts_says_when_there_are_none(redis_url: str) -> None:
     """A sentence, not an empty table."""
-    assert frontdesk(redis_url, "acts").out == "No acts yet.\n"
+    assert frontdesk(redis_url, "acts").out == "The audit log is empty.\n"

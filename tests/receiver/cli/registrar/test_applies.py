@@ -149,7 +149,7 @@ def test_two_applies_at_once_and_one_that_is_killed(
     both = [frontdesk("apply", "--yes", settings=settings) for _ in range(2)]
 
     assert [process.wait() for process in both] == [0, 0], [process.output for process in both]
-    assert all("is applying already; waiting for it" in process.output for process in both)
+    assert all("is already applying; waiting for it" in process.output for process in both)
     assert_converged(nexudus, settings)
     assert len(ours(nexudus)) == PAIRS
 

@@ -112,7 +112,7 @@ def test_an_unknown_business_is_one_sentence(settings: dict[str, str], nexudus: 
     ran = run("plan", settings=settings)
 
     assert (ran.status, ran.err.count("\n")) == (1, 1)
-    assert "businesses: 4711 is no location that the API user sees; it sees 1001 Location 1001" in ran.err
+    assert "businesses: 4711 is not a location that the API user sees; it sees 1001 Location 1001" in ran.err
 
 
 def test_without_a_terminal_apply_wants_yes(settings: dict[str, str], nexudus: SimulatedNexudus) -> None:
@@ -208,4 +208,4 @@ def test_hooks_tells_what_nexudus_and_the_store_know(
     }
     assert [row["state"] for row in rows[1:4]] == ["disabled", "missing", "healthy"]
     assert "\x1b[31m" not in table.out
-    assert "3 that need attention" in table.out
+    assert "3 need attention" in table.out

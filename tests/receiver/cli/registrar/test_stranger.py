@@ -117,7 +117,7 @@ def test_a_table_of_actions_that_disagrees_stops_everything(abroad: dict[str, st
 
     assert added.status == 2
     assert wrong.status == 1
-    assert "Nexudus numbers the action BookingUpdate 8 today, we 7; nothing is registered" in wrong.err
+    assert "Nexudus numbers the action BookingUpdate 8, Frontdesk 7; update Frontdesk" in wrong.err
     assert not [method for method, path, _, _ in stranger.asked if method != "GET" and path != "/api/token"]
 
 

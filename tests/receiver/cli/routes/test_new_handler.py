@@ -85,7 +85,7 @@ def test_what_is_written_is_well_formed(tmp_path: Path) -> None:
         ("-crm", "cannot name a handler"), ("crm-", "cannot name a handler"), ("crm--sync", "cannot name a handler"),
         ("2crm", "cannot name a handler"), ("../crm", "cannot name a handler"), ("/srv/crm", "cannot name a handler"),
         ("crm\n", "cannot name a handler"), ("c" * 41, "at most 40 characters"), ("zoë", "cannot name a handler"),
-        ("class", "a word of Python's own; try class-handler"), ("log", "a handler log is installed already"),
+        ("class", "a Python keyword; try class-handler"), ("log", "a handler log is already installed"),
     ],
 )  # fmt: skip
 def test_a_bad_name_is_refused_and_nothing_is_written(name: str, sentence: str, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_is_there_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
 
     for name in ("empty", "file"):
-        with pytest.raises(UsageError, match=f"{name} is there already; choose another name"):
+        with pytest.raises(UsageError, match=f"{name} already exists; choose another name"):
             write(name, tmp_path)
     ran = processes.run("new-handler", "empty", cwd=tmp_path)
 

@@ -144,7 +144,7 @@ def test_explain_without_a_location_takes_one_that_the_file_names(folder: Path) 
 
     (one,) = objects(ran)
     assert (one["business_id"], one["routes"][1]["matched"]) == (1001, True)
-    assert "as if from business 1001; --business says another one" in ran.err
+    assert "explained for business 1001; --business selects another one" in ran.err
 
 
 def test_explain_an_event_that_is_kept(folder: Path, redis_url: str) -> None:
@@ -175,8 +175,8 @@ def _keep(client: redis.Redis) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["BookingCreate", "nowhere.json"], "nowhere.json: is neither a file nor the id of an event"),
-        (["BookingCreate", "bad.json", "--business", "1"], "bad.json: is no JSON: "),
+        (["BookingCreate", "nowhere.json"], "nowhere.json is neither a file nor the id of an event"),
+        (["BookingCreate", "bad.json", "--business", "1"], "bad.json: is not JSON: "),
         (["BookingCreate", "list.json", "--business", "1"], "list.json: holds no record"),
         (["BookingCreate", "empty.json", "--business", "1"], "empty.json: holds no record"),
         (["BookingCreate", "large.json", "--business", "1"], "large.json: is larger than 1048576 bytes"),
@@ -247,7 +247,7 @@ def test_diff_shows_what_would_be_handled_otherwise(folder: Path, redis_url: str
     assert shown["no_longer_handled"] == {"count": 1, "examples": [door.envelope.id]}
     assert longer["routes"][0]["gained"]["count"] == 2
     assert f"doors would no longer get: {door.envelope.id}" in table.out
-    assert "1 that nobody handles would be handled, and 1 that are handled would be handled by nobody" in table.out
+    assert "1 that no route handles would be handled, and 1 that are handled now would no longer be" in table.out
     assert same.out.endswith("2 events (1 without a record were left out) would go where they go today.\n")
 
 

@@ -108,7 +108,7 @@ def test_business_and_action_can_be_chosen_and_it_is_said_when_the_route_would_n
 
     assert ran.status == 0
     assert (
-        "note: the route would not get this event: it wants BookingUpdate, BookingCreate, not BookingDelete" in ran.out
+        "note: the route does not match this event: it wants BookingUpdate, BookingCreate, not BookingDelete" in ran.out
     )
     assert (tmp_path / "written").read_text().startswith("booked BookingDelete 8 1001 77 ")
 
@@ -144,7 +144,7 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
     assert after == sorted([*before, keys.ACTS.encode()])
     assert (act.what, act.detail) == ("try", {"route": "writes", "event_id": booked.envelope.id})
     refused = trial("writes", unreadable.envelope.id, FRONTDESK_REDIS_URL=redis_url)
-    assert "holds no record that a handler could take: not JSON" in refused.err
+    assert "holds no record for a handler: not JSON" in refused.err
     unknown = trial("writes", "0" * 20, FRONTDESK_REDIS_URL=redis_url)
     assert "is not kept: the id is wrong, or its time is over" in unknown.err
 
@@ -152,12 +152,12 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
 @pytest.mark.parametrize(
     ("route", "outcome", "error", "next_step"),
     [
-        ("fails", "failed", "ValueError: no such room\\x1b[31m", "a worker would try again in 10s"),
-        ("waits", "failed", "Retry: busy", "a worker would try again in 90s"),
-        ("hangs", "timed_out", "timed out after 0.3 s, and still running", "a worker would not try again"),
-        ("sleeps", "timed_out", "timed out after 0.3 s", "a worker would try again in"),
-        ("exits", "failed", "SystemExit: 3", "a worker would try again in"),
-        ("exits-in-a-task", "failed", "SystemExit: 4", "a worker would try again in"),
+        ("fails", "failed", "ValueError: no such room\\x1b[31m", "a worker would retry in 10s"),
+        ("waits", "failed", "Retry: busy", "a worker would retry in 90s"),
+        ("hangs", "timed_out", "timed out after 0.3 s, and still running", "a worker would not retry"),
+        ("sleeps", "timed_out", "timed out after 0.3 s", "a worker would retry in"),
+        ("exits", "failed", "SystemExit: 3", "a worker would retry in"),
+        ("exits-in-a-task", "failed", "SystemExit: 4", "a worker would retry in"),
     ],
 )
 def test_a_handler_that_does_not_succeed_ends_the_command_with_1(
@@ -189,15 +189,15 @@ def test_forward_is_tried_for_real(trial: Try) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["wrties"], "has no route 'wrties'; its routes: writes, fails, discards, "),
-        (["discards", "nowhere.json"], "try: 'nowhere.json' is neither a file nor an event id"),
+        (["wrties"], "has no route 'wrties'; did you mean"),
+        (["discards", "nowhere.json"], "try: 'nowhere.json' is neither a file nor the id of an event"),
         (["discards", "."], "try: . is not a file"),
         (["discards", "broken.json"], "try: broken.json: not JSON: "),
         (["discards", "two.json"], "try: two.json holds 2 records; one is needed"),
         (["discards", "none.json"], "try: none.json holds 0 records; one is needed"),
         (["discards", "text.json"], "try: text.json: an array that holds something other than objects"),
         (["discards", "large.json"], "try: large.json is larger than FRONTDESK_MAX_BODY, 2048 bytes"),
-        (["discards", "--action", "Tomorrow"], "try: there is no sample of 'Tomorrow'; name a file or an event id"),
+        (["discards", "--action", "Tomorrow"], "try: there is no sample of 'Tomorrow'; give a file or an event id"),
         (["discards", "--business", "x"], "business"),
         (["discards", "--business", "0"], "business"),
         (["no-module"], "handler 'nowhere_at_all:f': there is no module 'nowhere_at_all' beside routes.yaml"),

@@ -67,4 +67,4 @@ def test_without_a_routing_file_it_says_what_to_do(tmp_path: Path) -> None:
 
     assert ran.status == 1
     assert "routes.yaml: there is no routing file; write one" in ran.err
-    assert "or begin with frontdesk up --demo" in ran.err
+    assert "or start with frontdesk up --demo" in ran.err

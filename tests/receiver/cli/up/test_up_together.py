@@ -109,7 +109,7 @@ def test_a_second_one_over_the_same_data_is_refused(up: Process, folder: Path) -
     ran = run("up", settings={"FRONTDESK_PORT": "0"}, cwd=folder)
 
     assert ran.status == 1
-    assert f"frontdesk up runs here already (process {up.pid}); stop it first" in ran.err
+    assert f"frontdesk up already runs here (process {up.pid}); stop it first" in ran.err
     assert up.is_running
 
 
@@ -122,7 +122,7 @@ def test_a_store_that_dies_is_started_again(up: Process, folder: Path) -> None:
 
     os.kill(pid, signal.SIGKILL)
 
-    up.wait_for("the embedded server ended; it is started again")
+    up.wait_for("the embedded server ended; restarting it")
     handled = up.output.count("event.handled")
     wait_until(lambda: up.output.count("event.handled") > handled + 3, up.__str__)
     assert before <= {event["id"] for event in _events(folder)}

@@ -56,7 +56,9 @@ def test_without_a_terminal_and_without_yes_nothing_is_changed(
 
         assert (ran.status, ran.out) == (1, "")
         assert ran.err.startswith(f"frontdesk: {arguments[0]}")
-        assert ran.err.endswith("asks before it changes anything, and nobody is there to answer; repeat with --yes\n")
+        assert ran.err.endswith(
+            "asks before it changes anything, and there is no terminal to ask on; repeat with --yes\n"
+        )
         assert (client.llen("rq:queue:default"), client.exists(keys.ACTS), client.hlen(keys.SPOOLS)) == (0, 0, 1)
 
 

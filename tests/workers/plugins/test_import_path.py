@@ -14,7 +14,7 @@ from tests.support.events import entry, keep_all
 from tests.support.processes import environment
 from workers.plugins import imports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = ("email", "logging", "redis", "structlog", "receiver", "workers", "opentelemetry")
 HANDLER = """
 from pathlib import Path

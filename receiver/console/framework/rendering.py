@@ -17,7 +17,7 @@ from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted, plain
 
-_HERE: Final = Path(__file__).parent
+_HERE: Final = Path(__file__).parents[1]
 STATIC: Final = _HERE / "static"
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')

@@ -17,7 +17,7 @@ _LEVEL: Final = "~"
 
 
 @dataclass(slots=True)
-class Noted:
+class AlertState:
     """One state. Times are Unix ms, 0: not yet. *since_ms* it is seen without a break, *opened_ms* it counts, *well_ms*
     it is no longer seen; *closing*: it is over, and those who were told are to hear of it. *told*: digests of the URLs
     that have been told."""
@@ -45,33 +45,33 @@ class Level:
         self.height = height
 
 
-class AlertBook:
+class AlertStore:
     """The book. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def states(self) -> dict[str, Noted]:
+    def states(self) -> dict[str, AlertState]:
         """Return all states, by kind and subject."""
-        return {name: noted for name, noted in self._read(Noted).items() if not name.startswith(_LEVEL)}
+        return {name: state for name, state in self._read(AlertState).items() if not name.startswith(_LEVEL)}
 
     def levels(self) -> dict[str, Level]:
         """Return the numbers, by name."""
         found = self._read(Level)
         return {name.removeprefix(_LEVEL): level for name, level in found.items() if name.startswith(_LEVEL)}
 
-    def note(self, name: str, noted: Noted) -> None:
+    def write(self, name: str, state: AlertState) -> None:
         """Write one state."""
-        batch.replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(noted)))])
+        batch.replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(state)))])
 
-    def note_levels(self, levels: Mapping[str, Level]) -> None:
+    def write_levels(self, levels: Mapping[str, Level]) -> None:
         """Write numbers."""
         written = [
             ("HSET", keys.ALERTS, f"{_LEVEL}{name}", orjson.dumps(asdict(level))) for name, level in levels.items()
         ]
         batch.replies(self._client, written)
 
-    def strike(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Forget one state."""
         batch.replies(self._client, [("HDEL", keys.ALERTS, name)])
 

@@ -34,7 +34,7 @@ class Bucket:
         return max(self.received - sum(self.standing.values()), 0)
 
 
-class Trend:
+class EventHistogram:
     """Counts events by time. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -10,7 +10,8 @@ histogram end with the upper bound of a bucket and count what fell into that buc
     log_lost                     lines that workers could not write to their log
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping
 from typing import Final
 
 import redis
@@ -57,6 +58,42 @@ OF_ROUTES: Final = ("attempts", "ended", "retries", "where_failed", "handler", "
 def labelled(routes: Collection[str]) -> frozenset[str]:
     """Return the routes, in the table's order, that get a label of their own."""
     return frozenset(list(routes)[:LABELLED])
+
+
+class CounterPublisher:
+    """Adds what the counters of a process have grown by to the counters of all processes.
+
+    What cannot be added now is added the next time.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._published: dict[Hashable, dict[str, int]] = {}
+
+    def publish(self, sources: Mapping[Hashable, Mapping[str, int]], *, routes: Collection[str] | None = None) -> None:
+        """Add what each of *sources* has counted since the last time. Raises StorageUnavailable.
+
+        A source gives its totals, by field. A source that is left out is forgotten. *routes* are those of the table, in
+        its order: the fields of routes without a label are added to `other`; None adds every field as it is.
+        """
+        totals = {source: dict(amounts) for source, amounts in sources.items()}
+        own = None if routes is None else labelled(routes)
+        grown = Counter[str]()
+        for source, amounts in totals.items():
+            before = self._published.get(source, {})
+            for field, amount in amounts.items():
+                grown[_with_label(field, own)] += amount - before.get(field, 0)
+        if any(grown.values()):
+            add(self._client, grown)
+        self._published = totals
+
+
+def _with_label(field: str, own: Collection[str] | None) -> str:
+    kind, _, rest = field.partition(":")
+    route, colon, bound = rest.partition(":")
+    if own is None or kind not in OF_ROUTES or route in own:
+        return field
+    return f"{kind}:{OTHER}{colon}{bound}"
 
 
 def add(client: redis.Redis, amounts: Mapping[str, int]) -> None:

@@ -8,7 +8,7 @@ import redis
 
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
-from receiver.observation.store_status import Pulse, Queue, Silence, Worker
+from receiver.observation.store_status import Queue, Silence, StoreStatus, Worker
 from receiver.storage.accounting import retention_schedule
 from receiver.storage.accounting.audit_result import Found
 from receiver.storage.accounting.data_loss import Loss
@@ -21,7 +21,7 @@ from receiver.storage.spool.reports import SpoolReport
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class StatusSnapshot:
     """What a look at the store found, at *now_ms* of the store's clock.
 
     *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
@@ -67,10 +67,10 @@ LATELY_MS = 15 * 60_000
 """How far back `quarantined_lately` looks."""
 
 
-def look(client: redis.Redis) -> Vitals:
+def look(client: redis.Redis) -> StatusSnapshot:
     """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
-    pulse = Pulse(client)
-    now_ms = pulse.now_ms()
+    status = StoreStatus(client)
+    now_ms = status.now_ms()
     quarantine, lately, hooks, acts, counters, alerts, expired = batch.replies(
         client,
         [
@@ -83,24 +83,24 @@ def look(client: redis.Redis) -> Vitals:
             ("GET", keys.EXPIRY),
         ],
     )
-    return Vitals(
+    return StatusSnapshot(
         now_ms=now_ms,
-        queues=pulse.queues(),
-        workers=pulse.workers(),
-        stock=pulse.stock_workers(),
-        standing=pulse.standing(),
+        queues=status.queues(),
+        workers=status.workers(),
+        stock=status.stock_workers(),
+        standing=status.standing(),
         quarantine_bytes=decoding.number(quarantine) or 0,
         quarantined_lately=int(lately),
-        spools=pulse.spools(),
-        audit=pulse.audit(),
+        spools=status.spools(),
+        audit=status.audit(),
         hooks=registrations.read_found(hooks),
-        silences=pulse.silences(now_ms),
+        silences=status.silences(now_ms),
         acts=decoding.numbers(acts),
         counters=metrics_store.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),
-        unfit=pulse.unfit(),
-        losses=pulse.losses(),
+        unfit=status.unfit(),
+        losses=status.losses(),
         retention_late_ms=retention_schedule.late_ms(expired),
     )
 

@@ -63,7 +63,7 @@ class Silence:
     expected: float | None
 
 
-class Pulse:
+class StoreStatus:
     """Looks at the store as a whole. Every method is a few round trips and raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -37,7 +37,7 @@ def configure(level: str, style: Style, *, writer: LineWriter = ERROR) -> None:
             _never_failing(renderer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: _Lines(writer),
+        logger_factory=lambda *_: _LineLogger(writer),
         cache_logger_on_first_use=True,
     )
     writer.report = _dropped_for_people if console else _dropped
@@ -55,7 +55,7 @@ def get(**bound: object) -> Logger:
     return logger
 
 
-class _Lines:
+class _LineLogger:
     """What structlog gives a rendered line to, under the name of its level."""
 
     def __init__(self, writer: LineWriter) -> None:

@@ -9,7 +9,7 @@ from receiver.process.line_writer import LineWriter
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
-class Screen:
+class PrefixedOutput:
     """Writes lines, each behind the name of who said it; *names* are known beforehand, for the width and the colours.
 
     *file* is the number of an open file, 1 for standard output. Callers never wait: when the terminal stands still

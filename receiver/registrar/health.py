@@ -2,30 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from receiver.core import timestamps
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
-from receiver.registrar.change import DUPLICATE, Change, Op
+from receiver.registrar.change import Change, Condition
 from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan
-
-
-class Condition(StrEnum):
-    """The state of one registration."""
-
-    HEALTHY = "healthy"
-    FAILING = "failing"
-    DISABLED = "disabled"
-    DRIFTED = "drifted"
-    MISSING = "missing"
-    DUPLICATE = "duplicate"
-    UNROUTED = "unrouted"
-    RETIRED = "retired"
-    ELSEWHERE = "elsewhere"
-    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +53,8 @@ def rows(
     for owned in map(ownership.of, existing):
         if owned.owner is Owner.FOREIGN:
             continue
-        change = changes.get(owned.registration.id)
-        why = change.why if change else ""
-        found.append(_row(owned, _condition(owned, why, plan), received))
+        condition = _condition(owned, changes.get(owned.registration.id), plan)
+        found.append(_row(owned, condition, received))
     for change in plan.changes if plan else ():
         if change.hook_id is None:
             pair = (change.business_id, change.action)
@@ -82,22 +65,12 @@ def rows(
 def in_trouble(plan: Plan) -> dict[int, dict[str, int]]:
     """Return for each business how many of its hooks are in which condition, those left out that are healthy."""
     found: dict[int, dict[str, int]] = {}
-    conditions = [(change.business_id, _condition_of(change)) for change in plan.changes]
+    conditions = [(change.business_id, change.condition) for change in plan.changes]
     conditions += [(one.business_id, Condition.FAILING) for one in plan.failing if one.active]
     for business_id, condition in conditions:
         counts = found.setdefault(business_id, {})
         counts[condition.value] = counts.get(condition.value, 0) + 1
     return found
-
-
-def _condition_of(change: Change) -> Condition:
-    if change.op is Op.CREATE:
-        return Condition.MISSING
-    if change.enables:
-        return Condition.DISABLED
-    if change.op is Op.UPDATE:
-        return Condition.DRIFTED
-    return Condition.DUPLICATE if change.why == DUPLICATE else Condition.UNROUTED
 
 
 def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[Row, ...]:
@@ -113,20 +86,12 @@ def _row(owned: Owned, condition: Condition, received: Mapping[Pair, int]) -> Ro
     return Row(*pair, registration, owned.key_index, received.get(pair), condition)
 
 
-def _condition(owned: Owned, why: str, plan: Plan | None) -> Condition:
+def _condition(owned: Owned, change: Change | None, plan: Plan | None) -> Condition:
     registration = owned.registration
     if owned.owner is Owner.ELSEWHERE:
         return Condition.ELSEWHERE
-    if why == DUPLICATE:
-        return Condition.DUPLICATE
-    if why and "inactive" not in why:
-        return Condition.DRIFTED if registration.active and why.isprintable() and _is_drift(why) else Condition.UNROUTED
-    if why:
-        return Condition.DISABLED
+    if change:
+        return change.condition
     if not registration.active:
         return Condition.RETIRED if plan else Condition.DISABLED
     return Condition.FAILING if registration.error_count else Condition.HEALTHY
-
-
-def _is_drift(why: str) -> bool:
-    return not why.startswith("no longer")

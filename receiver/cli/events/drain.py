@@ -14,7 +14,7 @@ from receiver.cli.ui import confirmation, output, progress
 from receiver.core import durations, timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
-from receiver.observation.store_status import Pulse
+from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
 from receiver.storage.keep.store import Store
@@ -81,7 +81,7 @@ def drain(
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
-    now_ms = Pulse(context.client).now_ms()
+    now_ms = StoreStatus(context.client).now_ms()
     silent = [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
     if json:
         output.json_line(_shape(folder, outcome, silent))

@@ -12,8 +12,8 @@ from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation import conditions, status_snapshot
-from receiver.observation.alert_state import AlertBook
-from receiver.observation.outgoing import Message, Outgoing
+from receiver.observation.alert_state import AlertStore
+from receiver.observation.notifier import Message, Notifier
 from receiver.storage.accounting import data_loss
 from receiver.storage.shared.audit_log import Acts
 
@@ -61,9 +61,9 @@ def _acknowledge(context: Context) -> None:
 
 def _rows(context: Context) -> Iterator[dict[str, Any]]:
     found = status_snapshot.look(context.client)
-    book = AlertBook(context.client)
-    noted = book.states()
-    seen = conditions.found(found, book.levels(), patience_ms=context.settings.alert_after)
+    store = AlertStore(context.client)
+    noted = store.states()
+    seen = conditions.found(found, store.levels(), patience_ms=context.settings.alert_after)
     for one in seen:
         known = noted.get(one.name)
         yield {
@@ -94,5 +94,5 @@ def _test(read: Settings, *, json: bool) -> int:
     return 1
 
 
-def _sent(outgoing: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
+def _sent(outgoing: Notifier, digest: str, message: Message) -> tuple[str, bool]:
     return outgoing.service(digest), outgoing.send(digest, message)

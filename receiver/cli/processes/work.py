@@ -17,7 +17,7 @@ from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
-from receiver.process.periodic import PeriodicTask
+from receiver.process.background import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE

@@ -11,7 +11,8 @@ from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
 from receiver.registrar import health, plan
-from receiver.registrar.health import Condition, Row
+from receiver.registrar.change import Condition
+from receiver.registrar.health import Row
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.registrations import RegistrarMemory
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from receiver.cli.registrar import apply_plan, hooks
 from receiver.cli.registrar.factory import opened
-from receiver.console.framework.hooks_cache import Seen, digest_of
+from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError, UsageError
 from receiver.registrar import health
 from receiver.registrar.plan import Plan, Scope
@@ -17,7 +17,7 @@ _PATIENCE_S = 60.0
 class HookDesk:
     """Looks at Nexudus, and changes it. Both raise FrontdeskError with one sentence."""
 
-    def look(self, *, prune: bool) -> Seen:
+    def look(self, *, prune: bool) -> HooksSnapshot:
         """Return every registration of ours and, as far as it is known what is wanted, what has to change."""
         with opened(_ROLE, needs=()) as registrar:
             existing = registrar.webhooks.list()
@@ -29,7 +29,7 @@ class HookDesk:
             except FrontdeskError as error:
                 problem = f"What is wanted is not known: {error}"
             rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
-            return Seen(rows, made, problem, time.monotonic())
+            return HooksSnapshot(rows, made, problem, time.monotonic())
 
     def apply(self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool) -> str:
         """Carry out the plan of this digest. Returns what is not as it should be then, or an empty text."""

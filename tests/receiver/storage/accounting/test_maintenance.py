@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.process.periodic import PeriodicTask
+from receiver.process.background import PeriodicTask
 from receiver.storage.accounting.audit_result import last_found
 from receiver.storage.accounting.maintenance import Sweeper, Swept
 from receiver.storage.accounting.reconciliation import Audit

@@ -32,7 +32,7 @@ class _Rest:
     length_s: float
 
 
-class Outgoing:
+class Notifier:
     """The URLs that messages go to, each known by a digest: a URL holds secrets. Not safe to share between threads."""
 
     def __init__(self, urls: Sequence[str]) -> None:

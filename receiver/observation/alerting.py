@@ -1,0 +1,114 @@
+"""One message when a state opens, one when it closes, to each URL: what was told is noted right after it was.
+
+A state that is seen opens when it has lasted as long as it must, and closes when it has not been seen for a while. A
+process that dies between a message and its note repeats that one message; nothing else is told twice.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import redis
+
+from receiver.core import durations
+from receiver.observation import conditions
+from receiver.observation.alert_state import AlertState, AlertStore, Level
+from receiver.observation.conditions import AlertCondition
+from receiver.observation.notifier import Message, Notifier
+from receiver.observation.status_snapshot import StatusSnapshot
+from receiver.process import logs
+
+CLOSES_AFTER_MS: Final = 30_000
+"""A state that comes and goes faster than this stays open: nobody wants a message each minute."""
+
+_MOST_AT_ONCE: Final = 20
+_SECOND_MS: Final = 1_000
+
+_log = logs.get()
+
+
+class Alerting:
+    """Brings the book in step with what is seen, and tells. Every method raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis, notifier: Notifier, *, patience_ms: int) -> None:
+        """*patience_ms*: how long a delivery that could run, or an event in a spool, may wait."""
+        self._store = AlertStore(client)
+        self._notifier = notifier
+        self._patience_ms = patience_ms
+
+    def turn(self, snapshot: StatusSnapshot) -> None:
+        """Look once. Whoever calls holds the lock."""
+        levels = self._levels(snapshot)
+        seen = conditions.found(snapshot, levels, patience_ms=self._patience_ms)
+        states = self._store.states()
+        self._update(states, seen, snapshot.now_ms)
+        self._tell(states, snapshot.now_ms)
+
+    def _levels(self, snapshot: StatusSnapshot) -> dict[str, Level]:
+        known = self._store.levels()
+        levels = {}
+        for name, height in conditions.heights(snapshot).items():
+            # What was there before anybody looked has not grown; what comes up later has.
+            level = known.get(name) or Level(0 if known else height)
+            level.see(height, snapshot.now_ms)
+            levels[name] = level
+        self._store.write_levels(levels)
+        return levels
+
+    def _update(self, states: dict[str, AlertState], seen: Iterable[AlertCondition], now_ms: int) -> None:
+        """Open and close states, in *states* and in the book."""
+        there = {condition.name: condition for condition in seen}
+        for name, condition in there.items():
+            state = states.get(name)
+            if state is None:
+                state = states[name] = AlertState(condition.title, condition.text, now_ms)
+            state.well_ms, state.closing = 0, False
+            if not state.opened_ms:
+                state.title, state.text = condition.title, condition.text
+                if now_ms - state.since_ms >= condition.hold_ms:
+                    state.opened_ms = now_ms
+                    _log.warning("alert.opened", kind=condition.kind, subject=condition.subject, title=state.title)
+            self._store.write(name, state)
+        for name in states.keys() - there.keys():
+            self._fade(name, states, now_ms)
+
+    def _fade(self, name: str, states: dict[str, AlertState], now_ms: int) -> None:
+        """Deal with a state that is not seen now."""
+        state = states[name]
+        state.well_ms = state.well_ms or now_ms
+        if state.opened_ms and not state.closing and now_ms - state.well_ms >= CLOSES_AFTER_MS:
+            state.closing = True
+            _log.info("alert.closed", kind=name.partition("/")[0], subject=name.partition("/")[2], title=state.title)
+        known = set(state.told) & set(self._notifier.digests)
+        if not state.opened_ms or (state.closing and not known):
+            self._store.remove(name)
+            del states[name]
+        else:
+            self._store.write(name, state)
+
+    def _tell(self, states: dict[str, AlertState], now_ms: int) -> None:
+        """Send what is to be sent; what was sent is noted before the next."""
+        sent = 0
+        for name, state in sorted(states.items()):
+            if not state.opened_ms or (state.well_ms and not state.closing):
+                continue  # not yet open, or perhaps over already
+            for digest in self._notifier.digests:
+                if (digest in state.told) is not state.closing or sent >= _MOST_AT_ONCE:
+                    continue
+                if not self._notifier.send(digest, _message(state, now_ms)):
+                    _log.warning("alert.not_taken", service=self._notifier.service(digest), alert=name)
+                    continue
+                sent += 1
+                if state.closing:
+                    state.told.remove(digest)
+                else:
+                    state.told.append(digest)
+                self._store.write(name, state)
+            if state.closing and not set(state.told) & set(self._notifier.digests):
+                self._store.remove(name)
+
+
+def _message(state: AlertState, now_ms: int) -> Message:
+    if state.closing:
+        lasted = durations.show(max(state.well_ms - state.since_ms, 0) // _SECOND_MS * _SECOND_MS)
+        return Message(f"Frontdesk: resolved: {state.title}", f"It lasted {lasted}.", "success")
+    return Message(f"Frontdesk: {state.title}", state.text, "failure")

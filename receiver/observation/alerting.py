@@ -1,7 +1,7 @@
-"""One message when a state opens, one when it closes, to each URL: what was told is noted right after it was.
+"""Sends one message to each URL when an alert opens, and one when it is resolved.
 
-A state that is seen opens when it has lasted as long as it must, and closes when it has not been seen for a while. A
-process that dies between a message and its note repeats that one message; nothing else is told twice.
+An alert opens when its condition has lasted long enough, and is resolved when the condition has been absent for a
+while. Each message is recorded right after it was sent: a process that dies in between repeats that one message.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.process import logs
 
 CLOSES_AFTER_MS: Final = 30_000
-"""A state that comes and goes faster than this stays open: nobody wants a message each minute."""
+"""An alert whose condition comes and goes faster than this stays open: nobody wants a message each minute."""
 
 _MOST_AT_ONCE: Final = 20
 _SECOND_MS: Final = 1_000
@@ -27,16 +27,16 @@ _log = logs.get()
 
 
 class Alerting:
-    """Brings the book in step with what is seen, and tells. Every method raises StorageUnavailable."""
+    """Opens and resolves alerts, and sends messages. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, notifier: Notifier, *, patience_ms: int) -> None:
-        """*patience_ms*: how long a delivery that could run, or an event in a spool, may wait."""
+        """*patience_ms*: how long a delivery that can run, or a spooled event, may wait."""
         self._store = AlertStore(client)
         self._notifier = notifier
         self._patience_ms = patience_ms
 
     def turn(self, snapshot: StatusSnapshot) -> None:
-        """Look once. Whoever calls holds the lock."""
+        """Judge one snapshot. The caller holds the lock."""
         levels = self._levels(snapshot)
         seen = conditions.found(snapshot, levels, patience_ms=self._patience_ms)
         states = self._store.states()
@@ -47,7 +47,7 @@ class Alerting:
         known = self._store.levels()
         levels = {}
         for name, height in conditions.heights(snapshot).items():
-            # What was there before anybody looked has not grown; what comes up later has.
+            # A count that the first look finds has not grown; one that appears later has.
             level = known.get(name) or Level(0 if known else height)
             level.see(height, snapshot.now_ms)
             levels[name] = level
@@ -55,7 +55,7 @@ class Alerting:
         return levels
 
     def _update(self, states: dict[str, AlertState], seen: Iterable[AlertCondition], now_ms: int) -> None:
-        """Open and close states, in *states* and in the book."""
+        """Open and resolve alerts, in *states* and in the store."""
         there = {condition.name: condition for condition in seen}
         for name, condition in there.items():
             state = states.get(name)
@@ -72,7 +72,7 @@ class Alerting:
             self._fade(name, states, now_ms)
 
     def _fade(self, name: str, states: dict[str, AlertState], now_ms: int) -> None:
-        """Deal with a state that is not seen now."""
+        """Handle an alert whose condition is absent now."""
         state = states[name]
         state.well_ms = state.well_ms or now_ms
         if state.opened_ms and not state.closing and now_ms - state.well_ms >= CLOSES_AFTER_MS:
@@ -86,11 +86,11 @@ class Alerting:
             self._store.write(name, state)
 
     def _tell(self, states: dict[str, AlertState], now_ms: int) -> None:
-        """Send what is to be sent; what was sent is noted before the next."""
+        """Send the messages that are due; each is recorded before the next."""
         sent = 0
         for name, state in sorted(states.items()):
             if not state.opened_ms or (state.well_ms and not state.closing):
-                continue  # not yet open, or perhaps over already
+                continue  # not open yet, or perhaps resolved already
             for digest in self._notifier.digests:
                 if (digest in state.told) is not state.closing or sent >= _MOST_AT_ONCE:
                     continue

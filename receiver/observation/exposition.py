@@ -1,4 +1,4 @@
-"""What stands in the store, as metrics: the same at every receiver, so that any of them may be asked. Pure.
+"""Status of the store as metrics: the same at every receiver, so that any of them can be scraped. Pure.
 
 Over receivers take max() of these, never sum(). The names are documented in deploy/prometheus/README.md.
 """
@@ -27,7 +27,7 @@ _MOST_ROUTES: Final = 250
 
 
 def exposition(snapshot: StatusSnapshot | None) -> bytes:
-    """Return the metrics of the store in Prometheus's text form; None: it could not be asked, which is one too."""
+    """Return the metrics of the store in Prometheus's text form; None: the store is unavailable."""
     registry = CollectorRegistry()
     registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)

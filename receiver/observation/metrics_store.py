@@ -1,7 +1,7 @@
-"""What all processes counted together, in one hash: whoever counts adds to it every few seconds, never for each event.
+"""The counters of all processes together, in one hash: each process adds to it every few seconds, never per event.
 
-Counters only grow, and survive every restart of those who count. Their fields are words joined by colons; those of a
-histogram end with the upper bound of a bucket and count what fell into that bucket alone:
+Counters only grow, and survive restarts. Their fields are words joined by colons. A field of a histogram ends with the
+upper bound of a bucket and counts the observations in that bucket alone:
 
     attempts:{route}:{outcome}   ended:{route}:{succeeded|discarded|dead}   retries:{route}   where_failed:{route}
     handler:{route}:{bound}      handler_ms:{route}     how long handlers ran
@@ -46,10 +46,10 @@ ENDLESS: Final = "+Inf"
 LOG_LOST: Final = "log_lost"
 
 OTHER: Final = "other"
-"""The label of routes beyond the first LABELLED, and of those that the table does not know any more."""
+"""The label of routes beyond the first LABELLED, and of routes that the table no longer has."""
 
 LABELLED: Final = 250
-"""Routes that get a label of their own: the series stay few, however many routes there are."""
+"""How many routes get a label of their own, so that the number of series is bounded."""
 
 OF_ROUTES: Final = ("attempts", "ended", "retries", "where_failed", "handler", "handler_ms")
 """The first words of fields whose second is a route."""
@@ -108,12 +108,12 @@ def read(client: redis.Redis) -> dict[str, int]:
 
 
 def parsed(found: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Read what the hash holds; what is no number is left out."""
+    """Read the hash; what is not a number is left out."""
     return decoding.numbers(found)
 
 
 def forget(client: redis.Redis, routes: Collection[str]) -> int:
-    """Forget the counters of all routes but these, and return how many that were. Raises StorageUnavailable."""
+    """Delete the counters of all routes but these, and return how many. Raises StorageUnavailable."""
     kept = {*routes, OTHER}
     gone = [field for field in read(client) if _route(field) not in kept]
     if gone:

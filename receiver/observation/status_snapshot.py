@@ -1,4 +1,4 @@
-"""How the whole fares, in one look: what metrics expose, and what alerts are judged by."""
+"""One snapshot of the status of the whole: metrics expose it, and alerts are decided by it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from receiver.storage.spool.reports import SpoolReport
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """What a look at the store found, at *now_ms* of the store's clock.
+    """The status at *now_ms* of the store's clock.
 
-    *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
-    all processes counted (`meter`), *alerts* how many are open, of which kind, *gates* what stands before each route
-    that something stands before, *unfit* what the server itself is not but must be (`server`), *losses* those
-    that nobody has acknowledged.
+    *stock*: the queues of each stock RQ worker; *silences* by business; *acts*: what the registrar did, by kind;
+    *counters*: of all processes (`metrics_store`); *alerts*: how many are open, by kind; *gates*: of the routes that
+    hold deliveries; *unfit*: settings of the server that lose events (`preflight`); *losses*: those that nobody has
+    acknowledged.
     """
 
     now_ms: int
@@ -50,7 +50,7 @@ class StatusSnapshot:
     retention_late_ms: int = 0
 
     def live_workers(self) -> tuple[Worker, ...]:
-        """Our worker processes that have spoken lately."""
+        """Our worker processes with a valid lease."""
         return tuple(worker for worker in self.workers if worker.is_live(self.now_ms))
 
     def serving(self, queue: str) -> int:
@@ -59,7 +59,7 @@ class StatusSnapshot:
         return ours + sum(queue in queues for queues in self.stock)
 
     def orphaned_spools(self) -> tuple[SpoolReport, ...]:
-        """Spools that hold events and that nobody looks after."""
+        """Spools that hold events and that no receiver drains."""
         return tuple(spool for spool in self.spools if spool.depth and spool.is_orphaned(self.now_ms))
 
 
@@ -68,7 +68,7 @@ LATELY_MS = 15 * 60_000
 
 
 def look(client: redis.Redis) -> StatusSnapshot:
-    """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
+    """Take a snapshot in about fifteen round trips. Raises StorageUnavailable."""
     status = StoreStatus(client)
     now_ms = status.now_ms()
     quarantine, lately, hooks, acts, counters, alerts, expired = batch.replies(

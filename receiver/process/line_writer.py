@@ -1,7 +1,7 @@
-"""Writes lines to an open file from a thread of its own: whoever has a line to write never waits and never fails.
+"""Writes lines to an open file from a thread of its own, so that callers never wait and never fail.
 
-What waits is bounded, in lines and in bytes. What cannot be written, because the disk is full, the pipe is closed or
-nobody reads it, is dropped and counted, and one line says how much that was as soon as writing works again.
+The buffer is bounded, in lines and in bytes. Lines that cannot be written, because the disk is full, the pipe is closed
+or nobody reads it, are dropped and counted; one line reports their number as soon as writing works again.
 """
 
 import atexit
@@ -26,7 +26,7 @@ _PORTION: Final = 65_536
 
 
 class _QueuedText(NamedTuple):
-    """What waits to be written. *text* is it, or makes it; *written* is set when all before it is dealt with."""
+    """A text in the buffer. *text* is the text, or returns it; *written* is set when all before it is written."""
 
     text: bytes | Callable[[], bytes]
     lines: int

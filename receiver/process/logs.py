@@ -1,4 +1,4 @@
-"""Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret.
+"""Structured logs: one line for each event, named `noun.verb_past`, without payloads and secrets.
 
 A thread writes the lines (`receiver.process.line_writer`): logging never raises and never waits, whatever happens.
 """
@@ -56,7 +56,7 @@ def get(**bound: object) -> Logger:
 
 
 class _LineLogger:
-    """What structlog gives a rendered line to, under the name of its level."""
+    """Takes rendered lines from structlog, by the name of their level."""
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer

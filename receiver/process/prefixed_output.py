@@ -1,4 +1,4 @@
-"""One writer for the output of many: whole lines, told apart by name and colour, harmless to a terminal."""
+"""Prints the output of several processes as whole lines with a name and a colour, without terminal escapes."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Runs several commands under one parent: their output line by line, restarts with growing pauses, one clean end.
+"""Runs several commands under one parent: shows their output by line, restarts them with growing pauses, stops all.
 
-Children live in sessions of their own, so that Ctrl-C reaches only the supervisor, which then asks each of them to
-stop. On Linux a supervisor that is killed takes them along: the kernel sends them SIGTERM.
+Children run in sessions of their own, so Ctrl-C reaches only the supervisor, which then stops each of them. On Linux,
+when the supervisor is killed, the kernel sends them SIGTERM.
 """
 
 import contextlib
@@ -46,11 +46,11 @@ except OSError as error:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to run. *once*: ending with status 0 is its end; otherwise whenever it ends it is started again.
+    """A command to run. *once*: it is done when it ends with status 0; otherwise it is restarted whenever it ends.
 
     *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket. *gate*:
     it is first started when this event is set, such as by a thread that waits until another child answers. *vital*: the
-    others are of no use without it; one that is not and cannot start is tried again and again beside them.
+    others are of no use without it; a command that is not vital and cannot start is retried for ever.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Command:
 
 @dataclass(slots=True)
 class _Child:
-    """A child and how it fares."""
+    """A command and the state of its process."""
 
     child: Command
     process: subprocess.Popen[bytes] | None = None
@@ -158,7 +158,7 @@ class Supervisor:
         self._say(f"{one.child.name} {_ending(status)}; it is started again in {pause:g} s")
 
     def _stop(self) -> bool:
-        """End all children; True when one had to be killed."""
+        """Stop all children; True when one had to be killed."""
         first = time.monotonic()
         self._signal_all(signal.SIGTERM)
         while self._alive():

@@ -226,7 +226,7 @@ def test_the_store_may_go_away(tmp_path_factory: pytest.TempPathFactory) -> None
         gone = house.ask("GET", "/events", token=ADMIN)
 
         assert gone.status == 503
-        assert "The store does not answer" in gone.text
+        assert "The store is unavailable" in gone.text
         store.start_again()
         wait_until(lambda: house.ask("GET", "/events", token=ADMIN).status == 200, "the events to be back")
         assert console.stop() == 0

@@ -74,7 +74,7 @@ def test_a_restart_repeats_nothing(client: redis.Redis, mailbox: Mailbox) -> Non
     for later in (20.0, 20 + CLOSES_AFTER_MS / SECOND, 100.0, 105.0):
         _alerts(client, mailbox).turn(_snapshot(later))
 
-    assert [title.startswith("Frontdesk: over") for title in mailbox.titles] == [False, True]
+    assert [title.startswith("Frontdesk: resolved") for title in mailbox.titles] == [False, True]
 
 
 def test_a_state_that_heals_by_itself_is_not_told(client: redis.Redis, mailbox: Mailbox) -> None:

@@ -1,4 +1,4 @@
-# Needs Python 3.11 to 3.13 and make, nothing else installed: everything else comes from the committed locks.
+# Needs Python 3.11 to 3.14 and make, nothing else installed: everything else comes from the committed locks.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,23 +48,27 @@ profile: .venv/tested ## where a request and a delivery spend their time: flame 
 faults: .venv/tested ## the long fault suite, and fuzzing for minutes
 	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz -n 1
 
-.venv/installed: $(LOCK) pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-		|| { echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.12" >&2; exit 1; }
+# A virtual environment knows the folder that it was made in: where this tree was moved or copied, it is made anew.
+MOVED := $(shell [ ! -e .venv/installed ] || [ "$$(cat .venv/installed)" = "$(CURDIR)" ] || echo moved)
+.PHONY: moved
+
+.venv/installed: $(LOCK) pyproject.toml $(MOVED)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+		|| { echo "$(PYTHON) is not Python 3.11 to 3.14; name one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "$(PYTHON) lacks venv; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(PINNED) $(LOCK) > .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	echo "$(CURDIR)" > $@
 
 .venv/tested: .venv/installed $(DEV_LOCK)
 	$(PINNED) $(DEV_LOCK) > .venv/requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/requirements.lock
 	touch $@
 
-# --universal: one lock for Python 3.11 to 3.13 on every platform; the build backend is in it, for --no-build-isolation.
+# --universal: one lock for Python 3.11 to 3.14 on every platform; the build backend is in it, for --no-build-isolation.
 lock: ## renew the pinned requirements (for maintainers; needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --group build -o $(LOCK) pyproject.toml

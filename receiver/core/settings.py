@@ -221,7 +221,10 @@ def _read(name: str, environ: Names) -> tuple[str, str]:
             text = Path(environ[name].strip()).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"{name}: cannot read {environ[name]!r}: {error}") from None
-        return secret, clean(name, text, is_list=_is_list(secret))
+        value = clean(name, text, is_list=_is_list(secret))
+        if not value and field == "redis_url_file":  # unset means a server here, which nobody means who names a file
+            raise SettingsError(f"{name}: {environ[name]!r} is empty; write the store's URL into it, or unset {name}")
+        return secret, value
     known = [PREFIX + known.upper() for known in Settings.model_fields]
     known += [f"{PREFIX}{secret.upper()}_FILE" for secret in SECRETS]
     near = nearest(name, known)

@@ -98,6 +98,11 @@ class Flow:
         return bool(self.order or self.debounce_ms or self.delay_ms or self.per)
 
     @property
+    def has_lanes(self) -> bool:
+        """Whether deliveries of one key follow one another."""
+        return bool(self.order or self.debounce_ms)
+
+    @property
     def has_rules(self) -> bool:
         """Whether anything is asked when a delivery is claimed."""
         return bool(self.limit or self.concurrency or self.give_up_ms != GIVE_UP_MS)

@@ -107,6 +107,11 @@ class RoutingTable:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @property
+    def has_order(self) -> bool:
+        """Whether deliveries of one key follow one another on any of the routes."""
+        return any(route.flow is not None and route.flow.has_lanes for route in self.routes)
+
     def match(self, business_id: int, action: str, record: Mapping[str, Any]) -> Matched:
         """Return the routes that want this event; costs what their filters cost, however many other routes there are.
 

@@ -152,4 +152,4 @@ def _assert_complete(image: Image) -> None:
     if os.geteuid() == 0:
         assert ":10001:10001:" in (image.folder / "etc/passwd").read_text()
         data = (image.folder / "var/lib/frontdesk").stat()
-        assert (data.st_uid, data.st_gid, data.st_mode & 0o777) == (10001, 10001, 0o700)
+        assert (data.st_uid, data.st_gid, data.st_mode & 0o777) == (10001, 0, 0o770)

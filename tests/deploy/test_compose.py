@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,55 @@ def test_the_settings_are_settings(name: str, tmp_path: Path) -> None:
 
     settings.from_environ({name: value.partition(":?")[0].replace("${", "https://") for name, value in environ.items()})
     main.build().parse_args(SERVICES[name]["command"], print_error=False, exit_on_error=False)
+
+
+@pytest.mark.parametrize("name", sorted(CONFINED))
+def test_every_container_says_how_it_fares(name: str) -> None:
+    """In the file: an engine that builds in the OCI format drops that of the image, and who waits hangs."""
+    asked = SERVICES.get(name, CONFINED[name])["healthcheck"]["test"]
+
+    assert asked[0] == "CMD-SHELL" or not any(" " in word for word in asked), "Podman 4 takes them apart at blanks"
+    told = shlex.split(asked[-1]) if asked[0] == "CMD-SHELL" else asked[1:]
+    if told[0] == "python":
+        compile(told[2], name, "exec")
+    if name in ("worker", "watch"):
+        assert f"/var/lib/frontdesk/{SERVICES[name]['command'][0]}.alive -mmin " in asked[1]
+        assert SERVICES[name]["volumes"][0].endswith(":/var/lib/frontdesk")
+
+
+def test_another_version_comes_one_receiver_after_the_other() -> None:
+    """By the script: each is waited for, alone, before the next is touched; its words are Compose's own."""
+    script = (DEPLOY / "compose-upgrade.sh").read_text()
+    recorded = "compose() { printf '%s\\n' \"$*\"; }"
+    traced = re.sub(r"compose\(\) \{.*?^\}", lambda _: recorded, script, flags=re.MULTILINE | re.DOTALL)
+    ran = subprocess.run(
+        ["/bin/sh", "-c", traced, str(DEPLOY / "x"), "-f", "compose.yaml"], capture_output=True, text=True, check=True
+    )
+
+    one = "-f compose.yaml up --detach --no-build --no-deps --wait --wait-timeout 120"
+    assert ran.stdout.splitlines() == [
+        "-f compose.yaml build receiver-1",
+        f"{one} receiver-1",
+        "-f compose.yaml exec -T balancer wget -q -T 2 -O /dev/null http://receiver-1:8000/readyz",
+        f"{one} receiver-2",
+        "-f compose.yaml exec -T balancer wget -q -T 2 -O /dev/null http://receiver-2:8000/readyz",
+        f"{one} worker watch console",
+    ]
+    assert {"receiver-1", "receiver-2", "worker", "watch", "console"} == OURS
+    assert "./compose-upgrade.sh" in (DEPLOY / "compose.yaml").read_text()
+    assert os.access(DEPLOY / "compose-upgrade.sh", os.X_OK)
+
+
+def test_git_takes_up_nothing_of_an_installation() -> None:
+    """Secrets, settings and routes that the head of compose.yaml lets one write beside it."""
+    for name in ("secrets/url-keys", "config/routes.yaml", ".env", "frontdesk.env"):
+        ran = subprocess.run(["git", "check-ignore", "-q", DEPLOY / name], cwd=DEPLOY, check=False)
+        if ran.returncode == 128:
+            pytest.skip("no git repository")
+        assert ran.returncode == 0, name
+    assert (
+        subprocess.run(["git", "check-ignore", "-q", DEPLOY / "env.example"], cwd=DEPLOY, check=False).returncode == 1
+    )
 
 
 def test_a_stopping_container_has_more_time_than_its_program() -> None:

@@ -15,6 +15,7 @@ from receiver.cli import main
 from receiver.core import settings
 from receiver.web.server import FINISH_WITHIN_S
 from tests.conftest import program
+from tests.deploy import kubernetes_api
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm" / "frontdesk"
@@ -22,7 +23,11 @@ VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 ROLES = ("receiver", "worker", "registrar", "console")
 
-LEAST = ("publicUrl=https://hooks.example.com", "nexudus.username=api@example.com")
+LEAST = (
+    "publicUrl=https://hooks.example.com",
+    "nexudus.username=api@example.com",
+    "image.repository=registry.example/frontdesk",
+)
 MOST = (
     *LEAST,
     "image.digest=sha256:" + "a" * 64,
@@ -40,29 +45,47 @@ MOST = (
     "console.hooks=true,worker.nexudus=true,networkPolicy.storePorts={6379,26379},podMonitor.enabled=true",
     "prometheusRule.enabled=true,grafanaDashboard.enabled=true",
     "networkPolicy.consoleFrom[0].podSelector.matchLabels.app=sso",
-    "networkPolicy.storeTo[0].ipBlock.cidr=10.1.0.0/16",
+    "networkPolicy.storeTo[0].ipBlock.cidr=10.1.0.0/16,networkPolicy.dnsPorts={53,5353}",
+    "networkPolicy.ingressFrom[0].podSelector.matchLabels.app=gateway",
+    "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+    "networkPolicy.egress.receiver[0].ports[0].port=4318",
+    "gateway.enabled=true,gateway.host=hooks.example.com,gateway.parents[0].name=public",
+    "env[0].name=HTTPS_PROXY,env[0].value=http://proxy:3128,env[1].name=OTEL_RESOURCE_ATTRIBUTES,env[1].value=a=b",
+    *(f"{role}.priorityClassName=urgent,{role}.podLabels.team=desk,{role}.podAnnotations.a=b" for role in ROLES),
 )
 TOKEN = (
     LEAST[0],
+    LEAST[2],
+    "runAsUser=null",
     "secrets.nexudusToken=true,secrets.webhookSecrets=false,registrar.enabled=false,console.enabled=false",
 )
+SLOW = "receiver.spool.size=1Gi,receiver.spool.storageClass=slow"
 CASES = {"least": LEAST, "most": MOST, "token": TOKEN}
 
 pytestmark = pytest.mark.needs("helm", "kubernetes-validate")
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run helm, away from anybody's cluster."""
     return subprocess.run(
-        [program("helm"), *arguments], capture_output=True, text=True, check=False, timeout=60, env={"HOME": "/nowhere"}
+        [program("helm"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"HOME": "/nowhere", **environ},
     )
 
 
+def chosen(case: str) -> list[str]:
+    """Return the values of a case as options."""
+    return [part for value in CASES[case] for part in ("--set", value)]
+
+
 @functools.cache
-def rendered(case: str, release: str = "fd") -> str:
+def rendered(case: str, release: str = "fd", *more: str) -> str:
     """Return what helm makes of the chart."""
-    chosen = [part for value in CASES[case] for part in ("--set", value)]
-    ran = helm("template", release, str(CHART), *chosen)
+    ran = helm("template", release, str(CHART), *chosen(case), *more)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -77,9 +100,9 @@ class OnceOnly(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def objects(case: str, kind: str) -> dict[str, dict[str, Any]]:
+def objects(case: str, kind: str, *more: str) -> dict[str, dict[str, Any]]:
     """Return the objects of a kind, by name."""
-    read = yaml.load_all(rendered(case), OnceOnly)
+    read = yaml.load_all(rendered(case, "fd", *more), OnceOnly)
     found = [each for each in read if each and each["kind"] == kind]
     return {each["metadata"]["name"]: each for each in found}
 
@@ -120,7 +143,8 @@ def test_kubernetes_would_take_it(case: str, version: str, tmp_path: Path) -> No
 
     told = ran.stdout + ran.stderr
     assert ran.returncode == 0, told
-    assert set(re.findall(r"find schema for kind (\w+)", told)) <= {"ScaledObject", "PodMonitor", "PrometheusRule"}
+    others = {"ScaledObject", "PodMonitor", "PrometheusRule", "HTTPRoute"}
+    assert set(re.findall(r"find schema for kind (\w+)", told)) <= others
     kinds = [each["kind"] for each in yaml.safe_load_all(rendered(case)) if each]
     assert told.count(" passed ") + told.count("find schema") == len(kinds)
 
@@ -128,9 +152,7 @@ def test_kubernetes_would_take_it(case: str, version: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("case", CASES)
 def test_helm_finds_nothing_wrong(case: str) -> None:
     """`helm lint --strict`, which also holds the values against their schema."""
-    chosen = [part for value in CASES[case] for part in ("--set", value)]
-
-    ran = helm("lint", "--strict", str(CHART), *chosen)
+    ran = helm("lint", "--strict", str(CHART), *chosen(case))
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -143,8 +165,16 @@ def test_helm_finds_nothing_wrong(case: str) -> None:
         ("publicUrl=", "publicUrl: say where"),
         ("receiver.replicas=0", "/receiver/replicas"),
         ("receiver.durability=sometimes", "/receiver/durability"),
-        ("settings.FRONTDESK_URL_KEYS=abc", "'FRONTDESK_URL_KEYS'"),
         ("ingress.enabled=true", "ingress.host"),
+        ("gateway.enabled=true", "gateway.parents: name the Gateway"),
+        ("gateway.enabled=true,gateway.parents[0].name=public", "gateway.host"),
+        ("image.repository=", "image.repository: name the image"),
+        ("runAsUser=0", "/runAsUser"),
+        ("worker.podLabels.app\\.kubernetes\\.io/name=mine", "'app.kubernetes.io/name'"),
+        ("env[0].name=FRONTDESK_HOST,env[0].value=x", "/env/0/name"),
+        ("worker.env[0].name=FRONTDESK_MAX_BODY,worker.env[0].value=x", "/worker/env/0/name"),
+        ("env[0].name=A,env[0].value=x,worker.env[0].name=A,worker.env[0].value=y", "worker.env: A stands in env too"),
+        ("metricsMatchers=frontdesk", "/metricsMatchers"),
         ("secrets.adminToken=false", "there is no console without"),
     ],
 )
@@ -154,6 +184,19 @@ def test_wrong_values_are_refused(value: str, about: str) -> None:
 
     assert ran.returncode != 0
     assert about in ran.stderr
+
+
+def test_a_setting_that_has_its_own_value_is_refused() -> None:
+    """What the chart sets by itself for any role, what the image sets, and secrets: no name is to come twice."""
+    own = {name for case in CASES for _, pod in pods(case) for name in environ(pod, Path())}
+    own = {name for name in own if name.startswith("FRONTDESK_")} - {"FRONTDESK_RETENTION"}  # which MOST has from there
+    image = set(re.findall(r"FRONTDESK_[A-Z_]+", (DEPLOY / "Dockerfile").read_text()))
+    ports = {"FRONTDESK_PORT", "FRONTDESK_CONSOLE_PORT"}
+    secret = {f"FRONTDESK_{name.upper()}" for name in settings.SECRETS}
+    assert len(own) > 10
+    for name in sorted(own | image | ports | secret):
+        ran = helm("template", "fd", str(CHART), *chosen("least"), "--set", f"settings.{name}=x")
+        assert (ran.returncode, f"'{name}'" in ran.stderr) == (1, True), name
 
 
 def test_every_value_is_described() -> None:
@@ -179,6 +222,8 @@ def test_every_container_is_confined(case: str) -> None:
     for role, pod in pods(case):
         assert (pod["enableServiceLinks"], pod["automountServiceAccountToken"]) == (False, False), role
         assert pod["securityContext"]["runAsNonRoot"] is True
+        users = {pod["securityContext"].get(name) for name in ("runAsUser", "runAsGroup", "fsGroup")}
+        assert users == ({None} if case == "token" else {10001})
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         (container,) = pod["containers"]
         assert container["securityContext"] == {
@@ -271,6 +316,34 @@ def test_a_disk_that_may_hold_events_is_never_deleted(case: str) -> None:
         assert pod["containers"][0]["args"] == ["drain"]
 
 
+def test_another_size_of_the_disk_stops_no_upgrade(tmp_path: Path) -> None:
+    """Kubernetes refuses a set whose claims change: what it was made with stays, and the notes say how to go on."""
+    known = [each for each in yaml.safe_load_all(rendered("least")) if each]
+    (there,) = objects("least", "StatefulSet", "--set", SLOW).values()
+    there["metadata"]["annotations"] = {
+        "meta.helm.sh/release-name": "fd",
+        "meta.helm.sh/release-namespace": "default",
+    }
+    wanted = ("--set", "receiver.spool.size=5Gi")
+    (first,) = objects("least", "StatefulSet", *wanted).values()
+    assert first["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    assert "Kubernetes does not let" not in notes("least", *wanted)
+
+    with kubernetes_api.serving(tmp_path, known, [there]) as config:
+        ran = helm(
+            *("install", "fd", str(CHART), *chosen("least"), *wanted, "--dry-run=server"),
+            "--disable-openapi-validation",
+            KUBECONFIG=str(config),
+        )
+
+    told = ran.stdout + ran.stderr
+    assert re.search(r"storage: 1Gi", told), told
+    assert "storageClassName: slow" in told
+    assert "5Gi" not in told.partition("NOTES:")[0]
+    assert "the set was made with 1Gi of class slow" in told
+    assert '"storage": "5Gi"' in told
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_routes_can_be_edited(case: str) -> None:
     """The ConfigMap is mounted as a folder: a subPath would never change. And an edit restarts nobody."""
@@ -283,21 +356,132 @@ def test_routes_can_be_edited(case: str) -> None:
 
 
 def test_only_hooks_are_public() -> None:
-    """One path, and nothing but the balancer and the scraper reaches the receivers' port."""
+    """One path, by an Ingress and by the Gateway API; the console has none."""
     (ingress,) = objects("most", "Ingress").values()
     paths = [path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
     assert [(path["path"], path["pathType"]) for path in paths] == [("/hooks/", "Prefix")]
     assert ingress["spec"]["tls"] == [{"hosts": ["hooks.example.com"], "secretName": "frontdesk-tls"}]
-    policies = objects("least", "NetworkPolicy")
-    assert set(policies) == {f"fd-frontdesk-{role}" for role in (*ROLES, "drain")}
-    for name, policy in policies.items():
-        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
-        peers = [peer for rule in policy["spec"]["ingress"] for peer in rule["from"]]
-        assert len(peers) == (2 if name.endswith("receiver") else 0)
+    (route,) = objects("most", "HTTPRoute").values()
+    assert route["spec"] == {
+        "parentRefs": [{"name": "public"}],
+        "hostnames": ["hooks.example.com"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/hooks/"}}],
+                "backendRefs": [{"name": "fd-frontdesk-receiver", "port": 80}],
+            }
+        ],
+    }
+    assert objects("most", "Service")["fd-frontdesk-receiver"]["spec"]["ports"][0]["port"] == 80
     services = {service["spec"].get("type", "ClusterIP") for service in objects("most", "Service").values()}
     assert services == {"ClusterIP"}
     for service in objects("most", "Service").values():
         assert service["spec"]["selector"]["app.kubernetes.io/component"] in ("receiver", "console")
+
+
+def test_who_may_talk_to_whom() -> None:
+    """No controller is assumed: until somebody is named, anybody reaches the receivers, and nobody anything else."""
+    policies = objects("least", "NetworkPolicy")
+    assert set(policies) == {f"fd-frontdesk-{role}" for role in (*ROLES, "drain")}
+    for name, policy in policies.items():
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        is_receiver = name.endswith("receiver")
+        assert policy["spec"]["ingress"] == ([{"ports": [{"port": "http"}]}] if is_receiver else [])
+        dns, store, *more = policy["spec"]["egress"]
+        assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+        assert store == {"ports": [{"port": 6379}]}
+        role = name.removeprefix("fd-frontdesk-")
+        assert more == {"worker": [{}], "registrar": [{"ports": [{"port": 443}]}]}.get(role, [])
+    assert "every pod of the cluster may reach the receivers" in notes("least").lower()
+
+    policies = objects("most", "NetworkPolicy")
+    (rule,) = policies["fd-frontdesk-receiver"]["spec"]["ingress"]
+    assert [peer["podSelector"]["matchLabels"]["app"] for peer in rule["from"]] == ["gateway", "prometheus"]
+    ports = {
+        name.removeprefix("fd-frontdesk-"): [
+            port["port"] for out in policy["spec"]["egress"] for port in out.get("ports", [])
+        ]
+        for name, policy in policies.items()
+    }
+    always = [53, 53, 5353, 5353, 6379, 26379]
+    assert ports == {
+        "receiver": [*always, 4318],
+        "worker": always,
+        "registrar": [*always, 25, 465, 587, 443],
+        "console": [*always, 443],
+        "drain": always,
+    }
+    assert "every pod of the cluster" not in notes("most").lower()
+
+
+def notes(case: str, *more: str) -> str:
+    """Return what helm tells whoever installs it."""
+    ran = helm("install", "fd", str(CHART), *chosen(case), *more, "--dry-run=client")
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.partition("NOTES:")[2]
+
+
+def test_every_role_is_looked_after() -> None:
+    """Each has probes that its own process answers: by its port, or by the file that its loop touches."""
+    seen = {role: pod["containers"][0] for role, pod in pods("most")}
+    for role in ROLES:
+        asked = [seen[role][f"{kind}Probe"] for kind in ("startup", "liveness", "readiness")]
+        if role in ("receiver", "console"):
+            assert {probe["httpGet"]["port"] for probe in asked} == {"http"}, role
+            continue
+        file = {"worker": "work.alive", "registrar": "watch.alive"}[role]
+        assert seen[role]["args"][0] == file.removesuffix(".alive")
+        assert {"name": "data", "mountPath": "/var/lib/frontdesk"} in seen[role]["volumeMounts"]
+        shell, flag, script = asked[0]["exec"]["command"]
+        assert (shell, flag) == ("/bin/sh", "-c")
+        assert f"find /var/lib/frontdesk/{file} -mmin " in script
+        assert all(probe["exec"]["command"][-1] == script for probe in asked)
+
+
+def test_nodes_and_zones_may_go() -> None:
+    """No role is on one of them only, none is drained at once, and each may be told apart and put first."""
+    for role, pod in pods("most"):
+        keys = [each["topologyKey"] for each in pod["topologySpreadConstraints"]]
+        assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+        assert pod.get("priorityClassName") == "urgent", role
+    budgets = objects("most", "PodDisruptionBudget")
+    assert set(budgets) == {f"fd-frontdesk-{role}" for role in ("receiver", "worker", "registrar")}
+    assert set(objects("token", "PodDisruptionBudget")) == {"fd-frontdesk-receiver", "fd-frontdesk-worker"}
+    owners = {**objects("most", "StatefulSet"), **objects("most", "Deployment")}
+    for name, budget in budgets.items():
+        assert budget["spec"]["selector"] == owners[name]["spec"]["selector"]
+    for owner in owners.values():
+        about = owner["spec"]["template"]["metadata"]
+        assert (about["labels"]["team"], about["annotations"]) == ("desk", {"a": "b"})
+        assert "team" not in owner["spec"]["selector"]["matchLabels"]
+
+
+def test_variables_of_others_reach_every_role() -> None:
+    """Proxies, certificates, what OpenTelemetry reads."""
+    for role, pod in pods("most"):
+        told = environ(pod, Path())
+        assert (told["HTTPS_PROXY"], told["OTEL_RESOURCE_ATTRIBUTES"]) == ("http://proxy:3128", "a=b"), role
+        names = [each["name"] for each in pod["containers"][0]["env"]]
+        assert len(names) == len(set(names)), role
+
+
+def test_a_drain_job_that_was_left_in_place_stops_no_upgrade() -> None:
+    """Kubernetes refuses a Job that changes: so another image, or another setting, makes another Job."""
+    (before,) = objects("most", "Job")
+    (same,) = objects("most", "Job", "--set", "worker.replicas=3")
+    after = {
+        name
+        for more in ("image.digest=sha256:" + "b" * 64, "settings.FRONTDESK_RETENTION=15d")
+        for name in objects("most", "Job", "--set", more)
+    }
+
+    assert before == same
+    assert before not in after
+    assert len(after) == 2
+    long = f"data-{'a' * 40}-receiver-12"
+    two = objects("most", "Job", "--set", f"drain.claims={{{long},{long}3}}")
+    assert len(two) == 2
+    assert all(len(name) <= 63 for name in two)
 
 
 def test_scaling() -> None:
@@ -317,18 +501,74 @@ def test_scaling() -> None:
     assert ["frontdesk_queue_ready" in told[0][1]["query"], "frontdesk_queue_oldest" in told[1][1]["query"]] == [
         True
     ] * 2
-    (budget,) = objects("most", "PodDisruptionBudget").values()
-    assert budget["spec"]["selector"]["matchLabels"] == receiver["spec"]["selector"]["matchLabels"]
+    assert all('{namespace="default",release="fd"}' in each["query"] for _, each in told)
     assert objects("least", "Deployment")["fd-frontdesk-registrar"]["spec"]["replicas"] == 2
 
 
-def test_rules_and_dashboard_are_the_ones_that_are_shipped() -> None:
-    """Whole, with what looks like a template in them left alone; a chart that is packed has them too."""
-    (rule,) = objects("most", "PrometheusRule").values()
-    dashboard = objects("most", "ConfigMap")["fd-frontdesk-dashboard"]["data"]["frontdesk.json"]
+OURS = 'namespace="default",release="fd"'
 
-    assert rule["spec"] == yaml.safe_load((DEPLOY / "prometheus" / "frontdesk.rules.yml").read_text())
-    assert json.loads(dashboard) == json.loads((DEPLOY / "grafana" / "frontdesk.json").read_text())
+
+def without(expression: str) -> str:
+    """Return an expression without the labels of the release, each of whose metrics must have had them."""
+    assert len(re.findall(r"\bfrontdesk_[a-z_]+", expression)) == expression.count(OURS) >= 1, expression
+    return expression.replace(f"{{{OURS}}}", "").replace(f"{OURS},", "")
+
+
+def test_rules_and_dashboard_are_the_ones_that_are_shipped() -> None:
+    """Whole, but that each metric is this release's; what looks like a template in them is left alone."""
+    (rule,) = objects("most", "PrometheusRule").values()
+    shipped = yaml.safe_load((DEPLOY / "prometheus" / "frontdesk.rules.yml").read_text())
+    for group in rule["spec"]["groups"]:
+        for each in group["rules"]:
+            each["expr"] = without(each["expr"])
+            assert (each["labels"].pop("namespace"), each["labels"].pop("release")) == ("default", "fd")
+    assert rule["spec"] == shipped
+
+    board = json.loads(objects("most", "ConfigMap")["fd-frontdesk-dashboard"]["data"]["frontdesk.json"])
+    drawn = json.loads((DEPLOY / "grafana" / "frontdesk.json").read_text())
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            target["expr"] = without(target["expr"])
+    assert (board.pop("title"), drawn.pop("title")) == ("Frontdesk: fd in default", "Frontdesk")
+    assert re.fullmatch(r"frontdesk-[0-9a-f]{12}", board.pop("uid"))
+    assert drawn.pop("uid") == "frontdesk"
+    assert board == drawn
+
+
+def test_what_scrapes_gives_the_labels_that_are_asked_for() -> None:
+    """The PodMonitor sets the release (the operator the namespace); other scrapers are named by what they set."""
+    (monitor,) = objects("most", "PodMonitor").values()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "release", "replacement": "fd"}]
+    (rule,) = objects("most", "PrometheusRule", "--set", 'metricsMatchers=job="desk$1"').values()
+    first = rule["spec"]["groups"][0]["rules"][0]["expr"]
+    assert first == 'absent(frontdesk_build_info{job="desk$1"})'
+
+
+@pytest.mark.needs("promtool")
+def test_prometheus_takes_the_rules_and_the_dashboard(tmp_path: Path) -> None:
+    """With the labels of the release in them."""
+    (rule,) = objects("most", "PrometheusRule").values()
+    board = json.loads(objects("most", "ConfigMap")["fd-frontdesk-dashboard"]["data"]["frontdesk.json"])
+    drawn = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    (scaled,) = objects("most", "ScaledObject").values()
+    asked = [*drawn, *(trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"])]
+    recorded = [
+        {"record": f"drawn:{n}", "expr": expr.replace("$__rate_interval", "5m")} for n, expr in enumerate(asked)
+    ]
+    rule["spec"]["groups"].append({"name": "drawn", "rules": recorded})
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
+
+    ran = subprocess.run(
+        [program("promtool"), "check", "rules", tmp_path / "rules.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(recorded) > 30
 
 
 def test_two_releases_live_in_one_namespace() -> None:

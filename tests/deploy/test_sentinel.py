@@ -88,13 +88,13 @@ def test_another_server_takes_over(store: Store) -> None:
         kept = entry()
         keep_all(client, kept)
         assert client.wait(1, 10_000) >= 1
-        assert preflight.problems(client) == ()
+        assert preflight.look(client).wrong == ()
 
         store.processes["valkey"].kill()
 
         def taken_over() -> bool:
             try:
-                return preflight.problems(client) == () and bool(client.exists(f"fd:e:{kept.envelope.id}"))
+                return preflight.look(client).wrong == () and bool(client.exists(f"fd:e:{kept.envelope.id}"))
             except Exception:
                 return False
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.conftest import find_program
-from tests.faults import campaign, campaigns, table, upheaval, verdict
+from tests.faults import campaign, campaigns, order, table, upheaval, verdict
 from tests.faults.disk import NoDisk
 from tests.faults.estate import Estate
 from tests.faults.frontdesk import Frontdesk
@@ -33,6 +33,7 @@ def main(names: Sequence[str]) -> int:
         if not names or one.name in names:
             wrong += _strike(one)
     if not names:
+        wrong += _order()
         wrong += _upheave()
         _compare()
     print("\n".join(wrong) or "Everything is as promised.")
@@ -55,6 +56,16 @@ def _strike(one: campaigns.Campaign) -> list[str]:
     print(f"unaccounted: {unaccounted or 0}", flush=True)
     wrong = [*verdict.complaints(one.blows, result.rows), *unaccounted]
     return [f"{one.name}: {sentence}" for sentence in [*wrong, *["it did not settle"] * (not result.settled)]]
+
+
+def _order() -> list[str]:
+    wrong = []
+    for one in order.LONG:
+        with tempfile.TemporaryDirectory(prefix="fd-") as folder:
+            result = order.run(one, Path(folder) / "f")
+        print(f"\norder, {one.name}: {result.judged}, {result.spooled} spooled", flush=True)
+        wrong += [f"order, {one.name}: {sentence}" for sentence in result.wrong]
+    return wrong
 
 
 def _upheave() -> list[str]:

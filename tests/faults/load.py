@@ -79,7 +79,7 @@ def first_number() -> int:
     return number
 
 
-class _Connections:
+class Connections:
     """Connections that are kept open between requests."""
 
     def __init__(self, port: int) -> None:
@@ -123,7 +123,7 @@ class Sender:
     def __init__(self, orders: Orders, answers: IO[str]) -> None:
         self._orders = orders
         self._answers = answers
-        self._connections = _Connections(orders.port)
+        self._connections = Connections(orders.port)
         self._first = first_number()
         self._stop = asyncio.Event()
         self._chance = random.Random(self._first)
@@ -145,7 +145,7 @@ class Sender:
 
     async def _see_through(self, number: int) -> None:
         body = samples.body(ACTION, now=datetime.now(UTC), number=number)
-        request = _request(self._orders, body)
+        request = request_of(self._orders, body)
         for attempt, pause in enumerate((*_PAUSES_S, 0.0), start=1):
             if await self._try(number, attempt, request):
                 break
@@ -172,7 +172,8 @@ class Sender:
         return 200 <= status < 300
 
 
-def _request(orders: Orders, body: bytes) -> bytes:
+def request_of(orders: Orders, body: bytes) -> bytes:
+    """Return the request that carries a body to the hook."""
     signed = f"{signature.HEADER}: {signature.sign(body, orders.secret)}\r\n" if orders.secret else ""
     head = (
         f"POST {hook_urls.path(orders.key, BUSINESS, ACTION)} HTTP/1.1\r\nHost: 127.0.0.1:{orders.port}\r\n"

@@ -121,7 +121,9 @@ class Process:
         log: Path,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        fds: Sequence[int] = (),
     ) -> None:
+        """*fds*: open files that it inherits under the same numbers."""
         self.log = log
         self._argv = [str(word) for word in argv]
         with log.open("ab") as output:
@@ -132,6 +134,7 @@ class Process:
                 stderr=output,
                 env=None if environ is None else _importable(dict(environ)),
                 cwd=cwd,
+                pass_fds=fds,
                 start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
             )
 

@@ -51,8 +51,10 @@ class Fleet:
         client: redis.Redis,
         table: Callable[[], RoutingTable | None],
         tasks: Sequence[PeriodicTask] = (),
+        *,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """*tasks* tend the store as long as this runs."""
+        """*tasks* tend the store as long as this runs; *alive* is called again and again meanwhile."""
         self._launch = launch
         self._processes = processes
         self._client = client
@@ -60,6 +62,7 @@ class Fleet:
         self._table = table
         self._metering = Metering(client, table)
         self._tasks = tasks
+        self._alive = alive
         self._children: dict[Child, Presence] = {}
         self._mourned: list[Child] = []
         self._stop = threading.Event()
@@ -95,6 +98,7 @@ class Fleet:
                     _log.error("worker.killed", worker=child.name, pid=child.pid, reason="no pulse")
                     child.kill()
             self._speak_to_redis(now)
+            self._alive()
             if not self._children and not self._mourned and self._is_over():
                 return 1 if self._false_starts >= _MOST_FALSE_STARTS else 0
             self._stop.wait(_TICK_S) if not self._stop.is_set() else time.sleep(_TICK_S)

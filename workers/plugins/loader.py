@@ -24,7 +24,8 @@ class Handler:
     """A handler with its options. *call* starts it; when *is_async*, what it returns is to be awaited.
 
     *secrets* are the values that `env/NAME` and `file/PATH` brought in: an error that quotes one shows asterisks.
-    *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict.
+    *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *paths* are
+    the options that are paths, by name.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Handler:
     call: Callable[[Event], Any]
     secrets: tuple[str, ...] = field(default=(), repr=False)
     record: Any = None
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
 
 def installed() -> tuple[str, ...]:
@@ -74,6 +76,7 @@ def load(
         call=call,
         secrets=secrets,
         record=record,
+        paths={option: value for option, value in converted.items() if isinstance(value, Path)},
     )
 
 

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ def signature_of(function: Function) -> inspect.Signature:
     """Return the signature of a handler. Raises HandlerError for what cannot be one: it takes no event, or too much."""
     _refuse_what_is_no_function(function)
     try:
-        signature = inspect.signature(function)
+        signature = _read(function)
     except (TypeError, ValueError):
         raise HandlerError("has no signature that Python can read; wrap it in a function of your own") from None
     positional = [p for p in signature.parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
@@ -42,6 +43,18 @@ def signature_of(function: Function) -> inspect.Signature:
             f"takes {extra!r} by position; write '*, ' before it to make it an option: {_shown(function, signature)}"
         )
     return signature
+
+
+def _read(function: Function) -> inspect.Signature:
+    """Return the signature. Python 3.14 reads annotations only now, and one may be imported for type checkers alone."""
+    try:
+        return inspect.signature(function)
+    except NameError:
+        if sys.version_info >= (3, 14):
+            import annotationlib
+
+            return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+        raise
 
 
 def _refuse_what_is_no_function(function: object) -> None:

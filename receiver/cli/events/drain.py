@@ -17,8 +17,10 @@ from receiver.core.settings import Settings
 from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
+from receiver.storage.redis.clock import StoreClock
 from receiver.storage.shared.audit_log import Acts
 from receiver.storage.spool import count, rejected, reports, slots
 from receiver.storage.spool.disk import Spool
@@ -126,12 +128,14 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
         connection.connect_async(context.redis_url),
         replicas=current.replicas if current.durability == "replicated" else 0,
     )
-    outcome = _Outcome()
+    outcome, clock = _Outcome(), StoreClock()
     try:
         opened = await _open(folder, outcome)
+        asked = clock.asks()
+        clock.heard(await store.time(timeout_s=_REPORT_WITHIN_S), asked)
         with progress.bar("draining", lambda: sum(spool.depth for spool in opened), shown=is_bar_shown) as advance:
             for spool in opened:
-                await _empty(spool, store, outcome, alias_ms, advance)
+                await _empty(spool, store, clock, outcome, alias_ms, advance)
         if set_aside:
             taken, outcome.staying = await emptying.take_back(folder, store, alias_ms=alias_ms)
             outcome.drained += taken
@@ -157,7 +161,9 @@ async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
     return opened
 
 
-async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, advance: progress.Advance) -> None:
+async def _empty(
+    spool: Spool, store: Store, clock: StoreClock, outcome: _Outcome, alias_ms: int, advance: progress.Advance
+) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()
 
@@ -167,7 +173,9 @@ async def _empty(spool: Spool, store: Store, outcome: _Outcome, alias_ms: int, a
         before = so_far
 
     try:
-        outcome.drained += await emptying.drain(spool, store, alias_ms=alias_ms, heard=heard)
+        outcome.drained += await emptying.drain(
+            spool, store, alias_ms=alias_ms, heard=heard, order=SpoolOrder(spool, store, clock)
+        )
         if spool.depth == 0:
             await store.report({}, [spool.name], timeout_s=_REPORT_WITHIN_S)
     except SpoolUnavailable as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alert_setup, unsigned
+from receiver.cli.health import alert_setup, handler_folders, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -72,7 +72,8 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         warnings += _crowded(table)
     warnings[:0] = unsigned.warnings(read.webhook_secrets, table)
     if online:
-        problems += _store(read)
+        for found in _store(read):
+            problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += _nexudus(read, table)
         if not _signs_in(read):
             warnings.append("Nexudus was not asked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
@@ -153,6 +154,11 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")
         else:
+            yield from (
+                f"{table.file}:{route.option_lines.get(option, route.handler_line)}: route {route.name!r}: {sentence}"
+                for option, path in handler.paths.items()
+                for sentence in handler_folders.warnings({option: path})
+            )
             yield from _other_records(table, route, kind_of(handler.record))
 
 
@@ -201,13 +207,17 @@ def _crowded(table: RoutingTable) -> Iterator[str]:
             )
 
 
-def _store(read: Settings) -> list[Problem]:
+def _store(read: Settings) -> Iterator[Problem | str]:
+    """Say what the server is not but must be; what it does not tell, as managed ones, is a warning."""
     url = connection.url_of(read)
     try:
         with connection.connect(url) as client:
-            return [Problem(f"{redis_url.parse(url)}", 0, sentence) for sentence in preflight.problems(client)]
+            fitness = preflight.look(client)
     except FrontdeskError as error:
-        return [Problem(ENVIRONMENT, 0, str(error))]
+        yield Problem(ENVIRONMENT, 0, str(error))
+    else:
+        yield from (Problem(f"{redis_url.parse(url)}", 0, sentence) for sentence in fitness.wrong)
+        yield from (f"{redis_url.parse(url)}: {sentence}" for sentence in fitness.unknown)
 
 
 def _signs_in(read: Settings) -> bool:

@@ -35,7 +35,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection, keys, redis_url
 from receiver.storage.shared import signature_readings
 from receiver.storage.spool import slots
-from receiver.web import server
+from receiver.web import server, socket_activation
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
 from receiver.web.connection_limits import Limits
@@ -58,6 +58,8 @@ _BESIDE_TIMEOUT_S = 1.0
 def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter(show=False)] = None) -> int:
     """Take events in from Nexudus, until SIGTERM or Ctrl-C.
 
+    Listens at FRONTDESK_HOST and FRONTDESK_PORT, or at the sockets that a socket unit of systemd hands down.
+
     Parameters
     ----------
     processes
@@ -76,7 +78,8 @@ def serve(*, processes: int = 1, listener: Annotated[list[int] | None, Parameter
     if processes > 1 and sys.platform == "win32":
         raise UsageError("--processes: Windows cannot share a port; run one process")
     with contextlib.ExitStack() as stack:
-        opened = [socket.socket(fileno=one) for one in listener or ()] or server.listen(current.host, current.port)
+        opened = [socket.socket(fileno=one) for one in listener or ()] or socket_activation.sockets(os.environ)
+        opened = opened or server.listen(current.host, current.port)
         taken = [stack.enter_context(one) for one in opened]
         if not listener:
             host, port = taken[0].getsockname()[:2]
@@ -106,8 +109,8 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
     store = _store(current, url)
     client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
-    keeper = _keeper(current, store, metrics)
     table = _table(current, client)
+    keeper = _keeper(current, store, metrics, table)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
     degraded = Degraded(client, LossWatch(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble)
@@ -171,11 +174,10 @@ async def _alive(
 
 
 def _store(current: Settings, url: str) -> Store:
-    replicas = current.replicas if current.durability == "replicated" else 0
-    return Store(connection.connect_async(url), replicas=replicas)
+    return Store(connection.connect_async(url), replicas=current.replicas if current.durability == "replicated" else 0)
 
 
-def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
+def _keeper(current: Settings, store: Store, metrics: IngestMetrics, table: CurrentTable) -> Keeper:
     return Keeper(
         store,
         slots.folder_of(current.data_dir),
@@ -183,6 +185,7 @@ def _keeper(current: Settings, store: Store, metrics: IngestMetrics) -> Keeper:
         alias_ms=max(current.retention, current.retention_kept),
         patience_s=current.store_patience / 1_000,
         committed=metrics.committed,
+        has_order=lambda: table.table is not None and table.table.has_order,
     )
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Annotated
 
+import redis
 from cyclopts import Parameter
 
 from receiver.cli.health import alert_setup
@@ -11,6 +12,7 @@ from receiver.cli.registrar.factory import LOCK, Registrar, opened
 from receiver.core import durations
 from receiver.core.errors import SettingsError, UsageError
 from receiver.process import end_signals, standard_streams
+from receiver.process.alive import AliveFile
 from receiver.registrar import probe, schedule
 from receiver.registrar.guardrails import Restraint
 from receiver.registrar.watch import Parts, Watch
@@ -43,17 +45,40 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
     with opened("watch", alone=False) as registrar:
         if registrar.store is None:
             raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")
-        with Lock(registrar.store, _LEADER) as leader:
+        alive = AliveFile(registrar.settings.data_dir, "watch")
+        with _Leader(registrar.store, alive) as leader:
             watching = _watch(registrar, leader, Restraint(grace_ms=grace_ms))
             if once:
                 leader.wait(0, waiting=lambda _: None)
                 applied = watching.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
             with alert_setup.watching(registrar.settings):
-                schedule.run(
-                    watching.reconcile, leader, registrar.settings.routes, every_s=max(every_s, 0.1), sleep=time.sleep
-                )
+                routes = registrar.settings.routes
+                schedule.run(watching.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
     return 0
+
+
+class _Leader(Lock):
+    """The leader's lock; whenever it is taken, waited for or made sure of, and in pauses, the loop is seen to turn."""
+
+    def __init__(self, store: redis.Redis, alive: AliveFile) -> None:
+        super().__init__(store, _LEADER)
+        self._alive = alive
+
+    def take(self) -> str | None:
+        """As ever."""
+        self._alive.touch()
+        return super().take()
+
+    def check(self) -> None:
+        """As ever."""
+        self._alive.touch()
+        super().check()
+
+    def sleep(self, seconds: float) -> None:
+        """Pause; schedule.run pauses a second at a time."""
+        self._alive.touch()
+        time.sleep(seconds)
 
 
 def _watch(registrar: Registrar, leader: Lock, restraint: Restraint) -> Watch:

@@ -17,12 +17,14 @@ from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.nexudus.actions import CODES
 from receiver.process import standard_streams
+from receiver.process.alive import AliveFile
 from receiver.process.background import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Sweeper
 from receiver.storage.accounting.retention_schedule import Expiry
+from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import Switchboard
 from workers.parent.child import Launch
@@ -66,11 +68,14 @@ def work(
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     sweeper = Sweeper(context.client)
     expiry = Expiry(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
-    tasks = [] if burst else [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
+    tasks = [PeriodicTask("order", HeldLanes(context.client).turn, every_s=1.0)]
+    if not burst:
+        tasks += [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alert_setup.watching(read, lambda: _names(table.table)))
-        return Fleet(launch, processes, context.client, lambda: table.table, tasks).run()
+        alive = AliveFile(read.data_dir, "work")
+        return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

@@ -3,7 +3,9 @@
 import importlib.util
 import keyword
 import re
+import shlex
 import shutil
+import sys
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -29,8 +31,18 @@ def new_handler(name: Annotated[str, cyclopts.Parameter(show_default=False)], /)
     """
     folder = write(name, Path.cwd())
     output.say(f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} into {name}/")
-    output.say(f"next: python -m pip install --no-deps --no-build-isolation -e {name} && python -m pytest {name}")
+    output.say(f"next: {next_step(name)}")
     output.say(f"then name it in routes.yaml: handler: {name}; {name}/README.md shows how")
+
+
+def next_step(name: str) -> str:
+    """Return the command that installs the package beside this Frontdesk and runs its test, by what is there for it."""
+    python = shlex.quote(sys.executable)
+    there = {module: importlib.util.find_spec(module) is not None for module in ("pip", "hatchling", "pytest")}
+    install = f"{python} -m pip install" if there["pip"] else f"uv pip install --python {python}"
+    isolation = " --no-build-isolation" if there["hatchling"] else ""
+    pytest = "" if there["pytest"] else f"{install} pytest && "
+    return f"{install} --no-deps{isolation} -e ./{name} && {pytest}{python} -m pytest {name}"
 
 
 def write(name: str, parent: Path) -> Path:

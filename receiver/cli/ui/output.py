@@ -60,8 +60,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     shown = Table(title=title, box=None, header_style="bold", pad_edge=False, expand=True)
     widths = [max(len(heading), *(row[at].cell_len for row in cells), 0) for at, heading in enumerate(headings)]
     whole = max(_USUAL_WIDTH, sum(widths) + _GAP * (len(widths) - 1))
-    console = Console(highlight=False, width=shutil.get_terminal_size((whole, 24)).columns)
-    for heading, width in zip(headings[:-1], _fitted(headings, widths, console.width), strict=False):
+    available = shutil.get_terminal_size((whole, 24)).columns
+    fitted = _fitted(headings, widths, available)
+    # Where not even the ids have room, the terminal breaks the lines: an id that is cut is of no use.
+    last = fitted[-1] if headings[-1] in _WHOLE else 1
+    console = Console(highlight=False, width=max(available, sum(fitted[:-1]) + _GAP * (len(fitted) - 1) + last))
+    for heading, width in zip(headings[:-1], fitted, strict=False):
         shown.add_column(heading, width=width, no_wrap=True)
     shown.add_column(headings[-1], overflow="ellipsis", no_wrap=True, ratio=1)
     for row in cells:

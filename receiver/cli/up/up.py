@@ -21,6 +21,7 @@ from receiver.core.settings import Settings
 from receiver.process import end_signals, standard_streams
 from receiver.process.prefixed_output import PrefixedOutput
 from receiver.process.supervisor import Supervisor
+from receiver.storage.embedded import server_binary
 
 STOP_S: Final = 7.0
 """How long the parts may take to stop; with the server's two seconds, Ctrl-C takes less than ten."""
@@ -113,7 +114,7 @@ def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event
     store = (
         "the server of FRONTDESK_REDIS_URL"
         if settings.redis_url
-        else f"an embedded Valkey, data in {settings.data_dir}"
+        else f"an embedded {'Redis' if 'redis' in server_binary.find().name else 'Valkey'}, data in {settings.data_dir}"
     )
     for line in (
         "Frontdesk is up.",

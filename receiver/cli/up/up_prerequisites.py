@@ -124,8 +124,9 @@ def store(settings: Settings, say: Say) -> Iterator[str]:
     if settings.redis_url:
         url = settings.redis_url.get_secret_value()
         with connection.connect(url) as client:
-            for problem in preflight.problems(client):
-                say(f"{redis_url.parse(url)}: {problem}")
+            fitness = preflight.look(client)
+            for sentence in (*fitness.wrong, *fitness.unknown):
+                say(f"{redis_url.parse(url)}: {sentence}")
         yield url
         return
     from receiver.storage.embedded import embedded_server  # not on Windows

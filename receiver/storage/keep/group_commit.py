@@ -6,13 +6,13 @@ wait for the call before theirs. Nobody is answered before the reply to the batc
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.tasks import end, outcome_of
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, Told
 from receiver.storage.redis.outage import is_refusal
@@ -27,7 +27,6 @@ _MOST_LATE = 8
 _MOST_PENDING = 20_000
 _LOOP_WAS_LATE_S = 0.03
 _GRACE_S = 0.01
-_CANCEL_AGAIN_S = 0.2
 
 _log = logs.get()
 
@@ -67,13 +66,17 @@ class Committer:
         patience_s: float = 5.0,
         timeout_s: float = 5.0,
         committed: Callable[[int], None] | None = None,
+        in_order: bool = False,
     ) -> None:
         """*patience_s*: how long an event may wait for its answer, in the queue and in a call together. *committed* is
-        told how many events each call that went well has taken."""
+        told how many events each call that went well has taken. *in_order*: one call at a time; when one event is not
+        certainly kept, all that came after it are answered for as well."""
         self._store = store
         self._patience_s = patience_s
         self._timeout_s = timeout_s
+        self._out_of_patience = f"Redis has not answered within {patience_s * 1_000:.0f} ms"
         self._committed = committed
+        self._in_order = in_order
         self._pending: deque[_Waiting] = deque()
         self._unanswered: deque[_Waiting] = deque()
         self._flying: set[asyncio.Task[None]] = set()
@@ -86,6 +89,11 @@ class Committer:
     def is_busy(self) -> bool:
         """Whether events are waiting or on their way right now."""
         return bool(self._pending or self._flying)
+
+    @property
+    def oldest(self) -> str | None:
+        """The id of the first event that is not answered for; None: there is none."""
+        return next((one.entry.envelope.id for one in self._unanswered if not one.is_answered), None)
 
     def submit(self, entry: Entry, told: Told) -> None:
         """Keep an event; *told* hears of it when it is in Redis.
@@ -111,6 +119,11 @@ class Committer:
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is in Redis; raises what `submit` tells."""
         return await outcome_of(self.submit, entry)
+
+    def give_up(self, reason: str) -> None:
+        """Answer for all events, as not certainly kept, in their order. What is on its way goes on."""
+        while self._unanswered:
+            self._give_up(self._unanswered.popleft(), reason)
 
     async def close(self) -> None:
         """Wait for what is on its way; it takes *timeout_s* at most, and twice that when events are waiting behind."""
@@ -142,6 +155,8 @@ class Committer:
 
     def _may_send(self) -> bool:
         in_flight = len(self._flying)
+        if self._in_order and in_flight:
+            return False
         return not in_flight or (in_flight < _BATCHES_IN_FLIGHT and len(self._pending) >= _WORTH_A_CALL)
 
     def _send(self, batch: list[_Waiting]) -> None:
@@ -172,11 +187,9 @@ class Committer:
             if is_refusal(error) and len(batch) > 1:
                 await self._commit(batch[: len(batch) // 2])
                 await self._commit(batch[len(batch) // 2 :])
-            for waiting in batch:
-                waiting.answer(error)
+            self._fail(batch, error)
         except BaseException as error:
-            for waiting in batch:
-                waiting.answer(StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
+            self._fail(batch, StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
             if isinstance(error, asyncio.CancelledError):
                 raise
             _log.error("commit.failed", events=len(batch), error=type(error).__name__)
@@ -184,6 +197,13 @@ class Committer:
             _answer(batch, receipts)
             if self._committed:
                 self._committed(len(batch))
+
+    def _fail(self, batch: list[_Waiting], error: StorageUnavailable) -> None:
+        takes_others_along = self._in_order and not is_refusal(error) and not all(one.is_answered for one in batch)
+        for waiting in batch:
+            waiting.answer(error)
+        if takes_others_along:
+            self.give_up(str(error))
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._alarm = loop.call_at(at, self._ring, at, False)
@@ -200,47 +220,21 @@ class Committer:
             return
         self._alarm = None
         while self._unanswered and self._unanswered[0].since + self._patience_s <= now:
-            self._give_up(self._unanswered.popleft())
+            self._give_up(self._unanswered.popleft(), self._out_of_patience)
+            if self._in_order:
+                self.give_up(self._out_of_patience)
         while self._unanswered and self._unanswered[0].is_answered:
             self._unanswered.popleft()
         if self._unanswered:
             self._set_alarm(loop, self._unanswered[0].since + self._patience_s)
 
-    def _give_up(self, waiting: _Waiting) -> None:
+    def _give_up(self, waiting: _Waiting, reason: str) -> None:
         if waiting.is_answered:
             return
-        waiting.answer(StorageUnavailable(f"Redis has not answered within {self._patience_s * 1_000:.0f} ms"))
+        waiting.answer(StorageUnavailable(reason))
         if waiting.batch in self._flying:
             self._flying.discard(waiting.batch)
             self._late.add(waiting.batch)
-
-
-async def end(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they are over.
-
-    Once is not enough: Python 3.11's `asyncio.wait_for`, in which redis-py writes to its socket, swallows a cancel
-    that comes just as it is done (https://github.com/python/cpython/issues/86296).
-    """
-    while unfinished := [task for task in tasks if not task.done()]:
-        for task in unfinished:
-            task.cancel()
-        await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
-
-
-async def outcome_of(submit: Callable[[Entry, Told], None], entry: Entry) -> Receipt:
-    """Submit an entry and wait for its receipt; raises what is told instead of one."""
-    answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-    submit(entry, partial(_settle, answer))
-    return await answer
-
-
-def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
-    if answer.done():
-        return
-    if isinstance(outcome, Receipt):
-        answer.set_result(outcome)
-    else:
-        answer.set_exception(outcome)
 
 
 def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:

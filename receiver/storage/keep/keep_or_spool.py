@@ -6,7 +6,7 @@ spool doubles nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.drainer import Drainer
-from receiver.storage.keep.group_commit import Committer, end, outcome_of
+from receiver.storage.keep.ordered_commit import Committers
+from receiver.storage.keep.receiver_order import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_monitor import Watch
-from receiver.storage.model.entries import Entry, Receipt, Told
+from receiver.storage.keep.tasks import end, for_ever, outcome_of
+from receiver.storage.model.entries import Entry, Receipt, Told, is_ordered
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.outage import is_refusal
 from receiver.storage.spool import rejected
@@ -31,7 +33,6 @@ MEMORY_SHARE = 0.9
 """The share of the server's maxmemory beyond which events are spooled rather than fill it."""
 
 _CALL_WITHIN_S = 2.0
-_AFTER_ERROR_S = 1.0
 _EXAMINE_EVERY_S = 5.0
 
 _log = logs.get()
@@ -51,15 +52,25 @@ class Keeper:
         memory_share: float = MEMORY_SHARE,
         clock: StoreClock | None = None,
         committed: Callable[[int], None] | None = None,
+        has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. The store is
-        closed with the keeper."""
+        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. *has_order*:
+        whether there are ordered routes. The store is closed with the keeper."""
         self.clock = clock or StoreClock()
         """The time that events are told by."""
         self._store = store
-        self._committer = Committer(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
+        self._committer = Committers(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
         self._spool = Spool(folder, max_bytes=max_bytes)
+        self._order = OwnOrder(
+            self._spool,
+            store,
+            self.clock,
+            oldest=self._committer.oldest_ordered,
+            is_well=lambda: self._watch.is_well,
+            is_reachable=lambda: self._watch.is_reachable,
+            is_expected=has_order,
+        )
         self._drainer = self._new_drainer(max_bytes, alias_ms)
         self._watch = Watch(
             store,
@@ -69,6 +80,8 @@ class Keeper:
             spools_of=lambda: self._drainer.spools,
             gone=self._drainer.gone,
             became_well=self._drainer.wake,
+            begin=self._order.begin,
+            announce=self._order.announce,
         )
         self._patience_s = patience_s
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,6 +100,7 @@ class Keeper:
             is_welcome=lambda: self._watch.is_welcome,
             failed=lambda error: self._watch.failed(error),
             told=lambda: self._watch.told(),
+            order=self._order,
         )
 
     async def start(self) -> None:
@@ -97,7 +111,8 @@ class Keeper:
         self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
         await self._watch.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(_for_ever(run)) for run in (self._watch.run, self._drainer.run, self._examine)]
+        runs = (self._watch.run, self._drainer.run, self._order.run, self._examine)
+        self._tasks = [loop.create_task(for_ever(run)) for run in runs]
 
     def submit(self, entry: Entry, told: Told) -> None:
         """Keep an event; *told* hears of it when it is in the store, or on this machine's disk (status `spooled`).
@@ -108,9 +123,14 @@ class Keeper:
             told(entry, RequestRefused(503, "the receiver is stopping", retry_after=5))
             return
         self._taking += 1
+        in_order = is_ordered(entry)
+        if in_order:
+            self._order.takes()
         if self._watch.is_well:
             self._committer.submit(entry, partial(self._committed, told))
         else:
+            if in_order:
+                self._committer.give_up_ordered()  # what came before goes before it
             self._begin(self._put_by_or_try(entry), entry, told)
 
     async def keep(self, entry: Entry) -> Receipt:
@@ -180,6 +200,8 @@ class Keeper:
     async def _say_goodbye(self) -> None:
         try:
             await self._watch.report(timeout_s=self._patience_s)
+            if self._order.is_settled:
+                await self._order.leave()
         except StorageUnavailable as error:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
 
@@ -187,12 +209,13 @@ class Keeper:
         if isinstance(outcome, StorageUnavailable):
             if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
                 self._watch.failed(outcome)
-            self._begin(self._put_by(entry), entry, told)
+            self._begin(self._order.put_by(entry), entry, told)
         else:
             self._answer(entry, told, outcome)
 
     def _begin(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: Told) -> None:
         """Keep an event in a task of its own: only while the store is away."""
+        self._order.spools(entry)
         task = asyncio.get_running_loop().create_task(self._finish(keeping, entry, told))
         self._putting_by.add(task)
         task.add_done_callback(self._putting_by.discard)
@@ -214,27 +237,13 @@ class Keeper:
             self._has_answered_all.set()
         told(entry, outcome)
 
-    async def _put_by(self, entry: Entry) -> Receipt:
-        await self._spool.append(entry)
-        return Receipt(entry.envelope.id, "spooled")
-
     async def _put_by_or_try(self, entry: Entry) -> Receipt:
         """Spool at once; only if that cannot be, see whether the store has come back meanwhile."""
         try:
-            return await self._put_by(entry)
+            return await self._order.put_by(entry)
         except RequestRefused as refused:
             try:
                 return await self._committer.keep(entry)
             except StorageUnavailable as error:
                 self._watch.failed(error)
                 raise refused from error
-
-
-async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
-    """Begin again whatever ends it: without these tasks everything would be spooled, and nothing drained, unseen."""
-    while True:
-        try:
-            await run()
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost what is in the spool
-            _log.error("keeper.failed", error=f"{type(error).__name__}: {error}")
-        await asyncio.sleep(_AFTER_ERROR_S)

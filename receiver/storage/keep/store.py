@@ -6,6 +6,7 @@ id, so that sending it again is harmless.
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,16 @@ class Store:
 
     async def _run(self, arguments: list[bytes | str | int], confirm_ms: int) -> list[bytes]:
         return await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
+
+    async def run(self, name: str, *arguments: str | int, timeout_s: float) -> Any:
+        """Run a script that needs no confirmation, and return its reply. Raises StorageUnavailable."""
+        source = scripts.source(name)
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        async with _bounded(timeout_s):
+            try:
+                return (await self._ask(("EVALSHA", sha, 0, *arguments)))[0]
+            except NoScriptError:
+                return (await self._ask(("EVAL", source, 0, *arguments)))[0]
 
     async def report(
         self, values: Mapping[str, bytes], gone: Collection[str] = (), *, timeout_s: float, confirm_ms: int = 100

@@ -1,7 +1,7 @@
 """The background task that knows how the store is: it probes it, watches its memory, and reports the spools to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from receiver.core.errors import StorageUnavailable
@@ -41,9 +41,12 @@ class Watch:
         spools_of: Callable[[], tuple[Spool, ...]],
         gone: set[str],
         became_well: Callable[[], None],
+        begin: Callable[[], Awaitable[None]],
+        announce: Callable[[], Awaitable[None]],
     ) -> None:
         """*clock* is set by the store's. *memory_share* of the server's maxmemory is what events may fill. *gone*:
-        reports to be taken away."""
+        reports to be taken away. *begin* and *announce* are awaited before events may go to the store, at the start and
+        after an outage; both raise StorageUnavailable."""
         self._store = store
         self._clock = clock
         self._clock_at = 0.0
@@ -53,6 +56,8 @@ class Watch:
         self._spools_of = spools_of
         self._gone = gone
         self._became_well = became_well
+        self._begin = begin
+        self._announce = announce
         self._breaker = Breaker()
         self._is_settled = False
         self._is_slow = False
@@ -70,7 +75,12 @@ class Watch:
     @property
     def is_welcome(self) -> bool:
         """Whether spooled events should go to the store."""
-        return (self._is_slow or not self._breaker.is_open) and not self._is_memory_full
+        return self.is_reachable and not self._is_memory_full
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the store takes anything at all."""
+        return self._is_slow or not self._breaker.is_open
 
     def failed(self, error: StorageUnavailable) -> None:
         """Note that the store did not do what it was asked for."""
@@ -89,10 +99,10 @@ class Watch:
         """See whether the store is there and one that we may write to, before the first event comes."""
         try:
             await self._settle()
+            await self.set_clock()
+            await self._begin()
         except StorageUnavailable as error:
             self.failed(error)
-        else:
-            await self.set_clock()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -147,6 +157,8 @@ class Watch:
         try:
             await self._settle()
             await self.report()
+            await self.set_clock()  # of another server, perhaps
+            await self._announce()
             takes_writes = True
             await self.report(timeout_s=self._patience_s)
         except StorageUnavailable:
@@ -184,8 +196,14 @@ class Watch:
         self._is_memory_unknown = False
         was_full = self._is_memory_full
         bound = self._memory_share - (_RELIEF if was_full else 0.0)
-        self._is_memory_full = memory.limit > 0 and memory.used >= memory.limit * bound
-        if self._is_memory_full:
+        is_full = memory.limit > 0 and memory.used >= memory.limit * bound
+        if was_full and not is_full:
+            try:
+                await self._announce()
+            except StorageUnavailable as error:
+                self.failed(error)
+        self._is_memory_full = is_full
+        if is_full:
             self._remind(memory)
         elif was_full:
             _log.warning("store.memory_free", used=memory.used, maxmemory=memory.limit)

@@ -3,11 +3,11 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from receiver.storage.model import codec
+from receiver.storage.model import codec, entries
 from receiver.storage.model.entries import Entry, Wanted
 
 OVERHEAD = 256
@@ -53,11 +53,15 @@ class Record:
 
     def entry(self) -> Entry:
         """Return the entry. Raises ValueError for what this version cannot read."""
-        try:
-            wanted = tuple(Wanted(*fields) for fields in orjson.loads(self.wanted))
-        except TypeError:
-            raise ValueError("its deliveries say more than this version knows") from None
-        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, wanted)
+        return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, _read(self.wanted))
+
+
+class Glance(NamedTuple):
+    """A record's place, its id, and the lanes in which its deliveries follow others."""
+
+    seq: int
+    id: str
+    lanes: list[str]
 
 
 def record(entry: Entry) -> Record:
@@ -70,6 +74,21 @@ def record(entry: Entry) -> Record:
     return Record(
         envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
     )
+
+
+def glance(seq: int, identifier: Any, wanted: Any) -> Glance:
+    """Return what lanes a row is of; none of one that is damaged, or that this version cannot read."""
+    try:
+        return Glance(seq, identifier.decode("ascii"), entries.lanes(_read(wanted)))
+    except (ValueError, AttributeError):
+        return Glance(seq, "", [])
+
+
+def _read(wanted: bytes) -> tuple[Wanted, ...]:
+    try:
+        return tuple(Wanted(*fields) for fields in orjson.loads(wanted))
+    except TypeError:
+        raise ValueError("its deliveries say more than this version knows") from None
 
 
 def checked(columns: Sequence[Any]) -> Record | None:

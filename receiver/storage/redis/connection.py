@@ -6,6 +6,7 @@ lost, so whoever can repeat a command safely does so himself.
 
 import functools
 import os
+import ssl
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -34,6 +35,10 @@ the time of those who have to reach the next primary. The one that answered is a
 
 LOCAL_URL: Final = "redis://127.0.0.1:6379/0"
 """Where a server is looked for when nothing is set and none is embedded."""
+
+_NOT_ASKED: Final = [ssl.VerifyFlags.VERIFY_X509_STRICT]
+"""Python 3.13 began to refuse CAs without extensions that RFC 5280 wants (key usage, key identifiers), as private ones
+often are: `openssl req -x509` and many a managed store make them so. The chain and the name are verified as ever."""
 
 _PATHS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
@@ -186,7 +191,7 @@ def _options(where: Address, timeout_s: float) -> dict[str, Any]:
         # Plain RESP2 without CLIENT SETINFO: a new connection costs one round trip, not four, inside its timeout.
         "protocol": 2,
         "driver_info": None,
-        **({"ssl": True, **dict(where.tls)} if where.tls is not None else {}),
+        **({"ssl": True, "ssl_exclude_verify_flags": _NOT_ASKED, **dict(where.tls)} if where.tls is not None else {}),
     }
 
 

@@ -59,6 +59,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year; its group `log` has been told in the log
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
+    fd:receivers, fd:lanes what receivers say of events of ordered routes in their spools, the lanes that wait for a
+    fd:spooled:{spool}     receiver, and those that have events in a spool (scripts/order.lua)
     fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}
     fd:readings            hash: location, or "any", to the reading under which its secrets were seen to sign

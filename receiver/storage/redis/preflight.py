@@ -1,7 +1,8 @@
 """What the server must be so that a kept event stays kept: asked of the server itself, once and while we run."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import redis
 
@@ -14,13 +15,29 @@ LEAST_VERSION: Final = (6, 2)
 WATCHED: Final = ("append-only", "eviction")
 """What somebody may change while the server runs, and what then loses events: see `unfit`."""
 
-_UNKNOWN: Final = "could not find out {what}, because {why}; make sure that {remedy}"
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What a server is that it must not be, and what it does not let us find out; a sentence for each."""
+
+    wrong: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
-def problems(client: redis.Redis) -> tuple[str, ...]:
-    """Return one sentence for each thing that the server is not but must be, or that it does not let us find out.
+class _Unknown(str):
+    """A sentence on what could not be found out."""
 
-    Empty: the server is fit. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, what: str, why: str, remedy: str) -> Self:
+        return cls(f"could not find out {what}, because {why}; make sure that {remedy}")
+
+
+def look(client: redis.Redis) -> Fitness:
+    """Return how fit the server is. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
+
+    A managed store lets nobody ask for its configuration: what is unknown is for people to make sure of.
     """
     try:
         about, fsync = _about(client), _config(client, "appendfsync")
@@ -32,16 +49,18 @@ def problems(client: redis.Redis) -> tuple[str, ...]:
     if isinstance(about, str):
         what = "version, append-only file, eviction policy and role"
         remedy = "it is 6.2 or later, a primary, with appendonly yes and maxmemory-policy noeviction"
-        found = [_UNKNOWN.format(what=what, why=about, remedy=remedy)]
+        found: list[str] = [_Unknown.of(what, about, remedy)]
     else:
         found = [*_version(about), *_role(about), *_append_only(about), *_eviction(about)]
-    return (*found, *_fsync(fsync), *scripts)
+    found += [*_fsync(fsync), *scripts]
+    unknown = tuple(each for each in found if isinstance(each, _Unknown))
+    return Fitness(tuple(each for each in found if not isinstance(each, _Unknown)), unknown)
 
 
 def unfit(client: redis.Redis) -> dict[str, str]:
     """Return which of WATCHED the running server is not as it must be, each with one sentence.
 
-    What it does not tell is not held against it: `problems` does that. Raises StorageUnavailable.
+    What it does not tell is not held against it: `look` names that. Raises StorageUnavailable.
     """
     try:
         about = client.info()
@@ -83,7 +102,7 @@ def _version(about: Mapping[str, Any]) -> list[str]:
     text = str(about.get("redis_version", ""))
     digits = text.split(".")[:2]
     if len(digits) < 2 or not all(part.isdigit() for part in digits):
-        return [_UNKNOWN.format(what="the version", why="the server does not say", remedy="it is 6.2 or later")]
+        return [_Unknown.of("the version", "the server does not say", "it is 6.2 or later")]
     if tuple(int(part) for part in digits) < LEAST_VERSION:
         return [f"the server is version {text}; it must be Redis 6.2 or later, or Valkey"]
     return []
@@ -102,7 +121,7 @@ def _append_only(about: Mapping[str, Any]) -> list[str]:
     enabled = about.get("aof_enabled")
     if enabled is None:
         remedy = "it keeps every write on disk (appendonly yes)"
-        return [_UNKNOWN.format(what="whether writes are kept on disk", why="the server does not say", remedy=remedy)]
+        return [_Unknown.of("whether writes are kept on disk", "the server does not say", remedy)]
     if not enabled:
         return ["the append-only file is off: a restart of the server loses events; set appendonly yes"]
     if about.get("aof_last_write_status", "ok") != "ok":
@@ -114,7 +133,7 @@ def _eviction(about: Mapping[str, Any]) -> list[str]:
     policy = about.get("maxmemory_policy")
     if policy is None:
         remedy = "maxmemory-policy is noeviction"
-        return [_UNKNOWN.format(what="maxmemory-policy", why="the server does not say", remedy=remedy)]
+        return [_Unknown.of("maxmemory-policy", "the server does not say", remedy)]
     if policy != "noeviction":
         return [f"maxmemory-policy is {policy}: a full server throws events away; set noeviction"]
     return []
@@ -124,7 +143,7 @@ def _fsync(fsync: tuple[str | None, str]) -> list[str]:
     value, why = fsync
     if value is None:
         remedy = "it is everysec or always"
-        return [_UNKNOWN.format(what="appendfsync", why=why, remedy=remedy)]
+        return [_Unknown.of("appendfsync", why, remedy)]
     if value not in ("everysec", "always"):
         return [f"appendfsync is {value}: a crash of the machine loses half a minute; set everysec or always"]
     return []

@@ -14,6 +14,7 @@ from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.model import spool_row
 from receiver.storage.model.entries import Entry
+from receiver.storage.model.spool_row import Glance
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.file import Row, SpoolFile
 from receiver.storage.spool.handle import Contents, Tenancy
@@ -115,6 +116,10 @@ class Spool:
         """
         path = self._path
         return await self._call(lambda file: _read(file, path(), most, after))
+
+    async def glance(self, most: int, *, after: int = 0) -> list[Glance]:
+        """Return what lanes the first entries behind place *after* are of, at most *most*. Raises SpoolUnavailable."""
+        return await self._call(lambda file: file.glance(most, after=after))
 
     async def remove(self, spooled: Sequence[Spooled]) -> None:
         """Forget entries that are safe elsewhere. Raises SpoolUnavailable."""

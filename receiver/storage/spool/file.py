@@ -14,7 +14,7 @@ from typing import Any, Self
 from receiver.core import ids
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.model import spool_row
-from receiver.storage.model.spool_row import Record
+from receiver.storage.model.spool_row import Glance, Record
 from receiver.storage.spool import tombstones
 from receiver.storage.spool.tombstones import Tombstones
 
@@ -89,6 +89,11 @@ class SpoolFile:
                 break
         return rows, damaged
 
+    def glance(self, most: int, *, after: int = 0) -> list[Glance]:
+        """Return what lanes the first rows behind place *after* are of, at most *most*. A damaged one is of none."""
+        found = self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most), "seq, id, wanted")
+        return [spool_row.glance(*row) for row in found]
+
     def remove(self, rows: Sequence[Row]) -> None:
         """Forget rows; also on a full disk, where they cannot be deleted yet."""
         self._forget([seq for seq, _ in rows])
@@ -130,8 +135,8 @@ class SpoolFile:
         self._tombstones.close()
         self._connection.close()
 
-    def _select(self, clause: str, parameters: tuple[int, int]) -> Iterator[Any]:
-        cursor = self._connection.execute(f"SELECT seq, {_COLUMNS} FROM event {clause}", parameters)  # noqa: S608
+    def _select(self, clause: str, parameters: tuple[int, int], what: str = f"seq, {_COLUMNS}") -> Iterator[Any]:
+        cursor = self._connection.execute(f"SELECT {what} FROM event {clause}", parameters)  # noqa: S608
         try:
             yield from cursor
         finally:
@@ -150,7 +155,7 @@ class SpoolFile:
         return changed
 
     def _measure(self) -> None:
-        # Reads every page that holds a row, so that a broken one is found now and not in the middle of an outage.
+        # Reads every page that holds a row: a broken one is found now and not in the middle of an outage.
         size = f"length(envelope) + {spool_row.OVERHEAD}"
         row = self._connection.execute(
             f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event "  # noqa: S608

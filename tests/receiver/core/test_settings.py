@@ -253,3 +253,15 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
     read = settings.from_environ({"FRONTDESK_URL_KEYS": "hush", "FRONTDESK_WEBHOOK_SECRETS": "1=hush"})
 
     assert "hush" not in repr(read) + str(read)
+
+
+def test_an_empty_file_with_the_address_of_the_store_is_refused(tmp_path: Path) -> None:
+    """Unset means a server on this machine; a file that was to name one and does not is a mistake."""
+    file = tmp_path / "redis-url"
+    file.write_text("\n")
+
+    with pytest.raises(
+        SettingsError, match=r"^FRONTDESK_REDIS_URL_FILE: '.*redis-url' is empty; write the store's URL"
+    ):
+        settings.from_environ({"FRONTDESK_REDIS_URL_FILE": str(file)})
+    assert settings.from_environ({"FRONTDESK_ALERT_URLS_FILE": str(file)}).alert_urls == ()

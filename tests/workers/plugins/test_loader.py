@@ -186,6 +186,12 @@ def test_what_cannot_be_a_handler_is_refused(source: str, sentence: str, tmp_pat
             " from workers import Event\ndef f(event: Event, *, b: int = 2) -> None: ...",
             id="event-for-type-checkers",
         ),
+        pytest.param(
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from workers import Event\n"
+            "def f(event: Event, *, b: int = 2) -> None: ...",
+            id="event-for-type-checkers-of-3.14",
+            marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="older Pythons refuse to import it"),
+        ),
     ],
 )  # fmt: skip
 def test_functions_come_in_many_forms(source: str, tmp_path: Path, beside: Beside) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from workers.run.execution import AttemptTimeout, Ended, run, run_async
 
 
 def a_handler(call: Callable[[Event], Any], *secrets: str) -> Handler:
-    return Handler("test", asyncio.iscoroutinefunction(call), call, secrets)
+    return Handler("test", inspect.iscoroutinefunction(call), call, secrets)
 
 
 def raising(error: BaseException) -> Callable[[Event], Any]:

@@ -42,3 +42,16 @@ def test_a_closed_terminal_ends_workers_in_order(bench: Bench) -> None:
     assert worker.wait() == 0
     assert bench.archive.get(event_id).status == "succeeded"
     assert len(bench.seen()) == 2  # its beginning and its end
+
+
+def test_probes_see_the_parent_of_workers(bench: Bench) -> None:
+    """It touches its file again and again; one that stands still does not."""
+    bench.settings["FRONTDESK_DATA_DIR"] = str(bench.folder / "data")
+    file = bench.folder / "data" / "work.alive"
+    bench.routes({"handler": "deeds:ok"})
+    worker = bench.work()
+    wait_until(file.exists, lambda: str(worker))
+
+    os.utime(file, (0, 0))
+    wait_until(lambda: file.stat().st_mtime > 0, lambda: str(worker))
+    assert worker.stop() == 0

@@ -21,12 +21,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
 {{- define "frontdesk.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{- $repository := required "image.repository: name the image that you built and pushed, as registry.example/frontdesk" .Values.image.repository -}}
+{{- if .Values.image.digest -}}
+{{ $repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
-{{- end -}}
+{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
@@ -55,6 +54,26 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- dict "keys" $keys | toJson -}}
 {{- end -}}
 
+{{/* The labels of a role's pods; its selector is among them. */}}
+{{- define "frontdesk.podLabels" -}}
+{{ include "frontdesk.labels" . }}
+{{- with .of.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* By which labels the metrics of this release are found. */}}
+{{- define "frontdesk.matchers" -}}
+{{- .Values.metricsMatchers | trimSuffix "," | default (printf "namespace=%q,release=%q" .Release.Namespace .Release.Name) -}}
+{{- end -}}
+
+{{/* An expression for Prometheus, each of whose metrics is that of this release only. */}}
+{{- define "frontdesk.matched" -}}
+{{- $matchers := include "frontdesk.matchers" .root | replace "$" "$$" -}}
+{{- $some := regexReplaceAll "\\b(frontdesk_[a-z_]+)\\{" .expr (printf "${1}{%s," $matchers) -}}
+{{- regexReplaceAll "\\b(frontdesk_[a-z_]+)([^a-z_{]|$)" $some (printf "${1}{%s}${2}" $matchers) -}}
+{{- end -}}
+
 {{/* What the pods of all roles have in common, above their containers. */}}
 {{- define "frontdesk.pod" -}}
 serviceAccountName: {{ include "frontdesk.serviceAccount" .root }}
@@ -62,13 +81,18 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
+  {{- with .root.Values.runAsUser }}
+  runAsUser: {{ int64 . }}
+  runAsGroup: {{ int64 . }}
+  fsGroup: {{ int64 . }}
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets: {{ toJson . }}
+{{- end }}
+{{- with .of.priorityClassName }}
+priorityClassName: {{ . }}
 {{- end }}
 {{- with .of.nodeSelector }}
 nodeSelector: {{ toJson . }}
@@ -80,12 +104,14 @@ tolerations: {{ toJson . }}
 affinity: {{ toJson . }}
 {{- end }}
 topologySpreadConstraints:
+  {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
+    topologyKey: {{ . }}
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels:
-        {{- include "frontdesk.selector" . | nindent 8 }}
+        {{- include "frontdesk.selector" $ | nindent 8 }}
+  {{- end }}
 {{- end -}}
 
 {{/* What the container of every role has in common, below its name and arguments. */}}
@@ -121,6 +147,29 @@ volumeMounts:
 {{- range $name, $value := .root.Values.settings }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
+{{- with .root.Values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The environment of handlers: what `env` has for all roles is not to come twice. */}}
+{{- define "frontdesk.handlersEnv" -}}
+{{- range .root.Values.worker.env }}
+{{- $name := .name }}
+{{- range $.root.Values.env }}
+{{- if eq .name $name }}{{ fail (printf "worker.env: %s stands in env too; keep one" $name) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- include "frontdesk.env" . }}
+{{- with .root.Values.worker.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What shows that a process without a port still goes round: it touches a file again and again. */}}
+{{- define "frontdesk.alive" -}}
+exec: {command: [/bin/sh, -c, 'test -n "$(find /var/lib/frontdesk/{{ .file }} -mmin -{{ .minutes }})"']}
+timeoutSeconds: 5
 {{- end -}}
 
 {{/* The volumes of a role; the receiver's data is a claim, not one of these. */}}
@@ -140,4 +189,14 @@ volumeMounts:
       {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 256Mi}
+{{- end -}}
+
+{{/* The disk of a receiver. Kubernetes refuses a set whose claims would change, so what the set has stays. */}}
+{{- define "frontdesk.disk" -}}
+{{- $disk := pick .Values.receiver.spool "size" "storageClass" -}}
+{{- $set := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-receiver" (include "frontdesk.name" .)) -}}
+{{- range dig "spec" "volumeClaimTemplates" list $set -}}
+{{- $disk = dict "size" .spec.resources.requests.storage "storageClass" (.spec.storageClassName | default "") -}}
+{{- end -}}
+{{- toJson $disk -}}
 {{- end -}}

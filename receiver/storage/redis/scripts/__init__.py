@@ -8,7 +8,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_SHARED = ("prelude", "flow", "leftovers", "lanes", "gates", "targets")
+_SHARED = ("prelude", "order", "flow", "leftovers", "lanes", "gates", "targets")
 """What scripts share, in an order in which everything stands behind what it uses."""
 
 _SELDOM = {"open_gates", "open_lanes", "open_leftovers", "open_targets"}

@@ -18,8 +18,10 @@ local function advance(lane, iso)
         if not id or not state[1] or FINAL[state[1]] or state[2] ~= lane then
             redis.call('ZREM', key, first)
         else
+            local is_held = state[1] == 'h' and state[3] == 'o'
+            if is_held and must_wait(lane, id) then return look_again(lane) end
             redis.call('ZADD', key, 0, first)
-            if state[1] == 'h' and state[3] == 'o' then
+            if is_held then
                 local timeout_s, waits = string.match(state[6] or '', '^(%d+)(%a?)$')
                 timeout_s, waits = timeout_s or '180', waits or ''
                 local due = tonumber(state[7] or 0)
@@ -32,16 +34,23 @@ local function advance(lane, iso)
     end
 end
 
--- Puts a new delivery into its lane. *at*: Unix ms at which it was asked for. Returns whether it is the head.
+-- Puts a new delivery into its lane. *at*: Unix ms at which it was asked for. Returns whether it is the head. Another delivery
+-- of the same event leads although its state is not written yet.
 local function join_lane(lane, delivery, at)
-    local key = lane_key(lane)
+    local key, id = lane_key(lane), string.sub(delivery, 1, 20)
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if first[1] and not (tonumber(first[2]) == 0 and leads(lane, first[1])) then
+    if first[1] and string.sub(first[1], 1, 20) ~= id and not (tonumber(first[2]) == 0 and leads(lane, first[1])) then
         advance(lane)
-        first = redis.call('ZRANGE', key, 0, 0)
+        first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     end
-    redis.call('ZADD', key, first[1] and math.max(at, 1) or 0, delivery)
-    return not first[1]
+    local is_behind = first[1] and (tonumber(first[2]) == 0 or tonumber(first[2]) <= at)
+    if is_behind or must_wait(lane, id) then
+        redis.call('ZADD', key, math.max(at, 1), delivery)
+        if not is_behind then look_again(lane) end
+        return false
+    end
+    redis.call('ZADD', key, 0, delivery)
+    return true
 end
 
 local function leave_lane(lane, delivery, iso)

@@ -21,6 +21,7 @@ if ARGV[2] ~= '' and mark ~= '' then
 end
 local is_new = lost and redis.pcall('HSETNX', 'fd:losses', lost, ARGV[4]) == 1
 -- Never back: the clock of a replica that takes over may be behind.
-looked = string.format('%.0f', math.max(looked, now))
-redis.pcall('SET', 'fd:mark:looked', looked)
+local latest = string.format('%.0f', math.max(looked, now))
+-- What could not be noted is not remembered either, or the store would seem to have lost it.
+looked = redis.pcall('SET', 'fd:mark:looked', latest).ok and latest or string.format('%.0f', looked)
 return {mark, looked, redis.call('GET', 'fd:audit') or '', is_new and 1 or 0}

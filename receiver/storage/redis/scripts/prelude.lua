@@ -133,12 +133,13 @@ local function leads(lane, delivery)
     return state[1] and not FINAL[state[1]] and state[2] == lane and not (state[1] == 'h' and state[3] == 'o')
 end
 
--- Whether a held delivery stands where somebody will let it go: in a lane behind another that leads, or before a gate
--- that will be looked at.
+-- Whether a held delivery stands where somebody will let it go: in a lane behind another that leads, or that will be looked
+-- at, or before a gate that will be.
 local function is_held_rightly(id, n, route, waits, lane, per)
     local delivery = id .. '-' .. n
     if waits == 'o' then
         if not lane or not redis.call('ZSCORE', lane_key(lane), delivery) then return false end
+        if redis.call('ZSCORE', 'fd:lanes', lane) then return true end
         local first = redis.call('ZRANGE', lane_key(lane), 0, 0)[1]
         return first ~= delivery and leads(lane, first)
     end

@@ -1,5 +1,6 @@
 """watch as a command: real processes against a simulated Nexudus, a real Redis, a real receiver."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -98,6 +99,20 @@ def test_one_watch_leads_and_another_takes_over(
 
     wait_until(lambda: len(ours(nexudus)) == PAIRS + 2, "hooks for the new route")
     assert second.stop() == 0
+
+
+def test_probes_see_both_the_leader_and_who_stands_by(
+    settings: dict[str, str], frontdesk: StartFrontdesk, tmp_path: Path
+) -> None:
+    """Each touches its file again and again."""
+    files = [tmp_path / name / "watch.alive" for name in ("one", "other")]
+    for file in files:
+        frontdesk("watch", "--every", "200ms", settings={**settings, "FRONTDESK_DATA_DIR": str(file.parent)})
+        wait_until(file.exists, f"{file}")
+
+    for file in files:
+        os.utime(file, (0, 0))
+    wait_until(lambda: all(file.stat().st_mtime > 0 for file in files), "both to be touched again")
 
 
 def test_what_is_no_longer_routed_stays_for_seven_days(

@@ -1,5 +1,6 @@
 """`new-handler` writes a package that installs, whose own test passes, and that Frontdesk finds."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.cli.routes.new_handler import write
+from receiver.cli.routes.new_handler import next_step, write
 from receiver.core.errors import UsageError
 from tests.support import processes
 
@@ -33,6 +34,36 @@ def run(arguments: list[str], environ: dict[str, str], cwd: Path | None = None) 
     done = subprocess.run(arguments, env=environ, cwd=cwd, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        ((), "{python} -m pip install --no-deps --no-build-isolation -e ./crm && {python} -m pytest crm"),
+        (
+            ("pytest",),
+            (
+                "{python} -m pip install --no-deps --no-build-isolation -e ./crm && "
+                "{python} -m pip install pytest && {python} -m pytest crm"
+            ),
+        ),
+        (
+            ("pip", "hatchling", "pytest"),
+            (
+                "uv pip install --python {python} --no-deps -e ./crm && "
+                "uv pip install --python {python} pytest && {python} -m pytest crm"
+            ),
+        ),
+    ],
+)
+def test_the_next_step_is_one_that_works_here(
+    missing: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By this Frontdesk's own Python, with the tools that are there: after `make run`, from the wheel, by uvx."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else find(name))
+
+    assert next_step("crm") == expected.format(python=sys.executable)
 
 
 def test_what_is_written_is_well_formed(tmp_path: Path) -> None:

@@ -23,6 +23,21 @@ def test_an_id_is_never_cut(width: int, monkeypatch: pytest.MonkeyPatch, capsys:
     assert ROW[2][:5] in lines[1]
 
 
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_not_even_where_the_terminal_has_no_room_for_it(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The terminal breaks the line; each row is one line all the same."""
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    output.table(HEADINGS, [ROW])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    for whole in (ROW[0], ROW[1], "1001", ROW[4]):
+        assert str(whole) in lines[1]
+
+
 def test_nothing_is_cut_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

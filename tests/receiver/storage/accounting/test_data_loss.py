@@ -122,6 +122,24 @@ def test_a_full_store_is_looked_at_all_the_same(start_valkey: StartValkey, tmp_p
         assert watch.turn() == watch.turn() == ()
 
 
+def test_a_store_that_took_no_writes_for_a_while_has_lost_nothing(start_valkey: StartValkey, tmp_path: Path) -> None:
+    """As while its replicas are away: a look that it could not note is not remembered as noted."""
+    server = start_valkey()
+    with server.client() as client:
+        watch = _watch(client, tmp_path)
+        watch.turn()
+        minutes_ago = int(client.time()[0]) * 1_000 - 300_000
+        client.set("fd:mark:looked", minutes_ago)
+        watch = _watch(client, tmp_path / "new")
+        client.config_set("min-replicas-to-write", 1)
+        assert watch.turn() == watch.turn() == ()
+        assert client.get("fd:mark:looked") == str(minutes_ago).encode()
+
+        client.config_set("min-replicas-to-write", 0)
+
+        assert watch.turn() == watch.turn() == ()
+
+
 def test_the_sentry_of_workers_and_registrar_watches(client: redis.Redis, tmp_path: Path) -> None:
     """So that it is noticed where no receiver runs."""
     monitor = AlertMonitor(client, None, patience_ms=1, routes=tuple, losses=_watch(client, tmp_path))

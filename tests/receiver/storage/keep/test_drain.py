@@ -9,9 +9,11 @@ import redis
 from receiver.storage.keep.drain import drain
 from receiver.storage.keep.drainer import Drainer
 from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.receiver_order import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
+from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
 from receiver.storage.spool.disk import Spool
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, numbered, spool_offline, until
@@ -97,6 +99,14 @@ def test_while_live_events_come_it_goes_on_in_small_portions(redis_url: str, tmp
             is_welcome=lambda: True,
             failed=lambda error: None,
             told=lambda: None,
+            order=OwnOrder(
+                own,
+                store,
+                StoreClock(),
+                oldest=lambda: None,
+                is_well=lambda: True,
+                is_reachable=lambda: True,
+            ),
         )
         running = asyncio.create_task(drainer.run())
         await until(lambda: own.depth == 0, "the drain")

@@ -15,7 +15,7 @@ from tests.support.processes import free_port
 
 def test_a_fit_server_has_no_problems(client: redis.Redis) -> None:
     """Append-only, noeviction, one primary."""
-    assert preflight.problems(client) == ()
+    assert preflight.look(client) == preflight.Fitness((), ())
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_each_unfitness_is_one_sentence_with_its_remedy(
     """Only the one thing that is wrong is told."""
     started = start_valkey(*options, "--cluster-port", str(free_port()), port=free_port())
     with started.client() as client:
-        (problem,) = preflight.problems(client)
+        (problem,) = preflight.look(client).wrong
 
     assert re.match(sentence, problem)
 
@@ -72,7 +72,10 @@ def limited(client: redis.Redis) -> Iterator[redis.Redis]:
 def test_what_cannot_be_found_out_is_said_too(limited: redis.Redis) -> None:
     """Managed servers forbid CONFIG: the rest is checked by INFO, and appendfsync is left to the operator."""
     with _as_user(limited, "+@all", "-config") as client:
-        (sentence,) = preflight.problems(client)
+        fitness = preflight.look(client)
+
+    (sentence,) = fitness.unknown
+    assert fitness.wrong == ()
 
     assert sentence.startswith("could not find out appendfsync, because CONFIG is not allowed (")
     assert sentence.endswith("; make sure that it is everysec or always")
@@ -81,7 +84,7 @@ def test_what_cannot_be_found_out_is_said_too(limited: redis.Redis) -> None:
 def test_without_info_nothing_is_taken_for_granted(limited: redis.Redis) -> None:
     """Version, append-only and eviction are named as unknown."""
     with _as_user(limited, "+@all", "-info") as client:
-        (sentence,) = preflight.problems(client)
+        (sentence,) = preflight.look(client).unknown
 
     assert sentence.startswith("could not find out version, append-only file, eviction policy and role, because INFO")
 
@@ -89,7 +92,7 @@ def test_without_info_nothing_is_taken_for_granted(limited: redis.Redis) -> None
 def test_a_user_without_scripts_is_told(limited: redis.Redis) -> None:
     """Everything Frontdesk writes it writes by scripts."""
     with _as_user(limited, "+@all", "-@scripting") as client:
-        (sentence,) = preflight.problems(client)
+        (sentence,) = preflight.look(client).wrong
 
     assert sentence.startswith("Lua scripts are refused (")
 
@@ -100,4 +103,4 @@ def test_no_server_is_one_sentence() -> None:
         connection.connect(f"redis://127.0.0.1:{free_port()}") as client,
         pytest.raises(StorageUnavailable, match="^the server does not answer: .*refused.*FRONTDESK_REDIS_URL$"),
     ):
-        preflight.problems(client)
+        preflight.look(client)

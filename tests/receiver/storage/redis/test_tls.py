@@ -26,7 +26,7 @@ class Listener(threading.Thread):
     def __init__(self, behind: str, context: ssl.SSLContext) -> None:
         super().__init__(daemon=True)
         self._behind = behind
-        self._context = context
+        self._tls = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -43,7 +43,7 @@ class Listener(threading.Thread):
         with (
             peer,
             contextlib.suppress(OSError),
-            self._context.wrap_socket(peer, server_side=True) as client,
+            self._tls.wrap_socket(peer, server_side=True) as client,
             socket.socket(socket.AF_UNIX) as server,
         ):
             server.connect(self._behind)
@@ -82,7 +82,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def listener(valkey: Valkey, redis_url: str, certificates: Path) -> Iterator[Listener]:
     """TLS in front of this test's server; it asks for a certificate of the CA. A user `desk` may sign in."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # asks no more of the CA than Redis and Valkey do
+    context.load_verify_locations(certificates / "ca.pem")
     context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
     with valkey.client() as client:
@@ -98,6 +99,41 @@ def _url(listener: Listener, certificates: Path, *, ca: bool = True, client: boo
     options = [f"ssl_ca_certs={certificates}/ca.pem"] if ca else []
     options += [f"ssl_certfile={certificates}/client.pem", f"ssl_keyfile={certificates}/client.key"] if client else []
     return f"rediss://desk:p%40ss%2Fword@127.0.0.1:{listener.port}/0?{'&'.join(options)}"
+
+
+@pytest.fixture(autouse=True, params=["as it is", "as of 3.13"])
+def strictness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with this Python's own contexts, and with what those of 3.13 ask for besides."""
+    if request.param == "as it is":
+        return
+    make = ssl.create_default_context
+
+    def strict() -> ssl.SSLContext:
+        context = make()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+
+
+def test_the_ca_is_an_ordinary_one(certificates: Path) -> None:
+    """As `openssl req -x509` makes them: it does not say what its key is for."""
+    told = subprocess.run(
+        [program("openssl"), "x509", "-in", certificates / "ca.pem", "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "CA:TRUE" in told.stdout
+    assert "Key Usage" not in told.stdout
+
+
+def test_a_name_that_the_certificate_does_not_have_is_refused(listener: Listener, certificates: Path) -> None:
+    """Whoever has signed it: it is 127.0.0.1's, not localhost's."""
+    url = _url(listener, certificates).replace("@127.0.0.1:", "@localhost:")
+    with connection.connect(url) as client, pytest.raises(redis.ConnectionError, match="not valid for 'localhost'"):
+        client.ping()
 
 
 def test_a_client_shows_its_certificate_and_signs_in(listener: Listener, certificates: Path) -> None:

@@ -1,0 +1,142 @@
+"""The order of a receiver's own events: of those in its spool, and of those that wait for the store."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from receiver.core import ids
+from receiver.core.errors import StorageUnavailable
+from receiver.storage.keep.spool_order import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
+from receiver.storage.keep.store import Store
+from receiver.storage.model.entries import Entry, Receipt, is_ordered
+from receiver.storage.redis.clock import StoreClock
+from receiver.storage.spool.disk import Spool
+
+_BEAT_S = 0.06
+_BEAT_WITHIN_S = 0.5
+_BEAT_AGAIN_S = 0.005
+_LOOK_EVERY_S = 1.0
+_QUIET_S = 1.0
+_MARGIN_S = 0.03
+"""For the doubt about the store's clock, and what its milliseconds cut off."""
+
+
+class OwnOrder(SpoolOrder):
+    """Of the spool that this receiver puts events by in; and its heartbeat.
+
+    While there are ordered routes, or from its first event of one on, the receiver tells the store sixteen times in a
+    second that it is there. What it says holds for a lease. An event of an ordered route that was spooled is answered
+    for when the last lease is over: whoever sends the next one then, to whichever receiver, finds this one silent, and
+    is waited for.
+    """
+
+    lease_ms = 180
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: Store,
+        clock: StoreClock,
+        *,
+        oldest: Callable[[], str | None],
+        is_well: Callable[[], bool],
+        is_reachable: Callable[[], bool],
+        is_expected: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """*oldest*: the id of the first event of a lane that waits for the store. *is_well*: whether events go to the
+        store; *is_reachable*: whether it takes anything at all. *is_expected*: whether there are ordered routes."""
+        super().__init__(spool, store, clock)
+        self._oldest = oldest
+        self._is_well = is_well
+        self._is_reachable = is_reachable
+        self._is_expected = is_expected
+        self._takes_part = asyncio.Event()
+        self._has_taken = False
+        self._putting_by = 0
+        self._spooled_at = float("-inf")
+        self._leased_until = float("-inf")
+
+    def takes(self) -> None:
+        """Note that an event of an ordered route has come."""
+        self._has_taken = True
+        self._takes_part.set()
+
+    def spools(self, entry: Entry) -> None:
+        """Note an event that is about to be put by; `put_by` has to follow."""
+        if is_ordered(entry):
+            self._kind = ANY
+            self._generation += 1
+            self._putting_by += 1
+            self._spooled_at = asyncio.get_running_loop().time()
+
+    async def put_by(self, entry: Entry) -> Receipt:
+        """Put an event by, and return when it may be answered for. Raises RequestRefused (503) as `Spool.append`."""
+        in_order = is_ordered(entry)
+        try:
+            await self._spool.append(entry)
+        finally:
+            self._putting_by -= in_order
+        if in_order:
+            await asyncio.sleep(max(self._leased_until - asyncio.get_running_loop().time(), 0.0))
+        return Receipt(entry.envelope.id, "spooled")
+
+    async def begin(self) -> None:
+        """At the start: announce what the spool holds, or that the last process of its name is gone.
+
+        Raises StorageUnavailable.
+        """
+        await self.announce()
+        if not self._takes_part.is_set():
+            await self.leave()
+
+    async def announce(self) -> None:
+        """Before events go to the store again: announce what lies in the spool. Raises StorageUnavailable."""
+        self._notice_file()
+        if self._kind != NOTHING or self._is_expected():
+            self._takes_part.set()
+        if self._takes_part.is_set():
+            await self.say()
+
+    async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
+        """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
+        if self._kind == NOTHING:
+            now_ms = int(self._clock() * 1_000)
+            oldest = self._oldest()
+            self._done = max(self._done, ids.lowest(min(now_ms, ids.milliseconds_of(oldest)) if oldest else now_ms))
+        return await super().say(timeout_s=timeout_s)
+
+    async def run(self) -> None:
+        """Tell the store again and again, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            while not self._takes_part.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._takes_part.wait(), _LOOK_EVERY_S)
+                if self._is_expected():
+                    self._takes_part.set()
+            began, went = clock(), 0
+            if self._is_reachable():
+                with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
+                    went = await self.say(timeout_s=_BEAT_WITHIN_S)
+            rest_s = 0.0 if went else _BEAT_S - (clock() - began)
+            await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
+
+    async def finished(self, mark: int) -> None:
+        """See SpoolOrder."""
+        if self._kind == NOTHING or mark != self.mark or self._putting_by:
+            return
+        self._kind = NOTHING
+        if self._has_taken or self._is_expected():
+            await self.say()
+        else:
+            self._takes_part.clear()
+            await self.leave()
+
+    def _may_list(self) -> bool:
+        """Not while events of lanes go into the spool: each would make the list of all of them anew."""
+        return self._is_well() or asyncio.get_running_loop().time() - self._spooled_at > _QUIET_S
+
+    async def _say(self, kind: str, timeout_s: float) -> int:
+        if kind != ANY:
+            self._leased_until = asyncio.get_running_loop().time() + self.lease_ms / 1_000 + _MARGIN_S
+        return await super()._say(kind, timeout_s)

@@ -1,0 +1,52 @@
+"""Tasks of an event loop, and answers that come by a callback."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
+from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.process import logs
+from receiver.storage.model.entries import Entry, Receipt, Told
+
+_CANCEL_AGAIN_S = 0.2
+_AFTER_ERROR_S = 1.0
+
+_log = logs.get()
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over.
+
+    Once is not enough: Python 3.11's `asyncio.wait_for`, in which redis-py writes to its socket, swallows a cancel
+    that comes just as it is done (https://github.com/python/cpython/issues/86296).
+    """
+    while unfinished := [task for task in tasks if not task.done()]:
+        for task in unfinished:
+            task.cancel()
+        await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
+
+
+async def outcome_of(submit: Callable[[Entry, Told], None], entry: Entry) -> Receipt:
+    """Submit an entry and wait for its receipt; raises what is told instead of one."""
+    answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    submit(entry, partial(_settle, answer))
+    return await answer
+
+
+def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Receipt):
+        answer.set_result(outcome)
+    else:
+        answer.set_exception(outcome)
+
+
+async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
+    """Begin again whatever ends it: without these tasks everything would be spooled, and nothing drained, unseen."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost what is in the spool
+            _log.error("keeper.failed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(_AFTER_ERROR_S)

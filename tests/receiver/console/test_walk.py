@@ -485,7 +485,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(
     context.add_init_script(COUNT_TEXTS_READ)
     page = _signed_in(context, house)
     held: list[Route] = []
-    page.route(f"{house.url}/", held.append)
+    page.route(f"{house.url}/", lambda route: held.append(route))
     wait_until(lambda: page.evaluate("true") and held, "the page to be loaded again")
     link = page.locator("#overview").get_by_role("link", name="Audit log")
 

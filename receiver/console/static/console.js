@@ -128,7 +128,12 @@ addEventListener("pageshow", () => {
 });
 
 // On a phone the navigation is wider than the screen.
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Not by scrollIntoView: in Chromium, Tab would then go on from there and pass the link that skips to the content.
+const current = document.querySelector("nav [aria-current]");
+for (let strip = current?.parentElement; strip?.closest("nav"); strip = strip.parentElement) {
+  const [inner, outer] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
+  strip.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+}
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 const sign = document.getElementById("live");
 if (sign) follow(sign);

@@ -1,4 +1,4 @@
-"""From requests to pages and acts: who is it, may they, what do they get; as HTML, or as JSON below /api."""
+"""From requests to pages and operations: authentication, permission, answer; as HTML, or as JSON below /api."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -10,11 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from receiver.console.auth.sessions import Access, Session
-from receiver.console.framework.page import ROOT, Act, Facts, Page, Shown
-from receiver.console.framework.page_request import Visit, form_of, query_of
+from receiver.console.auth.sessions import Authenticator, Session
+from receiver.console.framework.page import ROOT, Facts, Operation, Page, PageRequest, Shown, form_of, query_of
 from receiver.console.framework.rendering import Templates
-from receiver.console.framework.services import Desk
+from receiver.console.framework.services import Services
 from receiver.console.pages.signin import COOKIE, PATH, SignIn, is_foreign
 from receiver.core.errors import (
     EventUnknown,
@@ -40,11 +39,13 @@ _STATUSES: Final[Mapping[type[FrontdeskError], int]] = {
 }
 
 
-class Front:
-    """Makes an endpoint of each page and act."""
+class Dispatcher:
+    """Makes an endpoint of each page and operation."""
 
-    def __init__(self, desk: Desk, access: Access, signin: SignIn, templates: Templates, listed: list[Page]) -> None:
-        self._desk = desk
+    def __init__(
+        self, services: Services, access: Authenticator, signin: SignIn, templates: Templates, listed: list[Page]
+    ) -> None:
+        self._services = services
         self._access = access
         self._signin = signin
         self._templates = templates
@@ -57,8 +58,8 @@ class Front:
             session = await self.session(request)
             if session is None:
                 return _to_sign_in(request)
-            visit = Visit(self._desk, session, query_of(request), request.path_params)
-            answer = HTMLResponse(await run_in_threadpool(self._page, page, visit, self._said(request, session)))
+            page_request = PageRequest(self._services, session, query_of(request), request.path_params)
+            answer = HTMLResponse(await run_in_threadpool(self._page, page, page_request, self._said(request, session)))
             if SAID in request.cookies:
                 answer.delete_cookie(SAID, path=ROOT)
             return answer
@@ -70,26 +71,28 @@ class Front:
 
         async def tell(request: Request) -> Response:
             session = await self._session_or_refusal(request)
-            visit = Visit(self._desk, session, query_of(request), request.path_params)
-            return _json(await run_in_threadpool(page.facts, visit))
+            page_request = PageRequest(self._services, session, query_of(request), request.path_params)
+            return _json(await run_in_threadpool(page.facts, page_request))
 
         return self._answering(tell, is_page=False)
 
-    def act(self, act: Act, *, is_page: bool) -> Endpoint:
-        """Carry out an act for a form of ours, or for a program."""
+    def act(self, act: Operation, *, is_page: bool) -> Endpoint:
+        """Run an operation for a form of ours, or for a program."""
 
         async def carry_out(request: Request) -> Response:
             session = await self._session_or_refusal(request)
             form = await form_of(request)
             self._check_form(request, session, form)
             if not (act.for_viewers or session.identity.may_act):
-                raise RequestRefused(403, f"{session.identity.name} may look but not act; ask for an admin token")
-            visit = Visit(self._desk, session, query_of(request), request.path_params, form)
-            done = await run_in_threadpool(act.run, visit)
+                raise RequestRefused(
+                    403, f"{session.identity.name} may look but not change anything; ask for an admin token"
+                )
+            page_request = PageRequest(self._services, session, query_of(request), request.path_params, form)
+            done = await run_in_threadpool(act.run, page_request)
             if isinstance(done, Shown):
                 if not is_page:
                     return _json(done.facts)
-                return HTMLResponse(await run_in_threadpool(self._render, done.page, visit, done.facts, None))
+                return HTMLResponse(await run_in_threadpool(self._render, done.page, page_request, done.facts, None))
             if not is_page:
                 return _json({"said": done.said, **done.facts})
             answer = RedirectResponse(f"{ROOT}{done.next}", HTTPStatus.SEE_OTHER)
@@ -128,7 +131,9 @@ class Front:
         """See that a form is ours; a token in a header proves that too: no other site makes a browser send one."""
         shown = request.headers.get(PROOF) or form.get("proof", "")
         if session.id and (is_foreign(request) or not self._access.is_proof(session, shown)):
-            raise RequestRefused(403, "this form is not ours, or from a session that is over; load the page again")
+            raise RequestRefused(
+                403, "the form is not from this console, or its session has ended; load the page again"
+            )
 
     def _answering(self, endpoint: Endpoint, *, is_page: bool) -> Endpoint:
         async def answer(request: Request) -> Response:
@@ -148,18 +153,18 @@ class Front:
         sealed = request.cookies.get(SAID)
         return self._access.unsealed(session, sealed) if sealed else None
 
-    def _page(self, page: Page, visit: Visit, said: str | None) -> str:
-        return self._render(page, visit, page.facts(visit), said)
+    def _page(self, page: Page, page_request: PageRequest, said: str | None) -> str:
+        return self._render(page, page_request, page.facts(page_request), said)
 
-    def _render(self, page: Page, visit: Visit, facts: Facts, said: str | None) -> str:
+    def _render(self, page: Page, page_request: PageRequest, facts: Facts, said: str | None) -> str:
         frame: dict[str, Any] = {
             "page": page,
             "listed": self._listed,
-            "identity": visit.session.identity,
-            "proof": self._access.proof(visit.session),
+            "identity": page_request.session.identity,
+            "proof": self._access.proof(page_request.session),
             "said": said,
         }
-        return self._templates.render(page.template, {**page.more(visit, facts), **facts, **frame})
+        return self._templates.render(page.template, {**page.more(page_request, facts), **facts, **frame})
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""What is wrong, since when, and who was told: kept in the store, so that a restart repeats no message.
+"""The open alerts, since when, and who got the message: kept in the store, so that a restart repeats no message.
 
-The hash `fd:alerts` has a field for each state, `{kind}` or `{kind}/{subject}`, and for each number whose growth is a
-state, `~{name}`. Only the holder of the lock `alerts` writes it.
+The hash `fd:alerts` has a field for each alert, `{kind}` or `{kind}/{subject}`, and for each count whose growth is a
+condition, `~{name}`. Only the holder of the lock `alerts` writes it.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _LEVEL: Final = "~"
 
 
 @dataclass(slots=True)
-class Noted:
-    """One state. Times are Unix ms, 0: not yet. *since_ms* it is seen without a break, *opened_ms* it counts, *well_ms*
-    it is no longer seen; *closing*: it is over, and those who were told are to hear of it. *told*: digests of the URLs
-    that have been told."""
+class AlertState:
+    """One alert. Times are Unix ms, 0: not yet. *since_ms*: the condition was first seen; *opened_ms*: it opened;
+    *well_ms*: the condition was first absent again. *closing*: it is resolved, and whoever got the message gets another
+    one. *told*: digests of the URLs that got the message."""
 
     title: str
     text: str
@@ -34,50 +34,50 @@ class Noted:
 
 @dataclass(slots=True)
 class Level:
-    """A number that should not grow: what it was when last seen, and when it last grew (Unix ms, 0: never)."""
+    """A count that should not grow: its last value, and when it last grew (Unix ms, 0: never)."""
 
     height: int
     grew_ms: int = 0
 
     def see(self, height: int, now_ms: int) -> None:
-        """Note what it is now."""
+        """Take its present value."""
         if height > self.height:
             self.grew_ms = now_ms
         self.height = height
 
 
-class AlertBook:
-    """The book. Every method raises StorageUnavailable."""
+class AlertStore:
+    """Reads and writes alerts. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def states(self) -> dict[str, Noted]:
-        """Return all states, by kind and subject."""
-        return {name: noted for name, noted in self._read(Noted).items() if not name.startswith(_LEVEL)}
+    def states(self) -> dict[str, AlertState]:
+        """Return all alerts, by kind and subject."""
+        return {name: state for name, state in self._read(AlertState).items() if not name.startswith(_LEVEL)}
 
     def levels(self) -> dict[str, Level]:
-        """Return the numbers, by name."""
+        """Return the counts, by name."""
         found = self._read(Level)
         return {name.removeprefix(_LEVEL): level for name, level in found.items() if name.startswith(_LEVEL)}
 
-    def note(self, name: str, noted: Noted) -> None:
-        """Write one state."""
-        replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(noted)))])
+    def write(self, name: str, state: AlertState) -> None:
+        """Write one alert."""
+        replies(self._client, [("HSET", keys.ALERTS, name, orjson.dumps(asdict(state)))])
 
-    def note_levels(self, levels: Mapping[str, Level]) -> None:
-        """Write numbers."""
+    def write_levels(self, levels: Mapping[str, Level]) -> None:
+        """Write counts."""
         written = [
             ("HSET", keys.ALERTS, f"{_LEVEL}{name}", orjson.dumps(asdict(level))) for name, level in levels.items()
         ]
         replies(self._client, written)
 
-    def strike(self, name: str) -> None:
-        """Forget one state."""
+    def remove(self, name: str) -> None:
+        """Delete one alert."""
         replies(self._client, [("HDEL", keys.ALERTS, name)])
 
     def _read(self, kind: type[Any]) -> dict[str, Any]:
-        """Read the fields that hold such a thing; what this version cannot read is left out."""
+        """Read the fields of one kind; what this version cannot read is left out."""
         (found,) = replies(self._client, [("HGETALL", keys.ALERTS)])
         read = {}
         for name, stored in found.items():

@@ -1,7 +1,7 @@
-"""How many events of a business usually come in each hour of the week, and so how many should have come by now.
+"""How many events a business usually sends in each hour of the week, and so how many it should have sent by now.
 
-A coworking space sleeps at night and on Sundays: how long ago the last event was says little. What says much is how
-many events usually come in the hours since then.
+A coworking space is closed at night and on Sundays, so the time since the last event says little. The number of events
+that usually arrive in that time says more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def slot(hour: int) -> int:
 
 
 def expected(hours: Hours, last_ms: int, now_ms: int) -> float:
-    """Return how many events were to be expected between the last one and now; an hour counts three at most."""
+    """Return how many events usually arrive between the last one and now; an hour counts at most three."""
     total = 0.0
     first = max(last_ms // HOUR_MS, now_ms // HOUR_MS - WEEK)
     for hour in range(first, now_ms // HOUR_MS + 1):
@@ -56,20 +56,20 @@ def learn(client: redis.Redis, businesses: Iterable[int], now_ms: int) -> int:
     if not ended:
         return 0
     known = sorted(set(businesses))[:MOST_BUSINESSES]
-    rhythms = {business: _read(stored.get(str(business).encode())) for business in known}
-    for business, hours in rhythms.items():
+    baselines = {business: _read(stored.get(str(business).encode())) for business in known}
+    for business, hours in baselines.items():
         asked = [("LLEN", keys.index(hour, business_id=business)) for hour in ended]
         for hour, count in zip(ended, replies(client, asked), strict=True):
             before = hours[slot(hour)]
             hours[slot(hour)] = round(count if before is None else before + (count - before) * _WEIGHT, 2)
-    written = {str(business): orjson.dumps(hours) for business, hours in rhythms.items()}
+    written = {str(business): orjson.dumps(hours) for business, hours in baselines.items()}
     pairs = [part for pair in (written | {_LEARNT: str(current - 1).encode()}).items() for part in pair]
     replies(client, [("HSET", keys.RHYTHM, *pairs)])
     return len(ended)
 
 
 def parsed(stored: Mapping[bytes, bytes]) -> dict[int, list[float | None]]:
-    """Read what the hash holds, by business."""
+    """Read the hash, by business."""
     named = ((decoding.number(name), value) for name, value in stored.items())
     return {business: _read(value) for business, value in named if business is not None}
 

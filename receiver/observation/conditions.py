@@ -1,7 +1,7 @@
-"""What is wrong now, as states that open and close. Pure; no word of a payload is in any of them.
+"""The conditions that alerts report. Pure; none of them quotes a payload.
 
 Each has a kind and perhaps a subject (a queue, a business, a route, a spool), a title for the subject line of a mail,
-and a text that says what to do. The rules in deploy/prometheus/frontdesk.rules.yml judge by the same measures.
+and a text that says what to do. The rules in deploy/prometheus/frontdesk.rules.yml use the same measures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,242 +12,237 @@ from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation.alert_state import Level
-from receiver.observation.status_snapshot import Vitals
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.spool.reports import SpoolReport
 
 _MINUTE_MS: Final = 60_000
 _GREW_WITHIN_MS: Final = 30 * _MINUTE_MS
-_UNUSUAL: Final = 8.0
-"""Events that were to be expected: of a Poisson process, one silence in three thousand is so long."""
+_MOST_EXPECTED: Final = 8.0
+"""Expected events. In a Poisson process, one silence in three thousand is this long."""
 _LATELY_QUARANTINED: Final = 3
 _REGISTRAR_SILENT_MS: Final = 15 * _MINUTE_MS
 _AUDIT_STALE_MS: Final = 60 * _MINUTE_MS
 _RETENTION_LATE_MS: Final = 10 * _MINUTE_MS
-_GRAVE: Final = ("disabled", "failing")
-_MENDABLE: Final = ("missing", "drifted", "duplicate")
+_HOOKS: Final = (
+    ("hook", ("disabled", "failing"), 0),
+    ("hook-astray", ("missing", "drifted", "duplicate"), 5 * _MINUTE_MS),
+)
+"""Kinds of conditions of hooks: of which states, and how long they must last."""
 
 DEAD: Final = "dead"
 FILTER: Final = "filter"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One state that is there now. *hold_ms*: how long it must last before it counts: what heals by itself."""
+class AlertCondition:
+    """Something that is wrong now. *hold_ms*: how long it must last before it is reported; it may pass by itself."""
 
     kind: str
-    subject: str
     title: str
     text: str
+    subject: str = ""
     hold_ms: int = 0
 
     @property
     def name(self) -> str:
-        """What tells it from others."""
+        """The key of its alert."""
         return f"{self.kind}/{self.subject}" if self.subject else self.kind
 
 
 def is_unusual(silence: Silence) -> bool:
-    """Whether more was to be expected since a business's last event than chance explains."""
-    return silence.expected is not None and silence.expected > _UNUSUAL
+    """Whether a business should have sent more events since its last one than chance explains."""
+    return silence.expected is not None and silence.expected > _MOST_EXPECTED
 
 
-def heights(vitals: Vitals) -> dict[str, int]:
-    """Return the numbers whose growth is a state."""
+def heights(snapshot: StatusSnapshot) -> dict[str, int]:
+    """Return the counts whose growth is a condition."""
     failed = {
         f"{FILTER}/{field.partition(':')[2]}": count
-        for field, count in vitals.counters.items()
+        for field, count in snapshot.counters.items()
         if field.startswith("where_failed:")
     }
-    return {DEAD: vitals.standing.get(EventStatus.DEAD, 0), **failed}
+    return {DEAD: snapshot.standing.get(EventStatus.DEAD, 0), **failed}
 
 
-def found(vitals: Vitals, levels: Mapping[str, Level], *, patience_ms: int) -> Iterator[Condition]:
-    """Yield what is wrong. *patience_ms*: how long what could be done now may wait."""
-    yield from of_losses(vitals.losses)
-    yield from of_server(vitals.unfit)
-    yield from _of_store(vitals)
-    yield from of_unusable(vitals.spools, vitals.now_ms)
-    yield from _of_spools(vitals, patience_ms)
-    yield from _of_queues(vitals, patience_ms)
-    yield from _of_targets(vitals)
-    yield from _of_hooks(vitals)
-    yield from _of_businesses(vitals)
-    yield from _growing(vitals, levels)
+def found(snapshot: StatusSnapshot, levels: Mapping[str, Level], *, patience_ms: int) -> Iterator[AlertCondition]:
+    """Yield all conditions. *patience_ms*: how long a delivery that can run, or a spooled event, may wait."""
+    yield from of_losses(snapshot.losses)
+    yield from of_server(snapshot.unfit)
+    yield from _of_store(snapshot)
+    yield from of_unusable(snapshot.spools, snapshot.now_ms)
+    yield from _of_spools(snapshot, patience_ms)
+    yield from _of_queues(snapshot, patience_ms)
+    yield from _of_targets(snapshot)
+    yield from _of_hooks(snapshot)
+    yield from _of_businesses(snapshot)
+    yield from _growing(snapshot, levels)
 
 
-def of_losses(losses: Iterable[Loss]) -> Iterator[Condition]:
-    """Yield the losses that nobody has acknowledged."""
+def of_losses(losses: Iterable[Loss]) -> Iterator[AlertCondition]:
+    """Yield the losses of data that nobody has acknowledged."""
     for loss in losses:
-        yield Condition(
+        yield AlertCondition(
             "lost",
-            loss.mark,
-            "The store has lost what it held",
-            f"{loss.sentence} Restore a backup if there is one, and look up at Nexudus what was not handled; then "
-            "`frontdesk alerts --acknowledge`.",
+            "The store has lost its data",
+            f"{loss.sentence} Restore a backup if you have one and check at Nexudus which events were not handled. "
+            "Then run `frontdesk alerts --acknowledge`.",
+            subject=loss.mark,
         )
 
 
-def of_server(unfit: Mapping[str, str]) -> Iterator[Condition]:
-    """Yield what the server is not but must be (`storage.server.unfit`)."""
+def of_server(unfit: Mapping[str, str]) -> Iterator[AlertCondition]:
+    """Yield the settings of the server that lose events (`preflight.unfit`)."""
     for name, sentence in sorted(unfit.items()):
-        yield Condition("server", name, f"The server of the store loses events: {name}", f"It says that {sentence}.")
+        yield AlertCondition(
+            "server", f"The Redis server can lose events: {name}", f"The server reports that {sentence}.", subject=name
+        )
 
 
-def of_unusable(spools: Iterable[SpoolReport], now_ms: int) -> Iterator[Condition]:
-    """Yield the spools of running receivers that can take no event."""
+def of_unusable(spools: Iterable[SpoolReport], now_ms: int) -> Iterator[AlertCondition]:
+    """Yield the spools of running receivers that cannot store an event."""
     for spool in spools:
         if spool.is_unusable(now_ms):
-            yield Condition(
+            yield AlertCondition(
                 "spool-unusable",
-                spool.name,
                 f"A receiver on {spool.host} cannot spool",
-                f"{spool.trouble} (in {spool.folder}). If the store goes away, its requests are answered 503. Make "
-                "room there, or mend the folder or FRONTDESK_DATA_DIR; `frontdesk check` tries it.",
+                f"{spool.trouble} (in {spool.folder}). While the store is unavailable, it answers 503. Free "
+                "disk space, or correct the folder or FRONTDESK_DATA_DIR; `frontdesk check` tests it.",
+                subject=spool.name,
             )
 
 
-def _of_store(vitals: Vitals) -> Iterator[Condition]:
-    audit = vitals.audit
+def _of_store(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
+    audit = snapshot.audit
     if audit and audit.unaccounted:
-        yield Condition(
-            "unaccounted",
-            "",
-            f"{counted(audit.unaccounted, 'event')} unaccounted for",
-            "`frontdesk audit --full` names them.",
-        )
-    if audit and vitals.now_ms - audit.at_ms > _AUDIT_STALE_MS:
-        yield Condition("audit", "", "Nobody audits", "The audit is done by workers. Is `frontdesk work` running?")
-    if vitals.retention_late_ms > _RETENTION_LATE_MS:
-        late = durations.show(vitals.retention_late_ms // _MINUTE_MS * _MINUTE_MS)
-        yield Condition(
+        missing = counted(audit.unaccounted, "event")
+        yield AlertCondition("unaccounted", f"{missing} unaccounted for", "`frontdesk audit --full` lists them.")
+    if audit and snapshot.now_ms - audit.at_ms > _AUDIT_STALE_MS:
+        yield AlertCondition("audit", "The audit is not running", "Workers run the audit. Is `frontdesk work` running?")
+    if snapshot.retention_late_ms > _RETENTION_LATE_MS:
+        late = durations.show(snapshot.retention_late_ms // _MINUTE_MS * _MINUTE_MS)
+        yield AlertCondition(
             "retention",
-            "",
             f"Retention is {late} behind",
-            "Events come in faster than those that are over expire, so the store grows. Give it a faster machine, "
-            "or look at what sends so many events (`frontdesk events`).",
+            "Events arrive faster than old ones are deleted, so the store grows. Use a faster machine, or find out "
+            "what sends so many events (`frontdesk events`).",
         )
-    if vitals.quarantined_lately >= _LATELY_QUARANTINED:
-        yield Condition(
+    if snapshot.quarantined_lately >= _LATELY_QUARANTINED:
+        yield AlertCondition(
             "quarantine",
-            "",
-            f"Quarantine grows: {vitals.quarantined_lately} requests in 15 minutes",
-            "Most likely the shared secret was changed at Nexudus. Put the new one into FRONTDESK_WEBHOOK_SECRETS, "
-            "then `frontdesk release`.",
+            f"Quarantine is growing: {snapshot.quarantined_lately} requests in 15 minutes",
+            "The shared secret was probably changed at Nexudus. Add the new one to FRONTDESK_WEBHOOK_SECRETS, then "
+            "run `frontdesk release`.",
         )
 
 
-def _of_spools(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
-    orphaned = vitals.orphaned_spools()
-    for spool in vitals.spools:
-        if not spool.depth:
-            continue
+def _of_spools(snapshot: StatusSnapshot, patience_ms: int) -> Iterator[AlertCondition]:
+    orphaned = snapshot.orphaned_spools()
+    for spool in (spool for spool in snapshot.spools if spool.depth):
         held, place = counted(spool.depth, "event"), f"on {spool.host} in {spool.folder}"
         if spool in orphaned:
-            yield Condition(
+            yield AlertCondition(
                 "orphan",
-                spool.name,
-                f"A spool holds {held}, and no receiver looks after it",
-                f"It lies {place}. Start a receiver there, or run `frontdesk drain`.",
+                f"A spool holds {held}, and no receiver drains it",
+                f"It is {place}. Start a receiver there, or run `frontdesk drain`.",
+                subject=spool.name,
             )
-        elif vitals.now_ms - spool.oldest_ms > patience_ms:
-            yield Condition(
+        elif snapshot.now_ms - spool.oldest_ms > patience_ms:
+            yield AlertCondition(
                 "spool",
-                spool.name,
-                f"A spool does not drain: {held}",
-                f"It lies {place}. See store.unavailable and store.memory_full in the receiver's log.",
+                f"A spool is not draining: {held}",
+                f"It is {place}. See store.unavailable and store.memory_full in the receiver's log.",
+                subject=spool.name,
             )
 
 
-def _of_queues(vitals: Vitals, patience_ms: int) -> Iterator[Condition]:
-    for queue in vitals.queues:
+def _of_queues(snapshot: StatusSnapshot, patience_ms: int) -> Iterator[AlertCondition]:
+    for queue in snapshot.queues:
         waiting = queue.ready + queue.scheduled
-        if waiting and not vitals.serving(queue.name):
-            yield Condition(
+        if waiting and not snapshot.serving(queue.name):
+            yield AlertCondition(
                 "worker",
-                queue.name,
                 f"No live worker serves queue {queue.name}",
                 f"{counted(waiting, 'delivery')} in it. Start `frontdesk work`, or add `--queue {queue.name}` to one.",
+                subject=queue.name,
                 hold_ms=30_000,
             )
-        elif queue.oldest_ms and vitals.now_ms - queue.oldest_ms > patience_ms:
-            yield Condition(
+        elif queue.oldest_ms and snapshot.now_ms - queue.oldest_ms > patience_ms:
+            yield AlertCondition(
                 "waiting",
-                queue.name,
-                f"Queue {queue.name}: a delivery that could run waits for over {durations.show(patience_ms)}",
-                f"{counted(queue.ready, 'delivery')} could run. Start more workers (`frontdesk work --processes`), or "
-                "see on the console which handler is slow.",
+                f"Queue {queue.name}: a delivery that can run has waited for over {durations.show(patience_ms)}",
+                f"{counted(queue.ready, 'delivery')} can run. Start more workers (`frontdesk work --processes`), or "
+                "find the slow handler on the console.",
+                subject=queue.name,
             )
 
 
-def _of_targets(vitals: Vitals) -> Iterator[Condition]:
-    for route, gate in sorted(vitals.gates.items()):
+def _of_targets(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
+    for route, gate in sorted(snapshot.gates.items()):
         if gate.down_since_ms:
-            yield Condition(
+            yield AlertCondition(
                 "target",
-                route,
                 f"The target of route {route} is down",
-                f"{counted(gate.waiting, 'delivery')} held, at no charge, until it answers or `give_up` is over; the "
-                "route tries it now and then.",
+                f"{counted(gate.waiting, 'delivery')} wait without using attempts until it answers or `give_up` ends; "
+                "one delivery probes it from time to time.",
+                subject=route,
                 hold_ms=2 * _MINUTE_MS,
             )
 
 
-def _of_hooks(vitals: Vitals) -> Iterator[Condition]:
-    if vitals.hooks is None:
+def _of_hooks(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
+    if snapshot.hooks is None:
         return
-    if vitals.now_ms - vitals.hooks.at_ms > _REGISTRAR_SILENT_MS:
-        yield Condition(
+    if snapshot.now_ms - snapshot.hooks.at_ms > _REGISTRAR_SILENT_MS:
+        yield AlertCondition(
             "registrar",
-            "",
-            "Nobody looks at the hooks at Nexudus",
-            "A hook that Nexudus switches off goes unseen. Is `frontdesk watch` running, and may it sign in?",
+            "Nobody checks the hooks at Nexudus",
+            "If Nexudus disables a hook, nobody notices. Is `frontdesk watch` running, and can it sign in?",
         )
-    for business, counts in sorted(vitals.hooks.businesses.items()):
-        for kind, conditions, hold_ms in (("hook", _GRAVE, 0), ("hook-astray", _MENDABLE, 5 * _MINUTE_MS)):
-            told = ", ".join(f"{counts[one]} {one}" for one in conditions if counts.get(one))
-            if told:
-                yield Condition(
+    for business, counts in sorted(snapshot.hooks.businesses.items()):
+        for kind, states, hold_ms in _HOOKS:
+            if listed := ", ".join(f"{counts[one]} {one}" for one in states if counts.get(one)):
+                yield AlertCondition(
                     kind,
-                    str(business),
-                    f"Hooks of business {business}: {told}",
-                    "Nexudus does not send again what it could not send. `frontdesk hooks` says which; the watch "
-                    "enables a hook again once the receiver answers, `frontdesk apply` mends them now.",
-                    hold_ms,
+                    f"Hooks of business {business}: {listed}",
+                    "Nexudus does not resend an event that it could not send. `frontdesk hooks` lists the hooks. The "
+                    "watch enables a hook when the receiver answers again; `frontdesk apply` corrects them now.",
+                    subject=str(business),
+                    hold_ms=hold_ms,
                 )
 
 
-def _of_businesses(vitals: Vitals) -> Iterator[Condition]:
-    for business, silence in sorted(vitals.silences.items()):
+def _of_businesses(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
+    for business, silence in sorted(snapshot.silences.items()):
         if is_unusual(silence):
-            silent_ms = (vitals.now_ms - silence.since_ms) // _MINUTE_MS * _MINUTE_MS
-            yield Condition(
+            silent_ms = (snapshot.now_ms - silence.since_ms) // _MINUTE_MS * _MINUTE_MS
+            yield AlertCondition(
                 "silent",
-                str(business),
                 f"Business {business} is unusually silent",
-                f"No event for {durations.show(silent_ms)}, in which about {silence.expected:.0f} usually come. Look "
-                "at `frontdesk hooks`, and whether Nexudus reaches FRONTDESK_PUBLIC_URL.",
+                f"No event for {durations.show(silent_ms)}, in which about {silence.expected:.0f} usually arrive. "
+                "Check `frontdesk hooks`, and that Nexudus reaches FRONTDESK_PUBLIC_URL.",
+                subject=str(business),
             )
 
 
-def _growing(vitals: Vitals, levels: Mapping[str, Level]) -> Iterator[Condition]:
+def _growing(snapshot: StatusSnapshot, levels: Mapping[str, Level]) -> Iterator[AlertCondition]:
     for name, level in sorted(levels.items()):
-        if not level.grew_ms or vitals.now_ms - level.grew_ms > _GREW_WITHIN_MS:
+        if not level.grew_ms or snapshot.now_ms - level.grew_ms > _GREW_WITHIN_MS:
             continue
         kind, _, route = name.partition("/")
         if kind == DEAD:
-            yield Condition(
+            yield AlertCondition(
                 DEAD,
-                "",
-                "Deliveries die",
-                f"{counted(level.height, 'event')} with a dead delivery. Mend the handler or its target, then replay "
+                "Deliveries are failing for good",
+                f"{counted(level.height, 'event')} with a dead delivery. Fix the handler or its target, then replay "
                 "them (`frontdesk replay --status dead`, or on the console).",
             )
         elif kind == FILTER and route:
-            yield Condition(
+            yield AlertCondition(
                 FILTER,
-                route,
-                f"The `where` of route {route} fails on events",
-                "Those events are not delivered to it. `frontdesk routes explain` shows on what; mend the expression.",
+                f"The `where` filter of route {route} fails",
+                "Events on which it fails are not delivered to the route. `frontdesk routes explain` shows why; "
+                "correct the expression.",
+                subject=route,
             )

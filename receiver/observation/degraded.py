@@ -1,6 +1,6 @@
-"""What a receiver that is ready would say beside it: that it could not spool, or that the store is not what it must be.
+"""Warnings of a receiver that is ready: it cannot spool, or the store has lost data or can lose it.
 
-Looked at now and then in a thread, so that whoever asks /readyz gets an answer at once.
+A thread checks this every few seconds, so that /readyz answers at once.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Degraded:
             try:
                 self._of_store = await asyncio.wrap_future(background.begin(self._look))
             except StorageUnavailable:
-                pass  # the keeper tells of that
+                pass  # the readiness check itself reports that
             except Exception:  # noqa: BLE001 - a fault in one look must not end all of them, unseen
                 _log.exception("degraded.failed")
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,8 +1,9 @@
-"""How many events came in over time, and how many of them are in trouble now. Reads indexes only, never an event.
+"""How many events were received over time, and how many of them are dead, unrouted or quarantined now. Reads only
+indexes, never an event.
 
-An hour's index holds its ids nearly in the order of their time, so where a minute begins is found by bisection, for
-all minutes at once: a dozen round trips whether an hour has a hundred events or a million. What waited in a spool is
-counted where it stands in the index, which may be a bucket beside its own.
+The index of an hour holds ids nearly in the order of their time, so bisection finds where each minute begins, for all
+minutes at once: a dozen round trips whether an hour has a hundred events or a million. A spooled event is counted by
+its place in the index, which may be in a neighbouring bucket.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,11 +32,11 @@ class Bucket:
 
     @property
     def well(self) -> int:
-        """Events that are delivered, discarded or under way."""
+        """Events that are delivered, discarded or in flight."""
         return max(self.received - sum(self.standing.values()), 0)
 
 
-class Trend:
+class EventHistogram:
     """Counts events by time. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -53,7 +54,7 @@ class Trend:
         )
 
     def counters(self, hours: Iterable[int]) -> dict[str, int]:
-        """Return what happened to the events of these hours, in all."""
+        """Return the sums of the counters of these hours."""
         sums: dict[str, int] = {}
         for counted in replies(self._client, [("HGETALL", keys.counters(hour)) for hour in hours]):
             for name, value in decoding.numbers(counted).items():

@@ -1,4 +1,4 @@
-"""What stands in the store, as metrics: the same at every receiver, so that any of them may be asked. Pure.
+"""Status of the store as metrics: the same at every receiver, so that any of them can be scraped. Pure.
 
 Over receivers take max() of these, never sum(). The names are documented in deploy/prometheus/README.md.
 """
@@ -19,29 +19,29 @@ from prometheus_client.registry import Collector
 
 from receiver import __version__
 from receiver.observation import metrics_store
-from receiver.observation.status_snapshot import Vitals
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.storage.redis import preflight
 
 _MOST_QUEUES: Final = 200
 _MOST_ROUTES: Final = 250
 
 
-def exposition(vitals: Vitals | None) -> bytes:
-    """Return the metrics of the store in Prometheus's text form; None: it could not be asked, which is one too."""
+def exposition(snapshot: StatusSnapshot | None) -> bytes:
+    """Return the metrics of the store in Prometheus's text form; None: the store is unavailable."""
     registry = CollectorRegistry()
-    registry.register(_Found(vitals))
+    registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)
 
 
-class _Found(Collector):
-    def __init__(self, vitals: Vitals | None) -> None:
-        self._vitals = vitals
+class _SnapshotCollector(Collector):
+    def __init__(self, snapshot: StatusSnapshot | None) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
         version = {"version": __version__, "python": platform.python_version()}
         yield InfoMetricFamily("frontdesk_build", "What runs here.", value=version)
-        yield _gauge("store_up", "Whether this receiver could ask the store just now.", int(self._vitals is not None))
-        if self._vitals is not None:
+        yield _gauge("store_up", "Whether this receiver could ask the store just now.", int(self._snapshot is not None))
+        if self._snapshot is not None:
             for part in (
                 _server,
                 _queues,
@@ -54,18 +54,18 @@ class _Found(Collector):
                 _counters,
                 _histograms,
             ):
-                yield from part(self._vitals)
+                yield from part(self._snapshot)
 
 
-def _server(vitals: Vitals) -> Iterator[Metric]:
-    unfit = {name: int(name in vitals.unfit) for name in preflight.WATCHED}
-    yield _gauge("store_losses", "Losses of what the store held that nobody has acknowledged.", len(vitals.losses))
+def _server(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    unfit = {name: int(name in snapshot.unfit) for name in preflight.WATCHED}
+    yield _gauge("store_losses", "Losses of what the store held that nobody has acknowledged.", len(snapshot.losses))
     yield _labelled("server_unfit", "Whether the server is set so that it loses events.", "what", unfit)
 
 
-def _queues(vitals: Vitals) -> Iterator[Metric]:
-    queues = vitals.queues[:_MOST_QUEUES]
-    now_ms = vitals.now_ms
+def _queues(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    queues = snapshot.queues[:_MOST_QUEUES]
+    now_ms = snapshot.now_ms
     ages = {queue.name: max(now_ms - queue.oldest_ms, 0) / 1_000 if queue.oldest_ms else 0.0 for queue in queues}
     yield _labelled("queue_ready", "Deliveries that could run now.", "queue", {one.name: one.ready for one in queues})
     yield _labelled(
@@ -76,14 +76,14 @@ def _queues(vitals: Vitals) -> Iterator[Metric]:
         "queue_workers",
         "Live worker processes that serve the queue.",
         "queue",
-        {one.name: vitals.serving(one.name) for one in queues},
+        {one.name: snapshot.serving(one.name) for one in queues},
     )
-    live = len(vitals.live_workers()) + len(vitals.stock)
+    live = len(snapshot.live_workers()) + len(snapshot.stock)
     yield _gauge("workers_live", "Worker processes that have spoken lately, stock RQ workers included.", live)
 
 
-def _gates(vitals: Vitals) -> Iterator[Metric]:
-    gates = dict(sorted(vitals.gates.items())[:_MOST_ROUTES])
+def _gates(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    gates = dict(sorted(snapshot.gates.items())[:_MOST_ROUTES])
     waiting = {route: gate.waiting for route, gate in gates.items()}
     yield _labelled("route_waiting", "Deliveries held before a route, for whatever but their order.", "route", waiting)
     family = GaugeMetricFamily(
@@ -93,34 +93,36 @@ def _gates(vitals: Vitals) -> Iterator[Metric]:
         family.add_metric([route, gate.state], 1)
     yield family
     down = {
-        route: max(vitals.now_ms - gate.down_since_ms, 0) / 1_000 for route, gate in gates.items() if gate.down_since_ms
+        route: max(snapshot.now_ms - gate.down_since_ms, 0) / 1_000
+        for route, gate in gates.items()
+        if gate.down_since_ms
     }
     yield _labelled("route_down_seconds", "How long the target of a route has been down.", "route", down)
 
 
-def _standing(vitals: Vitals) -> Iterator[Metric]:
-    standing = {str(status): count for status, count in vitals.standing.items()}
+def _standing(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    standing = {str(status): count for status, count in snapshot.standing.items()}
     yield _labelled(
         "standing_events", "Events with a dead delivery, without a route, in quarantine.", "status", standing
     )
-    yield _gauge("quarantine_bytes", "Bytes that quarantine holds.", vitals.quarantine_bytes)
+    yield _gauge("quarantine_bytes", "Bytes that quarantine holds.", snapshot.quarantine_bytes)
 
 
-def _spools(vitals: Vitals) -> Iterator[Metric]:
-    holding = [spool for spool in vitals.spools if spool.depth]
-    oldest = min((spool.oldest_ms for spool in holding if spool.oldest_ms), default=vitals.now_ms)
+def _spools(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    holding = [spool for spool in snapshot.spools if spool.depth]
+    oldest = min((spool.oldest_ms for spool in holding if spool.oldest_ms), default=snapshot.now_ms)
     yield _gauge("spooled_events", "Events in spools, as far as spools have reported.", sum(s.depth for s in holding))
     yield _gauge(
-        "spooled_oldest_seconds", "How long the oldest of them has waited.", max(vitals.now_ms - oldest, 0) / 1_000
+        "spooled_oldest_seconds", "How long the oldest of them has waited.", max(snapshot.now_ms - oldest, 0) / 1_000
     )
     yield _gauge(
-        "spools_orphaned", "Spools that hold events and that nobody looks after.", len(vitals.orphaned_spools())
+        "spools_orphaned", "Spools that hold events and that nobody looks after.", len(snapshot.orphaned_spools())
     )
 
 
-def _audit(vitals: Vitals) -> Iterator[Metric]:
-    if audit := vitals.audit:
-        age_s = max(vitals.now_ms - audit.at_ms, 0) / 1_000
+def _audit(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    if audit := snapshot.audit:
+        age_s = max(snapshot.now_ms - audit.at_ms, 0) / 1_000
         yield _gauge(
             "unaccounted_events",
             "Events that the last audit in the background could not account for.",
@@ -133,14 +135,14 @@ def _audit(vitals: Vitals) -> Iterator[Metric]:
     yield _gauge(
         "retention_late_seconds",
         "For how long events have been over that are still kept, because retention does not keep up.",
-        vitals.retention_late_ms / 1_000,
+        snapshot.retention_late_ms / 1_000,
     )
-    yield _labelled("alerts_open", "States that FRONTDESK_ALERT_URLS is told of.", "kind", vitals.alerts)
+    yield _labelled("alerts_open", "States that FRONTDESK_ALERT_URLS is told of.", "kind", snapshot.alerts)
 
 
-def _businesses(vitals: Vitals) -> Iterator[Metric]:
-    silences = vitals.silences.items()
-    ages = {str(business): max(vitals.now_ms - one.since_ms, 0) / 1_000 for business, one in silences}
+def _businesses(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    silences = snapshot.silences.items()
+    ages = {str(business): max(snapshot.now_ms - one.since_ms, 0) / 1_000 for business, one in silences}
     expected = {str(business): one.expected for business, one in silences if one.expected is not None}
     yield _labelled("business_last_event_seconds", "How long ago the last event of a business came.", "business", ages)
     yield _labelled(
@@ -151,32 +153,32 @@ def _businesses(vitals: Vitals) -> Iterator[Metric]:
     )
 
 
-def _hooks(vitals: Vitals) -> Iterator[Metric]:
+def _hooks(snapshot: StatusSnapshot) -> Iterator[Metric]:
     acts = CounterMetricFamily("frontdesk_registrar_acts", "What the registrar did at Nexudus.", labels=["act"])
-    for act, count in sorted(vitals.acts.items()):
+    for act, count in sorted(snapshot.acts.items()):
         acts.add_metric([act], count)
     yield acts
-    if vitals.hooks is None:
+    if snapshot.hooks is None:
         return
-    conditions = {"healthy": vitals.hooks.healthy, "missing": 0, "disabled": 0, "failing": 0, "drifted": 0}
-    for counts in vitals.hooks.businesses.values():
+    conditions = {"healthy": snapshot.hooks.healthy, "missing": 0, "disabled": 0, "failing": 0, "drifted": 0}
+    for counts in snapshot.hooks.businesses.values():
         for condition, count in counts.items():
             conditions[condition] = conditions.get(condition, 0) + count
     yield _labelled("hooks", "Hooks at Nexudus, as the watch found them last.", "condition", conditions)
-    age_s = max(vitals.now_ms - vitals.hooks.at_ms, 0) / 1_000
+    age_s = max(snapshot.now_ms - snapshot.hooks.at_ms, 0) / 1_000
     yield _gauge("hooks_looked_seconds", "How long ago the watch looked at them.", age_s)
 
 
-def _counters(vitals: Vitals) -> Iterator[Metric]:
-    yield _counter("attempts", "Attempts that ended.", ("route", "outcome"), vitals.counters, "attempts")
-    yield _counter("deliveries", "Deliveries that ended.", ("route", "outcome"), vitals.counters, "ended")
+def _counters(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    yield _counter("attempts", "Attempts that ended.", ("route", "outcome"), snapshot.counters, "attempts")
+    yield _counter("deliveries", "Deliveries that ended.", ("route", "outcome"), snapshot.counters, "ended")
     lost = "Lines that workers could not write to their log."
-    yield _counter("worker_log_lines_lost", lost, (), vitals.counters, metrics_store.LOG_LOST)
-    yield _counter("retries", "Attempts that another one was to follow.", ("route",), vitals.counters, "retries")
+    yield _counter("worker_log_lines_lost", lost, (), snapshot.counters, metrics_store.LOG_LOST)
+    yield _counter("retries", "Attempts that another one was to follow.", ("route",), snapshot.counters, "retries")
 
 
-def _histograms(vitals: Vitals) -> Iterator[Metric]:
-    seconds, bounds = vitals.counters, metrics_store.DELIVERY_BOUNDS
+def _histograms(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    seconds, bounds = snapshot.counters, metrics_store.DELIVERY_BOUNDS
     family = HistogramMetricFamily("frontdesk_handler_seconds", "How long handlers ran.", labels=["route"])
     routes = sorted({field.split(":")[1] for field in seconds if field.startswith("handler_ms:")})
     for route in routes:

@@ -1,4 +1,4 @@
-"""What the receiver counts, for Prometheus. Labels are bounded: whatever the world sends, the series stay few."""
+"""The Prometheus metrics of a receiver process. Labels are bounded, whatever requests hold."""
 
 import os
 from bisect import bisect_left
@@ -78,7 +78,7 @@ class IngestMetrics:
         self._receipts[status, action if action in self._actions else _OTHER] += 1
 
     def add_up(self) -> None:
-        """Bring Prometheus's counts up to date; called now and then, so that other processes can tell of ours."""
+        """Add the plain counts to Prometheus's; called periodically, so that other processes can expose ours."""
         answers, self._answers = self._answers, defaultdict(int)
         for (answer, action), number in answers.items():
             self._requests.labels(str(answer), action).inc(number)
@@ -168,7 +168,7 @@ class _Summed(Histogram):
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Take away the gauges of processes that were killed: what they last held is in the gauges of others by now."""
+    """Delete the gauges of processes that were killed: other processes have taken over their spools."""
     for file in folder.glob("gauge_live*_*.db"):
         number = file.stem.rpartition("_")[2]
         try:

@@ -1,4 +1,4 @@
-"""How the whole fares, in one look: what metrics expose, and what alerts are judged by."""
+"""One snapshot of the status of the whole: metrics expose it, and alerts are decided by it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import redis
 
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
-from receiver.observation.store_status import Pulse, Queue, Silence, Worker
+from receiver.observation.store_status import Queue, Silence, StoreStatus, Worker
 from receiver.storage.accounting import retention
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
@@ -22,13 +22,13 @@ from receiver.storage.spool.reports import SpoolReport
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
-    """What a look at the store found, at *now_ms* of the store's clock.
+class StatusSnapshot:
+    """The status at *now_ms* of the store's clock.
 
-    *stock*: the queues of each stock RQ worker; *silences* by business; *acts* what the registrar did, *counters* what
-    all processes counted (`meter`), *alerts* how many are open, of which kind, *gates* what stands before each route
-    that something stands before, *unfit* what the server itself is not but must be (`server`), *losses* those
-    that nobody has acknowledged.
+    *stock*: the queues of each stock RQ worker; *silences* by business; *acts*: what the registrar did, by kind;
+    *counters*: of all processes (`metrics_store`); *alerts*: how many are open, by kind; *gates*: of the routes that
+    hold deliveries; *unfit*: settings of the server that lose events (`preflight`); *losses*: those that nobody has
+    acknowledged.
     """
 
     now_ms: int
@@ -51,7 +51,7 @@ class Vitals:
     retention_late_ms: int = 0
 
     def live_workers(self) -> tuple[Worker, ...]:
-        """Our worker processes that have spoken lately."""
+        """Our worker processes with a valid lease."""
         return tuple(worker for worker in self.workers if worker.is_live(self.now_ms))
 
     def serving(self, queue: str) -> int:
@@ -60,7 +60,7 @@ class Vitals:
         return ours + sum(queue in queues for queues in self.stock)
 
     def orphaned_spools(self) -> tuple[SpoolReport, ...]:
-        """Spools that hold events and that nobody looks after."""
+        """Spools that hold events and that no receiver drains."""
         return tuple(spool for spool in self.spools if spool.depth and spool.is_orphaned(self.now_ms))
 
 
@@ -68,10 +68,10 @@ LATELY_MS = 15 * 60_000
 """How far back `quarantined_lately` looks."""
 
 
-def look(client: redis.Redis) -> Vitals:
-    """Look at everything: about fifteen round trips. Raises StorageUnavailable."""
-    pulse = Pulse(client)
-    now_ms = pulse.now_ms()
+def look(client: redis.Redis) -> StatusSnapshot:
+    """Take a snapshot in about fifteen round trips. Raises StorageUnavailable."""
+    status = StoreStatus(client)
+    now_ms = status.now_ms()
     quarantine, lately, hooks, acts, counters, alerts, expired = replies(
         client,
         [
@@ -84,24 +84,24 @@ def look(client: redis.Redis) -> Vitals:
             ("GET", keys.EXPIRY),
         ],
     )
-    return Vitals(
+    return StatusSnapshot(
         now_ms=now_ms,
-        queues=pulse.queues(),
-        workers=pulse.workers(),
-        stock=pulse.stock_workers(),
-        standing=pulse.standing(),
+        queues=status.queues(),
+        workers=status.workers(),
+        stock=status.stock_workers(),
+        standing=status.standing(),
         quarantine_bytes=decoding.number(quarantine) or 0,
         quarantined_lately=int(lately),
-        spools=pulse.spools(),
-        audit=pulse.audit(),
+        spools=status.spools(),
+        audit=status.audit(),
         hooks=registrar_state.read_found(hooks),
-        silences=pulse.silences(now_ms),
+        silences=status.silences(now_ms),
         acts=decoding.numbers(acts),
         counters=metrics_store.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),
-        unfit=pulse.unfit(),
-        losses=pulse.losses(),
+        unfit=status.unfit(),
+        losses=status.losses(),
         retention_late_ms=retention.late_ms(expired),
     )
 

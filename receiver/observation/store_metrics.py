@@ -1,4 +1,4 @@
-"""The metrics of the store, for a scrape that must be answered in time whatever the store and its name server do."""
+"""The metrics of the store, for a scrape that is answered in time even if the store or its name server hangs."""
 
 import asyncio
 from concurrent.futures import Future
@@ -16,14 +16,14 @@ WITHIN_S: Final = 2.0
 
 
 class StoreMetrics:
-    """Looks at the store, one look at a time, not on the event loop of the requests."""
+    """Takes one snapshot of the store at a time, outside the event loop of the requests."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._looking: Future[bytes] | None = None
 
     async def __call__(self) -> bytes:
-        """Return the store's metrics in Prometheus's text form; what is known without it after WITHIN_S."""
+        """Return the store's metrics in Prometheus's text form; after WITHIN_S those that need no store."""
         if self._looking is None or self._looking.done():
             self._looking = background.begin(self._look)
         try:

@@ -1,4 +1,4 @@
-"""How the whole fares at this moment: queues, workers, what stands aside, what each hook last received."""
+"""The present status of the store: queues, workers, dead and quarantined events, the last event of each hook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker process. *lease_ms*: until when its word counts; *held*: how many deliveries are in its hands, *jobs* up
-    to fifty of them. What RQ knows of it (*since*, *pid*, *queues*, *host*) is empty when RQ does not; *queues* is then
-    and for a worker that serves whatever there is just `*`."""
+    """A worker process. *lease_ms*: when its lease ends; *held*: how many deliveries it holds, *jobs*: up to fifty of
+    them. *since*, *pid*, *queues* and *host* come from RQ and are empty when RQ does not know the worker; *queues* is
+    `*` then, and for a worker that serves every queue."""
 
     name: str
     lease_ms: int
@@ -48,11 +48,11 @@ class Worker:
     queues: tuple[str, ...]
 
     def is_live(self, now_ms: int) -> bool:
-        """Whether it has spoken lately."""
+        """Whether its lease is valid."""
         return self.lease_ms > now_ms
 
     def serves(self, queue: str) -> bool:
-        """Whether deliveries of that queue are for it."""
+        """Whether it runs deliveries of that queue."""
         return queue in self.queues or (keys.EVERY_QUEUE in self.queues and queue != keys.ISOLATED)
 
 
@@ -65,8 +65,8 @@ class Silence:
     expected: float | None
 
 
-class Pulse:
-    """Looks at the store as a whole. Every method is a few round trips and raises StorageUnavailable."""
+class StoreStatus:
+    """Reads the status of the store. Every method takes a few round trips and raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -92,7 +92,7 @@ class Pulse:
         )
 
     def workers(self) -> tuple[Worker, ...]:
-        """Return every worker that has a lease, also one that is over and not yet taken back, by name."""
+        """Return every worker with a lease, by name, also one whose lease is over and not recovered yet."""
         (flat,) = replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
         leases = list(zip(flat[::2], flat[1::2], strict=True))
         asked: list[tuple[str, ...]] = []
@@ -128,19 +128,19 @@ class Pulse:
         return {status: int(count) for status, count in zip(STANDING, counts, strict=True)}
 
     def spools(self) -> tuple[SpoolReport, ...]:
-        """Return what spools that hold events said of themselves last."""
+        """Return the last report of each spool that holds events."""
         return reports.reports(self._client)
 
     def audit(self) -> AuditResult | None:
-        """Return what the sweeper found last; None when nobody has swept yet."""
+        """Return the last result of the audit in the background; None before the first."""
         return maintenance.last_result(self._client)
 
     def unfit(self) -> dict[str, str]:
-        """Return what the server itself is not but must be, each with a sentence."""
+        """Return the settings of the server that lose events, each with a sentence."""
         return preflight.unfit(self._client)
 
     def losses(self) -> tuple[Loss, ...]:
-        """Return what was lost with stores before this one, and nobody has acknowledged."""
+        """Return the losses of earlier stores that nobody has acknowledged."""
         return data_loss.unacknowledged(self._client)
 
     def received(self) -> dict[tuple[int, str], int]:
@@ -151,7 +151,7 @@ class Pulse:
         return {(number, action): at for number, action, at in read if number is not None and at is not None}
 
     def silences(self, now_ms: int) -> dict[int, Silence]:
-        """Return for each business since when nothing came; of very many those with the lowest numbers."""
+        """Return for each business how long it has sent no event; of very many, those with the lowest numbers."""
         newest: dict[int, int] = {}
         for (business, _), at_ms in self.received().items():
             newest[business] = max(newest.get(business, 0), at_ms)

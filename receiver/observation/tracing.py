@@ -1,10 +1,10 @@
 """Traces, through OpenTelemetry: one for each request, from the receiver through the queue to the handler and beyond.
 
-The only door to OpenTelemetry, which is an extra (`frontdesk[otel]`) and is imported only when FRONTDESK_TRACES_URL
-says where spans go. A trace begins at our door: whatever trace context a request brings along is not looked at, because
-Nexudus sends none and nobody else is to decide what we record.
+No other module imports OpenTelemetry, which is an extra (`frontdesk[otel]`), imported only when FRONTDESK_TRACES_URL
+says where spans go. A trace begins at the receiver: the trace context of a request is ignored, because Nexudus sends
+none and no one else may decide what is recorded.
 
-No span holds anything of a payload, nor what a handler says when it fails: its class must do.
+No span holds anything of a payload, nor the message of a handler's error, only its class.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end in order."""
+"""The signals that ask a process to stop."""
 
 import contextlib
 import signal

@@ -1,7 +1,7 @@
-"""Writes lines to an open file from a thread of its own: whoever has a line to write never waits and never fails.
+"""Writes lines to an open file from a thread of its own, so that callers never wait and never fail.
 
-What waits is bounded, in lines and in bytes. What cannot be written, because the disk is full, the pipe is closed or
-nobody reads it, is dropped and counted, and one line says how much that was as soon as writing works again.
+The buffer is bounded, in lines and in bytes. Lines that cannot be written, because the disk is full, the pipe is closed
+or nobody reads it, are dropped and counted; one line reports their number as soon as writing works again.
 """
 
 import atexit
@@ -25,8 +25,8 @@ _MOST_AT_ONCE: Final = 1_000
 _PORTION: Final = 65_536
 
 
-class _Waiting(NamedTuple):
-    """What waits to be written. *text* is it, or makes it; *written* is set when all before it is dealt with."""
+class _QueuedText(NamedTuple):
+    """A text in the buffer. *text* is the text, or returns it; *written* is set when all before it is written."""
 
     text: bytes | Callable[[], bytes]
     lines: int
@@ -49,7 +49,7 @@ class LineWriter:
         self._unreported = 0
         # Reentrant: a line may come from a finalizer or a signal handler that interrupts its own thread in here.
         self._lock = threading.RLock()
-        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
+        self._queue: SimpleQueue[_QueuedText] = SimpleQueue()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._lines = 0
@@ -60,18 +60,18 @@ class LineWriter:
 
     def put(self, line: bytes) -> None:
         """Write one line, or several; they end with a newline."""
-        self._put(_Waiting(line, line.count(b"\n"), len(line)))
+        self._put(_QueuedText(line, line.count(b"\n"), len(line)))
 
     def put_later(self, render: Callable[[], bytes], *, lines: int, size: int) -> None:
         """Write what *render* returns, which the thread calls; *size* is about how many bytes it holds until then."""
-        self._put(_Waiting(render, lines, size))
+        self._put(_QueuedText(render, lines, size))
 
     def flush(self, within_s: float = CLOSE_WITHIN_S) -> bool:
         """Wait until what was put before is written. Once that took too long, nobody waits until writing goes on."""
         if self._thread is None or self._is_stuck or self._is_closed:
             return not self._is_stuck
         written = threading.Event()
-        self._queue.put(_Waiting(b"", 0, 0, written))
+        self._queue.put(_QueuedText(b"", 0, 0, written))
         self._hurry.set()
         if not written.wait(within_s):
             self._is_stuck = True
@@ -83,7 +83,7 @@ class LineWriter:
         self.flush(within_s)
         self._is_closed = True
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _put(self, waiting: _QueuedText) -> None:
         with self._lock:
             is_full = self._lines + waiting.lines > MOST_LINES or self._bytes + waiting.size > MOST_BYTES
             if is_full or self._is_closed or not self._is_writing():
@@ -119,7 +119,7 @@ class LineWriter:
                 waiting.append(self._queue.get())
             self._write(waiting)
 
-    def _write(self, waiting: list[_Waiting]) -> None:
+    def _write(self, waiting: list[_QueuedText]) -> None:
         unreported = self._unreported
         if unreported and not self._send(self.report(unreported)):
             with self._lock:
@@ -134,7 +134,7 @@ class LineWriter:
             if one.written:
                 one.written.set()
 
-    def _rendered(self, waiting: _Waiting) -> bytes:
+    def _rendered(self, waiting: _QueuedText) -> bytes:
         if isinstance(waiting.text, bytes):
             return waiting.text
         try:

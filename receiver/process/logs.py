@@ -1,4 +1,4 @@
-"""Structured logs: one line for each thing that happened, named `noun.verb_past`, never a payload, never a secret.
+"""Structured logs: one line for each event, named `noun.verb_past`, without payloads and secrets.
 
 A thread writes the lines (`receiver.process.line_writer`): logging never raises and never waits, whatever happens.
 """
@@ -37,7 +37,7 @@ def configure(level: str, style: Style, *, writer: LineWriter = ERROR) -> None:
             _never_failing(renderer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: _Lines(writer),
+        logger_factory=lambda *_: _LineLogger(writer),
         cache_logger_on_first_use=True,
     )
     writer.report = _dropped_for_people if console else _dropped
@@ -55,8 +55,8 @@ def get(**bound: object) -> Logger:
     return logger
 
 
-class _Lines:
-    """What structlog gives a rendered line to, under the name of its level."""
+class _LineLogger:
+    """Takes rendered lines from structlog, by the name of their level."""
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer

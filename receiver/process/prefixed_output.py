@@ -1,4 +1,4 @@
-"""One writer for the output of many: whole lines, told apart by name and colour, harmless to a terminal."""
+"""Prints the output of several processes as whole lines with a name and a colour, without terminal escapes."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from receiver.process.line_writer import LineWriter
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
-class Screen:
+class PrefixedOutput:
     """Writes lines, each behind the name of who said it; *names* are known beforehand, for the width and the colours.
 
     *file* is the number of an open file, 1 for standard output. Callers never wait: when the terminal stands still

@@ -1,7 +1,7 @@
-"""Runs several commands under one parent: their output line by line, restarts with growing pauses, one clean end.
+"""Runs several commands under one parent: shows their output by line, restarts them with growing pauses, stops all.
 
-Children live in sessions of their own, so that Ctrl-C reaches only the supervisor, which then asks each of them to
-stop. On Linux a supervisor that is killed takes them along: the kernel sends them SIGTERM.
+Children run in sessions of their own, so Ctrl-C reaches only the supervisor, which then stops each of them. On Linux,
+when the supervisor is killed, the kernel sends them SIGTERM.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from receiver.process import end_signals
-from receiver.process.prefixed_output import Screen
+from receiver.process.prefixed_output import PrefixedOutput
 
 SETTLED_S: Final = 5.0
 """A child that lives this long has started; one that ends sooner, ATTEMPTS times and never once later, cannot start."""
@@ -45,12 +45,12 @@ except OSError as error:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
-    """A command to run. *once*: ending with status 0 is its end; otherwise whenever it ends it is started again.
+class Command:
+    """A command to run. *once*: it is done when it ends with status 0; otherwise it is restarted whenever it ends.
 
     *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket. *gate*:
     it is first started when this event is set, such as by a thread that waits until another child answers. *vital*: the
-    others are of no use without it; one that is not and cannot start is tried again and again beside them.
+    others are of no use without it; a command that is not vital and cannot start is retried for ever.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Child:
 
 
 @dataclass(slots=True)
-class _Kept:
-    """A child and how it fares."""
+class _Child:
+    """A command and the state of its process."""
 
-    child: Child
+    child: Command
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     settled: bool = False
@@ -82,8 +82,10 @@ class Supervisor:
     With a *screen* their output goes there; without, they write where we write, unchanged.
     """
 
-    def __init__(self, children: Sequence[Child], *, screen: Screen | None = None, grace_s: float = 10.0) -> None:
-        self._kept = [_Kept(child) for child in children]
+    def __init__(
+        self, children: Sequence[Command], *, screen: PrefixedOutput | None = None, grace_s: float = 10.0
+    ) -> None:
+        self._children = [_Child(child) for child in children]
         self._screen = screen
         self._grace_s = grace_s
         self._signals = 0
@@ -95,8 +97,8 @@ class Supervisor:
         A second signal does the latter at once. Returns 0, or 1 when a child could not start or had to be killed.
         """
         with end_signals.answered(self._count):
-            while not self._signals and not self._failure and not all(one.done for one in self._kept):
-                for one in self._kept:
+            while not self._signals and not self._failure and not all(one.done for one in self._children):
+                for one in self._children:
                     self._tend(one)
                 time.sleep(_POLL_S)
             killed = self._stop()
@@ -111,7 +113,7 @@ class Supervisor:
     def _count(self, number: int, frame: object) -> None:
         self._signals += 1
 
-    def _tend(self, one: _Kept) -> None:
+    def _tend(self, one: _Child) -> None:
         now = time.monotonic()
         if one.done or self._failure:
             return
@@ -123,14 +125,14 @@ class Supervisor:
         elif not one.settled and now - one.started >= SETTLED_S:
             one.settled, one.deaths = True, 0
 
-    def _start(self, one: _Kept, now: float) -> None:
+    def _start(self, one: _Child, now: float) -> None:
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid())]
-        output = None if self._screen is None else subprocess.PIPE
+        stream = None if self._screen is None else subprocess.PIPE
         one.process = subprocess.Popen(
             [*launcher, *one.child.argv],
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output and subprocess.STDOUT,
+            stdout=stream,
+            stderr=stream and subprocess.STDOUT,
             env=one.child.environ,
             start_new_session=True,
             pass_fds=one.child.fds,
@@ -141,7 +143,7 @@ class Supervisor:
             one.reader = threading.Thread(target=_read, args=arguments, name=one.child.name, daemon=True)
             one.reader.start()
 
-    def _ended(self, one: _Kept, status: int, now: float) -> None:
+    def _ended(self, one: _Child, status: int, now: float) -> None:
         one.process = None
         if one.child.once and status == 0:
             one.done = True
@@ -156,7 +158,7 @@ class Supervisor:
         self._say(f"{one.child.name} {_ending(status)}; it is started again in {pause:g} s")
 
     def _stop(self) -> bool:
-        """End all children; True when one had to be killed."""
+        """Stop all children; True when one had to be killed."""
         first = time.monotonic()
         self._signal_all(signal.SIGTERM)
         while self._alive():
@@ -168,15 +170,15 @@ class Supervisor:
         for one in stubborn:
             self._say(f"{one.child.name} is killed: {reason}")
         self._signal_all(signal.SIGKILL)
-        for one in self._kept:
+        for one in self._children:
             if one.process:
                 one.process.wait()
             if one.reader:
                 one.reader.join(1.0)
         return bool(stubborn)
 
-    def _alive(self) -> list[_Kept]:
-        return [one for one in self._kept if one.process and one.process.poll() is None]
+    def _alive(self) -> list[_Child]:
+        return [one for one in self._children if one.process and one.process.poll() is None]
 
     def _signal_all(self, number: signal.Signals) -> None:
         for one in self._alive():
@@ -196,8 +198,8 @@ def _ending(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _read(name: str, stream: BinaryIO, screen: Screen) -> None:
+def _read(name: str, pipe: BinaryIO, screen: PrefixedOutput) -> None:
     """Show a child's output until it closes it; a line without an end is shown in pieces."""
-    with stream:
-        while line := stream.readline(LONGEST_LINE):
+    with pipe:
+        while line := pipe.readline(LONGEST_LINE):
             screen.say(name, line.decode(errors="replace").rstrip("\r\n"))

@@ -11,6 +11,21 @@ UNROUTED = "no longer routed"
 """Why a hook goes: nobody wants its pair."""
 
 
+class HookCondition(StrEnum):
+    """The state of one registration."""
+
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    DISABLED = "disabled"
+    DRIFTED = "drifted"
+    MISSING = "missing"
+    DUPLICATE = "duplicate"
+    UNROUTED = "unrouted"
+    RETIRED = "retired"
+    ELSEWHERE = "elsewhere"
+    FOREIGN = "foreign"
+
+
 class Op(StrEnum):
     """What a change does."""
 
@@ -67,6 +82,15 @@ class Change:
     def enables(self) -> bool:
         """The hook was inactive and will be active."""
         return bool(self.op is Op.UPDATE and self.before and not self.before.active)
+
+    @property
+    def condition(self) -> HookCondition:
+        """The condition of the hook that this change ends."""
+        if self.op is Op.CREATE:
+            return HookCondition.MISSING
+        if self.op is Op.UPDATE:
+            return HookCondition.DISABLED if self.enables else HookCondition.DRIFTED
+        return HookCondition.DUPLICATE if self.why == DUPLICATE else HookCondition.UNROUTED
 
     def as_json(self) -> dict[str, Any]:
         """Return the change for `--json`."""

@@ -2,30 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from receiver.core import timestamps
 from receiver.nexudus import actions
 from receiver.nexudus.registration import Registration
-from receiver.registrar.change import DUPLICATE, Change, Op
+from receiver.registrar.change import Change, HookCondition
 from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan
-
-
-class HookCondition(StrEnum):
-    """The state of one registration."""
-
-    HEALTHY = "healthy"
-    FAILING = "failing"
-    DISABLED = "disabled"
-    DRIFTED = "drifted"
-    MISSING = "missing"
-    DUPLICATE = "duplicate"
-    UNROUTED = "unrouted"
-    RETIRED = "retired"
-    ELSEWHERE = "elsewhere"
-    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +53,8 @@ def rows(
     for owned in map(ownership.of, existing):
         if owned.owner is Owner.FOREIGN:
             continue
-        change = changes.get(owned.registration.id)
-        found.append(_row(owned, _condition(owned, change, plan), received))
+        condition = _condition(owned, changes.get(owned.registration.id), plan)
+        found.append(_row(owned, condition, received))
     for change in plan.changes if plan else ():
         if change.hook_id is None:
             pair = (change.business_id, change.action)
@@ -81,22 +65,12 @@ def rows(
 def in_trouble(plan: Plan) -> dict[int, dict[str, int]]:
     """Return for each business how many of its hooks are in which condition, those left out that are healthy."""
     found: dict[int, dict[str, int]] = {}
-    conditions = [(change.business_id, _condition_of(change)) for change in plan.changes]
+    conditions = [(change.business_id, change.condition) for change in plan.changes]
     conditions += [(one.business_id, HookCondition.FAILING) for one in plan.failing if one.active]
     for business_id, condition in conditions:
         counts = found.setdefault(business_id, {})
         counts[condition.value] = counts.get(condition.value, 0) + 1
     return found
-
-
-def _condition_of(change: Change) -> HookCondition:
-    if change.op is Op.CREATE:
-        return HookCondition.MISSING
-    if change.enables:
-        return HookCondition.DISABLED
-    if change.op is Op.UPDATE:
-        return HookCondition.DRIFTED
-    return HookCondition.DUPLICATE if change.why == DUPLICATE else HookCondition.UNROUTED
 
 
 def foreign_rows(existing: Iterable[Registration], ownership: Ownership) -> tuple[HookRow, ...]:
@@ -116,8 +90,8 @@ def _condition(owned: Owned, change: Change | None, plan: Plan | None) -> HookCo
     registration = owned.registration
     if owned.owner is Owner.ELSEWHERE:
         return HookCondition.ELSEWHERE
-    if change is not None:
-        return _condition_of(change)
+    if change:
+        return change.condition
     if not registration.active:
         return HookCondition.RETIRED if plan else HookCondition.DISABLED
     return HookCondition.FAILING if registration.error_count else HookCondition.HEALTHY

@@ -12,7 +12,7 @@ import pytest
 
 import workers.api
 from receiver.cli import main
-from receiver.console.application import ACTS, PAGES
+from receiver.console.asgi import OPERATIONS, PAGES
 from receiver.console.framework.page import API
 from receiver.core import settings
 from receiver.core.settings import PREFIX, Settings
@@ -167,8 +167,10 @@ def test_every_answer_of_the_console_is_listed() -> None:
     pages = {f"{API}{'/overview' if one.path == '/' else one.path}" for one in PAGES}
 
     assert {path for path in pages if f"| `{path}` |" not in text.partition("| POST |")[0]} == set()
-    assert {act.path for act in ACTS if f"| `{API}{act.path}` |" not in text.partition("| POST |")[2]} == set()
-    assert set(re.findall(rf"^\| `({API}/\S+)` \|", text, re.MULTILINE)) == pages | {API + act.path for act in ACTS}
+    assert {act.path for act in OPERATIONS if f"| `{API}{act.path}` |" not in text.partition("| POST |")[2]} == set()
+    assert set(re.findall(rf"^\| `({API}/\S+)` \|", text, re.MULTILINE)) == pages | {
+        API + act.path for act in OPERATIONS
+    }
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda file: file.stem)

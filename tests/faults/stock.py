@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from receiver.process.supervisor import Child, Supervisor
+from receiver.process.supervisor import Command, Supervisor
 from tests.faults import deeds, load
 from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
@@ -71,7 +71,7 @@ def work(site: Site) -> int:
     """Keep two `rq worker` running."""
     program = str(Path(sys.executable).with_name("rq"))
     argv = (program, "worker", "--url", site.redis_url, *site.queues)
-    children = [Child(f"worker-{number}", argv, vital=False) for number in range(_WORKERS)]
+    children = [Command(f"worker-{number}", argv, vital=False) for number in range(_WORKERS)]
     return Supervisor(children, grace_s=30.0).run()
 
 

@@ -16,7 +16,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import end_signals, logs
-from receiver.process.periodic import PeriodicTask
+from receiver.process.background import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys, schema_version

@@ -14,7 +14,7 @@ from receiver.cli.ui import output, terminal, values
 from receiver.core import timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
-from receiver.observation.store_status import Pulse
+from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
 from receiver.storage.keep.spool_order import SpoolOrder
@@ -191,7 +191,7 @@ async def _empty(
 
 def _silent(context: Context) -> list[SpoolReport]:
     """Return the spools that hold events and have not reported for a while."""
-    now_ms = Pulse(context.client).now_ms()
+    now_ms = StoreStatus(context.client).now_ms()
     return [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
 
 

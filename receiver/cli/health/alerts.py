@@ -12,9 +12,9 @@ from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
 from receiver.observation import conditions, status_snapshot
-from receiver.observation.alert_monitor import Sentry
-from receiver.observation.alert_state import AlertBook
-from receiver.observation.outgoing import Message, Outgoing
+from receiver.observation.alert_monitor import AlertMonitor
+from receiver.observation.alert_state import AlertStore
+from receiver.observation.notifier import Message, Notifier
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.redis import connection, redis_url
@@ -66,9 +66,9 @@ def _acknowledge(context: Context) -> None:
 
 def _rows(context: Context) -> Iterator[dict[str, Any]]:
     found = status_snapshot.look(context.client)
-    book = AlertBook(context.client)
-    noted = book.states()
-    seen = conditions.found(found, book.levels(), patience_ms=context.settings.alert_after)
+    store = AlertStore(context.client)
+    noted = store.states()
+    seen = conditions.found(found, store.levels(), patience_ms=context.settings.alert_after)
     for one in seen:
         known = noted.get(one.name)
         yield {
@@ -99,7 +99,7 @@ def _test(read: Settings, *, json: bool) -> int:
     return 1
 
 
-def _sent(targets: Outgoing, digest: str, message: Message) -> tuple[str, bool]:
+def _sent(targets: Notifier, digest: str, message: Message) -> tuple[str, bool]:
     return targets.service(digest), targets.send(digest, message)
 
 
@@ -112,7 +112,7 @@ def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> I
     url = connection.url_of(read)
     with connection.connect(url) as client:
         losses = LossDetector(client, read.data_dir, str(redis_url.parse(url)))
-        monitor = Sentry(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
+        monitor = AlertMonitor(client, outgoing(read), patience_ms=read.alert_after, routes=routes, losses=losses)
         monitor.start()
         try:
             yield
@@ -120,11 +120,11 @@ def watching(read: Settings, routes: Callable[[], Collection[str]] = tuple) -> I
             monitor.stop()
 
 
-def outgoing(read: Settings) -> Outgoing | None:
+def outgoing(read: Settings) -> Notifier | None:
     """Return where alerts go; None: nowhere. Raises SettingsError, which does not quote the URL."""
     if not read.alert_urls:
         return None
     try:
-        return Outgoing([url.get_secret_value() for url in read.alert_urls])
+        return Notifier([url.get_secret_value() for url in read.alert_urls])
     except ValueError as error:
         raise SettingsError(f"FRONTDESK_ALERT_URLS: {error}") from None

@@ -8,16 +8,16 @@ import redis
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
 from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
-from receiver.console.application import Console
-from receiver.console.auth.sessions import Access
-from receiver.console.framework.hooks_cache import Registry
-from receiver.console.framework.services import Desk
+from receiver.console.asgi import Console
+from receiver.console.auth.sessions import Authenticator
+from receiver.console.framework.hooks_cache import HooksCache
+from receiver.console.framework.services import Services
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.observation.event_histogram import Trend
+from receiver.observation.event_histogram import EventHistogram
 from receiver.observation.receiver_metrics import IngestMetrics
-from receiver.observation.store_status import Pulse
+from receiver.observation.store_status import StoreStatus
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
@@ -63,8 +63,8 @@ def console(*, link: bool = False) -> int:
 def _serve(current: Settings) -> None:
     client = connection.connect(connection.url_of(current), max_connections=_TO_REDIS)
     table = load_table(current, client)
-    desk = _desk(current, client, table)
-    access = Access(
+    services = _desk(current, client, table)
+    access = Authenticator(
         console_access.named(current.admin_token),
         console_access.named(current.viewer_token),
         spent=OneTimeTokens(client),
@@ -76,22 +76,22 @@ def _serve(current: Settings) -> None:
         host, port = listeners[0].getsockname()[:2]
         logs.get().info("console.listening", host=host, port=port, path="/console")
         server.run(
-            Console(desk, access, ClientAddresses(current.trusted_proxies)),
+            Console(services, access, ClientAddresses(current.trusted_proxies)),
             listeners,
             limits=Limits(connections=_CONNECTIONS),
             metrics=IngestMetrics(()),
         )
-    desk.bulk.stop()
+    services.bulk.stop()
     table.stop_watching()
     logs.get().info("console.stopped")
 
 
-def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
+def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Services:
     """Return what the pages show and change."""
-    return Desk(
+    return Services(
         archive=EventReader(client),
-        pulse=Pulse(client),
-        trend=Trend(client),
+        store_status=StoreStatus(client),
+        histogram=EventHistogram(client),
         routes=table,
         make_replay=lambda table, *, route=None, only_dead=False: Replay(
             client, table, route=route, only_dead=only_dead
@@ -105,5 +105,5 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Desk:
         ),
         acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
-        registry=Registry(RegistrarAdapter()),
+        hooks=HooksCache(RegistrarAdapter()),
     )

@@ -27,7 +27,7 @@ from receiver.observation.degraded import Degraded
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import background, logs, standard_streams
-from receiver.process.supervisor import Child, Supervisor
+from receiver.process.supervisor import Command, Supervisor
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import LossDetector
@@ -100,7 +100,7 @@ def _supervise(taken: list[socket.socket], processes: int, current: Settings) ->
     with tempfile.TemporaryDirectory(prefix="frontdesk-metrics-") as folder:
         environ = {**os.environ, _FOLDER: folder}
         names = [f"receiver-{number}" for number in range(1, processes + 1)]
-        children = [Child(name, command, environ, fds=fds) for name in names]
+        children = [Command(name, command, environ, fds=fds) for name in names]
         return Supervisor(children, grace_s=grace_s).run()
 
 
@@ -210,15 +210,12 @@ async def _gauge_aside(keeper: Keeper, metrics: IngestMetrics) -> None:
 
 async def _tell_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
     """Add to the counters of all processes, every few seconds, how often the `where` of a route has failed here."""
-    told: dict[str, int] = {}
+    publisher = metrics_store.CounterPublisher(client)
     while True:
         await asyncio.sleep(_TELL_EVERY_S)
-        now = dict(metrics.filters_failed)
-        new = {f"where_failed:{route}": count - told.get(route, 0) for route, count in now.items()}
-        if any(new.values()):
-            with contextlib.suppress(StorageUnavailable):  # then it is told the next time
-                await asyncio.wrap_future(background.begin(partial(metrics_store.add, client, new)))
-                told = now
+        failed = {f"where_failed:{route}": count for route, count in metrics.filters_failed.items()}
+        with contextlib.suppress(StorageUnavailable):  # then it is told the next time
+            await asyncio.wrap_future(background.begin(partial(publisher.publish, {"filters": failed})))
 
 
 async def _share_readings(client: redis.Redis, verifier: Verifier) -> None:

@@ -17,7 +17,7 @@ from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.process import standard_streams
 from receiver.process.alive import AliveFile
-from receiver.process.periodic import PeriodicTask
+from receiver.process.background import PeriodicTask
 from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
 from receiver.routing.values import QUEUE

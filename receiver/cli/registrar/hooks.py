@@ -11,7 +11,8 @@ from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
 from receiver.registrar import health
-from receiver.registrar.health import HookCondition, HookRow
+from receiver.registrar.change import HookCondition
+from receiver.registrar.health import HookRow
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.registrar_state import RegistrarState
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from receiver.cli.registrar import apply_plan, hooks
 from receiver.cli.registrar.factory import RegistrarTools, opened
-from receiver.console.framework.hooks_cache import Seen, digest_of
+from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError
 from receiver.registrar import health
 from receiver.registrar.plan import Plan, Scope, WantedHooks
@@ -17,7 +17,7 @@ _PATIENCE_S = 60.0
 class RegistrarAdapter:
     """Looks at Nexudus, and changes it. Both raise FrontdeskError with one sentence."""
 
-    def look(self, *, prune: bool) -> Seen:
+    def look(self, *, prune: bool) -> HooksSnapshot:
         """Return every registration of ours and, as far as it is known what is wanted, what has to change."""
         with opened(_ROLE, needs=()) as registrar:
             try:
@@ -29,11 +29,11 @@ class RegistrarAdapter:
 
     def apply(
         self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool
-    ) -> tuple[Seen, str]:
+    ) -> tuple[HooksSnapshot, str]:
         """Apply the plan of this digest. Returns what is there then, and what is not as it should be, or no text."""
         with opened(_ROLE) as registrar:
             wanted = registrar.planner.wanted(registrar.routes())
-            looks = list[Seen]()
+            looks = list[HooksSnapshot]()
 
             def plan() -> Plan:
                 looks[:] = [_seen(registrar, wanted, prune=prune)]
@@ -58,9 +58,9 @@ class RegistrarAdapter:
 
 def _seen(
     registrar: RegistrarTools, wanted: WantedHooks | None, *, prune: bool = False, problem: str | None = None
-) -> Seen:
+) -> HooksSnapshot:
     """List the hooks once, and say what has to change when it is known what is *wanted*."""
     existing = registrar.webhooks.list()
     made = None if wanted is None else registrar.planner.plan(wanted, Scope(prune=prune), existing)
     rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
-    return Seen(rows, made, problem, time.monotonic())
+    return HooksSnapshot(rows, made, problem, time.monotonic())

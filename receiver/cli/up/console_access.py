@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from receiver.cli.ui import values
-from receiver.console.auth.sessions import Access, Identity, Role
+from receiver.console.auth.sessions import Authenticator, Identity, Role
 from receiver.core.settings import NamedToken, Settings
 
 _PORT_FILE: Final = "console.port"
@@ -15,7 +15,7 @@ _PORT_FILE: Final = "console.port"
 def make(current: Settings) -> str:
     """Return a link for the first admin. Raises SettingsError when there is none."""
     current.need("admin_token")
-    secret = Access(named(current.admin_token), ()).link(Identity(current.admin_token[0].name, Role.ADMIN))
+    secret = Authenticator(named(current.admin_token), ()).link(Identity(current.admin_token[0].name, Role.ADMIN))
     return f"{address(current)}/console/enter?link={secret}"
 
 

@@ -20,7 +20,7 @@ from receiver.core import settings as environment
 from receiver.core.errors import UsageError
 from receiver.core.settings import Settings
 from receiver.process import end_signals, standard_streams
-from receiver.process.prefixed_output import Screen
+from receiver.process.prefixed_output import PrefixedOutput
 from receiver.process.supervisor import Supervisor
 from receiver.storage.embedded import server_binary
 
@@ -59,7 +59,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
         settings = settings.model_copy(update={"port": up_prerequisites.free_port(settings)})
         settings = settings.model_copy(update={"console_port": up_prerequisites.free_console_port(settings)})
         names = [_NAME, *(part.name for part in up_processes.PARTS)]
-        screen = Screen(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        screen = PrefixedOutput(names, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         try:
             with (
                 console_access.announced(settings),
@@ -72,7 +72,7 @@ def up(*, demo: bool = False, receivers: Count = 1, workers: Count = 1) -> int:
             screen.close()
 
 
-def _supervise(settings: Settings, url: str, screen: Screen, *, demo: bool, processes: dict[str, int]) -> int:
+def _supervise(settings: Settings, url: str, screen: PrefixedOutput, *, demo: bool, processes: dict[str, int]) -> int:
     environ = {"FRONTDESK_LOG_FORMAT": "console"} | dict(os.environ)
     environ |= {"FRONTDESK_PORT": str(settings.port), "FRONTDESK_CONSOLE_PORT": str(settings.console_port)}
     environ |= {"FRONTDESK_DATA_DIR": str(settings.data_dir)}
@@ -100,7 +100,7 @@ def _to_be_made(settings: Settings, *, demo: bool) -> list[str]:
     return found if settings.admin_token or settings.viewer_token else [*found, "admin_token"]
 
 
-def _announce(settings: Settings, screen: Screen, ready: threading.Event) -> None:
+def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event) -> None:
     """Wait until the receiver answers, then say how to go on from here."""
     late = time.monotonic() + READY_S
     while not _answers(_receiver(settings), "/readyz"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from receiver.core.settings import PREFIX, SECRETS
-from receiver.process.supervisor import Child
+from receiver.process.supervisor import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,16 @@ PARTS: Final = (
 
 def children(
     environ: Mapping[str, str], *, demo: bool, processes: Mapping[str, int], ready: threading.Event
-) -> list[Child]:
+) -> list[Command]:
     """Return what the supervisor runs. *processes*: how many of a part; *ready*: set when the receiver answers."""
     wanted = (part for part in PARTS if part.is_wanted(environ, demo=demo))
     return [_child(part, environ, processes.get(part.name, 1), ready) for part in wanted]
 
 
-def _child(part: Part, environ: Mapping[str, str], processes: int, ready: threading.Event) -> Child:
+def _child(part: Part, environ: Mapping[str, str], processes: int, ready: threading.Event) -> Command:
     hidden = {f"{PREFIX}{name.upper()}{end}" for name in SECRETS - part.secrets for end in ("", "_FILE")}
     many = ("--processes", str(processes)) if processes > 1 else ()
-    return Child(
+    return Command(
         part.name,
         # -P: a folder called receiver in the current directory is not the program.
         (sys.executable, "-P", "-m", "receiver", *part.command, *many),

@@ -18,7 +18,7 @@ EVERYBODY: Final = 600
 _EVERYBODY_PAUSE_S: Final = 1.0
 
 
-class Throttle:
+class RateLimit:
     """Counts failures by address, IPv6 by its /64. Belongs to one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -52,7 +52,7 @@ class Session:
     id: str
 
 
-class Spending(Protocol):
+class UsedTokens(Protocol):
     """Remembers what was used up; see `receiver.storage.shared.one_time_tokens.OneTimeTokens`."""
 
     def spend(self, what: str, keep_ms: int) -> bool: ...
@@ -61,17 +61,17 @@ class Spending(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Person:
+class _Account:
     identity: Identity
     digest: bytes
     key: bytes
 
 
-class Access:
-    """Knows everybody by their token. Methods that ask what is used up raise StorageUnavailable."""
+class Authenticator:
+    """Knows everybody by their token. Methods that check for used tokens raise StorageUnavailable."""
 
     def __init__(
-        self, admins: Iterable[tuple[str, str]], viewers: Iterable[tuple[str, str]], *, spent: Spending | None = None
+        self, admins: Iterable[tuple[str, str]], viewers: Iterable[tuple[str, str]], *, spent: UsedTokens | None = None
     ) -> None:
         """*admins*, *viewers*: names and tokens. *spent* None: only to make links with."""
         self._spent = spent
@@ -130,16 +130,16 @@ class Access:
         """Return the sentence, if it is ours and fresh."""
         return self._read("said", self._of(session.identity), sealed, 60)
 
-    def _of(self, identity: Identity) -> _Person:
+    def _of(self, identity: Identity) -> _Account:
         return next(person for person in self._people if person.identity == identity)
 
     @staticmethod
-    def _signed(purpose: str, person: _Person, what: str) -> str:
+    def _signed(purpose: str, person: _Account, what: str) -> str:
         signed = _serializer(purpose, person).dumps(what)
         return signed if isinstance(signed, str) else signed.decode()
 
     @staticmethod
-    def _read(purpose: str, person: _Person, shown: str, max_age_s: int) -> str | None:
+    def _read(purpose: str, person: _Account, shown: str, max_age_s: int) -> str | None:
         try:
             what: Any = _serializer(purpose, person).loads(shown, max_age=max_age_s)
         except BadSignature:
@@ -147,13 +147,13 @@ class Access:
         return what if isinstance(what, str) else None
 
 
-def _serializer(purpose: str, person: _Person) -> URLSafeTimedSerializer:
+def _serializer(purpose: str, person: _Account) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         person.key, salt=f"frontdesk console {purpose}", signer_kwargs={"digest_method": hashlib.sha256}
     )
 
 
-def _person(role: Role, name: str, token: str) -> _Person:
+def _person(role: Role, name: str, token: str) -> _Account:
     salt = f"frontdesk console {role} {name}".encode()
     key = hashlib.scrypt(token.encode(), salt=salt, **_SCRYPT)
-    return _Person(Identity(name, role), hashlib.sha256(token.encode()).digest(), key)
+    return _Account(Identity(name, role), hashlib.sha256(token.encode()).digest(), key)

@@ -1,4 +1,4 @@
-"""Acts that take a while: one at a time in a console, at a bounded rate, seen while they run, stopped when asked."""
+"""Tasks over many events: one at a time in a console, at a limited rate, with progress, and they can be stopped."""
 
 import threading
 import time
@@ -30,8 +30,8 @@ class Progress:
     error: str = ""
 
 
-class Count(Protocol):
-    """What a run tells of itself."""
+class ProgressReport(Protocol):
+    """Takes the progress of a run."""
 
     def __call__(self, reason: str) -> None:
         """Count one that is done; *reason* says why it came to nothing, and is empty when it did not."""
@@ -40,12 +40,12 @@ class Count(Protocol):
         """Say how many there are, when that is not known before."""
 
 
-Run = Callable[[Count, threading.Event], str]
+Run = Callable[[ProgressReport, threading.Event], str]
 """Does the work until it is done or the event is set. Returns why it ended early, or an empty text."""
 
 
-class Bulk:
-    """Runs one act at a time in a thread. What was done stays done; running it again goes on with the rest."""
+class BulkTasks:
+    """Runs one task at a time in a thread. What it has done stays done; running it again does the rest."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Bulk:
         with self._lock:
             if self._progress is not None and self._progress.is_running:
                 raise UsageError(
-                    f"{self._progress.who} runs {self._progress.what} already; wait for its end or stop it"
+                    f"{self._progress.who} already runs a {self._progress.what}; wait until it ends or stop it"
                 )
             self._stop.clear()
             self._progress = progress
@@ -77,9 +77,9 @@ class Bulk:
             self._thread.join(5)
 
     def _run(self, run: Run) -> None:
-        error = "a fault of ours; the log says which"
+        error = "an internal error; see the log"
         try:
-            error = run(_Count(self._change), self._stop)
+            error = run(_Report(self._change), self._stop)
         except FrontdeskError as failure:
             error = str(failure)
         finally:
@@ -92,7 +92,7 @@ class Bulk:
             self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
 
 
-class _Count:
+class _Report:
     def __init__(self, change: Callable[..., None]) -> None:
         self._change = change
         self._done = self._skipped = 0
@@ -109,7 +109,7 @@ class _Count:
 def paced(events: Iterator[str], step: Callable[[str], str]) -> Run:
     """Return a run that takes one event after the other; *step* acts on one and says why it came to nothing."""
 
-    def run(count: Count, stop: threading.Event) -> str:
+    def run(count: ProgressReport, stop: threading.Event) -> str:
         began = time.monotonic()
         for number, event_id in enumerate(events):
             if stop.wait(max(0.0, began + number / PER_SECOND - time.monotonic())):

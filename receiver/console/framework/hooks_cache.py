@@ -1,4 +1,4 @@
-"""What the console knows of the registrations at Nexudus: looked up when somebody asks, and now and then by itself."""
+"""The hooks at Nexudus as last listed: listed when somebody asks, and again in the background when that is long ago."""
 
 import hashlib
 import threading
@@ -11,7 +11,8 @@ import orjson
 
 from receiver.core.errors import FrontdeskError, UsageError
 from receiver.process import logs
-from receiver.registrar.health import HookCondition, HookRow
+from receiver.registrar.change import HookCondition
+from receiver.registrar.health import HookRow
 from receiver.registrar.plan import Plan
 
 FRESH_S: Final = 30.0
@@ -20,7 +21,7 @@ FRESH_S: Final = 30.0
 STALE_S: Final = 300.0
 """How old the overview's knowledge may be before it is renewed in the background."""
 
-TROUBLE: Final = frozenset(
+NEEDS_ATTENTION: Final = frozenset(
     {
         HookCondition.FAILING,
         HookCondition.DISABLED,
@@ -32,7 +33,7 @@ TROUBLE: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HooksSnapshot:
     """What a look found. *plan* is None when what is wanted is not known; *problem* then says why."""
 
     rows: tuple[HookRow, ...]
@@ -43,29 +44,29 @@ class Seen:
     @property
     def trouble(self) -> int:
         """How many registrations are not as they should be."""
-        return sum(row.condition in TROUBLE for row in self.rows)
+        return sum(row.condition in NEEDS_ATTENTION for row in self.rows)
 
 
-class Registrar(Protocol):
+class HookRegistrar(Protocol):
     """Looks at Nexudus, and changes it, which it records as an act of *who*. Both raise FrontdeskError."""
 
-    def look(self, *, prune: bool) -> Seen: ...
+    def look(self, *, prune: bool) -> HooksSnapshot: ...
 
     def apply(
         self, digest: str, advanced: Callable[[], None], *, who: str, prune: bool, force: bool
-    ) -> tuple[Seen, str]: ...
+    ) -> tuple[HooksSnapshot, str]: ...
 
 
-class Registry:
+class HooksCache:
     """Remembers what was seen. Safe to share between threads; one look at a time."""
 
-    def __init__(self, registrar: Registrar) -> None:
+    def __init__(self, registrar: HookRegistrar) -> None:
         self._registrar = registrar
         self._lock = threading.Lock()
-        self._seen: dict[bool, Seen] = {}  # by whether the plan deletes
+        self._seen: dict[bool, HooksSnapshot] = {}  # by whether the plan deletes
         self._tried = 0.0
 
-    def look(self, *, fresh: bool = False, prune: bool = False) -> Seen:
+    def look(self, *, fresh: bool = False, prune: bool = False) -> HooksSnapshot:
         """Return what is known, looked up now unless that was done a moment ago. Raises FrontdeskError."""
         with self._lock:
             seen = self._seen.get(prune)
@@ -94,7 +95,7 @@ class Registry:
             self._seen = {prune: seen}
         return problem
 
-    def latest(self) -> Seen | None:
+    def latest(self) -> HooksSnapshot | None:
         """Return what was seen last, without waiting; when that is long ago, a look in the background begins."""
         if time.monotonic() - self._tried > STALE_S or not self._tried:
             self._tried = time.monotonic()

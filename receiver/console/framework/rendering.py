@@ -1,4 +1,4 @@
-"""From facts to HTML: templates that escape everything, and how times, numbers and records are written."""
+"""From facts to HTML: templates that escape everything, and the format of times, numbers and records."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted, plain
 
-_HERE: Final = Path(__file__).parent
+_HERE: Final = Path(__file__).parents[1]
 STATIC: Final = _HERE / "static"
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')
@@ -25,21 +25,21 @@ _MASKED = re.compile(r'"<(\d+ characters|number|true or false)>"')
 _MOST_LINES = 20_000
 
 _WAITING: Final = {
-    "order": "behind an earlier one of its key",
+    "order": "for an earlier delivery with the same key",
     "limit": "for the limit of its route",
-    "concurrency": "until fewer of its route run",
-    "pause": "its route is paused",
-    "retry-after": "its target asked to wait",
-    "target down": "its target is down",
-    "delay": "its route delays it",
-    "debounce": "for quiet: a newer one may come",
+    "concurrency": "until fewer deliveries of its route run",
+    "pause": "because its route is paused",
+    "retry-after": "as its target asked",
+    "target down": "because its target is down",
+    "delay": "for the delay of its route",
+    "debounce": "in case a newer event arrives (debounce)",
     "unknown route": "for a worker that knows its route and handler",
 }
 """What a delivery waits for, in the words that follow `waits`."""
 
 
 class Templates:
-    """Renders the templates of this room. Every text is escaped, control characters included."""
+    """Renders the templates of the console. Every text is escaped, control characters included."""
 
     def __init__(self) -> None:
         self._environment = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""What holds for every answer of the console: strict headers, one line in the log, no traceback for anybody."""
+"""Wraps every answer of the console: strict headers, one line in the log, no traceback in the answer."""
 
 import time
 from typing import Final
@@ -27,7 +27,7 @@ HEADERS: Final = {
 _FOR_LONG: Final = "public, max-age=31536000, immutable"
 
 
-class Guard:
+class SecurityHeaders:
     """Wraps the application. *static*: paths below it are named by their content, and may be kept by browsers."""
 
     def __init__(self, app: ASGIApp, *, static: str) -> None:
@@ -52,10 +52,10 @@ class Guard:
         scope.setdefault("state", {})
         try:
             await self._app(scope, receive, guarded)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets an answer and the log its name
+        except Exception as error:  # noqa: BLE001 - whatever it is, the browser gets an answer and the log its name
             logs.get().error("console.failed", path=masked(scope["path"]), exc_info=error)
             if not status:
-                await PlainTextResponse("this page failed; the log says why\n", 500)(scope, receive, guarded)
+                await PlainTextResponse("internal error; see the log\n", 500)(scope, receive, guarded)
         finally:
             _log(scope, status, time.perf_counter() - started)
 

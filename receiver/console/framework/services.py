@@ -1,4 +1,4 @@
-"""What the pages work with: the store, the routing table, and whoever records acts."""
+"""What the pages work with: the store, the routing table, the audit log."""
 
 import threading
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from receiver.console.auth.sessions import Session
-from receiver.console.framework.bulk_tasks import Bulk
-from receiver.console.framework.hooks_cache import Registry
+from receiver.console.framework.bulk_tasks import BulkTasks
+from receiver.console.framework.hooks_cache import HooksCache
 from receiver.core.errors import RoutesError
-from receiver.observation.event_histogram import Trend
-from receiver.observation.store_status import Pulse
+from receiver.observation.event_histogram import EventHistogram
+from receiver.observation.store_status import StoreStatus
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs
@@ -28,19 +28,19 @@ class MakeReplay(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Services:
     """The parts. *draining* is set when the console stops: whatever runs long ends then."""
 
     archive: EventReader
-    pulse: Pulse
-    trend: Trend
+    store_status: StoreStatus
+    histogram: EventHistogram
     routes: CurrentTable
     make_replay: MakeReplay
     make_release: Callable[[RoutingTable], Release]
     acts: AuditLog
     gates: Gates
-    registry: Registry
-    bulk: Bulk = field(default_factory=Bulk)
+    hooks: HooksCache
+    bulk: BulkTasks = field(default_factory=BulkTasks)
     draining: threading.Event = field(default_factory=threading.Event)
 
     def table(self) -> RoutingTable:
@@ -51,7 +51,7 @@ class Desk:
         return table
 
     def record(self, session: Session, what: str, **detail: object) -> None:
-        """Record an act, before it is done. Raises StorageUnavailable; then it must not be done."""
+        """Record an operation in the audit log, before it runs. Raises StorageUnavailable; then it must not run."""
         self.acts.record(what, who=session.identity.name, **detail)
         said = {name: value for name, value in detail.items() if value is not None}
         logs.get().info("act.recorded", who=session.identity.name, act=what, **said)

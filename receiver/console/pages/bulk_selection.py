@@ -1,4 +1,4 @@
-"""Acts on all events that a filter leaves: what they have in common, whatever the act is."""
+"""What replaying and releasing all matching events have in common."""
 
 import threading
 import time
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from receiver.console.framework.bulk_tasks import MOST, Count, Run, paced
-from receiver.console.framework.page_request import Visit
-from receiver.console.pages import search
-from receiver.console.pages.search import Sought
+from receiver.console.framework.bulk_tasks import MOST, ProgressReport, Run, paced
+from receiver.console.framework.page import PageRequest
+from receiver.console.pages import event_search
+from receiver.console.pages.event_search import SearchQuery
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredEvent
 
@@ -21,7 +21,7 @@ ACT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class SelectionCount:
     """How many *events* an act would concern, and how much it would make of them (*weight*).
 
     *more*: time was up before all were counted; the id to go on after.
@@ -34,36 +34,36 @@ class Counted:
 
 def count(
     archive: EventReader,
-    what: Sought,
+    what: SearchQuery,
     weigh: Callable[[StoredEvent], int],
     *,
-    so_far: Counted | None = None,
-    budget_s: float = search.BUDGET_S,
-) -> Counted:
-    """Count the events asked for that weigh something; at most MOST, and on from *so_far*."""
+    so_far: SelectionCount | None = None,
+    budget_s: float = event_search.BUDGET_S,
+) -> SelectionCount:
+    """Count the matching events with a weight above 0, at most MOST, going on from *so_far*."""
     until = time.monotonic() + budget_s
-    begun = so_far or Counted(0, 0, None)
+    begun = so_far or SelectionCount(0, 0, None)
     events, weight = begun.events, begun.weight
     for step in what.steps(archive, after=begun.more):
         for number, stored in enumerate(step.events, 1):
             if one := weigh(stored):
                 events, weight = events + 1, weight + one
             if number % _AT_LEAST == 0 and time.monotonic() > until and number < len(step.events):
-                return Counted(events, weight, stored.envelope.id)
+                return SelectionCount(events, weight, stored.envelope.id)
         if time.monotonic() > until or events >= MOST:
-            return Counted(events, weight, step.last)
-    return Counted(events, weight, None)
+            return SelectionCount(events, weight, step.last)
+    return SelectionCount(events, weight, None)
 
 
-def so_far(visit: Visit) -> Counted:
-    """Return what the pages before counted. Query: `after` (an id), `counted` and `weight`. Raises UsageError."""
-    return Counted(visit.number("counted") or 0, visit.number("weight") or 0, search.cursor(visit))
+def so_far(request: PageRequest) -> SelectionCount:
+    """Return what the previous pages counted. Query: `after` (an id), `counted` and `weight`. Raises UsageError."""
+    return SelectionCount(request.number("counted") or 0, request.number("weight") or 0, event_search.cursor(request))
 
 
-def run_over(archive: EventReader, what: Sought, step: Callable[[str], str]) -> Run:
-    """Return a run over the newest MOST events, the oldest first: what happened first is to be done first again."""
+def run_over(archive: EventReader, what: SearchQuery, step: Callable[[str], str]) -> Run:
+    """Return a run over the newest MOST events, oldest first, so that they are handled in their first order again."""
 
-    def run(count: Count, stop: threading.Event) -> str:
+    def run(count: ProgressReport, stop: threading.Event) -> str:
         found = _oldest_first(archive, what)
         count.expect(len(found))
         return paced(iter(found), step)(count, stop)
@@ -71,7 +71,7 @@ def run_over(archive: EventReader, what: Sought, step: Callable[[str], str]) -> 
     return run
 
 
-def _oldest_first(archive: EventReader, what: Sought) -> list[str]:
+def _oldest_first(archive: EventReader, what: SearchQuery) -> list[str]:
     found: list[str] = []
     for step in what.steps(archive):
         found += [stored.envelope.id for stored in step.events]
@@ -80,8 +80,8 @@ def _oldest_first(archive: EventReader, what: Sought) -> list[str]:
     return found[:MOST][::-1]
 
 
-def said(what: Sought) -> dict[str, object]:
-    """What the record of acts says of a filter: never the text, which may be somebody's name."""
+def audit_detail(what: SearchQuery) -> dict[str, object]:
+    """What the audit log says about a search: never the text, which may be somebody's name."""
     wanted = what.wanted
     return {
         "action": wanted.action,
@@ -94,7 +94,7 @@ def said(what: Sought) -> dict[str, object]:
     }
 
 
-def progress(visit: Visit) -> dict[str, Any] | None:
-    """How far the run of this console is, or how far the last one got."""
-    now = visit.desk.bulk.progress
+def progress(request: PageRequest) -> dict[str, Any] | None:
+    """The progress of the run of this console, or of the last one."""
+    now = request.services.bulk.progress
     return asdict(now) if now else None

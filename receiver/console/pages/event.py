@@ -1,10 +1,9 @@
-"""One event: what came, what was made of it and why, every delivery and attempt; and putting it right."""
+"""One event: the request, its routing with reasons, every delivery and attempt. It can be replayed and unmasked."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console.framework.page import Act, Done, Facts, Page, Shown
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest, Shown
 from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.core.sanitize import counted
@@ -12,39 +11,39 @@ from receiver.operations import json_views
 from receiver.storage.query.stored_event import StoredEvent
 
 
-def facts(visit: Visit) -> Facts:
+def facts(request: PageRequest) -> Facts:
     """One event; its record is masked, and for a viewer the errors of its handlers, too."""
-    return _facts(visit, visit.desk.archive.get(visit.path["event"]), redact=True)
+    return _facts(request, request.services.archive.get(request.path["event"]), redact=True)
 
 
-def _facts(visit: Visit, stored: StoredEvent, *, redact: bool) -> Facts:
-    told = json_views.full(stored, redact=redact, redact_errors=not visit.session.identity.may_act)
-    return told | {
+def _facts(request: PageRequest, stored: StoredEvent, *, redact: bool) -> Facts:
+    values = json_views.full(stored, redact=redact, redact_errors=not request.session.identity.may_act)
+    return values | {
         "is_masked": redact,
         "size": len(stored.envelope.body),
-        "explained": _explained(visit, stored),
-        "table": _table(visit),
-        "timeline": _timeline(stored, told),
-        "replayable": _replayable(visit, stored),
+        "explained": _explained(request, stored),
+        "table": _table(request),
+        "timeline": _timeline(stored, values),
+        "replayable": _replayable(request, stored),
     }
 
 
-def _table(visit: Visit) -> str | None:
-    table = visit.desk.routes.table
+def _table(request: PageRequest) -> str | None:
+    table = request.services.routes.table
     return table.hash if table else None
 
 
-def _explained(visit: Visit, stored: StoredEvent) -> list[dict[str, Any]]:
-    """Say of each of today's routes whether it wants the event, and why not; nothing of a quarantined one.
+def _explained(request: PageRequest, stored: StoredEvent) -> list[dict[str, Any]]:
+    """Say for each current route whether it matches the event, and why not; nothing for a quarantined event.
 
-    A viewer is not told what a filter made of the record, because that says what is in it.
+    A viewer does not see how a filter judged the record, because that reveals what is in it.
     """
-    table = visit.desk.routes.table
+    table = request.services.routes.table
     if table is None or stored.status == EventStatus.QUARANTINED or stored.unreadable:
         return []
     envelope = stored.envelope
     explained = table.explain(envelope.business_id, envelope.action, envelope.record())
-    may_know = visit.session.identity.may_act
+    may_know = request.session.identity.may_act
     order = sorted(explained, key=lambda one: (not one.matched, not (one.failed and may_know)))
     return [
         {
@@ -57,47 +56,45 @@ def _explained(visit: Visit, stored: StoredEvent) -> list[dict[str, Any]]:
     ]
 
 
-def _replayable(visit: Visit, stored: StoredEvent) -> list[str]:
-    table = visit.desk.routes.table
+def _replayable(request: PageRequest, stored: StoredEvent) -> list[str]:
+    table = request.services.routes.table
     if table is None or stored.status == EventStatus.QUARANTINED:
         return []
     busy = {one.route for one in stored.deliveries if one.status == DeliveryStatus.IN_FLIGHT}
-    return [route.name for route in visit.desk.make_replay(table).routes(stored) if route.name not in busy]
+    return [route.name for route in request.services.make_replay(table).routes(stored) if route.name not in busy]
 
 
-def _timeline(stored: StoredEvent, told: Facts) -> list[dict[str, Any]]:
-    """Everything that happened, in the order in which it did."""
-    steps = _arrival(stored, told)
-    for attempt in told["attempts"]:
+def _timeline(stored: StoredEvent, values: Facts) -> list[dict[str, Any]]:
+    """Everything that happened, in order."""
+    steps = _arrival(stored, values)
+    for attempt in values["attempts"]:
         what = f"{attempt['route']}, attempt {attempt['number']}" if attempt["number"] else attempt["route"]
         said = f"{what}: {attempt['error']}" if attempt["error"] else what
         at = attempt["ended_at"]
         steps.append(_step(at, attempt["outcome"] or "ended", said, attempt["duration_ms"], attempt["worker"]))
     steps.sort(key=lambda step: step["at"] or "")
-    ahead = [one for one in told["deliveries"] if one["status"] == "in_flight"]
+    ahead = [one for one in values["deliveries"] if one["status"] == "in_flight"]
     return steps + [_ahead(one) for one in ahead]
 
 
-def _arrival(stored: StoredEvent, told: Facts) -> list[dict[str, Any]]:
-    """What was done with the request, down to who wanted its event; of one that cannot be read only its id is known."""
-    at = told["received_at"]
+def _arrival(stored: StoredEvent, values: Facts) -> list[dict[str, Any]]:
+    """The steps from the request to its routing; of an event that cannot be read only its ID is known."""
+    at = values["received_at"]
     if stored.unreadable:
-        return [_step(at, "received", "as its id tells")]
+        return [_step(at, "received", "by its ID")]
     envelope = stored.envelope
     checked = f"the signature matched ({envelope.verified_by})" if envelope.verified_by else "no signature was checked"
     steps = [
         _step(at, "received", f"{len(envelope.body)} bytes from {envelope.origin}"),
-        _step(at, "verified", f"the hook's own address; {checked}"),
+        _step(at, "verified", f"the token of the hook's URL is valid; {checked}"),
     ]
     if envelope.quarantine:
-        return [*steps, _step(at, "quarantined", told["reason"])]
+        return [*steps, _step(at, "quarantined", values["reason"])]
     number = sum(one.origin is None for one in stored.deliveries)
-    routed = (
-        f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route wanted it"
-    )
+    routed = f"{counted(number, 'delivery')} by table {envelope.routes or 'unknown'}" if number else "no route matched"
     if stored.shadow:
-        routed += f"; in the shadow: {', '.join(stored.shadow)}"
-    steps.append(_step(at, "kept", "as new: nothing identical came before it in its window"))
+        routed += f"; matched by shadow routes: {', '.join(stored.shadow)}"
+    steps.append(_step(at, "kept", "no identical request came before it in the deduplication window"))
     return [*steps, _step(at, "routed" if number else "unrouted", routed)]
 
 
@@ -115,27 +112,27 @@ def _step(
     return {"at": at, "what": what, "said": said, "took_ms": took_ms, "worker": worker, "waits_for": None}
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What only the page needs."""
-    return {"now_ms": visit.desk.pulse.now_ms(), "explain_query": f"event={told['id']}"}
+    return {"now_ms": request.services.store_status.now_ms(), "explain_query": f"event={values['id']}"}
 
 
-def reveal(visit: Visit) -> Shown:
-    """Show the record as it came. Who asked is recorded first."""
-    stored = visit.desk.archive.get(visit.path["event"])
-    visit.record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
-    return Shown(PAGE, _facts(visit, stored, redact=False))
+def reveal(request: PageRequest) -> Shown:
+    """Show the record unmasked. The audit log records first who asked."""
+    stored = request.services.archive.get(request.path["event"])
+    request.record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
+    return Shown(PAGE, _facts(request, stored, redact=False))
 
 
-def replay(visit: Visit) -> Done:
-    """Replay the event: for one route, or for every route that wants it today. Form: route, or nothing."""
-    stored = visit.desk.archive.get(visit.path["event"])
-    route = visit.asked("route")
-    table = visit.desk.table()
+def replay(request: PageRequest) -> Done:
+    """Replay the event for one route, or for every route that matches it now. Form: route, or nothing."""
+    stored = request.services.archive.get(request.path["event"])
+    route = request.asked("route")
+    table = request.services.table()
     if route is not None and table.route(route) is None:
-        raise UsageError(f"route: today's table has no route {route!r}")
-    tool = visit.desk.make_replay(table, route=route)
-    visit.record("replay", event_id=stored.envelope.id, route=route)
+        raise UsageError(f"route: the current table has no route {route!r}")
+    tool = request.services.make_replay(table, route=route)
+    request.record("replay", event_id=stored.envelope.id, route=route)
     done = tool.run(stored)
     said = f"Nothing was replayed: {done.reason}." if done.reason else f"Replayed: {_deliveries(len(done.deliveries))}."
     return Done(said, f"/events/{stored.envelope.id}", {"deliveries": list(done.deliveries), "reason": done.reason})
@@ -146,4 +143,4 @@ def _deliveries(number: int) -> str:
 
 
 PAGE: Final = Page("/events/{event}", "Event", "event.html", facts, more, is_listed=False)
-ACTS: Final = (Act("/events/{event}/reveal", reveal), Act("/events/{event}/replay", replay))
+OPERATIONS: Final = (Operation("/events/{event}/reveal", reveal), Operation("/events/{event}/replay", replay))

@@ -1,14 +1,13 @@
-"""Our registrations at Nexudus: their health, what has to change, and changing it."""
+"""The hooks at Nexudus: their health, the plan, and applying it."""
 
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console.framework.bulk_tasks import Count, Progress
-from receiver.console.framework.hooks_cache import TROUBLE, Seen, digest_of
-from receiver.console.framework.page import Act, Done, Facts, Page
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.bulk_tasks import Progress, ProgressReport
+from receiver.console.framework.hooks_cache import NEEDS_ATTENTION, HooksSnapshot, digest_of
+from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
 from receiver.console.pages import bulk_selection
 from receiver.core import timestamps
 from receiver.core.errors import FrontdeskError, UnsafePlan
@@ -19,21 +18,21 @@ from receiver.registrar.plan import Plan
 _MOST_ROWS: Final = 1_000
 
 
-def facts(visit: Visit) -> Facts:
-    """Our registrations, and the plan. Query: `prune=yes` to plan deletions, `look=yes` to ask Nexudus anew."""
-    told: Facts = {
+def facts(request: PageRequest) -> Facts:
+    """Our registrations, and the plan. Query: `prune=yes` to plan deletions, `look=yes` to ask Nexudus again."""
+    values: Facts = {
         "hooks": [],
         "problem": None,
         "plan": None,
         "seen_s": None,
-        "progress": bulk_selection.progress(visit),
+        "progress": bulk_selection.progress(request),
     }
     try:
-        seen = visit.desk.registry.look(fresh=visit.asked("look") == "yes", prune=_is_pruning(visit))
+        seen = request.services.hooks.look(fresh=request.asked("look") == "yes", prune=_is_pruning(request))
     except FrontdeskError as error:
-        return told | {"problem": str(error), "received": _received(visit), "number": 0, "trouble": 0}
-    order = sorted(seen.rows, key=lambda row: row.condition not in TROUBLE)
-    return told | {
+        return values | {"problem": str(error), "received": _received(request), "number": 0, "trouble": 0}
+    order = sorted(seen.rows, key=lambda row: row.condition not in NEEDS_ATTENTION)
+    return values | {
         "hooks": [row.as_json() for row in order[:_MOST_ROWS]],
         "number": len(seen.rows),
         "trouble": seen.trouble,
@@ -44,8 +43,8 @@ def facts(visit: Visit) -> Facts:
     }
 
 
-def _is_pruning(visit: Visit) -> bool:
-    return visit.asked("prune") == "yes"
+def _is_pruning(request: PageRequest) -> bool:
+    return request.asked("prune") == "yes"
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
@@ -69,42 +68,42 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _received(visit: Visit) -> list[dict[str, Any]]:
-    """What the store itself knows of hooks, when Nexudus cannot be asked."""
-    found = sorted(visit.desk.pulse.received().items())[:_MOST_ROWS]
+def _received(request: PageRequest) -> list[dict[str, Any]]:
+    """What the store knows about hooks, for when Nexudus cannot be asked."""
+    found = sorted(request.services.store_status.received().items())[:_MOST_ROWS]
     return [
         {"business_id": business, "action": action, "last_received_at": timestamps.show(at)}
         for (business, action), at in found
     ]
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What only the page needs."""
-    return {"now_ms": visit.desk.pulse.now_ms(), "is_pruning": _is_pruning(visit)}
+    return {"now_ms": request.services.store_status.now_ms(), "is_pruning": _is_pruning(request)}
 
 
-def apply(visit: Visit) -> Done:
+def apply(request: PageRequest) -> Done:
     """Carry out the plan that was shown. Form: `digest` of it, `prune`, and `force` when it takes much away."""
-    digest = visit.asked("digest") or ""
-    prune, force = _is_pruning(visit), visit.asked("force") == "yes"
-    registry, who = visit.desk.registry, visit.session.identity.name
+    digest = request.asked("digest") or ""
+    prune, force = _is_pruning(request), request.asked("force") == "yes"
+    registry, who = request.services.hooks, request.session.identity.name
     plan = registry.agreed(digest, prune=prune)
     if not force:
         plan.check_safe()
 
-    def run(count: Count, stop: threading.Event) -> str:
+    def run(count: ProgressReport, stop: threading.Event) -> str:
         del stop  # the registrar ends by itself; what it has begun at Nexudus it also checks
         return registry.apply(digest, lambda: count(""), who=who, prune=prune, force=force)
 
-    visit.desk.bulk.start(Progress("apply", who, len(plan.changes), "changes"), run)
+    request.services.bulk.start(Progress("apply", who, len(plan.changes), "changes"), run)
     logs.get().info("apply.begun", who=who, changes=len(plan.changes), prune=prune, force=force)
     return Done("The plan is being carried out.", "/hooks", {"changes": len(plan.changes)})
 
 
-def summary(seen: Seen | None) -> dict[str, Any] | None:
-    """What the overview says."""
+def summary(seen: HooksSnapshot | None) -> dict[str, Any] | None:
+    """The hooks in numbers, for the overview."""
     return {"number": len(seen.rows), "trouble": seen.trouble, "problem": seen.problem} if seen else None
 
 
 PAGE: Final = Page("/hooks", "Hooks", "hooks.html", facts, more)
-ACTS: Final = (Act("/hooks/apply", apply),)
+OPERATIONS: Final = (Operation("/hooks/apply", apply),)

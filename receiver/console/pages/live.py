@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 from starlette.concurrency import run_in_threadpool
 
-from receiver.console.framework.services import Desk
-from receiver.console.pages.search import Sought
+from receiver.console.framework.services import Services
+from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
 from receiver.operations import json_views
@@ -29,7 +29,7 @@ _MOST_ROWS: Final = 100
 Render = Callable[[dict[str, Any]], str]
 
 
-class Live:
+class LiveStreams:
     """Counts the streams that are open."""
 
     def __init__(self) -> None:
@@ -40,7 +40,9 @@ class Live:
         """Whether one more would be too many."""
         return self._open >= MOST
 
-    async def stream(self, desk: Desk, what: Sought, render: Render, *, redact: bool) -> AsyncIterator[bytes]:
+    async def stream(
+        self, services: Services, what: SearchQuery, render: Render, *, redact: bool
+    ) -> AsyncIterator[bytes]:
         """Yield rows of new events, and again those of events whose state changed, until it has lasted long enough.
 
         *redact*: without the messages of errors.
@@ -49,9 +51,9 @@ class Live:
         try:
             loop = asyncio.get_running_loop()
             until = loop.time() + LONGEST_S
-            follower = await run_in_threadpool(_Follower, desk, what, redact)
+            follower = await run_in_threadpool(_Follower, services, what, redact)
             yield b"retry: 2000\n\n: following\n\n"  # and nothing that comes from now on is missed
-            while loop.time() < until and not desk.draining.is_set():
+            while loop.time() < until and not services.draining.is_set():
                 rows = await run_in_threadpool(follower.look)
                 for shape in rows:
                     yield _message(shape["id"], render(shape))
@@ -65,19 +67,19 @@ class Live:
 
 
 class _Follower:
-    """What one stream has told."""
+    """The events that one stream has sent."""
 
-    def __init__(self, desk: Desk, what: Sought, redact: bool) -> None:
-        self._archive = desk.archive
+    def __init__(self, services: Services, what: SearchQuery, redact: bool) -> None:
+        self._archive = services.archive
         self._what = what
         self._redact = redact
-        self._following = EventTail(desk.archive)
+        self._following = EventTail(services.archive)
         self._watched: dict[str, str] = {}
 
     def look(self) -> list[dict[str, Any]]:
         """Return the events to show: those that changed since they were shown, then new ones, oldest first."""
         changed = [stored for stored in self._archive.many(list(self._watched)) if self._is_news(stored)]
-        new = [stored for stored in self._following.look() if self._what.wants(stored)][-_MOST_ROWS:]
+        new = [stored for stored in self._following.look() if self._what.matches(stored)][-_MOST_ROWS:]
         for stored in new:
             self._watched[stored.envelope.id] = _state(stored)
         for stored in changed + new:

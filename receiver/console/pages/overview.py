@@ -1,4 +1,4 @@
-"""The overview: is anything wrong, and how much is going on."""
+"""The overview: warnings and traffic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from receiver.console.framework.page import Facts, Page
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.console.pages import acts, hooks, warnings
 from receiver.core import timestamps
 from receiver.core.durations import HOUR_MS
 from receiver.core.errors import UsageError
 from receiver.observation.event_histogram import Bucket
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue, Silence
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
@@ -38,51 +38,58 @@ SPANS: Final[Mapping[str, _Span]] = {
 }
 
 
-def facts(visit: Visit) -> Facts:
+def facts(request: PageRequest) -> Facts:
     """Everything at a glance. Query: `span` is hour, day or week."""
-    name = visit.asked("span") or "hour"
+    name = request.asked("span") or "hour"
     if name not in SPANS:
-        raise UsageError(f"span: {name!r} is none of {', '.join(SPANS)}")
-    pulse, span = visit.desk.pulse, SPANS[name]
-    now_ms = pulse.now_ms()
-    buckets = visit.desk.trend.buckets(now_ms, span.step_ms, span.number)
+        raise UsageError(f"span: {name!r} is not one of {', '.join(SPANS)}")
+    status, span = request.services.store_status, SPANS[name]
+    now_ms, seen = status.now_ms(), request.services.hooks.latest()
+    snapshot = StatusSnapshot(
+        now_ms,
+        queues=status.queues(),
+        workers=status.workers(),
+        standing=status.standing(),
+        spools=status.spools(),
+        audit=status.audit(),
+        silences=status.silences(now_ms),
+        unfit=status.unfit(),
+        losses=status.losses(),
+    )
+    queues, audit = snapshot.queues, snapshot.audit
+    buckets = request.services.histogram.buckets(now_ms, span.step_ms, span.number)
     hours = range(buckets[0].start_ms // HOUR_MS, now_ms // HOUR_MS + 1)
-    queues, workers, standing = pulse.queues(), pulse.workers(), pulse.standing()
-    spools, audit, seen = pulse.spools(), pulse.audit(), visit.desk.registry.latest()
-    silences = pulse.silences(now_ms)
-    state = warnings.State(queues, workers, standing, spools, audit, seen, silences, pulse.unfit(), pulse.losses())
-    live = sum(worker.is_live(now_ms) for worker in workers)
     return {
         "span": name,
         "now": timestamps.show(now_ms),
         "received": sum(bucket.received for bucket in buckets),
-        "counters": visit.desk.trend.counters(hours),
+        "counters": request.services.histogram.counters(hours),
         "buckets": [_bucket(bucket) for bucket in buckets],
-        "standing": {str(status): number for status, number in standing.items()},
-        "latency": latency(list(islice(visit.desk.archive.newest(EventFilter()), _SAMPLE))),
+        "standing": {str(status): number for status, number in snapshot.standing.items()},
+        "latency": latency(list(islice(request.services.archive.newest(EventFilter()), _SAMPLE))),
         "queues": [_queue(queue, now_ms) for queue in queues],
         "waiting": sum(queue.ready for queue in queues),
         "scheduled": sum(queue.scheduled for queue in queues),
         "oldest_waiting_ms": warnings.oldest_ms(queues, now_ms),
-        "workers": live,
-        "spooled": sum(report.depth for report in spools),
+        "workers": len(snapshot.live_workers()),
+        "spooled": sum(report.depth for report in snapshot.spools),
         "unaccounted": audit.unaccounted if audit else None,
         "audited": timestamps.show(audit.at_ms) if audit else None,
         "hooks": hooks.summary(seen),
-        "lately": [acts.shape(act) for act in islice(visit.desk.acts.newest(), _LATELY)],
-        "trouble": list(warnings.found(visit.desk.routes, state, now_ms)),
-        "routes": _routes(visit),
-        "businesses": _businesses(silences),
+        "lately": [acts.shape(act) for act in islice(request.services.acts.newest(), _LATELY)],
+        "trouble": list(warnings.found(request.services.routes, snapshot, seen)),
+        "routes": _routes(request),
+        "businesses": _businesses(snapshot.silences),
     }
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What the chart needs."""
-    span = SPANS[told["span"]]
+    span = SPANS[values["span"]]
     points = []
-    for bucket in told["buckets"]:
+    for bucket in values["buckets"]:
         start = datetime.fromtimestamp(bucket["start_ms"] / 1_000, UTC)
-        parts = ", ".join(f"{bucket[kind]} {kind}" for kind in KINDS if bucket[kind]) or "nothing"
+        parts = ", ".join(f"{bucket[kind]} {kind}" for kind in KINDS if bucket[kind]) or "no events"
         points.append(bucket | {"time": start.strftime(span.clock), "label": f"{start:%d %b %H:%M} UTC: {parts}"})
     return {"points": points, "kinds": KINDS, "spans": list(SPANS)}
 
@@ -119,7 +126,7 @@ def _queue(queue: Queue, now_ms: int) -> dict[str, Any]:
 
 
 def _businesses(silences: Mapping[int, Silence]) -> list[dict[str, Any]]:
-    """The businesses that are silent against their habit, or simply for longest."""
+    """The businesses that should have sent most events since their last one, then those silent for longest."""
     longest = sorted(silences.items(), key=lambda one: (-(one[1].expected or 0.0), one[1].since_ms))
     return [
         {"business_id": business, "last_event_at": timestamps.show(one.since_ms), "expected_since": one.expected}
@@ -127,12 +134,12 @@ def _businesses(silences: Mapping[int, Silence]) -> list[dict[str, Any]]:
     ]
 
 
-def _routes(visit: Visit) -> dict[str, Any]:
-    table = visit.desk.routes.table
+def _routes(request: PageRequest) -> dict[str, Any]:
+    table = request.services.routes.table
     return {
         "hash": table.hash if table else None,
         "number": len(table.routes) if table else 0,
-        "problems": [str(problem) for problem in visit.desk.routes.problems],
+        "problems": [str(problem) for problem in request.services.routes.problems],
     }
 
 

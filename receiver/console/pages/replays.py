@@ -1,81 +1,82 @@
-"""Replaying many events: counted first, then done at a bounded rate while the page shows how far it is."""
+"""Replays many events: they are counted first, then replayed at a limited rate while the page shows the progress."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from receiver.console.framework.bulk_tasks import MOST, Progress
-from receiver.console.framework.page import Act, Done, Facts, Page
-from receiver.console.framework.page_request import Visit
-from receiver.console.pages import bulk_selection, search
-from receiver.console.pages.bulk_selection import Counted
-from receiver.console.pages.search import Sought
+from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
+from receiver.console.pages import bulk_selection, event_search
+from receiver.console.pages.bulk_selection import SelectionCount
+from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay
 
 
-def facts(visit: Visit) -> Facts:
-    """Count what a replay of the events asked for would do. Query: as of the list of events, and of `crowd.so_far`."""
-    what = _sought(visit)
-    counted = _count(visit, what, so_far=bulk_selection.so_far(visit))
+def facts(request: PageRequest) -> Facts:
+    """Count what a replay of the matching events would do. Query: that of the list of events, `counted`, `weight`."""
+    what = _read_query(request)
+    counted = _count(request, what, so_far=bulk_selection.so_far(request))
     return {
         "events": counted.events,
         "deliveries": counted.weight,
         "is_cut": counted.more is not None,
         "more": counted.more,
-        "progress": bulk_selection.progress(visit),
+        "progress": bulk_selection.progress(request),
     }
 
 
-def _count(visit: Visit, what: Sought, **bounds: Any) -> Counted:
-    tool = _tool(visit, what)
-    return bulk_selection.count(visit.desk.archive, what, lambda stored: len(tool.routes(stored)), **bounds)
+def _count(request: PageRequest, what: SearchQuery, **bounds: Any) -> SelectionCount:
+    tool = _tool(request, what)
+    return bulk_selection.count(request.services.archive, what, lambda stored: len(tool.routes(stored)), **bounds)
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What the form repeats."""
-    asked = {name: value for name in search.NAMES if (value := visit.asked(name))}
+    asked = {name: value for name in event_search.NAMES if (value := request.asked(name))}
     return {"asked": asked, "query": urlencode(asked), "most": MOST}
 
 
-def start(visit: Visit) -> Done:
+def start(request: PageRequest) -> Done:
     """Replay them, oldest first. Form: as of the list of events."""
-    what = _sought(visit)
-    tool = _tool(visit, what)
-    archive = visit.desk.archive
+    what = _read_query(request)
+    tool = _tool(request, what)
+    archive = request.services.archive
 
     def step(event_id: str) -> str:
         try:
             return tool.run(archive.get(event_id)).reason or ""
         except EventUnknown:
-            return "it is not kept any more"
+            return "it is no longer stored"
 
-    counted = _count(visit, what, budget_s=bulk_selection.ACT_S)
-    visit.record("replay", events=counted.events, **bulk_selection.said(what))
-    progress = Progress("replay", visit.session.identity.name, counted.events)
-    visit.desk.bulk.start(progress, bulk_selection.run_over(archive, what, step))
-    return Done("The replay has begun.", "/dead", {"events": counted.events, "deliveries": counted.weight})
-
-
-def stop(visit: Visit) -> Done:
-    """Stop the run that goes on; what was done stays done."""
-    visit.record("bulk.stop")
-    visit.desk.bulk.stop()
-    return Done("It is stopped; what was done stays done.", "/dead", {"progress": bulk_selection.progress(visit)})
+    counted = _count(request, what, budget_s=bulk_selection.ACT_S)
+    request.record("replay", events=counted.events, **bulk_selection.audit_detail(what))
+    progress = Progress("replay", request.session.identity.name, counted.events)
+    request.services.bulk.start(progress, bulk_selection.run_over(archive, what, step))
+    return Done("The replay has started.", "/dead", {"events": counted.events, "deliveries": counted.weight})
 
 
-def _sought(visit: Visit) -> Sought:
-    what = search.sought(visit)
+def stop(request: PageRequest) -> Done:
+    """Stop the run; what it has done stays done."""
+    request.record("bulk.stop")
+    request.services.bulk.stop()
+    return Done(
+        "The run was stopped. What it has done stays done.", "/dead", {"progress": bulk_selection.progress(request)}
+    )
+
+
+def _read_query(request: PageRequest) -> SearchQuery:
+    what = event_search.read_query(request)
     if what.is_everything:
-        raise UsageError("replay: say which events: a status, a route, a time, or anything else that narrows them")
+        raise UsageError("replay: choose events by a status, a route, a time or another filter")
     return what
 
 
-def _tool(visit: Visit, what: Sought) -> Replay:
+def _tool(request: PageRequest, what: SearchQuery) -> Replay:
     only_dead = what.wanted.status == EventStatus.DEAD
-    return visit.desk.make_replay(visit.desk.table(), route=what.wanted.route, only_dead=only_dead)
+    return request.services.make_replay(request.services.table(), route=what.wanted.route, only_dead=only_dead)
 
 
 PAGE: Final = Page("/replay", "Replay", "replay.html", facts, more, is_listed=False)
-ACTS: Final = (Act("/replay", start), Act("/stop", stop))
+OPERATIONS: Final = (Operation("/replay", start), Operation("/stop", stop))

@@ -1,12 +1,11 @@
-"""The routing table as this process has loaded it, what each route gets, and a form that explains a pasted record."""
+"""The routing table as this process has loaded it, the traffic of each route, and a form that explains a record."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
-from receiver.console.framework.page import Act, Done, Facts, Page, Shown
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest, Shown
 from receiver.core import durations, timestamps
 from receiver.core.errors import UsageError
 from receiver.nexudus import actions
@@ -19,16 +18,17 @@ _DAY: Final = 24
 _DEEPEST: Final = 100
 
 
-def facts(visit: Visit) -> Facts:
+def facts(request: PageRequest) -> Facts:
     """The table, a hundred routes at a time. Query: `from`, the number of routes to leave out."""
-    current = visit.desk.routes
+    current = request.services.routes
     table = current.table
-    start = visit.number("from") or 0
+    start = request.number("from") or 0
     routes = table.routes[start : start + _ROWS] if table else ()
     names = [route.name for route in routes]
-    hour = visit.desk.pulse.hour()
-    gates = visit.desk.gates.standing()
-    day, last = visit.desk.pulse.routed(names, hour, _DAY), visit.desk.pulse.routed(names, hour, 1)
+    status = request.services.store_status
+    hour = status.hour()
+    gates = request.services.gates.standing()
+    day, last = status.routed(names, hour, _DAY), status.routed(names, hour, 1)
     return {
         "file": table.file if table else None,
         "hash": table.hash if table else None,
@@ -69,7 +69,7 @@ def _route(route: Route) -> dict[str, Any]:
 
 def _flow(flow: Flow) -> dict[str, str]:
     """What its deliveries wait for, as far as it says so, in the words of routes.yaml."""
-    said = {
+    fields = {
         "order": flow.order.source if flow.order else "",
         "debounce": durations.show(flow.debounce_ms) if flow.debounce_ms else "",
         "delay": durations.show(flow.delay_ms) if flow.delay_ms else "",
@@ -77,7 +77,7 @@ def _flow(flow: Flow) -> dict[str, str]:
         "concurrency": str(flow.concurrency or ""),
         "per": flow.per.source if flow.per else "",
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _gate(gate: Gate | None) -> dict[str, Any] | None:
@@ -92,40 +92,40 @@ def _gate(gate: Gate | None) -> dict[str, Any] | None:
     }
 
 
-def pause(visit: Visit) -> Done:
+def pause(request: PageRequest) -> Done:
     """Hold the deliveries of a route: they are kept, and wait until it is resumed."""
-    route = visit.path["route"]
-    if visit.desk.table().route(route) is None:
-        raise UsageError(f"route: today's table has no route {route!r}")
-    visit.record("pause", route=route)
-    changed = visit.desk.gates.pause(route, visit.session.identity.name)
-    return Done(f"{route} is paused." if changed else f"{route} was paused already.", "/routes", {"changed": changed})
+    route = request.path["route"]
+    if request.services.table().route(route) is None:
+        raise UsageError(f"route: the current table has no route {route!r}")
+    request.record("pause", route=route)
+    changed = request.services.gates.pause(route, request.session.identity.name)
+    return Done(f"{route} is paused." if changed else f"{route} was already paused.", "/routes", {"changed": changed})
 
 
-def resume(visit: Visit) -> Done:
-    """Let the deliveries of a paused route go again, whether today's table has it or not."""
-    route = visit.path["route"]
-    visit.record("resume", route=route)
-    changed = visit.desk.gates.resume(route)
+def resume(request: PageRequest) -> Done:
+    """Let the deliveries of a paused route run, whether the current table has it or not."""
+    route = request.path["route"]
+    request.record("resume", route=route)
+    changed = request.services.gates.resume(route)
     return Done(f"{route} is resumed." if changed else f"{route} was not paused.", "/routes", {"changed": changed})
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What the form needs."""
-    asked = {name: visit.form.get(name, "") for name in ("action", "business", "record")}
+    asked = {name: request.form.get(name, "") for name in ("action", "business", "record")}
     return {"actions": actions.NAMES, "asked": asked}
 
 
-def explain(visit: Visit) -> Shown:
+def explain(request: PageRequest) -> Shown:
     """Say which routes a pasted record would match, and why not the others. Form: action, business, record (JSON)."""
-    action, business = visit.asked("action"), visit.number("business")
+    action, business = request.asked("action"), request.number("business")
     if action is None or business is None:
-        raise UsageError("explain: an action and a business (a number) are needed beside the record")
-    record = _record(visit.form.get("record", ""))
-    explained = visit.desk.table().explain(business, action, record)
+        raise UsageError("explain: give an action and a business (a number) with the record")
+    record = _record(request.form.get("record", ""))
+    explained = request.services.table().explain(business, action, record)
     order = sorted(explained, key=lambda one: (not one.matched, not one.failed))
     rows = [{"route": one.route, "matched": one.matched, "why_not": one.why_not, "failed": one.failed} for one in order]
-    return Shown(PAGE, facts(visit) | {"explained": rows})
+    return Shown(PAGE, facts(request) | {"explained": rows})
 
 
 def _record(written: str) -> Mapping[str, Any]:
@@ -133,7 +133,7 @@ def _record(written: str) -> Mapping[str, Any]:
     try:
         value: Any = orjson.loads(written or "{}")
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"record: no JSON: {error}") from None
+        raise UsageError(f"record: not valid JSON: {error}") from None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict):
@@ -142,8 +142,8 @@ def _record(written: str) -> Mapping[str, Any]:
 
 
 PAGE: Final = Page("/routes", "Routes", "routes.html", facts, more)
-ACTS: Final = (
-    Act("/routes/explain", explain, for_viewers=True),
-    Act("/routes/{route}/pause", pause),
-    Act("/routes/{route}/resume", resume),
+OPERATIONS: Final = (
+    Operation("/routes/explain", explain, for_viewers=True),
+    Operation("/routes/{route}/pause", pause),
+    Operation("/routes/{route}/resume", resume),
 )

@@ -8,10 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from receiver.console.auth.rate_limit import Throttle
-from receiver.console.auth.sessions import SESSION_S, Access, Identity, Session
-from receiver.console.framework.page import ROOT
-from receiver.console.framework.page_request import form_of
+from receiver.console.auth.rate_limit import RateLimit
+from receiver.console.auth.sessions import SESSION_S, Authenticator, Identity, Session
+from receiver.console.framework.page import ROOT, form_of
 from receiver.console.framework.rendering import Templates
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
@@ -58,11 +57,11 @@ def where_next(asked: str) -> str:
 class SignIn:
     """The pages for those who are not signed in yet."""
 
-    def __init__(self, access: Access, clients: ClientAddresses, templates: Templates) -> None:
+    def __init__(self, access: Authenticator, clients: ClientAddresses, templates: Templates) -> None:
         self._access = access
         self._clients = clients
         self._templates = templates
-        self._throttle = Throttle()
+        self._throttle = RateLimit()
 
     async def page(self, request: Request) -> Response:
         """Ask for a token."""
@@ -73,14 +72,14 @@ class SignIn:
         form = await form_of(request)
         next_page = where_next(form.get("next", ""))
         if is_foreign(request):
-            return self._asking(next_page, "Another site sent this; sign in here.", HTTPStatus.FORBIDDEN)
+            return self._asking(next_page, "Another site sent this form; sign in here.", HTTPStatus.FORBIDDEN)
         if wait_s := self._throttle.wait_s(self._address(request)):
             answer = self._asking(next_page, f"Too many attempts; wait {wait_s} seconds.", HTTPStatus.TOO_MANY_REQUESTS)
             answer.headers["retry-after"] = str(wait_s)
             return answer
         identity = self._judge(request, form.get("token", ""))
         if identity is None:
-            return self._asking(next_page, "That token is not known here.", HTTPStatus.FORBIDDEN)
+            return self._asking(next_page, "This token is not valid.", HTTPStatus.FORBIDDEN)
         return self._welcome(request, identity, next_page)
 
     async def enter(self, request: Request) -> Response:
@@ -90,7 +89,9 @@ class SignIn:
         link = request.query_params.get("link", "")[:_LONGEST_TOKEN]
         identity = await run_in_threadpool(self._access.enter, link)
         if identity is None:
-            return self._asking(f"{ROOT}/", "That link is used up or over; sign in with a token.", HTTPStatus.FORBIDDEN)
+            return self._asking(
+                f"{ROOT}/", "This link was used already or has expired; sign in with a token.", HTTPStatus.FORBIDDEN
+            )
         return self._welcome(request, identity, f"{ROOT}/")
 
     async def sign_out(self, request: Request, session: Session) -> Response:

@@ -1,92 +1,70 @@
-"""What is wrong now, in sentences, the gravest first; each with the page that helps."""
+"""The warnings on the overview, the gravest first; each links to the page that helps."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from receiver.console.framework.hooks_cache import Seen
+from receiver.console.framework.hooks_cache import HooksSnapshot
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation import conditions
-from receiver.observation.store_status import Queue, Silence, Worker
+from receiver.observation.status_snapshot import StatusSnapshot
+from receiver.observation.store_status import Queue
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.accounting.data_loss import Loss
-from receiver.storage.accounting.maintenance import AuditResult
-from receiver.storage.spool.reports import SpoolReport
 
-_LATE_MS: Final = 5 * 60_000
+_OVERDUE_MS: Final = 5 * 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is looked at. *audit* and *hooks* are None while nobody has looked yet."""
-
-    queues: Sequence[Queue]
-    workers: Sequence[Worker]
-    standing: Mapping[EventStatus, int]
-    spools: Sequence[SpoolReport]
-    audit: AuditResult | None
-    hooks: Seen | None
-    silences: Mapping[int, Silence]
-    unfit: Mapping[str, str]
-    losses: Sequence[Loss]
-
-
-def found(routes: CurrentTable, state: State, now_ms: int) -> Iterator[dict[str, str]]:
-    """Yield what is wrong."""
+def found(routes: CurrentTable, snapshot: StatusSnapshot, hooks: HooksSnapshot | None) -> Iterator[dict[str, str]]:
+    """Yield each warning as its sentence and a page. *hooks* is None while nobody has asked Nexudus."""
     for one in (
-        *conditions.of_losses(state.losses),
-        *conditions.of_server(state.unfit),
-        *conditions.of_unusable(state.spools, now_ms),
+        *conditions.of_losses(snapshot.losses),
+        *conditions.of_server(snapshot.unfit),
+        *conditions.of_unusable(snapshot.spools, snapshot.now_ms),
     ):
         yield _one(f"{one.title}. {one.text}", "/")
-    if state.audit and state.audit.unaccounted:
-        yield _one(f"{state.audit.unaccounted} events are unaccounted for; `frontdesk audit` names them.", "/events")
-    yield from _of_workers(state, now_ms)
-    yield from _of_spools(state.spools, now_ms)
+    if snapshot.audit and snapshot.audit.unaccounted:
+        missing = counted(snapshot.audit.unaccounted, "event")
+        yield _one(f"The audit could not account for {missing}; `frontdesk audit --full` lists them.", "/events")
+    yield from _of_workers(snapshot)
+    for spool in snapshot.orphaned_spools():
+        held = counted(spool.depth, "event")
+        yield _one(f"A spool on {spool.host} in {spool.folder} holds {held}, and no receiver drains it.", "/")
     if routes.problems:
-        kept = "the table before it is in force" if routes.table else "events are kept unrouted"
-        yield _one(f"The routing file is wrong; {kept}.", "/routes")
-    if state.hooks and state.hooks.trouble:
-        yield _one(f"{counted(state.hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
-    for business, silence in state.silences.items():
+        kept = "the previous table stays in force" if routes.table else "events are kept unrouted"
+        yield _one(f"routes.yaml has errors; {kept}.", "/routes")
+    if hooks and hooks.trouble:
+        yield _one(f"{counted(hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
+    for business, silence in snapshot.silences.items():
         if conditions.is_unusual(silence):
             yield _one(
-                f"Business {business} is unusually silent: about {silence.expected:.0f} events usually come in that "
+                f"Business {business} is unusually silent: about {silence.expected:.0f} events usually arrive in this "
                 "time.",
                 f"/events?business={business}",
             )
-    if dead := state.standing[EventStatus.DEAD]:
+    if dead := snapshot.standing[EventStatus.DEAD]:
         yield _one(f"{counted(dead, 'event')} with a dead delivery.", "/dead")
-    if quarantined := state.standing[EventStatus.QUARANTINED]:
+    if quarantined := snapshot.standing[EventStatus.QUARANTINED]:
         yield _one(f"{counted(quarantined, 'request')} in quarantine.", "/quarantine")
 
 
 def oldest_ms(queues: Sequence[Queue], now_ms: int) -> int | None:
-    """Return how long the oldest delivery has waited that could run."""
+    """Return the age of the oldest delivery that can run; None when there is none."""
     since = min((queue.oldest_ms for queue in queues if queue.oldest_ms), default=None)
     return None if since is None else max(now_ms - since, 0)
 
 
-def _of_workers(state: State, now_ms: int) -> Iterator[dict[str, str]]:
-    waiting = sum(queue.ready for queue in state.queues)
-    if waiting and not any(worker.is_live(now_ms) for worker in state.workers):
+def _of_workers(snapshot: StatusSnapshot) -> Iterator[dict[str, str]]:
+    ready = sum(queue.ready for queue in snapshot.queues)
+    if ready and not snapshot.live_workers():
         yield _one(
-            f"No worker lives, and {counted(waiting, 'delivery')} can run. `frontdesk work` starts one.", "/workers"
+            f"No worker is running, and {counted(ready, 'delivery')} can run. `frontdesk work` starts one.", "/workers"
         )
-    elif (oldest := oldest_ms(state.queues, now_ms)) and oldest > _LATE_MS:
-        yield _one(f"The oldest delivery that could run has waited for {oldest // 60_000} minutes.", "/workers")
-    for worker in state.workers:
-        if worker.held and not worker.is_live(now_ms):
+    elif (oldest := oldest_ms(snapshot.queues, snapshot.now_ms)) and oldest > _OVERDUE_MS:
+        yield _one(f"The oldest delivery that can run has waited for {oldest // 60_000} minutes.", "/workers")
+    for worker in snapshot.workers:
+        if worker.held and not worker.is_live(snapshot.now_ms):
             held = counted(worker.held, "delivery")
-            yield _one(f"Worker {worker.name} is silent and holds {held}.", "/workers")
-
-
-def _of_spools(spools: Sequence[SpoolReport], now_ms: int) -> Iterator[dict[str, str]]:
-    for spool in spools:
-        if spool.depth and spool.is_orphaned(now_ms):
-            held = counted(spool.depth, "event")
-            yield _one(f"A spool on {spool.host} in {spool.folder} holds {held}, and nobody drains it.", "/")
+            yield _one(f"Worker {worker.name} does not report any more and still holds {held}.", "/workers")
 
 
 def _one(text: str, page: str) -> dict[str, str]:

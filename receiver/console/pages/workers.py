@@ -1,10 +1,9 @@
-"""Who works: processes, since when, on what; and what waits in the queues."""
+"""The worker processes with the deliveries they run, and the queues."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.console.framework.page import Facts, Page
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.core import ids, timestamps
 from receiver.observation.store_status import Worker
 from receiver.storage.redis import keys
@@ -13,12 +12,12 @@ _SHOWN: Final = 10
 _MOST_WORKERS: Final = 200
 
 
-def facts(visit: Visit) -> Facts:
+def facts(request: PageRequest) -> Facts:
     """Workers and queues."""
-    pulse = visit.desk.pulse
-    now_ms = pulse.now_ms()
-    workers = pulse.workers()
-    running = _running(visit, workers)
+    store_status = request.services.store_status
+    now_ms = store_status.now_ms()
+    workers = store_status.workers()
+    running = _running(request, workers)
     return {
         "number": len(workers),
         "workers": [_worker(worker, running, now_ms) for worker in workers[:_MOST_WORKERS]],
@@ -29,7 +28,7 @@ def facts(visit: Visit) -> Facts:
                 "scheduled": queue.scheduled,
                 "oldest_waiting_ms": max(now_ms - queue.oldest_ms, 0) if queue.oldest_ms else None,
             }
-            for queue in pulse.queues()
+            for queue in store_status.queues()
         ],
     }
 
@@ -48,10 +47,10 @@ def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) 
     }
 
 
-def _running(visit: Visit, workers: tuple[Worker, ...]) -> dict[str, dict[str, Any]]:
-    """Return what is known of the deliveries in workers' hands, by job."""
+def _running(request: PageRequest, workers: tuple[Worker, ...]) -> dict[str, dict[str, Any]]:
+    """Return the deliveries that workers run, by job."""
     jobs = [job for worker in workers[:_MOST_WORKERS] for job in worker.jobs[:_SHOWN]]
-    events = visit.desk.archive.many(sorted({job[: ids.LENGTH] for job in jobs}))
+    events = request.services.archive.many(sorted({job[: ids.LENGTH] for job in jobs}))
     deliveries = {one.id: (stored, one) for stored in events for one in stored.deliveries}
     found = {}
     for job in jobs:
@@ -68,9 +67,9 @@ def _running(visit: Visit, workers: tuple[Worker, ...]) -> dict[str, dict[str, A
     return found
 
 
-def more(visit: Visit, told: Facts) -> Mapping[str, Any]:
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What only the page needs."""
-    return {"now_ms": visit.desk.pulse.now_ms()}
+    return {"now_ms": request.services.store_status.now_ms()}
 
 
 PAGE: Final = Page("/workers", "Workers", "workers.html", facts, more)

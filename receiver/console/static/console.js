@@ -9,18 +9,19 @@ function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html");
 }
 
-/* Parts of a page that are looked at again every few seconds: replaced whole, unless somebody is busy in them. */
+/* Parts of a page that are loaded again every few seconds: replaced as a whole, unless somebody is using them. */
 function refresh(part) {
   const every = Number(part.dataset.refresh) * 1000;
   const tick = async () => {
     const now = document.getElementById(part.id);
     if (!now || !now.dataset.refresh) return;
-    const busy = document.hidden || now.contains(document.activeElement) || now.querySelector("details[open]");
-    if (!busy) {
+    const isBusy = (shown) => document.hidden || shown.contains(document.activeElement) || shown.querySelector("details[open]");
+    if (!isBusy(now)) {
       try {
         const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
         const fresh = answer.ok && !answer.redirected && parsed(await answer.text()).getElementById(part.id);
-        if (fresh) document.getElementById(part.id).replaceWith(fresh);
+        const shown = document.getElementById(part.id);
+        if (fresh && !isBusy(shown)) shown.replaceWith(fresh);  // somebody may have moved the focus into it meanwhile
         if (answer.redirected) return;
       } catch {
         // The console is away for a moment; what is shown stays.
@@ -56,7 +57,7 @@ function follow(sign) {
   const listen = () => {
     source = new EventSource(sign.dataset.live);
     source.onopen = () => { sign.classList.add("on"); state.textContent = "Live"; };
-    source.onerror = () => { sign.classList.remove("on"); state.textContent = "Not live; trying again"; };
+    source.onerror = () => { sign.classList.remove("on"); state.textContent = "Not live; reconnecting"; };
     source.addEventListener("kept", (message) => {
       const { id, row } = JSON.parse(message.data);
       show(id, row);
@@ -75,7 +76,7 @@ function follow(sign) {
       source = null;
       sign.classList.remove("on");
       state.textContent = "Paused";
-      pause.textContent = "Go on";
+      pause.textContent = "Resume";
     } else {
       pause.textContent = "Pause";
       listen();
@@ -127,7 +128,12 @@ addEventListener("pageshow", () => {
 });
 
 // On a phone the navigation is wider than the screen.
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Not by scrollIntoView: in Chromium, Tab would then go on from there and pass the link that skips to the content.
+const current = document.querySelector("nav [aria-current]");
+for (let strip = current?.parentElement; strip?.closest("nav"); strip = strip.parentElement) {
+  const [inner, outer] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
+  strip.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+}
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 const sign = document.getElementById("live");
 if (sign) follow(sign);

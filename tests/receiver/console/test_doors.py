@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from receiver.console.application import ACTS, PAGES
+from receiver.console.asgi import OPERATIONS, PAGES
 from receiver.console.framework.page import Page
 from receiver.console.pages.live import MOST
 from receiver.nexudus import samples
@@ -16,7 +16,7 @@ from tests.support.processes import Valkey, run, wait_until
 
 EVENT = "0" * 20
 PATHS = [page.path.replace("{event}", EVENT) for page in PAGES]
-POSTS = [act.path.replace("{event}", EVENT) for act in ACTS]
+POSTS = [act.path.replace("{event}", EVENT) for act in OPERATIONS]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -50,7 +50,7 @@ def test_nobody_acts_without_a_token_or_a_form_of_ours(house: House, path: str) 
         assert answer.status == 403, answer
 
 
-@pytest.mark.parametrize("act", [act for act in ACTS if not act.for_viewers], ids=lambda act: act.path)
+@pytest.mark.parametrize("act", [act for act in OPERATIONS if not act.for_viewers], ids=lambda act: act.path)
 def test_a_viewer_looks_and_does_not_act(house: House, act: Page) -> None:
     """Not with a token, not with a session and the right proof; and unmasking is an act."""
     path = act.path.replace("{event}", EVENT)
@@ -63,7 +63,7 @@ def test_a_viewer_looks_and_does_not_act(house: House, act: Page) -> None:
     ]
 
     assert [answer.status for answer in refused] == [403, 403]
-    assert "victor may look but not act" in refused[0].json()["error"]
+    assert "victor may look but not change anything" in refused[0].json()["error"]
 
 
 def test_a_viewer_is_shown_no_button_that_would_be_refused(house: House) -> None:
@@ -226,7 +226,7 @@ def test_the_store_may_go_away(tmp_path_factory: pytest.TempPathFactory) -> None
         gone = house.ask("GET", "/events", token=ADMIN)
 
         assert gone.status == 503
-        assert "The store does not answer" in gone.text
+        assert "The store is unavailable" in gone.text
         store.start_again()
         wait_until(lambda: house.ask("GET", "/events", token=ADMIN).status == 200, "the events to be back")
         assert console.stop() == 0

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from receiver.console.application import ACTS
+from receiver.console.asgi import OPERATIONS
 from receiver.console.pages.overview import KINDS, SPANS
 from tests.receiver.console.house import ADMIN, House
 from tests.support.processes import wait_until
@@ -61,7 +61,7 @@ def test_the_timeline_says_all_that_became_of_an_event(house: House, known: dict
     assert [step["what"] for step in dead["timeline"]][:4] == ["received", "verified", "kept", "routed"]
     said = {step["what"]: step["said"] for step in dead["timeline"]}
     assert "the signature matched" in said["verified"]
-    assert "nothing identical came before it" in said["kept"]
+    assert "no identical request came before it" in said["kept"]
     assert said["routed"].startswith("2 deliveries by table ")
     failed = [step for step in dead["timeline"] if step["what"] == "failed"]
     assert [step["said"] for step in failed] == [
@@ -146,7 +146,7 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
         "/stop": ("bulk.stop", {}),
         "/quarantine/release": ("release", {}),
     }
-    assert {act.path for act in ACTS} == {*done, "/routes/explain", "/hooks/apply"}, "an act that nobody tests"
+    assert {act.path for act in OPERATIONS} == {*done, "/routes/explain", "/hooks/apply"}, "an act that nobody tests"
 
     for path, (_, values) in done.items():
         house.act(path.format(**values), **{name: text for name, text in values.items() if f"{{{name}}}" not in path})

@@ -173,7 +173,7 @@ def test_of_what_cannot_be_read_nothing_is_made_up(hostile: House) -> None:
     facts = hostile.facts(f"/events/{one.envelope.id}")
 
     assert "does not know" in facts["reason"]
-    assert (facts["timeline"][0]["what"], facts["timeline"][0]["said"]) == ("received", "as its id tells")
+    assert (facts["timeline"][0]["what"], facts["timeline"][0]["said"]) == ("received", "by its ID")
     assert {step["what"] for step in facts["timeline"][1:]}.isdisjoint({"verified", "kept", "routed", "unrouted"})
     assert (facts["explained"], facts["replayable"]) == ([], [])
 

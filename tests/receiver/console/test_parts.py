@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.console.framework import charts, rendering
-from receiver.console.framework.bulk_tasks import Bulk, Progress, paced
-from receiver.console.pages import bulk_selection, search, warnings
-from receiver.console.pages.search import Sought
+from receiver.console.framework.bulk_tasks import BulkTasks, Progress, paced
+from receiver.console.pages import bulk_selection, event_search, warnings
+from receiver.console.pages.event_search import SearchQuery
 from receiver.console.pages.signin import where_next
 from receiver.core import ids
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.operations import json_views
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import Loss
@@ -55,7 +56,7 @@ def archive(redis_url: str) -> EventReader:
 @pytest.mark.parametrize("text", ["zoë", "ZOË", "Zoe\u0308", "Zo\\u00EB"])
 def test_a_text_is_found_in_every_event_that_has_it(archive: EventReader, text: str) -> None:
     """However long that takes: the clock stands still."""
-    found = search.find(archive, Sought(EventFilter(), text), clock=lambda: 0.0)
+    found = event_search.find(archive, SearchQuery(EventFilter(), text), clock=lambda: 0.0)
 
     assert [stored.envelope.record()["Id"] for stored in found.events] == [207, 107, 7]
     assert (found.more, found.is_cut) == (None, False)
@@ -76,10 +77,10 @@ def test_a_text_is_found_in_every_event_that_has_it(archive: EventReader, text: 
 )
 def test_a_text_is_found_however_it_is_written(body: bytes, text: str) -> None:
     """In any case of letters, escaped or not, accents composed or not, also where the rest is no JSON."""
-    wanted = Sought(EventFilter(), text)
+    wanted = SearchQuery(EventFilter(), text)
     stored = StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ())
 
-    assert wanted.wants(stored)
+    assert wanted.matches(stored)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +95,10 @@ def test_a_text_is_found_however_it_is_written(body: bytes, text: str) -> None:
 )
 def test_a_text_is_found_by_what_people_read(text: str, body: bytes) -> None:
     """Not by how JSON writes it."""
-    assert Sought(EventFilter(), text).wants(StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ()))
-    assert not Sought(EventFilter(), text + "x").wants(StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ()))
+    assert SearchQuery(EventFilter(), text).matches(StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ()))
+    assert not SearchQuery(EventFilter(), text + "x").matches(
+        StoredEvent(entry(body).envelope, EventStatus.UNROUTED, ())
+    )
 
 
 def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: EventReader) -> None:
@@ -104,7 +107,7 @@ def test_a_search_ends_when_its_time_is_up_and_can_go_on(archive: EventReader) -
     looked_at: list[int] = []
     after = None
     while True:
-        page = search.find(archive, Sought(EventFilter(), "zoë"), after=after, budget_s=0)
+        page = event_search.find(archive, SearchQuery(EventFilter(), "zoë"), after=after, budget_s=0)
         found += [stored.envelope.record()["Id"] for stored in page.events]
         looked_at.append(page.looked_at)
         after = page.more
@@ -122,7 +125,7 @@ def test_a_search_that_has_time_goes_on(archive: EventReader) -> None:
     """Until its time is up and no longer: what it took is asked after every step."""
     clock = count()
 
-    page = search.find(archive, Sought(EventFilter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
+    page = event_search.find(archive, SearchQuery(EventFilter(), "zoë"), budget_s=1.5, clock=lambda: float(next(clock)))
 
     assert (next(clock), page.is_cut) == (3, True)
     assert event_reader.FIRST_BATCH < page.looked_at <= 3 * event_reader.FIRST_BATCH
@@ -130,9 +133,11 @@ def test_a_search_that_has_time_goes_on(archive: EventReader) -> None:
 
 def test_a_count_goes_on_where_its_time_was_up(archive: EventReader) -> None:
     """Page by page, each with what those before it counted; no event is counted twice or left out."""
-    counted, pages = bulk_selection.Counted(0, 0, None), 0
+    counted, pages = bulk_selection.SelectionCount(0, 0, None), 0
     while pages == 0 or counted.more:
-        counted = bulk_selection.count(archive, Sought(EventFilter()), lambda stored: 2, so_far=counted, budget_s=0)
+        counted = bulk_selection.count(
+            archive, SearchQuery(EventFilter()), lambda stored: 2, so_far=counted, budget_s=0
+        )
         pages += 1
         assert counted.events <= 16 * pages, "without time, a page counts as many as lie between two looks at the clock"
 
@@ -140,19 +145,21 @@ def test_a_count_goes_on_where_its_time_was_up(archive: EventReader) -> None:
 
     assert (counted.events, counted.weight) == (300, 600)
     assert bulk_selection.count(
-        archive, Sought(EventFilter(), "zoë"), lambda stored: 1, budget_s=60
-    ) == bulk_selection.Counted(3, 3, None)
+        archive, SearchQuery(EventFilter(), "zoë"), lambda stored: 1, budget_s=60
+    ) == bulk_selection.SelectionCount(3, 3, None)
 
 
 def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(archive: EventReader) -> None:
     """However few were counted before: nobody waits for the count of all."""
-    bulk, seen = Bulk(), list[str]()
+    bulk, seen = BulkTasks(), list[str]()
 
     def step(event_id: str) -> str:
         seen.append(event_id)
         return ""
 
-    bulk.start(Progress("replay", "alice", 1), bulk_selection.run_over(archive, Sought(EventFilter(), "zoë"), step))
+    bulk.start(
+        Progress("replay", "alice", 1), bulk_selection.run_over(archive, SearchQuery(EventFilter(), "zoë"), step)
+    )
 
     wait_until(lambda: bulk.progress and not bulk.progress.is_running, "the run to end")
     assert bulk.progress is not None
@@ -162,7 +169,7 @@ def test_a_run_over_many_begins_with_the_oldest_and_says_how_many_there_are(arch
 
 def test_one_run_at_a_time_and_it_can_be_stopped() -> None:
     """A second one is refused with who runs what; what was done is counted."""
-    bulk = Bulk()
+    bulk = BulkTasks()
     gate = threading.Event()
 
     def events() -> Iterator[str]:
@@ -172,7 +179,7 @@ def test_one_run_at_a_time_and_it_can_be_stopped() -> None:
 
     bulk.start(Progress("replay", "alice", 1_000), paced(events(), lambda one: "it is busy" if one == "two" else ""))
     wait_until(lambda: bulk.progress and bulk.progress.done == 2, "two to be done")
-    with pytest.raises(UsageError, match="^alice runs replay already"):
+    with pytest.raises(UsageError, match="^alice already runs a replay"):
         bulk.start(Progress("release", "bob", 1), lambda count, stop: "")
     gate.set()
     bulk.stop()
@@ -188,7 +195,7 @@ def test_one_run_at_a_time_and_it_can_be_stopped() -> None:
 
 def test_a_run_that_fails_says_why() -> None:
     """And does not block the next."""
-    bulk = Bulk()
+    bulk = BulkTasks()
 
     def run(count: object, stop: threading.Event) -> str:
         raise UsageError("today's table has no such route")
@@ -268,12 +275,12 @@ def test_what_alerts_tell_of_store_and_spools_the_overview_tells_too(tmp_path: P
     spool = SpoolReport("s", "ann", "/var", 0, 0, 0, 1_000, "no space left")
     unfit = {"eviction": "maxmemory-policy is allkeys-lru"}
     routes = CurrentTable(tmp_path / "routes.yaml", known_actions=CODES, data_dir=tmp_path)
-    state = warnings.State((), (), standing, (spool,), None, None, {}, unfit, (Loss("0123", 1, 2),))
+    snapshot = StatusSnapshot(1_000, standing=standing, spools=(spool,), unfit=unfit, losses=(Loss("0123", 1, 2),))
 
-    told = [one["text"] for one in warnings.found(routes, state, 1_000)]
+    told = [one["text"] for one in warnings.found(routes, snapshot, None)]
 
     assert [text.partition(".")[0] for text in told] == [
-        "The store has lost what it held",
-        "The server of the store loses events: eviction",
+        "The store has lost its data",
+        "The Redis server can lose events: eviction",
         "A receiver on ann cannot spool",
     ]

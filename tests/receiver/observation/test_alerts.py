@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.observation.alert_monitor import Sentry
-from receiver.observation.alerts import CLOSES_AFTER_MS, Alerts
-from receiver.observation.outgoing import Message, Outgoing
-from receiver.observation.status_snapshot import Vitals
+from receiver.observation.alert_monitor import AlertMonitor
+from receiver.observation.alerting import CLOSES_AFTER_MS, Alerting
+from receiver.observation.notifier import Message, Notifier
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.redis import keys
@@ -30,13 +30,13 @@ def mailbox() -> Iterator[Mailbox]:
         yield one
 
 
-def _vitals(seconds: float, unaccounted: int = 0) -> Vitals:
+def _snapshot(seconds: float, unaccounted: int = 0) -> StatusSnapshot:
     now = NOW + int(seconds * SECOND)
-    return Vitals(now, audit=AuditResult(now, now, unaccounted, 0, ()))
+    return StatusSnapshot(now, audit=AuditResult(now, now, unaccounted, 0, ()))
 
 
-def _alerts(client: redis.Redis, *mailboxes: Mailbox) -> Alerts:
-    return Alerts(client, Outgoing([one.url for one in mailboxes]), patience_ms=300_000)
+def _alerts(client: redis.Redis, *mailboxes: Mailbox) -> Alerting:
+    return Alerting(client, Notifier([one.url for one in mailboxes]), patience_ms=300_000)
 
 
 def test_one_message_when_a_state_opens_and_one_when_it_closes(client: redis.Redis, mailbox: Mailbox) -> None:
@@ -44,16 +44,16 @@ def test_one_message_when_a_state_opens_and_one_when_it_closes(client: redis.Red
     alerts = _alerts(client, mailbox)
 
     for second in range(0, 100, 5):
-        alerts.turn(_vitals(second, unaccounted=2))
+        alerts.turn(_snapshot(second, unaccounted=2))
     for second in range(100, 200, 5):
-        alerts.turn(_vitals(second))
+        alerts.turn(_snapshot(second))
 
     assert mailbox.titles == [
         "Frontdesk: 2 events unaccounted for",
-        "Frontdesk: over: 2 events unaccounted for",
+        "Frontdesk: resolved: 2 events unaccounted for",
     ]
     assert [post["type"] for post in mailbox.posts] == ["failure", "success"]
-    assert [post["message"] for post in mailbox.posts] == ["`frontdesk audit --full` names them.", "It lasted 100s."]
+    assert [post["message"] for post in mailbox.posts] == ["`frontdesk audit --full` lists them.", "It lasted 100s."]
     assert client.hkeys(keys.ALERTS) == [b"~dead"]
 
 
@@ -62,7 +62,7 @@ def test_a_state_that_flickers_stays_open(client: redis.Redis, mailbox: Mailbox)
     alerts = _alerts(client, mailbox)
 
     for second in range(0, 200, 10):
-        alerts.turn(_vitals(second, unaccounted=second // 10 % 2))
+        alerts.turn(_snapshot(second, unaccounted=second // 10 % 2))
 
     assert len(mailbox.posts) == 1
 
@@ -70,22 +70,22 @@ def test_a_state_that_flickers_stays_open(client: redis.Redis, mailbox: Mailbox)
 def test_a_restart_repeats_nothing(client: redis.Redis, mailbox: Mailbox) -> None:
     """Who begins anew knows what was told, and closes what somebody else has opened."""
     for second in (0, 5, 10):
-        _alerts(client, mailbox).turn(_vitals(second, unaccounted=2))
+        _alerts(client, mailbox).turn(_snapshot(second, unaccounted=2))
     for later in (20.0, 20 + CLOSES_AFTER_MS / SECOND, 100.0, 105.0):
-        _alerts(client, mailbox).turn(_vitals(later))
+        _alerts(client, mailbox).turn(_snapshot(later))
 
-    assert [title.startswith("Frontdesk: over") for title in mailbox.titles] == [False, True]
+    assert [title.startswith("Frontdesk: resolved") for title in mailbox.titles] == [False, True]
 
 
 def test_a_state_that_heals_by_itself_is_not_told(client: redis.Redis, mailbox: Mailbox) -> None:
     """A queue without a worker for a few seconds is a deploy."""
     keep_all(client, entry())
-    sentry = Sentry(client, Outgoing([mailbox.url]), patience_ms=300_000, routes=tuple)
+    monitor = AlertMonitor(client, Notifier([mailbox.url]), patience_ms=300_000, routes=tuple)
 
-    sentry.turn()
+    monitor.turn()
     client.delete(keys.rq_queue("default"))
-    sentry.turn()
-    sentry.stop()
+    monitor.turn()
+    monitor.stop()
 
     assert mailbox.posts == []
     assert client.hkeys(keys.ALERTS) == [b"~dead"]
@@ -96,11 +96,11 @@ def test_a_url_that_refuses_is_tried_again_and_costs_the_others_nothing(client: 
     with Mailbox() as refusing:
         refusing.status = 500
         alerts = _alerts(client, mailbox, refusing)
-        alerts.turn(_vitals(0, unaccounted=1))
-        alerts.turn(_vitals(5, unaccounted=1))
+        alerts.turn(_snapshot(0, unaccounted=1))
+        alerts.turn(_snapshot(5, unaccounted=1))
         refusing.status = 200
-        _alerts(client, mailbox, refusing).turn(_vitals(10, unaccounted=1))
-        _alerts(client, mailbox, refusing).turn(_vitals(15, unaccounted=1))
+        _alerts(client, mailbox, refusing).turn(_snapshot(10, unaccounted=1))
+        _alerts(client, mailbox, refusing).turn(_snapshot(15, unaccounted=1))
 
         assert len(mailbox.posts) == len(refusing.posts) == 1
 
@@ -108,30 +108,30 @@ def test_a_url_that_refuses_is_tried_again_and_costs_the_others_nothing(client: 
 def test_a_url_that_refuses_rests_longer_each_time(mailbox: Mailbox) -> None:
     """Fifteen seconds, then thirty, then a minute; one success and all is forgotten."""
     mailbox.status = 500
-    outgoing = Outgoing([mailbox.url])
-    (digest,) = outgoing.digests
+    notifier = Notifier([mailbox.url])
+    (digest,) = notifier.digests
     message = Message("a title", "a text", "info")
 
-    assert not outgoing.send(digest, message, now=0.0)
+    assert not notifier.send(digest, message, now=0.0)
     mailbox.status = 200
-    assert not outgoing.send(digest, message, now=14.0)
-    assert outgoing.send(digest, message, now=15.0)
+    assert not notifier.send(digest, message, now=14.0)
+    assert notifier.send(digest, message, now=15.0)
     mailbox.status = 500
-    assert not outgoing.send(digest, message, now=16.0)
-    assert not outgoing.send(digest, message, now=32.0)
+    assert not notifier.send(digest, message, now=16.0)
+    assert not notifier.send(digest, message, now=32.0)
     mailbox.status = 200
-    assert not outgoing.send(digest, message, now=61.0)
-    assert outgoing.send(digest, message, now=62.0)
+    assert not notifier.send(digest, message, now=61.0)
+    assert notifier.send(digest, message, now=62.0)
 
 
 def test_a_state_that_was_told_to_nobody_closes_in_silence(client: redis.Redis, mailbox: Mailbox) -> None:
     """`over` of something unheard of would only puzzle."""
     mailbox.status = 500
-    _alerts(client, mailbox).turn(_vitals(0, unaccounted=1))
+    _alerts(client, mailbox).turn(_snapshot(0, unaccounted=1))
     mailbox.status = 200
     for second in (1, 40, 80):
         alerts = _alerts(client, mailbox)
-        alerts.turn(_vitals(second))
+        alerts.turn(_snapshot(second))
 
     assert mailbox.posts == []
 
@@ -140,7 +140,7 @@ def test_very_many_states_are_told_in_portions(client: redis.Redis, mailbox: Mai
     """A hundred locations that fall silent at once do not make a mail server refuse the twenty-first message."""
     now = NOW
     businesses = range(1_000, 1_030)
-    silent = Vitals(now, silences=dict.fromkeys(businesses, Silence(now - 9, 9.0)))
+    silent = StatusSnapshot(now, silences=dict.fromkeys(businesses, Silence(now - 9, 9.0)))
     alerts = _alerts(client, mailbox)
 
     alerts.turn(silent)
@@ -152,38 +152,39 @@ def test_very_many_states_are_told_in_portions(client: redis.Redis, mailbox: Mai
 
 def test_one_of_several_sentries_tells(client: redis.Redis, mailbox: Mailbox) -> None:
     """Whoever holds the lock; when it ends, the next."""
-    sentries = [Sentry(client, Outgoing([mailbox.url]), patience_ms=300_000, routes=tuple) for _ in range(3)]
+    monitors = [AlertMonitor(client, Notifier([mailbox.url]), patience_ms=300_000, routes=tuple) for _ in range(3)]
     client.set(keys.AUDIT, b'{"at_ms":1,"next_ms":1,"unaccounted":3,"repaired":0,"offenders":[]}')
 
     for _ in range(2):
-        for sentry in sentries:
-            sentry.turn()
-    sentries[0].stop()
-    for sentry in sentries[1:]:
-        sentry.turn()
-        sentry.stop()
+        for monitor in monitors:
+            monitor.turn()
+    monitors[0].stop()
+    for monitor in monitors[1:]:
+        monitor.turn()
+        monitor.stop()
 
-    assert sorted(mailbox.titles) == ["Frontdesk: 3 events unaccounted for", "Frontdesk: Nobody audits"]
+    assert sorted(mailbox.titles) == ["Frontdesk: 3 events unaccounted for", "Frontdesk: The audit is not running"]
 
 
 def test_that_the_store_is_away_is_told_by_the_one_that_told_last(start_valkey: StartValkey, mailbox: Mailbox) -> None:
-    """Nobody can ask it who tells; a sentry that never led keeps silent."""
+    """Nobody can ask it who tells; a monitor that never led keeps silent."""
     server = start_valkey()
-    outgoing = Outgoing([mailbox.url])
+    notifier = Notifier([mailbox.url])
     first, second = (
-        Sentry(server.client(), outgoing, patience_ms=300_000, routes=tuple, every_s=0.1, away_s=0.3) for _ in range(2)
+        AlertMonitor(server.client(), notifier, patience_ms=300_000, routes=tuple, every_s=0.1, away_s=0.3)
+        for _ in range(2)
     )
     first.turn()
-    for sentry in (first, second):
-        sentry.start()
+    for monitor in (first, second):
+        monitor.start()
     server.kill()
-    wait_until(lambda: mailbox.titles == ["Frontdesk: the store is away"], "the first message")
+    wait_until(lambda: mailbox.titles == ["Frontdesk: the store is unavailable"], "the first message")
     server.start_again()
     wait_until(lambda: len(mailbox.posts) > 1, "the second message")
-    for sentry in (first, second):
-        sentry.stop()
+    for monitor in (first, second):
+        monitor.stop()
 
-    assert mailbox.titles == ["Frontdesk: the store is away", "Frontdesk: over: the store is away"]
+    assert mailbox.titles == ["Frontdesk: the store is unavailable", "Frontdesk: resolved: the store is unavailable"]
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "s3cr3t", "json://", "https://hooks.slack.com/services/s3cr3t"])
@@ -228,8 +229,8 @@ def test_real_workers_tell_of_what_dies_and_never_of_what_was_in_it(
     listed = run("alerts", settings=settings)
     process.stop()
 
-    assert mailbox.titles == ["Frontdesk: Deliveries die"]
-    assert "Deliveries die (told)" in listed.out
+    assert mailbox.titles == ["Frontdesk: Deliveries are failing for good"]
+    assert "Deliveries are failing for good (told)" in listed.out
     assert '"event":"alert.opened"' in process.output
     told = str(mailbox.posts) + listed.out + process.output
     assert "Payload" not in told

@@ -7,7 +7,7 @@ import pytest
 from receiver.core.events import EventStatus
 from receiver.observation import conditions
 from receiver.observation.alert_state import Level
-from receiver.observation.status_snapshot import Vitals
+from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
@@ -19,7 +19,7 @@ NOW = 1_790_000_000_000
 MINUTE = 60_000
 
 WORKER = Worker("ann", NOW + 10_000, 0, (), "", "1", "host", ("*",))
-WELL = Vitals(
+WELL = StatusSnapshot(
     NOW,
     queues=(Queue("default", 3, 1, NOW - MINUTE), Queue("retired", 0, 0, None)),
     workers=(WORKER,),
@@ -34,8 +34,8 @@ WELL = Vitals(
 )
 
 
-def _names(vitals: Vitals, levels: dict[str, Level] | None = None) -> list[str]:
-    return [one.name for one in conditions.found(vitals, levels or {}, patience_ms=5 * MINUTE)]
+def _names(snapshot: StatusSnapshot, levels: dict[str, Level] | None = None) -> list[str]:
+    return [one.name for one in conditions.found(snapshot, levels or {}, patience_ms=5 * MINUTE)]
 
 
 def test_nothing_is_wrong_while_all_is_well() -> None:

@@ -4,13 +4,13 @@ import os
 import threading
 from pathlib import Path
 
-from receiver.process.prefixed_output import Screen
+from receiver.process.prefixed_output import PrefixedOutput
 
 
 def test_lines_are_told_apart_by_name(tmp_path: Path) -> None:
     """The prefix is as wide as the longest name."""
     with (tmp_path / "out").open("wb") as output:
-        screen = Screen(("serve", "valkey"), file=output.fileno())
+        screen = PrefixedOutput(("serve", "valkey"), file=output.fileno())
         screen.say("serve", "listens")
         screen.say("valkey", "José 🥶")
         screen.close()
@@ -21,7 +21,7 @@ def test_lines_are_told_apart_by_name(tmp_path: Path) -> None:
 def test_each_name_has_its_colour(tmp_path: Path) -> None:
     """Only the prefix is coloured; two names differ."""
     with (tmp_path / "out").open("wb") as output:
-        screen = Screen(("a", "b"), file=output.fileno(), colour=True)
+        screen = PrefixedOutput(("a", "b"), file=output.fileno(), colour=True)
         screen.say("a", "x")
         screen.say("b", "x")
         screen.close()
@@ -32,7 +32,7 @@ def test_each_name_has_its_colour(tmp_path: Path) -> None:
 def test_text_can_do_nothing_to_the_terminal(tmp_path: Path) -> None:
     """Escape sequences, bidirectional overrides and line separators are shown as what they are."""
     with (tmp_path / "out").open("wb") as output:
-        screen = Screen(("a",), file=output.fileno())
+        screen = PrefixedOutput(("a",), file=output.fileno())
         screen.say("a", "\x1b]0;title\x07 \u202etxt\u2028 \x9b2J \ttab \udcff")
         screen.close()
 
@@ -42,7 +42,7 @@ def test_text_can_do_nothing_to_the_terminal(tmp_path: Path) -> None:
 def test_lines_of_many_threads_are_never_mixed(tmp_path: Path) -> None:
     """One writer writes one line after the other."""
     with (tmp_path / "out").open("wb") as output:
-        screen = Screen(tuple("abcd"), file=output.fileno())
+        screen = PrefixedOutput(tuple("abcd"), file=output.fileno())
 
         def speak(name: str) -> None:
             for _ in range(200):
@@ -63,7 +63,7 @@ def test_lines_of_many_threads_are_never_mixed(tmp_path: Path) -> None:
 def test_a_terminal_that_stands_still_stops_nobody() -> None:
     """A full pipe is what Ctrl-S looks like: callers go on, and what was not shown is counted afterwards."""
     reading, writing = os.pipe()
-    screen = Screen(("a",), file=writing)
+    screen = PrefixedOutput(("a",), file=writing)
 
     for _ in range(30_000):
         screen.say("a", "x" * 100)
@@ -86,7 +86,7 @@ def test_a_terminal_that_stands_still_stops_nobody() -> None:
 def test_a_reader_that_went_away_is_no_error() -> None:
     """`frontdesk up | head` goes on quietly."""
     reading, writing = os.pipe()
-    screen = Screen(("a",), file=writing)
+    screen = PrefixedOutput(("a",), file=writing)
     os.close(reading)
 
     screen.say("a", "x")

@@ -15,12 +15,12 @@ from tests.support.processes import Process, environment, is_alive, wait_until
 
 DRIVER = """
 import json, sys
-from receiver import supervisor
-from receiver.process.prefixed_output import Screen
+from receiver.process import supervisor
+from receiver.process.prefixed_output import PrefixedOutput
 order = json.loads(sys.argv[1])
 supervisor.SETTLED_S = order["settled_s"]
-children = [supervisor.Child(**child) for child in order["children"]]
-screen = Screen([child.name for child in children]) if order["screen"] else None
+children = [supervisor.Command(**child) for child in order["children"]]
+screen = PrefixedOutput([child.name for child in children]) if order["screen"] else None
 status = supervisor.Supervisor(children, screen=screen, grace_s=order["grace_s"]).run()
 if screen: screen.close()
 sys.exit(status)

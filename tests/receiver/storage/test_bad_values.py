@@ -13,9 +13,9 @@ import redis
 from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.observation import arrival_baseline, conditions, exposition, status_snapshot
-from receiver.observation.alerts import Alerts
-from receiver.observation.event_histogram import Trend
-from receiver.observation.outgoing import Outgoing
+from receiver.observation.alerting import Alerting
+from receiver.observation.event_histogram import EventHistogram
+from receiver.observation.notifier import Notifier
 from receiver.operations import json_views
 from receiver.operations.erasure import EmailSubject, Erasure
 from receiver.storage.accounting import data_loss
@@ -81,7 +81,7 @@ def _fill(client: redis.Redis) -> None:
     client.hset("fd:once:" + kept[3].envelope.id, "odd/step", "?")
     AuditLog(client).record("replay", events=1)
     arrival_baseline.learn(client, [1001], int(now * 1_000))
-    Alerts(client, Outgoing([]), patience_ms=0).turn(status_snapshot.look(client))
+    Alerting(client, Notifier([]), patience_ms=0).turn(status_snapshot.look(client))
     RetentionSchedule(client, retention_ms=DAY_MS, kept_ms=DAY_MS).turn()
     Retention(client, 0, DAY_MS).turn(1)
     Maintenance(client).turn()
@@ -142,15 +142,15 @@ def _readers(  # noqa: C901 - one function for each reader
 
     def trend() -> None:
         now = int(time.time() * 1_000)
-        Trend(client).buckets(now, 60_000, 240)
-        Trend(client).buckets(now, HOUR_MS, 24)
-        Trend(client).counters([now // HOUR_MS])
+        EventHistogram(client).buckets(now, 60_000, 240)
+        EventHistogram(client).buckets(now, HOUR_MS, 24)
+        EventHistogram(client).counters([now // HOUR_MS])
 
     def alerts() -> None:
         found = status_snapshot.look(client)
         exposition.exposition(found)
         list(conditions.found(found, {}, patience_ms=0))
-        Alerts(client, Outgoing([]), patience_ms=0).turn(found)
+        Alerting(client, Notifier([]), patience_ms=0).turn(found)
 
     def registrar() -> None:
         memory = RegistrarState(client)

@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
-from receiver.console.framework.hooks_cache import Registry, digest_of
+from receiver.console.framework.hooks_cache import HooksCache, digest_of
 from receiver.core.errors import UsageError
 from receiver.nexudus.registration import Registration
 from receiver.nexudus.webhooks import Webhooks
@@ -31,20 +31,20 @@ class Lists:
 
 
 @pytest.fixture
-def registry(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> HooksCache:
     """The console's registry, in this process."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    return Registry(RegistrarAdapter())
+    return HooksCache(RegistrarAdapter())
 
 
-def _apply(registry: Registry, digest: str, *, prune: bool = False) -> str:
+def _apply(registry: HooksCache, digest: str, *, prune: bool = False) -> str:
     registry.agreed(digest, prune=prune)
     return registry.apply(digest, lambda: None, who="alice", prune=prune, force=False)
 
 
 def test_an_apply_lists_the_hooks_twice(
-    registry: Registry, nexudus: SimulatedNexudus, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    registry: HooksCache, nexudus: SimulatedNexudus, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once before it writes and once after; the page before it and the page after it need one list and none."""
     lists = Lists(monkeypatch)
@@ -63,7 +63,7 @@ def test_an_apply_lists_the_hooks_twice(
     assert_converged(nexudus, settings)
 
 
-def test_a_plan_that_nobody_was_shown_is_not_applied(registry: Registry, nexudus: SimulatedNexudus) -> None:
+def test_a_plan_that_nobody_was_shown_is_not_applied(registry: HooksCache, nexudus: SimulatedNexudus) -> None:
     """Neither one of another digest, nor one that changed at Nexudus after the page; the next page looks again."""
     plan = registry.look().plan
     assert plan is not None

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.cli.up import up_processes
 from receiver.core.settings import SECRETS
-from receiver.process.supervisor import Child
+from receiver.process.supervisor import Command
 
 EVERYTHING = {f"FRONTDESK_{name.upper()}": "hush" for name in SECRETS} | {
     f"FRONTDESK_{name.upper()}_FILE": "hush" for name in SECRETS
@@ -19,7 +19,7 @@ def _children(
     demo: bool = True,
     processes: dict[str, int] | None = None,
     hush: dict[str, str] = EVERYTHING,
-) -> dict[str, Child]:
+) -> dict[str, Command]:
     environ = hush | (more or {}) | {"PATH": "/bin", "FRONTDESK_PORT": "1", "CRM_SECRET": "for a handler"}
     found = up_processes.children(environ, demo=demo, processes=processes or {}, ready=threading.Event())
     return {child.name: child for child in found}

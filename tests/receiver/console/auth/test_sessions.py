@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.console.auth.rate_limit import ADDRESSES, FAILURES, PAUSE_S, Throttle
-from receiver.console.auth.sessions import LINK_S, SESSION_S, Access, Identity, Role
+from receiver.console.auth.rate_limit import ADDRESSES, FAILURES, PAUSE_S, RateLimit
+from receiver.console.auth.sessions import LINK_S, SESSION_S, Authenticator, Identity, Role
 
 ALICE = Identity("alice", Role.ADMIN)
 VICTOR = Identity("victor", Role.VIEWER)
@@ -31,8 +31,8 @@ class Memory:
         return what in self.spent
 
 
-def _access(alice: str = "sesame", memory: Memory | None = None) -> Access:
-    return Access([("alice", alice)], [("victor", "look")], spent=memory or Memory())
+def _access(alice: str = "sesame", memory: Memory | None = None) -> Authenticator:
+    return Authenticator([("alice", alice)], [("victor", "look")], spent=memory or Memory())
 
 
 ACCESS = _access()
@@ -133,7 +133,7 @@ def test_a_changed_cookie_is_none(at: int, character: str) -> None:
 def test_failures_have_to_be_waited_for() -> None:
     """Ten are free; then one more for each half minute. Others are not concerned, nor is who got it right."""
     now = [1_000.0]
-    throttle = Throttle(lambda: now[0])
+    throttle = RateLimit(lambda: now[0])
     for _ in range(FAILURES):
         assert throttle.wait_s("192.0.2.1") == 0
         throttle.failed("192.0.2.1")
@@ -150,7 +150,7 @@ def test_failures_have_to_be_waited_for() -> None:
 
 def test_a_network_of_ipv6_counts_as_one() -> None:
     """Its owner has 2^64 addresses."""
-    throttle = Throttle(lambda: 0.0)
+    throttle = RateLimit(lambda: 0.0)
     for number in range(FAILURES):
         throttle.failed(f"2001:db8::{number:x}")
 
@@ -160,7 +160,7 @@ def test_a_network_of_ipv6_counts_as_one() -> None:
 
 def test_many_addresses_help_nobody_and_fill_no_memory() -> None:
     """All together are slowed down, and what is remembered of them has a bound."""
-    throttle = Throttle(lambda: 0.0)
+    throttle = RateLimit(lambda: 0.0)
     for number in itertools.islice(itertools.count(), ADDRESSES * 2):
         throttle.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.observation.alert_monitor import Sentry
+from receiver.observation.alert_monitor import AlertMonitor
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.accounting.maintenance import Maintenance
@@ -142,10 +142,10 @@ def test_a_store_that_took_no_writes_for_a_while_has_lost_nothing(start_valkey: 
 
 def test_the_sentry_of_workers_and_registrar_watches(client: redis.Redis, tmp_path: Path) -> None:
     """So that it is noticed where no receiver runs."""
-    sentry = Sentry(client, None, patience_ms=1, routes=tuple, losses=_watch(client, tmp_path))
-    sentry.turn()
+    monitor = AlertMonitor(client, None, patience_ms=1, routes=tuple, losses=_watch(client, tmp_path))
+    monitor.turn()
     client.flushall()
-    sentry.turn()
+    monitor.turn()
 
     assert len(data_loss.unacknowledged(client)) == 1
 

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.process.periodic import PeriodicTask
+from receiver.process.background import PeriodicTask
 from receiver.storage.accounting.maintenance import Maintenance, MaintenanceTurn, last_result
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.redis import connection, keys

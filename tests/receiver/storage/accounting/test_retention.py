@@ -9,7 +9,7 @@ import redis
 from receiver.core import ids
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
-from receiver.observation.event_histogram import Trend
+from receiver.observation.event_histogram import EventHistogram
 from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Expired, Retention
 from receiver.storage.model.entries import Entry, PlannedDelivery
@@ -232,7 +232,7 @@ def _listed(client: redis.Redis, key: str) -> list[str]:
 
 
 def _minutes(client: redis.Redis, first_ms: int) -> list[int]:
-    return [one.received for one in Trend(client).buckets(first_ms + 59 * 60_000, 60_000, 60)]
+    return [one.received for one in EventHistogram(client).buckets(first_ms + 59 * 60_000, 60_000, 60)]
 
 
 def test_a_list_keeps_its_order_at_every_step_of_a_turn(client: redis.Redis) -> None:
@@ -278,7 +278,7 @@ def test_a_list_that_0_2_0_left_in_the_middle_of_a_rotation_gets_its_order_back(
     client.hset(keys.TURNING, str(hour), str(int(then * 1_000)))
     seen = [stored.envelope.id for stored in EventReader(client).newest(EventFilter())]
     assert sorted(seen) == names, "readers pass the mark by"
-    Trend(client).buckets(int(then * 1_000), 60_000, 60)
+    EventHistogram(client).buckets(int(then * 1_000), 60_000, 60)
 
     assert not Retention(client, 0, NEVER).turn(1_000).more
 

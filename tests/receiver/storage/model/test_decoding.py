@@ -5,8 +5,8 @@ import redis
 
 from receiver.core.events import EventStatus
 from receiver.observation import metrics_store
-from receiver.observation.event_histogram import Trend
-from receiver.observation.store_status import Pulse
+from receiver.observation.event_histogram import EventHistogram
+from receiver.observation.store_status import StoreStatus
 from receiver.operations import json_views
 from receiver.storage.accounting import hour_counters
 from receiver.storage.model import codec, decoding
@@ -107,7 +107,7 @@ def test_a_counter_that_is_no_number_is_left_out(client: redis.Redis) -> None:
     client.hset(keys.METER, mapping=torn)  # type: ignore[arg-type]
 
     assert EventReader(client).counters(7)["accepted"] == 3
-    assert Trend(client).counters([7])["accepted"] == 3
+    assert EventHistogram(client).counters([7])["accepted"] == 3
     assert (metrics_store.read(client)["accepted"], "routed" in metrics_store.read(client)) == (3, False)
     assert (hour_counters.parsed(torn)["accepted"], hour_counters.parsed(torn)["routed"]) == (3, 0)
 
@@ -128,9 +128,9 @@ def test_what_processes_say_of_themselves_may_be_damaged(client: redis.Redis) ->
     assert memory.flaps() == {1: Flap(2, 3)}
     assert memory.unrouted_since([1, 2], now_ms=9) == {1: 5, 2: 9}
     assert memory.counts() == {"created": 1}
-    assert memory.last_received() == {(1, "BookingCreate"): 5} == Pulse(client).received()
+    assert memory.last_received() == {(1, "BookingCreate"): 5} == StoreStatus(client).received()
     assert Gates(client).standing()["one"].state == "paused"
-    assert len(Pulse(client).workers()) == 2
+    assert len(StoreStatus(client).workers()) == 2
     assert reports.reports(client) == ()
 
 

@@ -10,8 +10,8 @@ import redis
 from receiver.core.durations import HOUR_MS
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
-from receiver.observation.event_histogram import Trend
-from receiver.observation.store_status import Pulse
+from receiver.observation.event_histogram import EventHistogram
+from receiver.observation.store_status import StoreStatus
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.event_tail import EventTail
 from receiver.storage.query.stored_event import EventFilter
@@ -42,7 +42,7 @@ def test_each_event_is_in_the_bucket_of_its_minute(client: redis.Redis) -> None:
             ),
         )
 
-    buckets = Trend(client).buckets(int(NOW * 1_000), MINUTE_MS, 61)
+    buckets = EventHistogram(client).buckets(int(NOW * 1_000), MINUTE_MS, 61)
 
     expected = [0] * 61
     begin = buckets[0].start_ms
@@ -59,20 +59,20 @@ def test_hours_are_counted_without_looking_at_their_events(client: redis.Redis) 
     one = entry(b'{"Id":1}', at=NOW)
     keep_all(client, one, entry(b'{"Id":2}', at=NOW - 3 * 3_600), entry(b'{"Id":1}', at=NOW))
 
-    buckets = Trend(client).buckets(int(NOW * 1_000), HOUR_MS, 168)
+    buckets = EventHistogram(client).buckets(int(NOW * 1_000), HOUR_MS, 168)
 
     assert [bucket.received for bucket in buckets if bucket.received] == [1, 1]
-    sums = Trend(client).counters([int(NOW // 3_600)])
+    sums = EventHistogram(client).counters([int(NOW // 3_600)])
     assert (sums["accepted"], sums["duplicates"], sums["d_created"]) == (1, 1, 1)
 
 
 def test_an_empty_store_has_a_pulse_too(client: redis.Redis) -> None:
     """Nothing, rather than an error."""
-    pulse = Pulse(client)
+    pulse = StoreStatus(client)
 
     assert (pulse.queues(), pulse.workers(), pulse.received(), pulse.spools(), pulse.audit()) == ((), (), {}, (), None)
     assert set(pulse.standing().values()) == {0}
-    assert sum(bucket.received for bucket in Trend(client).buckets(int(NOW * 1_000), MINUTE_MS, 60)) == 0
+    assert sum(bucket.received for bucket in EventHistogram(client).buckets(int(NOW * 1_000), MINUTE_MS, 60)) == 0
 
 
 def test_queues_tell_how_long_the_first_one_waits(client: redis.Redis) -> None:
@@ -80,14 +80,14 @@ def test_queues_tell_how_long_the_first_one_waits(client: redis.Redis) -> None:
     now = time.time()
     keep_all(client, entry(b"1", queue="doors", at=now), entry(b"2", queue="bulk", routes=("a", "b"), at=now))
 
-    doors, bulk = sorted(Pulse(client).queues(), key=lambda queue: queue.ready)
+    doors, bulk = sorted(StoreStatus(client).queues(), key=lambda queue: queue.ready)
 
     assert (doors.name, doors.ready, doors.scheduled) == ("doors", 1, 0)
     assert (bulk.name, bulk.ready) == ("bulk", 2)
     assert doors.oldest_ms is not None
     assert int(now * 1_000) <= doors.oldest_ms <= time.time() * 1_000
-    hour = Pulse(client).hour()
-    routed = Pulse(client).routed(["a", "b", "announce", "c"], hour, 24)
+    hour = StoreStatus(client).hour()
+    routed = StoreStatus(client).routed(["a", "b", "announce", "c"], hour, 24)
     assert routed == {"a": 1, "b": 1, "announce": 1, "c": 0}
 
 
@@ -141,7 +141,7 @@ def test_a_store_that_is_away_is_said_to_be() -> None:
     """One kind of error for all of them."""
     client = connection.connect("redis://127.0.0.1:1/0", timeout_s=0.5)
 
-    for ask in (Pulse(client).queues, Pulse(client).workers, lambda: OneTimeTokens(client).spend("x", 1)):
+    for ask in (StoreStatus(client).queues, StoreStatus(client).workers, lambda: OneTimeTokens(client).spend("x", 1)):
         with pytest.raises(StorageUnavailable, match="Redis"):
             ask()
     assert keys.spent("0") == "fd:spent:0"

@@ -11,27 +11,26 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from receiver.console.auth.sessions import Access
-from receiver.console.dispatcher import Front
-from receiver.console.framework.page import API, ROOT, Act, Page
-from receiver.console.framework.page_request import Visit, form_of, query_of
+from receiver.console.auth.sessions import Authenticator
+from receiver.console.dispatcher import Dispatcher
+from receiver.console.framework.page import API, ROOT, Operation, Page, PageRequest, form_of, query_of
 from receiver.console.framework.rendering import STATIC, Templates
-from receiver.console.framework.security_headers import Guard
-from receiver.console.framework.services import Desk
+from receiver.console.framework.security_headers import SecurityHeaders
+from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
     dead,
     event,
+    event_search,
     events,
     hooks,
     overview,
     quarantine,
     replays,
     routes,
-    search,
     workers,
 )
-from receiver.console.pages.live import Live
+from receiver.console.pages.live import LiveStreams
 from receiver.console.pages.signin import PATH, SignIn
 from receiver.core.errors import FrontdeskError, RequestRefused
 from receiver.web.clients import ClientAddresses
@@ -51,35 +50,43 @@ PAGES: tuple[Page, ...] = (
 )
 """In the order of the navigation."""
 
-ACTS: tuple[Act, ...] = (*event.ACTS, *routes.ACTS, *hooks.ACTS, *replays.ACTS, *quarantine.ACTS)
+OPERATIONS: tuple[Operation, ...] = (
+    *event.OPERATIONS,
+    *routes.OPERATIONS,
+    *hooks.OPERATIONS,
+    *replays.OPERATIONS,
+    *quarantine.OPERATIONS,
+)
 
 
 class Console(Starlette):
     """Everything that a console process answers."""
 
-    def __init__(self, desk: Desk, access: Access, clients: ClientAddresses) -> None:
+    def __init__(self, services: Services, access: Authenticator, clients: ClientAddresses) -> None:
         templates = Templates()
-        self._desk = desk
+        self._services = services
         self._access = access
         self._signin = SignIn(access, clients, templates)
-        self._front = Front(desk, access, self._signin, templates, [page for page in PAGES if page.is_listed])
-        self._live = Live()
+        self._dispatcher = Dispatcher(
+            services, access, self._signin, templates, [page for page in PAGES if page.is_listed]
+        )
+        self._live = LiveStreams()
         super().__init__(
             routes=self._routes(),
-            middleware=[Middleware(Guard, static=f"{ROOT}/static/")],
+            middleware=[Middleware(SecurityHeaders, static=f"{ROOT}/static/")],
             exception_handlers={HTTPException: self._refuse},
         )
         self.router.redirect_slashes = False
 
     @property
     def is_draining(self) -> bool:
-        """Whether it is about to stop: streams end, and a bulk act stops where it is."""
-        return self._desk.draining.is_set()
+        """Whether it is about to stop: streams end, and a bulk task stops where it is."""
+        return self._services.draining.is_set()
 
     @is_draining.setter
     def is_draining(self, is_so: bool) -> None:
         if is_so:
-            self._desk.draining.set()
+            self._services.draining.set()
 
     def _routes(self) -> list[BaseRoute]:
         found: list[BaseRoute] = [
@@ -93,46 +100,48 @@ class Console(Starlette):
             Route(f"{ROOT}/events/live", self._follow),
             Mount(f"{ROOT}/static", StaticFiles(directory=STATIC)),
         ]
-        for act in ACTS:
-            found.append(Route(f"{ROOT}{act.path}", self._front.act(act, is_page=True), methods=["POST"]))
-            found.append(Route(f"{API}{act.path}", self._front.act(act, is_page=False), methods=["POST"]))
+        for act in OPERATIONS:
+            found.append(Route(f"{ROOT}{act.path}", self._dispatcher.act(act, is_page=True), methods=["POST"]))
+            found.append(Route(f"{API}{act.path}", self._dispatcher.act(act, is_page=False), methods=["POST"]))
         for page in PAGES:
-            found.append(Route(f"{ROOT}{page.path}", self._front.page(page), methods=["GET"]))
+            found.append(Route(f"{ROOT}{page.path}", self._dispatcher.page(page), methods=["GET"]))
             name = "/overview" if page.path == "/" else page.path
-            found.append(Route(f"{API}{name}", self._front.facts(page), methods=["GET"]))
+            found.append(Route(f"{API}{name}", self._dispatcher.facts(page), methods=["GET"]))
         return found
 
     async def _follow(self, request: Request) -> Response:
         """Stream new events. Query: as of the list of events."""
         try:
-            session = await self._front.session(request)
+            session = await self._dispatcher.session(request)
             if session is None:
-                return self._front.failed(request, 401, "sign in", is_page=False)
+                return self._dispatcher.failed(request, 401, "sign in", is_page=False)
             if self._live.is_full:
-                return self._front.failed(request, 503, "too many pages follow already", is_page=False)
-            what = await run_in_threadpool(search.sought, Visit(self._desk, session, query_of(request)))
+                return self._dispatcher.failed(request, 503, "too many pages follow live events already", is_page=False)
+            what = await run_in_threadpool(
+                event_search.read_query, PageRequest(self._services, session, query_of(request))
+            )
         except RequestRefused as refusal:
-            return self._front.failed(request, refusal.status, str(refusal), is_page=False)
+            return self._dispatcher.failed(request, refusal.status, str(refusal), is_page=False)
         except FrontdeskError as error:
-            return self._front.failed(request, 400, str(error), is_page=False)
+            return self._dispatcher.failed(request, 400, str(error), is_page=False)
         redact = not session.identity.may_act
-        stream = self._live.stream(self._desk, what, self._front.row, redact=redact)
+        stream = self._live.stream(self._services, what, self._dispatcher.row, redact=redact)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     async def _sign_out(self, request: Request) -> Response:
         try:
-            session = await self._front.session(request)
+            session = await self._dispatcher.session(request)
             form = await form_of(request)
             if session is None or not self._access.is_proof(session, form.get("proof", "")):
-                raise RequestRefused(403, "this form is not ours, or from a session that is over")
+                raise RequestRefused(403, "the form is not from this console, or its session has ended")
             return await self._signin.sign_out(request, session)
         except FrontdeskError as error:
-            return self._front.failed(request, 403, str(error), is_page=True)
+            return self._dispatcher.failed(request, 403, str(error), is_page=True)
 
     async def _refuse(self, request: Request, refusal: Exception) -> Response:
         status = refusal.status_code if isinstance(refusal, HTTPException) else 500
         is_page = not request.url.path.startswith(f"{API}/")
-        return self._front.failed(request, status, HTTPStatus(status).phrase.lower(), is_page=is_page)
+        return self._dispatcher.failed(request, status, HTTPStatus(status).phrase.lower(), is_page=is_page)
 
 
 async def _to_root(_: Request) -> Response:

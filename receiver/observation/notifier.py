@@ -1,7 +1,7 @@
-"""Messages to people, through Apprise (https://github.com/caronc/apprise): mail, Slack, Teams, and a hundred more.
+"""Sends messages through Apprise (https://github.com/caronc/apprise): mail, Slack, Teams, and a hundred more.
 
-The only door to Apprise. It is imported when it is needed: that takes a third of a second, and most processes send
-nothing.
+No other module imports Apprise. It is imported when it is needed: that takes a third of a second, and most processes
+send nothing.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _LONGEST_REST_S: Final = 1_800.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told. *kind* decides about colour and sign, where the service has such."""
+    """A message. *kind* selects its colour and icon, if the service has any."""
 
     title: str
     text: str
@@ -32,7 +32,7 @@ class _Rest:
     length_s: float
 
 
-class Outgoing:
+class Notifier:
     """The URLs that messages go to, each known by a digest: a URL holds secrets. Not safe to share between threads."""
 
     def __init__(self, urls: Sequence[str]) -> None:
@@ -50,7 +50,7 @@ class Outgoing:
         return str(self._services[digest][0].service_name)
 
     def send(self, digest: str, message: Message, *, now: float | None = None) -> bool:
-        """Send to one URL and return whether its service took it. One that did not is left alone for a while first."""
+        """Send to one URL; return whether its service accepted it. After a refusal, the URL is skipped for a while."""
         moment = time.monotonic() if now is None else now
         rest = self._rests.get(digest)
         if rest and moment < rest.until:
@@ -70,7 +70,7 @@ class Outgoing:
 
 
 def digest_of(url: str) -> str:
-    """Return what tells a URL from others in the store, and tells nothing of it."""
+    """Return a digest that identifies a URL and reveals nothing of it."""
     return hashlib.sha256(b"frontdesk alert url\0" + url.encode()).hexdigest()[:16]
 
 
@@ -82,7 +82,7 @@ def _service(number: int, url: str) -> Any:
         scheme = urlsplit(url).scheme[:20] if "://" in url else ""
         of = f" ({scheme}://...)" if scheme.replace("+", "").isalnum() else ""
         raise ValueError(
-            f"URL {number}{of} is none that Apprise understands; its documentation lists the services and how their "
+            f"URL {number}{of} is not one that Apprise understands; its documentation lists the services and how their "
             "URLs are written (a comma inside one is written %2C)"
         )
     return found

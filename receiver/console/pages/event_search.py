@@ -1,4 +1,4 @@
-"""Finding events: what the store has an index for is read from there, the rest is looked through, within bounds."""
+"""Search for events: by the indexes of the store as far as they go, then by reading events, within bounds."""
 
 import re
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from receiver.console.framework.page_request import Visit
+from receiver.console.framework.page import PageRequest
 from receiver.core import ids, timestamps
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.core.events import EventStatus
@@ -25,14 +25,14 @@ NAMES: Final = ("action", "business", "route", "status", "since", "until", "text
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
-    """What is asked for: a filter, and a text that the record holds, however it is written there."""
+class SearchQuery:
+    """A filter, and a text that the record must contain, however it is escaped there."""
 
     wanted: EventFilter
     text: str | None = None
 
-    def wants(self, stored: StoredEvent) -> bool:
-        """Whether an event is one of those asked for."""
+    def matches(self, stored: StoredEvent) -> bool:
+        """Whether an event matches."""
         return self.wanted.wants(stored) and (self.text is None or self._is_in(stored.envelope.body))
 
     def _is_in(self, body: bytes) -> bool:
@@ -44,16 +44,16 @@ class Sought:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing narrows it."""
+        """Whether it matches every event."""
         return self.text is None and self.wanted == EventFilter()
 
     def steps(self, archive: EventReader, *, after: str | None = None) -> Iterator[SearchPage]:
-        """Look for them, newest first; in steps of a few milliseconds, so that whoever asks can stop in time."""
+        """Yield the matches, newest first, in steps of a few milliseconds, so that the caller can stop in time."""
         return archive.search(self.wanted, after=after, body=self._is_in if self.text else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """*more*: the id to go on after, None when everything was looked at. *is_cut*: time was up before the page was
     full; *looked_at* events were gone through, the last of them received at *looked_back_to_ms*, and none left out."""
 
@@ -82,53 +82,53 @@ def _resolved(escape: re.Match[str]) -> str:
     return chr(int(escape[1][1:], 16)) if len(escape[1]) > 1 else _LETTERS.get(escape[1], escape[1])
 
 
-def sought(visit: Visit) -> Sought:
-    """Read what is asked for from a query or a form. A text is looked for by an admin only, and that is recorded.
+def read_query(request: PageRequest) -> SearchQuery:
+    """Read a search from a query or a form. Only an admin may search for a text, and the audit log records it.
 
     Raises UsageError, RequestRefused, StorageUnavailable.
     """
-    status = visit.asked("status")
+    status = request.asked("status")
     if status is not None and status not in set(EventStatus):
-        raise UsageError(f"status: {status!r} is no status; the statuses are {', '.join(EventStatus)}")
+        raise UsageError(f"status: {status!r} is not a status; the statuses are {', '.join(EventStatus)}")
     wanted = EventFilter(
-        action=visit.asked("action"),
-        business_id=visit.number("business"),
-        route=visit.asked("route"),
+        action=request.asked("action"),
+        business_id=request.number("business"),
+        route=request.asked("route"),
         status=EventStatus(status) if status else None,
-        since_ms=timestamps.parse("since", visit.asked("since")),
-        until_ms=timestamps.parse("until", visit.asked("until")),
+        since_ms=timestamps.parse("since", request.asked("since")),
+        until_ms=timestamps.parse("until", request.asked("until")),
     )
-    return Sought(wanted, _text(visit))
+    return SearchQuery(wanted, _text(request))
 
 
-def _text(visit: Visit) -> str | None:
-    """Return the text to look for. Who finds events by a text learns what records hold, as if they were shown."""
-    text = visit.asked("text")
+def _text(request: PageRequest) -> str | None:
+    """Return the text to search for. A search by text reveals what records hold, as showing them does."""
+    text = request.asked("text")
     if text is not None:
-        if not visit.session.identity.may_act:
-            raise RequestRefused(403, "text: only an admin may look for texts in records; ask for an admin token")
-        visit.record("search", by_text=True)
+        if not request.session.identity.may_act:
+            raise RequestRefused(403, "text: only an admin may search for texts in records; ask for an admin token")
+        request.record("search", by_text=True)
     return text
 
 
-def cursor(visit: Visit) -> str | None:
+def cursor(request: PageRequest) -> str | None:
     """Return the id after which the page begins. Raises UsageError."""
-    after = visit.asked("after")
+    after = request.asked("after")
     if after is not None and not (after.isascii() and after.isalnum() and 20 <= len(after) <= 32):
-        raise UsageError(f"after: {after!r} is no id of an event")
+        raise UsageError(f"after: {after!r} is not an event ID")
     return after
 
 
 def find(
     archive: EventReader,
-    what: Sought,
+    what: SearchQuery,
     *,
     after: str | None = None,
     most: int = ROWS,
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.monotonic,
-) -> Found:
-    """Return the newest events asked for, *most* at a time."""
+) -> SearchResult:
+    """Return the newest matching events, at most *most*."""
     until = clock() + budget_s
     found: list[StoredEvent] = []
     looked_at = 0
@@ -136,8 +136,8 @@ def find(
         found += step.events
         looked_at += step.looked_at
         if len(found) > most:
-            return Found(tuple(found[:most]), found[most - 1].envelope.id, looked_at)
+            return SearchResult(tuple(found[:most]), found[most - 1].envelope.id, looked_at)
         if clock() > until:
             reached_ms = ids.milliseconds_of(step.last)
-            return Found(tuple(found), step.last, looked_at, is_cut=True, looked_back_to_ms=reached_ms)
-    return Found(tuple(found), None, looked_at)
+            return SearchResult(tuple(found), step.last, looked_at, is_cut=True, looked_back_to_ms=reached_ms)
+    return SearchResult(tuple(found), None, looked_at)

@@ -34,9 +34,7 @@ def build(
 ) -> Starlette:
     """Return the application, which signs in one *reading*.
 
-    *file* keeps the hooks over restarts; it is read now when it is there.
-
-    Raises SettingsError when it cannot be read.
+    *file* keeps the hooks over restarts; it is read now when it is there. Raises SettingsError when that fails.
     """
     if file is not None and file.exists():
         try:

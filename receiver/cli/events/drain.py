@@ -127,10 +127,8 @@ def _folder(directory: Path | None, current: Settings) -> Path:
 async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> _Outcome:
     current = context.settings
     alias_ms = max(current.retention, current.retention_kept)
-    store = Store(
-        connection.connect_async(context.redis_url),
-        replicas=current.replicas if current.durability == "replicated" else 0,
-    )
+    replicas = current.replicas if current.durability == "replicated" else 0
+    store = Store(connection.connect_async(context.redis_url), replicas=replicas)
     outcome, clock = _Outcome(), StoreClock()
     try:
         opened = await _open(folder, outcome)
@@ -233,10 +231,8 @@ def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> No
     for name in outcome.skipped:
         output.say(f"{name} was skipped: the receiver that runs on it drains it.")
     if done.held_back:
-        output.say(
-            f"{done.held_back} quarantined requests stay, because quarantine is full."
-            " Release some or wait, then drain again."
-        )
+        stay = f"{done.held_back} quarantined requests stay, because quarantine is full."
+        output.say(f"{stay} Release some or wait, then drain again.")
     if done.set_aside:
         output.say(f"{done.set_aside} events were set aside, because the store refuses them.")
     for file in rejected.files(folder):

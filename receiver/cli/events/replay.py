@@ -46,13 +46,12 @@ def replay(
     tool = _tool(context, which.route, wanted)
     ids = event_options.chosen(context.archive, event_ids, wanted)
     count = sum(len(tool.routes(stored)) for stored in event_options.read(context.archive, ids))
-    question = f"Replay {len(ids)} events, which makes {count} deliveries?"
-    if dry_run or not terminal.agreed("replay", question, yes=yes):
+    if dry_run or not terminal.agreed("replay", f"Replay {len(ids)} events, which makes {count} deliveries?", yes=yes):
         _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     AuditLog(context.client).record("replay", events=len(ids), **which.told())
-    events = event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
-    results = [_again(tool, one) for one in events]
+    stored = event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
+    results = [_again(tool, one) for one in stored]
     made = sum(len(result.deliveries) for result in results)
     skipped = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})

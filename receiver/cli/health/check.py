@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alerts, handler_folders, unsigned
+from receiver.cli.health import alerts, handler_folders, route_warnings, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -17,7 +17,6 @@ from receiver.core import outbound, settings
 from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.core.settings import Settings
 from receiver.nexudus import budget
-from receiver.nexudus.actions import NAMES, entity_kind
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
@@ -25,10 +24,8 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.planner import Planner
-from receiver.routing.document import MAX_ROUTES
 from receiver.routing.loading import read_table
-from receiver.routing.table import Route, RoutingTable, matches
-from receiver.storage.model import keep_script
+from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import folder_test
 from workers.nexudus.nexudus_transport import NexudusTransport
@@ -39,7 +36,6 @@ ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
 
 _SHORT_KEY = 16
-_MOST_NAMED = 3
 
 
 def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
@@ -69,8 +65,8 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
         for found in _handlers(table, read):
             problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += route_tests.problems(table, read.routes.resolve().parent, read.max_body)
-        warnings += _strays(table)
-        warnings += _crowded(table)
+        warnings += route_warnings.strays(table)
+        warnings += route_warnings.crowded(table)
     warnings[:0] = unsigned.warnings(read.webhook_secrets, table)
     if online:
         for found in _store(read):
@@ -162,52 +158,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
                 for option, path in handler.paths.items()
                 for sentence in handler_folders.warnings({option: path})
             )
-            yield from _other_records(table, route, kind_of(handler.record))
-
-
-def _other_records(table: RoutingTable, route: Route, kind: str | None) -> Iterator[str]:
-    """Yield a warning when actions of the route carry another kind of record than its handler takes."""
-    if kind is None:
-        return
-    wanted = [name for name in NAMES if matches(route.actions, name)]
-    others = [f"{name} carries a {entity_kind(name)}" for name in wanted if entity_kind(name) != kind]
-    if others:
-        more = f", and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        yield (
-            f"{table.file}:{route.handler_line}: route {route.name!r}: its handler takes Event[{kind}], but as far as "
-            f"is known {', '.join(others[:_MOST_NAMED])}{more}"
-        )
-
-
-def _strays(table: RoutingTable) -> Iterator[str]:
-    if table.businesses == "all":
-        return
-    for route in table.routes:
-        strays = sorted((route.businesses or frozenset()) - set(table.businesses))
-        if route.enabled and strays:
-            yield (
-                f"{table.file}:{route.line}: route {route.name!r} wants business {', '.join(map(str, strays))}, which "
-                "`businesses` does not list: nobody registers webhooks there"
-            )
-
-
-def _crowded(table: RoutingTable) -> Iterator[str]:
-    """Yield a warning for each action that more routes want than one call to the store can serve."""
-    enabled = [route for route in table.routes if route.enabled]
-    costs = [keep_script.delivery_us(waits=bool(route.flow and route.flow.has_terms)) for route in enabled]
-    if sum(costs) <= keep_script.LONGEST_CALL_US:
-        return
-    for name in NAMES:
-        wanted = [cost for route, cost in zip(enabled, costs, strict=True) if matches(route.actions, name)]
-        if sum(wanted) > keep_script.LONGEST_CALL_US:
-            plain, waiting = (
-                keep_script.LONGEST_CALL_US // keep_script.delivery_us(waits=waits) for waits in (False, True)
-            )
-            yield (
-                f"{table.file}: {len(wanted)} routes want {name}; the store makes {plain} deliveries of an event in "
-                f"one call ({waiting} where routes wait for an order, a delay or a limit), and more of them in further "
-                f"calls, up to the {MAX_ROUTES} routes that a table may have"
-            )
+            yield from route_warnings.other_records(table, route, kind_of(handler.record))
 
 
 def _store(read: Settings) -> Iterator[Problem | str]:

@@ -114,9 +114,8 @@ def _run(taken: list[socket.socket], current: Settings, url: str) -> None:
     keeper = _keeper(current, url, metrics, table)
     log = RequestLog(current.log_level, current.log_format)
     ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
-    degraded = Degraded(
-        client, LossDetector(client, current.data_dir, str(redis_url.parse(url))), lambda: keeper.trouble
-    )
+    losses = LossDetector(client, current.data_dir, str(redis_url.parse(url)))
+    degraded = Degraded(client, losses, lambda: keeper.trouble)
     traces = tracing.opened(current, "frontdesk-receiver")
 
     def tasks() -> Iterable[Coroutine[Any, Any, None]]:

@@ -65,16 +65,22 @@ def work(
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    sweeper = Maintenance(context.client)
-    expiry = RetentionSchedule(context.client, retention_ms=read.retention, kept_ms=read.retention_kept)
-    tasks = [PeriodicTask("order", HeldLanes(context.client).turn, every_s=1.0)]
-    if not burst:
-        tasks += [PeriodicTask("sweeper", sweeper.turn), PeriodicTask("expiry", expiry.turn)]
+    tasks = _tasks(context, burst=burst)
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
         alive = AliveFile(read.data_dir, "work")
         return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
+
+
+def _tasks(context: Context, *, burst: bool) -> list[PeriodicTask]:
+    """What the parent does beside its processes. With *burst* it only lets held lanes go, for which deliveries wait."""
+    client, read = context.client, context.settings
+    tasks = [PeriodicTask("order", HeldLanes(client).turn, every_s=1.0)]
+    if not burst:
+        expiry = RetentionSchedule(client, retention_ms=read.retention, kept_ms=read.retention_kept)
+        tasks += [PeriodicTask("sweeper", Maintenance(client).turn), PeriodicTask("expiry", expiry.turn)]
+    return tasks
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.errors import UsageError
 from receiver.observation.event_histogram import Bucket
 from receiver.observation.status_snapshot import StatusSnapshot
-from receiver.observation.store_status import Queue, Silence
+from receiver.observation.store_status import Queue, Silence, StoreStatus
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
@@ -45,17 +45,7 @@ def facts(request: PageRequest) -> Facts:
         raise UsageError(f"span: {name!r} is not one of {', '.join(SPANS)}")
     status, span = request.services.store_status, SPANS[name]
     now_ms, seen = status.now_ms(), request.services.hooks.latest()
-    snapshot = StatusSnapshot(
-        now_ms,
-        queues=status.queues(),
-        workers=status.workers(),
-        standing=status.standing(),
-        spools=status.spools(),
-        audit=status.audit(),
-        silences=status.silences(now_ms),
-        unfit=status.unfit(),
-        losses=status.losses(),
-    )
+    snapshot = _snapshot(status, now_ms)
     queues, audit = snapshot.queues, snapshot.audit
     buckets = request.services.histogram.buckets(now_ms, span.step_ms, span.number)
     hours = range(buckets[0].start_ms // HOUR_MS, now_ms // HOUR_MS + 1)
@@ -81,6 +71,20 @@ def facts(request: PageRequest) -> Facts:
         "routes": _routes(request),
         "businesses": _businesses(snapshot.silences),
     }
+
+
+def _snapshot(status: StoreStatus, now_ms: int) -> StatusSnapshot:
+    return StatusSnapshot(
+        now_ms,
+        queues=status.queues(),
+        workers=status.workers(),
+        standing=status.standing(),
+        spools=status.spools(),
+        audit=status.audit(),
+        silences=status.silences(now_ms),
+        unfit=status.unfit(),
+        losses=status.losses(),
+    )
 
 
 def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:

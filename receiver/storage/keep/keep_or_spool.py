@@ -62,18 +62,30 @@ class Keeper:
         self._store = store
         self._committer = Committers(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
         self._spool = Spool(folder, max_bytes=max_bytes)
-        self._order = OwnOrder(
+        self._order = self._new_order(has_order)
+        self._drainer = self._new_drainer(max_bytes, alias_ms)
+        self._watch = self._new_watch(patience_s, memory_share)
+        self._patience_s = patience_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self._taking = 0
+        self._putting_by: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._has_answered_all = asyncio.Event()
+
+    def _new_order(self, has_order: Callable[[], bool]) -> OwnOrder:
+        return OwnOrder(
             self._spool,
-            store,
+            self._store,
             self.clock,
             oldest=self._committer.oldest_ordered,
             is_well=lambda: self._watch.is_well,
             is_reachable=lambda: self._watch.is_reachable,
             is_expected=has_order,
         )
-        self._drainer = self._new_drainer(max_bytes, alias_ms)
-        self._watch = Watch(
-            store,
+
+    def _new_watch(self, patience_s: float, memory_share: float) -> Watch:
+        return Watch(
+            self._store,
             self.clock,
             patience_s=patience_s,
             memory_share=memory_share,
@@ -83,12 +95,6 @@ class Keeper:
             begin=self._order.begin,
             announce=self._order.announce,
         )
-        self._patience_s = patience_s
-        self._tasks: list[asyncio.Task[None]] = []
-        self._taking = 0
-        self._putting_by: set[asyncio.Task[None]] = set()
-        self._is_closing = False
-        self._has_answered_all = asyncio.Event()
 
     def _new_drainer(self, max_bytes: int, alias_ms: int) -> Drainer:
         return Drainer(

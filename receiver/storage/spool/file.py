@@ -25,8 +25,7 @@ _BUSY_MS = 2_000
 _WAITING = "seq NOT IN (SELECT seq FROM temp.tombstone)"
 _DELETED_AT_ONCE = 1_024
 
-Row = tuple[int, SpoolRow]
-"""A record with its place in the file."""
+Row = tuple[int, SpoolRow]  # with its place in the file
 
 
 class NewerFile(SpoolUnavailable):

@@ -203,7 +203,7 @@ def test_a_test_message_says_which_service_took_it(mailbox: Mailbox) -> None:
     mailbox.status = 500
     refused = run("alerts", "--test", "--json", settings={"FRONTDESK_ALERT_URLS": mailbox.url})
 
-    assert (ran.status, ran.out) == (0, "URL 1 (JSON): taken\n")
+    assert (ran.status, ran.out) == (0, "URL 1 (JSON): accepted\n")
     assert mailbox.titles == ["Frontdesk: a test"]
     assert (refused.status, refused.out) == (1, '{"url":1,"service":"JSON","taken":false}\n')
     assert "s3cr3t" not in ran.out + ran.err + refused.out + refused.err
@@ -230,7 +230,7 @@ def test_real_workers_tell_of_what_dies_and_never_of_what_was_in_it(
     process.stop()
 
     assert mailbox.titles == ["Frontdesk: Deliveries are failing for good"]
-    assert "Deliveries are failing for good (told)" in listed.out
+    assert "Deliveries are failing for good (alert sent)" in listed.out
     assert '"event":"alert.opened"' in process.output
     told = str(mailbox.posts) + listed.out + process.output
     assert "Payload" not in told

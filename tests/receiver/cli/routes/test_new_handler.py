@@ -23,8 +23,8 @@ def test_the_package_installs_passes_its_test_and_is_found(tmp_path: Path) -> No
     run([*pip, "--target", str(site), str(package)], environ)
 
     assert "3 passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package)], environ)
-    load = "print(plugins.installed(), plugins.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
-    imports = "from pathlib import Path; from workers import plugins; "
+    load = "print(loader.installed(), loader.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
+    imports = "from pathlib import Path; from workers.plugins import loader; "
     assert run([sys.executable, "-c", imports + load], environ).split() == [
         "('archive',", "'crm-sync',", "'forward',", "'log')", "crm-sync",
     ]  # fmt: skip

@@ -95,8 +95,8 @@ def test_many_starts_at_once_make_one_server(data_dir: Path) -> None:
 def test_it_outlives_a_parent_that_is_killed(data_dir: Path) -> None:
     """It holds events: neither Ctrl-C in the terminal nor kill -9 of `up` may end it."""
     code = (
-        "import sys, pathlib, time; from receiver.storage import embedded; "
-        "print(embedded.start(pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(600)"
+        "import sys, pathlib, time; from receiver.storage.embedded import embedded_server; "
+        "print(embedded_server.start(pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(data_dir)], stdout=subprocess.PIPE, env=environment(), start_new_session=True

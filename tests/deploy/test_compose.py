@@ -200,9 +200,9 @@ def test_each_secret_is_readable_by_its_reader_alone(tmp_path: Path) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("changing owners takes root")
         pytest.skip("changing owners takes root")
-    (tmp_path / "routes.yaml").write_text("routes: []\n")
     (tmp_path / "nexudus-password").write_text("secret\n")
     (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "routes.yaml").write_text("routes: []\n")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
     (tmp_path / "bin" / "sudo").chmod(0o755)

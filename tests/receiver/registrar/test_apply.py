@@ -338,7 +338,7 @@ def test_an_unsafe_plan_says_so_with_numbers(office: Office) -> None:
 
 def test_an_unknown_business_is_said_before_anything_is_written(office: Office, nexudus: SimulatedNexudus) -> None:
     """Where, what, and which there are."""
-    with pytest.raises(RoutesError, match=r"^routes.yaml: businesses: 4711 is no location .* 1001 Location 1001"):
+    with pytest.raises(RoutesError, match=r"^routes.yaml: businesses: 4711 is not a location .* 1001 Location 1001"):
         office.apply(routes(businesses=(1001, 4711)))
 
     assert nexudus.hooks() == []

@@ -84,5 +84,5 @@ def test_what_a_plan_costs_over_1800_hooks(crowd: SimulatedNexudus, settings: di
         if "crm" not in hook["URL"]:
             crowd.edit(hook["Id"], Active=False)
     applied, calls = _counted(crowd, settings, "apply", "--yes")
-    assert (applied.status, applied.out.splitlines()[-1]) == (0, "Done: 10 changes, seen on a fresh list.")
+    assert (applied.status, applied.out.splitlines()[-1]) == (0, "Done: 10 changes, confirmed by a fresh list.")
     assert calls == SIGNING_IN_AND_CHECKS + 3 * PAGES + 2 * 10, "shown, planned, seen again; each read and written"

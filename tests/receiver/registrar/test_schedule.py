@@ -113,7 +113,7 @@ def test_an_edit_wakes_the_loop(redis_url: str, routes: CurrentTable, path: Path
         schedule.run(reconcile, Lock(client, "leader"), routes, every_s=3_000, sleep=slept.append)
     routes.stop_watching()
 
-    assert slept == [1.0]
+    assert [each for each in slept if each] == [1.0]
 
 
 def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes: CurrentTable) -> None:

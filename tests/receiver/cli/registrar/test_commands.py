@@ -81,7 +81,7 @@ def test_what_is_missing_or_wrong_is_one_sentence(
         ({}, ROUTES, ""),
         ({"FRONTDESK_NEXUDUS_PASSWORD": "wrong"}, ROUTES, "Nexudus refused the credentials (401)"),
         ({"FRONTDESK_NEXUDUS_PASSWORD": ""}, ROUTES, "FRONTDESK_NEXUDUS_PASSWORD is not set"),
-        ({}, ROUTES.replace("1002", "1009"), "businesses: 1009 is no location that the API user sees"),
+        ({}, ROUTES.replace("1002", "1009"), "businesses: 1009 is not a location that the API user sees"),
     ],
 )
 def test_check_online_asks_nexudus(settings: dict[str, str], change: dict[str, str], routes: str, problem: str) -> None:

@@ -16,8 +16,8 @@
 3. Nothing is lost, nothing is silently dropped.
     tests/faults: every one
     tests/receiver/storage/accounting/test_stateful.py::test_nothing_is_lost_whatever_happens
-    tests/receiver/storage/accounting/test_reconciliation.py::test_everything_is_counted_as_what_it_is
-    tests/receiver/storage/accounting/test_reconciliation.py::test_live_traffic_is_never_accused
+    tests/receiver/storage/accounting/test_audit.py::test_everything_is_counted_as_what_it_is
+    tests/receiver/storage/accounting/test_audit.py::test_live_traffic_is_never_accused
     tests/receiver/cli/events/test_drain.py::test_a_silent_spool_is_shown_and_can_be_forgotten
 4. At least once, and no more than needed.
     tests/faults: receiver, two receivers, worker, clocks

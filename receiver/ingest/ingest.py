@@ -14,7 +14,7 @@ from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest import delivery_plan
 from receiver.ingest.delivery_plan import Table
-from receiver.ingest.request import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
+from receiver.ingest.evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
 from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics

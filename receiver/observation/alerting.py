@@ -10,9 +10,9 @@ from typing import Final
 import redis
 
 from receiver.core import durations
-from receiver.observation import conditions
+from receiver.observation import alert_conditions
+from receiver.observation.alert_conditions import AlertCondition
 from receiver.observation.alert_state import AlertState, AlertStore, Level
-from receiver.observation.conditions import AlertCondition
 from receiver.observation.notifier import Message, Notifier
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.process import logs
@@ -38,7 +38,7 @@ class Alerting:
     def turn(self, snapshot: StatusSnapshot) -> None:
         """Judge one snapshot. The caller holds the lock."""
         levels = self._levels(snapshot)
-        seen = conditions.found(snapshot, levels, patience_ms=self._patience_ms)
+        seen = alert_conditions.found(snapshot, levels, patience_ms=self._patience_ms)
         states = self._store.states()
         self._update(states, seen, snapshot.now_ms)
         self._tell(states, snapshot.now_ms)
@@ -46,7 +46,7 @@ class Alerting:
     def _levels(self, snapshot: StatusSnapshot) -> dict[str, Level]:
         known = self._store.levels()
         levels = {}
-        for name, height in conditions.heights(snapshot).items():
+        for name, height in alert_conditions.heights(snapshot).items():
             # A count that the first look finds has not grown; one that appears later has.
             level = known.get(name) or Level(0 if known else height)
             level.see(height, snapshot.now_ms)

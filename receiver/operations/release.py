@@ -17,7 +17,7 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
 from receiver.ingest import delivery_plan
-from receiver.ingest.request import Accepted, Request, evaluate
+from receiver.ingest.evaluation import Accepted, Request, evaluate
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable

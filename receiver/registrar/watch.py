@@ -14,7 +14,7 @@ import structlog
 
 from receiver.core.errors import NexudusError
 from receiver.nexudus.webhooks import Webhooks
-from receiver.registrar import health
+from receiver.registrar import hook_health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, HookCondition, Op
 from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
@@ -156,7 +156,7 @@ class Reconciler:
     def _note(self, plan: Plan, now_ms: int) -> None:
         """Leave word of how the hooks were found, before anything is mended: so what is mended at once is told too."""
         if not self._is_noted:
-            troubled = health.in_trouble(plan)
+            troubled = hook_health.in_trouble(plan)
             healthy = plan.unchanged - sum(counts.get(HookCondition.FAILING, 0) for counts in troubled.values())
             self._parts.memory.remember_found(HooksFound(now_ms, max(healthy, 0), troubled))
             self._is_noted = True

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, unquote
 import httptools
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.ingest.evaluation import Request
 from receiver.ingest.ingest import IngestResult
-from receiver.ingest.request import Request
 from receiver.nexudus import hook_urls, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys
 from receiver.storage.spool import slots

@@ -14,7 +14,7 @@ import redis
 
 from receiver.core.errors import EventUnknown
 from receiver.nexudus import hook_urls, samples, signature
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis import keys

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from receiver.core.errors import EventUnknown
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.query.event_reader import EventReader
 from tests.conftest import StartValkey
 from tests.support.processes import environment, run

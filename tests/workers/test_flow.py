@@ -5,7 +5,7 @@ import os
 import signal
 from collections import defaultdict
 
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import keys

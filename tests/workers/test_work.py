@@ -11,8 +11,8 @@ import pytest
 from rq import Queue, Worker
 
 from receiver.core.ids import milliseconds_of
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.maintenance import last_result
-from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey

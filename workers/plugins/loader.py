@@ -13,10 +13,10 @@ from typing import Any
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
-from workers.plugins import imports, injection, option_references, typed_records
-from workers.plugins.error_text import masked, one_line
+from workers.plugins import handler_lookup, injection, option_references, typed_records
 from workers.plugins.injection import NexudusProvider
 from workers.plugins.option_types import checked, signature_of
+from workers.plugins.safe_error_text import masked, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Handler:
 
 def installed() -> tuple[str, ...]:
     """Return the names of all installed handlers, sorted, without importing any."""
-    return imports.installed()
+    return handler_lookup.installed()
 
 
 def load(
@@ -59,7 +59,7 @@ def load(
     """
     secrets: tuple[str, ...] = ()
     try:
-        function = imports.find(name, folder)
+        function = handler_lookup.find(name, folder)
         signature, asks = injection.without_nexudus(function, signature_of(function))
         resolved = option_references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets

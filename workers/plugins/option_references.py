@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.core.errors import HandlerError
-from workers.plugins.error_text import one_line, secret_parts
+from workers.plugins.safe_error_text import one_line, secret_parts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_FILE = 65_536

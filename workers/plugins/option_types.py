@@ -13,7 +13,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from receiver.core.errors import HandlerError
 from receiver.core.suggest import hint
-from workers.plugins.error_text import describe, masked, one_line
+from workers.plugins.safe_error_text import describe, masked, one_line
 
 Function = Callable[..., Any]
 

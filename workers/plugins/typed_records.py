@@ -13,8 +13,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from receiver.core.errors import HandlerError
 from receiver.core.events import Event
-from workers.plugins.error_text import one_line
 from workers.plugins.option_types import Function, annotation
+from workers.plugins.safe_error_text import one_line
 
 _MOST_SHOWN = 3
 

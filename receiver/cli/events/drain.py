@@ -17,14 +17,14 @@ from receiver.core.settings import Settings
 from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
-from receiver.storage.keep.spool_order import SpoolOrder
+from receiver.storage.keep.lane_announcements import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, rejected, reports, slots
-from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.reports import SpoolReport
+from receiver.storage.spool.spool import Spool
 
 _REPORT_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.2

@@ -11,7 +11,7 @@ from receiver.cli.ui import output
 from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.observation import conditions, status_snapshot
+from receiver.observation import alert_conditions, status_snapshot
 from receiver.observation.alert_monitor import AlertMonitor
 from receiver.observation.alert_state import AlertStore
 from receiver.observation.notifier import Message, Notifier
@@ -68,7 +68,7 @@ def _rows(context: Context) -> Iterator[dict[str, Any]]:
     found = status_snapshot.look(context.client)
     store = AlertStore(context.client)
     noted = store.states()
-    seen = conditions.found(found, store.levels(), patience_ms=context.settings.alert_after)
+    seen = alert_conditions.found(found, store.levels(), patience_ms=context.settings.alert_after)
     for one in seen:
         known = noted.get(one.name)
         yield {

@@ -8,7 +8,7 @@ from receiver.cli.context import Context
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.accounting import data_loss
-from receiver.storage.accounting.reconciliation import Audit, Report
+from receiver.storage.accounting.audit import Audit, Report
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, slots
 

@@ -29,7 +29,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import folder_test
 from workers.nexudus.nexudus_transport import NexudusTransport
-from workers.plugins import imports, loader
+from workers.plugins import handler_lookup, loader
 from workers.plugins.injection import NexudusProvider
 
 ENVIRONMENT = "environment"
@@ -51,7 +51,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
     warnings = [*_weak_settings(read), *outbound.problems()]
-    warnings += imports.shadowed(read.routes.absolute().parent)
+    warnings += handler_lookup.shadowed(read.routes.absolute().parent)
     table = None
     problems += _public_url(read)
     problems += _alert_urls(read)

@@ -18,8 +18,8 @@ from receiver.cli.health import unsigned
 from receiver.core import settings
 from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.settings import Settings
+from receiver.ingest.evaluation import Policy
 from receiver.ingest.ingest import Ingest
-from receiver.ingest.request import Policy
 from receiver.nexudus import actions
 from receiver.nexudus.verification import Verifier
 from receiver.observation import metrics_store, tracing

@@ -12,8 +12,8 @@ from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
 from receiver.cli.ui import values
 from receiver.core.errors import SettingsError
 from receiver.process import end_signals, standard_streams
-from receiver.process.alive import AliveFile
-from receiver.registrar import probe, schedule
+from receiver.process.alive_file import AliveFile
+from receiver.registrar import probe, watch_schedule
 from receiver.registrar.guardrails import Guardrails
 from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.loading import load_table
@@ -58,7 +58,7 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
                 return 0 if applied is not None and applied.is_complete else 1
             with alerts.watching(registrar.settings):
                 routes.start_watching()
-                schedule.run(reconciler.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
+                watch_schedule.run(reconciler.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
     return 0
 
 

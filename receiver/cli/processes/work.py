@@ -16,7 +16,7 @@ from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
 from receiver.process import standard_streams
-from receiver.process.alive import AliveFile
+from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
 from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable

@@ -10,9 +10,9 @@ from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
 from receiver.nexudus.registration import Registration
-from receiver.registrar import health
+from receiver.registrar import hook_health
 from receiver.registrar.change import HookCondition
-from receiver.registrar.health import HookRow
+from receiver.registrar.hook_health import HookRow
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.registrar_state import RegistrarState
 
@@ -40,9 +40,9 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
     with opened("hooks", needs=()) as registrar:
         existing = registrar.webhooks.list()
         made = planned(registrar, existing)
-        rows = health.rows(existing, registrar.ownership, made, received(registrar))
+        rows = hook_health.rows(existing, registrar.ownership, made, received(registrar))
         if everyone or not (registrar.settings.url_keys or registrar.settings.public_url):
-            rows += health.foreign_rows(existing, registrar.ownership)
+            rows += hook_health.foreign_rows(existing, registrar.ownership)
     if json:
         for row in rows:
             output.json_line(row.as_json())

@@ -7,7 +7,7 @@ from receiver.cli.registrar import apply_plan, hooks
 from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError
-from receiver.registrar import health
+from receiver.registrar import hook_health
 from receiver.registrar.plan import Plan, Scope, WantedHooks
 
 _ROLE = "console"
@@ -62,5 +62,5 @@ def _seen(
     """List the hooks once, and say what has to change when it is known what is *wanted*."""
     existing = registrar.webhooks.list()
     made = None if wanted is None else registrar.planner.plan(wanted, Scope(prune=prune), existing)
-    rows = health.rows(existing, registrar.ownership, made, hooks.received(registrar))
+    rows = hook_health.rows(existing, registrar.ownership, made, hooks.received(registrar))
     return HooksSnapshot(rows, made, problem, time.monotonic())

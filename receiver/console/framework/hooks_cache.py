@@ -12,7 +12,7 @@ import orjson
 from receiver.core.errors import FrontdeskError, UsageError
 from receiver.process import logs
 from receiver.registrar.change import HookCondition
-from receiver.registrar.health import HookRow
+from receiver.registrar.hook_health import HookRow
 from receiver.registrar.plan import Plan
 
 FRESH_S: Final = 30.0

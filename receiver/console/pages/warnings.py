@@ -6,7 +6,7 @@ from typing import Final
 from receiver.console.framework.hooks_cache import HooksSnapshot
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
-from receiver.observation import conditions
+from receiver.observation import alert_conditions
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue
 from receiver.routing.table_reload import CurrentTable
@@ -17,9 +17,9 @@ _OVERDUE_MS: Final = 5 * 60_000
 def found(routes: CurrentTable, snapshot: StatusSnapshot, hooks: HooksSnapshot | None) -> Iterator[dict[str, str]]:
     """Yield each warning as its sentence and a page. *hooks* is None while nobody has asked Nexudus."""
     for one in (
-        *conditions.of_losses(snapshot.losses),
-        *conditions.of_server(snapshot.unfit),
-        *conditions.of_unusable(snapshot.spools, snapshot.now_ms),
+        *alert_conditions.of_losses(snapshot.losses),
+        *alert_conditions.of_server(snapshot.unfit),
+        *alert_conditions.of_unusable(snapshot.spools, snapshot.now_ms),
     ):
         yield _one(f"{one.title}. {one.text}", "/")
     if snapshot.audit and snapshot.audit.unaccounted:
@@ -35,7 +35,7 @@ def found(routes: CurrentTable, snapshot: StatusSnapshot, hooks: HooksSnapshot |
     if hooks and hooks.trouble:
         yield _one(f"{counted(hooks.trouble, 'hook')} at Nexudus need attention.", "/hooks")
     for business, silence in snapshot.silences.items():
-        if conditions.is_unusual(silence):
+        if alert_conditions.is_unusual(silence):
             yield _one(
                 f"Business {business} is unusually silent: about {silence.expected:.0f} events usually arrive in this "
                 "time.",

@@ -14,7 +14,7 @@ import orjson
 import redis
 
 from receiver.process import logs
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient

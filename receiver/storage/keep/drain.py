@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.spool_order import SpoolOrder
+from receiver.storage.keep.lane_announcements import SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected
-from receiver.storage.spool.disk import Spool, Spooled
+from receiver.storage.spool.spool import Spool, Spooled
 
 _CALL_WITHIN_S = 5.0
 _CONFIRM_MS = 2_000

@@ -14,9 +14,9 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.keep.drainer import Drainer
-from receiver.storage.keep.ordered_commit import Committers
-from receiver.storage.keep.receiver_order import OwnOrder
+from receiver.storage.keep.drain_task import Drainer
+from receiver.storage.keep.ordered_group_commit import Committers
+from receiver.storage.keep.receiver_lanes import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_monitor import Watch
 from receiver.storage.keep.tasks import end, for_ever, outcome_of
@@ -24,7 +24,7 @@ from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import rejected
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 
 PATIENCE_S = 0.15
 """How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""

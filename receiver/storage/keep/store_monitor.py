@@ -10,7 +10,7 @@ from receiver.storage.keep.circuit_breaker import Breaker
 from receiver.storage.keep.store import Memory, Store
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import reports
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 
 _LOOK_EVERY_S = 1.0
 _CALL_WITHIN_S = 2.0

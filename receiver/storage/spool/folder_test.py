@@ -10,9 +10,9 @@ from pathlib import Path
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.model.spool_row import SpoolRow
 from receiver.storage.spool import slots
-from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.handle import reason_of
 from receiver.storage.spool.quota import Room
+from receiver.storage.spool.sqlite_file import SpoolFile
 
 _RECORD = SpoolRow("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from receiver.core.errors import SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.spool import repair, slots, tombstones
-from receiver.storage.spool.file import NewerFile, SpoolFile, is_damage
 from receiver.storage.spool.quota import Room
 from receiver.storage.spool.slots import Slot
+from receiver.storage.spool.sqlite_file import NewerFile, SpoolFile, is_damage
 
 _OPEN_AGAIN_AFTER_S = 1.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from receiver.process import logs
 from receiver.storage.spool import rejected
-from receiver.storage.spool.file import Row, SpoolFile
+from receiver.storage.spool.sqlite_file import Row, SpoolFile
 
 _AT_ONCE = 256
 

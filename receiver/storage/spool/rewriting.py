@@ -9,7 +9,7 @@ from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.storage.model import codec
 from receiver.storage.spool import rejected, slots
-from receiver.storage.spool.file import SpoolFile
+from receiver.storage.spool.sqlite_file import SpoolFile
 
 
 @dataclass(frozen=True, slots=True)

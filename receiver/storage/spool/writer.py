@@ -12,8 +12,8 @@ from typing import Any
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.model.spool_row import SpoolRow
-from receiver.storage.spool.file import SpoolFile, is_damage
 from receiver.storage.spool.handle import Tenancy, reason_of
+from receiver.storage.spool.sqlite_file import SpoolFile, is_damage
 
 _RECORDS_AT_ONCE = 512
 _BYTES_AT_ONCE = 8 * 1_048_576

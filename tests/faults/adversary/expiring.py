@@ -1,6 +1,6 @@
 """Retention under load: the store does not grow without end."""
 
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from tests.faults import blows, load
 from tests.faults.frontdesk import Frontdesk
 from tests.faults.ledger import Ledger

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Ingest, IngestResult
-from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file

@@ -18,7 +18,7 @@ from receiver.operations.erasure import CoworkerSubject, EmailSubject, Erased, E
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.routing import file
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.model import keep_script, spool_row
 from receiver.storage.model.entries import Entry
@@ -26,8 +26,8 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys, scripts
 from receiver.storage.spool import slots
-from receiver.storage.spool.file import SpoolFile
 from receiver.storage.spool.rewriting import Rewritten
+from receiver.storage.spool.sqlite_file import SpoolFile
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, keep_all, quarantine_cost
 

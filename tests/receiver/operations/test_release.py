@@ -14,7 +14,7 @@ from receiver.nexudus.actions import CODES
 from receiver.operations.release import Release, Released
 from receiver.routing import file
 from receiver.routing.table_reload import CurrentTable
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent

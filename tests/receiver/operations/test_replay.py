@@ -6,7 +6,7 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.operations.replay import Replay
 from receiver.routing import file
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import PlannedDelivery
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter

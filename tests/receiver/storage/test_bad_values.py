@@ -12,16 +12,16 @@ import redis
 
 from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
-from receiver.observation import arrival_baseline, conditions, exposition, status_snapshot
+from receiver.observation import alert_conditions, arrival_baseline, exposition, status_snapshot
 from receiver.observation.alerting import Alerting
 from receiver.observation.event_histogram import EventHistogram
 from receiver.observation.notifier import Notifier
 from receiver.operations import json_views
 from receiver.operations.erasure import EmailSubject, Erasure
 from receiver.storage.accounting import data_loss
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.accounting.maintenance import Maintenance, last_result
-from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.accounting.retention import Retention, RetentionSchedule
 from receiver.storage.model.entries import terms
 from receiver.storage.query.envelopes import Envelopes
@@ -149,7 +149,7 @@ def _readers(  # noqa: C901 - one function for each reader
     def alerts() -> None:
         found = status_snapshot.look(client)
         exposition.exposition(found)
-        list(conditions.found(found, {}, patience_ms=0))
+        list(alert_conditions.found(found, {}, patience_ms=0))
         Alerting(client, Notifier([]), patience_ms=0).turn(found)
 
     def registrar() -> None:

@@ -19,8 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.ingest.evaluation import Policy
 from receiver.ingest.ingest import Ingest
-from receiver.ingest.request import Policy
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs

@@ -12,7 +12,7 @@ from receiver.core.errors import HandlerError
 from receiver.storage.redis import connection
 from tests.support.events import entry, keep_all
 from tests.support.processes import environment
-from workers.plugins import imports
+from workers.plugins import handler_lookup
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("email", "logging", "redis", "structlog", "receiver", "workers", "opentelemetry")
@@ -83,14 +83,14 @@ def test_a_handler_may_not_have_the_name_of_another_module(name: str, tmp_path: 
     (tmp_path / f"{name}.py").write_text("def run(event): ...\n")
 
     with pytest.raises(HandlerError, match=f"the module '{name}' beside routes.yaml has the name of .*; rename"):
-        imports.find(f"{name}:run", tmp_path)
+        handler_lookup.find(f"{name}:run", tmp_path)
 
 
 def test_a_library_finds_nothing_beside_routes_yaml(tmp_path: Path) -> None:
     """One that tries whether an optional module is there is not a handler."""
     (tmp_path / "plug_optional.py").write_text("def run(event):\n    import plug_optional_too\n    return True\n")
     (tmp_path / "plug_optional_too.py").write_text("")
-    function = imports.find("plug_optional:run", tmp_path)
+    function = handler_lookup.find("plug_optional:run", tmp_path)
 
     with pytest.raises(ImportError):
         __import__("plug_optional_too")

@@ -14,8 +14,8 @@ import pytest
 from receiver.core.events import Event, Outcome
 from tests.support.handled import an_event
 from workers import Discard, Retry
-from workers.plugins.error_text import describe, one_line, secret_parts
 from workers.plugins.loader import Handler
+from workers.plugins.safe_error_text import describe, one_line, secret_parts
 from workers.run.execution import AttemptResult, AttemptTimeout, run, run_alone, run_async
 
 

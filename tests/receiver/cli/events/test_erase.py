@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model import spool_row
 from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import is_sealed
 from receiver.storage.spool import slots
-from receiver.storage.spool.file import SpoolFile
+from receiver.storage.spool.sqlite_file import SpoolFile
 from tests.conftest import StartValkey
 from tests.support.events import entry, keep_all
 from tests.support.processes import run, wait_until

@@ -7,8 +7,8 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process.background import PeriodicTask
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.maintenance import Maintenance, MaintenanceTurn, last_result
-from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.lock import Lock
 from tests.conftest import StartValkey

@@ -10,7 +10,7 @@ from receiver.core import ids
 from receiver.core.errors import EventUnknown
 from receiver.core.events import EventStatus
 from receiver.observation.event_histogram import EventHistogram
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Expired, Retention
 from receiver.storage.model.entries import Entry, PlannedDelivery
 from receiver.storage.query.event_reader import EventReader

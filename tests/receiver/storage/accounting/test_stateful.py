@@ -21,7 +21,7 @@ from receiver.operations.erasure import Erasure
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.routing import file
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict

@@ -7,15 +7,15 @@ from pathlib import Path
 import redis
 
 from receiver.storage.keep.drain import drain
-from receiver.storage.keep.drainer import Drainer
+from receiver.storage.keep.drain_task import Drainer
 from receiver.storage.keep.group_commit import Committer
-from receiver.storage.keep.receiver_order import OwnOrder
+from receiver.storage.keep.receiver_lanes import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, numbered, spool_offline, until
 
 ALIAS_MS = 3_600_000

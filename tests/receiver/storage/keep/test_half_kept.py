@@ -8,8 +8,8 @@ import redis
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay
 from receiver.routing import file
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.maintenance import Maintenance
-from receiver.storage.accounting.reconciliation import Audit
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt, terms

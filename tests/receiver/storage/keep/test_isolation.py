@@ -15,7 +15,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected, slots
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, spool_offline, until
 from tests.support.events import entry
 

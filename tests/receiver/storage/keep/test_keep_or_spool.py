@@ -24,8 +24,8 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import connection
 from receiver.storage.spool import reports, slots
-from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.handle import Contents
+from receiver.storage.spool.spool import Spool
 from tests.conftest import StartValkey
 from tests.support.events import entry, keep_all
 from tests.support.processes import DEADLINE_S, Process, Valkey, environment, free_port, wait_until

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.core.durations import HOUR_MS
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from receiver.operations.erasure import Erasure
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.queue.flow_control import Gates

@@ -8,11 +8,11 @@ import pytest
 import redis
 
 from receiver.core import ids
+from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Ingest, IngestResult
-from receiver.ingest.request import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
-from receiver.storage.accounting.reconciliation import Audit
+from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.keep.keep_or_spool import Keeper
 from receiver.storage.keep.store import Store

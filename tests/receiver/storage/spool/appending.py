@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 from tests.support.events import entry
 
 _LANES = 8

@@ -18,7 +18,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection
 from receiver.storage.spool import count, slots
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 from tests.conftest import StartValkey
 from tests.faults.disk import Disk
 from tests.receiver.storage.keep.test_keep_or_spool import (

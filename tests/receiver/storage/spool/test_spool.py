@@ -25,8 +25,8 @@ from receiver.process import logs
 from receiver.storage.model import spool_row
 from receiver.storage.model.entries import Entry, PlannedDelivery
 from receiver.storage.spool import slots
-from receiver.storage.spool.disk import Spool
-from receiver.storage.spool.file import SpoolFile
+from receiver.storage.spool.spool import Spool
+from receiver.storage.spool.sqlite_file import SpoolFile
 from tests.support.events import entry
 from tests.support.processes import Process, environment, wait_until
 

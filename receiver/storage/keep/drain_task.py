@@ -8,13 +8,13 @@ from typing import Protocol
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.drain import Drained, drain
-from receiver.storage.keep.receiver_order import OwnOrder
-from receiver.storage.keep.spool_order import SpoolOrder
+from receiver.storage.keep.lane_announcements import SpoolOrder
+from receiver.storage.keep.receiver_lanes import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
-from receiver.storage.spool.disk import Spool
 from receiver.storage.spool.slots import Slot
+from receiver.storage.spool.spool import Spool
 
 _LOOK_FOR_ORPHANS_EVERY_S = 5.0
 _REST_S = 1.0

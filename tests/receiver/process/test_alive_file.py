@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from receiver.process.alive import AliveFile
+from receiver.process.alive_file import AliveFile
 
 
 def looks_alive(file: Path, minutes: int = 1) -> bool:

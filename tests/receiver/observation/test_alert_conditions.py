@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from receiver.core.events import EventStatus
-from receiver.observation import conditions
+from receiver.observation import alert_conditions
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue, Silence, Worker
@@ -35,7 +35,7 @@ WELL = StatusSnapshot(
 
 
 def _names(snapshot: StatusSnapshot, levels: dict[str, Level] | None = None) -> list[str]:
-    return [one.name for one in conditions.found(snapshot, levels or {}, patience_ms=5 * MINUTE)]
+    return [one.name for one in alert_conditions.found(snapshot, levels or {}, patience_ms=5 * MINUTE)]
 
 
 def test_nothing_is_wrong_while_all_is_well() -> None:
@@ -90,7 +90,7 @@ def test_what_grew_lately_is_a_state() -> None:
     grown = {"dead": Level(5, NOW - 29 * MINUTE), "filter/announce": Level(4, NOW - 29 * MINUTE)}
 
     assert _names(WELL, grown) == ["dead", "filter/announce"]
-    assert conditions.heights(WELL) == {"dead": 4, "filter/announce": 3}
+    assert alert_conditions.heights(WELL) == {"dead": 4, "filter/announce": 3}
 
 
 def test_a_number_that_falls_has_not_grown() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from receiver import HANDLER_GROUP
 from receiver.core.errors import HandlerError
 from receiver.core.suggest import hint, nearest
-from workers.plugins.error_text import describe, one_line
+from workers.plugins.safe_error_text import describe, one_line
 
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _IMPORTING = threading.RLock()

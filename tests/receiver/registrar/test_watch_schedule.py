@@ -10,7 +10,7 @@ import redis
 
 from receiver.core.errors import CredentialsRefused, LockLost, NexudusError
 from receiver.nexudus.actions import CODES
-from receiver.registrar import schedule
+from receiver.registrar import watch_schedule
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.redis import connection
 from receiver.storage.shared.lock import Lock
@@ -60,7 +60,7 @@ def _run(rounds: Rounds, redis_url: str, routes: CurrentTable, *, every_s: float
     with connection.connect(redis_url) as client:
         lock = Lock(client, "leader")
         with pytest.raises(Enough):
-            schedule.run(rounds.reconcile, lock, routes, every_s=every_s, sleep=rounds.sleep)
+            watch_schedule.run(rounds.reconcile, lock, routes, every_s=every_s, sleep=rounds.sleep)
         assert Lock(client, "leader").take() is None, "the lead is given back"
 
 
@@ -91,7 +91,7 @@ def test_routes_that_were_just_written_are_read_by_receivers_first(
     rounds = Rounds()
 
     with connection.connect(redis_url) as client, pytest.raises(Enough):
-        schedule.run(rounds.reconcile, Lock(client, "leader"), routes, every_s=60, sleep=slept.append)
+        watch_schedule.run(rounds.reconcile, Lock(client, "leader"), routes, every_s=60, sleep=slept.append)
 
     assert len(slept) == 1
     assert 0 < slept[0] <= 3
@@ -110,7 +110,7 @@ def test_an_edit_wakes_the_loop(redis_url: str, routes: CurrentTable, path: Path
 
     routes.start_watching()
     with connection.connect(redis_url) as client, pytest.raises(Enough):
-        schedule.run(reconcile, Lock(client, "leader"), routes, every_s=3_000, sleep=slept.append)
+        watch_schedule.run(reconcile, Lock(client, "leader"), routes, every_s=3_000, sleep=slept.append)
     routes.stop_watching()
 
     assert [each for each in slept if each] == [1.0]
@@ -128,7 +128,7 @@ def test_wrong_credentials_are_tried_less_and_less_often(redis_url: str, routes:
             rounds.reconcile()
 
         with pytest.raises(Enough):
-            schedule.run(reconcile, Lock(client, "leader"), routes, every_s=0.05)
+            watch_schedule.run(reconcile, Lock(client, "leader"), routes, every_s=0.05)
 
     gaps = [later - sooner for sooner, later in itertools.pairwise(starts)]
     assert len(gaps) == 5
@@ -146,5 +146,5 @@ def test_without_redis_it_waits(routes: CurrentTable) -> None:
 
     client = redis.Redis(host="127.0.0.1", port=1)
     with pytest.raises(Enough):
-        schedule.run(lambda: None, Lock(client, "leader"), routes, every_s=1, sleep=sleep)
+        watch_schedule.run(lambda: None, Lock(client, "leader"), routes, every_s=1, sleep=sleep)
     client.close()

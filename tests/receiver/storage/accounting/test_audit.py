@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
+from receiver.storage.accounting.audit import Audit, Report
 from receiver.storage.accounting.hour_counters import HourCounters
 from receiver.storage.accounting.missing_jobs import CompactSet
-from receiver.storage.accounting.reconciliation import Audit, Report
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys

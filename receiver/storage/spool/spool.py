@@ -16,9 +16,9 @@ from receiver.storage.model import spool_row
 from receiver.storage.model.entries import Entry
 from receiver.storage.model.spool_row import Glance
 from receiver.storage.spool import rejected, slots
-from receiver.storage.spool.file import Row, SpoolFile
 from receiver.storage.spool.handle import Contents, Tenancy
 from receiver.storage.spool.slots import Slot
+from receiver.storage.spool.sqlite_file import Row, SpoolFile
 from receiver.storage.spool.writer import Writer
 
 _APPEND_WITHIN_S = 10.0

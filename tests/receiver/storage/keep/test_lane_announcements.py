@@ -10,8 +10,8 @@ import redis
 from receiver.core.ids import lowest
 from receiver.storage.keep.drain import drain
 from receiver.storage.keep.group_commit import Committer
-from receiver.storage.keep.receiver_order import OwnOrder
-from receiver.storage.keep.spool_order import SpoolOrder
+from receiver.storage.keep.lane_announcements import SpoolOrder
+from receiver.storage.keep.receiver_lanes import OwnOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
@@ -19,7 +19,7 @@ from receiver.storage.redis import connection, scripts
 from receiver.storage.redis.client import StoreClient
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import slots
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 from tests.conftest import StartValkey
 from tests.receiver.storage.keep.test_keep_or_spool import spool_offline, until
 from tests.receiver.storage.queue.test_flow_control import Desk, ids

@@ -15,7 +15,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import lanes
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
-from receiver.storage.spool.disk import Spool, Spooled
+from receiver.storage.spool.spool import Spool, Spooled
 
 CALL_WITHIN_S = 2.0
 

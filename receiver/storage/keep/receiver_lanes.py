@@ -6,11 +6,11 @@ from contextlib import suppress
 
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.spool_order import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
+from receiver.storage.keep.lane_announcements import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt, is_ordered
 from receiver.storage.redis.clock import StoreClock
-from receiver.storage.spool.disk import Spool
+from receiver.storage.spool.spool import Spool
 
 _BEAT_S = 0.06
 _BEAT_WITHIN_S = 0.5

@@ -1,4 +1,4 @@
-"""Emptying a spool into the store: in order, by id, in batches, at a pace that leaves the store to live events."""
+"""Emptying a spool into the store: in the order of the file, in batches, at a pace that lets live events go first."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence

@@ -1,8 +1,7 @@
 """Keeps events, come what may: in the store when it answers in time, else in the spool on this machine's disk.
 
-Nobody waits for the store longer than 150 ms (FRONTDESK_STORE_PATIENCE), and once it has failed nobody waits for it at
-all until a probe in the background has gone through. Whatever reached both places has one id, so that draining the
-spool doubles nothing.
+An event waits for the store 150 ms at most (FRONTDESK_STORE_PATIENCE), and after a failure not at all, until a probe in
+the background succeeds. An event has the same id in both places, so draining the spool duplicates nothing.
 """
 
 import asyncio
@@ -28,12 +27,10 @@ from receiver.storage.spool.spool import Spool
 
 PATIENCE_S = 0.15
 """How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""
-
 MEMORY_SHARE = 0.9
 """The share of the server's maxmemory beyond which events are spooled rather than fill it."""
 
-_CALL_WITHIN_S = 2.0
-_EXAMINE_EVERY_S = 5.0
+_CALL_WITHIN_S, _EXAMINE_EVERY_S = 2.0, 5.0
 
 _log = logs.get()
 
@@ -55,10 +52,9 @@ class Keeper:
         has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: of this machine. *committed*: see Committer. *has_order*:
-        whether there are ordered routes. The store is closed with the keeper."""
+        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see Committer.
+        *has_order*: whether there are ordered routes. The store is closed with the keeper."""
         self.clock = clock or StoreClock()
-        """The time that events are told by."""
         self._store = store
         self._committer = Committers(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
         self._spool = Spool(folder, max_bytes=max_bytes)
@@ -227,9 +223,8 @@ class Keeper:
         task.add_done_callback(self._putting_by.discard)
 
     async def _finish(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: OnResult) -> None:
-        outcome: Receipt | RequestRefused
         try:
-            outcome = await keeping
+            outcome: Receipt | RequestRefused = await keeping
         except RequestRefused as refused:
             outcome = refused
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told

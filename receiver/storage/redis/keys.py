@@ -1,4 +1,4 @@
-"""Every Redis key of ours, and the few of RQ's that we write. The scripts build the same names (`scripts/prelude.lua`).
+"""Every Redis key of ours, and the few of RQ's that we write. The Lua scripts spell the same names: search both.
 
 The layout, version 3. Version 1, the first release's, had no lanes and gates; since version 3 an envelope is packed
 with a dictionary (`storage/model/codec.py`). `{id}` is an event's id, `{hour}` the Unix hour

@@ -162,8 +162,8 @@ def test_without_a_token_there_is_no_console(house: House) -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert ran.err == (
-        "frontdesk: there is no console without a token: set FRONTDESK_ADMIN_TOKEN, "
-        "for looking only FRONTDESK_VIEWER_TOKEN\n"
+        "frontdesk: the console requires a token: set FRONTDESK_ADMIN_TOKEN, "
+        "or FRONTDESK_VIEWER_TOKEN for read-only access\n"
     )
 
 

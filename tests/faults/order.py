@@ -21,14 +21,16 @@ _SETTLES_WITHIN_S = 90.0
 @dataclass(frozen=True, slots=True)
 class Judged:
     """*handled*: events whose handler began; *late*: what began after a later event of its record; *missing*: what was
-    answered 202 and not handled."""
+    answered 202 and not handled; *superseded*: newest events of a record whose handler was told of a newer one."""
 
     handled: int
     late: list[Handled]
     missing: int
+    superseded: int = 0
 
     def __str__(self) -> str:
-        return f"{len(self.late)} of {self.handled} late, {self.missing} missing, such as {self.late[:3]}"
+        wrong = f"{self.missing} missing, {self.superseded} newest events called superseded"
+        return f"{len(self.late)} of {self.handled} late, {wrong}, such as {self.late[:3]}"
 
 
 def judge(sent: Sent, found: Sequence[Handled], *, at_once: int, by_id: bool) -> Judged:
@@ -44,7 +46,8 @@ def judge(sent: Sent, found: Sequence[Handled], *, at_once: int, by_id: bool) ->
         newest_id[one.record] = max(newest_id[one.record], one.event_id)
     seen = {(one.record, one.number) for one in found}
     missing = sum((record, number) not in seen for record, count in sent.numbers.items() for number in range(count))
-    return Judged(len(seen), late, missing)
+    last = {one.record: one for one in sorted(found, key=lambda one: one.event_id)}
+    return Judged(len(seen), late, missing, sum(one.superseded for one in last.values()))
 
 
 # -- campaigns --------------------------------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def run(one: Campaign, folder: Path) -> Result:
         judged = judge(senders.sent, list(handled(stand.notes)), at_once=one.at_once, by_id=one.at_once > 1)
         wrong = [] if settled else ["it did not settle"]
         wrong += stand.unaccounted() if settled else []
-    if judged.late or judged.missing:
+    if judged.late or judged.missing or judged.superseded:
         struck = Counter(max(mark for mark in marks if mark[0] <= late.at)[1] for late in judged.late)
         wrong.append(f"{judged}; late after {dict(struck)}")
     return Result(judged, senders.sent.spooled, wrong)

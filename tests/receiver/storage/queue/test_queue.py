@@ -321,6 +321,17 @@ def test_an_older_event_of_an_entity_is_superseded(client: redis.Redis, deliveri
     assert [claim.superseded for claim in claim_all(deliveries)] == [True, False, False]
 
 
+def test_an_older_event_that_was_spooled_is_superseded_too(client: redis.Redis, deliveries: DeliveryQueue) -> None:
+    """It reaches the store after the newer one, whose handler is told of nothing newer."""
+    older, newer = entry(b"1", entity="Booking:7"), entry(b"2", entity="Booking:7")
+    keep_all(client, newer)
+    keep_all(client, older)
+
+    superseded = {claim.job.partition("-")[0]: claim.superseded for claim in claim_all(deliveries)}
+
+    assert superseded == {older.envelope.id: True, newer.envelope.id: False}
+
+
 def test_a_stock_worker_takes_one_delivery_and_only_once(client: redis.Redis, deliveries: DeliveryQueue) -> None:
     """What RQ has popped is taken by its job id; a second taker finds it stale."""
     kept = entry()

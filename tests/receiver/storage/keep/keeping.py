@@ -32,7 +32,9 @@ async def keep_on(url: str, folder: Path, rate: float) -> None:
             status = (await keeper.keep(kept)).status
         except RequestRefused:
             status = "refused"  # type: ignore[assignment]
-        print(kept.envelope.id, status, round((time.perf_counter() - started) * 1_000, 1), flush=True)
+        milliseconds = round((time.perf_counter() - started) * 1_000, 1)
+        sys.stdout.write(f"{kept.envelope.id} {status} {milliseconds}\n")  # at once: log lines come in between
+        sys.stdout.flush()
 
     async with asyncio.TaskGroup() as group:
         number = 0

@@ -1,3 +1,8 @@
-"""Turns a handler's name in routes.yaml into a function that can be called: finds it and converts its options.
-Running the function is in `workers.run`; the API for handler authors is in `workers.api`.
+"""From the name of a handler in routes.yaml to a function that can be called: finding it, its options, its types.
+
+`load` and `installed` are for the tests of plugins too, as `frontdesk new-handler` writes them.
 """
+
+from workers.plugins.loader import installed, load
+
+__all__ = ["installed", "load"]

@@ -23,8 +23,8 @@ def test_the_package_installs_passes_its_test_and_is_found(tmp_path: Path) -> No
     run([*pip, "--target", str(site), str(package)], environ)
 
     assert "3 passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package)], environ)
-    load = "print(loader.installed(), loader.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
-    imports = "from pathlib import Path; from workers.plugins import loader; "
+    load = "print(plugins.installed(), plugins.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
+    imports = "from pathlib import Path; from workers import plugins; "
     assert run([sys.executable, "-c", imports + load], environ).split() == [
         "('archive',", "'crm-sync',", "'forward',", "'log')", "crm-sync",
     ]  # fmt: skip
@@ -107,6 +107,6 @@ def test_what_is_there_is_never_touched(tmp_path: Path) -> None:
     ran = processes.run("new-handler", "empty", cwd=tmp_path)
 
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("frontdesk: new-handler: empty is there already")
+    assert ran.err.startswith("frontdesk: new-handler: empty already exists")
     assert list((tmp_path / "empty").iterdir()) == []
     assert (tmp_path / "file").read_text() == "mine"

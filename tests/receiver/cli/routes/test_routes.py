@@ -79,7 +79,7 @@ def test_no_routes_are_said_in_a_sentence(folder: Path) -> None:
     """And are nothing with --json."""
     (folder / "routes.yaml").write_text("routes: []")
 
-    assert routes(folder).out == "routes.yaml has no routes: every event is kept, and none is handled.\n"
+    assert routes(folder).out == "routes.yaml has no routes: events are kept, and none is handled.\n"
     assert routes(folder, "--json").out == ""
 
 

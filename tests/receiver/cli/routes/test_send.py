@@ -15,7 +15,7 @@ from tests.receiver.web.running import Running, Start, start
 
 __all__ = ["start"]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ROUTES = "routes:\n  - {action: '*', handler: log}\n"
 
 def _run(redirected: str, *arguments: str, settings: dict[str, str], cwd: Path | None = None) -> Ran:
     """Run a command under a shell's redirections."""
-    environ = {**environment(settings), "PYTHONPATH": str(Path(__file__).parents[3])}
+    environ = {**environment(settings), "PYTHONPATH": str(Path(__file__).parents[4])}
     ended = subprocess.run(
         ["sh", "-c", f'exec "$@" {redirected}', "sh", *command(*arguments)],
         env=environ,

@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parent
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns", "process_time"}
 ALLOWED = {
-    "receiver/storage/test_drain.py::keep": "the store of that test is slow by as much as the test says",
-    "workers/dawdling.py::_settle": "the worker of that test dawdles for as long as the test waits for it",
+    "receiver/storage/keep/test_drain.py::keep": "the store of that test is slow by as much as the test says",
+    "workers/run/test_execution.py::_sleeps_in_c": "a handler that no exception can interrupt; nothing waits for its end",
+    "workers/run/dawdling.py::_settle": "the worker of that test dawdles for as long as the test waits for it",
 }
 FILES = [
     file

@@ -248,7 +248,7 @@ def test_diff_shows_what_would_be_handled_otherwise(folder: Path, redis_url: str
     assert longer["routes"][0]["gained"]["count"] == 2
     assert f"doors would no longer get: {door.envelope.id}" in table.out
     assert "1 that no route handles would be handled, and 1 that are handled now would no longer be" in table.out
-    assert same.out.endswith("2 events (1 without a record were left out) would go where they go today.\n")
+    assert same.out.endswith("2 events (1 without a record were skipped) would go to the same routes as today.\n")
 
 
 def test_diff_says_what_is_wrong_with_either_file(folder: Path, redis_url: str) -> None:

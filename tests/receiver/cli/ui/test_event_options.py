@@ -20,7 +20,7 @@ def test_an_action_that_nobody_knows_is_asked_for_and_told_of(redis_url: str, tm
     known = run("events", "--action", "BookingCreate", settings=settings)
 
     assert (slip.status, slip.out) == (0, "")
-    assert "'BookingCraete' is no action that we know; did you mean 'BookingCreate'?" in slip.err
+    assert "'BookingCraete' is not a known action; did you mean 'BookingCreate'?" in slip.err
     assert json.loads(new.out)["id"] == added.envelope.id
     assert "'RobotCreate' is no action that we know" in new.err
     assert known.err == ""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns", "process_time"}
 ALLOWED = {
     "receiver/storage/keep/test_drain.py::keep": "the store of that test is slow by as much as the test says",
-    "workers/run/test_execution.py::_sleeps_in_c": "a handler that no exception can interrupt; nothing waits for its end",
+    "workers/run/test_execution.py::_sleeps_in_c": "a handler that nothing can interrupt; nobody waits for its end",
     "workers/run/dawdling.py::_settle": "the worker of that test dawdles for as long as the test waits for it",
 }
 FILES = [

@@ -22,7 +22,7 @@ def test_an_action_that_nobody_knows_is_asked_for_and_told_of(redis_url: str, tm
     assert (slip.status, slip.out) == (0, "")
     assert "'BookingCraete' is not a known action; did you mean 'BookingCreate'?" in slip.err
     assert json.loads(new.out)["id"] == added.envelope.id
-    assert "'RobotCreate' is no action that we know" in new.err
+    assert "'RobotCreate' is not a known action" in new.err
     assert known.err == ""
 
 

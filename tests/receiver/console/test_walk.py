@@ -314,14 +314,14 @@ def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> 
     page.get_by_role("link", name="Routes", exact=True).click()
     page.get_by_label("Action").fill("BookingCreate")
     page.get_by_label("Business").fill("1001")
-    page.get_by_label("Record").fill('[{"Id": 1, "Online": false, "AvailableCredit": 5.0}]')
+    page.get_by_role("textbox", name="Record, as JSON").fill('[{"Id": 1, "Online": false, "AvailableCredit": 5.0}]')
 
     page.get_by_role("button", name="Explain").click()
 
     expect(page.get_by_role("heading", name="1 of 4 routes match")).to_be_visible()
     row = page.locator("#answer tr", has_text="announce-paid")
     expect(row).to_contain_text("its filter is false")
-    expect(page.get_by_label("Record")).to_have_value(re.compile("AvailableCredit"))
+    expect(page.get_by_role("textbox", name="Record, as JSON")).to_have_value(re.compile("AvailableCredit"))
 
 
 def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) -> None:

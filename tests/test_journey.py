@@ -93,7 +93,7 @@ def test_events_are_found_by_what_they_are(stack: Journey) -> None:
     assert len(stack.lines("events", "--status", "in_flight", "--limit", "2")) == 2
     wrong = run("events", "--status", "lost", settings=stack.settings)
     assert wrong.status == 1
-    assert wrong.err.startswith("frontdesk: --status: 'lost' is no status")
+    assert wrong.err.startswith("frontdesk: --status: 'lost' is not a status")
 
 
 def test_what_cannot_be_read_or_verified_is_set_aside_and_shown(stack: Journey, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def helm(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=60,
-        env={"HOME": "/nowhere", **environ},
+        env={"HOME": "/dev/null/none", **environ},
     )
 
 

@@ -123,7 +123,7 @@ def test_a_refusal_is_an_error(start: Start) -> None:
         (["BookingCreate", "--rate", "nan"], "--rate nan: must be above 0"),
         (["BookingCreate", "--business", "-1"], "--business -1: a location is a positive whole number"),
         (["BookingCreate", "--url", "ftp://x"], "--url ftp://x: must begin with http:// or https://"),
-        (["BookingCreate", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9: nobody answers there; start"),
+        (["BookingCreate", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9: no receiver answers; start"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(running: Running, arguments: Sequence[str], sentence: str) -> None:

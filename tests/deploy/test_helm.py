@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,15 @@ pytestmark = pytest.mark.needs("helm", "kubernetes-validate")
 
 def helm(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run helm, away from anybody's cluster."""
-    return subprocess.run(
-        [program("helm"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={"HOME": "/dev/null/none", **environ},
-    )
+    with tempfile.TemporaryDirectory() as home:  # it keeps a cache there
+        return subprocess.run(
+            [program("helm"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={"HOME": home, **environ},
+        )
 
 
 def chosen(case: str) -> list[str]:

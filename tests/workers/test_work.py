@@ -358,7 +358,7 @@ def test_a_queue_that_no_route_names_is_told_of_loudly(bench: Bench) -> None:
     assert (idle.wait(), wrong.wait()) == (0, 1)
     (told,) = re.findall(r"--queue .*", idle.output)
     assert told.startswith("--queue defualt: no route of ")
-    assert told.endswith("routes.yaml names this queue, so nothing new comes in; did you mean 'default'?")
+    assert told.endswith("routes.yaml names this queue, so it gets no new deliveries; did you mean 'default'?")
     assert "frontdesk: --queue 'a b': a queue is 1 to 40 characters of a-z, 0-9, _ and -" in wrong.output
 
 

@@ -170,6 +170,7 @@ async def _lifespan(
     table.start_watching()
     await keeper.start()
     beside = [asyncio.create_task(each) for each in tasks()]
+    logs.get().info("receiver.started")
     yield
     metrics.add_up()
     for task in beside:

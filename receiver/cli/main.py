@@ -23,6 +23,7 @@ COMMANDS = {
     "erase": ("receiver.cli.events.erase:erase", "Erase what is kept about one person."),
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
+    "init": ("receiver.cli.up.init:init", "Write a first routes.yaml."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",
         "Write a plugin package with a handler and its test.",

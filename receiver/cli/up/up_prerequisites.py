@@ -6,19 +6,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
+from receiver.cli.up import init
 from receiver.core.errors import SettingsError, StorageUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.storage.redis import connection, preflight, redis_url
-
-MINIMAL_ROUTES: Final = """\
-# Written by `frontdesk up --demo`, because there was no routing file here. Running processes reload it when it changes.
-routes:
-  - name: tell
-    action: [BookingCreate, BookingUpdate, CoworkerCheckin, VisitorRegistered, CoworkerInvoicePaid]
-    handler: log
-"""
 
 Say = Callable[[str], None]
 
@@ -29,10 +21,10 @@ def see_routes(settings: Settings, *, demo: bool) -> None:
         return
     if not demo or settings.routes != Path("routes.yaml"):
         raise SettingsError(
-            f"{settings.routes}: there is no routing file; write one (a route needs two keys: action and handler), "
-            "name another in FRONTDESK_ROUTES, or start with frontdesk up --demo"
+            f"{settings.routes}: there is no routing file; write one with frontdesk init, name another in "
+            "FRONTDESK_ROUTES, or start with frontdesk up --demo"
         )
-    settings.routes.write_text(MINIMAL_ROUTES, encoding="utf-8")
+    init.write(settings.routes)
 
 
 @contextlib.contextmanager

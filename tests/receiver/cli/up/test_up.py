@@ -66,5 +66,5 @@ def test_without_a_routing_file_it_says_what_to_do(tmp_path: Path) -> None:
     ran = _up(tmp_path)
 
     assert ran.status == 1
-    assert "routes.yaml: there is no routing file; write one" in ran.err
+    assert "routes.yaml: there is no routing file; write one with frontdesk init" in ran.err
     assert "or start with frontdesk up --demo" in ran.err

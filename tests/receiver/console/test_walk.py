@@ -209,7 +209,8 @@ def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], c
     page.goto(f"{house.url}/events")
     page.get_by_label("Action").fill("ProductUpdate")
     page.get_by_label("Business").fill("1002")
-    page.get_by_role("button", name="Filter").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Filter").click()
 
     seen: list[str] = []
     while True:
@@ -217,7 +218,8 @@ def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], c
         older = page.get_by_role("link", name="Older")
         if older.count() == 0:
             break
-        older.click()
+        with page.expect_navigation():
+            older.click()
 
     assert len(seen) == len(set(seen)) == 120
     assert seen == sorted(seen, reverse=True)

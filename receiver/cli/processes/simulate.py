@@ -20,8 +20,8 @@ from receiver.process import end_signals, standard_streams
 from receiver.routing.loading import read_table
 from receiver.simulator import app
 from receiver.simulator.access import Account
+from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.faults import Knobs
-from receiver.simulator.tenant import Tenant
 
 _PORT = 8002
 _BUSINESSES = (1001, 1002, 1003)
@@ -44,10 +44,12 @@ class Behaviour:
     token_lifetime
         For how many seconds an access token is valid.
     knob
-        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
-        throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
-        (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page,
-        unknown_is_404, repeat_pages.
+        A knob as NAME=VALUE, lists with commas; may be given several times. slow_ms, error_rate, html_rate, ooops_rate,
+        throttle_rate, throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1),
+        retry_after_s, retry_scale (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute,
+        writes_per_minute, largest_page, unknown_is_404, repeat_pages, ignored_filters, error_of_total,
+        failing_searches, moving_rows (update, delete), hang_at_page, histories_need_invoice, log_of_deletes,
+        jobs_touch_customers, most_records.
     """
 
     rate: float = 1.0
@@ -78,14 +80,15 @@ def simulate(
     state: Path | None = None,
     manner: MannerOptions = FAITHFUL,
 ) -> None:
-    """Run a simulated Nexudus: its webhooks API, and events that it fires at the hooks registered with it.
+    """Run a simulated Nexudus: its API, records that live, and events that it fires at the hooks registered with it.
 
     Sign in with FRONTDESK_NEXUDUS_USERNAME and _PASSWORD (demo@example.com and demo when they are not set) or with
     FRONTDESK_NEXUDUS_TOKEN. Events are signed with FRONTDESK_WEBHOOK_SECRETS when it is set.
 
     While it runs: POST /simulator/fire fires events, as in {"business_id": 1001, "action": "BookingCreate",
-    "count": 3}; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them all;
-    GET /simulator/state shows everything it knows, DELETE starts afresh.
+    "count": 3}; POST /simulator/outage switches hooks off for a while, as in {"seconds": 60}; GET /simulator/happened
+    lists what really happened; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them
+    all; GET /simulator/state shows everything else, DELETE starts afresh.
 
     Parameters
     ----------

@@ -4,7 +4,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,8 +11,9 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from receiver.cli.context import Context
+from receiver.cli.processes import simulated_outage
 from receiver.cli.ui import output, values
-from receiver.cli.up import generated_secrets
+from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
 from receiver.process import end_signals, standard_streams
@@ -23,7 +23,6 @@ from receiver.simulator.access import Account
 from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.faults import Knobs
 
-_PORT = 8002
 _BUSINESSES = (1001, 1002, 1003)
 
 T = TypeVar("T")
@@ -78,6 +77,7 @@ def simulate(
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
     business: Several[int] = None,
     state: Path | None = None,
+    outage: str | None = None,
     manner: MannerOptions = FAITHFUL,
 ) -> None:
     """Run a simulated Nexudus: its API, records that live, and events that it fires at the hooks registered with it.
@@ -100,8 +100,13 @@ def simulate(
         A location; may be given several times. Default: the locations that routes.yaml names, else 1001 to 1003.
     state
         A file that keeps the hooks after the simulator ends. Without it they are lost.
+    outage
+        Start nothing: switch off the hooks of the simulator that runs already, such as that of a demo, for this long.
     """
     current = generated_secrets.completed(Context().settings)
+    if outage is not None:
+        simulated_outage.begin(demo.completed(current), port, values.duration_ms("--outage", outage))
+        return
     standard_streams.detach_output()
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
     account, knobs = _account(current, manner.token_lifetime), manner.knobs()
@@ -109,7 +114,7 @@ def simulate(
     application = app.build(
         tenant, account, knobs, secret_of=lambda number: _secret(current, number), reading=reading, file=state
     )
-    _serve(application, host, _port(current) if port is None else port, account.username)
+    _serve(application, host, simulated_outage.port_of(current) if port is None else port, account.username)
 
 
 def _serve(application: Starlette, host: str, port: int, username: str) -> None:
@@ -119,11 +124,6 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
     # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
     end_signals.answer(lambda *_: sys.exit(0))
     app.serve(application, listener)
-
-
-def _port(current: Settings) -> int:
-    parts = urlsplit(current.nexudus_url)
-    return parts.port if parts.port and values.is_loopback(parts.hostname or "") else _PORT
 
 
 def _businesses(current: Settings) -> tuple[int, ...]:

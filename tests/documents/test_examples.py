@@ -23,6 +23,7 @@ WITH_ROUTES = [each for each in pages() if any(block.language == "yaml" for bloc
 ENVIRONMENT = {
     "FRONTDESK_NEXUDUS_TOKEN": "t",
     "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
+    "CRM_TOKEN": "t0k3n",
     "TEAMS_URL": "json://127.0.0.1:9/teams",
     "DESK_MAIL": "mailto://127.0.0.1:9?from=frontdesk@example.com&to=desk@example.com",
 }

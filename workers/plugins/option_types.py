@@ -18,7 +18,7 @@ from workers.plugins.safe_error_text import describe, masked, one_line
 
 Function = Callable[..., Any]
 
-_LONGEST_SIGNATURE = 300
+_LONGEST_SIGNATURE = 500
 
 
 def signature_of(function: Function) -> inspect.Signature:

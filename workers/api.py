@@ -6,17 +6,19 @@ Built-in handlers import nothing else of ours. docs/handlers.md lists names and 
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
 from receiver.core import durations
 
-__all__ = ["Discard", "Retry", "Seconds", "TargetDown", "seconds_to_wait", "traceparent"]
+__all__ = ["Discard", "Reference", "Retry", "Seconds", "TargetDown", "previewed_by", "seconds_to_wait", "traceparent"]
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 LONGEST_DELAY = 7 * 86_400.0
 """Seconds. A longer `after` is cut to this, so that no header of a target delays a delivery for years."""
@@ -95,6 +97,25 @@ def in_trace(traceparent: str) -> Iterator[None]:
         yield
     finally:
         _trace.reset(token)
+
+
+class Reference(str):
+    """The text that `env/NAME` or `file/PATH` stands for: it is taken as it is, whatever is written in it."""
+
+    __slots__ = ()
+
+
+def previewed_by(preview: Callable[..., Mapping[str, Any]]) -> Callable[[_Handler], _Handler]:
+    """Return a decorator for a handler: *preview*, with the same parameters, returns what it would send, as JSON.
+
+    `frontdesk try --dry-run` prints it. It must send nothing.
+    """
+
+    def decorate(handler: _Handler) -> _Handler:
+        handler.preview = preview  # type: ignore[attr-defined]
+        return handler
+
+    return decorate
 
 
 def _seconds(value: object) -> float:

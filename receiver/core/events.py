@@ -91,6 +91,15 @@ class Envelope(NamedTuple):
         return orjson.loads(self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class Business:
+    """What routes.yaml says of a location: its name, its time zone ("Europe/Paris") and its currency; "": nothing."""
+
+    name: str = ""
+    time_zone: str = ""
+    currency: str = ""
+
+
 Data = TypeVar("Data", default=dict[str, Any])
 
 
@@ -100,7 +109,8 @@ class Event(Generic[Data]):
 
     *key* is the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
     *attempt* counts from 1. *superseded*: a newer event of the same entity is already kept. *data* is the record as
-    Nexudus sent it, in PascalCase: a dict, or what a handler that takes `Event[Booking]` asks for.
+    Nexudus sent it, in PascalCase: a dict, or what a handler that takes `Event[Booking]` asks for. *business* is what
+    routes.yaml says of its location.
     """
 
     id: str
@@ -113,3 +123,4 @@ class Event(Generic[Data]):
     attempt: int
     superseded: bool
     data: Data
+    business: Business = Business()

@@ -12,6 +12,7 @@ from receiver.routing.values import (
     AllOrLocations,
     Business,
     Concurrency,
+    Currency,
     HandlerName,
     Locations,
     Name,
@@ -23,12 +24,15 @@ from receiver.routing.values import (
     StartLimit,
     Switch,
     Timeout,
+    TimeZone,
     Unfit,
     Wait,
     Where,
+    by_number,
     fits,
     mapping,
     only_list,
+    only_text,
 )
 
 MAX_ROUTES = 5_000
@@ -49,6 +53,16 @@ class Defaults(_Shape):
         description="The delay before each further attempt; [] for none.",
     )
     queue: Queue = Field("default", description="The queue that deliveries wait in.")
+    time_zone: TimeZone = Field("", description="The time zone of every location that does not name its own.")
+    currency: Currency = Field("", description="The currency of every location that does not name its own.")
+
+
+class LocationShape(_Shape):
+    """What templates may say of a location."""
+
+    name: Annotated[str, Field(max_length=200), BeforeValidator(only_text)] = Field("", description="Its name.")
+    time_zone: TimeZone | None = Field(None, description="Its time zone, as Europe/Paris.")
+    currency: Currency | None = Field(None, description="Its currency, as EUR.")
 
 
 class ExampleShape(_Shape):
@@ -134,6 +148,9 @@ class Document(_Shape):
         (), description="Nexudus locations to register webhooks at; all, the default: those that the account can see."
     )
     defaults: Annotated[Defaults, BeforeValidator(mapping)] = Field(default_factory=Defaults)
+    locations: Annotated[
+        dict[Business, Annotated[LocationShape, BeforeValidator(mapping)]], BeforeValidator(by_number)
+    ] = Field(default_factory=dict, description="What templates may say of locations, by their numbers.")
     queues: Annotated[tuple[Queue, ...], BeforeValidator(only_list)] = Field(
         (), description="Queues in order of priority; those that only routes name come behind."
     )

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from receiver.core.errors import Problem, RoutesError
+from receiver.core.events import Business
 from receiver.core.suggest import nearest
 from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
+from receiver.routing.document import Defaults, Document, ExampleShape, LocationShape, RouteShape
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.table import Example, Route, RoutingTable
 from receiver.routing.values import NAME
@@ -21,8 +22,9 @@ from receiver.routing.yaml_lines import Marked
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
 
-_DOCUMENT_KEYS = ("businesses", "defaults", "queues", "routes")
-_DEFAULT_KEYS = ("timeout", "retry", "queue")
+_DOCUMENT_KEYS = tuple(Document.model_fields)
+_DEFAULT_KEYS = tuple(Defaults.model_fields)
+_LOCATION_KEYS = tuple(LocationShape.model_fields)
 _ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
 _EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
@@ -91,6 +93,11 @@ class _Check:
         tidy = self._tidy(value, (), _DOCUMENT_KEYS, "routes.yaml")
         if isinstance(tidy.get("defaults"), dict):
             tidy["defaults"] = self._tidy(tidy["defaults"], ("defaults",), _DEFAULT_KEYS, "defaults")
+        if isinstance(tidy.get("locations"), dict):
+            tidy["locations"] = {
+                key: self._tidy(one, ("locations", key), _LOCATION_KEYS, "a location") if isinstance(one, dict) else one
+                for key, one in tidy["locations"].items()
+            }
         if isinstance(tidy.get("queues"), list):
             self._refuse_twice(enumerate(tidy["queues"]), ("queues",))
         if isinstance(tidy.get("routes"), list):
@@ -190,7 +197,13 @@ def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTa
         hash=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
         file=file,
+        default_business=Business("", shape.defaults.time_zone, shape.defaults.currency),
+        locations={number: _business(one, shape.defaults) for number, one in shape.locations.items()},
     )
+
+
+def _business(shape: LocationShape, defaults: Defaults) -> Business:
+    return Business(shape.name, shape.time_zone or defaults.time_zone, shape.currency or defaults.currency)
 
 
 def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:
@@ -215,8 +228,17 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         ),
         line=document.line(path),
         handler_line=document.line((*path, "handler")),
-        option_lines={name: document.line((*path, "with", name)) for name in shape.options},
+        option_lines=dict(_option_lines(shape.options, document, (*path, "with"))),
     )
+
+
+def _option_lines(value: Any, document: Marked, path: yaml_lines.Path, name: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the line of each option and of each value within it, by its path: `body.customer.name`."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        below = f"{name}.{key}".lstrip(".")
+        yield below, document.line((*path, key))
+        yield from _option_lines(one, document, (*path, key), below)
 
 
 def _flow(shape: RouteShape) -> Flow | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from receiver.core.events import Business
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import Flow
 
@@ -20,10 +21,10 @@ class Route:
 
     *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
-    where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
-    *confirms_replay*: replays leave it out unless they name it. *shadow*: it is noted what it wants, and nothing is
-    delivered. *writes*: its handler may change records at Nexudus. *flow*: what its deliveries wait for; None: for
-    nothing. *tests* are its own examples, for `frontdesk check`.
+    where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does,
+    and each value within it (`body.name`). *confirms_replay*: replays leave it out unless they name it. *shadow*: it is
+    noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *flow*: what its
+    deliveries wait for; None: for nothing. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -94,7 +95,8 @@ class RoutingTable:
     """All routes of one file.
 
     *queues* are in order of priority and include every queue that a route names. *hash* is the first 16 hexadecimal
-    digits of the SHA-256 of *text*. *businesses* are the locations that the registrar looks after.
+    digits of the SHA-256 of *text*. *businesses* are the locations that the registrar looks after; *locations* what is
+    said of some of them.
     """
 
     routes: tuple[Route, ...]
@@ -103,6 +105,8 @@ class RoutingTable:
     hash: str
     text: str = field(repr=False)
     file: str
+    default_business: Business = field(default_factory=Business)
+    locations: Mapping[int, Business] = field(default_factory=dict)
     _candidates: dict[tuple[int, str], tuple[Route, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -111,6 +115,10 @@ class RoutingTable:
     def has_order(self) -> bool:
         """Whether deliveries of one key follow one another on any of the routes."""
         return any(route.flow is not None and route.flow.has_lanes for route in self.routes)
+
+    def business(self, business_id: int) -> Business:
+        """Return what the file says of a location."""
+        return self.locations.get(business_id, self.default_business)
 
     def match(self, business_id: int, action: str, record: Mapping[str, Any]) -> Matched:
         """Return the routes that want this event; costs what their filters cost, however many other routes there are.

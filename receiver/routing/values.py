@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
@@ -42,6 +43,9 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Unfit(f"must be text, not {_kind(value)}" + ("; put it in quotes" if value is not None else ""))
     return value
+
+
+only_text = _text
 
 
 def fits(pattern: str, words: str) -> Callable[[object], str]:
@@ -157,6 +161,23 @@ def _expression(what: str, value: object) -> Filter:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 
 
+def _time_zone(value: object) -> str:
+    written = _text(value)
+    try:
+        ZoneInfo(written)
+    except (OSError, ValueError, KeyError):
+        near = hint(written[:60], available_timezones())
+        raise Unfit(f"there is no time zone {written[:60]!r}{near or '; write one like Europe/Paris'}") from None
+    return written
+
+
+def by_number(value: object) -> object:
+    """A mapping whose keys are numbers."""
+    if not isinstance(value, dict):
+        raise Unfit(f"must be a mapping, like {{1001: {{name: Paris}}}}, not {_kind(value)}")
+    return value
+
+
 def _handler(value: object) -> str:
     written = _text(value)
     if not _HANDLER.fullmatch(written):
@@ -214,6 +235,8 @@ AllOrLocations = Annotated[
     BeforeValidator(_businesses),
     WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": _LOCATION, "minItems": 1}]}),
 ]
+TimeZone = Annotated[str, BeforeValidator(_time_zone), WithJsonSchema({"type": "string"})]
+Currency = Annotated[str, BeforeValidator(fits("[A-Z]{3}", "a currency is three capital letters, like EUR"))]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Where = Annotated[Filter, BeforeValidator(_where), WithJsonSchema({"type": "string"})]
 HandlerName = Annotated[str, BeforeValidator(_handler)]

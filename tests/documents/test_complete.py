@@ -22,6 +22,7 @@ from tests.documents.pages import ROOT, commands, page
 from workers.handlers.archive import archive
 from workers.handlers.forward import forward
 from workers.handlers.log import log
+from workers.handlers.notify import notify
 
 OPERATE = page("docs/operate.md")
 ROUTES = page("docs/routes.md")
@@ -100,7 +101,8 @@ def test_every_setting_is_explained_with_a_value_that_is_not_its_default(name: s
 
 
 def _keys() -> Iterator[str]:
-    for shape in (document.Document, document.Defaults, document.RouteShape, document.ExampleShape):
+    shapes = (document.Document, document.Defaults, document.LocationShape, document.RouteShape, document.ExampleShape)
+    for shape in shapes:
         yield from (field.alias or name for name, field in shape.model_fields.items())
 
 
@@ -113,7 +115,7 @@ def test_every_key_of_routes_yaml_is_explained_and_used(key: str) -> None:
     assert re.search(rf"(^|[\s{{,]){key}: ?", examples, re.MULTILINE)
 
 
-@pytest.mark.parametrize("handler", [log, archive, forward], ids=lambda handler: handler.__name__)
+@pytest.mark.parametrize("handler", [log, archive, forward, notify], ids=lambda handler: handler.__name__)
 def test_every_built_in_handler_is_explained_with_its_options(handler: Callable[..., Any]) -> None:
     """And all of them are used in the example below."""
     section = ROUTES.sections["Built-in handlers"]

@@ -20,7 +20,13 @@ TRIED = {"sh", "yaml", "python", "json", "nginx", "toml", "mermaid", "text", ""}
 """Languages of blocks. The first four are tried here and in test_commands.py."""
 
 WITH_ROUTES = [each for each in pages() if any(block.language == "yaml" for block in each.blocks)]
-ENVIRONMENT = {"FRONTDESK_NEXUDUS_TOKEN": "t", "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0"}
+ENVIRONMENT = {
+    "FRONTDESK_NEXUDUS_TOKEN": "t",
+    "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
+    "CRM_TOKEN": "t0k3n",
+    "TEAMS_URL": "json://127.0.0.1:9/teams",
+    "DESK_MAIL": "mailto://127.0.0.1:9?from=frontdesk@example.com&to=desk@example.com",
+}
 
 
 def _write(files: dict[str, str], folder: Path) -> None:

@@ -17,6 +17,9 @@ import orjson
 
 from workers import Event
 
+_KEYS = (
+    *("id", "key", "action", "action_code", "business_id", "received_at", "origin", "attempt", "superseded", "data"),
+)
 _LONGEST_WAIT = 10.0
 """Seconds to wait for other writers of the file. One that is suspended must not block all others."""
 
@@ -44,7 +47,7 @@ def archive(event: Event, *, path: Path) -> None:
 
 def append(folder: Path, event: Event, *, clock: Callable[[], datetime]) -> Path:
     """Do what `archive` does, with this *clock*; return the file. Raises OSError or NotArchived."""
-    line = orjson.dumps(event, option=orjson.OPT_UTC_Z) + b"\n"
+    line = orjson.dumps({name: getattr(event, name) for name in _KEYS}, option=orjson.OPT_UTC_Z) + b"\n"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / f"{clock():%Y-%m-%d}.jsonl"
     # Not through a link, and not into a pipe that somebody put there: both would send the records elsewhere.

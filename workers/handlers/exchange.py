@@ -13,6 +13,7 @@ LARGEST_ANSWER = 65_536
 """Bytes that are read of an answer's body; for a longer one the connection is closed."""
 
 _LONGEST_REST_S = 1.0
+_LONGEST_EXCERPT = 2_000
 
 
 @dataclass(slots=True)
@@ -52,52 +53,77 @@ class CountingStream(httpcore2.AsyncNetworkStream):
         return CountingStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
 
+@dataclass(frozen=True, slots=True)
+class TargetResponse:
+    """The response of a target: its status, its `Retry-After` header, if it has one, and what it said."""
+
+    status: int
+    retry_after: str | None = None
+    content_type: str = ""
+    body: bytes = b""
+
+    @property
+    def excerpt(self) -> str:
+        """The first 500 characters of the body, on one line."""
+        return " ".join(self.body[:_LONGEST_EXCERPT].decode("utf-8", "replace").split())[:500]
+
+
 async def exchange(
     pool: httpcore2.AsyncConnectionPool,
-    url: httpcore2.URL,
-    headers: list[tuple[bytes, bytes]],
-    body: bytes,
+    request: tuple[str, httpcore2.URL, list[tuple[bytes, bytes]], bytes],
     timeout_s: float,
-) -> tuple[int, str | None]:
-    """Send *body* and return the status and `Retry-After` of the answer. Raises TimeoutError and httpcore2's errors."""
+    server_name: str | None = None,
+) -> TargetResponse:
+    """Send *request*, method, URL, headers and body, and return the answer. Raises TimeoutError and httpcore2's errors.
+
+    *server_name* is the name in the target's certificate, when the URL holds its address instead.
+    """
+    method, url, headers, body = request
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     # The deadline is for the whole; these make sure that no single step is without one.
     steps = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
+    said = bytearray()
+    extensions = {"timeout": steps} | ({"sni_hostname": server_name} if server_name else {})
+    sent: dict[str, Any] = {"headers": headers, "content": body, "extensions": extensions}
     async with contextlib.AsyncExitStack() as stack:
         async with asyncio.timeout_at(deadline):
-            response = await _answer_of(stack, pool, url, headers=headers, content=body, extensions={"timeout": steps})
+            response = await _answer_of(stack, pool, (method, url), sent)
         # The status is the answer. The rest is read so that the connection can be used again; not for long, not much.
         with contextlib.suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
             async with asyncio.timeout_at(min(deadline, loop.time() + _LONGEST_REST_S)):
-                await _read(response)
-        retry_after = next((value for name, value in response.headers if name.lower() == b"retry-after"), None)
-        return response.status, None if retry_after is None else retry_after.decode("latin-1")
+                await _read(response, said)
+        found = {name.lower(): value.decode("latin-1") for name, value in reversed(response.headers)}
+        kind = found.get(b"content-type", "").partition(";")[0].strip()[:100]
+        return TargetResponse(response.status, found.get(b"retry-after"), kind, bytes(said))
 
 
 async def _answer_of(
-    stack: contextlib.AsyncExitStack, pool: httpcore2.AsyncConnectionPool, url: httpcore2.URL, **request: Any
+    stack: contextlib.AsyncExitStack,
+    pool: httpcore2.AsyncConnectionPool,
+    what: tuple[str, httpcore2.URL],
+    request: dict[str, Any],
 ) -> httpcore2.Response:
     """Send over a connection of *pool*. If that was used before and proves closed, send once more over a new one.
 
     Servers close connections that are idle, and one may do so just when we send. That is no answer, and says nothing
     of the target. The second time another idle connection would not do: the server may have closed all of them.
     """
+    method, url = what
     current = RequestProgress()
     progress.set(current)
     try:
-        return await stack.enter_async_context(pool.stream("POST", url, **request))
+        return await stack.enter_async_context(pool.stream(method, url, **request))
     except (httpcore2.ReadError, httpcore2.RemoteProtocolError):
         if current.has_connected or current.received:
             raise
     connection = pool.create_connection(url.origin)
     stack.push_async_callback(connection.aclose)
-    return await stack.enter_async_context(connection.stream("POST", url, **request))
+    return await stack.enter_async_context(connection.stream(method, url, **request))
 
 
-async def _read(response: httpcore2.Response) -> None:
-    size = 0
+async def _read(response: httpcore2.Response, into: bytearray) -> None:
     async for chunk in response.aiter_stream():
-        size += len(chunk)
-        if size > LARGEST_ANSWER:
+        into += chunk[: LARGEST_ANSWER - len(into)]
+        if len(into) >= LARGEST_ANSWER:
             return

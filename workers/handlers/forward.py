@@ -8,96 +8,153 @@ the target can detect duplicates), `webhook-timestamp` (when this attempt was ma
      "id": "...", "key": "...", "action_code": 41, "business_id": 1001, "origin": "webhook"}
 
 `type`, `timestamp` (when Nexudus's request came in) and `data` (the record as Nexudus sent it) are the specification's.
+With the options `method`, `url`, `headers` and `body`, the request is that of somebody else's API instead.
 
-Any answer but 2xx fails the attempt. Redirects are not followed. After 429 or 503 with `Retry-After`, the delivery
-waits that long, from a second to a day, and the attempt does not count. 410, by the specification a request to stop,
-fails like any other answer and ends as a dead delivery that somebody sees: discarding would silently lose the events of
-a target that is only misconfigured.
+Any answer but 2xx, or those that `expect` names, fails the attempt, with the beginning of what it said. Redirects are
+not followed. After 429 or 503 with `Retry-After`, the delivery waits that long, from a second to a day, and the attempt
+does not count. 410, by the specification a request to stop, fails like any other answer and ends as a dead delivery
+that somebody sees: discarding would silently lose the events of a target that is only misconfigured.
 """
 
+import asyncio
 import functools
-import re
-from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Any
 
 import httpcore2
 import httpx2
-import orjson
-from pydantic import AfterValidator, Field
-from standardwebhooks import Webhook
 
 from workers import Event, Retry
-from workers.api import Seconds, seconds_to_wait, traceparent
-from workers.handlers.sender import NotDelivered, Sender, TargetResponse, shown
+from workers.api import previewed_by, seconds_to_wait
+from workers.handlers import outgoing, tokens
+from workers.handlers.exchange import TargetResponse
+from workers.handlers.http_options import (
+    Auth,
+    Body,
+    Expect,
+    Headers,
+    Method,
+    OAuth2,
+    Proxy,
+    Secret,
+    Timeout,
+    UrlTemplate,
+)
+from workers.handlers.outgoing import Outgoing
+from workers.handlers.sender import NotDelivered, Route, Sender, shown
+from workers.handlers.tokens import Tokens
+from workers.templates import Template
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,4000}")
-_OURS = {
-    "connection", "content-length", "content-type", "frontdesk-attempt", "host", "transfer-encoding", "webhook-id",
-    "webhook-signature", "webhook-timestamp",
-}  # fmt: skip
-_SECRET = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
-
-
-def _url(text: str) -> str:
-    try:
-        url = httpx2.URL(text)
-        url.raw_host.decode("ascii")
-    except (httpx2.InvalidURL, ValueError):
-        raise ValueError("is not a URL") from None
-    if url.scheme not in {"http", "https"} or not url.host or any(ord(character) <= 0x20 for character in text):
-        raise ValueError("must be http:// or https:// and a host")
-    if url.port is not None and not 0 < url.port < 65_536:
-        raise ValueError("has no possible port")
-    return text
+SUCCESS = ("2xx",)
 
 
-def _secret(text: str) -> str:
-    encoded = text.removeprefix("whsec_").rstrip("=")
-    if not _SECRET.fullmatch(text) or len(encoded) % 4 == 1 or not b64decode(encoded + "=="):
-        raise ValueError("is not base64, with or without whsec_ before it, as Standard Webhooks asks")
-    return text
+def _preview(
+    event: Event,
+    *,
+    url: UrlTemplate,
+    method: Method = "POST",
+    headers: Headers | None = None,
+    body: Body | None = None,
+    secret: Secret | None = None,
+    auth: Auth | None = None,
+    **how: Any,
+) -> Mapping[str, Any]:
+    """Return the request that would be sent; a token is not fetched for it, and secrets are not shown."""
+    del how
+    request = outgoing.made(event, url=url, method=method, headers=headers, body=body)
+    if auth:
+        request = request.with_headers({"authorization": "***"})
+    stamped = outgoing.stamped(request, event, secret)
+    hidden = {"authorization", "proxy-authorization"}
+    told = {name: "***" if name in hidden else value for name, value in stamped.headers.items()}
+    return {"method": method, "url": _without_user(request.url), "headers": told, "body": request.body.decode()}
 
 
-def _headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
-            raise ValueError(f"{name!r} is not a header that can be set here")
-        if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"the value of {name!r} has control characters or is too long")
-    return {name.lower(): value.strip() for name, value in headers.items()}
-
-
-Url = Annotated[str, AfterValidator(_url)]
-Secret = Annotated[str, AfterValidator(_secret)]
-Headers = Annotated[dict[str, str], AfterValidator(_headers)]
-Timeout = Annotated[Seconds, Field(gt=0, le=600)]
-
-
+@previewed_by(_preview)
 async def forward(
     event: Event,
     *,
-    url: Url,
-    secret: Secret | None = None,
+    url: UrlTemplate,
+    method: Method = "POST",
     headers: Headers | None = None,
+    body: Body | None = None,
+    secret: Secret | None = None,
+    auth: Auth | None = None,
+    proxy: Proxy | None = None,
+    expect: Expect = SUCCESS,
     timeout: Timeout = 10.0,  # noqa: ASYNC109 - an option of the route; the deadline is set inside
     allow_private: bool = False,
 ) -> None:
-    """POST the event and its context to *url* as JSON; see the top of this module for what the target gets.
+    """Send the event to *url*; see the top of this module for what the target gets.
 
-    *secret* signs it. *headers* are sent too. *timeout* covers all of it, including the look-up of the address. An
-    address outside the public internet is refused unless *allow_private*.
+    *secret* signs it. *headers* are sent too. *body* takes the place of the event. *auth* says who we are. *proxy* is
+    the URL of one that the request goes through. *expect* are the statuses that count as success. *timeout* covers all
+    of it, including the look-up of the address. An address outside the public internet is refused unless
+    *allow_private*.
     """
-    await send(
-        _sender(), event, url=url, secret=secret, headers=headers or {}, timeout_s=timeout, allow_private=allow_private
-    )
+    request = outgoing.made(event, url=url, method=method, headers=headers, body=body)
+    route = Route(timeout, allow_private=allow_private, proxy=proxy)
+    try:
+        async with asyncio.timeout(timeout):
+            answer = await _answer(event, request, secret, auth, route)
+    except TimeoutError:
+        raise NotDelivered(f"{shown(request.target)} gave no answer within {timeout:g} s", target_down=True) from None
+    judge(answer, shown(request.target), now=datetime.now(UTC), expect=expect)
 
 
 @functools.cache
 def _sender() -> Sender:
     return Sender()
+
+
+@functools.cache
+def _tokens() -> Tokens:
+    return Tokens()
+
+
+def _without_user(url: str) -> str:
+    return str(httpx2.URL(url).copy_with(username=None, password=None)) if "@" in url else url
+
+
+async def _answer(
+    event: Event, request: Outgoing, secret: str | None, auth: Auth | None, route: Route
+) -> TargetResponse:
+    """Send the request; a second time with a new token, when the target does not accept the one that we have."""
+    sender = _sender()
+    if auth is None or auth.oauth2 is None:
+        return await post(sender, event, _authorized(request, auth), secret, route)
+    oauth2 = auth.oauth2
+    for is_last in (False, True):
+        token = await _tokens().get(oauth2, functools.partial(_new_token, sender, oauth2, route))
+        bearing = request.with_headers({"authorization": f"Bearer {token}"})
+        answer = await post(sender, event, bearing, secret, route)
+        if answer.status != 401 or is_last:
+            return answer
+        _tokens().refused(oauth2, token)
+    raise AssertionError("the last turn returns")
+
+
+def _authorized(request: Outgoing, auth: Auth | None) -> Outgoing:
+    if auth is None:
+        return request
+    told = outgoing.basic(auth.basic.user, auth.basic.password) if auth.basic else f"Bearer {auth.bearer}"
+    return request.with_headers({"authorization": told})
+
+
+async def _new_token(sender: Sender, auth: OAuth2, route: Route) -> tuple[str, float]:
+    headers, body = tokens.request_of(auth)
+    url = httpx2.URL(auth.token_url)
+    target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path or b"/")
+    answer = await sender.send("POST", target, headers | {"host": url.netloc.decode("ascii")}, body, route)
+    judge(answer, f"{shown(target)} was asked for a token and", now=datetime.now(UTC))
+    return tokens.token_in(answer, shown(target))
+
+
+async def post(sender: Sender, event: Event, request: Outgoing, secret: str | None, route: Route) -> TargetResponse:
+    """Send one request for *event*, signed with *secret*. Raises NotDelivered when there is no answer."""
+    stamped = outgoing.stamped(request, event, secret)
+    return await sender.send(request.method, request.target, stamped.headers, request.body, route)
 
 
 async def send(
@@ -110,57 +167,17 @@ async def send(
     timeout_s: float,
     allow_private: bool,
 ) -> None:
-    """Do what `forward` promises, through *sender*. Raises NotDelivered, or Retry when the target asks to wait."""
-    parsed = httpx2.URL(url)
-    target = httpcore2.URL(
-        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path or b"/"
-    )
-    body = _body(event)
-    sent = {**_basic(parsed), **headers, "host": parsed.netloc.decode("ascii"), **_ours(event, body, secret)}
-    answer = await sender.post(target, sent, body, timeout_s=timeout_s, allow_private=allow_private)
-    judge(answer, shown(target), now=datetime.now(UTC))
+    """Do what `forward` promises of an event as it is, through *sender*. Raises NotDelivered and Retry as it does."""
+    written = {name: Template(value) for name, value in headers.items()}
+    request = outgoing.made(event, url=Template(url), headers=written)
+    answer = await post(sender, event, request, secret, Route(timeout_s, allow_private=allow_private))
+    judge(answer, shown(request.target), now=datetime.now(UTC))
 
 
-def _basic(url: httpx2.URL) -> dict[str, str]:
-    if not url.userinfo:
-        return {}
-    return {"authorization": "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode("ascii")}
-
-
-def _body(event: Event) -> bytes:
-    return orjson.dumps(
-        {
-            "type": event.action,
-            "timestamp": event.received_at,
-            "data": event.data,
-            "id": event.id,
-            "key": event.key,
-            "action_code": event.action_code,
-            "business_id": event.business_id,
-            "origin": event.origin,
-        },
-        option=orjson.OPT_UTC_Z,
-    )
-
-
-def _ours(event: Event, body: bytes, secret: str | None) -> dict[str, str]:
-    now = datetime.now(UTC)
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": event.key,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "frontdesk-attempt": str(event.attempt),
-    }
-    if trace := traceparent():
-        headers["traceparent"] = trace
-    if secret is not None:
-        headers["webhook-signature"] = Webhook(secret).sign(event.key, now, body.decode("utf-8"))
-    return headers
-
-
-def judge(answer: TargetResponse, where: str, *, now: datetime) -> None:
-    """Return for 2xx. Raises Retry, uncharged, when the target asks to wait, and NotDelivered for anything else."""
-    if 200 <= answer.status < 300:
+def judge(answer: TargetResponse, where: str, *, now: datetime, expect: Collection[str] = SUCCESS) -> None:
+    """Return for a status that is expected. Raises Retry, uncharged, when the target asks to wait, and NotDelivered,
+    with the beginning of what the target said, for anything else."""
+    if str(answer.status) in expect or f"{answer.status // 100}xx" in expect:
         return
     wait = seconds_to_wait(answer.retry_after, now) if answer.status in {429, 503} else None
     if wait is not None:
@@ -168,4 +185,5 @@ def judge(answer: TargetResponse, where: str, *, now: datetime) -> None:
     note = {3: "; redirects are not followed, so name the final URL"}.get(answer.status // 100, "")
     if answer.status == 410:
         note = "; it wants no more of these: disable the route or correct its url"
-    raise NotDelivered(f"{where} answered {answer.status}{note}", target_down=answer.status >= 500)
+    said = f"; it said ({answer.content_type or 'no type'}): {answer.excerpt}" if answer.excerpt else ""
+    raise NotDelivered(f"{where} answered {answer.status}{note}{said}", target_down=answer.status >= 500)

@@ -25,7 +25,8 @@ class Handler:
 
     *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors.
     *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *paths* are
-    the options that are paths, by name.
+    the options that are paths, by name; *options* are all of them, as the handler gets them. *preview*
+    returns what it would send for an event, if it can tell (`previewed_by`).
     """
 
     name: str
@@ -34,6 +35,8 @@ class Handler:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     record: Any = None
     paths: Mapping[str, Path] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    preview: Callable[[Event], Mapping[str, Any]] | None = None
 
 
 def installed() -> tuple[str, ...]:
@@ -77,7 +80,14 @@ def load(
         secrets=secrets,
         record=record,
         paths={option: value for option, value in converted.items() if isinstance(value, Path)},
+        options=converted,
+        preview=_preview(function, converted),
     )
+
+
+def _preview(function: Any, options: Mapping[str, Any]) -> Callable[[Event], Mapping[str, Any]] | None:
+    preview = getattr(function, "preview", None)
+    return functools.partial(preview, **options) if callable(preview) else None
 
 
 def check(name: str, options: Mapping[str, Any], *, environ: Mapping[str, str], folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.core.errors import HandlerError
+from workers.api import Reference
 from workers.plugins.safe_error_text import one_line, secret_parts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -63,7 +64,7 @@ class _Reader:
             return value
         found = self._variable(rest, where) if kind == "env" else self._file(rest, where)
         self.secrets.update(secret_parts(found))
-        return found
+        return Reference(found)
 
     def _variable(self, name: str, where: str) -> str:
         shown = f"option {where!r}: env/{one_line(name, 80)}"

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from workers.plugins.safe_error_text import describe, masked, one_line
 
 Function = Callable[..., Any]
 
-_LONGEST_SIGNATURE = 300
+_LONGEST_SIGNATURE = 500
 
 
 def signature_of(function: Function) -> inspect.Signature:
@@ -153,6 +154,7 @@ def _shown(function: Function, signature: inspect.Signature) -> str:
             for p in parameters
         ]
         text = str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
+        text = re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", text)  # the names of types, without their modules
     except Exception:  # noqa: BLE001 - an annotation and the representation of a default are foreign code
         text = f"({', '.join(p.name for p in parameters)})"
     return one_line(text, _LONGEST_SIGNATURE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from receiver.core.errors import HandlerError
-from receiver.core.events import Event
+from receiver.core.events import Business, Event
 from receiver.process import logs
 from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
@@ -203,4 +203,5 @@ class DeliveryLoader:
             attempt=claim.attempts + 1,
             superseded=claim.superseded,
             data=data,
+            business=self._seen.business(envelope.business_id) if self._seen else Business(),
         )

@@ -16,6 +16,7 @@ from workers.api import Discard, Retry
 from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe
 from workers.plugins.typed_records import RecordUnfit
+from workers.templates import TemplateFailed
 
 STUCK_AFTER_S = 1.0
 """How long after its timeout a handler may still take to come back before it counts as stuck."""
@@ -171,7 +172,7 @@ def _raised(error: BaseException, secrets: tuple[str, ...]) -> AttemptResult:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     text = describe(error, secrets)
-    if isinstance(error, RecordUnfit):
+    if isinstance(error, RecordUnfit | TemplateFailed):
         return AttemptResult(Outcome.FAILED, text, final=True)
     if isinstance(error, Discard):
         return AttemptResult(Outcome.DISCARDED, text)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alerts, handler_folders, route_warnings, unsigned
+from receiver.cli.health import alerts, handler_folders, route_warnings, template_check, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -158,6 +158,7 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
                 for option, path in handler.paths.items()
                 for sentence in handler_folders.warnings({option: path})
             )
+            yield from template_check.warnings(table, route, handler)
             yield from route_warnings.other_records(table, route, kind_of(handler.record))
 
 

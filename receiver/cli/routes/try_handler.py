@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import cyclopts
 
 from receiver.cli.context import Context
-from receiver.cli.routes import route_tests
+from receiver.cli.routes import dry_run_report, route_tests
 from receiver.cli.ui import output
 from receiver.cli.up import demo
 from receiver.core import ids
@@ -41,6 +41,7 @@ def trial(
     *,
     business: int | None = None,
     action: str | None = None,
+    dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Run a route's handler once, here, whether or not the route matches the event. Exits 1 when it fails.
@@ -55,6 +56,8 @@ def trial(
         The location of the event. Default: the event's own, or the first that the routes name.
     action
         The action of the event. Default: the event's own, or the first that the route lists.
+    dry_run
+        Send nothing: print what the handler would send. Exits 1 when that cannot be made of the event.
     json
         Print one JSON object.
     """
@@ -63,8 +66,11 @@ def trial(
     context = Context()
     table, chosen = context.table, context.route("try", route)
     handler = _loaded(chosen, context)
-    event = _event(context, table, chosen, source, action, business)
+    event = _event(context, table, chosen, source, action, business, runs=not dry_run)
+    event = replace(event, business=table.business(event.business_id))
     why_not = _why_not(table, chosen, event)
+    if dry_run:
+        return dry_run_report.report(chosen, event, handler, why_not, json=json)
     started = time.monotonic()
     result = execution.run_alone(handler, event, chosen.timeout_ms / 1_000)
     duration_ms = round((time.monotonic() - started) * 1_000)
@@ -101,12 +107,20 @@ def _first_business(table: RoutingTable, route: Route) -> int:
 
 
 def _event(
-    context: Context, table: RoutingTable, route: Route, source: str | None, action: str | None, business: int | None
+    context: Context,
+    table: RoutingTable,
+    route: Route,
+    source: str | None,
+    action: str | None,
+    business: int | None,
+    *,
+    runs: bool,
 ) -> Event:
     if source is not None and not Path(source).exists():
         event = _stored(context, route, source)
-        AuditLog(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
-        remember_in(Steps(context.client))  # what was done for a kept event is done
+        if runs:
+            AuditLog(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
+            remember_in(Steps(context.client))  # what was done for a kept event is done
         event = replace(event, action=action or event.action, business_id=business or event.business_id)
         return replace(event, action_code=actions.code_of(event.action))
     action = action or _first_action(route)

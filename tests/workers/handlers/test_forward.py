@@ -21,10 +21,12 @@ from receiver.core.events import Event, Outcome
 from tests.support.handled import an_event
 from tests.workers.handlers.targets import Target, a_closing_target, a_socket, a_target
 from workers import Retry
+from workers.handlers.exchange import TargetResponse
 from workers.handlers.forward import forward, judge, send
-from workers.handlers.sender import NotDelivered, Sender, TargetResponse
+from workers.handlers.sender import NotDelivered, Sender
 from workers.plugins import loader
 from workers.run.execution import AttemptResult, run_async
+from workers.templates import Template
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)
@@ -280,7 +282,7 @@ def test_many_events_at_once_each_arrive_once(target: Target) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(100):
                 event = an_event(key=f"k{number}", data={"Id": number})
-                group.create_task(forward(event, url=target.url(), allow_private=True, timeout=60.0))
+                group.create_task(forward(event, url=Template(target.url()), allow_private=True, timeout=60.0))
 
     asyncio.run(many())
 
@@ -504,7 +506,7 @@ def test_errors_tell_no_secret_of_the_url(target: Target) -> None:
         ({"url": "https://x.example/\r\nX: y"}, "option 'url': "),
         ({"url": "https://[::1"}, "option 'url': is not a URL"),
         ({"url": "https://x.example:99999"}, "option 'url': "),
-        ({}, "option 'url' is missing; it takes (event, *, url: str, secret: "),
+        ({}, "option 'url' is missing; it takes (event, *, url: Template, method: "),
         ({}, "timeout: float = 10.0, allow_private: bool = False)"),
         ({"url": "https://x", "secret": "not base64!"}, "option 'secret': is not base64"),
         ({"url": "https://x", "secret": "whsec_"}, "option 'secret': is not base64"),

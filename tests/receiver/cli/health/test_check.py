@@ -329,3 +329,53 @@ def test_more_routes_than_one_call_serves_are_named_with_the_bound(tmp_path: Pat
 
     status, shown = answer(tmp_path, routes=table(5_001), **GUARDED)
     assert (status, shown["problems"][0]["message"]) == (1, "routes: has 5001 items, and may have 5000")
+
+
+TEMPLATES = """\
+locations:
+  1001: {name: Eiffel, time_zone: Europe/Paris}
+routes:
+  - name: tell
+    action: [BookingCreate, CoworkerInvoicePaid]
+    handler: notify
+    with:
+      to: env/CHAT
+      title: "{{ data.ResorceName }}"
+      message: |
+        Hello
+        {{ data.UpdatedOn | local }}
+        {{ data.ResourceName | default("") }} {{ data.Custom7 }} {{ data.FromTime }}
+  - {name: null-here, action: BookingCreate, handler: notify, with: {to: env/CHAT, message: "{{ data.Invoice.Id }}"}}
+"""
+
+
+LACKS = "as far as is known, the record of"
+MISSPELT = "has no field 'ResorceName'; did you mean 'ResourceName'?"
+NULL = "the template fails: null has no field 'Id', for a sample of BookingCreate"
+
+
+def test_templates_are_rendered_with_samples_of_their_actions(tmp_path: Path) -> None:
+    """Each warning has its line; one that is misspelt, one that only some records have, one that meets a null."""
+    status, shown = answer(tmp_path, routes=TEMPLATES, **GUARDED, CHAT="json://127.0.0.1:9")
+
+    assert (status, shown["problems"]) == (0, [])
+    assert [warning.removeprefix("routes.yaml:").split(": ", 3) for warning in shown["warnings"]] == [
+        ["9", "route 'tell'", "option 'title'", f"{LACKS} CoworkerInvoicePaid, BookingCreate {MISSPELT}"],
+        ["13", "route 'tell'", "option 'message'", f"{LACKS} CoworkerInvoicePaid has no field 'FromTime'"],
+        ["14", "route 'null-here'", "option 'message'", NULL],
+    ]
+
+
+def test_a_wrong_template_is_a_problem_with_its_line(tmp_path: Path) -> None:
+    """And so is what is said of a location."""
+    wrong = TEMPLATES.replace("| local }}", "| lokal }}")
+    status, shown = answer(tmp_path, routes=wrong, **GUARDED, CHAT="json://127.0.0.1:9")
+    (problem,) = shown["problems"]
+    assert (status, problem["line"]) == (1, 10)
+    assert "is no template, line 2: there is no filter 'lokal'; did you mean 'local'?" in problem["message"]
+
+    wrong = TEMPLATES.replace("Europe/Paris", "Europe/Pariss").replace("name: Eiffel", "nam: Eiffel")
+    status, shown = answer(tmp_path, routes=wrong, **GUARDED, CHAT="json://127.0.0.1:9")
+    assert {problem["line"] for problem in shown["problems"]} == {2}
+    assert "did you mean 'Europe/Paris'?" in str(shown["problems"])
+    assert "did you mean 'name'?" in str(shown["problems"])

@@ -227,3 +227,39 @@ def test_wrong_routes_are_said_with_their_lines(trial: Try, tmp_path: Path) -> N
 
     assert ran.status == 1
     assert "routes.yaml:2: " in ran.err
+
+
+DRY = """
+routes:
+  - name: tell
+    action: BookingCreate
+    where: data.Tentative == true
+    handler: notify
+    with: {to: env/CHAT, title: "{{ data.ResourceName }}", message: "{{ data.BookingNumber }}\\nfor {{ business_id }}"}
+  - {name: broken, action: BookingCreate, handler: notify, with: {to: env/CHAT, message: "{{ data.Nothing }}"}}
+  - {name: plain, action: BookingCreate, handler: log}
+"""
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> None:
+    """Whether the route matches, the rendered message, or why there is none."""
+    (tmp_path / "routes.yaml").write_text(DRY)
+    with a_target() as chat:
+        settings = {"CHAT": f"json://127.0.0.1:{chat.port}/s3cr3t"}
+        told, broken, plain = (
+            processes.run("try", route, "--dry-run", settings=settings, cwd=tmp_path)
+            for route in ("tell", "broken", "plain")
+        )
+        shown = processes.run("try", "tell", "--dry-run", "--json", settings=settings, cwd=tmp_path)
+    message = json.loads(shown.out)
+
+    assert chat.received == []
+    assert (told.status, broken.status, plain.status) == (0, 1, 0)
+    assert "note: the route does not match this event: its filter is false" in told.out
+    assert "title: Salle Eiffel – 2ème étage\nmessage:\n    48213\n    for 1\n" in told.out
+    assert told.out.endswith("nothing was sent\n")
+    assert "nothing can be sent: TemplateFailed: the template fails: there is no field 'Nothing'" in broken.out
+    assert "does not tell what it would send; it was not run" in plain.out
+    assert message["would_send"]["message"] == "48213\nfor 1"
+    assert message["error"] is None
+    assert "s3cr3t" not in told.out + shown.out

@@ -52,11 +52,15 @@ def before(client: redis.Redis, group: FailureGroup) -> list[Change]:
 
 
 def _is_just_before(group: FailureGroup, at_ms: int) -> bool:
-    return group.first_ms - LOOKED_BACK_MS <= at_ms <= group.first_ms + _SLACK_MS
+    return _since(group) <= at_ms <= group.first_ms + _SLACK_MS
+
+
+def _since(group: FailureGroup) -> int:
+    return max(group.first_ms - LOOKED_BACK_MS, 0)
 
 
 def _acts(client: redis.Redis, group: FailureGroup) -> Iterator[Change]:
-    for act in islice(AuditLog(client).newest(group.first_ms - LOOKED_BACK_MS), _MOST_ACTS):
+    for act in islice(AuditLog(client).newest(_since(group)), _MOST_ACTS):
         if _is_just_before(group, act.at_ms) and _concerns(act, group.route):
             yield Change(act.at_ms, f"{act.who}: {act.what}")
 
@@ -67,9 +71,7 @@ def _concerns(act: AuditEntry, route: str) -> bool:
 
 def _table(client: redis.Redis, group: FailureGroup) -> Iterator[Change]:
     """Compare the table of the first failed event with that of the last one that the route still handled."""
-    wanted = EventFilter(
-        route=group.route, since_ms=group.first_ms - LOOKED_BACK_MS, until_ms=group.first_ms + _SLACK_MS
-    )
+    wanted = EventFilter(route=group.route, since_ms=_since(group), until_ms=group.first_ms + _SLACK_MS)
     failed: StoredEvent | None = None
     for stored in islice(EventReader(client).newest(wanted), _MOST_EVENTS):
         if not _succeeded(stored, group.route):

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from receiver.console.framework.page import Facts, Operation, Page, PageRequest, Shown
 from receiver.console.pages import event_search
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.operations import json_views, record_diff
+from receiver.operations.search_query import SearchQuery
 from receiver.storage.query.stored_event import EventFilter
 
 ROWS: Final = 25

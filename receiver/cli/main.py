@@ -22,6 +22,7 @@ COMMANDS = {
     "drain": ("receiver.cli.events.drain:drain", "Move the events of a spool into the store."),
     "erase": ("receiver.cli.events.erase:erase", "Erase what is kept about one person."),
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
+    "failures": ("receiver.cli.events.failures:failures", "List what fails, grouped by route and error."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "init": ("receiver.cli.up.init:init", "Write a first routes.yaml."),
     "new-handler": (

@@ -20,9 +20,11 @@ from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
     dead,
+    entity,
     event,
     event_search,
     events,
+    failures,
     hooks,
     overview,
     quarantine,
@@ -40,18 +42,23 @@ PAGES: tuple[Page, ...] = (
     events.PAGE,
     routes.PAGE,
     hooks.PAGE,
+    failures.PAGE,
     dead.PAGE,
     quarantine.PAGE,
     workers.PAGE,
     acts.PAGE,
     replays.PAGE,
     quarantine.RELEASE,
+    failures.GROUP,
+    entity.PAGE,
     event.PAGE,
 )
 """In the order of the navigation."""
 
 OPERATIONS: tuple[Operation, ...] = (
     *event.OPERATIONS,
+    *entity.OPERATIONS,
+    *failures.OPERATIONS,
     *routes.OPERATIONS,
     *hooks.OPERATIONS,
     *replays.OPERATIONS,

@@ -16,7 +16,7 @@ from typing_extensions import TypeVar
 
 from receiver.core import ids
 
-Origin = Literal["webhook", "replay", "backfill", "simulated"]
+Origin = Literal["webhook", "replay", "backfill", "simulated", "edited"]
 
 
 class EventStatus(StrEnum):
@@ -58,7 +58,8 @@ class Envelope(NamedTuple):
     *verified_by* names the reading of the signature that matched; *routes* is the hash of the table that routed it;
     *quarantine* is the reason why a request was set aside, and *headers* then are those that a later check needs.
     *erased_ms* is the Unix time at which the record was erased for somebody's sake and replaced by `{}`; 0: it was not.
-    *trace* is the W3C traceparent of the request's span, when there are traces.
+    *trace* is the W3C traceparent of the request's span, when there are traces. *edited_from* is the id of the event
+    whose record somebody edited and sent again as this one.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Envelope(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
     erased_ms: int = 0
     trace: str = ""
+    edited_from: str = ""
 
     @property
     def received_at(self) -> datetime:

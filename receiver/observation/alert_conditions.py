@@ -5,12 +5,13 @@ and a text that says what to do. The rules in deploy/prometheus/frontdesk.rules.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
+from receiver.observation import failure_alerts
+from receiver.observation.alert_condition import AlertCondition
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
@@ -32,23 +33,9 @@ _HOOKS: Final = (
 """Kinds of conditions of hooks: of which states, and how long they must last."""
 
 DEAD: Final = "dead"
+"""A count that is always there: it shows that somebody has looked before."""
+
 FILTER: Final = "filter"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertCondition:
-    """Something that is wrong now. *hold_ms*: how long it must last before it is reported; it may pass by itself."""
-
-    kind: str
-    title: str
-    text: str
-    subject: str = ""
-    hold_ms: int = 0
-
-    @property
-    def name(self) -> str:
-        """The key of its alert."""
-        return f"{self.kind}/{self.subject}" if self.subject else self.kind
 
 
 def is_unusual(silence: Silence) -> bool:
@@ -75,6 +62,7 @@ def found(snapshot: StatusSnapshot, levels: Mapping[str, Level], *, patience_ms:
     yield from _of_spools(snapshot, patience_ms)
     yield from _of_queues(snapshot, patience_ms)
     yield from _of_targets(snapshot)
+    yield from failure_alerts.conditions(snapshot.failures, snapshot.now_ms)
     yield from _of_hooks(snapshot)
     yield from _of_businesses(snapshot)
     yield from _growing(snapshot, levels)
@@ -231,14 +219,7 @@ def _growing(snapshot: StatusSnapshot, levels: Mapping[str, Level]) -> Iterator[
         if not level.grew_ms or snapshot.now_ms - level.grew_ms > _GREW_WITHIN_MS:
             continue
         kind, _, route = name.partition("/")
-        if kind == DEAD:
-            yield AlertCondition(
-                DEAD,
-                "Deliveries are failing for good",
-                f"{counted(level.height, 'event')} with a dead delivery. Fix the handler or its target, then replay "
-                "them (`frontdesk replay --status dead`, or on the console).",
-            )
-        elif kind == FILTER and route:
+        if kind == FILTER and route:
             yield AlertCondition(
                 FILTER,
                 f"The `where` filter of route {route} fails",

@@ -1,5 +1,5 @@
-"""Looks at the store every few seconds, in a thread of a process that does something else: learns how many events are
-usual, and sends alerts.
+"""Looks at the store every few seconds, in a thread of a process that does something else: groups failures, learns how
+many events are usual, and sends alerts.
 
 Of all processes with somewhere to send alerts to, one monitor sends them: the holder of the lock, as long as it lives.
 While the store is away, nobody can read there what was sent; the monitor that sent last announces the outage.
@@ -14,6 +14,7 @@ import redis
 from receiver.core import durations
 from receiver.core.durations import HOUR_MS
 from receiver.core.errors import LockLost, StorageUnavailable
+from receiver.failures.failure_ledger import FailureLedger
 from receiver.observation import arrival_baseline, metrics_store, status_snapshot
 from receiver.observation.alerting import Alerting
 from receiver.observation.notifier import Message, Notifier
@@ -49,6 +50,8 @@ class AlertMonitor:
         store that lost its data. *away_s*: an outage of the store is announced after so long."""
         self._client = client
         self._losses = losses
+        self._failures = FailureLedger(client)
+        self._failures_every_ms = int(every_s * 1_000)
         self._notifier = notifier
         self._alerts = Alerting(client, notifier, patience_ms=patience_ms) if notifier else None
         self._routes = routes
@@ -72,6 +75,7 @@ class AlertMonitor:
         """Look once. Raises StorageUnavailable."""
         if self._losses:
             self._losses.turn()
+        self._failures.turn(every_ms=self._failures_every_ms)
         found = status_snapshot.look(self._client)
         self._learn(found)
         if self._alerts and self._is_leading():

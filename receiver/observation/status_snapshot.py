@@ -7,6 +7,8 @@ import orjson
 import redis
 
 from receiver.core.events import EventStatus
+from receiver.failures import failure_ledger
+from receiver.failures.failure_records import Summary
 from receiver.observation import metrics_store
 from receiver.observation.store_status import Queue, Silence, StoreStatus, Worker
 from receiver.storage.accounting import retention
@@ -27,8 +29,8 @@ class StatusSnapshot:
 
     *stock*: the queues of each stock RQ worker; *silences* by business; *acts*: what the registrar did, by kind;
     *counters*: of all processes (`metrics_store`); *alerts*: how many are open, by kind; *gates*: of the routes that
-    hold deliveries; *unfit*: settings of the server that lose events (`preflight`); *losses*: those that nobody has
-    acknowledged.
+    hold deliveries; *failures*: in groups, as they were found last; *unfit*: settings of the server that lose events
+    (`preflight`); *losses*: those that nobody has acknowledged.
     """
 
     now_ms: int
@@ -46,6 +48,7 @@ class StatusSnapshot:
     counters: Mapping[str, int] = field(default_factory=dict)
     alerts: Mapping[str, int] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    failures: Summary = field(default_factory=Summary)
     unfit: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     retention_late_ms: int = 0
@@ -100,6 +103,7 @@ def look(client: redis.Redis) -> StatusSnapshot:
         counters=metrics_store.parsed(counters),
         alerts=_by_kind(alerts),
         gates=Gates(client).standing(),
+        failures=failure_ledger.read(client),
         unfit=status.unfit(),
         losses=status.losses(),
         retention_late_ms=retention.late_ms(expired),

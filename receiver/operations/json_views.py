@@ -28,6 +28,8 @@ def brief(stored: StoredEvent, *, redact: bool) -> dict[str, Any]:
         shape["shadow"] = list(stored.shadow)
     if reason := stored.unreadable or envelope.quarantine:
         shape["reason"] = masked_reason(reason) if redact else reason
+    if envelope.edited_from:
+        shape["edited_from"] = envelope.edited_from
     if envelope.erased_ms:
         shape["erased_at"] = timestamps.show(envelope.erased_ms)
     return shape

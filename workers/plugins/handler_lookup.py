@@ -4,7 +4,9 @@ Importing runs foreign code. Whatever it does (raise, call `sys.exit`), the call
 A module is imported once: an edited module takes effect in a new process.
 """
 
+import contextlib
 import functools
+import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -52,6 +54,20 @@ def find(name: str, folder: Path) -> Any:
     if match is None:
         raise HandlerError(f"its entry point {one_line(value, 120)!r} in {owner} is not module:function")
     return _attribute(_imported(match["module"]), match["function"])
+
+
+def version(name: str, folder: Path) -> str:
+    """Return what tells one version of a handler from another: that of its package, or a digest of its module's file.
+
+    Nothing is imported. Empty: it is not known.
+    """
+    if ":" not in name:
+        return ", ".join(sorted(owner for _, owner in _offers(tuple(sys.path)).get(name, ())))
+    module = name.partition(":")[0].replace(".", "/")
+    for file in (folder / f"{module}.py", folder / module / "__init__.py"):
+        with contextlib.suppress(OSError, ValueError):
+            return hashlib.blake2b(file.read_bytes(), digest_size=6).hexdigest()
+    return ""
 
 
 @functools.lru_cache(maxsize=4)

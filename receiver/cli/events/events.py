@@ -1,22 +1,31 @@
 """`events`, `show`, `tail`: what came in, and what became of it."""
 
+import re
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
 from receiver.cli.context import Context
+from receiver.cli.events import export as files
 from receiver.cli.ui import output
-from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
-from receiver.core import timestamps
-from receiver.core.errors import StorageUnavailable
+from receiver.cli.ui.event_options import EVERYTHING, MOST, Selection, SelectionOptions
+from receiver.core import ids, timestamps
+from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.events import EventStatus
-from receiver.operations import json_views
+from receiver.core.sanitize import counted
+from receiver.operations import json_views, record_diff
+from receiver.operations.record_diff import FieldChange
+from receiver.operations.search_query import SearchQuery
+from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.event_tail import EventTail
-from receiver.storage.query.stored_event import EventFilter, StoredDelivery, StoredEvent
+from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
 
 _HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
@@ -31,30 +40,109 @@ _COLOURS = {
 
 _ROWS = 50
 _PAUSE_S = 0.2
+_LONGEST_TEXT = 300
+_ENTITY: Final = re.compile(r"[A-Za-z]{1,60}:-?\d{1,19}", re.ASCII)
+_ID: Final = re.compile(r"[0-9a-z]{20,32}", re.ASCII)
 
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
 Limit = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1_000_000_000))]
 
 
-def events(*, which: SelectionOptions = EVERYTHING, limit: Limit = None, json: Json = False) -> None:
+def events(
+    *,
+    which: SelectionOptions = EVERYTHING,
+    entity: str | None = None,
+    text: str | None = None,
+    after: str | None = None,
+    limit: Limit = None,
+    full: bool = False,
+    export: Annotated[Path | None, Parameter(name="--export")] = None,
+    json: Json = False,
+) -> None:
     """List events, newest first.
 
     Parameters
     ----------
+    entity
+        only events of one record, such as Booking:123; the table says what changed from one to the next
+    text
+        only events whose record contains this text; the audit log records that somebody searched
+    after
+        go on after the event with this id
     limit
-        the most events to list; by default 50 in a table, all with --json
+        the most events to list; by default 50 in a table, all with --json and --export
+    full
+        with --json: records, how they were verified, and all attempts; the audit log records it
+    export
+        write the events with their records into this new file, .jsonl or .csv; the audit log records it
     """
-    wanted = which.wanted()
-    archive = Context().archive
-    if json:
-        for stored in islice(archive.newest(wanted), limit):
-            output.json_line(json_views.brief(stored, redact=False))
-        return
-    found = [_row(stored) for stored in islice(archive.newest(wanted), limit or _ROWS)]
+    query = _query(which, entity, text, after)
+    if full and not json:
+        raise UsageError("events --full needs --json")
+    if export is not None:
+        files.check(export)
+    context = Context()
+    if text is not None or full or export is not None:
+        what = "export" if full or export is not None else "search"
+        AuditLog(context.client).record(what, by_text=True if text else None, **which.told())
+    search = EventSearch(context.archive, query, after)
+    if export is not None:
+        number = files.write(export, islice(search, limit))
+        output.say(f"{counted(number, 'event')} written to {export}.")
+    elif json:
+        for stored in islice(search, limit):
+            view = json_views.full if full else json_views.brief
+            output.json_line(view(stored, redact=False))
+    else:
+        _table(list(islice(search, limit or _ROWS)), is_narrowed=not query.is_everything, is_story=entity is not None)
+    if search.stopped_at:
+        output.warn(f"searched back to {search.stopped_at}; go on with --after {search.last}")
+
+
+def _query(which: Selection, entity: str | None, text: str | None, after: str | None) -> SearchQuery:
+    if entity is not None and not _ENTITY.fullmatch(entity):
+        raise UsageError(f"--entity: {entity[:80]!r} is not a record; write its kind and its Id, as in Booking:123")
+    if text is not None and not 0 < len(text) <= _LONGEST_TEXT:
+        raise UsageError(f"--text: give 1 to {_LONGEST_TEXT} characters")
+    if after is not None and not _ID.fullmatch(after):
+        raise UsageError(f"--after: {after[:40]!r} is not the id of an event")
+    return SearchQuery(replace(which.wanted(), entity=entity), text)
+
+
+def _table(found: list[StoredEvent], *, is_narrowed: bool, is_story: bool) -> None:
     if not found:
-        output.say("No events" + (" of that kind." if wanted != EventFilter() else " yet."))
-        return
-    output.table(_HEADINGS, found)
+        output.say("No events" + (" of that kind." if is_narrowed else " yet."))
+    elif is_story:
+        told = record_diff.story(found, redact=True)
+        rows = [(*_row(stored)[:-1], _changed(changes), _row(stored)[-1]) for stored, changes in told]
+        output.table((*_HEADINGS[:-1], "changed", _HEADINGS[-1]), rows)
+    else:
+        output.table(_HEADINGS, [_row(stored) for stored in found])
+
+
+def _changed(changes: list[FieldChange] | None) -> str:
+    return "" if changes is None else ", ".join(one.name for one in changes) or "nothing"
+
+
+class EventSearch:
+    """Yields the events that a search finds, looking through a bounded number of them.
+
+    *stopped_at*: it ended there although older events are left; then *last* is the id to go on after.
+    """
+
+    def __init__(self, archive: EventReader, query: SearchQuery, after: str | None) -> None:
+        self._steps = query.steps(archive, after=after)
+        self.stopped_at: str | None = None
+        self.last = ""
+
+    def __iter__(self) -> Iterator[StoredEvent]:
+        looked_at = 0
+        for step in self._steps:
+            yield from step.events
+            looked_at += step.looked_at
+            if looked_at >= MOST:
+                self.last, self.stopped_at = step.last, timestamps.show(ids.milliseconds_of(step.last))
+                return
 
 
 def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:

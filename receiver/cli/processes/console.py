@@ -10,14 +10,18 @@ from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
 from receiver.console.asgi import Console
 from receiver.console.auth.sessions import Authenticator
+from receiver.console.framework.failures_cache import FailuresCache
 from receiver.console.framework.hooks_cache import HooksCache
 from receiver.console.framework.services import Services
 from receiver.core import settings as environment
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
+from receiver.failures import route_changes
+from receiver.failures.failure_ledger import FailureLedger
 from receiver.observation.event_histogram import EventHistogram
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.observation.store_status import StoreStatus
+from receiver.operations.edited_replay import EditedReplay
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs, standard_streams
@@ -103,6 +107,9 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Servic
             dedup_window_ms=current.dedup_window,
             reading=current.reading,
         ),
+        make_edit=lambda table: EditedReplay(client, table),
+        failures=FailuresCache(FailureLedger(client)),
+        changes=lambda group: route_changes.before(client, group),
         acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
         hooks=HooksCache(RegistrarAdapter()),

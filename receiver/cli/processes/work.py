@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from receiver.cli.ui import output
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.suggest import nearest
+from receiver.failures.route_versions import RouteVersions
 from receiver.process import standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
@@ -28,7 +29,7 @@ from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.parent.child import Launch
 from workers.parent.fleet import Fleet
-from workers.plugins import loader
+from workers.plugins import handler_lookup, loader
 from workers.plugins.injection import NexudusProvider
 
 
@@ -66,6 +67,9 @@ def work(
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
     tasks = _tasks(context, burst=burst)
+    if not burst:
+        versions = RouteVersions(context.client, lambda: table.table, _version_of(read.routes.resolve().parent))
+        tasks.append(PeriodicTask("versions", versions.turn))
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
@@ -81,6 +85,10 @@ def _tasks(context: Context, *, burst: bool) -> list[PeriodicTask]:
         expiry = RetentionSchedule(client, retention_ms=read.retention, kept_ms=read.retention_kept)
         tasks += [PeriodicTask("sweeper", Maintenance(client).turn), PeriodicTask("expiry", expiry.turn)]
     return tasks
+
+
+def _version_of(folder: Path) -> Callable[[str], str]:
+    return lambda handler: handler_lookup.version(handler, folder)
 
 
 def _check(processes: int, threads: int, queues: Iterable[str]) -> None:

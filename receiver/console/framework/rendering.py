@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import jinja2
 import orjson
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from receiver.console.framework import charts
 from receiver.console.framework.page import ROOT
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
-from receiver.core.sanitize import counted, plain
+from receiver.core.sanitize import ESCAPES, counted, plain
 
 _HERE: Final = Path(__file__).parents[1]
 STATIC: Final = _HERE / "static"
@@ -23,6 +23,7 @@ STATIC: Final = _HERE / "static"
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)|(<\d+ characters>)')
 _MASKED = re.compile(r'"<(\d+ characters|number|true or false)>"')
 _MOST_LINES = 20_000
+_JSON_ESCAPES: Final = {code: f"\\u{code:04x}" for code in ESCAPES if chr(code) not in "\n\r\t"}
 
 _WAITING: Final = {
     "order": "for an earlier delivery with the same key",
@@ -56,6 +57,7 @@ class Templates:
             "count": count,
             "span": span,
             "lines": record_lines,
+            "editable": editable,
             "waiting": lambda word: _WAITING.get(word, word),
             "number": lambda number, noun: counted(number, noun).replace(",", "\u202f"),
             "words": lambda text: str(text).replace("_", " "),
@@ -109,6 +111,11 @@ def record_lines(value: Any) -> Iterator[list[tuple[str, str]]]:
         yield list(_pieces(line))
     if len(lines) > _MOST_LINES:
         yield [("note", f"... and {len(lines) - _MOST_LINES} more lines; `frontdesk show` prints them all")]
+
+
+def editable(text: str) -> Markup:
+    """Return JSON text for an editor: its lines stay, and what could mislead the eye is written as JSON escapes it."""
+    return escape(text.translate(_JSON_ESCAPES))
 
 
 def _pieces(line: str) -> Iterator[tuple[str, str]]:

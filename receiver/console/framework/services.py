@@ -7,10 +7,14 @@ from typing import Protocol
 
 from receiver.console.auth.sessions import Session
 from receiver.console.framework.bulk_tasks import BulkTasks
+from receiver.console.framework.failures_cache import FailuresCache
 from receiver.console.framework.hooks_cache import HooksCache
 from receiver.core.errors import RoutesError
+from receiver.failures.failure_records import FailureGroup
+from receiver.failures.route_changes import Change
 from receiver.observation.event_histogram import EventHistogram
 from receiver.observation.store_status import StoreStatus
+from receiver.operations.edited_replay import EditedReplay
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs
@@ -37,6 +41,9 @@ class Services:
     routes: CurrentTable
     make_replay: MakeReplay
     make_release: Callable[[RoutingTable], Release]
+    make_edit: Callable[[RoutingTable], EditedReplay]
+    failures: FailuresCache
+    changes: Callable[[FailureGroup], list[Change]]
     acts: AuditLog
     gates: Gates
     hooks: HooksCache

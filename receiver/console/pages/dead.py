@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.console.pages import bulk_selection, event_search, events
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
+from receiver.operations.search_query import SearchQuery
 
 
 def facts(request: PageRequest) -> Facts:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest, Shown
 from receiver.core.errors import UsageError
 from receiver.core.events import DeliveryStatus, EventStatus
@@ -16,7 +18,9 @@ def facts(request: PageRequest) -> Facts:
     return _facts(request, request.services.archive.get(request.path["event"]), redact=True)
 
 
-def _facts(request: PageRequest, stored: StoredEvent, *, redact: bool) -> Facts:
+def _facts(
+    request: PageRequest, stored: StoredEvent, *, redact: bool, draft: str | None = None, problem: str | None = None
+) -> Facts:
     values = json_views.full(stored, redact=redact, redact_errors=not request.session.identity.may_act)
     return values | {
         "is_masked": redact,
@@ -25,7 +29,14 @@ def _facts(request: PageRequest, stored: StoredEvent, *, redact: bool) -> Facts:
         "table": _table(request),
         "timeline": _timeline(stored, values),
         "replayable": _replayable(request, stored),
+        "draft": _draft(values["data"]) if draft is None and not redact else draft,
+        "problem": problem,
     }
+
+
+def _draft(data: Any) -> str | None:
+    """The record as an editor shows it; None when it is no record."""
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() if isinstance(data, dict) else None
 
 
 def _table(request: PageRequest) -> str | None:
@@ -124,6 +135,24 @@ def reveal(request: PageRequest) -> Shown:
     return Shown(PAGE, _facts(request, stored, redact=False))
 
 
+def edit(request: PageRequest) -> Done | Shown:
+    """Send an edited record as a new event. Form: record. One that does not fit is shown again, with the reason."""
+    stored = request.services.archive.get(request.path["event"])
+    written = request.form.get("record", "")
+    tool = request.services.make_edit(request.services.table())
+    try:
+        checked = tool.check(stored, written.encode("utf-8", "replace"))
+    except UsageError as error:
+        if not request.session.id:
+            raise
+        request.record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
+        return Shown(PAGE, _facts(request, stored, redact=False, draft=written, problem=str(error)))
+    request.record("edit", event_id=stored.envelope.id, fields=len(checked.changed))
+    made = tool.run(stored, checked)
+    said = f"The edited record is a new event: {_deliveries(len(checked.routes))}."
+    return Done(said, f"/events/{made}", {"id": made, "edited_from": stored.envelope.id})
+
+
 def replay(request: PageRequest) -> Done:
     """Replay the event for one route, or for every route that matches it now. Form: route, or nothing."""
     stored = request.services.archive.get(request.path["event"])
@@ -143,4 +172,8 @@ def _deliveries(number: int) -> str:
 
 
 PAGE: Final = Page("/events/{event}", "Event", "event.html", facts, more, is_listed=False)
-OPERATIONS: Final = (Operation("/events/{event}/reveal", reveal), Operation("/events/{event}/replay", replay))
+OPERATIONS: Final = (
+    Operation("/events/{event}/reveal", reveal),
+    Operation("/events/{event}/replay", replay),
+    Operation("/events/{event}/edit", edit),
+)

@@ -6,11 +6,11 @@ from urllib.parse import urlencode
 
 from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.console.pages import event_search
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
 from receiver.nexudus import actions
 from receiver.operations import json_views
+from receiver.operations.search_query import SearchQuery
 
 
 def facts(request: PageRequest) -> Facts:

@@ -8,10 +8,10 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 
 from receiver.console.framework.services import Services
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import EventStatus
 from receiver.operations import json_views
+from receiver.operations.search_query import SearchQuery
 from receiver.process import logs
 from receiver.storage.query.event_tail import EventTail
 from receiver.storage.query.stored_event import StoredEvent

@@ -6,10 +6,10 @@ from receiver.console.framework.bulk_tasks import Progress
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
 from receiver.console.pages import bulk_selection, dead
 from receiver.console.pages.bulk_selection import SelectionCount
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
+from receiver.operations.search_query import SearchQuery
 from receiver.storage.query.stored_event import StoredEvent
 
 

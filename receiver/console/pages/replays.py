@@ -8,10 +8,10 @@ from receiver.console.framework.bulk_tasks import MOST, Progress
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
 from receiver.console.pages import bulk_selection, event_search
 from receiver.console.pages.bulk_selection import SelectionCount
-from receiver.console.pages.event_search import SearchQuery
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay
+from receiver.operations.search_query import SearchQuery
 
 
 def facts(request: PageRequest) -> Facts:

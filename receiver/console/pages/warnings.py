@@ -42,7 +42,7 @@ def found(routes: CurrentTable, snapshot: StatusSnapshot, hooks: HooksSnapshot |
                 f"/events?business={business}",
             )
     if dead := snapshot.standing[EventStatus.DEAD]:
-        yield _one(f"{counted(dead, 'event')} with a dead delivery.", "/dead")
+        yield _one(f"{counted(dead, 'event')} with a dead delivery.", "/failures")
     if quarantined := snapshot.standing[EventStatus.QUARANTINED]:
         yield _one(f"{counted(quarantined, 'request')} in quarantine.", "/quarantine")
 

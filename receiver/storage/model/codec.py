@@ -20,7 +20,7 @@ from receiver.core.events import Envelope
 
 _SIZE = 4
 _LONGEST = 256 * 1_048_576
-_SELDOM_SET = ("quarantine", "headers", "erased_ms", "trace")
+_SELDOM_SET = ("quarantine", "headers", "erased_ms", "trace", "edited_from")
 _FIELDS = frozenset(Envelope._fields) - {"body"}
 
 _OTHERS = "*"

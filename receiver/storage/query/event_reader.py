@@ -63,7 +63,7 @@ class EventReader:
     """Reads kept events. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = StoreClient(client)
+        self._calls = StoreClient(client, "entity")
         self._index = EventIndex(client)
 
     def get(self, event_id: str) -> StoredEvent:
@@ -141,7 +141,9 @@ class EventReader:
 
     def _sifted(self, event_ids: Sequence[str], wanted: EventFilter, body: BodyTest | None) -> Iterator[StoredEvent]:
         """Yield the matching events; of the others, load as little as shows that they do not match."""
-        if body is not None or wanted.is_manifold:
+        if wanted.entity is not None:
+            event_ids = _texts(self._calls.run("entity", wanted.entity, *event_ids))
+        if event_ids and (body is not None or wanted.is_manifold):
             event_ids = self._with_envelope(event_ids, wanted, body)
         if wanted.status is not None and wanted.status not in STANDING:
             event_ids = self._with_status(event_ids, wanted.status)

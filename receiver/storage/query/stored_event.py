@@ -61,7 +61,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events; None selects all. Times are Unix milliseconds, *until_ms* exclusive."""
+    """Selects events; None selects all. Times are Unix milliseconds, *until_ms* exclusive. *entity*: `Booking:123`."""
 
     action: str | None = None
     business_id: int | None = None
@@ -69,6 +69,7 @@ class EventFilter:
     status: EventStatus | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    entity: str | None = None
 
     def wants(self, stored: StoredEvent) -> bool:
         """Whether an event matches."""
@@ -95,6 +96,7 @@ class EventFilter:
             and (self.business_id is None or envelope.business_id == self.business_id)
             and (self.since_ms is None or envelope.received_ms >= self.since_ms)
             and (self.until_ms is None or envelope.received_ms < self.until_ms)
+            and (self.entity is None or envelope.entity == self.entity)
         )
 
 

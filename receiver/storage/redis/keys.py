@@ -54,6 +54,10 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:meter               hash: what all processes counted, for metrics (observation/metrics_store.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: what is wrong now, since when, and who was told (observation/alert_state.py)
+    fd:failures            hash: the groups of failures that somebody found last, by their ids, as JSON; `~`: who found
+                           them, when (failures/failure_records.py). fd:failures:acts: what people said about open ones
+    fd:routes:versions     hash: route to digests of what routes.yaml says of it, and the version of its handler, as
+                           JSON; fd:routes:changes: list: when they changed (failures/route_versions.py)
     fd:mark                string: what tells this store from one that is put in its place (`data_loss.py`)
     fd:mark:looked         string: Unix ms of the last look at it; of an older one, somebody remembers a later look
     fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
@@ -117,6 +121,10 @@ INCOMPLETE = "fd:incomplete"
 METER = "fd:meter"
 RHYTHM = "fd:rhythm"
 ALERTS = "fd:alerts"
+FAILURES = "fd:failures"
+FAILURE_ACTS = "fd:failures:acts"
+ROUTE_VERSIONS = "fd:routes:versions"
+ROUTE_CHANGES = "fd:routes:changes"
 LOSSES = "fd:losses"
 MARK = "fd:mark"
 LOOKED = "fd:mark:looked"

@@ -15,8 +15,14 @@ from tests.receiver.console.house import ADMIN, VIEWER, House, built
 from tests.support.processes import Valkey, run, wait_until
 
 EVENT = "0" * 20
-PATHS = [page.path.replace("{event}", EVENT) for page in PAGES]
-POSTS = [act.path.replace("{event}", EVENT) for act in OPERATIONS]
+
+
+def _filled(path: str, *, event: str = EVENT, group: str = "0" * 12) -> str:
+    return path.replace("{event}", event).replace("{group}", group).replace("{entity}", "Booking:1")
+
+
+PATHS = [_filled(page.path) for page in PAGES]
+POSTS = [_filled(act.path) for act in OPERATIONS]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -53,7 +59,7 @@ def test_nobody_acts_without_a_token_or_a_form_of_ours(house: House, path: str) 
 @pytest.mark.parametrize("act", [act for act in OPERATIONS if not act.for_viewers], ids=lambda act: act.path)
 def test_a_viewer_looks_and_does_not_act(house: House, act: Page) -> None:
     """Not with a token, not with a session and the right proof; and unmasking is an act."""
-    path = act.path.replace("{event}", EVENT)
+    path = _filled(act.path)
     cookie = house.sign_in(VIEWER)
     proof = house.proof(cookie)
 
@@ -69,13 +75,32 @@ def test_a_viewer_looks_and_does_not_act(house: House, act: Page) -> None:
 def test_a_viewer_is_shown_no_button_that_would_be_refused(house: House) -> None:
     """Of all pages only the form that explains routes, and signing out, is theirs."""
     cookie = house.sign_in(VIEWER)
-    event = house.post("BookingCreate", number=7_001)
+    event, group = house.post("BookingCreate", number=7_001), _group(house)
 
-    for path in ("/", "/events", f"/events/{event}", "/routes", "/hooks", "/dead", "/quarantine", "/workers"):
+    for path in (
+        "/",
+        "/events",
+        f"/events/{event}",
+        "/failures",
+        f"/failures/{group}",
+        "/entities/Booking:1",
+        "/routes",
+        "/hooks",
+        "/dead",
+        "/quarantine",
+        "/workers",
+    ):
         page = house.ask("GET", path, cookie=cookie)
         posts = set(re.findall(r'method="post" action="([^"]+)"', page.text))
         assert page.status == 200
         assert posts <= {"/console/sign-out", "/console/routes/explain"}
+
+
+def _group(house: House) -> str:
+    """Let a delivery fail; return the id of its group."""
+    house.wait_for_status(house.post("TeamCreated", number=9_001), "dead")
+    found: str = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
+    return found
 
 
 @pytest.mark.parametrize("path", ["/", "/events", "/sign-in", "/enter?link=x", "/nothing", "/static/console.css"])
@@ -335,9 +360,9 @@ def _stream(house: House, stack: ExitStack) -> Any:
 
 def test_every_page_tells_programs_the_same(house: House) -> None:
     """One object each, below /api."""
-    event = house.post("BookingCreate", number=8_001)
+    event, group = house.post("BookingCreate", number=8_001), _group(house)
     for page in PAGES:
-        path = "/overview" if page.path == "/" else page.path.replace("{event}", event)
+        path = "/overview" if page.path == "/" else _filled(page.path, event=event, group=group)
         answer = house.ask("GET", f"/api{path}{'?status=dead' if path == '/replay' else ''}", token=VIEWER)
         assert (answer.status, answer.headers["content-type"]) == (200, "application/json"), path
         assert isinstance(answer.json(), dict)

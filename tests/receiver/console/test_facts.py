@@ -136,10 +136,16 @@ def test_what_comes_live_is_filtered_too(house: House, known: dict[str, str]) ->
 def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str, str]) -> None:
     """All that the console can do, but for explaining, which changes and reveals nothing."""
     began = datetime.now(UTC)
+    group = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
     done = {
         "/events/{event}/reveal": ("unmask", {"event": known["well"]}),
         "/events/{event}/replay": ("replay", {"event": known["well"]}),
+        "/events/{event}/edit": ("edit", {"event": known["well"], "record": '{"Id": 1, "Online": true}'}),
         "/events/{event}/release": ("release", {"event": known["forged"]}),
+        "/entities/{entity}/reveal": ("unmask", {"entity": "Booking:1"}),
+        "/failures/{group}/acknowledge": ("failures.acknowledge", {"group": group, "reason": "known"}),
+        "/failures/{group}/snooze": ("failures.snooze", {"group": group, "reason": "later"}),
+        "/failures/{group}/replay": ("replay", {"group": group}),
         "/routes/{route}/pause": ("pause", {"route": "never"}),
         "/routes/{route}/resume": ("resume", {"route": "never"}),
         "/replay": ("replay", {"action": "BookingCreate"}),

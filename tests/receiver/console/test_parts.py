@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from receiver.console.framework import charts, rendering
 from receiver.console.framework.bulk_tasks import BulkTasks, Progress, paced
 from receiver.console.pages import bulk_selection, event_search, warnings
-from receiver.console.pages.event_search import SearchQuery
 from receiver.console.pages.signin import where_next
 from receiver.core import ids
 from receiver.core.errors import UsageError
@@ -22,6 +21,7 @@ from receiver.core.events import EventStatus
 from receiver.nexudus.actions import CODES
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.operations import json_views
+from receiver.operations.search_query import SearchQuery
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.model.entries import PlannedDelivery

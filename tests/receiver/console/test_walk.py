@@ -49,6 +49,8 @@ def lived_in(house: House) -> dict[str, str]:
         house.post("TeamCreated", number=number)
     house.wait_for_status(found["dead"], "dead")
     house.wait_for_status(found["well"], "succeeded")
+    found["group"] = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
+    found["entity"] = house.facts(f"/events/{found['well']}")["entity"]
     return found
 
 
@@ -86,6 +88,9 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
         "event-unreadable": f"/events/{events['unreadable']}",
         "routes": "/routes",
         "hooks": "/hooks",
+        "failures": "/failures",
+        "failure": f"/failures/{events['group']}",
+        "entity": f"/entities/{events['entity']}",
         "dead": "/dead",
         "quarantine": "/quarantine",
         "release": "/quarantine/release",

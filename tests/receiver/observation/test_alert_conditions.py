@@ -1,11 +1,13 @@
 """What counts as wrong: each state for its reason, none while all is well."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from receiver.core.events import EventStatus
-from receiver.observation import alert_conditions
+from receiver.failures.failure_records import FailureGroup, Said, Summary
+from receiver.observation import alert_conditions, failure_alerts
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue, Silence, Worker
@@ -86,11 +88,60 @@ def test_a_stock_worker_serves_a_queue_too() -> None:
 
 
 def test_what_grew_lately_is_a_state() -> None:
-    """Dead deliveries and filters that fail: until nothing was added for half an hour."""
+    """Filters that fail: until nothing was added for half an hour."""
     grown = {"dead": Level(5, NOW - 29 * MINUTE), "filter/announce": Level(4, NOW - 29 * MINUTE)}
 
-    assert _names(WELL, grown) == ["dead", "filter/announce"]
+    assert _names(WELL, grown) == ["filter/announce"]
     assert alert_conditions.heights(WELL) == {"dead": 4, "filter/announce": 3}
+
+
+def _group(number: int, **changes: Any) -> FailureGroup:
+    return dataclasses.replace(
+        FailureGroup(f"g{number:02}", "announce", "ValueError: jane", "ValueError", 7, 5, NOW, NOW, "x", (), NOW),
+        **changes,
+    )
+
+
+def test_each_group_of_failures_is_one_state_however_many_fail() -> None:
+    """It tells how many, since when and what to do, and nothing that the error says."""
+    (told,) = failure_alerts.conditions(Summary(NOW, (_group(1),)), NOW)
+
+    assert (told.name, told.title) == ("dead/g01", "Route announce fails: ValueError")
+    assert told.text.startswith("5 deliveries dead, 2 are tried again, since 2026-")
+    assert "`frontdesk replay --group g01`" in told.text
+    assert "jane" not in told.title + told.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dead": 0},
+        {"closed_ms": NOW},
+        {"quiet_ms": NOW},
+        {"said": Said("acknowledged", "ada", "known", NOW)},
+        {"said": Said("snoozed", "ada", "later", NOW, NOW + 1)},
+    ],
+    ids=str,
+)
+def test_a_group_that_nobody_has_to_look_at_is_no_state(changes: dict[str, Any]) -> None:
+    """Tried again by itself, closed, as old as the first look, known, snoozed."""
+    assert list(failure_alerts.conditions(Summary(NOW, (_group(1, **changes),)), NOW)) == []
+
+
+def test_a_snooze_that_is_over_is_a_state_again() -> None:
+    """Nobody has to be asked."""
+    over = _group(1, said=Said("snoozed", "ada", "later", NOW - 2, NOW))
+
+    assert len(list(failure_alerts.conditions(Summary(NOW, (over,)), NOW))) == 1
+
+
+def test_very_many_groups_are_told_of_in_one_state_more() -> None:
+    """Those that opened first one by one, so that a new one takes nobody's place."""
+    groups = tuple(_group(number, opened_ms=NOW - number) for number in range(30))
+
+    names = [one.name for one in failure_alerts.conditions(Summary(NOW, groups), NOW)]
+
+    assert names == [f"dead/g{number:02}" for number in range(29, 9, -1)] + ["dead/more"]
 
 
 def test_a_number_that_falls_has_not_grown() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from receiver.failures.failure_ledger import FailureLedger
+from receiver.observation import status_snapshot
 from receiver.observation.alert_monitor import AlertMonitor
 from receiver.observation.alerting import CLOSES_AFTER_MS, Alerting
 from receiver.observation.notifier import Message, Notifier
@@ -15,6 +17,7 @@ from receiver.observation.store_status import Silence
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.redis import keys
 from tests.conftest import StartFrontdesk, StartValkey
+from tests.receiver.failures.failing import keep_failing
 from tests.receiver.observation.mailbox import Mailbox
 from tests.support.events import entry, keep_all
 from tests.support.processes import run, wait_until
@@ -209,6 +212,52 @@ def test_a_test_message_says_which_service_took_it(mailbox: Mailbox) -> None:
     assert "s3cr3t" not in ran.out + ran.err + refused.out + refused.err
 
 
+def test_four_thousand_dead_of_one_cause_are_one_message_and_one_when_they_are_gone(
+    client: redis.Redis, mailbox: Mailbox
+) -> None:
+    """Told while they grow, silent when somebody knows, told again when they come back."""
+    alerts, ledger = _alerts(client, mailbox), FailureLedger(client)
+
+    def look(seconds: int) -> None:
+        ledger.refresh()
+        alerts.turn(dataclasses.replace(status_snapshot.look(client), now_ms=NOW + seconds * SECOND))
+
+    look(0)
+    keep_failing(client, [f"NotDelivered: it answered 422 to {number}" for number in range(4_000)])
+    look(5)
+    keep_failing(client, ["NotDelivered: it answered 422 to 7x"])
+    for second in range(10, 70, 10):
+        look(second)
+    (group,) = ledger.summary().groups
+    ledger.acknowledge(group.id, "ada", "they are mending it")
+    for second in range(70, 140, 10):
+        look(second)
+
+    assert mailbox.titles[:2] == [
+        "Frontdesk: Route announce fails: NotDelivered 422",
+        "Frontdesk: resolved: Route announce fails: NotDelivered 422",
+    ]
+    posts = [post for post in mailbox.posts if "NotDelivered" in post["title"]]
+    assert len(posts) == 2
+    assert posts[0]["message"].startswith("4,000 deliveries dead, since ")
+
+
+def test_what_was_dead_before_the_first_look_is_no_news(client: redis.Redis, mailbox: Mailbox) -> None:
+    """An upgrade sends no mail about last week; until the group grows."""
+    keep_failing(client, ["ValueError: old"], ended_ms=1_000)
+    alerts, ledger = _alerts(client, mailbox), FailureLedger(client)
+    for _ in range(2):
+        ledger.refresh()
+        alerts.turn(status_snapshot.look(client))
+    before = [title for title in mailbox.titles if "ValueError" in title]
+    keep_failing(client, ["ValueError: old"])
+    ledger.refresh()
+    alerts.turn(status_snapshot.look(client))
+
+    assert before == []
+    assert "Frontdesk: Route announce fails: ValueError" in mailbox.titles
+
+
 def test_real_workers_tell_of_what_dies_and_never_of_what_was_in_it(
     client: redis.Redis, redis_url: str, mailbox: Mailbox, frontdesk: StartFrontdesk, tmp_path: Path
 ) -> None:
@@ -229,8 +278,8 @@ def test_real_workers_tell_of_what_dies_and_never_of_what_was_in_it(
     listed = run("alerts", settings=settings)
     process.stop()
 
-    assert mailbox.titles == ["Frontdesk: Deliveries are failing for good"]
-    assert "Deliveries are failing for good (alert sent)" in listed.out
+    assert mailbox.titles == ["Frontdesk: Route tell fails: ValueError"]
+    assert "Route tell fails: ValueError (alert sent)" in listed.out
     assert '"event":"alert.opened"' in process.output
     told = str(mailbox.posts) + listed.out + process.output
     assert "Payload" not in told

@@ -126,3 +126,44 @@ def test_a_route_that_is_not_there_is_no_choice(redis_url: str, tmp_path: Path) 
     assert (wrong.status, wrong.out) == (1, "")
     assert wrong.err.startswith("frontdesk: replay: ")
     assert wrong.err.endswith("routes.yaml has no route 'lgo'; did you mean 'log'?\n")
+
+
+def test_an_edited_record_is_sent_as_a_new_event(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """From a file; an act; `show` names the original."""
+    done = entry(routes=("log",))
+    keep_all(client, done)
+    acknowledge(client, *claim_all(client))
+    file = tmp_path / "edited.json"
+    file.write_text('{"Id": 1, "Notes": "new"}')
+
+    dry = json.loads(replay(redis_url, tmp_path, done.envelope.id, "--with", str(file), "--dry-run", "--json").out)
+    made = json.loads(replay(redis_url, tmp_path, done.envelope.id, "--with", str(file), "--json").out)
+    shown = EventReader(client).get(made["id"]).envelope
+
+    assert (dry["id"], dry["changed"], dry["deliveries"], dry["dry_run"]) == (None, ["Notes"], 1, True)
+    assert (made["edited_from"], made["deliveries"]) == (done.envelope.id, 1)
+    assert (shown.origin, shown.edited_from, shown.body) == ("edited", done.envelope.id, file.read_bytes())
+    acts = [
+        json.loads(line)
+        for line in run("acts", "--json", settings={"FRONTDESK_REDIS_URL": redis_url}).out.split("\n")
+        if line
+    ]
+    assert [(act["what"], act["detail"]) for act in acts] == [("edit", {"event_id": done.envelope.id, "fields": 1})]
+
+
+def test_an_edited_record_that_cannot_be_sent_is_refused(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    """A file that is not there, one of the wrong shape, more than one event."""
+    done = entry(routes=("log",))
+    keep_all(client, done)
+    file = tmp_path / "edited.json"
+    file.write_text('{"Notes": "new"}')
+
+    for words, sentence in (
+        ((done.envelope.id, "--with", str(tmp_path / "none")), "cannot be read: No such file"),
+        ((done.envelope.id, "--with", str(file)), "Id: is required"),
+        ((done.envelope.id, done.envelope.id, "--with", str(file)), "exactly one event by its id"),
+        ((done.envelope.id, "--since", "1h", "--with", str(file)), "exactly one event by its id"),
+    ):
+        ran = replay(redis_url, tmp_path, *words)
+        assert (ran.status, ran.out) == (1, "")
+        assert sentence in ran.err

@@ -1,0 +1,157 @@
+"""Failures in groups: what is wrong, since when, what changed before; acknowledge, snooze, replay."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from receiver.console.framework.bulk_tasks import Progress, ProgressReport, Run, paced
+from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
+from receiver.console.pages import bulk_selection, events
+from receiver.core import durations
+from receiver.core.errors import EventUnknown, RequestRefused, UsageError
+from receiver.core.sanitize import counted
+from receiver.failures.failure_records import FailureGroup
+from receiver.operations import failure_views
+from receiver.operations.group_replay import GroupReplay
+from receiver.operations.replay import Replayed
+
+SORTS: Final = ("count", "first", "last", "route")
+STATUSES: Final = ("open", "acknowledged", "snoozed", "closed")
+SNOOZES: Final = ("1h", "4h", "1d", "7d")
+
+_LONGEST_SNOOZE_MS: Final = 30 * 86_400_000
+
+
+def facts(request: PageRequest) -> Facts:
+    """All groups. Query: route, status, sort (count, first, last or route)."""
+    now_ms = request.services.store_status.now_ms()
+    summary = request.services.failures.latest()
+    route, status, sort = request.asked("route"), request.asked("status"), request.asked("sort") or SORTS[0]
+    if sort not in SORTS:
+        raise UsageError(f"sort: {sort!r} is not one of {', '.join(SORTS)}")
+    shapes = [failure_views.shape(one, now_ms) for one in summary.groups if route in (None, one.route)]
+    shown = [one for one in shapes if status in (None, one["status"])]
+    is_rising = sort == "route"
+    shown.sort(key=lambda one: one[sort], reverse=not is_rising)
+    return {
+        "groups": shown,
+        "open": sum(one["status"] == "open" for one in shapes),
+        "sort": sort,
+        "is_cut": summary.is_cut,
+        "found_ms": summary.at_ms,
+        "progress": bulk_selection.progress(request),
+    }
+
+
+def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
+    """What the form and the links need."""
+    asked = {name: value for name in ("route", "status", "sort") if (value := request.asked(name))}
+    unsorted = {name: value for name, value in asked.items() if name != "sort"}
+    return {
+        "asked": asked,
+        "query": urlencode(unsorted),
+        "statuses": STATUSES,
+        "route_names": events.route_names(request),
+        "now_ms": request.services.store_status.now_ms(),
+    }
+
+
+def one_group(request: PageRequest) -> Facts:
+    """One group, with the error of its sample and what changed before; of the error a viewer sees no message."""
+    now_ms = request.services.store_status.now_ms()
+    request.services.failures.latest()
+    group = _group(request)
+    return failure_views.shape(group, now_ms) | {
+        "excerpt": _excerpt(request, group),
+        "changes": [failure_views.change(one) for one in request.services.changes(group)] if group.count else [],
+        "progress": bulk_selection.progress(request),
+    }
+
+
+def more_of_one(request: PageRequest, values: Facts) -> Mapping[str, Any]:
+    """What only the page needs."""
+    return {"now_ms": request.services.store_status.now_ms(), "snoozes": SNOOZES, "steps": values["trend"]}
+
+
+def acknowledge(request: PageRequest) -> Done:
+    """Say that a group is known. Form: reason."""
+    group, reason = _group(request), request.asked("reason") or ""
+    said = request.services.failures.ledger.acknowledge(group.id, request.session.identity.name, reason)
+    request.record("failures.acknowledge", group=group.id, route=group.route, reason=said.said and said.said.reason)
+    return Done("The group is acknowledged: its alert ends.", f"/failures/{group.id}", {"status": "acknowledged"})
+
+
+def snooze(request: PageRequest) -> Done:
+    """Leave a group alone for a while. Form: reason, for (a duration)."""
+    group, written = _group(request), request.asked("for") or SNOOZES[0]
+    try:
+        for_ms = durations.parse(written)
+    except ValueError as error:
+        raise UsageError(f"for: {error}") from None
+    if not 0 < for_ms <= _LONGEST_SNOOZE_MS:
+        raise UsageError("for: a group is snoozed for at most 30 days")
+    ledger, who = request.services.failures.ledger, request.session.identity.name
+    said = ledger.snooze(group.id, who, request.asked("reason") or "", for_ms)
+    request.record("failures.snooze", group=group.id, route=group.route, reason=said.said and said.said.reason)
+    return Done(f"The group is snoozed for {durations.show(for_ms)}.", f"/failures/{group.id}", {"status": "snoozed"})
+
+
+def replay(request: PageRequest) -> Done:
+    """Replay the dead deliveries of a group, the oldest events first. Form: `most`, how many events; else all."""
+    group, most = _group(request), request.number("most")
+    if not group.dead:
+        raise UsageError(f"group {group.id} has no dead deliveries to replay")
+    table = request.services.table()
+    number = min(group.dead, most or group.dead)
+    request.record("replay", group=group.id, route=group.route, events=number)
+    progress = Progress("replay", request.session.identity.name, number)
+    request.services.bulk.start(progress, _run(request, group, most, table))
+    return Done(f"The replay of {counted(number, 'event')} has started.", f"/failures/{group.id}", {"events": number})
+
+
+def _run(request: PageRequest, group: FailureGroup, most: int | None, table: Any) -> Run:
+    services = request.services
+
+    def run(count: ProgressReport, stop: Any) -> str:
+        services.failures.ledger.refresh()  # another process may have found the group
+        tool = GroupReplay(
+            services.failures.ledger.members(group.id),
+            lambda route: services.make_replay(table, route=route, only_dead=True),
+        )
+        ids = tool.event_ids[:most]
+        count.expect(len(ids))
+
+        def step(event_id: str) -> str:
+            try:
+                done: Replayed = tool.run(services.archive.get(event_id))
+            except EventUnknown:
+                return "it is no longer stored"
+            return done.reason or ""
+
+        return paced(iter(ids), step)(count, stop)
+
+    return run
+
+
+def _group(request: PageRequest) -> FailureGroup:
+    group = request.services.failures.ledger.summary().group(request.path["group"])
+    if group is None:
+        raise RequestRefused(404, "this group of failures is not known; it may have been closed long ago")
+    return group
+
+
+def _excerpt(request: PageRequest, group: FailureGroup) -> str | None:
+    try:
+        stored = request.services.archive.get(group.sample)
+    except EventUnknown:
+        return None
+    return failure_views.excerpt(stored, group.route, redact=not request.session.identity.may_act)
+
+
+PAGE: Final = Page("/failures", "Failures", "failures.html", facts, more)
+GROUP: Final = Page("/failures/{group}", "Group of failures", "failure.html", one_group, more_of_one, is_listed=False)
+OPERATIONS: Final = (
+    Operation("/failures/{group}/acknowledge", acknowledge),
+    Operation("/failures/{group}/snooze", snooze),
+    Operation("/failures/{group}/replay", replay),
+)

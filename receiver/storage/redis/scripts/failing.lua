@@ -1,0 +1,39 @@
+-- Tells which deliveries of events fail: dead ones, and those in flight with an ended attempt. Changes nothing.
+--
+-- ARGV: for each event its id and what this script last called its version ('' when the caller knows nothing of it)
+-- Returns how many events were looked at (fewer than asked for when they are large; at least one), then for each event
+-- that is not of that version: id, version ('' while something is in flight: it may change unseen), then for each such
+-- delivery: number, route, state, the last and the first record of its ended attempts, both cut.
+
+local MOST_DELIVERIES, MOST_OF_ONE, MOST_BYTES, LONGEST = 2000, 20000, 4194304, 2000
+
+local told, deliveries, bytes = {0}, 0, 0
+
+local function cut(record)
+    record = record or ''
+    bytes = bytes + #record
+    return string.sub(record, 1, LONGEST)
+end
+
+for at = 1, #ARGV, 2 do
+    if at > 1 and (deliveries >= MOST_DELIVERIES or bytes >= MOST_BYTES) then break end
+    local id, known = ARGV[at], ARGV[at + 1]
+    local state = redis.call('HMGET', state_key(id), 'n', 'p', 'z', 'e')
+    local made, in_flight = math.min(tonumber(state[1] or 0) or 0, MOST_OF_ONE), tonumber(state[2] or 0) or 0
+    local version = in_flight > 0 and '' or (state[1] or '') .. ':' .. (state[3] or '') .. ':' .. (state[4] or '')
+    if version == '' or version ~= known then
+        local one = {id, version}
+        for n = 1, made do
+            local delivery = redis.call('HMGET', state_key(id), n .. 's', n .. 'r', n .. 'a')
+            if delivery[1] == 'd' or (delivery[1] and not FINAL[delivery[1]] and delivery[3]) then
+                local attempts = 'fd:a:' .. id .. '-' .. n
+                for _, part in ipairs({n, delivery[2] or '?', delivery[1], cut(redis.call('LINDEX', attempts, -1)),
+                    cut(redis.call('LINDEX', attempts, 0))}) do one[#one + 1] = part end
+            end
+        end
+        told[#told + 1] = one
+        deliveries = deliveries + made
+    end
+    told[1] = told[1] + 1
+end
+return told

@@ -22,6 +22,7 @@ COMMANDS = {
     "drain": ("receiver.cli.events.drain:drain", "Move the events of a spool into the store."),
     "erase": ("receiver.cli.events.erase:erase", "Erase what is kept about one person."),
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
+    "gaps": ("receiver.cli.registrar.gaps:gaps", "List when webhooks were not known to be healthy."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",

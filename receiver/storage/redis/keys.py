@@ -38,6 +38,10 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:lock:{name}:fence   counter: the last fencing token of a lock
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
+    fd:gaps                hash: gap id to the gap, as JSON (storage/shared/gap_ledger.py)
+    fd:coverage            hash: {business}/{action} to what the registrar knows of that hook, as JSON
+    fd:coverage:looked     hash: at_ms, when it last looked; reached, 1 once the receiver was reached
+    fd:businesses          hash: business to its name at Nexudus
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
     fd:spools              hash: what each spool that holds events last said of itself, as JSON (`reports.py`)
     fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
@@ -102,6 +106,10 @@ NEXUDUS_BUDGET_LONG = "fd:nexudus:budget:long"
 REGISTRAR_UNROUTED = "fd:registrar:unrouted"
 REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"
+GAPS = "fd:gaps"
+COVERAGE = "fd:coverage"
+COVERAGE_LOOKED = "fd:coverage:looked"
+BUSINESSES = "fd:businesses"
 SPOOLS = "fd:spools"
 UNSEALED = "fd:unsealed"
 SEALED = "fd:sealed"

@@ -1,7 +1,9 @@
 """`frontdesk watch`: the registrar as a process that runs long."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import redis
@@ -11,8 +13,11 @@ from receiver.cli.health import alerts
 from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
 from receiver.cli.ui import values
 from receiver.core.errors import SettingsError
+from receiver.nexudus.entities import Entities
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive_file import AliveFile
+from receiver.process.background import PeriodicTask
+from receiver.reconcile.healing import Healer
 from receiver.registrar import probe, watch_schedule
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
@@ -61,10 +66,24 @@ def watch(*, every: str | None = None, grace: str = "7d", once: Annotated[bool, 
                 leader.wait(0, waiting=lambda _: None)
                 applied = reconciler.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            with alerts.watching(registrar.settings):
+            with alerts.watching(registrar.settings), _healing(routes, every_ms):
                 routes.start_watching()
                 watch_schedule.run(reconciler.reconcile, leader, routes, every_s=every_ms / 1_000, sleep=leader.sleep)
     return 0
+
+
+@contextlib.contextmanager
+def _healing(routes: CurrentTable, every_ms: int) -> Iterator[None]:
+    """Fill gaps meanwhile, in a thread with a client of its own: a filling may take long, and looks go on."""
+    with opened("backfill", alone=False, can_wait=True) as registrar:
+        assert registrar.store is not None  # noqa: S101 -- as above; for the type checker
+        healer = Healer(registrar.store, lambda: Entities(registrar.client), lambda: routes.table)
+        task = PeriodicTask("backfill", healer.heal, every_s=every_ms / 1_000)
+        task.start()
+        try:
+            yield
+        finally:
+            task.stop()
 
 
 class _Leader(Lock):

@@ -43,7 +43,7 @@ def gaps(
         open, healing, confirm, healed or cannot
     """
     if state is not None and state not in set(GapState):
-        raise UsageError(f"--state: {state[:60]!r} is not a state{hint(state, list(GapState))}")
+        raise UsageError(f"--state: {state[:60]!r} is not a state{hint(state, [one.value for one in GapState])}")
     client = Context().client
     found = [
         gap

@@ -89,6 +89,8 @@ The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, s
 its delivery is stale, whoever runs it, and does nothing.
 """
 
+import hashlib
+
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 3
@@ -190,6 +192,16 @@ def stale(hour: int) -> str:
 def standing(status: str) -> str:
     """The ids of all events that are quarantined, unrouted or dead."""
     return f"fd:x:{status}"
+
+
+def fingerprints(window_ms: int, generation: int, fingerprint: bytes) -> tuple[str, bytes]:
+    """Where a fingerprint of that generation of a window is, as keep.lua writes it: the hash and the field."""
+    return f"fd:f:{window_ms}:{generation}:{fingerprint[0] * 4 + fingerprint[1] // 64}", fingerprint[1:]
+
+
+def newest(entity: str) -> str:
+    """The hash with the newest event of an entity, as the scripts write it."""
+    return f"fd:n:{int(hashlib.sha1(entity.encode(), usedforsecurity=False).hexdigest()[:3], 16)}"
 
 
 def lock(name: str) -> tuple[str, str]:

@@ -57,4 +57,4 @@ def test_a_state_that_is_none_is_refused(redis_url: str) -> None:
     result = run("gaps", "--state", "opne", settings={"FRONTDESK_REDIS_URL": redis_url})
 
     assert result.status == 1
-    assert result.err.strip() == "frontdesk: --state: 'opne' is not a state; did you mean open?"
+    assert result.err.strip() == "frontdesk: --state: 'opne' is not a state; did you mean 'open'?"

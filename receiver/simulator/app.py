@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -14,11 +15,14 @@ from receiver.core.errors import SettingsError
 from receiver.nexudus import signature
 from receiver.process import end_signals
 from receiver.simulator.access import Access, Account
+from receiver.simulator.account.entities import Entities
+from receiver.simulator.account.records import Records
+from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.api import Api
 from receiver.simulator.control import Control
 from receiver.simulator.faults import Knobs
 from receiver.simulator.firing import Firing
-from receiver.simulator.tenant import Tenant
+from receiver.simulator.outages import Outages
 
 _SAVE_EVERY_S = 1.0
 
@@ -41,14 +45,15 @@ def build(
             tenant.load(file)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{file}: {error}; delete it to start afresh") from error
-    access = Access(account)
-    api = Api(tenant, access, knobs)
+    access, outages, now = Access(account), Outages(tenant), datetime.now(UTC)
+    records = Records(tenant.businesses, now, knobs)
+    firing = Firing(tenant, records, outages, knobs, secret_of, reading)
+    api = Api(tenant, Entities(records, now), firing, access, knobs)
+    control = Control(tenant, records, outages, access, knobs, firing, api)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        firing = Firing(tenant, knobs, secret_of, reading)
-        app.router.routes.extend(Control(tenant, access, knobs, firing, api).routes())
-        tasks = [asyncio.create_task(firing.run())]
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(firing.run()), asyncio.create_task(outages.run())]
         if file is not None:
             tasks.append(asyncio.create_task(_save_now_and_then(tenant, file)))
         try:
@@ -61,7 +66,7 @@ def build(
             if file is not None:
                 _save(tenant, file)
 
-    return Starlette(routes=api.routes(), lifespan=lifespan)
+    return Starlette(routes=[*api.routes(), *control.routes()], lifespan=lifespan)
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:

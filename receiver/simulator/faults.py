@@ -4,11 +4,16 @@ import random
 import time
 from collections import deque
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[
+    list[str],
+    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),  # as --knob gives them
+    Field(max_length=100),
+]
 
 
 class Fault(StrEnum):
@@ -61,11 +66,31 @@ class Knobs(BaseModel):
         0, ge=0, le=100_000, description="More POST, PUT, DELETE are throttled; 60 at the real one; 0: no limit."
     )
     largest_page: int = Field(1_000, ge=1, le=1_000, description="Pages hold no more records, whatever is asked for.")
-    missing_roles: list[str] = Field(
-        default_factory=list, max_length=100, description="Roles that the API user lacks; what needs them is 401."
+    missing_roles: Names = Field(
+        default_factory=list, description="Roles that the API user lacks; what needs them is 401."
     )
     unknown_is_404: bool = Field(False, description="An unknown id is answered 404, not 500 with a page of HTML.")
     repeat_pages: bool = Field(False, description="Every page is the first one, and says that there is another.")
+    ignored_filters: Names = Field(
+        default_factory=list,
+        description="Filters that are ignored, such as from_Booking_UpdatedOn; * all.",
+    )
+    error_of_total: int = Field(0, ge=-1_000_000, le=1_000_000, description="What TotalItems is wrong by.")
+    moving_rows: Literal["", "update", "delete"] = Field(
+        "", description="After each page that is not the last, this happens to the first row of it."
+    )
+    hang_at_page: int = Field(0, ge=0, le=1_000_000, description="Searches for this page are answered after 2 minutes.")
+    failing_searches: Names = Field(
+        default_factory=list, description="Kinds whose searches are 500 with a page of HTML."
+    )
+    histories_need_invoice: bool = Field(
+        False, description="A search of CoworkerInvoiceHistory without its invoice is refused: Missing required filter."
+    )
+    log_of_deletes: bool = Field(False, description="Each delete leaves a LogEntry.")
+    jobs_touch_customers: bool = Field(False, description="AccessControlUpdate moves UpdatedOn; no event says so.")
+    most_records: int = Field(
+        20_000, ge=100, le=250_000, description="Of a kind that has more, the oldest are forgotten."
+    )
 
     def draw(self) -> Fault | None:
         """Return the fault of the next call."""

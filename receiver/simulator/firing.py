@@ -1,27 +1,35 @@
 """The other half of Nexudus: events happen, and are posted to the registered hooks, signed the .NET way.
 
+Everything that happens is kept in a list, whether a hook heard of it or not: a test compares it with what arrived.
+
 A delivery that fails is repeated at growing intervals up to ten times; each failure is a strike against its hook
 (help.nexudus.com, "Failed webhook requests and retries"; the intervals themselves are not published).
 """
 
 import asyncio
-import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 
-from receiver.nexudus import actions, samples, signature
+from receiver.nexudus import actions, signature
+from receiver.simulator.account import kinds, life
+from receiver.simulator.account.records import Records
+from receiver.simulator.account.scene import Happening, Order
+from receiver.simulator.account.tenant import Record, Tenant
 from receiver.simulator.faults import Knobs
-from receiver.simulator.tenant import Record, Tenant
+from receiver.simulator.outages import Outages
 
 _DELAYS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 10_800, 14_400)
 _TIMEOUT_S = 15.0
 _MOST_UNDERWAY = 10_000
 _AT_ONCE = 64
 _IDLE_S = 0.1
+_MOST_HAPPENED = 100_000
 _ACTIONS: Mapping[int, str] = {code: name for name, code in actions.CODES.items() if name in actions.NAMES}
 
 
@@ -37,64 +45,96 @@ class Counts:
 
 
 class Firing:
-    """Posts events to the active hooks of *tenant*, signed in one *reading*.
+    """Lets things happen to *records*, and posts events to the active hooks of *tenant*, signed in one *reading*.
 
     *secret_of* gives a business's shared secret, or None.
     """
 
     def __init__(
-        self, tenant: Tenant, knobs: Knobs, secret_of: Callable[[int], str | None], reading: signature.Reading
+        self,
+        tenant: Tenant,
+        records: Records,
+        outages: Outages,
+        knobs: Knobs,
+        secret_of: Callable[[int], str | None],
+        reading: signature.Reading,
     ) -> None:
         self._tenant = tenant
+        self._records = records
+        self._outages = outages
         self._knobs = knobs
         self._secret_of = secret_of
         self._reading = reading
-        self._numbers = itertools.count(random.randrange(1, 1_000_000_000, 1_000))  # noqa: S311 -- ids, not secrets
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._http = httpx2.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self.happened: deque[dict[str, Any]] = deque(maxlen=_MOST_HAPPENED)
+        self.happenings = 0
         self.counts = Counts()
 
     async def run(self) -> None:
-        """Let events happen at the rate of the knobs, until cancelled."""
+        """Let events happen at the rate of the knobs, until cancelled: of actions that had a hook once.
+
+        They go on happening while the hook is off.
+        """
         while True:
             rate = self._knobs.events_per_second
-            hooks = [hook for hook in self._tenant.hooks.values() if _fires(hook)] if rate else []
-            if hooks:
-                hook = random.choice(hooks)  # noqa: S311 -- dice, not a secret
-                self.fire(hook["BusinessId"], _ACTIONS[hook["Action"]])
-            await asyncio.sleep(1 / rate if hooks else _IDLE_S)
+            pairs = [pair for pair in self._tenant.listened_for if pair[1] in _ACTIONS] if rate else []
+            if pairs:
+                business_id, code = random.choice(pairs)  # noqa: S311 -- dice, not a secret
+                self.fire(Order(_ACTIONS[code], business_id, datetime.now(UTC)))
+            await asyncio.sleep(1 / rate if pairs else _IDLE_S)
 
-    def fire(self, business_id: int, action: str) -> int:
-        """Let one event happen; returns how many hooks it is posted to. Without an active hook nobody hears of it."""
-        code = actions.code_of(action)
+    def fire(self, order: Order) -> list[dict[str, Any]]:
+        """Let *order* happen; return what did, as the list of what happened has it. Raises Unknown."""
+        return self.tell(life.happen(self._records, order))
+
+    def tell(self, happenings: Iterable[Happening]) -> list[dict[str, Any]]:
+        """Keep what happened, and post it to the hooks that want it."""
+        return [self._tell(one) for one in happenings]
+
+    def _tell(self, one: Happening) -> dict[str, Any]:
+        code = actions.code_of(one.action)
         hooks = [
             hook
             for hook in self._tenant.hooks.values()
-            if hook["BusinessId"] == business_id and hook["Action"] == code and _fires(hook)
+            if hook["BusinessId"] == one.business_id and hook["Action"] == code and self._fires(hook)
         ]
-        if not hooks:
-            return 0
-        body = samples.body(action, now=datetime.now(UTC), number=next(self._numbers))
+        body = kinds.body(one.kind, one.record, one.at) if hooks else b""
         for hook in hooks:
-            self.counts.fired += 1
-            if len(self._tasks) >= _MOST_UNDERWAY:
-                self.counts.refused += 1
-                continue
-            task = asyncio.create_task(self._deliver(hook["Id"], body))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return len(hooks)
+            self._post_later(hook["Id"], body)
+        self.happenings += 1
+        kept = {
+            "number": self.happenings,
+            "at": one.at.isoformat(),
+            "action": one.action,
+            "business_id": one.business_id,
+        }
+        kept |= {"kind": one.kind, "Id": one.record["Id"], "UpdatedOn": one.record["UpdatedOn"][:19] + "Z"}
+        kept |= {"posts": len(hooks)}
+        self.happened.append(kept)
+        return kept
+
+    def _post_later(self, hook_id: int, body: bytes) -> None:
+        self.counts.fired += 1
+        if len(self._tasks) >= _MOST_UNDERWAY:
+            self.counts.refused += 1
+            return
+        task = asyncio.create_task(self._deliver(hook_id, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def as_json(self) -> dict[str, int]:
         """Return the counts, and how many deliveries are under way."""
         return {**asdict(self.counts), "underway": len(self._tasks)}
 
     def forget(self) -> None:
-        """Give up what is under way, and count from zero."""
+        """Give up what is under way, forget what happened, and count from zero."""
         for task in self._tasks:
             task.cancel()
         self.counts = Counts()
+        self.happened.clear()
+        self.happenings = 0
 
     async def close(self) -> None:
         """Give up what is under way, and close the connections."""
@@ -106,6 +146,10 @@ class Firing:
         for delay in (*_DELAYS_S, None):
             hook = self._tenant.hooks.get(hook_id)
             if hook is None or not hook["Active"]:
+                break
+            if self._outages.fails(hook):
+                self._tenant.failed(hook, "Unable to connect to the remote server")
+                self.counts.failed += 1
                 break
             async with self._turns:
                 error = await self._post(hook, body)
@@ -131,6 +175,5 @@ class Firing:
             return str(error) or type(error).__name__
         return None if 200 <= status < 300 else f"The remote server returned an error: ({status})."
 
-
-def _fires(hook: Record) -> bool:
-    return bool(hook["Active"]) and hook["Action"] in _ACTIONS
+    def _fires(self, hook: Record) -> bool:
+        return bool(hook["Active"]) and not self._outages.silences(hook)

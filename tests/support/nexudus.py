@@ -59,11 +59,46 @@ class SimulatedNexudus:
         """Turn knobs; returns all of them as they are then."""
         return self._ask("POST", "/simulator/faults", knobs)
 
-    def fire(self, business_id: int, action: str, count: int = 1) -> int:
-        """Let events happen; returns how many posts they make."""
-        order = {"business_id": business_id, "action": action, "count": count}
-        posts: int = self._ask("POST", "/simulator/fire", order)["posts"]
+    def fire(self, business_id: int, action: str, count: int = 1, **wishes: object) -> int:
+        """Let events happen; returns how many posts they make. *wishes*: `id`, `at` (RFC 3339), `fields`."""
+        posts: int = self.happen(business_id, action, count=count, **wishes)["posts"]
         return posts
+
+    def happen(self, business_id: int, action: str, **wishes: object) -> Any:
+        """As `fire`; returns the whole answer: `events`, `posts`, `happened`."""
+        return self._ask("POST", "/simulator/fire", {"business_id": business_id, "action": action, **wishes})
+
+    def happened(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return all that happened after the number *after*, whether a hook heard of it or not."""
+        told: list[dict[str, Any]] = []
+        while True:
+            answer = self._ask("GET", f"/simulator/happened?after={told[-1]['number'] if told else after}")
+            assert answer["forgotten"] == 0
+            if not answer["happened"]:
+                return told
+            told += answer["happened"]
+
+    def stock(self, kind: str, business_id: int, *, since: str, until: str, **more: object) -> list[int]:
+        """Add records that were there all along, `count` of them with `fields`; returns their ids."""
+        order = {"kind": kind, "business_id": business_id, "since": since, "until": until, **more}
+        made: list[int] = self._ask("POST", "/simulator/records", order)["ids"]
+        return made
+
+    def change(self, path: str, number: int, **fields: object) -> None:
+        """Change a record behind everybody's back; nothing happens."""
+        self._ask("PATCH", f"/simulator/records/{path}/{number}", fields)
+
+    def vanish(self, path: str, number: int) -> None:
+        """Take a record away; nothing tells of it."""
+        self._ask("DELETE", f"/simulator/records/{path}/{number}")
+
+    def begin_outage(self, **outage: object) -> None:
+        """Switch hooks off: `seconds`, `how` (disable, delete, errors), `businesses`, `actions`."""
+        self._ask("POST", "/simulator/outage", outage)
+
+    def end_outage(self) -> None:
+        """Let hooks be switched on again."""
+        self._ask("DELETE", "/simulator/outage")
 
     def edit(self, hook_id: int, **fields: object) -> None:
         """Change a hook behind everybody's back."""

@@ -4,7 +4,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,18 +11,18 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from receiver.cli.context import Context
+from receiver.cli.processes import simulated_outage
 from receiver.cli.ui import output, values
-from receiver.cli.up import generated_secrets
+from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
 from receiver.process import end_signals, standard_streams
 from receiver.routing.loading import read_table
 from receiver.simulator import app
 from receiver.simulator.access import Account
+from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.faults import Knobs
-from receiver.simulator.tenant import Tenant
 
-_PORT = 8002
 _BUSINESSES = (1001, 1002, 1003)
 
 T = TypeVar("T")
@@ -44,10 +43,12 @@ class Behaviour:
     token_lifetime
         For how many seconds an access token is valid.
     knob
-        A knob as NAME=VALUE; may be given several times. slow_ms, error_rate, html_rate, ooops_rate, throttle_rate,
-        throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1), retry_after_s, retry_scale
-        (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute, writes_per_minute, largest_page,
-        unknown_is_404, repeat_pages.
+        A knob as NAME=VALUE, lists with commas; may be given several times. slow_ms, error_rate, html_rate, ooops_rate,
+        throttle_rate, throttle_429_rate, cut_rate, lost_answer_rate, lost_write_rate (shares from 0 to 1),
+        retry_after_s, retry_scale (1: failed deliveries are repeated after 10 s to 4 h), calls_per_minute,
+        writes_per_minute, largest_page, unknown_is_404, repeat_pages, ignored_filters, error_of_total,
+        failing_searches, moving_rows (update, delete), hang_at_page, histories_need_invoice, log_of_deletes,
+        jobs_touch_customers, most_records.
     """
 
     rate: float = 1.0
@@ -76,16 +77,18 @@ def simulate(
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
     business: Several[int] = None,
     state: Path | None = None,
+    outage: str | None = None,
     manner: MannerOptions = FAITHFUL,
 ) -> None:
-    """Run a simulated Nexudus: its webhooks API, and events that it fires at the hooks registered with it.
+    """Run a simulated Nexudus: its API, records that live, and events that it fires at the hooks registered with it.
 
     Sign in with FRONTDESK_NEXUDUS_USERNAME and _PASSWORD (demo@example.com and demo when they are not set) or with
     FRONTDESK_NEXUDUS_TOKEN. Events are signed with FRONTDESK_WEBHOOK_SECRETS when it is set.
 
     While it runs: POST /simulator/fire fires events, as in {"business_id": 1001, "action": "BookingCreate",
-    "count": 3}; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them all;
-    GET /simulator/state shows everything it knows, DELETE starts afresh.
+    "count": 3}; POST /simulator/outage switches hooks off for a while, as in {"seconds": 60}; GET /simulator/happened
+    lists what really happened; POST /simulator/faults turns knobs, as in {"throttle_rate": 0.1}, and GET shows them
+    all; GET /simulator/state shows everything else, DELETE starts afresh.
 
     Parameters
     ----------
@@ -97,8 +100,13 @@ def simulate(
         A location; may be given several times. Default: the locations that routes.yaml names, else 1001 to 1003.
     state
         A file that keeps the hooks after the simulator ends. Without it they are lost.
+    outage
+        Start nothing: switch off the hooks of the simulator that runs already, such as that of a demo, for this long.
     """
     current = generated_secrets.completed(Context().settings)
+    if outage is not None:
+        simulated_outage.begin(demo.completed(current), port, values.duration_ms("--outage", outage))
+        return
     standard_streams.detach_output()
     tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
     account, knobs = _account(current, manner.token_lifetime), manner.knobs()
@@ -106,7 +114,7 @@ def simulate(
     application = app.build(
         tenant, account, knobs, secret_of=lambda number: _secret(current, number), reading=reading, file=state
     )
-    _serve(application, host, _port(current) if port is None else port, account.username)
+    _serve(application, host, simulated_outage.port_of(current) if port is None else port, account.username)
 
 
 def _serve(application: Starlette, host: str, port: int, username: str) -> None:
@@ -116,11 +124,6 @@ def _serve(application: Starlette, host: str, port: int, username: str) -> None:
     # uvicorn raises the signal again once it has stopped in order; the default answer to it is to die of it.
     end_signals.answer(lambda *_: sys.exit(0))
     app.serve(application, listener)
-
-
-def _port(current: Settings) -> int:
-    parts = urlsplit(current.nexudus_url)
-    return parts.port if parts.port and values.is_loopback(parts.hostname or "") else _PORT
 
 
 def _businesses(current: Settings) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def _supervise(settings: Settings, url: str, screen: PrefixedOutput, *, demo: bo
             found = stack.enter_context(nexudus.simulated(settings.data_dir, _receiver(settings)))
             environ = nexudus.instead_of_the_real(environ, found)
         ready = threading.Event()
-        threading.Thread(target=_announce, args=(settings, screen, ready), daemon=True).start()
+        threading.Thread(target=_announce, args=(settings, screen, ready, demo), daemon=True).start()
         children = up_processes.children(environ, demo=demo, processes=processes, ready=ready)
         status = Supervisor(children, screen=screen, grace_s=STOP_S).run()
     screen.say(_NAME, "stopped" if status == 0 else "stopped after an error; see above")
@@ -100,7 +100,7 @@ def _to_be_made(settings: Settings, *, demo: bool) -> list[str]:
     return found if settings.admin_token or settings.viewer_token else [*found, "admin_token"]
 
 
-def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event) -> None:
+def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event, demo: bool) -> None:
     """Wait until the receiver answers, then say how to go on from here."""
     late = time.monotonic() + READY_S
     while not _answers(_receiver(settings), "/readyz"):
@@ -124,6 +124,11 @@ def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event
         f"  store    {store}",
         *_console(settings),
         f"  events   {itself} events   (in another terminal; also: show ID, tail, hooks)",
+        *(
+            [f"  gap      {itself} simulate --outage 1m   (no webhooks for a minute: see what was missed)"]
+            if demo
+            else []
+        ),
         "  stop     Ctrl-C",
     ):
         screen.say(_NAME, line)

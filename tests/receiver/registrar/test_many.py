@@ -9,7 +9,7 @@ import pytest
 
 from receiver.nexudus import actions
 from receiver.registrar.ownership import Ownership, name_of
-from receiver.simulator.tenant import Tenant
+from receiver.simulator.account.tenant import Tenant
 from tests.conftest import StartFrontdesk
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import Ran, run

@@ -216,6 +216,15 @@ def test_a_wrong_option_is_one_sentence() -> None:
     assert ran.err.startswith("frontdesk: --knob error_rate: ")
 
 
+def test_a_list_is_given_with_commas(frontdesk: StartFrontdesk) -> None:
+    """As an option; by HTTP it is a list."""
+    knob = "ignored_filters=from_Booking_UpdatedOn,Booking_Online"
+    started = SimulatedNexudus(frontdesk("simulate", "--port", "0", "--knob", knob))
+
+    assert started.turn()["ignored_filters"] == ["from_Booking_UpdatedOn", "Booking_Online"]
+    started.close()
+
+
 def test_its_locations_are_those_of_the_routes(frontdesk: StartFrontdesk, tmp_path: Path) -> None:
     """So that whatever a user's routing file names can be tried; without one, three."""
     file = tmp_path / "routes.yaml"

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import orjson
 import pytest
 
-from receiver.nexudus import samples, signature
+from receiver.nexudus import actions, samples, signature
 from receiver.nexudus.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
 from tests.support.nexudus import SimulatedNexudus
@@ -96,13 +96,16 @@ def test_it_signs_in_the_reading_that_is_set(frontdesk: StartFrontdesk, catcher:
 
 
 def test_every_action_can_happen(nexudus: SimulatedNexudus, catcher: Catcher) -> None:
-    """All 89."""
-    _register(nexudus, catcher.url, codes=range(2, 91))
+    """All 89, and the list of what happened has each post."""
+    for code in range(2, 91):
+        _register(nexudus, f"{catcher.url}/{code}", codes=[code])
 
     posts = sum(nexudus.fire(1001, action) for action in samples.names())
-    wait_until(lambda: len(catcher.caught) == 89, "89 events")
+    wait_until(lambda: len(catcher.caught) == posts, "as many events as posts")
 
-    assert posts == 89
+    happened = [(f"/{actions.CODES[one['action']]}", one["Id"], one["posts"]) for one in nexudus.happened()]
+    assert sorted(happened) == sorted((path, orjson.loads(body)[0]["Id"], 1) for path, _, body in catcher.caught)
+    assert {path for path, _, _ in happened} == {f"/{code}" for code in range(2, 91)}
 
 
 def test_ten_failures_in_a_row_disable_a_hook(nexudus: SimulatedNexudus, catcher: Catcher) -> None:
@@ -119,6 +122,7 @@ def test_ten_failures_in_a_row_disable_a_hook(nexudus: SimulatedNexudus, catcher
     assert "(500)" in record["LastError"]
     assert record["LastTrigger"] is None
     assert nexudus.fire(1001, "BookingCreate") == 0
+    assert [one["posts"] for one in nexudus.happened()] == [1, 0]
 
 
 def _off(nexudus: SimulatedNexudus) -> bool:

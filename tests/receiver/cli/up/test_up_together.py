@@ -88,6 +88,22 @@ def test_what_nexudus_fires_is_registered_with_it(up: Process, folder: Path) -> 
     assert _beside(folder, "plan").status == 0
 
 
+def test_a_newcomer_can_switch_the_webhooks_off(up: Process, folder: Path) -> None:
+    """By the command that the demo prints. The registrar enables them again when that is over."""
+    up.wait_for(HANDLED.format("BookingCreate"))
+    up.wait_for(r"gap +\S+ simulate --outage 1m")
+
+    ran = _beside(folder, "simulate", "--outage", "1s")
+
+    assert (ran.status, ran.err) == (0, "")
+    wait_until(lambda: _states(folder) - {"healthy"}, lambda: f"hooks that are off: {_states(folder)}")
+    wait_until(lambda: _states(folder) == {"healthy"}, lambda: f"healthy hooks: {_states(folder)}")
+
+
+def _states(folder: Path) -> set[str]:
+    return {json.loads(line)["state"] for line in _beside(folder, "hooks", "--json").out.splitlines()}
+
+
 def test_ctrl_c_stops_all_of_it_and_the_data_stays(up: Process, folder: Path, frontdesk: StartFrontdesk) -> None:
     """With status 0; the next start finds the events again."""
     up.wait_for(HANDLED.format("BookingCreate"))

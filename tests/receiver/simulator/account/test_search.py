@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from receiver.simulator import search
-from receiver.simulator.tenant import Invalid, Tenant
+from receiver.simulator.account import search
+from receiver.simulator.account.errors import Invalid
+from receiver.simulator.account.tenant import Tenant
 
 
 def _hook(number: int, **fields: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from receiver.nexudus import actions
+from receiver.simulator.account.errors import Invalid, Unknown
 
 MOST_HOOKS = 100_000
 STRIKES = 10
@@ -27,26 +28,16 @@ _KNOWN_ACTIONS = frozenset(actions.CODES.values())
 Record = dict[str, Any]
 
 
-class Unknown(Exception):
-    """No record of that id; the API answers it with a page of HTML and status 500."""
-
-
-class Invalid(Exception):
-    """A record that breaks a rule: the property and what is wrong with it."""
-
-    def __init__(self, name: str, message: str, attempted: object) -> None:
-        super().__init__(f"{name}: {message}")
-        self.name = name
-        self.message = message
-        self.attempted = attempted
-
-
 class Tenant:
-    """One account: *businesses* (id to name) and hooks. Not for threads; one event loop works on it."""
+    """One account: *businesses* (id to name) and hooks. Not for threads; one event loop works on it.
+
+    *listened_for*: each business and action number that there ever was a hook for. It goes on happening without one.
+    """
 
     def __init__(self, businesses: Mapping[int, str]) -> None:
         self.businesses = dict(businesses)
         self.hooks: dict[int, Record] = {}
+        self.listened_for: dict[tuple[int, int], None] = {}
         self.is_changed = False
         self._next_id = _FIRST_ID
 
@@ -71,6 +62,7 @@ class Tenant:
         self._next_id += 1
         if not lose:
             self.hooks[record["Id"]] = record
+            self.listened_for[record["BusinessId"], record["Action"]] = None
             self.is_changed = True
         return record
 
@@ -80,7 +72,7 @@ class Tenant:
         Whether enabling a hook again starts its count afresh is not known; here it does. Raises Unknown and Invalid.
         """
         hook_id = sent.get("Id")
-        if not isinstance(hook_id, int):
+        if type(hook_id) is not int:
             raise Invalid("Id", "is a required field", hook_id)
         record = self.get(hook_id)
         self._validate(sent)
@@ -94,6 +86,7 @@ class Tenant:
                 "UpdatedOn": _now(),
                 "UpdatedBy": _UPDATED_BY,
             }
+            self.listened_for[record["BusinessId"], record["Action"]] = None
             self.is_changed = True
         return record
 
@@ -103,6 +96,12 @@ class Tenant:
         if not lose:
             del self.hooks[hook_id]
             self.is_changed = True
+
+    def forget(self) -> None:
+        """Start afresh: no hooks."""
+        self.hooks.clear()
+        self.listened_for.clear()
+        self.is_changed = True
 
     def succeeded(self, record: Record) -> None:
         """A delivery went well: the count starts afresh."""
@@ -132,6 +131,7 @@ class Tenant:
             self.businesses |= {int(number): str(name) for number, name in state["businesses"]}
             self.hooks = {int(record["Id"]): record for record in state["hooks"][:MOST_HOOKS]}
             self._next_id = int(state["next_id"])
+            self.listened_for = {(int(one["BusinessId"]), int(one["Action"])): None for one in self.hooks.values()}
         except (TypeError, KeyError, IndexError) as error:
             raise ValueError(f"not a file of the simulator: {error}") from error
 

@@ -13,9 +13,9 @@ from receiver.core.errors import Problem, RoutesError
 from receiver.core.events import Business
 from receiver.core.suggest import nearest
 from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import Defaults, Document, ExampleShape, LocationShape, RouteShape
+from receiver.routing.document import Defaults, Document, ExampleShape, LocationShape, ReconcileShape, RouteShape
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
-from receiver.routing.table import Example, Route, RoutingTable
+from receiver.routing.table import Example, Reconciling, Route, RoutingTable
 from receiver.routing.values import NAME
 from receiver.routing.yaml_lines import Marked
 
@@ -25,6 +25,7 @@ MAX_BYTES = 1_048_576
 _DOCUMENT_KEYS = tuple(Document.model_fields)
 _DEFAULT_KEYS = tuple(Defaults.model_fields)
 _LOCATION_KEYS = tuple(LocationShape.model_fields)
+_RECONCILE_KEYS = tuple(ReconcileShape.model_fields)
 _ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
 _EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
@@ -98,6 +99,8 @@ class _Check:
                 key: self._tidy(one, ("locations", key), _LOCATION_KEYS, "a location") if isinstance(one, dict) else one
                 for key, one in tidy["locations"].items()
             }
+        if isinstance(tidy.get("reconcile"), dict):
+            tidy["reconcile"] = self._tidy(tidy["reconcile"], ("reconcile",), _RECONCILE_KEYS, "reconcile")
         if isinstance(tidy.get("queues"), list):
             self._refuse_twice(enumerate(tidy["queues"]), ("queues",))
         if isinstance(tidy.get("routes"), list):
@@ -199,11 +202,16 @@ def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTa
         file=file,
         default_business=Business("", shape.defaults.time_zone, shape.defaults.currency),
         locations={number: _business(one, shape.defaults) for number, one in shape.locations.items()},
+        reconcile=_reconciling(shape.reconcile),
     )
 
 
 def _business(shape: LocationShape, defaults: Defaults) -> Business:
     return Business(shape.name, shape.time_zone or defaults.time_zone, shape.currency or defaults.currency)
+
+
+def _reconciling(shape: ReconcileShape) -> Reconciling:
+    return Reconciling(shape.backfill, shape.window, shape.limit, shape.deletes)  # type: ignore[arg-type]  # checked
 
 
 def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:
@@ -221,6 +229,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         confirms_replay=shape.replay == "confirm",
         shadow=shape.shadow,
         writes=shape.nexudus == "write",
+        backfill=shape.backfill,  # type: ignore[arg-type]  # checked
         flow=_flow(shape),
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))

@@ -1,3 +1,5 @@
+-- include: attempts, counters, finish, ids, jobs, keys, lanes, lists, requeue, states, time
+-- on demand: gates, targets
 -- Records how attempts ended and says what becomes of their deliveries.
 --
 -- ARGV: worker, the time as RQ writes it, then for each attempt

@@ -1,3 +1,5 @@
+-- include: counters, handover, ids, jobs, keys, lists, rules, time
+-- on demand: gates
 -- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
 -- A delivery is in a queue or in one worker's hands at every moment, never in neither.
 --

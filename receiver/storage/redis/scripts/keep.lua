@@ -1,3 +1,5 @@
+-- include: counters, entities, ids, indexes, jobs, keys, lists, new_delivery, quarantine, states, time
+-- on demand: lane_placement, leftovers
 -- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them.
 --
 -- A script error keeps what was written before it. So everything that can be wrong with the arguments is found before the
@@ -11,7 +13,7 @@
 --   and gets its next portion of deliveries), action, business, entity, fingerprint, window in ms, envelope, routes in the
 --   shadow (joined by commas), number of portions of further deliveries, number of deliveries,
 --   then the portions (each a JSON array of deliveries, to be made by later calls of kind 'm'), and for each delivery:
---   route, queue, RQ timeout in seconds, terms ('' for none, else as lanes.lua reads them)
+--   route, queue, RQ timeout in seconds, terms ('' for none, else as new_delivery.lua reads them)
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
 -- that was kept first; of kind 'p' also 'n': it is not quarantined (any more); of kind 'm' only 'm', followed by the number
 -- of portions that are left.
@@ -73,7 +75,7 @@ local function is_there(event)
     if stored[event.id] then return true end
     if none_is_there or redis.call('EXISTS', state_key(event.id)) == 0 then return false end
     if redis.call('EXISTS', envelope_key(event.id)) == 1 then return true end
-    if redis.call('LPOS', 'fd:i:' .. event.hour, event.id) then
+    if redis.call('LPOS', INDEX .. event.hour, event.id) then
         stored[event.id] = true
         envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
         return true
@@ -133,7 +135,7 @@ local place
 
 -- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
-    local seen, ended, stem = {}, 0, 'fd:i:' .. event.hour .. ':r:'
+    local seen, ended, stem = {}, 0, INDEX .. event.hour .. ':r:'
     for i, delivery in ipairs(event.deliveries) do
         local n = event.first + i - 1
         local job, begins = event.id .. '-' .. n .. '-1', 'q'
@@ -142,7 +144,7 @@ local function make_deliveries(event, state)
         if not delivery.waits then
             state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
         else
-            place = place or open_lanes()
+            place = place or open_lane_placement()
             begins = place(event.id, n, delivery, event.ms, true, state)
         end
         if begins == 'q' then
@@ -165,7 +167,7 @@ local function note_shadow(event, state)
     if event.shadow == '' then return end
     state[#state + 1] = 'w'; state[#state + 1] = event.shadow
     for route in string.gmatch(event.shadow, '[^,]+') do
-        append(indexes, 'fd:i:' .. event.hour .. ':r:' .. route, event.id)
+        append(indexes, INDEX .. event.hour .. ':r:' .. route, event.id)
     end
 end
 
@@ -200,7 +202,7 @@ local function store(event)
     end
     if event.entity ~= '' then remember_entity(event) end
     if event.kind ~= 'p' then
-        local stem = 'fd:i:' .. hour
+        local stem = INDEX .. hour
         append(listed, stem, event.id)
         append(indexes, stem .. ':a:' .. event.action, event.id)
         append(indexes, stem .. ':b:' .. event.business, event.id)

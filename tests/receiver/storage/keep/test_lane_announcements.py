@@ -100,12 +100,12 @@ def test_later_events_of_a_lane_wait_and_no_others(redis_url: str, desk: Desk, t
 
 def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
     """What is newer than what it said last may follow something in its spool; what is older does not."""
-    calls = StoreClient(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce_spool")
     before, after = numbered(1), numbered(2, "other")
     done = after.envelope.id[:9]
 
     def say(lease_ms: int, kind: str, done: str) -> int:
-        return int(calls.run("announce", "here/000", calls.now_ms(), lease_ms, kind, done)[0])
+        return int(calls.run("announce_spool", "here/000", calls.now_ms(), lease_ms, kind, done)[0])
 
     say(1, "n", done)
     said_ms = int((desk.client.hget(RECEIVERS, "here/000") or b"").split()[0])
@@ -122,8 +122,8 @@ def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
 
 def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgotten(desk: Desk) -> None:
     """A store that was away forgets nobody: only time counts in which somebody was heard."""
-    calls = StoreClient(desk.client, "announce")
-    calls.run("announce", "gone/000", calls.now_ms() - 60_000, 180, "n", "0")
+    calls = StoreClient(desk.client, "announce_spool")
+    calls.run("announce_spool", "gone/000", calls.now_ms() - 60_000, 180, "n", "0")
     one = numbered(1)
     keep_all(desk.client, one)
 
@@ -137,10 +137,10 @@ def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgot
 
 def test_what_was_said_earlier_and_comes_later_changes_nothing(desk: Desk) -> None:
     """A heartbeat that was on its way when the outage began."""
-    calls = StoreClient(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce_spool")
     now_ms = calls.now_ms()
-    calls.run("announce", "here/000", now_ms, 180, "a", "")
-    calls.run("announce", "here/000", now_ms - 100, 180, "n", lowest(now_ms))
+    calls.run("announce_spool", "here/000", now_ms, 180, "a", "")
+    calls.run("announce_spool", "here/000", now_ms - 100, 180, "n", lowest(now_ms))
     assert (desk.client.hget(RECEIVERS, "here/000") or b"").split()[3:] == [b"a"]
 
 

@@ -1,7 +1,8 @@
+-- include: counters, entities, ids, indexes, keys, lists, quarantine, states, time
 -- Looks at one page of a list of ids, and takes out those whose time is over. A cursor says where the next page begins, so
 -- the ids that stay keep their places, and the list its order.
 --
--- ARGV: the list (what follows `fd:i:` in its key), ids at most (fewer are looked at when their deliveries are many),
+-- ARGV: the list (its name behind the prefix of lists), ids at most (fewer are looked at when their deliveries are many),
 --   retention in ms of ordinary events, and of dead, unrouted and quarantined ones
 -- The list of an hour decides: its events expire here. A narrower list (by action, business, route) only forgets ids that
 -- have no state any more.
@@ -12,7 +13,7 @@
 -- the Unix ms of above so far, and the last id in front. What joins the list during a turn is for the next one.
 
 local list, most, retention, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local key = 'fd:i:' .. list
+local key = INDEX .. list
 local decides = not string.find(list, ':', 1, true)
 local hour = string.match(list, '^%d+')
 

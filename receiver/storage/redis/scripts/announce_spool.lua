@@ -1,7 +1,8 @@
--- Says what of ordered routes may wait in a spool, and lets lanes go on that need not wait any more. See order.lua.
+-- include: counters, lanes, spooled_lanes, time
+-- Says what of ordered routes may wait in a spool, and lets lanes go on that need not wait any more. See spooled_lanes.lua.
 --
 -- ARGV: name of the spool ('' for none: only the lanes are looked at), Unix ms at which this is said, ms for which it is to
---   be believed, kind (`n`, `l`, `a` as in order.lua; `x`: the spool is left, nobody need wait for it), the id up to which
+--   be believed, kind (`n`, `l`, `a` as in spooled_lanes.lua; `x`: the spool is left, nobody need wait for it), the id up to which
 --   all that its receiver took is in the store
 -- Returns how many lanes went on, and 1 when the list of the lanes of the spool is lost (0 when not).
 -- What was said earlier and comes later changes nothing.

@@ -1,3 +1,4 @@
+-- include: time
 -- Answers of Nexudus, kept for a short while for whoever asks the same, and fetched by one of them while the others wait.
 --
 -- ARGV: what to do, and then

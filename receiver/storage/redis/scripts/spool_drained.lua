@@ -1,4 +1,5 @@
--- Lets lanes go on whose events of a spool have been drained. See order.lua.
+-- include: counters, lanes, spooled_lanes
+-- Lets lanes go on whose events of a spool have been drained. See spooled_lanes.lua.
 --
 -- ARGV: name of the spool, the id up to which all of its lanes is in the store, the lanes
 -- Returns nothing.

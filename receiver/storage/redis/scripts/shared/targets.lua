@@ -1,11 +1,5 @@
+-- include: attempts, finish, jobs, keys, time
 -- What attempts say of the targets of their routes: that they are down, asked to wait, or are up.
-
--- Writes down an attempt that has ended, as the worker put it.
-local function record(id, n, attempt)
-    if attempt == '' then return end
-    redis.call('RPUSH', 'fd:a:' .. id .. '-' .. n, attempt)
-    redis.call('HINCRBY', state_key(id), n .. 'a', 1)
-end
 
 -- Returns the function that heeds what an attempt says; made at the first need, as the gates are.
 local function open_targets(gates)

@@ -1,19 +1,9 @@
--- Reads a delivery that is to be made; nil when its arguments are malformed. *terms* say what it is to wait for, as the
--- receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced; '' for nothing.
-local function new_delivery(route, queue, timeout_s, terms)
-    if not tonumber(timeout_s) then return nil end
-    local delivery = {route = route, queue = queue, timeout_s = timeout_s}
-    if terms == '' then return delivery end
-    local lane, per, delay, debounced = string.match(terms or '', '^([%w_-]*)|([%w_-]*)|(%d+)|(d?)$')
-    if not delay then return nil end
-    delivery.waits, delivery.lane, delivery.per = true, lane ~= '' and route .. ':' .. lane, per
-    delivery.delay, delivery.is_debounced = tonumber(delay), debounced == 'd'
-    return delivery
-end
+-- include: finish, ids, keys, lanes, states, time, withdraw
+-- Where a new delivery begins which its route has wait for something.
 
 -- Returns the function that decides where a new delivery begins which its route has wait for something; made at the first
 -- need.
-local function open_lanes()
+local function open_lane_placement()
     local SUPERSEDED_AT_ONCE = 16
     local MOST_DELAYS = 10  -- a key that never falls quiet is delivered so often nevertheless
 

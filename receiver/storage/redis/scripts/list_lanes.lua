@@ -1,4 +1,4 @@
--- Lists lanes that have events in a spool. See order.lua.
+-- Lists lanes that have events in a spool. See spooled_lanes.lua.
 --
 -- ARGV: name of the spool, for how many ms the list is kept, then for each lane: its name, the last id of it
 -- Returns how many lanes are listed.

@@ -1,3 +1,4 @@
+-- include: time
 -- What keeps the order of a lane while events of it wait in the spool of a receiver, where the store cannot see them.
 --
 --   fd:receivers        hash: the name of a spool to what was said of it last, `at lease heard kind done`: Unix ms at which it
@@ -9,7 +10,7 @@
 --   fd:lanes            sorted set: lanes whose first delivery waits for a receiver, to the Unix ms at which to look again
 --
 -- Who is silent for longer than is to be believed may have spooled anything that is newer than what it said last. It is
--- waited for until it speaks, or until it is forgotten (announce.lua).
+-- waited for until it speaks, or until it is forgotten (announce_spool.lua).
 
 -- Returns what is written of a spool in fd:receivers as a table; nil when it is not ours.
 local function read_said(said)
@@ -20,6 +21,7 @@ end
 -- Whether an older event of a lane than that of this id may wait in a spool. Nobody is waited for as long as all is well,
 -- which one look tells for a whole call.
 local waited_for
+
 local function must_wait(lane, id)
     if not waited_for then
         waited_for = {}

@@ -1,3 +1,4 @@
+-- include: held, ids, keys, requeue, spooled_lanes, states, time
 -- What the scripts share that end deliveries or make them: lanes, in which the deliveries of one key follow one another,
 -- and the places that deliveries hold before the gates of their routes.
 --
@@ -60,35 +61,6 @@ local function leave_lane(lane, delivery, iso)
     if first[1] and tonumber(first[2]) ~= 0 then advance(lane, iso) end
 end
 
--- Gives back the place that a delivery holds before a gate: *pass* is `k` and the gate's name. Who waits there may go on.
-local function give_place_back(pass, delivery)
-    if string.sub(pass, 1, 1) ~= 'k' then return end
-    local gate = string.sub(pass, 2)
-    redis.call('SREM', 'fd:r:' .. gate, delivery)
-    local first = redis.call('ZRANGE', waiting_key(gate), 0, 0)[1]
-    if not first then return end
-    redis.call('ZADD', 'fd:gates', now_ms, gate)
-    local id, n = parse_delivery(first)
-    wake(redis.call('HGET', state_key(id), n .. 'q') or 'default')
-end
-
--- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
-local function finish(id, n, state, had, iso)
-    local key = state_key(id)
-    if redis.call('HINCRBY', key, 'p', -1) == 0 then
-        redis.call('HSET', key, n .. 's', state, 'z', now_ms)
-    else
-        redis.call('HSET', key, n .. 's', state)
-    end
-    redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
-    count(id_hour(id), 'd_' .. FINAL[state])
-    if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
-    if not had then return end
-    redis.call('HDEL', key, n .. 'l', n .. 'g', n .. 'w', n .. 'u', n .. 'v', n .. 'e', n .. 'd')
-    if had.g then give_place_back(had.g, id .. '-' .. n) end
-    if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
-end
-
 -- The event whose debounced delivery waits behind the head of a lane and is newer than the head's: what the head could not
 -- do, it need not try again.
 local function successor(lane, event)
@@ -97,38 +69,4 @@ local function successor(lane, event)
     local id, n = parse_delivery(second)
     local held = redis.call('HGET', state_key(id), n .. 'e') or ''
     return id > event and string.sub(held, -1) == 'b' and id or nil
-end
-
--- Says in the record of a delivery how it ended without having been run.
-local function note_end(delivery, outcome, why)
-    redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))
-end
-
--- Why a delivery is dead whose target was waited for too long.
-local function gave_up_after(ms)
-    return string.format('gave up: its target was waited for, %d s long', ms / 1000)
-end
-
--- Takes a delivery in flight from wherever it waits or runs, but not out of its lane. A job that is in its queue stays
--- there: it is stale from now on, and whoever takes it finds nothing to do. *state*: its fields, by their letters.
-local function withdraw(id, n, state)
-    local job = id .. '-' .. n .. '-' .. (state.j or 1)
-    local queue = redis.call('HGET', job_key(job), 'origin') or state.q
-    if state.o then let_go(state.o, queue, job) end
-    redis.call('ZREM', scheduled_key(queue), job)
-    if state.s == 'h' and state.w ~= 'o' then
-        redis.call('ZREM', waiting_key(gate_of(state.r, state.w, state.u)), id .. '-' .. n)
-    end
-    redis.call('DEL', job_key(job))
-end
-
-local LETTERS = {'s', 'j', 'q', 'o', 'w', 'u', 'r', 'l', 'g', 'd'}
-
--- The fields of delivery n that `withdraw` and `finish` go by.
-local function read_place(id, n)
-    local names = {}
-    for i, letter in ipairs(LETTERS) do names[i] = n .. letter end
-    local values, state = redis.call('HMGET', state_key(id), unpack(names)), {}
-    for i, letter in ipairs(LETTERS) do state[letter] = values[i] or nil end
-    return state
 end

@@ -1,3 +1,4 @@
+-- include: keys
 -- Remembers which steps of a delivery its handler has taken, for as long as the event is kept.
 --
 -- ARGV: event id, step (with the route in front of it), steps at most; to remember that it was taken: the result, as JSON

@@ -1,6 +1,9 @@
+-- include: counters, entities, finish, ids, keys, lanes, quarantine, states, withdraw
+-- How what a call left that failed in the middle is cleared away.
+
 -- Returns the function that clears away what a call left that failed in the middle: the state of an event without its
 -- envelope, its jobs, and its places in lanes, in the schedule and before gates, where it would hold up others. Made at the
--- first need. *is_listed*: the event was kept once, so what it was counted as stays counted (reckon.lua sees to it).
+-- first need. *is_listed*: the event was kept once, so what it was counted as stays counted (write_off.lua sees to it).
 local function open_leftovers()
     local function clear_delivery(id, n, state, is_listed, iso)
         local delivery = id .. '-' .. n

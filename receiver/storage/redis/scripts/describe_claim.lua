@@ -1,3 +1,4 @@
+-- include: handover, ids, keys
 -- Describes a delivery that is in a worker's hands, as claim.lua did, and changes nothing.
 --
 -- ARGV: job id

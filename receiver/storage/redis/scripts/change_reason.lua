@@ -1,3 +1,4 @@
+-- include: keys, quarantine
 -- Writes another reason into the envelope of a quarantined event.
 --
 -- ARGV: event id, envelope

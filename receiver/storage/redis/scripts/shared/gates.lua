@@ -1,3 +1,4 @@
+-- include: finish, ids, jobs, keys, lists, requeue, time, withdraw
 -- Gates: what stands between a delivery that is queued and a worker. A route has one gate of its own, shut by a pause, by a
 -- target that asked to wait and by one that is down; and one for its limits, or one for each key that they count by.
 -- A delivery that finds a gate shut is held (`h`) before it, uncharged, in the order of its event's arrival.
@@ -12,31 +13,6 @@
 --   fd:paused      hash: route to who paused it and when
 --
 -- Gates are named `{route}` and `{route}/{key}`.
-
--- Reads rules from ARGV: their number, then for each route, limit, period in ms, concurrency, age in ms at which waiting
--- for its target ends; 0 for what it does not say. Returns them by route, nil for none, and the position behind them.
-local function read_rules(at)
-    local number = tonumber(ARGV[at])
-    if number == 0 then return nil, at + 1 end
-    local rules = {}
-    for i = at + 1, at + number * 5, 5 do
-        local function value(offset)
-            local said = tonumber(ARGV[i + offset])
-            return said > 0 and said or nil
-        end
-        rules[ARGV[i]] = {limit = value(1), period = value(2), concurrency = value(3), give_up = value(4)}
-    end
-    return rules, at + 1 + number * 5
-end
-
--- Reads a set of names from ARGV: their number, then the names. Returns nil for none, and the position behind them.
-local function read_names(at)
-    local number = tonumber(ARGV[at])
-    if number == 0 then return nil, at + 1 end
-    local names = {}
-    for i = at + 1, at + number do names[ARGV[i]] = true end
-    return names, at + 1 + number
-end
 
 -- Returns what works the gates, by today's *rules*. All of it is made here, at the first need: most calls have none.
 -- *claimer*, for a worker that claims: *room*, how many deliveries it takes; *cannot* and *can*, the routes that it has said

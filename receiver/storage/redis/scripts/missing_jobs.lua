@@ -1,3 +1,4 @@
+-- include: held, ids, keys, lanes, requeue, states
 -- Says of deliveries that were seen without a live job whether they still are, and gives those a new one if asked to.
 -- The new job has the next serial, so a job that turns up after all is stale and does nothing.
 --

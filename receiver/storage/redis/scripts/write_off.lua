@@ -1,3 +1,4 @@
+-- include: counters, ids, indexes, keys, time
 -- Accounts for events of one hour that have lost their state, if its counters are still what they were when the others
 -- were looked at: the lost ones are what the counters say beyond those, and nobody can say more.
 --
@@ -53,7 +54,7 @@ for _, one in ipairs(lost) do
     if what == '-' then
         gone = gone + 1
         count(hour, 'expired')
-        redis.call('LREM', 'fd:i:' .. hour, 0, id)
+        redis.call('LREM', INDEX .. hour, 0, id)
         redis.call('DEL', envelope_key(id), 'fd:once:' .. id)
     else
         local standing = what == 'u' and 'unrouted' or 'quarantined'

@@ -1,3 +1,5 @@
+-- include: handover, ids, jobs, keys, rules, time
+-- on demand: gates
 -- Puts one delivery into the hands of a stock RQ worker, which took the job from the queue itself.
 --
 -- ARGV: worker (a name for this one run), job id, lease in ms, rules of today's routes (gates.lua)

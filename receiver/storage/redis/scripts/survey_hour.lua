@@ -1,3 +1,4 @@
+-- include: held, indexes, keys, requeue, states
 -- Looks at one page of an hour's events as they are at this instant, and changes nothing.
 --
 -- ARGV: hour, position of the first id, ids at most
@@ -12,7 +13,7 @@
 --   1 when there may be more ids, else 0.
 
 local hour, first, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = redis.call('LRANGE', 'fd:i:' .. hour, first, first + most - 1)
+local page = redis.call('LRANGE', INDEX .. hour, first, first + most - 1)
 local found = {u = 0, q = 0, r = 0, s = 0, d = 0, c = 0, p = 0}
 local lost, bare, miscounted, adrift, queued = {}, {}, {}, {}, {}
 

@@ -1,3 +1,4 @@
+-- include: keys, states, time
 -- Puts right an event's own count of deliveries in flight, by counting them.
 --
 -- ARGV: event ids

@@ -28,7 +28,7 @@ from receiver.storage.accounting.missing_jobs import MissingJobs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
-from receiver.storage.spool.count import Stock
+from receiver.storage.spool.count import SpoolCount
 
 PAGE = 256
 """Events that one call looks at; it keeps Redis busy for about a millisecond."""
@@ -96,7 +96,7 @@ class Audit:
         *,
         pause_s: float = 0.0,
         looked_at: Callable[[int], None] | None = None,
-        on_disk: Stock | None = None,
+        on_disk: SpoolCount | None = None,
         scanned: int | None = None,
     ) -> None:
         """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be

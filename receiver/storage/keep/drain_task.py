@@ -8,8 +8,8 @@ from typing import Protocol
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.drain import Drained, drain
-from receiver.storage.keep.lane_announcements import SpoolOrder
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
@@ -33,7 +33,7 @@ class Busy(Protocol):
     def is_busy(self) -> bool: ...
 
 
-class Drainer:
+class DrainTask:
     """Drains whenever the store is well and something waits. For one event loop."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Drainer:
         is_welcome: Callable[[], bool],
         failed: Callable[[StorageUnavailable], None],
         told: Callable[[], None],
-        order: OwnOrder,
+        order: ReceiverLanes,
     ) -> None:
         """*is_welcome*: whether the store should get anything now. *failed* hears when the store took nothing, *told*
         when there is news for the reports. *order*: of the spool *own*."""
@@ -123,7 +123,7 @@ class Drainer:
             else:
                 self.gone.discard(spool.name)
 
-    async def _drain(self, spool: Spool, order: SpoolOrder) -> None:
+    async def _drain(self, spool: Spool, order: LaneAnnouncements) -> None:
         """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""
         drained = Drained()
         try:

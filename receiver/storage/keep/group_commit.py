@@ -52,7 +52,7 @@ class _Waiting:
             _log.error("answer.failed", event_id=self.entry.envelope.id, error=type(error).__name__)
 
 
-class Committer:
+class GroupCommit:
     """Keeps events in Redis, many in one call. Belongs to one event loop; made before it runs, used inside it.
 
     A call whose reply is late is not torn down: its events are answered for (as not certainly kept), its connection

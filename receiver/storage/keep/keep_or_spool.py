@@ -13,11 +13,11 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.keep.drain_task import Drainer
-from receiver.storage.keep.ordered_group_commit import Committers
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.drain_task import DrainTask
+from receiver.storage.keep.ordered_group_commit import OrderedGroupCommit
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.store_monitor import Watch
+from receiver.storage.keep.store_monitor import StoreMonitor
 from receiver.storage.keep.tasks import end, for_ever, outcome_of
 from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
 from receiver.storage.redis.client import is_refusal
@@ -35,7 +35,7 @@ _CALL_WITHIN_S, _EXAMINE_EVERY_S = 2.0, 5.0
 _log = logs.get()
 
 
-class Keeper:
+class KeepOrSpool:
     """What Ingest keeps events with. For one event loop, between `start` and `close`."""
 
     def __init__(
@@ -52,11 +52,13 @@ class Keeper:
         has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see Committer.
+        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see GroupCommit.
         *has_order*: whether there are ordered routes. The store is closed with the keeper."""
         self.clock = clock or StoreClock()
         self._store = store
-        self._committer = Committers(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
+        self._committer = OrderedGroupCommit(
+            store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed
+        )
         self._spool = Spool(folder, max_bytes=max_bytes)
         self._order = self._new_order(has_order)
         self._drainer = self._new_drainer(max_bytes, alias_ms)
@@ -68,8 +70,8 @@ class Keeper:
         self._is_closing = False
         self._has_answered_all = asyncio.Event()
 
-    def _new_order(self, has_order: Callable[[], bool]) -> OwnOrder:
-        return OwnOrder(
+    def _new_order(self, has_order: Callable[[], bool]) -> ReceiverLanes:
+        return ReceiverLanes(
             self._spool,
             self._store,
             self.clock,
@@ -79,8 +81,8 @@ class Keeper:
             is_expected=has_order,
         )
 
-    def _new_watch(self, patience_s: float, memory_share: float) -> Watch:
-        return Watch(
+    def _new_watch(self, patience_s: float, memory_share: float) -> StoreMonitor:
+        return StoreMonitor(
             self._store,
             self.clock,
             patience_s=patience_s,
@@ -92,8 +94,8 @@ class Keeper:
             announce=self._order.announce,
         )
 
-    def _new_drainer(self, max_bytes: int, alias_ms: int) -> Drainer:
-        return Drainer(
+    def _new_drainer(self, max_bytes: int, alias_ms: int) -> DrainTask:
+        return DrainTask(
             self._spool,
             self._store,
             self._committer,

@@ -34,7 +34,7 @@ T = TypeVar("T")
 NOTHING, LISTED, ANY = "n", "l", "a"
 
 
-class SpoolOrder:
+class LaneAnnouncements:
     """Of a spool that takes no new events: one that was adopted, or is drained by hand. For one event loop."""
 
     lease_ms = _LEASE_MS
@@ -60,9 +60,9 @@ class SpoolOrder:
         """Whether the spool holds nothing of any lane."""
         return self._kind == NOTHING
 
-    def beside(self, spool: Spool) -> "SpoolOrder":
+    def beside(self, spool: Spool) -> "LaneAnnouncements":
         """Return the same for another spool."""
-        return SpoolOrder(spool, self._store, self._clock)
+        return LaneAnnouncements(spool, self._store, self._clock)
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
         """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""

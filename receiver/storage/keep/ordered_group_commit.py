@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.group_commit import GroupCommit
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.tasks import outcome_of
 from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
 
 
-class Committers:
-    """What a Committer does, with a line of their own for events of ordered routes. For one event loop."""
+class OrderedGroupCommit:
+    """What a GroupCommit does, with a line of their own for events of ordered routes. For one event loop."""
 
     def __init__(
         self, store: Store, *, patience_s: float, timeout_s: float, committed: Callable[[int], None] | None
     ) -> None:
-        """See Committer."""
+        """See GroupCommit."""
         self._any, self._ordered = (
-            Committer(store, patience_s=patience_s, timeout_s=timeout_s, committed=committed, in_order=in_order)
+            GroupCommit(store, patience_s=patience_s, timeout_s=timeout_s, committed=committed, in_order=in_order)
             for in_order in (False, True)
         )
 
@@ -30,7 +30,7 @@ class Committers:
         return self._ordered.oldest
 
     def submit(self, entry: Entry, told: OnResult) -> None:
-        """Keep an event; *told* hears of it when it is in Redis. See Committer."""
+        """Keep an event; *told* hears of it when it is in Redis. See GroupCommit."""
         (self._ordered if is_ordered(entry) else self._any).submit(entry, told)
 
     async def keep(self, entry: Entry) -> Receipt:
@@ -42,6 +42,6 @@ class Committers:
         self._ordered.give_up("the store is away")
 
     async def close(self) -> None:
-        """Wait for what is on its way. See Committer."""
+        """Wait for what is on its way. See GroupCommit."""
         await self._any.close()
         await self._ordered.close()

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.lane_announcements import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
+from receiver.storage.keep.lane_announcements import ANY, CALL_WITHIN_S, NOTHING, LaneAnnouncements
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt, is_ordered
 from receiver.storage.redis.clock import StoreClock
@@ -21,7 +21,7 @@ _MARGIN_S = 0.03
 """For the doubt about the store's clock, and what its milliseconds cut off."""
 
 
-class OwnOrder(SpoolOrder):
+class ReceiverLanes(LaneAnnouncements):
     """Of the spool that this receiver puts events by in; and its heartbeat.
 
     While there are ordered routes, or from its first event of one on, the receiver tells the store sixteen times in a
@@ -122,7 +122,7 @@ class OwnOrder(SpoolOrder):
             await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
 
     async def finished(self, mark: int) -> None:
-        """See SpoolOrder."""
+        """See LaneAnnouncements."""
         if self._kind == NOTHING or mark != self.mark or self._putting_by:
             return
         self._kind = NOTHING

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
-from receiver.storage.keep.circuit_breaker import Breaker
+from receiver.storage.keep.circuit_breaker import CircuitBreaker
 from receiver.storage.keep.store import Memory, Store
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import reports
@@ -24,7 +24,7 @@ _RELIEF = 0.02
 _log = logs.get()
 
 
-class Watch:
+class StoreMonitor:
     """What is known of the store. For one event loop.
 
     `is_well`: live events may go there. `is_welcome`: drained ones may: also to a store that is too slow for live
@@ -58,7 +58,7 @@ class Watch:
         self._became_well = became_well
         self._begin = begin
         self._announce = announce
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
         self._is_settled = False
         self._is_slow = False
         self._is_memory_full = False

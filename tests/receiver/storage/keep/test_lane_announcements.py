@@ -9,9 +9,9 @@ import redis
 
 from receiver.core.ids import lowest
 from receiver.storage.keep.drain import drain
-from receiver.storage.keep.group_commit import Committer
-from receiver.storage.keep.lane_announcements import SpoolOrder
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.group_commit import GroupCommit
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
@@ -47,7 +47,7 @@ def desk(client: redis.Redis) -> Desk:
     return Desk(client)
 
 
-def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, SpoolOrder], Awaitable[None]]) -> None:
+def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, LaneAnnouncements], Awaitable[None]]) -> None:
     """Run *work* on the spool that a dead process has left in *folder*."""
 
     async def run() -> None:
@@ -56,7 +56,7 @@ def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, SpoolOrder]
         spool, store = Spool(folder, max_bytes=1 << 30, slot=slot), Store(connection.connect_async(url))
         await spool.open()
         try:
-            await work(spool, store, SpoolOrder(spool, store, StoreClock()))
+            await work(spool, store, LaneAnnouncements(spool, store, StoreClock()))
         finally:
             await spool.close()
             await store.close()
@@ -71,7 +71,7 @@ def test_later_events_of_a_lane_wait_and_no_others(redis_url: str, desk: Desk, t
     later, other, last = numbered(3), numbered(4, "other"), numbered(5)
     free = entry(b'{"Id":6}')
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         order._notice_file()
         await order.say()
         keep_all(desk.client, later, other, free)
@@ -149,7 +149,7 @@ def test_a_store_that_lost_the_list_of_lanes_gets_it_again(redis_url: str, desk:
     early, later = numbered(1), numbered(2)
     spool_offline(tmp_path, [early])
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         await order.prepare()
         desk.client.flushall()
         await order.say()
@@ -168,7 +168,7 @@ def test_a_debounced_event_waits_for_an_older_one_in_a_spool(redis_url: str, des
     early, later = (numbered(number, delay_ms=60_000, debounced=True) for number in (1, 2))
     spool_offline(tmp_path, [early])
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         await order.prepare()
         keep_all(desk.client, later)
         assert desk.waits(later.envelope.id) == "order"
@@ -214,7 +214,7 @@ def test_events_in_order_are_given_up_in_order(start_valkey: StartValkey) -> Non
 
     async def run() -> None:
         store = Store(connection.connect_async(server.url))
-        committer = Committer(store, patience_s=0.3, timeout_s=1.0, in_order=True)
+        committer = GroupCommit(store, patience_s=0.3, timeout_s=1.0, in_order=True)
         await committer.keep(numbered(0))
         server.freeze()
         for number in range(1, 41):
@@ -245,7 +245,9 @@ def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_m
             StoreClock(),
         )
         await spool.open()
-        order = OwnOrder(spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False)
+        order = ReceiverLanes(
+            spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False
+        )
         asked = clock.steady_now()
         clock.adjust(await store.time(timeout_s=5.0), asked)
         await order.say()

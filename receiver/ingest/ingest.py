@@ -6,8 +6,7 @@ What cannot be verified or read is quarantined, not refused: after ten refusals 
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
@@ -19,7 +18,7 @@ from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
 
 _log = logs.get()
 
@@ -30,7 +29,7 @@ IngestResult = list[Receipt] | RequestRefused | StorageUnavailable
 class EventSink(Protocol):
     """Keeps events, and reports when one is safe, or that it is not certain to be."""
 
-    def submit(self, entry: Entry, on_result: OnResult) -> None: ...
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None: ...
 
 
 class Ingest:
@@ -77,7 +76,7 @@ class Ingest:
         if isinstance(evaluated, Quarantined):
             entries = [self._quarantined(request, verdict.reading, evaluated)]
         if len(entries) == 1:  # nearly always
-            self._sink.submit(entries[0], partial(self._answer, on_result))
+            self._sink.submit(entries[0], self._answer, on_result)
         elif entries:
             together = _Together(entries, self._metrics, on_result)
             for entry in entries:
@@ -87,9 +86,9 @@ class Ingest:
 
     def _answer(
         self,
-        on_result: Callable[[IngestResult], None],
         entry: Entry,
-        outcome: Receipt | RequestRefused | StorageUnavailable,
+        outcome: Outcome,
+        on_result: Callable[[IngestResult], None],
     ) -> None:
         if isinstance(outcome, Receipt):
             self._metrics.event(outcome.status, entry.envelope.action)
@@ -161,7 +160,7 @@ class _Together:
         self._receipts: dict[str, Receipt] = {}
         self._error: RequestRefused | StorageUnavailable | None = None
 
-    def on_result(self, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    def on_result(self, entry: Entry, outcome: Outcome, _: Any) -> None:
         """Note what became of one; after the last, the request is answered."""
         if isinstance(outcome, Receipt):
             self._receipts[entry.envelope.id] = outcome

@@ -2,7 +2,7 @@
 of them, and a frozen dataclass takes five times as long to make."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
@@ -66,5 +66,8 @@ class Receipt(NamedTuple):
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
 
 
-OnResult = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
-"""Called once with an entry and what became of it: its receipt, or why it is not certain to be kept."""
+Outcome = Receipt | RequestRefused | StorageUnavailable
+"""What became of an entry: its receipt, or why it is not certain to be kept."""
+
+OnResult = Callable[[Entry, Outcome, Any], None]
+"""Called once with an entry, what became of it, and what was given along with the callback."""

@@ -10,7 +10,9 @@ from receiver.storage.keep.drain import drain
 from receiver.storage.keep.drain_task import DrainTask
 from receiver.storage.keep.group_commit import GroupCommit
 from receiver.storage.keep.receiver_lanes import ReceiverLanes
+from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
@@ -90,23 +92,16 @@ def test_while_live_events_come_it_goes_on_in_small_portions(redis_url: str, tmp
         await own.open()
         for one in numbered(200):
             await own.append(one)
+        clock, health = StoreClock(), StoreHealth()
         drainer = DrainTask(
             own,
             store,
-            committer,
+            health,
+            commit=committer,
+            reporter=SpoolReporter(own, store, clock, health),
+            lanes=ReceiverLanes(own, store, clock, health, commit=committer),
             max_bytes=1 << 30,
             alias_ms=ALIAS_MS,
-            is_welcome=lambda: True,
-            failed=lambda error: None,
-            told=lambda: None,
-            order=ReceiverLanes(
-                own,
-                store,
-                StoreClock(),
-                oldest=lambda: None,
-                is_well=lambda: True,
-                is_reachable=lambda: True,
-            ),
         )
         running = asyncio.create_task(drainer.run())
         await until(lambda: own.depth == 0, "the drain")

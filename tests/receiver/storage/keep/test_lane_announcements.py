@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from receiver.core.errors import StorageUnavailable
 from receiver.core.ids import lowest
 from receiver.storage.keep.drain import drain
 from receiver.storage.keep.group_commit import GroupCommit
 from receiver.storage.keep.lane_announcements import LaneAnnouncements
 from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import connection, scripts
@@ -206,7 +208,7 @@ def test_events_in_order_are_given_up_in_order(start_valkey: StartValkey) -> Non
     told: list[str] = []
     behind: list[tuple[int, int]] = []
 
-    def note(entry: Entry, _: object) -> None:
+    def note(entry: Entry, _outcome: object, _context: object) -> None:
         told.append(entry.envelope.id)
         if len(told) == 1:
             so_far = len(submitted)
@@ -245,9 +247,9 @@ def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_m
             StoreClock(),
         )
         await spool.open()
-        order = ReceiverLanes(
-            spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False
-        )
+        health = StoreHealth()
+        health.failed(StorageUnavailable("away"))
+        order = ReceiverLanes(spool, store, clock, health, commit=GroupCommit(store))
         asked = clock.steady_now()
         clock.adjust(await store.time(timeout_s=5.0), asked)
         await order.say()

@@ -16,8 +16,8 @@ import redis
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
-from receiver.ingest import delivery_plan
 from receiver.ingest.evaluation import Accepted, Request, evaluate
+from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
@@ -176,7 +176,8 @@ class Release:
             quarantine=None,
             headers={},
         )
-        return delivery_plan.entry(envelope, record, self._table, dedup_window_ms=self._dedup_window_ms)
+        plan = HookPlan(request.business_id, request.action, self._table, dedup_window_ms=self._dedup_window_ms)
+        return plan.entry(envelope, record)
 
 
 def _unchecked(envelope: Envelope) -> Checked:

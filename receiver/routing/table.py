@@ -117,9 +117,7 @@ class RoutingTable:
 
         Total over hostile records: a filter that cannot be evaluated is false, and its route is named in `failed`.
         """
-        candidates = self._candidates.get((business_id, action))
-        if candidates is None:
-            candidates = self._remember(business_id, action)
+        candidates = self._candidates_of(business_id, action)
         if not candidates:
             return _NOBODY
         routes: list[Route] = []
@@ -134,6 +132,15 @@ class RoutingTable:
                     continue
             (shadow if route.shadow else routes).append(route)
         return Matched(tuple(routes), tuple(failed), tuple(shadow))
+
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        """Return what `match` returns for every record; None: that depends on the record."""
+        candidates = self._candidates_of(business_id, action)
+        return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
+
+    def _candidates_of(self, business_id: int, action: str) -> tuple[Route, ...]:
+        candidates = self._candidates.get((business_id, action))
+        return self._remember(business_id, action) if candidates is None else candidates
 
     def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
         candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)

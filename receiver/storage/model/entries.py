@@ -37,13 +37,14 @@ class Entry(NamedTuple):
     """One event on its way into the store, with the deliveries that its routes ask for.
 
     *fingerprint* None: the event never counts as a duplicate and claims nothing (quarantine). *window_ms*: how long an
-    event of the same fingerprint is a duplicate.
+    event of the same fingerprint is a duplicate. *packed*: the envelope as it is stored, where that is known already.
     """
 
     envelope: Envelope
     fingerprint: bytes | None
     window_ms: int
     wanted: tuple[PlannedDelivery, ...]
+    packed: bytes = b""
 
 
 def is_ordered(entry: Entry) -> bool:

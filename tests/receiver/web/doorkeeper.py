@@ -83,6 +83,10 @@ class HandTable:
 
     hash = "0123456789abcdef"
 
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        """Nothing is known before a record is seen."""
+        return None
+
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         """Return the routes by the action's name."""
         if action == "Broken":

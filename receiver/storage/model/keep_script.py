@@ -1,5 +1,6 @@
 """The arguments of the script that keeps a batch of events, and what its reply means. Pure; both clients share it."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -108,6 +109,7 @@ def arguments(
             envelope.action,
             envelope.business_id,
             envelope.entity or "",
+            bucket_of(envelope.entity) if envelope.entity else "",
             entry.fingerprint or b"",
             entry.window_ms,
             entry.packed or codec.pack(envelope),
@@ -136,9 +138,14 @@ def _worked_out(wanted: tuple[PlannedDelivery, ...]) -> tuple[bytes | str | int,
 _remembered = lru_cache(maxsize=256)(_worked_out)
 
 
+def bucket_of(entity: str) -> int:
+    """Return in which of the hashes the newest event of an entity is remembered, as entities.lua has it."""
+    return int.from_bytes(hashlib.sha1(entity.encode(), usedforsecurity=False).digest()[:2]) >> 4
+
+
 def continuation(event_id: str) -> list[bytes | str | int]:
     """Return the script's arguments for the next portion of a long event's deliveries; `left` reads the reply."""
-    return [rq_time(), 0, 0, 0, event_id, "m", "", "", "", "", 0, "", "", 0, 0]
+    return [rq_time(), 0, 0, 0, event_id, "m", "", "", "", "", "", 0, "", "", 0, 0]
 
 
 def left(reply: Sequence[bytes]) -> int:

@@ -92,7 +92,6 @@ local function take(queue, job)
         return
     end
     if gates and gates.holds_back(id, n, job, state) then return end
-    redis.call('HSET', job_key(job), 'status', 'started')
     local wip = 'rq:wip:' .. queue
     append(started, wip, '+inf')
     append(started, wip, job .. ':' .. worker)

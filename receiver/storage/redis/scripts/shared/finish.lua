@@ -14,13 +14,15 @@ local function give_place_back(pass, delivery)
 end
 
 -- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
-local function finish(id, n, state, had, iso)
+-- *in_flight*: how many deliveries of the event are, this one included; nil: that has to be looked up. *attempts*: how many
+-- have ended, to be written down along with it; nil: that is written already.
+local function finish(id, n, state, had, iso, in_flight, attempts)
     local key = state_key(id)
-    if redis.call('HINCRBY', key, 'p', -1) == 0 then
-        redis.call('HSET', key, n .. 's', state, 'z', now_ms)
-    else
-        redis.call('HSET', key, n .. 's', state)
-    end
+    local left = (tonumber(in_flight or redis.call('HGET', key, 'p')) or 0) - 1
+    local fields = {n .. 's', state, 'p', left}
+    if left == 0 then fields[5] = 'z'; fields[6] = now_ms end
+    if attempts then fields[#fields + 1] = n .. 'a'; fields[#fields + 1] = attempts end
+    redis.call('HSET', key, unpack(fields))
     redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
     count(id_hour(id), 'd_' .. FINAL[state])
     if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end

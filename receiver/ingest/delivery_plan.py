@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
-from receiver.core.events import Envelope
-from receiver.nexudus import fingerprint, payload
+from receiver.nexudus import fingerprint
 from receiver.routing.flow_rules import Occurrence
 from receiver.routing.table import Matched, Route
-from receiver.storage.model.entries import Entry, PlannedDelivery, terms
+from receiver.storage.model.entries import PlannedDelivery, terms
 
 
 class Table(Protocol):
@@ -16,6 +15,8 @@ class Table(Protocol):
 
     @property
     def hash(self) -> str: ...
+
+    def match_any(self, business_id: int, action: str) -> Matched | None: ...
 
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched: ...
 
@@ -25,24 +26,6 @@ class Failures(Protocol):
 
     def where_failed(self, route: str) -> None: ...
     def key_failed(self, route: str) -> None: ...
-
-
-def entry(
-    envelope: Envelope,
-    record: payload.Record,
-    table: Table | None,
-    *,
-    dedup_window_ms: int,
-    failures: Failures | None = None,
-) -> Entry:
-    """Return what the store keeps of an event: with its fingerprint, and its deliveries by *table* (None: no table)."""
-    business_id, action = envelope.business_id, envelope.action
-    return Entry(
-        envelope=envelope,
-        fingerprint=fingerprint.of(business_id, action, record.lasting),
-        window_ms=fingerprint.window_ms(action, dedup_window_ms),
-        wanted=_planned(table, business_id, action, record.data, failures) if table else (),
-    )
 
 
 def delivery(
@@ -65,18 +48,33 @@ def delivery(
     return PlannedDelivery(route.name, route.queue, route.timeout_ms, written)
 
 
-def _planned(
-    table: Table, business_id: int, action: str, record: dict[str, Any], failures: Failures | None
-) -> tuple[PlannedDelivery, ...]:
-    matched = table.match(business_id, action, record)
-    if failures is not None:
-        for name in matched.failed:
-            failures.where_failed(name)
-    place = (business_id, action, record, failures.key_failed if failures else None)
-    planned = tuple(delivery(route, *place) for route in matched.routes)
-    if matched.shadow:
-        planned += tuple(PlannedDelivery(route.name) for route in matched.shadow)
-    return planned
+class DeliveryPlan:
+    """Which deliveries the events of one hook get. Where no record decides, they are made ready here."""
+
+    def __init__(self, table: Table, business_id: int, action: str) -> None:
+        self._table = table
+        self._business_id = business_id
+        self._action = action
+        always = table.match_any(business_id, action)
+        is_ready = always is not None and not any(route.flow and route.flow.has_terms for route in always.routes)
+        self._ready = self._deliveries(always, {}, None) if always is not None and is_ready else None
+
+    def wanted(self, record: dict[str, Any], failures: Failures | None) -> tuple[PlannedDelivery, ...]:
+        """Return the deliveries of one event, those that are only noted behind them."""
+        if self._ready is not None:
+            return self._ready
+        matched = self._table.match(self._business_id, self._action, record)
+        if failures is not None:
+            for name in matched.failed:
+                failures.where_failed(name)
+        return self._deliveries(matched, record, failures.key_failed if failures else None)
+
+    def _deliveries(
+        self, matched: Matched, record: Mapping[str, Any], key_failed: Callable[[str], None] | None
+    ) -> tuple[PlannedDelivery, ...]:
+        place = (self._business_id, self._action, record, key_failed)
+        planned = tuple([delivery(route, *place) for route in matched.routes])
+        return planned + tuple([PlannedDelivery(route.name) for route in matched.shadow])
 
 
 @lru_cache(maxsize=1_024)

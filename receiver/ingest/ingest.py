@@ -6,20 +6,22 @@ What cannot be verified or read is quarantined, not refused: after ten refusals 
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.ingest import delivery_plan
 from receiver.ingest.delivery_plan import Table
 from receiver.ingest.evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
-from receiver.nexudus import actions, fingerprint, payload
+from receiver.ingest.hook_plan import HookPlan
+from receiver.nexudus import actions, payload
 from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
+
+_MOST_PLANS = 4_096
+"""Hooks that are remembered; each has a right token, so nobody but the operator makes them."""
 
 _log = logs.get()
 
@@ -30,7 +32,7 @@ IngestResult = list[Receipt] | RequestRefused | StorageUnavailable
 class EventSink(Protocol):
     """Keeps events, and reports when one is safe, or that it is not certain to be."""
 
-    def submit(self, entry: Entry, on_result: OnResult) -> None: ...
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None: ...
 
 
 class Ingest:
@@ -54,6 +56,8 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
         self._mint = IdGenerator()
+        self._plans: dict[tuple[int, str], HookPlan] = {}
+        self._planned_by: Table | None = None
         self.verifier = Verifier(policy.secrets, policy.reading)
 
     def accept(self, request: Request, on_result: Callable[[IngestResult], None]) -> None:
@@ -65,10 +69,11 @@ class Ingest:
         entries: Sequence[Entry] = ()
         verdict = Verdict()
         try:
-            verdict = self._verify(request)
+            plan = self._plan(request.business_id, request.action)
+            verdict = self._verify(request, plan)
             evaluated = evaluate(request, verdict.doubt, self._policy.on_bad_signature)
             if isinstance(evaluated, Accepted):
-                entries = [self._entry(request, verdict.reading, record) for record in evaluated.records]
+                entries = [self._entry(request, plan, verdict.reading, record) for record in evaluated.records]
         except Exception as fault:  # noqa: BLE001 - a fault of ours must not refuse what Nexudus will not send again
             evaluated = _failed(request, fault)
         if isinstance(evaluated, Refused):
@@ -77,7 +82,7 @@ class Ingest:
         if isinstance(evaluated, Quarantined):
             entries = [self._quarantined(request, verdict.reading, evaluated)]
         if len(entries) == 1:  # nearly always
-            self._sink.submit(entries[0], partial(self._answer, on_result))
+            self._sink.submit(entries[0], self._answer, on_result)
         elif entries:
             together = _Together(entries, self._metrics, on_result)
             for entry in entries:
@@ -87,9 +92,9 @@ class Ingest:
 
     def _answer(
         self,
-        on_result: Callable[[IngestResult], None],
         entry: Entry,
-        outcome: Receipt | RequestRefused | StorageUnavailable,
+        outcome: Outcome,
+        on_result: Callable[[IngestResult], None],
     ) -> None:
         if isinstance(outcome, Receipt):
             self._metrics.event(outcome.status, entry.envelope.action)
@@ -97,31 +102,36 @@ class Ingest:
         else:
             on_result(outcome)
 
-    def _verify(self, request: Request) -> Verdict:
+    def _plan(self, business_id: int, action: str) -> HookPlan:
+        table = self._table()
+        if table is not self._planned_by or len(self._plans) >= _MOST_PLANS:
+            self._plans = {}
+            self._planned_by = table
+        plan = self._plans.get((business_id, action))
+        if plan is None:
+            window_ms, secrets = self._policy.dedup_window_ms, self.verifier.secrets_of(business_id)
+            plan = HookPlan(business_id, action, table, dedup_window_ms=window_ms, secrets=secrets)
+            self._plans[business_id, action] = plan
+        return plan
+
+    def _verify(self, request: Request, plan: HookPlan) -> Verdict:
         """Judge the signature, and learn how the secret signs."""
-        verdict = self.verifier.verify(request.business_id, request.body, request.signature)
+        verdict = self.verifier.judge(plan.secrets, request.body, request.signature)
         if verdict.seen and self.verifier.learn(*verdict.seen):
             scope, reading = verdict.seen
             _log.info("signature.reading_learnt", location=scope, reading=reading)
         return verdict
 
-    def _entry(self, request: Request, reading: str | None, record: payload.Record) -> Entry:
+    def _entry(self, request: Request, plan: HookPlan, reading: str | None, record: payload.Record) -> Entry:
         now = self._clock()
-        table = self._table()
-        envelope = Envelope(
-            id=self._mint(now),
-            business_id=request.business_id,
-            action=request.action,
-            action_code=actions.code_of(request.action),
-            received_ms=int(now * 1_000),
-            body=record.raw,
+        return plan.received(
+            self._mint(now),
+            int(now * 1_000),
+            record,
             verified_by=reading,
-            routes=table.hash if table else "",
-            entity=fingerprint.entity(request.action, record.data),
             trace=request.trace,
+            failures=self._metrics,
         )
-        window_ms = self._policy.dedup_window_ms
-        return delivery_plan.entry(envelope, record, table, dedup_window_ms=window_ms, failures=self._metrics)
 
     def _quarantined(self, request: Request, reading: str | None, why: Quarantined) -> Entry:
         """Return the entry of a request that goes into quarantine whole, with what a later check needs."""
@@ -161,7 +171,7 @@ class _Together:
         self._receipts: dict[str, Receipt] = {}
         self._error: RequestRefused | StorageUnavailable | None = None
 
-    def on_result(self, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+    def on_result(self, entry: Entry, outcome: Outcome, _: Any) -> None:
         """Note what became of one; after the last, the request is answered."""
         if isinstance(outcome, Receipt):
             self._receipts[entry.envelope.id] = outcome

@@ -31,18 +31,22 @@ def sign(body: bytes, secret: str, reading: Reading = "dotnet-ascii") -> str:
     return digest.hex().upper()
 
 
-def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> Reading | None:
+def verify(body: bytes, header: str | None, secrets: Sequence[str], *, likely: Reading | None = None) -> Reading | None:
     """Return the reading under which one of *secrets* made *header*, or None when none did.
 
+    *likely* is tried first: that saves a digest and a translation, and changes nothing else, for one body has one text
+    in each reading. A body that both readings have in common is "raw".
     Total: any bytes, any header. Hex of either case. An empty secret opens nothing. Compares in constant time.
     """
     given = (header or "").strip().encode("utf-8", "surrogatepass").lower()
     if len(given) != _HEX_LENGTH:
         return None
+    if likely == "dotnet-ascii" and (found := _verify_dotnet(body, given, secrets)):
+        return found
     for secret in secrets:
         if secret and _matches(_raw_key(secret), body, given):
             return "raw"
-    return _verify_dotnet(body, given, secrets)
+    return None if likely == "dotnet-ascii" else _verify_dotnet(body, given, secrets)
 
 
 def _verify_dotnet(body: bytes, given: bytes, secrets: Sequence[str]) -> Reading | None:

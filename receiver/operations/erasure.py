@@ -109,7 +109,7 @@ class Erasure:
         *unsearched* counts what `find` could not look into: bodies that cannot be unpacked or are no text in any
         encoding, and what a newer version wrote.
         """
-        self._calls = StoreClient(client, "erase", "shelf")
+        self._calls = StoreClient(client, "erase", "response_cache")
         self._looked_at = looked_at or (lambda number: None)
         self.unsearched = 0
 
@@ -127,7 +127,7 @@ class Erasure:
 
     def erase(self, event_ids: Iterable[str]) -> Erased:
         """Clear these events, and whatever handlers read at Nexudus; events that are gone meanwhile are left out."""
-        self._calls.run("shelf", "clear")
+        self._calls.run("response_cache", "clear")
         done, cancelled = [], 0
         for event_id in event_ids:
             ended = self._erase(event_id)

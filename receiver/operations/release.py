@@ -16,8 +16,8 @@ import redis
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
-from receiver.ingest import delivery_plan
 from receiver.ingest.evaluation import Accepted, Request, evaluate
+from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
@@ -71,7 +71,7 @@ class Release:
         reading: signature.Reading | None = None,
     ) -> None:
         self._client = client
-        self._calls = StoreClient(client, "keep", "restate")
+        self._calls = StoreClient(client, "keep", "change_reason")
         self._table = table
         self._secrets = secrets
         self._dedup_window_ms = dedup_window_ms
@@ -162,7 +162,7 @@ class Release:
         """
         kept = reason if checked.bad_signature in (None, reason) else f"{checked.bad_signature}, and {reason}"
         if kept != envelope.quarantine and not checked.is_blind:
-            self._calls.run("restate", envelope.id, codec.pack(envelope._replace(quarantine=kept)))
+            self._calls.run("change_reason", envelope.id, codec.pack(envelope._replace(quarantine=kept)))
         return Released(envelope.id, reason=reason, is_blind=checked.is_blind and reason == checked.bad_signature)
 
     def _entry(self, request: Envelope, checked: Checked, number: int) -> Entry:
@@ -176,7 +176,8 @@ class Release:
             quarantine=None,
             headers={},
         )
-        return delivery_plan.entry(envelope, record, self._table, dedup_window_ms=self._dedup_window_ms)
+        plan = HookPlan(request.business_id, request.action, self._table, dedup_window_ms=self._dedup_window_ms)
+        return plan.entry(envelope, record)
 
 
 def _unchecked(envelope: Envelope) -> Checked:

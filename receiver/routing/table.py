@@ -139,9 +139,7 @@ class RoutingTable:
 
         Total over hostile records: a filter that cannot be evaluated is false, and its route is named in `failed`.
         """
-        candidates = self._candidates.get((business_id, action))
-        if candidates is None:
-            candidates = self._remember(business_id, action)
+        candidates = self.candidates(business_id, action)
         if not candidates:
             return _NOBODY
         routes: list[Route] = []
@@ -161,6 +159,11 @@ class RoutingTable:
         """Return the routes that take events of this business and action, if their filters let them pass."""
         found = self._candidates.get((business_id, action))
         return self._remember(business_id, action) if found is None else found
+
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        """Return what `match` returns for every record; None: that depends on the record."""
+        candidates = self.candidates(business_id, action)
+        return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
 
     def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
         candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)

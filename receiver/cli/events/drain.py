@@ -17,7 +17,7 @@ from receiver.core.settings import Settings
 from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
-from receiver.storage.keep.lane_announcements import SpoolOrder
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
@@ -175,7 +175,7 @@ async def _empty(
 
     try:
         outcome.drained += await emptying.drain(
-            spool, store, alias_ms=alias_ms, heard=heard, order=SpoolOrder(spool, store, clock)
+            spool, store, alias_ms=alias_ms, heard=heard, order=LaneAnnouncements(spool, store, clock)
         )
         if spool.depth == 0:
             await store.report({}, [spool.name], timeout_s=_REPORT_WITHIN_S)

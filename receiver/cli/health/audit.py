@@ -52,7 +52,7 @@ def audit(
     return 1 if report.unaccounted or lost else 0
 
 
-def _stock(context: Context) -> count.Stock | None:
+def _stock(context: Context) -> count.SpoolCount | None:
     """Look into the spools of our own data directory, if there are any and they can be read."""
     try:
         return count.stock(slots.folder_of(context.settings.data_dir))

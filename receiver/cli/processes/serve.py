@@ -31,7 +31,7 @@ from receiver.process.supervisor import Command, Supervisor
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.data_loss import LossDetector
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection, redis_url
 from receiver.storage.shared import signature_readings
@@ -161,7 +161,7 @@ def _endpoint(current: Settings, ingest: Ingest | TracedIngest, log: RequestLog,
 async def _lifespan(
     _: Receiver,
     *,
-    keeper: Keeper,
+    keeper: KeepOrSpool,
     table: CurrentTable,
     metrics: IngestMetrics,
     tasks: Callable[[], Iterable[Coroutine[Any, Any, None]]],
@@ -179,9 +179,9 @@ async def _lifespan(
     await keeper.close()
 
 
-def _keeper(current: Settings, url: str, metrics: IngestMetrics, table: CurrentTable) -> Keeper:
+def _keeper(current: Settings, url: str, metrics: IngestMetrics, table: CurrentTable) -> KeepOrSpool:
     replicas = current.replicas if current.durability == "replicated" else 0
-    return Keeper(
+    return KeepOrSpool(
         Store(connection.connect_async(url), replicas=replicas),
         slots.folder_of(current.data_dir),
         max_bytes=current.spool_max,
@@ -192,7 +192,7 @@ def _keeper(current: Settings, url: str, metrics: IngestMetrics, table: CurrentT
     )
 
 
-async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
+async def _gauge(keeper: KeepOrSpool, metrics: IngestMetrics) -> None:
     """Tell the metrics once a second what the spools hold, and bring their counts up to date."""
     while True:
         metrics.add_up()
@@ -201,7 +201,7 @@ async def _gauge(keeper: Keeper, metrics: IngestMetrics) -> None:
         await asyncio.sleep(_GAUGE_EVERY_S)
 
 
-async def _gauge_aside(keeper: Keeper, metrics: IngestMetrics) -> None:
+async def _gauge_aside(keeper: KeepOrSpool, metrics: IngestMetrics) -> None:
     """Tell the metrics what lies aside of the spools, which nobody but a person ever reads."""
     while True:
         metrics.set_aside_files(await keeper.set_aside())

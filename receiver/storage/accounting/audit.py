@@ -28,7 +28,7 @@ from receiver.storage.accounting.missing_jobs import MissingJobs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
-from receiver.storage.spool.count import Stock
+from receiver.storage.spool.count import SpoolCount
 
 PAGE = 256
 """Events that one call looks at; it keeps Redis busy for about a millisecond."""
@@ -96,13 +96,22 @@ class Audit:
         *,
         pause_s: float = 0.0,
         looked_at: Callable[[int], None] | None = None,
-        on_disk: Stock | None = None,
+        on_disk: SpoolCount | None = None,
         scanned: int | None = None,
     ) -> None:
         """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be
         looked into; of others their last report counts. *scanned*: pages of a thousand keys that each
         audit goes through in search of states without an envelope; None: all keys."""
-        self._calls = StoreClient(client, "survey", "adrift", "seal", "recount", "enlist", "reckon", "incomplete")
+        self._calls = StoreClient(
+            client,
+            "survey_hour",
+            "missing_jobs",
+            "seal_hour",
+            "recount_in_flight",
+            "missing_ids",
+            "write_off",
+            "incomplete",
+        )
         self._incomplete = IncompleteEvents(self._calls)
         self._scanned = scanned
         self._indexes = IndexCheck(self._calls)
@@ -200,7 +209,7 @@ class Audit:
         events, deliveries = counters.difference(seen.found)
         missing = max(0, events - len(seen.nameless)) + (0 if seen.nameless else deliveries) + counters.gap
         if not missing and not wrong and not seen.found["d_in_flight"] and hour < self._calls.now_ms() // HOUR_MS:
-            self._calls.run("seal", hour, *[part for pair in before.items() for part in pair])
+            self._calls.run("seal_hour", hour, *[part for pair in before.items() for part in pair])
         return _HourResult(counters.replaced(seen.found), wrong, missing)
 
     def _look(self, hour: int, jobs: MissingJobs, *, repair: bool) -> tuple[dict[bytes, bytes], _HourSurvey, bool]:
@@ -209,14 +218,14 @@ class Audit:
         seen = _HourSurvey()
         more = True
         while more:
-            reply = self._calls.run("survey", hour, seen.looked_at, PAGE)
+            reply = self._calls.run("survey_hour", hour, seen.looked_at, PAGE)
             length, numbers, lost, bare, miscounted, adrift, queued, more = reply
             seen.looked_at += length
             seen.found.add_found(numbers)
             seen.nameless.update(decoding.text(event_id) for event_id in lost)
             seen.offenders.update(decoding.text(event_id) for event_id in bare)
             if repair and miscounted:
-                self._calls.run("recount", *miscounted)
+                self._calls.run("recount_in_flight", *miscounted)
             else:
                 seen.offenders.update(decoding.text(event_id) for event_id in miscounted)
             jobs.consider(queued, adrift)

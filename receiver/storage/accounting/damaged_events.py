@@ -114,7 +114,7 @@ class WriteOff:
         fates = [part for event_id in sorted(lost) for part in (event_id, self._fate(event_id))]
         counters = [part for pair in before.items() for part in pair]
         numbers = [found[name] for name in FOUND]
-        reply = self._calls.run("reckon", hour, *numbers, len(before), *counters, *fates)
+        reply = self._calls.run("write_off", hour, *numbers, len(before), *counters, *fates)
         if reply is None:
             return False
         kept, gone = reply
@@ -140,6 +140,6 @@ class WriteOff:
         attempts = [key for key in self._calls.scan("fd:a:*") if key[5 : 5 + ids.LENGTH].decode() in gone]
         for key in attempts:
             self._calls.ask("delete", key)
-        routes = [key.decode().removeprefix("fd:i:") for key in self._calls.scan(f"fd:i:{hour}:r:*")]
+        routes = [key.decode().removeprefix(keys.INDEX) for key in self._calls.scan(keys.index(hour, route="*"))]
         self._calls.ask("sadd", keys.stale(hour), "*", *routes)
         self._calls.ask("sadd", keys.STALE, str(hour))

@@ -75,7 +75,7 @@ class LossDetector:
 
     def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
         self._client = client
-        self._calls = StoreClient(client, "mark")
+        self._calls = StoreClient(client, "detect_loss")
         self._file = data_dir / _FILE
         self._address = address
         self._known = self._remembered()
@@ -87,7 +87,7 @@ class LossDetector:
         known = self._known
         loss = orjson.dumps(_fields(replace(known, found_ms=now_ms))) if known else b""
         remembered = (known.mark, known.seen_ms) if known else ("", 0)
-        mark, looked, audit, is_new = self._calls.run("mark", secrets.token_hex(8), *remembered, loss)
+        mark, looked, audit, is_new = self._calls.run("detect_loss", secrets.token_hex(8), *remembered, loss)
         losses = unacknowledged(self._client)
         if is_new:
             newest = max(losses, key=lambda one: one.found_ms, default=None)

@@ -12,7 +12,7 @@ DELIVERIES = ("succeeded", "dead", "discarded", "in_flight", "expired")
 """What a delivery that was made is counted as; exactly one of these at any moment."""
 
 FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discarded", "d_in_flight")
-"""What can be counted by looking, in the order in which `survey.lua` says it."""
+"""What can be counted by looking, in the order in which `survey_hour.lua` says it."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class HourCounters:
             self.sums[name] = self[name] + value
 
     def add_found(self, numbers: list[int]) -> None:
-        """Add what one page of `survey.lua` found."""
+        """Add what one page of `survey_hour.lua` found."""
         for name, value in zip(FOUND, numbers, strict=True):
             self.sums[name] = self[name] + value
 

@@ -17,7 +17,7 @@ _ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class IndexCheck:
-    """Checks the lists `fd:i:...`. The script that repairs looks once more for each event that seems to be missing."""
+    """Checks the lists of ids. The script that repairs looks once more for each event that seems to be missing."""
 
     def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `enlist`."""
@@ -51,7 +51,7 @@ class IndexCheck:
     def members_of(self, name: str) -> CompactSet:
         """Return all ids of one list."""
         members = CompactSet()
-        for page in self._pages("fd:i:" + name):
+        for page in self._pages(keys.INDEX + name):
             members.add_all(page)
         return members
 
@@ -59,7 +59,7 @@ class IndexCheck:
         missing: set[str] = set()
         bounded = islice(candidates, _MOST_ASKED)
         while some := [part for pair in islice(bounded, _ASKED_AT_ONCE) for part in pair]:
-            reply = self._calls.run("enlist", "repair" if repair else "look", *some)
+            reply = self._calls.run("missing_ids", "repair" if repair else "look", *some)
             missing |= {decoding.text(event_id) for event_id in reply}
         return set() if repair else missing
 

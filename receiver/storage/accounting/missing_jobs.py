@@ -110,5 +110,5 @@ class MissingJobs:
         self._nowhere.clear()
         for start in range(0, len(missing), _ASKED_AT_ONCE):
             some = missing[start : start + _ASKED_AT_ONCE]
-            found = self._calls.run("adrift", rq_time(), self._verb, *some)
+            found = self._calls.run("missing_jobs", rq_time(), self._verb, *some)
             self._adrift.update(decoding.text(job) for job in found)

@@ -64,7 +64,7 @@ class Retention:
     """Applies the times of retention: *retention_ms* for ordinary events, *kept_ms* for dead, unrouted, quarantined."""
 
     def __init__(self, client: redis.Redis, retention_ms: int, kept_ms: int) -> None:
-        self._calls = StoreClient(client, "turn", "fold")
+        self._calls = StoreClient(client, "expire_page", "merge_counters")
         self._times = (retention_ms, kept_ms)
         self._pages_left = 0
         self._events = 0
@@ -152,7 +152,7 @@ class Retention:
             business, _, action = decoding.text(hook).partition("/")
             names |= {f"{hour}:a:{action}", f"{hour}:b:{business}"}
         ordered = sorted(names)
-        there = self._calls.ask_all("exists", [f"fd:i:{name}" for name in ordered])
+        there = self._calls.ask_all("exists", [keys.INDEX + name for name in ordered])
         return {name for name, exists in zip(ordered, there, strict=True) if exists}
 
     def _turn_round(self, name: str) -> int:
@@ -162,7 +162,7 @@ class Retention:
                 raise _Exhausted
             self._pages_left -= 1
             began = time.monotonic()
-            _, gone, complete, earliest = self._calls.run("turn", name, PAGE, *self._times)
+            _, gone, complete, earliest = self._calls.run("expire_page", name, PAGE, *self._times)
             self._events += gone if ":" not in name else 0
             time.sleep(_REST * (time.monotonic() - began))
             if complete:
@@ -174,7 +174,7 @@ class Retention:
         for hour in decoding.hours(
             self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE)
         ):
-            self._calls.run("fold", hour)
+            self._calls.run("merge_counters", hour)
 
 
 class RetentionSchedule:

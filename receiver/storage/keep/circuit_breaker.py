@@ -5,7 +5,7 @@ LONGEST_PAUSE_S = 1.0
 CALM_S = 5.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Open after a failure; each probe that fails doubles the pause before the next, up to a second.
 
     The pauses start over once the store has been well for five seconds, so that one that comes and goes is not tried

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.lane_announcements import SpoolOrder
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
@@ -59,7 +59,7 @@ async def drain(
     alias_ms: int,
     pace: Pace = full_speed,
     heard: Callable[[Drained], None] | None = None,
-    order: SpoolOrder | None = None,
+    order: LaneAnnouncements | None = None,
 ) -> Drained:
     """Empty a spool; what is in the store is removed from it, batch by batch. *heard* is told after each, *order* lets
     go on what waits for it.

@@ -1,16 +1,17 @@
 """The background task that empties spools: this process's own, and those that a dead process left on this disk."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 from receiver.core.errors import SpoolUnavailable, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.drain import Drained, drain
-from receiver.storage.keep.lane_announcements import SpoolOrder
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
+from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model import keep_script
 from receiver.storage.spool import slots
 from receiver.storage.spool.slots import Slot
@@ -33,44 +34,33 @@ class Busy(Protocol):
     def is_busy(self) -> bool: ...
 
 
-class Drainer:
-    """Drains whenever the store is well and something waits. For one event loop."""
+class DrainTask:
+    """Drains whenever the store takes something and something waits. For one event loop."""
 
     def __init__(
         self,
         own: Spool,
         store: Store,
-        committer: Busy,
+        health: StoreHealth,
         *,
+        commit: Busy,
+        reporter: SpoolReporter,
+        lanes: ReceiverLanes,
         max_bytes: int,
         alias_ms: int,
-        is_welcome: Callable[[], bool],
-        failed: Callable[[StorageUnavailable], None],
-        told: Callable[[], None],
-        order: OwnOrder,
     ) -> None:
-        """*is_welcome*: whether the store should get anything now. *failed* hears when the store took nothing, *told*
-        when there is news for the reports. *order*: of the spool *own*."""
+        """*commit*: whose events go first. *lanes*: of the spool *own*. *max_bytes* bounds all spools of its folder."""
         self._own = own
         self._store = store
-        self._committer = committer
+        self._health = health
+        self._commit = commit
+        self._reporter = reporter
+        self._lanes = lanes
         self._max_bytes = max_bytes
         self._alias_ms = alias_ms
-        self._is_welcome = is_welcome
-        self._failed = failed
-        self._told = told
-        self._order = order
-        self._adopted: Spool | None = None
         self._next_look = 0.0
         self._not_before: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self.gone: set[str] = set()
-        """Names of adopted spools that are empty now; whoever reports it takes them out."""
-
-    @property
-    def spools(self) -> tuple[Spool, ...]:
-        """The spools that this process looks after."""
-        return (self._own,) if self._adopted is None else (self._own, self._adopted)
 
     def wake(self) -> None:
         """Look at once whether there is something to do."""
@@ -81,11 +71,11 @@ class Drainer:
         clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
-            if self._is_welcome():
-                if (self._own.depth or not self._order.is_settled) and clock() >= self._not_before.get(
+            if self._health.is_welcome:
+                if (self._own.depth or not self._lanes.is_settled) and clock() >= self._not_before.get(
                     self._own.name, 0.0
                 ):
-                    await self._drain(self._own, self._order)
+                    await self._drain(self._own, self._lanes)
                 if clock() >= self._next_look:
                     await self._adopt()
                     self._next_look = clock() + _LOOK_FOR_ORPHANS_EVERY_S
@@ -98,7 +88,7 @@ class Drainer:
         folder, clock = self._own.folder, asyncio.get_running_loop().time
         try:
             for number in await asyncio.to_thread(slots.used, folder):
-                if clock() < self._not_before.get(self._own.name_of(number), 0.0) or not self._is_welcome():
+                if clock() < self._not_before.get(self._own.name_of(number), 0.0) or not self._health.is_welcome:
                     continue
                 slot = await asyncio.to_thread(slots.adopt, folder, number)
                 if slot is not None:
@@ -107,39 +97,38 @@ class Drainer:
             _log.error("spool.failed", folder=str(folder), error=str(error))
 
     async def _drain_adopted(self, slot: Slot) -> None:
-        spool = self._adopted = Spool(self._own.folder, max_bytes=self._max_bytes, slot=slot)
+        spool = self._reporter.adopted = Spool(self._own.folder, max_bytes=self._max_bytes, slot=slot)
         try:
             if await spool.open():
                 _log.warning("spool.adopted", spool=spool.name, events=spool.depth)
-            await self._drain(spool, self._order.beside(spool))
+            await self._drain(spool, self._lanes.beside(spool))
         finally:
-            self._adopted = None
+            self._reporter.adopted = None
             if spool.depth == 0:
-                self.gone.add(
-                    spool.name
-                )  # before anything that can be cancelled: nobody else would take its report out
+                # Before anything that can be cancelled: nobody else would take its report out.
+                self._reporter.gone.add(spool.name)
             if await spool.close():
-                self._told()
+                self._reporter.soon()
             else:
-                self.gone.discard(spool.name)
+                self._reporter.gone.discard(spool.name)
 
-    async def _drain(self, spool: Spool, order: SpoolOrder) -> None:
+    async def _drain(self, spool: Spool, lanes: LaneAnnouncements) -> None:
         """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""
         drained = Drained()
         try:
-            drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace, order=order)
+            drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace, order=lanes)
             if spool.depth == 0:
                 await spool.compact()
         except SpoolUnavailable as error:
             _log.error("spool.failed", spool=spool.name, error=str(error))
             self._leave_alone(spool)
         except StorageUnavailable as error:
-            self._failed(error)
+            self._health.failed(error)
         if drained.held_back:
             self._leave_alone(spool)
         _log.info("spool.drained", spool=spool.name, left=spool.depth, **drained.counts())
         if spool.depth == 0:
-            self._told()
+            self._reporter.soon()
 
     def _leave_alone(self, spool: Spool) -> None:
         self._not_before[spool.name] = asyncio.get_running_loop().time() + _AFTER_FAILURE_S
@@ -147,9 +136,9 @@ class Drainer:
     async def _pace(self) -> int:
         """Let live events go first, for a tenth of a second; under steady load go on in small batches."""
         for _ in range(int(_GIVE_WAY_S / _GLANCE_S)):
-            if not self._is_welcome():
+            if not self._health.is_welcome:
                 return 0
-            if not self._committer.is_busy:
+            if not self._commit.is_busy:
                 return keep_script.LARGEST_BATCH
             await asyncio.sleep(_GLANCE_S)
         return _SMALL_BATCH

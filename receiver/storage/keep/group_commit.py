@@ -2,19 +2,22 @@
 
 A lone event waits for nothing; under load batches form by themselves while earlier ones are on their way: a few events
 wait for the call before theirs. Nobody is answered before the reply to the batch that holds its event.
+
+A batch is one call and one callback: its events have no task and no future of their own.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.tasks import end, outcome_of
-from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.keep.unanswered import Settle, Unanswered, Waiting, answer_all, next_batch
+from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
 from receiver.storage.redis.client import is_refusal
 
 _BATCHES_IN_FLIGHT = 6
@@ -25,34 +28,11 @@ _WORTH_A_CALL = 4
 
 _MOST_LATE = 8
 _MOST_PENDING = 20_000
-_LOOP_WAS_LATE_S = 0.03
-_GRACE_S = 0.01
 
 _log = logs.get()
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """An event whose sender waits. *batch* is the call that it is in, once it is in one."""
-
-    entry: Entry
-    told: OnResult
-    since: float
-    batch: asyncio.Task[None] | None = None
-    is_answered: bool = False
-
-    def answer(self, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
-        """Answer, unless that was done. What goes wrong with one answer keeps nobody else waiting."""
-        if self.is_answered:
-            return
-        self.is_answered = True
-        try:
-            self.told(self.entry, outcome)
-        except Exception as error:  # noqa: BLE001 - as said
-            _log.error("answer.failed", event_id=self.entry.envelope.id, error=type(error).__name__)
-
-
-class Committer:
+class GroupCommit:
     """Keeps events in Redis, many in one call. Belongs to one event loop; made before it runs, used inside it.
 
     A call whose reply is late is not torn down: its events are answered for (as not certainly kept), its connection
@@ -66,24 +46,29 @@ class Committer:
         patience_s: float = 5.0,
         timeout_s: float = 5.0,
         committed: Callable[[int], None] | None = None,
+        settle: Settle = answer_all,
         in_order: bool = False,
     ) -> None:
         """*patience_s*: how long an event may wait for its answer, in the queue and in a call together. *committed* is
-        told how many events each call that went well has taken. *in_order*: one call at a time; when one event is not
-        certainly kept, all that came after it are answered for as well."""
+        told how many events each call that went well has taken, *settle* what became of each. *in_order*: one call at a
+        time; when one event is not certainly kept, all that came after it are answered for as well."""
         self._store = store
         self._patience_s = patience_s
+        self._confirm_ms = int(patience_s * 500)
         self._timeout_s = timeout_s
         self._out_of_patience = f"Redis has not answered within {patience_s * 1_000:.0f} ms"
         self._committed = committed
+        self._settle = settle
         self._in_order = in_order
-        self._pending: deque[_Waiting] = deque()
-        self._unanswered: deque[_Waiting] = deque()
-        self._flying: set[asyncio.Task[None]] = set()
-        self._late: set[asyncio.Task[None]] = set()
+        self._pending: deque[Waiting] = deque()
+        self._unanswered = Unanswered(patience_s, self._lose_patience)
+        self._number = 0
+        self._flying: set[int] = set()
+        self._late: set[int] = set()
+        self._slow: set[asyncio.Task[None]] = set()
         self._scheduled = False
-        self._alarm: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._has_landed = asyncio.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -93,25 +78,23 @@ class Committer:
     @property
     def oldest(self) -> str | None:
         """The id of the first event that is not answered for; None: there is none."""
-        return next((one.entry.envelope.id for one in self._unanswered if not one.is_answered), None)
+        return self._unanswered.oldest
 
-    def submit(self, entry: Entry, told: OnResult) -> None:
-        """Keep an event; *told* hears of it when it is in Redis.
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
+        """Keep an event; *on_result* hears of it when it is in Redis.
 
         It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
         """
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        waiting = Waiting(entry, on_result, context, loop.time())
         if len(self._pending) >= _MOST_PENDING:
-            told(entry, StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already"))
+            self._answer([waiting], [StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already")])
             return
         if len(self._late) >= _MOST_LATE:
-            told(entry, StorageUnavailable(f"Redis has not answered the last {_MOST_LATE} calls"))
+            self._answer([waiting], [StorageUnavailable(f"Redis has not answered the last {_MOST_LATE} calls")])
             return
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        waiting = _Waiting(entry, told, loop.time())
         self._pending.append(waiting)
-        self._unanswered.append(waiting)
-        if self._alarm is None:
-            self._set_alarm(loop, waiting.since + self._patience_s)
+        self._unanswered.add(waiting)
         if not self._scheduled and self._may_send():
             self._scheduled = True
             loop.call_soon(self._flush)
@@ -122,8 +105,8 @@ class Committer:
 
     def give_up(self, reason: str) -> None:
         """Answer for all events, as not certainly kept, in their order. What is on its way goes on."""
-        while self._unanswered:
-            self._give_up(self._unanswered.popleft(), reason)
+        for waiting in self._unanswered.take_all():
+            self._give_up(waiting, reason)
 
     async def close(self) -> None:
         """Wait for what is on its way; it takes *timeout_s* at most, and twice that when events are waiting behind."""
@@ -131,26 +114,15 @@ class Committer:
             if not self._flying:
                 self._flush()
             if self._flying:
-                await asyncio.wait(self._flying)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        await end(self._late)  # their events have been answered for
+                self._has_landed.clear()
+                await self._has_landed.wait()
+        self._unanswered.close()
+        await end(self._slow)  # their events have been answered for
 
     def _flush(self) -> None:
         self._scheduled = False
         while self._pending and self._may_send():
-            batch: list[_Waiting] = []
-            cost = 0
-            while self._pending and len(batch) < keep_script.LARGEST_BATCH:
-                if self._pending[0].is_answered:  # it waited too long
-                    self._pending.popleft()
-                    continue
-                cost += keep_script.cost_us(self._pending[0].entry)
-                if batch and cost > keep_script.LONGEST_CALL_US:
-                    break
-                batch.append(self._pending.popleft())
-            if batch:
+            if batch := next_batch(self._pending):
                 self._send(batch)
 
     def _may_send(self) -> bool:
@@ -159,86 +131,122 @@ class Committer:
             return False
         return not in_flight or (in_flight < _BATCHES_IN_FLIGHT and len(self._pending) >= _WORTH_A_CALL)
 
-    def _send(self, batch: list[_Waiting]) -> None:
-        task = asyncio.get_running_loop().create_task(self._commit(batch))
+    def _send(self, batch: list[Waiting]) -> None:
+        self._number = number = self._number + 1
+        self._flying.add(number)
         for waiting in batch:
-            waiting.batch = task
-        self._flying.add(task)
-        task.add_done_callback(self._landed)
+            waiting.batch = number
+        try:
+            is_sent = self._store.keep_at_once(
+                [waiting.entry for waiting in batch],
+                timeout_s=self._timeout_s,
+                confirm_ms=self._confirm_ms,
+                on_receipts=partial(self._landed, number, batch),
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told
+            self._fail(batch, _unsent(error))
+            self._forget(number)
+            return
+        if not is_sent:
+            self._begin(number, self._commit(batch))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._flying.discard(task)
-        self._late.discard(task)
-        while self._unanswered and self._unanswered[0].is_answered:
-            self._unanswered.popleft()
+    def _landed(
+        self, number: int, batch: list[Waiting], outcome: Sequence[Receipt | None] | StorageUnavailable | None
+    ) -> None:
+        if outcome is None:  # the server has lost the script
+            self._begin(number, self._commit(batch))
+            return
+        if not isinstance(outcome, StorageUnavailable):
+            self._succeed(batch, outcome)
+        elif is_refusal(outcome) and len(batch) > 1:
+            self._begin(number, self._commit_halves(batch, outcome))
+            return
+        else:
+            self._fail(batch, outcome)
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        """Be done with a batch, and send what has waited for its end."""
+        self._flying.discard(number)
+        self._late.discard(number)
+        self._has_landed.set()
+        self._unanswered.forget_answered()
         self._flush()
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        """Send one batch and answer everyone in it, whatever happens: no caller is left waiting.
+    def _begin(self, number: int, commit: Coroutine[Any, Any, None]) -> None:
+        """Keep a batch in a task: only when something has to be waited for, or went wrong."""
+        task = asyncio.get_running_loop().create_task(commit)
+        self._slow.add(task)
+        task.add_done_callback(partial(self._ended, number))
 
-        One that the script fails on is halved until only those at fault are refused.
-        """
-        confirm_ms = int(self._patience_s * 500)
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        self._slow.discard(task)
+        self._forget(number)
+
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
+        """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
         try:
             entries = [waiting.entry for waiting in batch]
-            receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=confirm_ms)
+            receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=self._confirm_ms)
         except StorageUnavailable as error:
-            _log.error("commit.failed", events=len(batch), error=str(error))
             if is_refusal(error) and len(batch) > 1:
-                await self._commit(batch[: len(batch) // 2])
-                await self._commit(batch[len(batch) // 2 :])
-            self._fail(batch, error)
+                await self._commit_halves(batch, error)
+            else:
+                self._fail(batch, error)
         except BaseException as error:
-            self._fail(batch, StorageUnavailable(f"the batch could not be sent ({type(error).__name__})"))
+            self._fail(batch, _unsent(error))
             if isinstance(error, asyncio.CancelledError):
                 raise
-            _log.error("commit.failed", events=len(batch), error=type(error).__name__)
         else:
-            _answer(batch, receipts)
-            if self._committed:
-                self._committed(len(batch))
+            self._succeed(batch, receipts)
 
-    def _fail(self, batch: list[_Waiting], error: StorageUnavailable) -> None:
+    async def _commit_halves(self, batch: Sequence[Waiting], error: StorageUnavailable) -> None:
+        """Send a batch again that the script failed on, halved until only those at fault are refused."""
+        _log.error("commit.failed", events=len(batch), error=str(error))
+        await self._commit(batch[: len(batch) // 2])
+        await self._commit(batch[len(batch) // 2 :])
+
+    def _succeed(self, batch: Sequence[Waiting], receipts: Sequence[Receipt | None]) -> None:
+        if None in receipts:
+            _log.error("quarantine.full", refused=receipts.count(None), remedy="frontdesk events --status quarantined")
+            full = RequestRefused(503, "quarantine is full", retry_after=60)
+            self._answer(batch, [receipt or full for receipt in receipts])
+        else:
+            self._answer(batch, receipts)  # type: ignore[arg-type]
+        if self._committed:
+            self._committed(len(batch))
+
+    def _fail(self, batch: Sequence[Waiting], error: StorageUnavailable) -> None:
+        _log.error("commit.failed", events=len(batch), error=str(error))
         takes_others_along = self._in_order and not is_refusal(error) and not all(one.is_answered for one in batch)
-        for waiting in batch:
-            waiting.answer(error)
+        self._answer(batch, [error] * len(batch))
         if takes_others_along:
             self.give_up(str(error))
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
-        self._alarm = loop.call_at(at, self._ring, at, False)
+    def _answer(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+        """Settle those of a batch that are not answered for yet."""
+        if any(waiting.is_answered for waiting in settled):
+            pairs = [pair for pair in zip(settled, outcomes, strict=True) if not pair[0].is_answered]
+            settled, outcomes = [waiting for waiting, _ in pairs], [outcome for _, outcome in pairs]
+        for waiting in settled:
+            waiting.is_answered = True
+        if settled:
+            self._settle(settled, outcomes)
 
-    def _ring(self, due: float, was_forgiven: bool) -> None:
-        """Answer for those who have waited long enough.
+    def _lose_patience(self, waiting: Waiting) -> None:
+        self._give_up(waiting, self._out_of_patience)
+        if self._in_order:
+            self.give_up(self._out_of_patience)
 
-        When the loop itself was late, the reply may lie in the socket unread: it gets a moment to be read first.
-        """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not was_forgiven and now - due > _LOOP_WAS_LATE_S:
-            self._alarm = loop.call_later(_GRACE_S, self._ring, due, True)
-            return
-        self._alarm = None
-        while self._unanswered and self._unanswered[0].since + self._patience_s <= now:
-            self._give_up(self._unanswered.popleft(), self._out_of_patience)
-            if self._in_order:
-                self.give_up(self._out_of_patience)
-        while self._unanswered and self._unanswered[0].is_answered:
-            self._unanswered.popleft()
-        if self._unanswered:
-            self._set_alarm(loop, self._unanswered[0].since + self._patience_s)
-
-    def _give_up(self, waiting: _Waiting, reason: str) -> None:
+    def _give_up(self, waiting: Waiting, reason: str) -> None:
         if waiting.is_answered:
             return
-        waiting.answer(StorageUnavailable(reason))
+        self._answer([waiting], [StorageUnavailable(reason)])
         if waiting.batch in self._flying:
             self._flying.discard(waiting.batch)
             self._late.add(waiting.batch)
+            self._has_landed.set()
 
 
-def _answer(batch: Sequence[_Waiting], receipts: Sequence[Receipt | None]) -> None:
-    if None in receipts:
-        _log.error("quarantine.full", refused=receipts.count(None), remedy="frontdesk events --status quarantined")
-    for waiting, receipt in zip(batch, receipts, strict=True):
-        waiting.answer(receipt or RequestRefused(503, "quarantine is full", retry_after=60))
+def _unsent(error: BaseException) -> StorageUnavailable:
+    return StorageUnavailable(f"the batch could not be sent ({type(error).__name__})")

@@ -5,21 +5,23 @@ the background succeeds. An event has the same id in both places, so draining th
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.keep.drain_task import Drainer
-from receiver.storage.keep.ordered_group_commit import Committers
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.drain_task import DrainTask
+from receiver.storage.keep.ordered_group_commit import OrderedGroupCommit
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
+from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.store_monitor import Watch
+from receiver.storage.keep.store_health import StoreHealth
+from receiver.storage.keep.store_monitor import StoreMonitor
 from receiver.storage.keep.tasks import end, for_ever, outcome_of
-from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
+from receiver.storage.keep.unanswered import Waiting
+from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt, is_ordered
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool import rejected
@@ -35,7 +37,7 @@ _CALL_WITHIN_S, _EXAMINE_EVERY_S = 2.0, 5.0
 _log = logs.get()
 
 
-class Keeper:
+class KeepOrSpool:
     """What Ingest keeps events with. For one event loop, between `start` and `close`."""
 
     def __init__(
@@ -52,88 +54,76 @@ class Keeper:
         has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see Committer.
+        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see GroupCommit.
         *has_order*: whether there are ordered routes. The store is closed with the keeper."""
         self.clock = clock or StoreClock()
         self._store = store
-        self._committer = Committers(store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed)
+        self._health = StoreHealth()
         self._spool = Spool(folder, max_bytes=max_bytes)
-        self._order = self._new_order(has_order)
-        self._drainer = self._new_drainer(max_bytes, alias_ms)
-        self._watch = self._new_watch(patience_s, memory_share)
+        self._reporter = SpoolReporter(self._spool, store, self.clock, self._health)
+        self._commit = OrderedGroupCommit(
+            store, patience_s=patience_s, timeout_s=_CALL_WITHIN_S, committed=committed, settle=self._settle
+        )
+        self._lanes = ReceiverLanes(
+            self._spool, store, self.clock, self._health, commit=self._commit.ordered, is_expected=has_order
+        )
+        self._drain = DrainTask(
+            self._spool,
+            store,
+            self._health,
+            commit=self._commit,
+            reporter=self._reporter,
+            lanes=self._lanes,
+            max_bytes=max_bytes,
+            alias_ms=alias_ms,
+        )
+        self._monitor = StoreMonitor(
+            store,
+            self.clock,
+            self._health,
+            reporter=self._reporter,
+            lanes=self._lanes,
+            drain=self._drain,
+            patience_s=patience_s,
+            memory_share=memory_share,
+        )
         self._patience_s = patience_s
         self._tasks: list[asyncio.Task[None]] = []
         self._taking = 0
-        self._putting_by: set[asyncio.Task[None]] = set()
+        self._spooling: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._has_answered_all = asyncio.Event()
-
-    def _new_order(self, has_order: Callable[[], bool]) -> OwnOrder:
-        return OwnOrder(
-            self._spool,
-            self._store,
-            self.clock,
-            oldest=self._committer.oldest_ordered,
-            is_well=lambda: self._watch.is_well,
-            is_reachable=lambda: self._watch.is_reachable,
-            is_expected=has_order,
-        )
-
-    def _new_watch(self, patience_s: float, memory_share: float) -> Watch:
-        return Watch(
-            self._store,
-            self.clock,
-            patience_s=patience_s,
-            memory_share=memory_share,
-            spools_of=lambda: self._drainer.spools,
-            gone=self._drainer.gone,
-            became_well=self._drainer.wake,
-            begin=self._order.begin,
-            announce=self._order.announce,
-        )
-
-    def _new_drainer(self, max_bytes: int, alias_ms: int) -> Drainer:
-        return Drainer(
-            self._spool,
-            self._store,
-            self._committer,
-            max_bytes=max_bytes,
-            alias_ms=alias_ms,
-            is_welcome=lambda: self._watch.is_welcome,
-            failed=lambda error: self._watch.failed(error),
-            told=lambda: self._watch.told(),
-            order=self._order,
-        )
 
     async def start(self) -> None:
         """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,
         tried again, and is no reason not to start."""
         if not await self._spool.open():
             self._say_trouble()
-        self._drainer.gone |= await asyncio.to_thread(self._spool.names_without_file)
-        await self._watch.start()
+        self._reporter.gone |= await asyncio.to_thread(self._spool.names_without_file)
+        await self._monitor.start()
         loop = asyncio.get_running_loop()
-        runs = (self._watch.run, self._drainer.run, self._order.run, self._examine)
+        runs = (self._monitor.run, self._drain.run, self._lanes.run, self._examine)
         self._tasks = [loop.create_task(for_ever(run)) for run in runs]
 
-    def submit(self, entry: Entry, on_result: OnResult) -> None:
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
         """Keep an event; *on_result* hears of it when it is in the store, or on this machine's disk (status `spooled`).
 
-        It hears RequestRefused (503) when neither can keep it, or quarantine is full.
+        It hears RequestRefused (503) when neither can keep it, or quarantine is full. *context* is handed to it.
         """
         if self._is_closing:
-            on_result(entry, RequestRefused(503, "the receiver is stopping", retry_after=5))
+            on_result(entry, RequestRefused(503, "the receiver is stopping", retry_after=5), context)
             return
         self._taking += 1
         in_order = is_ordered(entry)
         if in_order:
-            self._order.takes()
-        if self._watch.is_well:
-            self._committer.submit(entry, partial(self._committed, on_result))
-        else:
-            if in_order:
-                self._committer.give_up_ordered()  # what came before goes before it
-            self._begin(self._put_by_or_try(entry), entry, on_result)
+            self._lanes.takes()
+        if self._health.is_well:
+            (self._commit.ordered if in_order else self._commit.unordered).submit(entry, on_result, context)
+            return
+        if in_order:
+            self._commit.ordered.give_up("the store is away")  # what came before goes before it
+        waiting = Waiting(entry, on_result, context, 0.0)
+        self._begin(self._put_by_or_try(entry), waiting)
 
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is kept; raises what `submit` tells."""
@@ -157,7 +147,7 @@ class Keeper:
             await asyncio.sleep(_EXAMINE_EVERY_S)
             if await self._spool.examine() != before:
                 self._say_trouble()
-                self._watch.told()
+                self._reporter.soon()
 
     def _say_trouble(self) -> None:
         if self.trouble is None:
@@ -168,11 +158,11 @@ class Keeper:
     @property
     def spooled(self) -> int:
         """Events in the spools that this process looks after."""
-        return sum(spool.depth for spool in self._drainer.spools)
+        return self._reporter.depth
 
     def oldest_age_s(self) -> float:
         """How long the oldest of them has waited, in seconds; 0 when there is none."""
-        moments = [spool.oldest for spool in self._drainer.spools if spool.oldest is not None]
+        moments = [spool.oldest for spool in self._reporter.spools if spool.oldest is not None]
         return max(self.clock() - min(moments) / 1_000, 0.0) if moments else 0.0
 
     async def set_aside(self) -> int:
@@ -196,33 +186,35 @@ class Keeper:
         if self._tasks:
             await self._say_goodbye()
             await self._spool.close()
-        await self._committer.close()
+        await self._commit.close()
         await self._store.close()
 
     async def _say_goodbye(self) -> None:
         try:
-            await self._watch.report(timeout_s=self._patience_s)
-            if self._order.is_settled:
-                await self._order.leave()
+            await self._reporter.report(timeout_s=self._patience_s)
+            if self._lanes.is_settled:
+                await self._lanes.leave()
         except StorageUnavailable as error:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
 
-    def _committed(self, told: OnResult, entry: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
-        if isinstance(outcome, StorageUnavailable):
-            if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
-                self._watch.failed(outcome)
-            self._begin(self._order.put_by(entry), entry, told)
-        else:
-            self._answer(entry, told, outcome)
+    def _settle(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+        """Answer for what is in the store, and spool what is not certain to be."""
+        for waiting, outcome in zip(settled, outcomes, strict=True):
+            if isinstance(outcome, StorageUnavailable):
+                if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
+                    self._health.failed(outcome)
+                self._begin(self._lanes.put_by(waiting.entry), waiting)
+            else:
+                self._answer(waiting, outcome)
 
-    def _begin(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: OnResult) -> None:
+    def _begin(self, keeping: Coroutine[Any, Any, Receipt], waiting: Waiting) -> None:
         """Keep an event in a task of its own: only while the store is away."""
-        self._order.spools(entry)
-        task = asyncio.get_running_loop().create_task(self._finish(keeping, entry, told))
-        self._putting_by.add(task)
-        task.add_done_callback(self._putting_by.discard)
+        self._lanes.spools(waiting.entry)
+        task = asyncio.get_running_loop().create_task(self._finish(keeping, waiting))
+        self._spooling.add(task)
+        task.add_done_callback(self._spooling.discard)
 
-    async def _finish(self, keeping: Coroutine[Any, Any, Receipt], entry: Entry, told: OnResult) -> None:
+    async def _finish(self, keeping: Coroutine[Any, Any, Receipt], waiting: Waiting) -> None:
         try:
             outcome: Receipt | RequestRefused = await keeping
         except RequestRefused as refused:
@@ -230,21 +222,21 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told
             _log.error("spool.failed", folder=str(self._spool.folder), error=f"{type(error).__name__}: {error}")
             outcome = RequestRefused(503, "the spool cannot take it", retry_after=30)
-        self._answer(entry, told, outcome)
+        self._answer(waiting, outcome)
 
-    def _answer(self, entry: Entry, told: OnResult, outcome: Receipt | RequestRefused) -> None:
+    def _answer(self, waiting: Waiting, outcome: Receipt | RequestRefused) -> None:
         self._taking -= 1
         if self._is_closing and not self._taking:
             self._has_answered_all.set()
-        told(entry, outcome)
+        waiting.answer(outcome)
 
     async def _put_by_or_try(self, entry: Entry) -> Receipt:
         """Spool at once; only if that cannot be, see whether the store has come back meanwhile."""
         try:
-            return await self._order.put_by(entry)
+            return await self._lanes.put_by(entry)
         except RequestRefused as refused:
             try:
-                return await self._committer.keep(entry)
+                return await self._commit.last_resort.keep(entry)
             except StorageUnavailable as error:
-                self._watch.failed(error)
+                self._health.failed(error)
                 raise refused from error

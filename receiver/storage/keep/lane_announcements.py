@@ -2,7 +2,7 @@
 
 The store cannot see what lies in a spool. So whoever looks after one announces it before anything goes past it to the
 store: first that it may hold something of any lane, then of which lanes, then how far it is drained. Later deliveries
-are held in their lanes until then (scripts/order.lua has the rule).
+are held in their lanes until then (scripts/shared/spooled_lanes.lua has the rule).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ T = TypeVar("T")
 NOTHING, LISTED, ANY = "n", "l", "a"
 
 
-class SpoolOrder:
+class LaneAnnouncements:
     """Of a spool that takes no new events: one that was adopted, or is drained by hand. For one event loop."""
 
     lease_ms = _LEASE_MS
@@ -60,9 +60,9 @@ class SpoolOrder:
         """Whether the spool holds nothing of any lane."""
         return self._kind == NOTHING
 
-    def beside(self, spool: Spool) -> "SpoolOrder":
+    def beside(self, spool: Spool) -> "LaneAnnouncements":
         """Return the same for another spool."""
-        return SpoolOrder(spool, self._store, self._clock)
+        return LaneAnnouncements(spool, self._store, self._clock)
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
         """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
@@ -81,7 +81,7 @@ class SpoolOrder:
             last = {lane: row.id for row in rows for lane in row.lanes}
             for some in _portions(list(last.items())):
                 flat = [part for pair in some for part in pair]
-                await self._store.run("listlanes", self._spool.name, _LISTED_FOR_MS, *flat, timeout_s=CALL_WITHIN_S)
+                await self._store.run("list_lanes", self._spool.name, _LISTED_FOR_MS, *flat, timeout_s=CALL_WITHIN_S)
             after = rows[-1].seq
         if after and mark == self.mark:
             self._kind = LISTED
@@ -94,7 +94,7 @@ class SpoolOrder:
             return
         self._done = max(self._done, *found.values())
         for some in _portions(list(found)):
-            await self._store.run("drained", self._spool.name, self._done, *some, timeout_s=CALL_WITHIN_S)
+            await self._store.run("spool_drained", self._spool.name, self._done, *some, timeout_s=CALL_WITHIN_S)
         if asyncio.get_running_loop().time() - self._said_at > _SAY_EVERY_S:
             await self.say()
 
@@ -124,7 +124,7 @@ class SpoolOrder:
     async def _say(self, kind: str, timeout_s: float) -> int:
         sent = self._next_ms()
         self._said_at = asyncio.get_running_loop().time()
-        said = ("announce", self._spool.name, sent, self.lease_ms, kind, self._done)
+        said = ("announce_spool", self._spool.name, sent, self.lease_ms, kind, self._done)
         try:
             went, is_lost = await self._store.run(*said, timeout_s=timeout_s)
         except StorageUnavailable as error:

@@ -1,47 +1,48 @@
-"""Two committers: events of ordered routes go to the store in the order of their arrival, the others as they can."""
+"""The lines to the store: events of ordered routes go there in the order of their arrival, the others as they can."""
 
 from collections.abc import Callable
 
-from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.group_commit import GroupCommit
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.tasks import outcome_of
-from receiver.storage.model.entries import Entry, OnResult, Receipt, is_ordered
+from receiver.storage.keep.unanswered import Settle, answer_all
 
 
-class Committers:
-    """What a Committer does, with a line of their own for events of ordered routes. For one event loop."""
+class OrderedGroupCommit:
+    """What a GroupCommit does, with a line of their own for events of ordered routes. For one event loop."""
 
     def __init__(
-        self, store: Store, *, patience_s: float, timeout_s: float, committed: Callable[[int], None] | None
+        self,
+        store: Store,
+        *,
+        patience_s: float,
+        timeout_s: float,
+        committed: Callable[[int], None] | None = None,
+        settle: Settle = answer_all,
     ) -> None:
-        """See Committer."""
-        self._any, self._ordered = (
-            Committer(store, patience_s=patience_s, timeout_s=timeout_s, committed=committed, in_order=in_order)
-            for in_order in (False, True)
-        )
+        """See GroupCommit."""
+
+        def line(settle: Settle, *, in_order: bool) -> GroupCommit:
+            return GroupCommit(
+                store,
+                patience_s=patience_s,
+                timeout_s=timeout_s,
+                committed=committed,
+                settle=settle,
+                in_order=in_order,
+            )
+
+        self.unordered = line(settle, in_order=False)
+        self.ordered = line(settle, in_order=True)
+        self.last_resort = line(answer_all, in_order=True)
+        """For what nobody else can keep: whoever submits hears of it, and not *settle*."""
+        self._lines = (self.unordered, self.ordered, self.last_resort)
 
     @property
     def is_busy(self) -> bool:
         """Whether events are waiting or on their way right now."""
-        return self._any.is_busy or self._ordered.is_busy
-
-    def oldest_ordered(self) -> str | None:
-        """Return the id of the first event of an ordered route that is not answered for; None: there is none."""
-        return self._ordered.oldest
-
-    def submit(self, entry: Entry, told: OnResult) -> None:
-        """Keep an event; *told* hears of it when it is in Redis. See Committer."""
-        (self._ordered if is_ordered(entry) else self._any).submit(entry, told)
-
-    async def keep(self, entry: Entry) -> Receipt:
-        """Return when the event is in Redis; raises what `submit` tells."""
-        return await outcome_of(self.submit, entry)
-
-    def give_up_ordered(self) -> None:
-        """Answer for all events of ordered routes, as not certainly kept, in their order."""
-        self._ordered.give_up("the store is away")
+        return any(line.is_busy for line in self._lines)
 
     async def close(self) -> None:
-        """Wait for what is on its way. See Committer."""
-        await self._any.close()
-        await self._ordered.close()
+        """Wait for what is on its way. See GroupCommit."""
+        for line in self._lines:
+            await line.close()

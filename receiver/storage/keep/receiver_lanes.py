@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.lane_announcements import ANY, CALL_WITHIN_S, NOTHING, SpoolOrder
+from receiver.storage.keep.lane_announcements import ANY, CALL_WITHIN_S, NOTHING, LaneAnnouncements
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, Receipt, is_ordered
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.spool.spool import Spool
@@ -21,7 +23,14 @@ _MARGIN_S = 0.03
 """For the doubt about the store's clock, and what its milliseconds cut off."""
 
 
-class OwnOrder(SpoolOrder):
+class Committing(Protocol):
+    """Whoever takes events of ordered routes to the store. *oldest*: the id of the first that is not answered for."""
+
+    @property
+    def oldest(self) -> str | None: ...
+
+
+class ReceiverLanes(LaneAnnouncements):
     """Of the spool that this receiver puts events by in; and its heartbeat.
 
     While there are ordered routes, or from its first event of one on, the receiver tells the store sixteen times in a
@@ -37,18 +46,15 @@ class OwnOrder(SpoolOrder):
         spool: Spool,
         store: Store,
         clock: StoreClock,
+        health: StoreHealth,
         *,
-        oldest: Callable[[], str | None],
-        is_well: Callable[[], bool],
-        is_reachable: Callable[[], bool],
+        commit: Committing,
         is_expected: Callable[[], bool] = lambda: False,
     ) -> None:
-        """*oldest*: the id of the first event of a lane that waits for the store. *is_well*: whether events go to the
-        store; *is_reachable*: whether it takes anything at all. *is_expected*: whether there are ordered routes."""
+        """*commit* takes events of ordered routes to the store. *is_expected*: whether there are such routes."""
         super().__init__(spool, store, clock)
-        self._oldest = oldest
-        self._is_well = is_well
-        self._is_reachable = is_reachable
+        self._health = health
+        self._commit = commit
         self._is_expected = is_expected
         self._takes_part = asyncio.Event()
         self._has_taken = False
@@ -101,7 +107,7 @@ class OwnOrder(SpoolOrder):
         """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
         if self._kind == NOTHING:
             now_ms = int(self._clock() * 1_000)
-            oldest = self._oldest()
+            oldest = self._commit.oldest
             self._done = max(self._done, ids.lowest(min(now_ms, ids.milliseconds_of(oldest)) if oldest else now_ms))
         return await super().say(timeout_s=timeout_s)
 
@@ -115,14 +121,14 @@ class OwnOrder(SpoolOrder):
                 if self._is_expected():
                     self._takes_part.set()
             began, went = clock(), 0
-            if self._is_reachable():
+            if self._health.is_reachable:
                 with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
                     went = await self.say(timeout_s=_BEAT_WITHIN_S)
             rest_s = 0.0 if went else _BEAT_S - (clock() - began)
             await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
 
     async def finished(self, mark: int) -> None:
-        """See SpoolOrder."""
+        """See LaneAnnouncements."""
         if self._kind == NOTHING or mark != self.mark or self._putting_by:
             return
         self._kind = NOTHING
@@ -134,7 +140,7 @@ class OwnOrder(SpoolOrder):
 
     def _may_list(self) -> bool:
         """Not while events of lanes go into the spool: each would make the list of all of them anew."""
-        return self._is_well() or asyncio.get_running_loop().time() - self._spooled_at > _QUIET_S
+        return self._health.is_well or asyncio.get_running_loop().time() - self._spooled_at > _QUIET_S
 
     async def _say(self, kind: str, timeout_s: float) -> int:
         if kind != ANY:

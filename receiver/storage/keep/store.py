@@ -7,8 +7,9 @@ id, so that sending it again is harmless.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis.asyncio
@@ -19,7 +20,10 @@ from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import clock, keys, schema_version, scripts
 from receiver.storage.redis.client import guarded
-from receiver.storage.redis.raw_connection import Command, RawConnections
+from receiver.storage.redis.raw_connection import Command, RawConnections, Replies
+
+OnReceipts = Callable[[list[Receipt | None] | StorageUnavailable | None], None]
+"""Hears what `keep` returns or raises; None: nothing was done, and `keep` is to be asked."""
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -75,6 +79,41 @@ class Store:
                     if keep_script.is_long(entry):
                         await self._continue(entry.envelope.id, confirm_ms)
             return receipts
+
+    def keep_at_once(
+        self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int, on_receipts: OnReceipts
+    ) -> bool:
+        """Do what `keep` does, by one call and one callback, without a coroutine.
+
+        False: that cannot be done now (nothing is connected yet, or one of the events takes more than one call), and
+        *on_receipts* is not called. *entries* have to fit one call, as `keep_script.calls` cuts them.
+        """
+        if not self._is_loaded:
+            return False
+        for entry in entries:
+            if entry.envelope.quarantine or keep_script.is_long(entry):
+                return False
+        command = ("EVALSHA", self._sha, 0, *keep_script.arguments(entries))
+        confirmation = self._confirmation(confirm_ms)
+        on_replies = partial(self._kept, entries, confirm_ms, on_receipts)
+        return self._wires.send(command, *confirmation, timeout_s=timeout_s, on_replies=on_replies)
+
+    def _kept(
+        self, entries: Sequence[Entry], confirm_ms: int, on_receipts: OnReceipts, replies: Replies | Exception
+    ) -> None:
+        try:
+            with guarded(RuntimeError):
+                if isinstance(replies, Exception):
+                    raise replies
+                receipts = keep_script.receipts(entries, self._judge(replies, confirm_ms))
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, NoScriptError):
+                self._is_loaded = False
+                on_receipts(None)
+            else:
+                on_receipts(error)
+        else:
+            on_receipts(receipts)
 
     async def _continue(self, event_id: str, confirm_ms: int) -> None:
         """Make the deliveries that are missing of a long event. Should we die here, the sweeper makes them."""
@@ -142,22 +181,29 @@ class Store:
         WAIT answers for what its own connection wrote last. A batch that is kept already writes nothing, and what kept
         it may have gone through another connection and still be unconfirmed: hence the write in between.
         """
-        written = (("SET", keys.WAITED_FOR, ""), ("WAIT", self._replicas, confirm_ms)) if self._replicas else ()
         while True:
             if not self._is_loaded:  # a NOSCRIPT would cost a whole wait for the replicas
                 await self._ask(("SCRIPT", "LOAD", self._source))
                 self._is_loaded = True
             try:
-                reply, *confirmed = await self._ask(command, *written)
+                return self._judge(await self._wires.ask(command, *self._confirmation(confirm_ms)), confirm_ms)
             except NoScriptError:
                 self._is_loaded = False
-                continue
-            break
-        if confirmed and int(confirmed[-1]) < self._replicas:
+
+    def _confirmation(self, confirm_ms: int) -> tuple[Command, ...]:
+        return (("SET", keys.WAITED_FOR, ""), ("WAIT", self._replicas, confirm_ms)) if self._replicas else ()
+
+    def _judge(self, replies: Replies, confirm_ms: int) -> list[bytes]:
+        """Return the reply to a write. Raises the first refusal among the replies, StorageUnavailable when too few
+        replicas have confirmed."""
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        if self._replicas and int(replies[-1]) < self._replicas:
             raise StorageUnavailable(
-                f"{confirmed[-1]} of {self._replicas} replicas have confirmed within {confirm_ms} ms"
+                f"{replies[-1]} of {self._replicas} replicas have confirmed within {confirm_ms} ms"
             )
-        kept: list[bytes] = reply
+        kept: list[bytes] = replies[0]
         return kept
 
     async def _ask(self, *commands: Command) -> list[Any]:

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from functools import partial
+from typing import Any
 
-from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, OnResult, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
 
 _CANCEL_AGAIN_S = 0.2
 _AFTER_ERROR_S = 1.0
@@ -26,14 +25,14 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(unfinished, timeout=_CANCEL_AGAIN_S)
 
 
-async def outcome_of(submit: Callable[[Entry, OnResult], None], entry: Entry) -> Receipt:
+async def outcome_of(submit: Callable[[Entry, OnResult, Any], None], entry: Entry) -> Receipt:
     """Submit an entry and wait for its receipt; raises what is told instead of one."""
     answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-    submit(entry, partial(_settle, answer))
+    submit(entry, _settle, answer)
     return await answer
 
 
-def _settle(answer: asyncio.Future[Receipt], _: Entry, outcome: Receipt | RequestRefused | StorageUnavailable) -> None:
+def _settle(_: Entry, outcome: Outcome, answer: asyncio.Future[Receipt]) -> None:
     if answer.done():
         return
     if isinstance(outcome, Receipt):

@@ -54,6 +54,25 @@ def pack(envelope: Envelope) -> bytes:
     return b"\x02%c%b" % (number, packed)
 
 
+class Packer:
+    """Packs the events of one hook that one table routes: what their headers have in common is written once."""
+
+    def __init__(self, business_id: int, action: str, action_code: int | None, routes: str) -> None:
+        common = orjson.dumps({"business_id": business_id, "action": action, "action_code": action_code})[1:-1]
+        pattern = b'{"id":"%%b",%b,"received_ms":%%d,"verified_by":%%b,"routes":%b,"entity":%%b}\n'
+        self._pattern = pattern % (common.replace(b"%", b"%%"), orjson.dumps(routes).replace(b"%", b"%%"))
+        number = _NUMBERS.get(action, _NUMBERS[_OTHERS])
+        self._version = b"\x02%c" % number
+        self._dictionary = dictionary(number)
+
+    def pack(self, event_id: str, received_ms: int, verified_by: str | None, entity: str | None, body: bytes) -> bytes:
+        """Return what `pack` returns for an event that came in by its hook and has nothing that is seldom set."""
+        signed, about = orjson.dumps(verified_by), orjson.dumps(entity)
+        head = self._pattern % (event_id.encode(), received_ms, signed, about)
+        packed: bytes = lz4.block.compress(head + body, dict=self._dictionary)
+        return self._version + packed
+
+
 def unpack(stored: bytes) -> Envelope:
     """Read the stored form. Raises ValueError for what this version cannot read."""
     header, _, body = _decompress(stored).partition(b"\n")

@@ -2,7 +2,7 @@
 of them, and a frozen dataclass takes five times as long to make."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
@@ -37,13 +37,14 @@ class Entry(NamedTuple):
     """One event on its way into the store, with the deliveries that its routes ask for.
 
     *fingerprint* None: the event never counts as a duplicate and claims nothing (quarantine). *window_ms*: how long an
-    event of the same fingerprint is a duplicate.
+    event of the same fingerprint is a duplicate. *packed*: the envelope as it is stored, where that is known already.
     """
 
     envelope: Envelope
     fingerprint: bytes | None
     window_ms: int
     wanted: tuple[PlannedDelivery, ...]
+    packed: bytes = b""
 
 
 def is_ordered(entry: Entry) -> bool:
@@ -66,5 +67,8 @@ class Receipt(NamedTuple):
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
 
 
-OnResult = Callable[[Entry, Receipt | RequestRefused | StorageUnavailable], None]
-"""Called once with an entry and what became of it: its receipt, or why it is not certain to be kept."""
+Outcome = Receipt | RequestRefused | StorageUnavailable
+"""What became of an entry: its receipt, or why it is not certain to be kept."""
+
+OnResult = Callable[[Entry, Outcome, Any], None]
+"""Called once with an entry, what became of it, and what was given along with the callback."""

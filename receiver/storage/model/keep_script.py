@@ -1,7 +1,9 @@
 """The arguments of the script that keeps a batch of events, and what its reply means. Pure; both clients share it."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -100,30 +102,50 @@ def arguments(
     flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
         envelope = entry.envelope
-        made = _made(entry)
-        now, *later = portions(made)
+        planned = _planned(entry.wanted)
         flat += (
             envelope.id,
             "p" if releases else "q" if envelope.quarantine else "r",
             envelope.action,
             envelope.business_id,
             envelope.entity or "",
+            bucket_of(envelope.entity) if envelope.entity else "",
             entry.fingerprint or b"",
             entry.window_ms,
-            codec.pack(envelope),
-            "" if len(made) == len(entry.wanted) else ",".join(one.route for one in entry.wanted if not one.queue),
-            len(later),
-            len(now),
+            entry.packed or codec.pack(envelope),
+            *planned,
         )
-        flat += [orjson.dumps([written(one) for one in some]) for some in later]
-        for wanted in now:
-            flat += written(wanted)
     return flat
+
+
+def _planned(wanted: tuple[PlannedDelivery, ...]) -> tuple[bytes | str | int, ...]:
+    """Return the arguments that say which deliveries an event gets."""
+    for one in wanted:
+        if one.terms:  # they are of this event alone
+            return _worked_out(wanted)
+    return _remembered(wanted)
+
+
+def _worked_out(wanted: tuple[PlannedDelivery, ...]) -> tuple[bytes | str | int, ...]:
+    now, *later = portions([one for one in wanted if one.queue])
+    flat: list[bytes | str | int] = [",".join([one.route for one in wanted if not one.queue]), len(later), len(now)]
+    flat += [orjson.dumps([written(one) for one in some]) for some in later]
+    for one in now:
+        flat += written(one)
+    return tuple(flat)
+
+
+_remembered = lru_cache(maxsize=256)(_worked_out)
+
+
+def bucket_of(entity: str) -> int:
+    """Return in which of the hashes the newest event of an entity is remembered, as entities.lua has it."""
+    return int.from_bytes(hashlib.sha1(entity.encode(), usedforsecurity=False).digest()[:2]) >> 4
 
 
 def continuation(event_id: str) -> list[bytes | str | int]:
     """Return the script's arguments for the next portion of a long event's deliveries; `left` reads the reply."""
-    return [rq_time(), 0, 0, 0, event_id, "m", "", "", "", "", 0, "", "", 0, 0]
+    return [rq_time(), 0, 0, 0, event_id, "m", "", "", "", "", "", 0, "", "", 0, 0]
 
 
 def left(reply: Sequence[bytes]) -> int:

@@ -72,7 +72,12 @@ def row_of(entry: Entry) -> SpoolRow:
         [(one.route, one.queue, one.timeout_ms, *([one.terms] if one.terms else [])) for one in entry.wanted]
     )
     return SpoolRow(
-        envelope.id, codec.pack(envelope), entry.fingerprint, entry.window_ms, wanted, bool(envelope.quarantine)
+        envelope.id,
+        entry.packed or codec.pack(envelope),
+        entry.fingerprint,
+        entry.window_ms,
+        wanted,
+        bool(envelope.quarantine),
     )
 
 

@@ -26,14 +26,14 @@ class Steps:
     """The steps of events that are kept. Methods raise StorageUnavailable; each is one call, and may be repeated."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = StoreClient(client, "once")
+        self._calls = StoreClient(client, "checkpoint")
 
     def begin(self, event_id: str, step: str) -> Known | None:
         """Note that a step begins, and return what was known of it; None: the event is not kept, nothing is noted.
 
         Raises TooManySteps.
         """
-        reply = self._calls.run("once", event_id, step, MOST)
+        reply = self._calls.run("checkpoint", event_id, step, MOST)
         if reply is None:
             return None
         if reply == b"full":
@@ -42,4 +42,4 @@ class Steps:
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
         """Remember that a step was done, and its result as JSON. Does nothing for an event that is gone."""
-        self._calls.run("once", event_id, step, MOST, result)
+        self._calls.run("checkpoint", event_id, step, MOST, result)

@@ -1,6 +1,6 @@
 """The gates before routes, for those who look and those who pause: which are shut, why, and how many wait at each.
 
-The scripts work them (`scripts/gates.lua` explains the keys). A pause holds for a route by its name, whether
+The scripts work them (`scripts/shared/gates.lua` explains the keys). A pause holds for a route by its name, whether
 routes.yaml has that route or not, until it is resumed: an edit neither ends it nor strands what waits.
 """
 

@@ -100,7 +100,7 @@ class DeliveryQueue:
     """Deliveries, seen by workers. Every method is one call to Redis and raises StorageUnavailable when it fails."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = StoreClient(client, "claim", "take", "look", "acknowledge", "lease", "recover")
+        self._calls = StoreClient(client, "claim", "claim_one", "describe_claim", "acknowledge", "lease", "recover")
 
     def claim(
         self,
@@ -125,7 +125,7 @@ class DeliveryQueue:
 
         None: the job is stale, or its delivery has to wait and another job will stand for it.
         """
-        row = self._calls.run("take", worker, job, lease_ms, *written(rules))
+        row = self._calls.run("claim_one", worker, job, lease_ms, *written(rules))
         return _claim(row) if row else None
 
     def acknowledge(self, worker: str, ended: Iterable[Acknowledgement]) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ class DeliveryQueue:
 
     def look(self, job: str) -> Claim | None:
         """Return a delivery that is in a worker's hands, without touching it. None: the job is stale."""
-        row = self._calls.run("look", job)
+        row = self._calls.run("describe_claim", job)
         return _claim(row) if row else None
 
     def held(self, worker: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Every Redis key of ours, and the few of RQ's that we write. The Lua scripts spell the same names: search both.
+"""Every Redis key of ours, and the few of RQ's that we write. `scripts/shared/keys.lua` has names for scripts.
 
 The layout, version 3. Version 1, the first release's, had no lanes and gates; since version 3 an envelope is packed
 with a dictionary (`storage/model/codec.py`). `{id}` is an event's id, `{hour}` the Unix hour
@@ -49,7 +49,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:unsealed, fd:sealed sorted sets: hours whose counters moved since they were last found in order, and hours that
                            are over and were found in order (an hour that is in both is not sealed)
     fd:due                 sorted set: hour to the Unix ms at which one of its events may be over
-    fd:turning             hash: a list of ids that retention is going through, to where it is (turn.lua)
+    fd:turning             hash: a list of ids that retention is going through, to where it is (expire_page.lua)
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
     fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
     fd:retention           string: the times of retention that fd:due was worked out with
@@ -67,10 +67,10 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged
-    fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (scripts/flow.lua)
+    fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (shared/lanes.lua)
     fd:receivers, fd:lanes what receivers say of events of ordered routes in their spools, the lanes that wait for a
-    fd:spooled:{spool}     receiver, and those that have events in a spool (scripts/order.lua)
-    fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (scripts/gates.lua); gates are
+    fd:spooled:{spool}     receiver, and those that have events in a spool (shared/spooled_lanes.lua)
+    fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (shared/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}
     fd:readings            hash: location, or "any", to the reading under which its secrets were seen to sign
     fd:paused              hash: route to since when it is paused and who did it, as JSON
@@ -96,6 +96,7 @@ its delivery is stale, whoever runs it, and does nothing.
 import hashlib
 
 PREFIX = "fd:"
+INDEX = "fd:i:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 3
 """To be raised by one, here and in keep.lua, once for each release, when something is written that the release before
@@ -181,10 +182,10 @@ def attempts(delivery_id: str) -> str:
 def index(hour: int, *, action: str = "", business_id: int | None = None, route: str = "") -> str:
     """The ids of an hour: all of them, or those of one action, business or route."""
     if action:
-        return f"fd:i:{hour}:a:{action}"
+        return f"{INDEX}{hour}:a:{action}"
     if business_id is not None:
-        return f"fd:i:{hour}:b:{business_id}"
-    return f"fd:i:{hour}:r:{route}" if route else f"fd:i:{hour}"
+        return f"{INDEX}{hour}:b:{business_id}"
+    return f"{INDEX}{hour}:r:{route}" if route else f"{INDEX}{hour}"
 
 
 def counters(hour: int) -> str:

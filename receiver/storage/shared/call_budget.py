@@ -29,7 +29,7 @@ class SharedBudget:
         writes_per_day: int = 5_000,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._calls = StoreClient(connection, "budget")
+        self._calls = StoreClient(connection, "call_budget")
         self._limits = (*calls, *writes, calls_per_hour, writes_per_day)
         self._first = first
         self._sleep = sleep
@@ -40,4 +40,4 @@ class SharedBudget:
             self._sleep(wait / 1_000_000)
 
     def _ask(self, write: bool) -> int:
-        return int(self._calls.run("budget", int(write), int(self._first), *self._limits, keys=_KEYS))
+        return int(self._calls.run("call_budget", int(write), int(self._first), *self._limits, keys=_KEYS))

@@ -30,7 +30,7 @@ class ResponseCache:
     """The cache that all workers share. Methods raise StorageUnavailable. Threads may share it."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._calls = StoreClient(client, "shelf")
+        self._calls = StoreClient(client, "response_cache")
 
     @staticmethod
     def token() -> str:
@@ -39,7 +39,7 @@ class ResponseCache:
 
     def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> CacheLookup:
         """Ask for an answer that was asked for at *since_ms* (Unix ms) or later. Whoever fetches has *fetch_ms*."""
-        state, *rest = self._calls.run("shelf", "take", name, token, fetch_ms, since_ms)
+        state, *rest = self._calls.run("response_cache", "take", name, token, fetch_ms, since_ms)
         if state == b"kept":
             return CacheLookup("kept", rest[0])
         if state == b"fetch":
@@ -49,12 +49,12 @@ class ResponseCache:
     def put(self, name: str, token: str, taken: CacheLookup, answer: bytes, keep_ms: int) -> None:
         """Keep what was fetched for *keep_ms*; an empty *answer*: there is none, and somebody else may fetch."""
         kept = answer if len(answer) <= LARGEST else b""
-        self._calls.run("shelf", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)
+        self._calls.run("response_cache", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)
 
     def forget(self, name: str) -> None:
         """Take one answer away, because it is not true any more."""
-        self._calls.run("shelf", "forget", name)
+        self._calls.run("response_cache", "forget", name)
 
     def clear(self) -> int:
         """Take all answers away, also those that are being fetched; return how many there were."""
-        return int(self._calls.run("shelf", "clear"))
+        return int(self._calls.run("response_cache", "clear"))

@@ -14,7 +14,7 @@ _BUSY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class SpoolCount:
     """What lies in a folder: *events*, in spools whose names in the store begin with *identity*."""
 
     identity: str
@@ -25,13 +25,13 @@ class Stock:
         return name.partition("/")[0] == self.identity
 
 
-def stock(folder: Path) -> Stock | None:
+def stock(folder: Path) -> SpoolCount | None:
     """Look into a folder; None: no receiver has ever spooled there. Raises SpoolUnavailable."""
     try:
         identity = slots.identity(folder)
     except OSError as error:
         raise SpoolUnavailable(f"{folder}: cannot be read: {error.strerror or error}") from error
-    return Stock(identity, events(folder)) if identity else None
+    return SpoolCount(identity, events(folder)) if identity else None
 
 
 def events(folder: Path) -> int:

@@ -11,7 +11,7 @@ from receiver.core.errors import SpoolUnavailable
 from receiver.storage.model.spool_row import SpoolRow
 from receiver.storage.spool import slots
 from receiver.storage.spool.handle import reason_of
-from receiver.storage.spool.quota import Room
+from receiver.storage.spool.quota import Quota
 from receiver.storage.spool.sqlite_file import SpoolFile
 
 _RECORD = SpoolRow("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
@@ -45,7 +45,7 @@ def _locked_out(folder: Path) -> str | None:
 def _not_written(path: Path, max_bytes: int) -> str | None:
     """Write, sync and remove a record."""
     with contextlib.closing(SpoolFile.open(path)) as file:
-        room = Room(path, max_bytes)
+        room = Quota(path, max_bytes)
         room.measure(0, 0)
         if refusal := room.refusal(0, 0, _RECORD.size):
             return refusal

@@ -8,7 +8,7 @@ from pathlib import Path
 from receiver.core.errors import SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.spool import repair, slots, tombstones
-from receiver.storage.spool.quota import Room
+from receiver.storage.spool.quota import Quota
 from receiver.storage.spool.slots import Slot
 from receiver.storage.spool.sqlite_file import NewerFile, SpoolFile, is_damage
 
@@ -26,7 +26,7 @@ class Contents:
     oldest_ms: int | None = None
 
 
-class Tenancy:
+class SpoolHandle:
     """Who lives in a slot. Methods raise sqlite3.Error, OSError and SpoolUnavailable."""
 
     def __init__(self, folder: Path, max_bytes: int, slot: Slot | None) -> None:
@@ -38,12 +38,12 @@ class Tenancy:
         self.was_left_empty = False
         self._max_bytes = max_bytes
         self._file: SpoolFile | None = None
-        self._room = Room(folder, max_bytes)
+        self._room = Quota(folder, max_bytes)
         self._failed_at = float("-inf")
         self._failure = ""
 
     @property
-    def room(self) -> Room:
+    def room(self) -> Quota:
         """What still fits."""
         return self._room
 
@@ -63,7 +63,7 @@ class Tenancy:
             self._failed_at, self._failure = time.monotonic(), reason_of(error)
             raise
         assert self.slot is not None  # noqa: S101 - a file is open, so it is in a slot
-        self._room = Room(self.slot.path, self._max_bytes)
+        self._room = Quota(self.slot.path, self._max_bytes)
         self.publish()
         return self._file
 

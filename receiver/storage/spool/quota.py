@@ -17,7 +17,7 @@ _PAGES_BESIDE = 4
 """Pages that a batch changes beside those of its records: of the index, above them, and the first of the file."""
 
 
-class Room:
+class Quota:
     """The bounds of one spool file among others in its folder. For one thread.
 
     *max_bytes* is for all files of the folder together. A twentieth of the disk, at most 256 MiB, is left to others:

@@ -16,7 +16,7 @@ from receiver.storage.model import spool_row
 from receiver.storage.model.entries import Entry
 from receiver.storage.model.spool_row import Glance
 from receiver.storage.spool import rejected, slots
-from receiver.storage.spool.handle import Contents, Tenancy
+from receiver.storage.spool.handle import Contents, SpoolHandle
 from receiver.storage.spool.slots import Slot
 from receiver.storage.spool.sqlite_file import Row, SpoolFile
 from receiver.storage.spool.writer import Writer
@@ -44,8 +44,8 @@ class Spool:
 
     def __init__(self, folder: Path, *, max_bytes: int, slot: Slot | None = None) -> None:
         """*max_bytes* bounds all files of the folder together. *slot*: an adopted one; None: one of our own."""
-        self._tenancy = Tenancy(folder, max_bytes, slot)
-        self._writer = Writer(self._tenancy)
+        self._handle = SpoolHandle(folder, max_bytes, slot)
+        self._writer = Writer(self._handle)
         self._waiting_bytes = 0
         self.trouble: str | None = None
         """Why no event could be put in when that was last examined."""
@@ -54,38 +54,38 @@ class Spool:
     @property
     def contents(self) -> Contents:
         """What the file held when the disk was last done with something."""
-        return self._tenancy.contents
+        return self._handle.contents
 
     @property
     def depth(self) -> int:
         """Events in the file."""
-        return self._tenancy.contents.count
+        return self._handle.contents.count
 
     @property
     def oldest(self) -> int | None:
         """When the oldest event in the file arrived, in Unix ms; None: the file is empty."""
-        return self._tenancy.contents.oldest_ms
+        return self._handle.contents.oldest_ms
 
     @property
     def name(self) -> str:
         """What this spool is called in the store: the folder's identity and the slot. Empty before there is a file."""
-        slot = self._tenancy.slot
-        return self.name_of(slot.number) if slot and self._tenancy.identity else ""
+        slot = self._handle.slot
+        return self.name_of(slot.number) if slot and self._handle.identity else ""
 
     def name_of(self, number: int) -> str:
         """What the spool in another slot of the same folder is called."""
-        return f"{self._tenancy.identity}/{number:03}"
+        return f"{self._handle.identity}/{number:03}"
 
     def names_without_file(self) -> set[str]:
         """Names that nobody uses: a process that was killed may have had no time to say that it was empty."""
-        if not self._tenancy.identity:
+        if not self._handle.identity:
             return set()
         return {self.name_of(number) for number in set(range(slots.MOST)) - set(slots.used(self.folder))}
 
     @property
     def folder(self) -> Path:
         """The folder of this spool and its siblings."""
-        return self._tenancy.folder
+        return self._handle.folder
 
     async def open(self) -> bool:
         """Take a slot and open its file. Return False when that failed: it is tried again whenever it is needed."""
@@ -135,8 +135,8 @@ class Spool:
 
     async def compact(self) -> None:
         """Give space back to the disk, and with it what the removed entries said. Raises SpoolUnavailable."""
-        tenancy = self._tenancy
-        await self._call(lambda _: tenancy.compact())
+        handle = self._handle
+        await self._call(lambda _: handle.compact())
 
     async def can_keep(self) -> bool:
         """Whether an event could be put in now: there is a file, room in it, and space on its disk."""
@@ -145,7 +145,7 @@ class Spool:
     async def examine(self) -> str | None:
         """Return, and remember as `trouble`, why no event could be put in now: one clause; None: one could."""
         try:
-            self.trouble = await self._call(lambda _: self._tenancy.refusal(spool_row.OVERHEAD), within_s=2.0)
+            self.trouble = await self._call(lambda _: self._handle.refusal(spool_row.OVERHEAD), within_s=2.0)
         except SpoolUnavailable as error:
             self.trouble = str(error)
         return self.trouble
@@ -156,11 +156,11 @@ class Spool:
             self._is_closed = True
             self._writer.finish()
             await asyncio.to_thread(self._writer.join, _CALL_WITHIN_S)
-        return self._tenancy.was_left_empty
+        return self._handle.was_left_empty
 
     def _path(self) -> Path:
-        assert self._tenancy.slot is not None  # noqa: S101 - called with an open file only
-        return self._tenancy.slot.path
+        assert self._handle.slot is not None  # noqa: S101 - called with an open file only
+        return self._handle.slot.path
 
     async def _call(self, function: Callable[[SpoolFile], T], *, within_s: float = _CALL_WITHIN_S) -> T:
         if self._is_closed:

@@ -12,7 +12,7 @@ from typing import Any
 from receiver.core.errors import RequestRefused, SpoolUnavailable
 from receiver.process import logs
 from receiver.storage.model.spool_row import SpoolRow
-from receiver.storage.spool.handle import Tenancy, reason_of
+from receiver.storage.spool.handle import SpoolHandle, reason_of
 from receiver.storage.spool.sqlite_file import SpoolFile, is_damage
 
 _RECORDS_AT_ONCE = 512
@@ -43,9 +43,9 @@ class Writer(threading.Thread):
     A disk that fails refuses what comes (RequestRefused 503) and is tried again; it never stops the thread.
     """
 
-    def __init__(self, tenancy: Tenancy) -> None:
+    def __init__(self, handle: SpoolHandle) -> None:
         super().__init__(name="spool", daemon=True)
-        self._tenancy = tenancy
+        self._handle = handle
         self._jobs: queue.SimpleQueue[_Append | _Call | None] = queue.SimpleQueue()
         self._left_over: _Call | None = None
         self._failed_at = float("-inf")
@@ -72,9 +72,9 @@ class Writer(threading.Thread):
             else:
                 self._answer(job)
         try:
-            self._tenancy.leave()
+            self._handle.leave()
         except (sqlite3.Error, OSError) as error:
-            _log.error("spool.failed", folder=str(self._tenancy.folder), error=str(error))
+            _log.error("spool.failed", folder=str(self._handle.folder), error=str(error))
 
     def _gather(self, first: _Append) -> list[_Append]:
         """Return the first and what is waiting behind it: all of it shares one sync of the disk."""
@@ -96,12 +96,12 @@ class Writer(threading.Thread):
     def _append(self, batch: list[_Append]) -> None:
         try:
             self._see_whether_it_failed_just_now()
-            fitting, outcomes = self._fit(self._tenancy.open_for_more(), batch)
+            fitting, outcomes = self._fit(self._handle.open_for_more(), batch)
             if fitting:
                 self._write(fitting)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told and the thread must live
             outcomes = self._fail(batch, error)
-        self._tenancy.publish()
+        self._handle.publish()
         _tell(outcomes)
 
     def _see_whether_it_failed_just_now(self) -> None:
@@ -115,7 +115,7 @@ class Writer(threading.Thread):
         outcomes: list[tuple[Reply, Any]] = []
         for job in batch:
             record = job.record
-            refusal = self._tenancy.room.refusal(held, quarantined, record.size, is_quarantined=record.quarantined)
+            refusal = self._handle.room.refusal(held, quarantined, record.size, is_quarantined=record.quarantined)
             if refusal:
                 outcomes.append((job.reply, RequestRefused(503, refusal, retry_after=_RETRY_AFTER_S)))
                 continue
@@ -127,37 +127,37 @@ class Writer(threading.Thread):
 
     def _write(self, records: Sequence[SpoolRow]) -> None:
         try:
-            self._tenancy.open().append(records)
+            self._handle.open().append(records)
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._tenancy.mend(str(error)).append(records)
+            self._handle.mend(str(error)).append(records)
 
     def _fail(self, batch: list[_Append], error: Exception) -> list[tuple[Reply, Any]]:
         """Return refusals for everybody; they are repeated for a second without asking the disk again."""
         now = time.monotonic()
         if now - self._failed_at >= _WRITE_AGAIN_AFTER_S:
             self._failed_at, self._failure = now, f"the spool cannot be written: {reason_of(error)}"
-            self._tenancy.room.look_again()
-            _log.error("spool.failed", folder=str(self._tenancy.folder), events=len(batch), error=str(error))
+            self._handle.room.look_again()
+            _log.error("spool.failed", folder=str(self._handle.folder), events=len(batch), error=str(error))
         return [(job.reply, RequestRefused(503, self._failure, retry_after=_RETRY_AFTER_S)) for job in batch]
 
     def _answer(self, job: _Call) -> None:
         outcome: Any
         try:
-            outcome = job.function(self._tenancy.open())
+            outcome = job.function(self._handle.open())
         except Exception as error:  # noqa: BLE001 - as above
             outcome = SpoolUnavailable(f"the spool cannot be used: {reason_of(error)}")
             if isinstance(error, sqlite3.Error) and is_damage(error):
                 self._mend(error)
-        self._tenancy.publish()
+        self._handle.publish()
         _tell([(job.reply, outcome)])
 
     def _mend(self, damage: sqlite3.Error) -> None:
         try:
-            self._tenancy.mend(str(damage))
+            self._handle.mend(str(damage))
         except (sqlite3.Error, OSError, SpoolUnavailable) as error:
-            _log.error("spool.failed", folder=str(self._tenancy.folder), error=str(error))
+            _log.error("spool.failed", folder=str(self._handle.folder), error=str(error))
 
 
 def _tell(outcomes: Sequence[tuple[Reply, Any]]) -> None:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.ingest.delivery_plan import Table
 from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Ingest, IngestResult
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
@@ -287,3 +288,41 @@ def test_the_reading_that_is_set_is_the_only_one(reading: str, raw: str, dotnet:
         assert _status(ingest, body, _signed("any", body)) == raw
     for body in (FOREIGN.replace(b"5", b"8"), ALIKE.replace(b"6", b"9")):
         assert _status(ingest, body, _dotnet(body)) == dotnet
+
+
+def test_what_a_hook_is_planned_by_follows_the_routes() -> None:
+    """A table that takes the place of another is used from the next event on, and the other way round."""
+    keeper = MemoryKeeper()
+    tables: list[Table | None] = [HandTable(), SHADOWED, None, HandTable()]
+    ingest = Ingest(keeper, lambda: tables[0], Policy(), IngestMetrics(actions.NAMES))
+
+    for number in range(4):
+        _outcomes(ingest, Request(1001, "BookingCreate", b'{"Id":%d}' % number))
+        tables.append(tables.pop(0))
+
+    assert [[one.route for one in entry.wanted] for entry in keeper.entries] == [
+        ["announce", "mirror"],
+        ["log", "watching"],
+        [],
+        ["announce", "mirror"],
+    ]
+    assert [entry.envelope.routes for entry in keeper.entries] == [HandTable.hash, SHADOWED.hash, "", HandTable.hash]
+
+
+def test_the_reading_that_matched_last_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That saves a digest of every body that is not ASCII, once a secret has shown how it signs."""
+    ingest = _ingest(secrets=((None, "any"),))
+    digests: list[bytes] = []
+
+    def digest(key: bytes, body: bytes) -> bytes:
+        digests.append(body)
+        return hmac.digest(key, body, "sha256")
+
+    monkeypatch.setattr(signature, "_digest", digest)
+
+    assert _status(ingest, FOREIGN, _dotnet(FOREIGN)) == "accepted"
+    first = len(digests)
+    digests.clear()
+    assert _status(ingest, ALIKE, _dotnet(ALIKE)) == "accepted"
+
+    assert (first, len(digests)) == (3, 2), "one of them is the signer's own"

@@ -44,17 +44,17 @@ class MemoryKeeper:
         self.entries: list[Entry] = []
         self._ids: dict[bytes, str] = {}
 
-    def submit(self, entry: Entry, on_result: OnResult) -> None:
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
         """Keep one entry, or fail as its action says."""
         match entry.envelope.action:
             case "Unavailable":
-                on_result(entry, StorageUnavailable("Redis: away"))
+                on_result(entry, StorageUnavailable("Redis: away"), context)
             case "Full":
-                on_result(entry, RequestRefused(503, "quarantine is full", retry_after=60))
+                on_result(entry, RequestRefused(503, "quarantine is full", retry_after=60), context)
             case "Slow":
-                asyncio.get_running_loop().call_later(0.5, lambda: on_result(entry, self._keep(entry)))
+                asyncio.get_running_loop().call_later(0.5, lambda: on_result(entry, self._keep(entry), context))
             case _:
-                on_result(entry, self._keep(entry))
+                on_result(entry, self._keep(entry), context)
 
     def _keep(self, entry: Entry) -> Receipt:
         if entry.fingerprint is not None and entry.fingerprint in self._ids:
@@ -82,6 +82,10 @@ class HandTable:
     """Routes bookings, breaks on the action `Broken`, and has a `where` that fails on invoices."""
 
     hash = "0123456789abcdef"
+
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        """Nothing is known before a record is seen."""
+        return None
 
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         """Return the routes by the action's name."""

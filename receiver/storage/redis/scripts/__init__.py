@@ -1,64 +1,73 @@
 """The Lua scripts: each is one atomic step of a delivery's life. `source` returns the text that Redis runs.
 
-Redis makes every function of a script anew at each call, for a sixth of a microsecond each. So a script gets what it
-uses of what scripts share, and nothing else; and what few calls need is made inside a function that only those call.
+A script names what it uses of `shared/` in its first lines: `-- include: keys, time`, and behind `-- on demand:` what
+few of its calls need. A shared file may include others. Redis makes every function of a script anew at each call, for a
+sixth of a microsecond each, so shared files are small; and what is on demand is one function, `open_{file}`, inside
+which everything is made that only it includes.
 """
 
-import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
-_SHARED = ("prelude", "order", "flow", "leftovers", "lanes", "gates", "targets")
-"""What scripts share, in an order in which everything stands behind what it uses."""
+_INCLUDE = "-- include: "
+_ON_DEMAND = "-- on demand: "
 
-_SELDOM = {"open_gates", "open_lanes", "open_leftovers", "open_targets"}
-"""The functions that few calls need. What only they use is made inside them."""
 
-_NAMES = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+class _Part(NamedTuple):
+    """A file: the names of what it includes, of what it opens on demand, and its statements without comments."""
+
+    include: tuple[str, ...]
+    on_demand: tuple[str, ...]
+    text: str
 
 
 @cache
 def source(name: str) -> str:
-    """Return the script *name* with what it uses in front of it."""
-    text = (files(__name__) / f"{name}.lua").read_text()
-    always = _used(text, [one for one in _statements() if not _declared(one) & _SELDOM])
-    seldom = [one for one in _statements() if _declared(one) & _SELDOM & _words(text)]
-    return "\n".join([*always, *(_filled(one, always) for one in seldom), text])
+    """Return the script *name* with what it includes in front of it."""
+    script = _read(f"{name}.lua")
+    included = _closure(script.include)
+    opened = [_filled(one, included) for one in script.on_demand]
+    return "\n".join([*(_shared(one).text for one in included), *opened, script.text])
+
+
+def includes(name: str) -> tuple[str, ...]:
+    """Return the shared files that a script includes, each behind those that it includes itself."""
+    return _closure(_read(f"{name}.lua").include)
+
+
+def _closure(names: Iterable[str], there: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return *names* and what they include, without what is *there* already."""
+    found: list[str] = []
+    for name in names:
+        if name not in there and name not in found:
+            found += _closure(_shared(name).include, (*there, *found))
+            found.append(name)
+    return tuple(found)
+
+
+def _filled(name: str, there: tuple[str, ...]) -> str:
+    """Return the function that the file *name* opens, with what it includes and is not *there* at its head."""
+    part = _shared(name)
+    opening = f"local function open_{name}("
+    before, _, rest = part.text.partition(opening)
+    arguments, _, body = rest.partition("\n")
+    inside = [_shared(one).text for one in _closure(part.include, there)]
+    return "\n".join([before + opening + arguments, *inside, body])
+
+
+def _shared(name: str) -> _Part:
+    return _read(f"shared/{name}.lua")
 
 
 @cache
-def _statements() -> tuple[str, ...]:
-    """What is shared, one statement after another: each begins at the left margin, and no comment is left."""
-    statements: list[list[str]] = []
-    for part in _SHARED:
-        for line in (files(__name__) / f"{part}.lua").read_text().splitlines():
-            if line.startswith("local "):
-                statements.append([])
-            if line and not line.lstrip().startswith("--"):
-                statements[-1].append(line)
-    return tuple("\n".join(lines) for lines in statements)
+def _read(path: str) -> _Part:
+    lines = files(__name__).joinpath(path).read_text().splitlines()
+    code = "\n".join(line for line in lines if line and not line.lstrip().startswith("--"))
+    return _Part(_names(lines, _INCLUDE), _names(lines, _ON_DEMAND), code)
 
 
-def _used(text: str, statements: list[str]) -> list[str]:
-    """Return those of *statements* that *text* uses, and what these use, in their order."""
-    used: list[str] = []
-    for statement in reversed(statements):
-        if _declared(statement) & _words(text):
-            text = f"{statement}\n{text}"
-            used.insert(0, statement)
-    return used
-
-
-def _filled(function: str, there: list[str]) -> str:
-    """Return a function with what it uses at its head, as far as it is not *there* already."""
-    missing = [one for one in _used(function, list(_statements())) if one not in there and one != function]
-    first, _, rest = function.partition("\n")
-    return "\n".join([first, *missing, rest])
-
-
-def _declared(statement: str) -> set[str]:
-    return {name.strip() for names in _NAMES.findall(statement) for name in names.split(",")}
-
-
-def _words(text: str) -> set[str]:
-    return {word for line in text.splitlines() if not line.startswith("--") for word in re.findall(r"\w+", line)}
+def _names(lines: Iterable[str], head: str) -> tuple[str, ...]:
+    found = (line.removeprefix(head) for line in lines if line.startswith(head))
+    return tuple(name.strip() for line in found for name in line.split(","))

@@ -1,3 +1,5 @@
+-- include: attempts, counters, finish, ids, jobs, keys, lanes, lists, requeue, states, time
+-- on demand: gates, targets
 -- Records how attempts ended and says what becomes of their deliveries.
 --
 -- ARGV: worker, the time as RQ writes it, then for each attempt
@@ -20,11 +22,12 @@ for at = 3, #ARGV, 6 do
     local job, verdict, delay, timeout_s, attempt, sign = unpack(ARGV, at, at + 5)
     local id, n, serial = parse_job(job)
     local key = state_key(id)
-    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'l', n .. 'g')
+    local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'l', n .. 'g', n .. 'i',
+        'p', n .. 'a')
     if state[1] ~= 'x' or state[3] ~= worker or tonumber(state[2] or 1) ~= serial then
         stale[#stale + 1] = job
     else
-        local queue = redis.call('HGET', job_key(job), 'origin') or state[4]
+        local queue = state[7] and ISOLATED or state[4]
         append(held, 'fd:held:' .. worker, job)
         append(started, 'rq:wip:' .. queue, job .. ':' .. worker)
         if not is_stock then jobs[#jobs + 1] = job_key(job) end
@@ -49,15 +52,17 @@ for at = 3, #ARGV, 6 do
                 is_settled = targets(id, n, serial, state, verdict, tonumber(delay), timeout_s, attempt, sign, iso)
             end
             if not is_settled then
-                record(id, n, attempt)
                 local had = (state[5] or state[6]) and {l = state[5], g = state[6]}
                 local newer = verdict == 'r' and state[5] and successor(state[5], id)
                 if newer then
+                    record(id, n, attempt)
                     note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
                     finish(id, n, 'c', had, iso)
                 elseif FINAL[verdict] then
-                    finish(id, n, verdict, had, iso)
+                    local attempts = note_attempt(id, n, attempt) and (tonumber(state[9]) or 0) + 1
+                    finish(id, n, verdict, had, iso, state[8] or nil, attempts)
                 else
+                    record(id, n, attempt)
                     redis.call('HDEL', key, n .. 'o', n .. 'i', n .. 'b')
                     if verdict == 'r' then
                         redis.call('HINCRBY', key, n .. 'f', 1)

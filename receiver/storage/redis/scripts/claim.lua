@@ -1,3 +1,5 @@
+-- include: counters, handover, ids, jobs, keys, lists, rules, time
+-- on demand: gates
 -- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
 -- A delivery is in a queue or in one worker's hands at every moment, never in neither.
 --
@@ -90,7 +92,6 @@ local function take(queue, job)
         return
     end
     if gates and gates.holds_back(id, n, job, state) then return end
-    redis.call('HSET', job_key(job), 'status', 'started')
     local wip = 'rq:wip:' .. queue
     append(started, wip, '+inf')
     append(started, wip, job .. ':' .. worker)

@@ -1,3 +1,4 @@
+-- include: counters, entities, finish, keys, quarantine, states, withdraw
 -- Puts an empty record in the place of an event's own, ends its deliveries and clears what was said about it.
 -- The event stays counted as what it is, so the audit stays at 0.
 --

@@ -1,3 +1,5 @@
+-- include: counters, ids, indexes, keys
+-- on demand: leftovers
 -- Finds events that have a state and no envelope, and clears away what is left of them. A call that failed in the middle
 -- left such events behind: up to release 0.2.0 for good, and since then until the next call with their ids. Or somebody
 -- took the envelope of an event away that was kept: that event is listed by its hour, and is counted.
@@ -5,7 +7,7 @@
 -- ARGV: 'scan', a cursor of SCAN, keys at most; or the time as RQ writes it, then ids, behind
 --   'look'   to look again whether they are incomplete
 --   'clear'  to clear away those that are and are not listed: they were never kept
---   'drop'   to clear away the state of all that are; who is listed is counted, and is for reckon.lua then
+--   'drop'   to clear away the state of all that are; who is listed is counted, and is for write_off.lua then
 -- Returns the ids for which that is so; of a scan the next cursor in front.
 
 local verb = ARGV[1]
@@ -27,7 +29,7 @@ local found = {}
 for i = 3, #ARGV do
     local id = ARGV[i]
     if is_incomplete(id) then
-        local is_listed = verb ~= 'look' and redis.call('LPOS', 'fd:i:' .. id_hour(id), id)
+        local is_listed = verb ~= 'look' and redis.call('LPOS', INDEX .. id_hour(id), id)
         if verb == 'look' or verb == 'drop' or not is_listed then found[#found + 1] = id end
         if verb == 'drop' or (verb == 'clear' and not is_listed) then open_leftovers()(id, ARGV[2], is_listed) end
     end

@@ -1,3 +1,5 @@
+-- include: counters, entities, ids, indexes, jobs, keys, lists, new_delivery, quarantine, states, time
+-- on demand: lane_placement, leftovers
 -- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them.
 --
 -- A script error keeps what was written before it. So everything that can be wrong with the arguments is found before the
@@ -8,10 +10,10 @@
 -- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
 --   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
 --   id, kind ('r', 'q', 'p' for one that was quarantined under this id and is put right now, or 'm' for one that is kept
---   and gets its next portion of deliveries), action, business, entity, fingerprint, window in ms, envelope, routes in the
---   shadow (joined by commas), number of portions of further deliveries, number of deliveries,
+--   and gets its next portion of deliveries), action, business, entity, its bucket, fingerprint, window in ms, envelope,
+--   routes in the shadow (joined by commas), number of portions of further deliveries, number of deliveries,
 --   then the portions (each a JSON array of deliveries, to be made by later calls of kind 'm'), and for each delivery:
---   route, queue, RQ timeout in seconds, terms ('' for none, else as lanes.lua reads them)
+--   route, queue, RQ timeout in seconds, terms ('' for none, else as new_delivery.lua reads them)
 -- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
 -- that was kept first; of kind 'p' also 'n': it is not quarantined (any more); of kind 'm' only 'm', followed by the number
 -- of portions that are left.
@@ -23,20 +25,22 @@ local alias_ms = tonumber(ARGV[4])
 if not (quarantine_limit and hook_limit and alias_ms) then return redis.error_reply('ERR keep: malformed header') end
 local events, state_keys = {}, {}
 local at = 5
+local hour_of = {}  -- nearly all of a call are of one hour
 while at <= #ARGV do
     local event = {
         id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
-        fingerprint = ARGV[at + 5], window = tonumber(ARGV[at + 6]), envelope = ARGV[at + 7], shadow = ARGV[at + 8],
-        deliveries = {}, first = 1,
+        bucket = ARGV[at + 5], fingerprint = ARGV[at + 6], window = tonumber(ARGV[at + 7]), envelope = ARGV[at + 8],
+        shadow = ARGV[at + 9], deliveries = {}, first = 1,
     }
-    local further, made = tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
-    event.made = ARGV[at + 10]
+    local further, made = tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11])
+    event.made = ARGV[at + 11]
     event.ms = #event.id == 20 and id_ms(event.id)
-    if not (event.ms and further and made) then return redis.error_reply('ERR keep: malformed event') end
+    local is_about = event.entity == '' or tonumber(event.bucket)
+    if not (event.ms and further and made and is_about) then return redis.error_reply('ERR keep: malformed event') end
     if event.fingerprint ~= '' and not (#event.fingerprint > 2 and event.window and event.window > 0) then
         return redis.error_reply('ERR keep: malformed fingerprint')
     end
-    at = at + 11
+    at = at + 12
     if further > 0 then event.further = {at, at + further - 1} end
     at = at + further
     for n = 1, made do
@@ -45,7 +49,9 @@ while at <= #ARGV do
         event.deliveries[n] = delivery
         at = at + 4
     end
-    event.hour = string.format('%d', math.floor(event.ms / HOUR_MS))
+    local hour = math.floor(event.ms / HOUR_MS)
+    hour_of[hour] = hour_of[hour] or string.format('%d', hour)
+    event.hour = hour_of[hour]
     events[#events + 1] = event
     state_keys[#events] = state_key(event.id)
 end
@@ -73,7 +79,7 @@ local function is_there(event)
     if stored[event.id] then return true end
     if none_is_there or redis.call('EXISTS', state_key(event.id)) == 0 then return false end
     if redis.call('EXISTS', envelope_key(event.id)) == 1 then return true end
-    if redis.call('LPOS', 'fd:i:' .. event.hour, event.id) then
+    if redis.call('LPOS', INDEX .. event.hour, event.id) then
         stored[event.id] = true
         envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
         return true
@@ -124,7 +130,7 @@ local function is_new_duplicate(event, first)
 end
 
 local function remember_entity(event)
-    local key = entity_key(event.entity)
+    local key = bucket_key(event.bucket)
     local newest = redis.call('HGET', key, event.entity)
     if not newest or newest < event.id then redis.call('HSET', key, event.entity, event.id) end
 end
@@ -133,7 +139,7 @@ local place
 
 -- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
-    local seen, ended, stem = {}, 0, 'fd:i:' .. event.hour .. ':r:'
+    local seen, ended, stem = {}, 0, INDEX .. event.hour .. ':r:'
     for i, delivery in ipairs(event.deliveries) do
         local n = event.first + i - 1
         local job, begins = event.id .. '-' .. n .. '-1', 'q'
@@ -142,7 +148,7 @@ local function make_deliveries(event, state)
         if not delivery.waits then
             state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
         else
-            place = place or open_lanes()
+            place = place or open_lane_placement()
             begins = place(event.id, n, delivery, event.ms, true, state)
         end
         if begins == 'q' then
@@ -165,7 +171,7 @@ local function note_shadow(event, state)
     if event.shadow == '' then return end
     state[#state + 1] = 'w'; state[#state + 1] = event.shadow
     for route in string.gmatch(event.shadow, '[^,]+') do
-        append(indexes, 'fd:i:' .. event.hour .. ':r:' .. route, event.id)
+        append(indexes, INDEX .. event.hour .. ':r:' .. route, event.id)
     end
 end
 
@@ -200,7 +206,7 @@ local function store(event)
     end
     if event.entity ~= '' then remember_entity(event) end
     if event.kind ~= 'p' then
-        local stem = 'fd:i:' .. hour
+        local stem = INDEX .. hour
         append(listed, stem, event.id)
         append(indexes, stem .. ':a:' .. event.action, event.id)
         append(indexes, stem .. ':b:' .. event.business, event.id)

@@ -1,3 +1,4 @@
+-- include: time
 -- Begins or renews the leases of workers. What a worker holds is safe while its lease runs; once it is over and somebody
 -- has recovered what it held, the lease cannot be renewed, so a worker that was frozen finds out.
 --

@@ -1,3 +1,4 @@
+-- include: jobs, time
 -- Pauses a route, or lets it go again.
 --
 -- ARGV: 'pause' or 'resume', route, who

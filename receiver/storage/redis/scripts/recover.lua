@@ -1,3 +1,4 @@
+-- include: counters, finish, ids, keys, requeue, time
 -- Gives back what a dead worker held. What it was running when it died runs again alone, in a process of its own, so that
 -- the delivery that kills its process is found and its neighbours are not blamed; three deaths while alone are poison.
 --

@@ -1,9 +1,11 @@
+-- include: counters, ids, indexes, jobs, keys, new_delivery, requeue, states, time
+-- on demand: lane_placement
 -- Makes new deliveries of an event that is kept: the same event, the same key, origin `replay`.
 -- A route whose last delivery is still in flight is left alone. A dead delivery of a replayed route ends as discarded,
 -- because its successor now stands for it.
 --
 -- ARGV: the time as RQ writes it, event id, 'dead' to replay dead deliveries only or 'all',
---   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as lanes.lua reads them)
+--   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as new_delivery.lua reads them)
 -- Returns the ids of the deliveries made; false when the event is not kept.
 
 local iso, id, only_dead = ARGV[1], ARGV[2], ARGV[3] == 'dead'
@@ -33,7 +35,7 @@ local hour, made, place = id_hour(id), {}, nil
 -- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
 local function make(delivery, before)
     local fields = {n .. 'r', delivery.route, n .. 'q', delivery.queue, n .. 'm', 'replay'}
-    if delivery.waits then place = place or open_lanes() end
+    if delivery.waits then place = place or open_lane_placement() end
     local begins = not delivery.waits and 'q' or place(id, n, delivery, now_ms, false, fields)
     redis.call('HSET', key, unpack(fields))
     if begins == 'q' then
@@ -44,7 +46,7 @@ local function make(delivery, before)
         wake(delivery.queue)
     end
     if not before and not is_listed(delivery.route) then
-        redis.call('RPUSH', 'fd:i:' .. hour .. ':r:' .. delivery.route, id)
+        redis.call('RPUSH', INDEX .. hour .. ':r:' .. delivery.route, id)
     end
 end
 

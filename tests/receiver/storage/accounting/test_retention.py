@@ -314,7 +314,7 @@ def test_a_page_of_a_long_list_is_short_wherever_it_is(client: redis.Redis) -> N
     for start in range(0, len(names), 5_000):
         client.rpush(key % hour, *names[start : start + 5_000])
         client.mset({keys.envelope(name): b"" for name in names[start : start + 5_000 : 2]})
-    turn = client.register_script(scripts.source("turn"))
+    turn = client.register_script(scripts.source("expire_page"))
     client.config_resetstat()
 
     pages = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from tests.support.events import entry
@@ -20,7 +20,7 @@ from tests.support.events import entry
 
 async def keep_on(url: str, folder: Path, rate: float) -> None:
     """Keep an event every so often, whether the one before has been answered or not."""
-    keeper = Keeper(Store(connection.connect_async(url)), folder, max_bytes=1 << 30, alias_ms=3_600_000)
+    keeper = KeepOrSpool(Store(connection.connect_async(url)), folder, max_bytes=1 << 30, alias_ms=3_600_000)
     await keeper.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.storage.keep.circuit_breaker import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker
+from receiver.storage.keep.circuit_breaker import CALM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, CircuitBreaker
 
 
 def test_pauses_grow_up_to_a_second() -> None:
     """50, 100, 200, 400, 800, 1,000, 1,000 ms."""
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     now, pauses = 100.0, []
     for _ in range(7):
         breaker.fail(now)
@@ -21,7 +21,7 @@ def test_pauses_grow_up_to_a_second() -> None:
 
 def test_failures_of_calls_from_before_change_nothing() -> None:
     """A hundred events that fail together are one failure."""
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for step in range(100):
         breaker.fail(100.0 + step / 100_000)
 
@@ -31,7 +31,7 @@ def test_failures_of_calls_from_before_change_nothing() -> None:
 @pytest.mark.parametrize(("calm_s", "expected"), [(1.0, 2 * FIRST_PAUSE_S), (CALM_S + 1, FIRST_PAUSE_S)])
 def test_pauses_start_over_only_after_a_calm(calm_s: float, expected: float) -> None:
     """A store that comes and goes is not asked twenty times a second."""
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     breaker.fail(100.0)
     breaker.succeed(100.1)
     assert not breaker.is_open
@@ -45,7 +45,7 @@ def test_pauses_start_over_only_after_a_calm(calm_s: float, expected: float) -> 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=50))
 def test_a_probe_is_never_further_away_than_a_second(steps: list[tuple[bool, float]]) -> None:
     """Whatever happens in whatever order."""
-    breaker, now = Breaker(), 0.0
+    breaker, now = CircuitBreaker(), 0.0
     for failed, later in steps:
         now += later
         (breaker.fail if failed else breaker.succeed)(now)

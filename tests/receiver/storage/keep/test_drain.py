@@ -7,10 +7,12 @@ from pathlib import Path
 import redis
 
 from receiver.storage.keep.drain import drain
-from receiver.storage.keep.drain_task import Drainer
-from receiver.storage.keep.group_commit import Committer
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.drain_task import DrainTask
+from receiver.storage.keep.group_commit import GroupCommit
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
+from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
@@ -38,7 +40,7 @@ class Slow(Store):
         return await super().keep(entries, timeout_s=timeout_s, confirm_ms=confirm_ms, alias_ms=alias_ms)
 
 
-class Busy(Committer):
+class Busy(GroupCommit):
     """One that always has live events on their way."""
 
     is_busy = True
@@ -84,29 +86,22 @@ def test_a_store_that_is_fast_gets_five_thousand_a_second(redis_url: str, client
 def test_while_live_events_come_it_goes_on_in_small_portions(redis_url: str, tmp_path: Path) -> None:
     """Else a spool would never be emptied under load; without any they are as large as the store takes them."""
 
-    async def batches(committer_of: Callable[[Store], Committer]) -> list[int]:
+    async def batches(committer_of: Callable[[Store], GroupCommit]) -> list[int]:
         store = Slow(redis_url)
         own, committer = Spool(tmp_path, max_bytes=1 << 30), committer_of(store)
         await own.open()
         for one in numbered(200):
             await own.append(one)
-        drainer = Drainer(
+        clock, health = StoreClock(), StoreHealth()
+        drainer = DrainTask(
             own,
             store,
-            committer,
+            health,
+            commit=committer,
+            reporter=SpoolReporter(own, store, clock, health),
+            lanes=ReceiverLanes(own, store, clock, health, commit=committer),
             max_bytes=1 << 30,
             alias_ms=ALIAS_MS,
-            is_welcome=lambda: True,
-            failed=lambda error: None,
-            told=lambda: None,
-            order=OwnOrder(
-                own,
-                store,
-                StoreClock(),
-                oldest=lambda: None,
-                is_well=lambda: True,
-                is_reachable=lambda: True,
-            ),
         )
         running = asyncio.create_task(drainer.run())
         await until(lambda: own.depth == 0, "the drain")
@@ -117,4 +112,4 @@ def test_while_live_events_come_it_goes_on_in_small_portions(redis_url: str, tmp
         return store.batches
 
     assert asyncio.run(batches(lambda store: Busy(store, patience_s=1, timeout_s=1))) == [64, 64, 64, 8]
-    assert asyncio.run(batches(lambda store: Committer(store, patience_s=1, timeout_s=1))) == [200]
+    assert asyncio.run(batches(lambda store: GroupCommit(store, patience_s=1, timeout_s=1))) == [200]

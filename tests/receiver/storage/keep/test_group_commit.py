@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.storage.keep.group_commit import Committer
+from receiver.storage.keep.group_commit import GroupCommit
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import EventReader
@@ -24,7 +24,7 @@ PATIENCE_S = 0.3
 
 def committing(
     url: str,
-    work: Callable[[Committer], Awaitable[T]],
+    work: Callable[[GroupCommit], Awaitable[T]],
     *,
     patience_s: float = 5.0,
     timeout_s: float = 5.0,
@@ -34,7 +34,7 @@ def committing(
 
     async def run() -> T:
         store = Store(connection.connect_async(url), replicas=replicas)
-        committer = Committer(store, patience_s=patience_s, timeout_s=timeout_s)
+        committer = GroupCommit(store, patience_s=patience_s, timeout_s=timeout_s)
         try:
             return await work(committer)
         finally:
@@ -44,7 +44,7 @@ def committing(
     return asyncio.run(run())
 
 
-async def outcome(committer: Committer, one: Entry) -> Receipt | str:
+async def outcome(committer: GroupCommit, one: Entry) -> Receipt | str:
     """The receipt, or why there is none."""
     try:
         return await committer.keep(one)
@@ -57,7 +57,7 @@ def test_events_of_one_turn_share_a_call(redis_url: str, client: redis.Redis) ->
     many = [entry(b"%d" % number) for number in range(1_000)]
     client.config_resetstat()
 
-    async def work(committer: Committer) -> list[Receipt]:
+    async def work(committer: GroupCommit) -> list[Receipt]:
         return list(await asyncio.gather(*(committer.keep(one) for one in many)))
 
     client.config_resetstat()
@@ -71,7 +71,7 @@ def test_few_wait_for_the_call_before_theirs(start_valkey: StartValkey) -> None:
     """Three that come one after another while a call is on its way share the next one; a fourth sends them off."""
     server = start_valkey()
 
-    async def work(committer: Committer) -> int:
+    async def work(committer: GroupCommit) -> int:
         await committer.keep(entry())
         with server.client() as client:
             client.config_resetstat()
@@ -93,7 +93,7 @@ def test_a_full_quarantine_refuses_junk_and_nothing_else(start_valkey: StartValk
     server = start_valkey("--maxmemory", "8mb")
     junk = [entry(os.urandom(80_000), quarantine="no JSON") for _ in range(4)]
 
-    async def work(committer: Committer) -> list[object]:
+    async def work(committer: GroupCommit) -> list[object]:
         keeps = [committer.keep(one) for one in (*junk, entry())]
         return list(await asyncio.gather(*keeps, return_exceptions=True))
 
@@ -107,7 +107,7 @@ def test_a_late_reply_is_not_waited_for_but_the_batch_is_kept(start_valkey: Star
     server = start_valkey()
     late, later = [entry(b"%d" % number) for number in range(5)], entry(b"later")
 
-    async def work(committer: Committer) -> tuple[list[Receipt | str], Receipt]:
+    async def work(committer: GroupCommit) -> tuple[list[Receipt | str], Receipt]:
         await committer.keep(entry(b"first"))
         server.freeze()
         try:
@@ -130,7 +130,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent(start_valkey: StartValkey) -
     server = start_valkey()
     many = [entry(b"%d" % number) for number in range(1_700)]
 
-    async def work(committer: Committer) -> list[Receipt | str]:
+    async def work(committer: GroupCommit) -> list[Receipt | str]:
         await committer.keep(entry(b"first"))
         server.freeze()
         try:
@@ -153,7 +153,7 @@ def test_calls_that_hang_are_few(start_valkey: StartValkey) -> None:
     """They hold a connection each; beyond eight, events are refused at once."""
     server = start_valkey()
 
-    async def work(committer: Committer) -> str:
+    async def work(committer: GroupCommit) -> str:
         server.freeze()
         try:
             for number in range(100):
@@ -194,7 +194,7 @@ def test_a_server_that_restarts_is_used_again(start_valkey: StartValkey) -> None
     server = start_valkey()
     before, after = entry(b"before"), entry(b"after")
 
-    async def work(committer: Committer) -> Receipt:
+    async def work(committer: GroupCommit) -> Receipt:
         await committer.keep(before)
         await asyncio.to_thread(server.kill)
         assert isinstance(await outcome(committer, entry(b"meanwhile")), str)
@@ -239,7 +239,7 @@ class TestReplicated:
         replica = start_valkey("--replicaof", f"127.0.0.1 {port}")
         first, again = entry(b"same"), entry(b"same")
 
-        async def work(committer: Committer) -> tuple[Receipt | str, Receipt | str]:
+        async def work(committer: GroupCommit) -> tuple[Receipt | str, Receipt | str]:
             await committer.keep(entry(b"another"))  # now this connection has something confirmed
             replica.freeze()
             other = Store(connection.connect_async(primary.url), replicas=1)

@@ -10,7 +10,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.keep.drain import Drained, drain, take_back
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.client import is_refusal
@@ -94,7 +94,7 @@ def test_a_live_event_that_the_script_fails_on_holds_up_no_other(
     batch = [entry(b"%d" % number, entity="bad" if number == 3 else f"good {number}") for number in range(9)]
 
     async def run() -> tuple[list[str], int, str]:
-        keeper = Keeper(
+        keeper = KeepOrSpool(
             Store(connection.connect_async(redis_url)), tmp_path, max_bytes=1 << 30, alias_ms=ALIAS_MS, patience_s=30
         )
         await keeper.start()

@@ -17,7 +17,7 @@ from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
 from receiver.core.settings import Settings
 from receiver.storage.keep import keep_or_spool as keeper_module
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import EventReader
@@ -39,7 +39,7 @@ PATIENCE_S = 1.5
 def keeping(
     url: str,
     folder: Path,
-    work: Callable[[Keeper], Awaitable[T]],
+    work: Callable[[KeepOrSpool], Awaitable[T]],
     *,
     max_bytes: int = 1 << 30,
     memory_share: float = 0.9,
@@ -50,7 +50,7 @@ def keeping(
 
     async def run() -> T:
         store = Store(connection.connect_async(url), replicas=replicas)
-        keeper = Keeper(
+        keeper = KeepOrSpool(
             store, folder, max_bytes=max_bytes, alias_ms=3_600_000, memory_share=memory_share, patience_s=patience_s
         )
         await keeper.start()
@@ -70,7 +70,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
     assert condition(), what
 
 
-async def keep_many(keeper: Keeper, many: Sequence[Entry]) -> Counter[str]:
+async def keep_many(keeper: KeepOrSpool, many: Sequence[Entry]) -> Counter[str]:
     """Keep at once, and count the answers."""
     receipts = await asyncio.gather(*(keeper.keep(one) for one in many))
     assert [receipt.id for receipt in receipts] == [one.envelope.id for one in many]
@@ -114,7 +114,7 @@ def test_a_store_that_answers_gets_everything(redis_url: str, client: redis.Redi
     """Nothing touches the spool, and nothing stays behind on the disk."""
     many = numbered(500)
 
-    async def work(keeper: Keeper) -> Counter[str]:
+    async def work(keeper: KeepOrSpool) -> Counter[str]:
         assert await keeper.ready()
         return await keep_many(keeper, many)
 
@@ -136,7 +136,7 @@ class TestOutage:
         """Redis accepts and never answers. What it was sent is carried out when it wakes, and is not doubled."""
         before, during, after = numbered(20), numbered(300, 1_000), numbered(20, 2_000)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             assert await keep_many(keeper, before) == {"accepted": 20}
             server.freeze()
             try:
@@ -161,7 +161,7 @@ class TestOutage:
         """Connections are refused, then reset, then answered with LOADING."""
         before, during = numbered(20), numbered(50, 1_000)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             await keep_many(keeper, before)
             await asyncio.to_thread(server.kill)
             assert await keep_many(keeper, during) == {"spooled": 50}
@@ -187,7 +187,7 @@ class TestOutage:
         """It answers, but takes no writes."""
         many = numbered(30)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             with server.client() as admin:
                 await asyncio.to_thread(admin.execute_command, *break_it.split())
                 assert await keep_many(keeper, many) == {"spooled": 30}
@@ -203,7 +203,7 @@ class TestOutage:
         """MISCONF: the server refuses writes because its own disk fails."""
         many = numbered(30)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             with server.client() as admin:
                 await asyncio.to_thread(break_saving, admin, server.log.parent)
                 assert await keep_many(keeper, many) == {"spooled": 30}
@@ -244,7 +244,7 @@ class TestOutage:
             process.end()
         answered = answers(process)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             await until(lambda: len(slots.used(folder)) == 1 and keeper.spooled == 0, "the rest of the spool")
 
         keeping(server.url, folder, work)  # a process that is told to stop leaves what it has not drained yet
@@ -331,7 +331,7 @@ class TestLeftBehind:
         name = f"{slots.prepare(tmp_path)}/002"
         client.hset("fd:spools", name, reports.value(tmp_path, Contents(300, 1, 1), now_ms=1))
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             await until(lambda: len(slots.used(tmp_path)) == 1 and keeper.spooled == 0, "the drain")
 
         keeping(redis_url, tmp_path, work)
@@ -374,7 +374,7 @@ class TestLeftBehind:
         odd = odd._replace(envelope=odd.envelope._replace(id="short"))
         spool_offline(tmp_path, [*many[:5], odd, *many[5:]])
 
-        async def work(keeper: Keeper) -> int:
+        async def work(keeper: KeepOrSpool) -> int:
             await until(lambda: keeper.spooled == 0, "the drain")
             return await keeper.set_aside()
 
@@ -390,7 +390,7 @@ class TestLeftBehind:
         many = numbered(10)
         spool_offline(tmp_path, [*junk, *many])
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             await until(lambda: keeper.spooled == 2, "the drain")
 
         keeping(server.url, tmp_path, work)
@@ -408,7 +408,7 @@ class TestLeftBehind:
         waiting, live = numbered(3_000), numbered(300, 10_000)
         spool_offline(tmp_path, waiting)
 
-        async def work(keeper: Keeper) -> Counter[str]:
+        async def work(keeper: KeepOrSpool) -> Counter[str]:
             told: Counter[str] = Counter()
             for one in live:
                 told[(await keeper.keep(one)).status] += 1
@@ -429,7 +429,7 @@ class TestMemory:
         server = start_valkey("--maxmemory", "20mb")
         many = numbered(50)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             with server.client() as admin:
                 await asyncio.to_thread(fill_memory, admin, 0.93)
                 await until_spooling(keeper, 10_000)
@@ -454,7 +454,7 @@ def fill_memory(admin: redis.Redis, share: float) -> None:
         admin.rpush("ballast", os.urandom(50_000))
 
 
-async def until_spooling(keeper: Keeper, first: int) -> None:
+async def until_spooling(keeper: KeepOrSpool, first: int) -> None:
     """Keep events until one is spooled."""
     number = first
     async with asyncio.timeout(DEADLINE_S):
@@ -470,7 +470,7 @@ class TestNeither:
         """The receiver starts, and is ready."""
         (tmp_path / "file").write_text("in the way")
 
-        async def work(keeper: Keeper) -> Counter[str]:
+        async def work(keeper: KeepOrSpool) -> Counter[str]:
             assert await keeper.ready()
             return await keep_many(keeper, numbered(10))
 
@@ -483,7 +483,7 @@ class TestNeither:
         server = start_valkey()
         (tmp_path / "file").write_text("in the way")
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             await asyncio.to_thread(server.kill)
             for one in numbered(5):
                 with pytest.raises(RequestRefused) as refused:
@@ -506,7 +506,7 @@ class TestReplicated:
         primary = start_valkey("--repl-diskless-sync-delay", "0", port=port)
         alone, together = numbered(20), numbered(20, 1_000)
 
-        async def work(keeper: Keeper) -> None:
+        async def work(keeper: KeepOrSpool) -> None:
             assert await keep_many(keeper, alone) == {"spooled": 20}
             replica = await asyncio.to_thread(start_valkey, "--replicaof", f"127.0.0.1 {port}")
             await until(lambda: keeper.spooled == 0, "the drain")
@@ -532,7 +532,7 @@ class TestStop:
         server = start_valkey()
         many = numbered(100)
 
-        async def work(keeper: Keeper) -> list[Receipt]:
+        async def work(keeper: KeepOrSpool) -> list[Receipt]:
             server.freeze()
             waiting = [asyncio.create_task(keeper.keep(one)) for one in many]
             await asyncio.sleep(0)

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from receiver.core.errors import StorageUnavailable
 from receiver.core.ids import lowest
 from receiver.storage.keep.drain import drain
-from receiver.storage.keep.group_commit import Committer
-from receiver.storage.keep.lane_announcements import SpoolOrder
-from receiver.storage.keep.receiver_lanes import OwnOrder
+from receiver.storage.keep.group_commit import GroupCommit
+from receiver.storage.keep.lane_announcements import LaneAnnouncements
+from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
+from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import connection, scripts
@@ -47,7 +49,7 @@ def desk(client: redis.Redis) -> Desk:
     return Desk(client)
 
 
-def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, SpoolOrder], Awaitable[None]]) -> None:
+def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, LaneAnnouncements], Awaitable[None]]) -> None:
     """Run *work* on the spool that a dead process has left in *folder*."""
 
     async def run() -> None:
@@ -56,7 +58,7 @@ def with_spool(url: str, folder: Path, work: Callable[[Spool, Store, SpoolOrder]
         spool, store = Spool(folder, max_bytes=1 << 30, slot=slot), Store(connection.connect_async(url))
         await spool.open()
         try:
-            await work(spool, store, SpoolOrder(spool, store, StoreClock()))
+            await work(spool, store, LaneAnnouncements(spool, store, StoreClock()))
         finally:
             await spool.close()
             await store.close()
@@ -71,7 +73,7 @@ def test_later_events_of_a_lane_wait_and_no_others(redis_url: str, desk: Desk, t
     later, other, last = numbered(3), numbered(4, "other"), numbered(5)
     free = entry(b'{"Id":6}')
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         order._notice_file()
         await order.say()
         keep_all(desk.client, later, other, free)
@@ -100,12 +102,12 @@ def test_later_events_of_a_lane_wait_and_no_others(redis_url: str, desk: Desk, t
 
 def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
     """What is newer than what it said last may follow something in its spool; what is older does not."""
-    calls = StoreClient(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce_spool")
     before, after = numbered(1), numbered(2, "other")
     done = after.envelope.id[:9]
 
     def say(lease_ms: int, kind: str, done: str) -> int:
-        return int(calls.run("announce", "here/000", calls.now_ms(), lease_ms, kind, done)[0])
+        return int(calls.run("announce_spool", "here/000", calls.now_ms(), lease_ms, kind, done)[0])
 
     say(1, "n", done)
     said_ms = int((desk.client.hget(RECEIVERS, "here/000") or b"").split()[0])
@@ -122,8 +124,8 @@ def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
 
 def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgotten(desk: Desk) -> None:
     """A store that was away forgets nobody: only time counts in which somebody was heard."""
-    calls = StoreClient(desk.client, "announce")
-    calls.run("announce", "gone/000", calls.now_ms() - 60_000, 180, "n", "0")
+    calls = StoreClient(desk.client, "announce_spool")
+    calls.run("announce_spool", "gone/000", calls.now_ms() - 60_000, 180, "n", "0")
     one = numbered(1)
     keep_all(desk.client, one)
 
@@ -137,10 +139,10 @@ def test_who_is_silent_for_twenty_seconds_in_which_the_store_was_there_is_forgot
 
 def test_what_was_said_earlier_and_comes_later_changes_nothing(desk: Desk) -> None:
     """A heartbeat that was on its way when the outage began."""
-    calls = StoreClient(desk.client, "announce")
+    calls = StoreClient(desk.client, "announce_spool")
     now_ms = calls.now_ms()
-    calls.run("announce", "here/000", now_ms, 180, "a", "")
-    calls.run("announce", "here/000", now_ms - 100, 180, "n", lowest(now_ms))
+    calls.run("announce_spool", "here/000", now_ms, 180, "a", "")
+    calls.run("announce_spool", "here/000", now_ms - 100, 180, "n", lowest(now_ms))
     assert (desk.client.hget(RECEIVERS, "here/000") or b"").split()[3:] == [b"a"]
 
 
@@ -149,7 +151,7 @@ def test_a_store_that_lost_the_list_of_lanes_gets_it_again(redis_url: str, desk:
     early, later = numbered(1), numbered(2)
     spool_offline(tmp_path, [early])
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         await order.prepare()
         desk.client.flushall()
         await order.say()
@@ -168,7 +170,7 @@ def test_a_debounced_event_waits_for_an_older_one_in_a_spool(redis_url: str, des
     early, later = (numbered(number, delay_ms=60_000, debounced=True) for number in (1, 2))
     spool_offline(tmp_path, [early])
 
-    async def work(spool: Spool, store: Store, order: SpoolOrder) -> None:
+    async def work(spool: Spool, store: Store, order: LaneAnnouncements) -> None:
         await order.prepare()
         keep_all(desk.client, later)
         assert desk.waits(later.envelope.id) == "order"
@@ -206,7 +208,7 @@ def test_events_in_order_are_given_up_in_order(start_valkey: StartValkey) -> Non
     told: list[str] = []
     behind: list[tuple[int, int]] = []
 
-    def note(entry: Entry, _: object) -> None:
+    def note(entry: Entry, _outcome: object, _context: object) -> None:
         told.append(entry.envelope.id)
         if len(told) == 1:
             so_far = len(submitted)
@@ -214,7 +216,7 @@ def test_events_in_order_are_given_up_in_order(start_valkey: StartValkey) -> Non
 
     async def run() -> None:
         store = Store(connection.connect_async(server.url))
-        committer = Committer(store, patience_s=0.3, timeout_s=1.0, in_order=True)
+        committer = GroupCommit(store, patience_s=0.3, timeout_s=1.0, in_order=True)
         await committer.keep(numbered(0))
         server.freeze()
         for number in range(1, 41):
@@ -245,7 +247,9 @@ def test_a_spooled_event_is_answered_for_when_the_receiver_is_not_believed_any_m
             StoreClock(),
         )
         await spool.open()
-        order = OwnOrder(spool, store, clock, oldest=lambda: None, is_well=lambda: False, is_reachable=lambda: False)
+        health = StoreHealth()
+        health.failed(StorageUnavailable("away"))
+        order = ReceiverLanes(spool, store, clock, health, commit=GroupCommit(store))
         asked = clock.steady_now()
         clock.adjust(await store.time(timeout_s=5.0), asked)
         await order.say()

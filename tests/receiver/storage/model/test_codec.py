@@ -99,3 +99,22 @@ def test_a_dictionary_halves_an_envelope(action: str) -> None:
     envelope = sample(action)
 
     assert len(codec.pack(envelope)) < 0.6 * len(without_dictionary(envelope))
+
+
+@given(
+    st.sampled_from(["BookingCreate", 'Something%New"\\é']),
+    st.sampled_from([None, "raw", "dotnet-ascii"]),
+    st.one_of(st.none(), st.text(max_size=20)),
+    st.binary(max_size=50),
+)
+def test_a_packer_writes_what_pack_writes(action: str, reading: str | None, entity: str | None, body: bytes) -> None:
+    """Byte for byte, whatever is in the values."""
+    one = entry(body, action=action).envelope
+    envelope = one._replace(
+        action_code=actions.code_of(action), routes="0123456789abcdef", verified_by=reading, entity=entity
+    )
+    packer = codec.Packer(envelope.business_id, action, envelope.action_code, envelope.routes)
+
+    packed = packer.pack(envelope.id, envelope.received_ms, reading, entity, body)
+
+    assert packed == codec.pack(envelope)

@@ -130,12 +130,13 @@ def test_malformed_arguments_write_nothing(client: redis.Redis) -> None:
     bad: dict[str, list[bytes | str | int]] = {
         "the end is missing": good[:-1],
         "an id": ["id", *good[1:]],
-        "a fingerprint": [*good[:5], b"x", *good[6:]],
-        "a window": [*good[:6], "soon", *good[7:]],
-        "portions": [*good[:9], "few", *good[10:]],
-        "deliveries": [*good[:10], "some", *good[11:]],
-        "a timeout": [*good[:13], "long", *good[14:]],
-        "terms": [*good[:14], "lane|key|5", *good[15:]],
+        "a bucket": [*good[:5], "none", *good[6:]],
+        "a fingerprint": [*good[:6], b"x", *good[7:]],
+        "a window": [*good[:7], "soon", *good[8:]],
+        "portions": [*good[:10], "few", *good[11:]],
+        "deliveries": [*good[:11], "some", *good[12:]],
+        "a timeout": [*good[:14], "long", *good[15:]],
+        "terms": [*good[:15], "lane|key|5", *good[16:]],
     }
 
     for what, arguments in bad.items():

@@ -14,7 +14,7 @@ from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Retention
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import EventReader
@@ -181,12 +181,12 @@ def test_a_jump_while_the_store_is_away_moves_nothing(start_valkey: StartValkey,
 
 async def _receiver(
     url: str, folder: Path, skew_s: float, hands: dict[str, float] | None = None
-) -> tuple[Keeper, Ingest]:
+) -> tuple[KeepOrSpool, Ingest]:
     """A receiver on a machine whose clock is off, by *skew_s* or by what *hands* say at the moment."""
     off = hands or {"skew": skew_s}
     store = Store(connection.connect_async(url))
     clock = StoreClock(local=lambda: time.time() + off["skew"])
-    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, clock=clock, patience_s=1.5)
+    keeper = KeepOrSpool(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, clock=clock, patience_s=1.5)
     await keeper.start()
     return keeper, Ingest(keeper, lambda: None, Policy(), IngestMetrics(actions.NAMES), keeper.clock)
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from tests.faults.link import Link
@@ -36,9 +36,11 @@ def _store(link: Link, kind: type[Store] = Store) -> Store:
 
 
 @contextlib.asynccontextmanager
-async def _keeping(store: Store, folder: Path) -> AsyncIterator[Keeper]:
+async def _keeping(store: Store, folder: Path) -> AsyncIterator[KeepOrSpool]:
     """A keeper that is closed whatever happens: the thread of its spool would outlive the test."""
-    keeper = Keeper(store, folder, max_bytes=1 << 30, alias_ms=3_600_000, patience_s=5.0)  # a busy machine is no reset
+    keeper = KeepOrSpool(
+        store, folder, max_bytes=1 << 30, alias_ms=3_600_000, patience_s=5.0
+    )  # a busy machine is no reset
     await keeper.start()
     try:
         yield keeper

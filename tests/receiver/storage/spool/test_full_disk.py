@@ -13,7 +13,7 @@ import redis
 from receiver.core.errors import RequestRefused
 from receiver.process import logs
 from receiver.storage.keep.drain import Drained, drain
-from receiver.storage.keep.keep_or_spool import Keeper
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection
@@ -76,7 +76,7 @@ def test_the_disk_fills_while_the_store_is_away(start_valkey: StartValkey, small
     server = start_valkey()
     many = [entry(os.urandom(4_000)) for _ in range(150)]
 
-    async def work(keeper: Keeper) -> None:
+    async def work(keeper: KeepOrSpool) -> None:
         await asyncio.to_thread(server.kill)
         assert await keep_many(keeper, many) == {"spooled": 150}
         small_disk.fill()

@@ -1,0 +1,11 @@
+-- The newest event of each entity.
+
+-- The newest events of all entities are spread over 4096 small hashes, which stay listpacks up to two million entities.
+local function bucket_key(bucket) return 'fd:n:' .. bucket end
+local function entity_key(entity) return bucket_key(tonumber(string.sub(redis.sha1hex(entity), 1, 3), 16)) end
+
+local function superseded(id, entity)
+    if not entity then return 0 end
+    local newest = redis.call('HGET', entity_key(entity), entity)
+    return newest and newest > id and 1 or 0
+end

@@ -1,0 +1,43 @@
+-- include: counters, ids, jobs, keys, lanes, states, time
+-- How deliveries end.
+
+-- Gives back the place that a delivery holds before a gate: *pass* is `k` and the gate's name. Who waits there may go on.
+local function give_place_back(pass, delivery)
+    if string.sub(pass, 1, 1) ~= 'k' then return end
+    local gate = string.sub(pass, 2)
+    redis.call('SREM', 'fd:r:' .. gate, delivery)
+    local first = redis.call('ZRANGE', waiting_key(gate), 0, 0)[1]
+    if not first then return end
+    redis.call('ZADD', 'fd:gates', now_ms, gate)
+    local id, n = parse_delivery(first)
+    wake(redis.call('HGET', state_key(id), n .. 'q') or 'default')
+end
+
+-- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
+-- *in_flight*: how many deliveries of the event are, this one included; nil: that has to be looked up. *attempts*: how many
+-- have ended, to be written down along with it; nil: that is written already.
+local function finish(id, n, state, had, iso, in_flight, attempts)
+    local key = state_key(id)
+    local left = (tonumber(in_flight or redis.call('HGET', key, 'p')) or 0) - 1
+    local fields = {n .. 's', state, 'p', left}
+    if left == 0 then fields[5] = 'z'; fields[6] = now_ms end
+    if attempts then fields[#fields + 1] = n .. 'a'; fields[#fields + 1] = attempts end
+    redis.call('HSET', key, unpack(fields))
+    redis.call('HDEL', key, n .. 'o', n .. 't', n .. 'b', n .. 'i')
+    count(id_hour(id), 'd_' .. FINAL[state])
+    if state == 'd' then redis.call('ZADD', 'fd:x:dead', id_ms(id), id) end
+    if not had then return end
+    redis.call('HDEL', key, n .. 'l', n .. 'g', n .. 'w', n .. 'u', n .. 'v', n .. 'e', n .. 'd')
+    if had.g then give_place_back(had.g, id .. '-' .. n) end
+    if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
+end
+
+-- Says in the record of a delivery how it ended without having been run.
+local function note_end(delivery, outcome, why)
+    redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))
+end
+
+-- Why a delivery is dead whose target was waited for too long.
+local function gave_up_after(ms)
+    return string.format('gave up: its target was waited for, %d s long', ms / 1000)
+end

@@ -1,0 +1,20 @@
+-- What ids of events, deliveries and jobs say.
+
+local HOUR_MS = 3600000
+
+-- The time in an id, in Unix milliseconds. Nine base 36 digits are far below 2^53.
+local function id_ms(id) return tonumber(string.sub(id, 1, 9), 36) end
+
+local function id_hour(id) return math.floor(id_ms(id) / HOUR_MS) end
+
+-- event id, delivery number, serial of a job id of ours; nil for a job of anybody else.
+local function parse_job(job)
+    local id, n, serial = string.match(job, '^(%w+)%-(%d+)%-(%d+)$')
+    if id and #id == 20 then return id, tonumber(n), tonumber(serial) end
+end
+
+-- event id and delivery number of a delivery's id, as lanes and gates hold it.
+local function parse_delivery(delivery)
+    local id, n = string.match(delivery, '^(%w+)%-(%d+)$')
+    if id and #id == 20 then return id, tonumber(n) end
+end

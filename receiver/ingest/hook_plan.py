@@ -54,7 +54,7 @@ class HookPlan:
             Envelope,
             (
                 *(event_id, self.business_id, self.action, self.action_code, received_ms, record.raw, "webhook"),
-                *(verified_by, self._routes, entity, None, _NO_HEADERS, 0, trace),
+                *(verified_by, self._routes, entity, None, _NO_HEADERS, 0, trace, ""),
             ),
         )
         packed = b"" if trace else self._packer.pack(event_id, received_ms, verified_by, entity, record.raw)

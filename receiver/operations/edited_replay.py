@@ -13,7 +13,7 @@ import redis
 from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.events import EventStatus
 from receiver.core.ids import IdGenerator
-from receiver.ingest import delivery_plan
+from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import fingerprint, payload, record_types
 from receiver.routing.table import Matched, RoutingTable
 from receiver.storage.model import keep_script
@@ -89,8 +89,8 @@ class EditedReplay:
             entity=fingerprint.entity(envelope.action, edit.record.data),
             trace="",
         )
-        planned = delivery_plan.entry(made, edit.record, self._table, dedup_window_ms=0)
-        return planned._replace(fingerprint=None, window_ms=0)
+        plan = HookPlan(made.business_id, made.action, self._table, dedup_window_ms=0)
+        return plan.entry(made, edit.record)._replace(fingerprint=None, window_ms=0)
 
 
 class _Only:
@@ -103,6 +103,9 @@ class _Only:
     @property
     def hash(self) -> str:
         return self._table.hash
+
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        return None
 
     def match(self, business_id: int, action: str, record: Mapping[str, Any]) -> Matched:
         found = self._table.match(business_id, action, record)

@@ -15,7 +15,7 @@ import redis
 from receiver.core.errors import NexudusError
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.ingest import delivery_plan
+from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, canonical_record, fingerprint, payload
 from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
 from receiver.operations.replay import Replay
@@ -69,6 +69,9 @@ class _Taken:
     @property
     def hash(self) -> str:
         return self.selection.table.hash
+
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        return None
 
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         matched = self.selection.table.match(business_id, action, record)
@@ -228,7 +231,8 @@ class Maker:
             entity=fingerprint.entity(candidate.action, record),
         )
         parsed = payload.Record(raw, record, canonical_record.of(record))
-        entry = delivery_plan.entry(envelope, parsed, table, dedup_window_ms=REMEMBERED_MS)
+        plan = HookPlan(envelope.business_id, envelope.action, table, dedup_window_ms=REMEMBERED_MS)
+        entry = plan.entry(envelope, parsed)
         if not entry.wanted and table.is_narrowed:
             return None
         claim = made_print(candidate, self._selection.routes)

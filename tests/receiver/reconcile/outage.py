@@ -10,7 +10,7 @@ import redis
 
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.ingest import delivery_plan
+from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.client import Client
 from receiver.nexudus.entities import Entities
@@ -86,7 +86,7 @@ class Outage:
             body=parsed.raw,
             entity=fingerprint.entity(action, record),
         )
-        entry = delivery_plan.entry(envelope, parsed, self.table, dedup_window_ms=86_400_000)
+        entry = HookPlan(business_id, action, self.table, dedup_window_ms=86_400_000).entry(envelope, parsed)
         StoreClient(self.store, "keep").run("keep", *keep_script.arguments([entry]))
         return envelope.id
 

@@ -14,6 +14,7 @@ from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from tests.documents.forked import Commands
 from tests.documents.pages import ROOT
+from tests.support.events import entry, keep_all
 from tests.support.processes import Process, Ran, command, environment, free_port, wait_until
 
 ENDLESS = {"tail", "serve", "work", "watch", "console", "simulate", "up"}
@@ -24,6 +25,17 @@ UP = ("up", "--demo", "--receivers", "2", "--workers", "2")
 
 ENDING = {"--burst", "--once", "--link"}
 """Options with which they end by themselves."""
+
+
+FAILING = """
+  - {name: failing, action: CommunityGroupDelete, handler: "failing:fail", retry: []}
+"""
+"""A route whose deliveries fail, for the examples about failures."""
+
+FAILING_HANDLER = """
+def fail(event):
+    raise ValueError("nobody is at home")
+"""
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -59,7 +71,8 @@ class Demo:
     """
 
     def __init__(self, folder: Path, files: Mapping[str, str], commands: Commands, alert_port: int) -> None:
-        for name, text in {"routes.yaml": (ROOT / "routes.yaml").read_text(), **files}.items():
+        routes = (ROOT / "routes.yaml").read_text() + FAILING
+        for name, text in {"routes.yaml": routes, "failing.py": FAILING_HANDLER, **files}.items():
             (folder / name).write_text(text)
         self.folder = folder
         self.commands = commands
@@ -80,6 +93,7 @@ class Demo:
             raise
         self.words = {
             "EVENT_ID": event,
+            "GROUP_ID": self._failing(),
             "SPOOL": "lost/000",
             "REDIS_URL": connection.socket_url(folder / "var" / "valkey" / "socket"),
             "TOKEN": "token-of-ada-0123456789",
@@ -115,6 +129,18 @@ class Demo:
             assert "Traceback" not in process.output
         finally:
             process.end()
+
+    def _failing(self) -> str:
+        """Let two deliveries fail; return the id of their group."""
+        with connection.connect(connection.socket_url(self.folder / "var" / "valkey" / "socket")) as client:
+            for record in (b'{"Id":1}', b'{"Id":2}'):
+                keep_all(client, entry(record, routes=("failing",), action="CommunityGroupDelete", entity=None))
+
+        def look() -> str | None:
+            lines = self.run("failures", "--route", "failing", "--json").out.splitlines()
+            return next((group["id"] for group in map(json.loads, lines) if group["dead"] > 1), None)
+
+        return wait_until(look, "two deliveries to fail", timeout_s=90)
 
     def _handled(self) -> str | None:
         wanted = ["--action", "BookingCreate", "--status", "succeeded", "--limit", "1", "--json"]

@@ -120,7 +120,7 @@ def _show(shapes: list[dict[str, Any]]) -> None:
     output.table(("id", "route", "count", "first", "last", "status", "error"), rows)
     for one in shapes:
         if one["count"] and one.get("excerpt"):
-            output.say(f"\n{one['id']}: event {one['sample']}: {one['excerpt']}")
+            output.say(f"{one['id']}: event {one['sample']}: {one['excerpt']}")
         for change in one.get("changes", ()):
             output.say(f"    before: {_moment(change['at'])}  {change['text']}")
         if one["reason"]:

@@ -1,10 +1,8 @@
 """sql writes exactly one row an event, or one a record, into real databases, and says why it cannot."""
 
 import itertools
-import os
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +32,12 @@ RECORD = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """A PostgreSQL, skipped loudly where there is none."""
-    if postgres.find() is None:
-        sentence = "NOT TESTED: PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{sentence}, and under CI=true it must be")
-        pytest.skip(sentence)
-    with postgres.a_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/rows.db"
-    return postgres.new_database(request.getfixturevalue("server"), f"rows{next(_NUMBERS)}")
+    return postgres.new_database(request.getfixturevalue("postgres_server"), f"rows{next(_NUMBERS)}")
 
 
 def event(**changes: Any) -> Event:

@@ -13,6 +13,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from receiver.storage.redis import connection
+from tests.support import postgres
 from tests.support.processes import Process, Valkey, command, environment
 
 # No example fails because it took long, nor because making it did: on a busy machine that says nothing of us.
@@ -49,6 +50,18 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server = Valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.end()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL of this test process (`postgres.new_database`); skipped loudly where there is none."""
+    if postgres.find() is None:
+        sentence = "NOT TESTED: PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{sentence}, and under CI=true it must be")
+        pytest.skip(sentence)
+    with postgres.a_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -15,8 +15,20 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator
 
 from receiver.core import durations
+from receiver.core.events import Event
+from receiver.nexudus import actions
 
-__all__ = ["Discard", "Reference", "Retry", "Seconds", "TargetDown", "previewed_by", "seconds_to_wait", "traceparent"]
+__all__ = [
+    "Discard",
+    "Reference",
+    "Retry",
+    "Seconds",
+    "TargetDown",
+    "entity_of",
+    "previewed_by",
+    "seconds_to_wait",
+    "traceparent",
+]
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
@@ -103,6 +115,12 @@ class Reference(str):
     """The text that `env/NAME` or `file/PATH` stands for: it is taken as it is, whatever is written in it."""
 
     __slots__ = ()
+
+
+def entity_of(event: Event[Any]) -> str | None:
+    """Return which record an event is about, "Booking:1418686279"; None when the record has no whole number as Id."""
+    number = event.data.get("Id") if isinstance(event.data, Mapping) else getattr(event.data, "Id", None)
+    return f"{actions.entity_kind(event.action)}:{number}" if type(number) is int else None
 
 
 def previewed_by(preview: Callable[..., Mapping[str, Any]]) -> Callable[[_Handler], _Handler]:

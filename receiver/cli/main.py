@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "pause": ("receiver.cli.routes.pause:pause", "Hold the deliveries of a route."),
     "plan": ("receiver.cli.registrar.plan:plan", "Show what would change at Nexudus."),
+    "recipes": ("receiver.cli.routes.recipes:recipes", "List routes to copy; print one, or add it to routes.yaml."),
     "release": ("receiver.cli.events.release:release", "Check quarantined requests again and route those that pass."),
     "replay": ("receiver.cli.events.replay:replay", "Deliver kept events again, by the current routes."),
     "resume": ("receiver.cli.routes.pause:resume", "Resume the deliveries of a paused route."),

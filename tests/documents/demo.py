@@ -82,6 +82,7 @@ class Demo:
             "FRONTDESK_CONSOLE_PORT": str(free_port()),
             "FRONTDESK_ALERT_URLS": f"json://127.0.0.1:{alert_port}",
             "FRONTDESK_ADMIN_TOKEN": "ada=token-of-ada-0123456789",
+            "TEAMS_URL": f"json://127.0.0.1:{alert_port}/teams",
             "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
         }
         self.process = self.start(*UP)

@@ -23,6 +23,7 @@ from workers.handlers.archive import archive
 from workers.handlers.forward import forward
 from workers.handlers.log import log
 from workers.handlers.notify import notify
+from workers.handlers.sql import sql
 
 OPERATE = page("docs/operate.md")
 ROUTES = page("docs/routes.md")
@@ -115,7 +116,7 @@ def test_every_key_of_routes_yaml_is_explained_and_used(key: str) -> None:
     assert re.search(rf"(^|[\s{{,]){key}: ?", examples, re.MULTILINE)
 
 
-@pytest.mark.parametrize("handler", [log, archive, forward, notify], ids=lambda handler: handler.__name__)
+@pytest.mark.parametrize("handler", [log, archive, forward, notify, sql], ids=lambda handler: handler.__name__)
 def test_every_built_in_handler_is_explained_with_its_options(handler: Callable[..., Any]) -> None:
     """And all of them are used in the example below."""
     section = ROUTES.sections["Built-in handlers"]

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "FRONTDESK_NEXUDUS_TOKEN": "t",
     "CRM_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
     "CRM_TOKEN": "t0k3n",
+    "DATABASE_URL": "sqlite://",
     "TEAMS_URL": "json://127.0.0.1:9/teams",
     "DESK_MAIL": "mailto://127.0.0.1:9?from=frontdesk@example.com&to=desk@example.com",
 }

@@ -12,21 +12,24 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator
 
 from workers import Discard, Event, once
 from workers.api import Reference, previewed_by
-from workers.templates import Template
+from workers.templates import Template, TemplateFailed
 
 Format = Literal["text", "markdown", "html"]
 
 _MOST_TARGETS: Final = 20
 _LONGEST_TITLE: Final = 250
 _LONGEST_REASON: Final = 300
+# Apprise takes an apostrophe for the end of a name, and would write to somebody else.
+_ONE_RECIPIENT: Final = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,253}|\+?[0-9][0-9 ()-]{3,20}[0-9]")
 _MARKS: Final = re.compile(r"([\\`*_\[\]<>#|])")
 
 
@@ -62,10 +65,12 @@ def _preview(
     to: Targets,
     message: Template,
     title: Template | None = None,
+    recipient: Template | None = None,
     format: Format = "text",  # noqa: A002 - as below
 ) -> Mapping[str, Any]:
     """Return what would be sent, and to which services."""
-    services = [str(_known(url).service_name) for url in to]
+    whom = _recipient(event, recipient)
+    services = [f"{_known(url).service_name}{f' to {whom}' if whom else ''}" for url in to]
     return {"to": services, "title": _title(event, title), "message": _text(event, message, format), "format": format}
 
 
@@ -76,18 +81,20 @@ def notify(
     to: Targets,
     message: Template,
     title: Template | None = None,
+    recipient: Template | None = None,
     format: Format = "text",  # noqa: A002 - an option of the route
 ) -> None:
     """Send *message* with its *title* to each of the targets *to*; nothing is sent when the message is empty.
 
-    *format* says what the message is written in: values of the record are escaped for it.
+    *recipient*, an address or a number, takes the place of the one in the URLs of mail and SMS. *format* says what the
+    message is written in: values of the record are escaped for it.
     """
     text = _text(event, message, format)
     if not text.strip():
         raise Discard("the message is empty for this event")
-    heading = _title(event, title)
+    heading, whom = _title(event, title), _recipient(event, recipient)
     refused = []
-    for url in to:
+    for url in [_addressed(url, whom) for url in to]:
         try:
             _send_once(event, url, heading, text, format)
         except NotSent as error:
@@ -102,6 +109,27 @@ def _text(event: Event, message: Template, form: Format) -> str:
 
 def _title(event: Event, title: Template | None) -> str:
     return " ".join(title.render(event).split())[:_LONGEST_TITLE] if title else ""
+
+
+def _recipient(event: Event, recipient: Template | None) -> str | None:
+    """Return one address or number. Nobody can become several: what the record holds may be made by a stranger."""
+    if recipient is None:
+        return None
+    whom = recipient.render(event).strip()
+    if not whom:
+        raise Discard("there is no recipient for this event")
+    if not _ONE_RECIPIENT.fullmatch(whom):
+        raise TemplateFailed("the recipient is neither one mail address nor one phone number")
+    return whom
+
+
+def _addressed(url: str, whom: str | None) -> str:
+    if whom is None:
+        return url
+    base, _, query = url.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0].lower() != "to"]
+    kept.append("to=" + quote(whom, safe="@"))
+    return f"{base}?{'&'.join(kept)}"
 
 
 _ESCAPES: Final[Mapping[Format, Callable[[str], str] | None]] = {
@@ -148,9 +176,9 @@ def _apprise() -> Any:
     return module
 
 
-@cache
+@lru_cache(maxsize=256)
 def _service(url: str) -> Any:
-    """Return the service of a URL, or None when Apprise knows none. Services are few: as many as routes have."""
+    """Return the service of a URL, or None when Apprise knows none."""
     module = _apprise()
     asset = module.AppriseAsset(app_id="Frontdesk", app_desc="Frontdesk", async_mode=False)
     return module.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)

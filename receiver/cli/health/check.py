@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alerts, handler_folders, route_warnings, template_check, unsigned
+from receiver.cli.health import alerts, handler_folders, route_warnings, sql_tables, template_check, unsigned
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -38,7 +38,12 @@ ENVIRONMENT = "environment"
 _SHORT_KEY = 16
 
 
-def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print one object")] = False) -> int:
+def check(
+    *,
+    online: bool = False,
+    create_tables: bool = False,
+    json: Annotated[bool, Parameter(help="print one object")] = False,
+) -> int:
     """Check settings, routes and handlers, and exit 1 if anything is wrong. It changes nothing and uses no network.
 
     It tests the spool folder with a file that it removes again.
@@ -46,7 +51,10 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     Parameters
     ----------
     online
-        also check that Redis is set up as it must be, that Nexudus lets us sign in, and that the locations exist
+        also check that Redis is set up as it must be, that Nexudus lets us sign in, that the locations exist, and
+        that the tables of routes with the handler sql are there and fit
+    create_tables
+        make the tables of routes with the handler sql that are not there
     """
     read, problems = _settings(os.environ)
     logs.configure(read.log_level, read.log_format)
@@ -62,7 +70,7 @@ def check(*, online: bool = False, json: Annotated[bool, Parameter(help="print o
     except RoutesError as error:
         problems += error.problems
     else:
-        for found in _handlers(table, read):
+        for found in _handlers(table, read, tables=online or create_tables, create=create_tables):
             problems.append(found) if isinstance(found, Problem) else warnings.append(found)
         problems += route_tests.problems(table, read.routes.resolve().parent, read.max_body)
         warnings += route_warnings.strays(table)
@@ -132,10 +140,11 @@ def _spool(read: Settings) -> Iterator[Problem | str]:
         yield Problem(ENVIRONMENT, 0, sentence) if read.data_dir.exists() else sentence
 
 
-def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
+def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[Problem | str]:
     """Load the handler of each enabled route, as a worker would: it is there, takes its options, and they are set.
 
-    Yields problems, and warnings as text.
+    With *tables*, also looks at those of the handler sql, and makes them to *create* them. Yields problems, and
+    warnings as text.
     """
     folder, state = read.routes.resolve().parent, NexudusTransport(read)
     for route in table.routes:
@@ -159,6 +168,8 @@ def _handlers(table: RoutingTable, read: Settings) -> Iterator[Problem | str]:
                 for sentence in handler_folders.warnings({option: path})
             )
             yield from template_check.warnings(table, route, handler)
+            if tables:
+                yield from sql_tables.problems(table, route, handler, create=create)
             yield from route_warnings.other_records(table, route, kind_of(handler.record))
 
 

@@ -50,7 +50,7 @@ def _of_template(
     failed: dict[str, list[str]] = {}
     for action in list(by_kind.values())[:_MOST_TRIED]:
         try:
-            template.fill(names_of(_sample(table, route, action)))
+            template.fill(names_of(sample_event(table, route, action)))
         except TemplateFailed as error:
             failed.setdefault(str(error), []).append(action)
     for reason, names in failed.items():
@@ -91,7 +91,8 @@ def _fields(kind: str) -> frozenset[str]:
     return frozenset({*sample, *(declared.model_fields if declared else ())})
 
 
-def _sample(table: RoutingTable, route: Route, action: str) -> Event:
+def sample_event(table: RoutingTable, route: Route, action: str) -> Event:
+    """Return an event of *action* as the handler of *route* may get it."""
     business_id = min(route.businesses or (table.businesses[0] if table.businesses != "all" else 1,))
     return Event(
         id="0" * 20,

@@ -1,6 +1,7 @@
 """`frontdesk check` in a real process: everything that is wrong, in one go, with where and what."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,34 @@ def test_a_wrong_template_is_a_problem_with_its_line(tmp_path: Path) -> None:
     assert {problem["line"] for problem in shown["problems"]} == {2}
     assert "did you mean 'Europe/Paris'?" in str(shown["problems"])
     assert "did you mean 'name'?" in str(shown["problems"])
+
+
+ROWS = """\
+routes:
+  - {name: rows, action: [CoworkerInvoiceCreate, CoworkerInvoicePaid], handler: sql, with: {url: env/ROWS,
+     table: rows, mode: upsert, columns: {total: "{{ data.TotalAmount }}", number: "{{ data.InvoiceNumber }}"}}}
+"""
+
+
+def test_tables_are_made_when_that_is_asked_for_and_never_otherwise(tmp_path: Path) -> None:
+    """A table that does not fit is a problem of the route, with the line of its option."""
+    settings = GUARDED | {"ROWS": f"sqlite:///{tmp_path}/rows.db"}
+    assert check(tmp_path, routes=ROWS, **settings).status == 0
+    assert not (tmp_path / "rows.db").exists()
+
+    made = check(tmp_path, "--create-tables", routes=ROWS, **settings)
+    again = check(tmp_path, "--create-tables", routes=ROWS, **settings)
+
+    assert (made.status, made.err) == (0, "frontdesk: made the table rows for the route rows\n")
+    assert (again.status, again.err) == (0, "")
+    with sqlite3.connect(tmp_path / "rows.db") as database:
+        ((sentence,),) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'rows'").fetchall()
+        database.execute("ALTER TABLE rows DROP COLUMN total")
+    database.close()
+    assert [part in sentence for part in ("entity VARCHAR(120)", "total NUMERIC", "number TEXT", "event_id")] == [
+        True
+    ] * 4
+    status, shown = answer(tmp_path, "--create-tables", routes=ROWS, **settings)
+    (problem,) = shown["problems"]
+    assert (status, problem["line"]) == (1, 2)
+    assert problem["message"] == "route 'rows': the table rows has no column total"

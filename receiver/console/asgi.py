@@ -19,6 +19,7 @@ from receiver.console.framework.security_headers import SecurityHeaders
 from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
+    coverage,
     dead,
     event,
     event_search,
@@ -40,6 +41,7 @@ PAGES: tuple[Page, ...] = (
     events.PAGE,
     routes.PAGE,
     hooks.PAGE,
+    coverage.PAGE,
     dead.PAGE,
     quarantine.PAGE,
     workers.PAGE,

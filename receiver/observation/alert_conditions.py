@@ -5,12 +5,13 @@ and a text that says what to do. The rules in deploy/prometheus/frontdesk.rules.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
+from receiver.observation import gap_conditions
+from receiver.observation.alert_condition import AlertCondition
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
@@ -33,22 +34,6 @@ _HOOKS: Final = (
 
 DEAD: Final = "dead"
 FILTER: Final = "filter"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertCondition:
-    """Something that is wrong now. *hold_ms*: how long it must last before it is reported; it may pass by itself."""
-
-    kind: str
-    title: str
-    text: str
-    subject: str = ""
-    hold_ms: int = 0
-
-    @property
-    def name(self) -> str:
-        """The key of its alert."""
-        return f"{self.kind}/{self.subject}" if self.subject else self.kind
 
 
 def is_unusual(silence: Silence) -> bool:
@@ -76,6 +61,7 @@ def found(snapshot: StatusSnapshot, levels: Mapping[str, Level], *, patience_ms:
     yield from _of_queues(snapshot, patience_ms)
     yield from _of_targets(snapshot)
     yield from _of_hooks(snapshot)
+    yield from gap_conditions.found(snapshot)
     yield from _of_businesses(snapshot)
     yield from _growing(snapshot, levels)
 

@@ -11,7 +11,7 @@ import redis
 
 from receiver.core import durations
 from receiver.observation import alert_conditions
-from receiver.observation.alert_conditions import AlertCondition
+from receiver.observation.alert_condition import AlertCondition
 from receiver.observation.alert_state import AlertState, AlertStore, Level
 from receiver.observation.notifier import Message, Notifier
 from receiver.observation.status_snapshot import StatusSnapshot

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from receiver.reconcile.listing import Window
-from receiver.reconcile.rules import RULES, Ask, Row, Rule, Sure, audit_ask, entity_of
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import Ask, Row, Rule, Sure, audit_ask, entity_of
 from receiver.reconcile.times import second
 from receiver.storage.shared.gap_ledger import Gap
 
@@ -135,9 +136,9 @@ def from_rows(
 
 def _of_row(question: Question, rule: Rule, row: Row, business_id: int, gaps: Gaps) -> Iterator[Candidate]:
     for gap in gaps.of(business_id, rule.action):
-        to_ms = gap.to_ms or 0
+        begin_ms = gap.from_ms // 1_000 * 1_000  # times of the API are cut to the second
 
-        def inside(at_ms: int, begin: int = gap.from_ms, end: int = to_ms) -> bool:
+        def inside(at_ms: int, begin: int = begin_ms, end: int = gap.to_ms or 0) -> bool:
             return begin <= at_ms <= end
 
         at_ms = rule.happened_by_audit(row) if question.is_audit else rule.happened(row, inside)

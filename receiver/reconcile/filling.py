@@ -15,7 +15,8 @@ from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.known import Known
 from receiver.reconcile.listing import MOST_ROWS
-from receiver.reconcile.maker import Made, Maker, Selection
+from receiver.reconcile.maker import Made, Maker
+from receiver.reconcile.selection import Selection
 from receiver.reconcile.survey import Surveyor
 from receiver.reconcile.times import plain
 from receiver.storage.shared.audit_log import AuditLog

@@ -11,7 +11,7 @@ import structlog
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.maker import Selection
+from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient

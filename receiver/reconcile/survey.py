@@ -20,7 +20,8 @@ from receiver.reconcile.candidates import (
 from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
-from receiver.reconcile.rules import KEPT, RULES
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import KEPT
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)

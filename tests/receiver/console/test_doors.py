@@ -71,7 +71,17 @@ def test_a_viewer_is_shown_no_button_that_would_be_refused(house: House) -> None
     cookie = house.sign_in(VIEWER)
     event = house.post("BookingCreate", number=7_001)
 
-    for path in ("/", "/events", f"/events/{event}", "/routes", "/hooks", "/dead", "/quarantine", "/workers"):
+    for path in (
+        "/",
+        "/events",
+        f"/events/{event}",
+        "/routes",
+        "/hooks",
+        "/coverage",
+        "/dead",
+        "/quarantine",
+        "/workers",
+    ):
         page = house.ask("GET", path, cookie=cookie)
         posts = set(re.findall(r'method="post" action="([^"]+)"', page.text))
         assert page.status == 200

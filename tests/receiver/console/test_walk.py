@@ -86,6 +86,7 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
         "event-unreadable": f"/events/{events['unreadable']}",
         "routes": "/routes",
         "hooks": "/hooks",
+        "coverage": "/coverage",
         "dead": "/dead",
         "quarantine": "/quarantine",
         "release": "/quarantine/release",

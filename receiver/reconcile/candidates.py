@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from receiver.reconcile.id_sets import Compared
 from receiver.reconcile.listing import Window
 from receiver.reconcile.rule_table import RULES
 from receiver.reconcile.rules import Ask, Row, Rule, Sure, audit_ask, entity_of
@@ -152,6 +153,13 @@ def _of_row(question: Question, rule: Rule, row: Row, business_id: int, gaps: Ga
         return
 
 
+def from_ids(action: str, compared: Compared, gaps: Gaps) -> Iterator[Candidate]:
+    """Yield the deletes that a comparison of Ids tells, each at the end of its gap: when it was is not known."""
+    for number, business_id in sorted(compared.deleted.items()):
+        for gap in gaps.of(business_id, action)[-1:]:
+            yield Candidate(action, business_id, number, compared.kind, number, gap.to_ms or 0, "", gap.id)
+
+
 def _number(value: object) -> int:
     """Return an Id, which some fields hold as a text; 0 for what is none."""
     if type(value) is int:
@@ -167,9 +175,10 @@ def key_of(rule: Rule, record: Row) -> str:
 @dataclass(slots=True)
 class Survey:
     """What a survey found. *cannot*: by action, why it cannot be known; *interrupted*: by action, what cut it off;
-    *crowded*: by action, why a person has to ask for it."""
+    *crowded*: by action, why a person has to ask for it; *compared*: sets of Ids to remember when events are made."""
 
     candidates: list[Candidate] = field(default_factory=list)
     cannot: dict[str, str] = field(default_factory=dict)
     interrupted: dict[str, str] = field(default_factory=dict)
     crowded: dict[str, str] = field(default_factory=dict)
+    compared: list[Compared] = field(default_factory=list)

@@ -11,11 +11,14 @@ import structlog
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
+from receiver.reconcile.id_sets import EVERY_MS, IdSets
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import entity_of
 from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
-from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState
+from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
 
@@ -91,7 +94,7 @@ class Healer:
     def _heal(self) -> Report | None:
         table = self._routes()
         due = [] if table is None else self._due(table)
-        if table is None or not due:
+        if table is None or not (due or self._kinds_due(table)):
             return None
         if table.reconcile.backfill == "confirm":
             self._ledger.write(replace(gap, state=GapState.CONFIRM) for gap in due)
@@ -100,17 +103,39 @@ class Healer:
             if lock.take() is not None:
                 return None
             due = self._due(table)  # somebody else may have filled them just now
+            entities = self._entities()
             tools = Tools(
                 client=self._client,
-                entities=self._entities(),
+                entities=entities,
                 check=Restraint(self._client, lock, table.queues, sleep=self._sleep).check,
                 ledger=self._ledger,
                 clock=self._clock,
             )
-            rules = table.reconcile
-            report = Filling(tools, Orders(Selection(table), rules.limit, rules.window_ms)).fill(due)
+            orders = Orders(Selection(table), table.reconcile.limit, table.reconcile.window_ms)
+            report = Filling(tools, orders).fill(due)
+            if kinds := self._kinds_due(table):
+                Filling(replace(tools, ledger=None), orders).fill(self._daily(table, kinds))
         self._tell(report)
         return report
+
+    def _kinds_due(self, table: RoutingTable) -> frozenset[str]:
+        """Return the kinds whose Ids are to be compared: once a day, those that a route wants to know of."""
+        if table.reconcile.deletes != "daily" or table.reconcile.backfill != "auto":
+            return frozenset()
+        id_sets, now_ms = IdSets(self._client, self._entities()), int(self._clock() * 1_000)
+        wanted = table.actions(RULES)
+        kinds = {entity_of(rule) for rule in RULES.values() if rule.by_ids and rule.action in wanted}
+        ages = {kind: id_sets.age_ms(kind, now_ms) for kind in kinds}
+        return frozenset(kind for kind, age_ms in ages.items() if age_ms is None or age_ms >= EVERY_MS)
+
+    def _daily(self, table: RoutingTable, kinds: frozenset[str]) -> list[Gap]:
+        """Return the time since the last comparison as gaps of each hook that is looked after; not of the ledger."""
+        now_ms = int(self._clock() * 1_000)
+        return [
+            replace(opened(pair, now_ms - EVERY_MS, GapWhy.UNKNOWN), to_ms=now_ms, state=GapState.HEALING)
+            for pair in self._ledger.coverage().pairs
+            if pair[1] in RULES and RULES[pair[1]].by_ids and entity_of(RULES[pair[1]]) in kinds
+        ]
 
     def _due(self, table: RoutingTable) -> list[Gap]:
         """Return the gaps that are closed, whose hooks' events are no longer in a spool, and that may be tried."""

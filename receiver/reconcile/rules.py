@@ -88,7 +88,9 @@ class Rule:
     @property
     def is_bare(self) -> bool:
         """Nexudus tells nothing but the Id any more."""
-        return self.stage is Stage.DELETE and self.ask is not None and self.ask.kind == "AuditTrailEntry"
+        return self.by_ids or (
+            self.stage is Stage.DELETE and self.ask is not None and self.ask.kind == "AuditTrailEntry"
+        )
 
 
 KEPT: Final = frozenset(

@@ -29,6 +29,9 @@ _MINUTE_MS: Final = 60_000
 _SPOOLS_WAIT_MS: Final = 30 * _MINUTE_MS
 """How long after a gap closed events that wait in spools keep it from being filled: hooks may have brought them."""
 
+_AGAIN_S: Final = 3_600.0
+"""How soon Ids are compared again after a comparison that failed."""
+
 _BUSY_LENGTH: Final = 1_000
 _BUSY_WAIT_S: Final = 30.0
 """Back-fill waits while a queue is longer than this, but not forever: its workers may be away."""
@@ -77,6 +80,7 @@ class Healer:
         self._ledger = GapLedger(client)
         self._clock = clock
         self._sleep = sleep
+        self._compared_s = 0.0
         self._log = structlog.get_logger()
 
     def heal(self) -> Report | None:
@@ -114,13 +118,15 @@ class Healer:
             orders = Orders(Selection(table), table.reconcile.limit, table.reconcile.window_ms)
             report = Filling(tools, orders).fill(due)
             if kinds := self._kinds_due(table):
+                self._compared_s = self._clock()
                 Filling(replace(tools, ledger=None), orders).fill(self._daily(table, kinds))
         self._tell(report)
         return report
 
     def _kinds_due(self, table: RoutingTable) -> frozenset[str]:
         """Return the kinds whose Ids are to be compared: once a day, those that a route wants to know of."""
-        if table.reconcile.deletes != "daily" or table.reconcile.backfill != "auto":
+        is_too_soon = self._clock() - self._compared_s < _AGAIN_S
+        if is_too_soon or table.reconcile.deletes != "daily" or table.reconcile.backfill != "auto":
             return frozenset()
         id_sets, now_ms = IdSets(self._client, self._entities()), int(self._clock() * 1_000)
         wanted = table.actions(RULES)

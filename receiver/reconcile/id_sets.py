@@ -1,7 +1,7 @@
 """Deletes of kinds that no list and no audit trail tells of: the Ids of today are compared with those of the last pass.
 
-A pass that failed looks like a mass deletion. So a set that shrank much is refused, and each Id that is missing is asked
-for by itself before it counts as deleted.
+A pass that failed looks like a mass deletion. So a set that shrank much is refused, and each Id that is missing is
+asked for by itself before it counts as deleted.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _AT = b"at_ms"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind, compared. *deleted*: Id to location; *there*: all of today, to be remembered when the events are made."""
+    """One kind, compared. *deleted*: Id to location; *there*: all of today, to be remembered once events are made."""
 
     kind: str
     deleted: Mapping[int, int]

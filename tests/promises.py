@@ -48,4 +48,10 @@
     tests/receiver/cli/processes/test_serve.py::test_sigterm_under_load_loses_nothing
     tests/workers/test_work.py::test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held
     tests/deploy/test_upgrade.py::test_both_versions_side_by_side
+9. What no hook brought is found.
+    tests/receiver/cli/registrar/test_night.py::test_a_night_is_made_good
+    tests/receiver/registrar/test_coverage.py::test_a_gap_opens_at_the_last_good_look_and_closes_at_the_next
+    tests/receiver/reconcile/test_filling.py::test_what_happened_in_a_gap_becomes_events_each_once
+    tests/receiver/reconcile/test_filling.py::test_cut_off_anywhere_it_makes_nothing_twice
+    tests/receiver/reconcile/test_hostile.py::test_a_search_that_cannot_be_believed_makes_nothing
 """

@@ -19,6 +19,7 @@ from receiver.console.framework.security_headers import SecurityHeaders
 from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
+    coverage,
     dead,
     entity,
     event,
@@ -43,6 +44,7 @@ PAGES: tuple[Page, ...] = (
     routes.PAGE,
     hooks.PAGE,
     failures.PAGE,
+    coverage.PAGE,
     dead.PAGE,
     quarantine.PAGE,
     workers.PAGE,

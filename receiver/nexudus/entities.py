@@ -38,23 +38,22 @@ class Entities:
         """Return one page of a search; rows are partial."""
         call = Call("GET", f"/api/{path}", params=params, role=f"{kind}-List", attempts=_ATTEMPTS)
         answer = self._do(call)
-        rows = answer.get("Records") if isinstance(answer, dict) else None
-        if not isinstance(rows, list) or not isinstance(answer.get("HasNextPage"), bool):
+        if not isinstance(answer, dict) or not isinstance(answer.get("HasNextPage"), bool):
             raise NexudusError(f"Nexudus answered {call} without Records and HasNextPage", status=200)
-        if any(not isinstance(row, dict) or type(row.get("Id")) is not int for row in rows):
-            raise NexudusError(f"Nexudus answered {call} with a record that has no Id", status=200)
         total = answer.get("TotalItems")
-        return Page(tuple(rows), total if type(total) is int else None, answer["HasNextPage"])
+        rows = _checked(answer.get("Records"), call)
+        return Page(rows, total if type(total) is int else None, answer["HasNextPage"])
 
     def many(self, kind: str, path: str, numbers: Collection[int]) -> dict[int, Row]:
-        """Return those of at most BATCH_SIZE records that are there, by Id.
+        """Return those of at most BATCH_SIZE records that are there, by Id: an array, as documented for each kind.
 
-        An answer with others than those asked for, or with further pages, is none: the filter was ignored.
+        An answer of another shape, or with others than those asked for, is none: it was taken for a search.
         """
         wanted = ",".join(map(str, numbers))
-        page = self.page(kind, path, {"id": f"[{wanted}]", "page": 1, "size": BATCH_SIZE})
-        found = {row["Id"]: row for row in page.rows}
-        return {} if page.has_next or found.keys() - set(numbers) else found
+        call = Call("GET", f"/api/{path}", params={"id": f"[{wanted}]"}, role=f"{kind}-List", attempts=_ATTEMPTS)
+        answer = self._do(call)
+        found = {row["Id"]: row for row in _checked(answer, call)} if isinstance(answer, list) else {}
+        return {} if found.keys() - set(numbers) else found
 
     def one(self, kind: str, path: str, number: int) -> Row | None:
         """Return a whole record; None for one that is not there: 404 on some accounts, a page of HTML on others."""
@@ -72,3 +71,10 @@ class Entities:
     def _do(self, call: Call) -> Any:
         self.calls += 1
         return self._client.do(call)
+
+
+def _checked(rows: Any, call: Call) -> tuple[Row, ...]:
+    """Return rows that are records with an Id. Raises NexudusError."""
+    if not isinstance(rows, list) or any(not isinstance(row, dict) or type(row.get("Id")) is not int for row in rows):
+        raise NexudusError(f"Nexudus answered {call} with something other than records that have an Id", status=200)
+    return tuple(rows)

@@ -10,7 +10,7 @@ from typing import Final
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
-from receiver.observation import failure_alerts
+from receiver.observation import failure_alerts, gap_conditions
 from receiver.observation.alert_condition import AlertCondition
 from receiver.observation.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
@@ -64,6 +64,7 @@ def found(snapshot: StatusSnapshot, levels: Mapping[str, Level], *, patience_ms:
     yield from _of_targets(snapshot)
     yield from failure_alerts.conditions(snapshot.failures, snapshot.now_ms)
     yield from _of_hooks(snapshot)
+    yield from gap_conditions.found(snapshot)
     yield from _of_businesses(snapshot)
     yield from _growing(snapshot, levels)
 

@@ -51,6 +51,7 @@ class _SnapshotCollector(Collector):
                 _audit,
                 _businesses,
                 _hooks,
+                _gaps,
                 _counters,
                 _histograms,
             ):
@@ -167,6 +168,15 @@ def _hooks(snapshot: StatusSnapshot) -> Iterator[Metric]:
     yield _labelled("hooks", "Hooks at Nexudus, as the watch found them last.", "condition", conditions)
     age_s = max(snapshot.now_ms - snapshot.hooks.at_ms, 0) / 1_000
     yield _gauge("hooks_looked_seconds", "How long ago the watch looked at them.", age_s)
+
+
+def _gaps(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    gaps = {state.value: count for state, count in snapshot.gaps.items()}
+    told = "Intervals in which a hook was not known to be healthy; cannot: of the last day."
+    yield _labelled("gaps", told, "state", gaps)
+    yield _gauge(
+        "gap_oldest_seconds", "How long ago the oldest gap began that is open or healing.", snapshot.gap_ms / 1_000
+    )
 
 
 def _counters(snapshot: StatusSnapshot) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import replies
 from receiver.storage.shared import registrar_state
+from receiver.storage.shared.gap_ledger import GapLedger, GapState
 from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
@@ -30,7 +31,8 @@ class StatusSnapshot:
     *stock*: the queues of each stock RQ worker; *silences* by business; *acts*: what the registrar did, by kind;
     *counters*: of all processes (`metrics_store`); *alerts*: how many are open, by kind; *gates*: of the routes that
     hold deliveries; *failures*: in groups, as they were found last; *unfit*: settings of the server that lose events
-    (`preflight`); *losses*: those that nobody has acknowledged.
+    (`preflight`); *losses*: those that nobody has acknowledged; *gaps*: how many are in which state, and *gap_ms*: how
+    long ago the oldest began that is not done.
     """
 
     now_ms: int
@@ -52,6 +54,8 @@ class StatusSnapshot:
     unfit: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     retention_late_ms: int = 0
+    gaps: Mapping[GapState, int] = field(default_factory=dict)
+    gap_ms: int = 0
 
     def live_workers(self) -> tuple[Worker, ...]:
         """Our worker processes with a valid lease."""
@@ -71,6 +75,10 @@ LATELY_MS = 15 * 60_000
 """How far back `quarantined_lately` looks."""
 
 
+LATELY_CLOSED_MS = 86_400_000
+"""For how long people are told of a gap that cannot be known."""
+
+
 def look(client: redis.Redis) -> StatusSnapshot:
     """Take a snapshot in about fifteen round trips. Raises StorageUnavailable."""
     status = StoreStatus(client)
@@ -87,6 +95,7 @@ def look(client: redis.Redis) -> StatusSnapshot:
             ("GET", keys.EXPIRY),
         ],
     )
+    counts, oldest_ms = _gaps(client, now_ms)
     return StatusSnapshot(
         now_ms=now_ms,
         queues=status.queues(),
@@ -107,7 +116,20 @@ def look(client: redis.Redis) -> StatusSnapshot:
         unfit=status.unfit(),
         losses=status.losses(),
         retention_late_ms=retention.late_ms(expired),
+        gaps=counts,
+        gap_ms=oldest_ms,
     )
+
+
+def _gaps(client: redis.Redis, now_ms: int) -> tuple[dict[GapState, int], int]:
+    """Return how many gaps are in which state (of those that cannot be known, the ones of the last day), and how long
+    ago the oldest one began that is open or is to be filled."""
+    counts, oldest_ms = dict.fromkeys(GapState, 0), now_ms
+    for gap in GapLedger(client).gaps():
+        counts[gap.state] += gap.state is not GapState.CANNOT or gap.done_ms > now_ms - LATELY_CLOSED_MS
+        if gap.state in (GapState.OPEN, GapState.HEALING):
+            oldest_ms = min(oldest_ms, gap.from_ms)
+    return counts, now_ms - oldest_ms
 
 
 def _by_kind(alerts: Mapping[bytes, bytes]) -> dict[str, int]:

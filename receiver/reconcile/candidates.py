@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from receiver.reconcile.id_sets import Compared
 from receiver.reconcile.listing import Window
-from receiver.reconcile.rules import RULES, Ask, Row, Rule, Sure, audit_ask, entity_of
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import Ask, Row, Rule, Sure, audit_ask, entity_of
 from receiver.reconcile.times import second
 from receiver.storage.shared.gap_ledger import Gap
 
@@ -135,9 +137,9 @@ def from_rows(
 
 def _of_row(question: Question, rule: Rule, row: Row, business_id: int, gaps: Gaps) -> Iterator[Candidate]:
     for gap in gaps.of(business_id, rule.action):
-        to_ms = gap.to_ms or 0
+        begin_ms = gap.from_ms // 1_000 * 1_000  # times of the API are cut to the second
 
-        def inside(at_ms: int, begin: int = gap.from_ms, end: int = to_ms) -> bool:
+        def inside(at_ms: int, begin: int = begin_ms, end: int = gap.to_ms or 0) -> bool:
             return begin <= at_ms <= end
 
         at_ms = rule.happened_by_audit(row) if question.is_audit else rule.happened(row, inside)
@@ -149,6 +151,13 @@ def _of_row(question: Question, rule: Rule, row: Row, business_id: int, gaps: Ga
         key = f"{question.ask.kind}:{row['Id']}" if is_sourced else key_of(rule, row)
         yield Candidate(rule.action, business_id, number, entity_of(rule), fetch, at_ms, key, gap.id, is_sourced)
         return
+
+
+def from_ids(action: str, compared: Compared, gaps: Gaps) -> Iterator[Candidate]:
+    """Yield the deletes that a comparison of Ids tells, each at the end of its gap: when it was is not known."""
+    for number, business_id in sorted(compared.deleted.items()):
+        for gap in gaps.of(business_id, action)[-1:]:
+            yield Candidate(action, business_id, number, compared.kind, number, gap.to_ms or 0, "", gap.id)
 
 
 def _number(value: object) -> int:
@@ -166,9 +175,10 @@ def key_of(rule: Rule, record: Row) -> str:
 @dataclass(slots=True)
 class Survey:
     """What a survey found. *cannot*: by action, why it cannot be known; *interrupted*: by action, what cut it off;
-    *crowded*: by action, why a person has to ask for it."""
+    *crowded*: by action, why a person has to ask for it; *compared*: sets of Ids to remember when events are made."""
 
     candidates: list[Candidate] = field(default_factory=list)
     cannot: dict[str, str] = field(default_factory=dict)
     interrupted: dict[str, str] = field(default_factory=dict)
     crowded: dict[str, str] = field(default_factory=dict)
+    compared: list[Compared] = field(default_factory=list)

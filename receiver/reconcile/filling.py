@@ -12,10 +12,12 @@ import structlog
 from receiver.core import timestamps
 from receiver.nexudus.entities import BATCH_SIZE, Entities
 from receiver.reconcile.candidates import Candidate, Survey
+from receiver.reconcile.id_sets import IdSets
 from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.known import Known
 from receiver.reconcile.listing import MOST_ROWS
-from receiver.reconcile.maker import Made, Maker, Selection
+from receiver.reconcile.maker import Made, Maker
+from receiver.reconcile.selection import Selection
 from receiver.reconcile.survey import Surveyor
 from receiver.reconcile.times import plain
 from receiver.storage.shared.audit_log import AuditLog
@@ -104,8 +106,14 @@ class Filling:
 
     def _fill(self, wanted: Sequence[Gap]) -> Report:
         tools, orders = self._tools, self._orders
+        id_sets = IdSets(tools.client, tools.entities)
         surveyor = Surveyor(
-            tools.entities, now_ms=self._now_ms(), most=self._most_rows(), check=tools.check, asked=tools.asked
+            tools.entities,
+            now_ms=self._now_ms(),
+            most=self._most_rows(),
+            check=tools.check,
+            asked=tools.asked,
+            id_sets=id_sets if orders.selection.table.reconcile.deletes == "daily" else None,
         )
         survey = surveyor.survey(wanted, weak=orders.weak)
         known = Known(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
@@ -123,6 +131,8 @@ class Filling:
             unknown = set(fresh)
             completed = maker.complete(one for one in survey.candidates if one not in unknown)
             self._make(maker, fresh, wanted, counts)
+            for compared in survey.compared:
+                id_sets.remember(compared, self._now_ms())
         done = tuple(self._ended(gap, survey, counts, gap.id in crowded) for gap in wanted)
         self._write(done)
         self._record(done)

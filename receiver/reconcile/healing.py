@@ -11,11 +11,14 @@ import structlog
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.maker import Selection
+from receiver.reconcile.id_sets import EVERY_MS, IdSets
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import entity_of
+from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
-from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState
+from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
 
@@ -25,6 +28,9 @@ LOCK: Final = "backfill"
 _MINUTE_MS: Final = 60_000
 _SPOOLS_WAIT_MS: Final = 30 * _MINUTE_MS
 """How long after a gap closed events that wait in spools keep it from being filled: hooks may have brought them."""
+
+_AGAIN_S: Final = 3_600.0
+"""How soon Ids are compared again after a comparison that failed."""
 
 _BUSY_LENGTH: Final = 1_000
 _BUSY_WAIT_S: Final = 30.0
@@ -74,6 +80,7 @@ class Healer:
         self._ledger = GapLedger(client)
         self._clock = clock
         self._sleep = sleep
+        self._compared_s = 0.0
         self._log = structlog.get_logger()
 
     def heal(self) -> Report | None:
@@ -91,7 +98,7 @@ class Healer:
     def _heal(self) -> Report | None:
         table = self._routes()
         due = [] if table is None else self._due(table)
-        if table is None or not due:
+        if table is None or not (due or self._kinds_due(table)):
             return None
         if table.reconcile.backfill == "confirm":
             self._ledger.write(replace(gap, state=GapState.CONFIRM) for gap in due)
@@ -100,17 +107,41 @@ class Healer:
             if lock.take() is not None:
                 return None
             due = self._due(table)  # somebody else may have filled them just now
+            entities = self._entities()
             tools = Tools(
                 client=self._client,
-                entities=self._entities(),
+                entities=entities,
                 check=Restraint(self._client, lock, table.queues, sleep=self._sleep).check,
                 ledger=self._ledger,
                 clock=self._clock,
             )
-            rules = table.reconcile
-            report = Filling(tools, Orders(Selection(table), rules.limit, rules.window_ms)).fill(due)
+            orders = Orders(Selection(table), table.reconcile.limit, table.reconcile.window_ms)
+            report = Filling(tools, orders).fill(due)
+            if kinds := self._kinds_due(table):
+                self._compared_s = self._clock()
+                Filling(replace(tools, ledger=None), orders).fill(self._daily(table, kinds))
         self._tell(report)
         return report
+
+    def _kinds_due(self, table: RoutingTable) -> frozenset[str]:
+        """Return the kinds whose Ids are to be compared: once a day, those that a route wants to know of."""
+        is_too_soon = self._clock() - self._compared_s < _AGAIN_S
+        if is_too_soon or table.reconcile.deletes != "daily" or table.reconcile.backfill != "auto":
+            return frozenset()
+        id_sets, now_ms = IdSets(self._client, self._entities()), int(self._clock() * 1_000)
+        wanted = table.actions(RULES)
+        kinds = {entity_of(rule) for rule in RULES.values() if rule.by_ids and rule.action in wanted}
+        ages = {kind: id_sets.age_ms(kind, now_ms) for kind in kinds}
+        return frozenset(kind for kind, age_ms in ages.items() if age_ms is None or age_ms >= EVERY_MS)
+
+    def _daily(self, table: RoutingTable, kinds: frozenset[str]) -> list[Gap]:
+        """Return the time since the last comparison as gaps of each hook that is looked after; not of the ledger."""
+        now_ms = int(self._clock() * 1_000)
+        return [
+            replace(opened(pair, now_ms - EVERY_MS, GapWhy.UNKNOWN), to_ms=now_ms, state=GapState.HEALING)
+            for pair in self._ledger.coverage().pairs
+            if pair[1] in RULES and RULES[pair[1]].by_ids and entity_of(RULES[pair[1]]) in kinds
+        ]
 
     def _due(self, table: RoutingTable) -> list[Gap]:
         """Return the gaps that are closed, whose hooks' events are no longer in a spool, and that may be tried."""

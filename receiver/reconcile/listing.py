@@ -133,7 +133,7 @@ class Lister:
         if at_ms is None:
             raise Unreliable(f"Nexudus shows a {ask.kind} without {ask.ranged} in a search by it")
         begin_ms = window.from_ms // _MINUTE_MS * _MINUTE_MS
-        is_late = not ask.is_open and at_ms >= (window.to_ms // _MINUTE_MS + 1) * _MINUTE_MS
+        is_late = not ask.is_open and at_ms >= (window.to_ms // _MINUTE_MS + 2) * _MINUTE_MS
         if at_ms < begin_ms or is_late:
             when = plain(max(at_ms, 0))
             raise Unreliable(f"Nexudus ignores the filter {_from(ask)}: it shows a {ask.kind} of {when}")
@@ -156,7 +156,8 @@ def _fits(row: Row, name: str, text: str) -> bool:
 
 
 def _end(ask: Ask, window: Window) -> str | None:
-    return None if ask.is_open else minute(window.to_ms)
+    """Return the end of a window, in the minute after it: whether a bound includes its minute is not documented."""
+    return None if ask.is_open else minute(window.to_ms + _MINUTE_MS)
 
 
 def _from(ask: Ask) -> str:

@@ -23,7 +23,7 @@ from receiver.reconcile.candidates import Candidate, key_of
 from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.known import REMEMBERED_MS, Known
 from receiver.reconcile.known import fingerprint as made_print
-from receiver.routing.table import Matched, Route, RoutingTable
+from receiver.reconcile.selection import Selection, TableFor, lacking
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader
@@ -33,52 +33,6 @@ CHUNK: Final = 500
 """Candidates whose records are in memory together: in one order over all kinds, fetched kind by kind."""
 
 _STORED_AT_ONCE: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which routes get what is found. *is_asked*: a person asks for it; *routes*: only these, empty: all."""
-
-    table: RoutingTable
-    is_asked: bool = False
-    routes: frozenset[str] = frozenset()
-
-    def takes(self, route: Route) -> bool:
-        """Whether a route gets events of this back-fill."""
-        if self.routes and route.name not in self.routes:
-            return False
-        return route.backfill == "auto" or (route.backfill == "confirm" and self.is_asked)
-
-    def serves(self, business_id: int, action: str) -> bool:
-        """Whether any route might get events of a hook."""
-        return any(self.takes(route) for route in self.table.candidates(business_id, action))
-
-    def waits(self, business_id: int, action: str) -> bool:
-        """Whether a route waits for a person to ask."""
-        routes = self.table.candidates(business_id, action)
-        return not self.is_asked and any(route.backfill == "confirm" for route in routes)
-
-
-@dataclass(slots=True)
-class _Taken:
-    """The table as ingest sees it: without the routes that get nothing of this."""
-
-    selection: Selection
-    is_narrowed: bool = False
-
-    @property
-    def hash(self) -> str:
-        return self.selection.table.hash
-
-    def match_any(self, business_id: int, action: str) -> Matched | None:
-        return None
-
-    def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
-        matched = self.selection.table.match(business_id, action, record)
-        routes = tuple(route for route in matched.routes if self.selection.takes(route))
-        shadow = tuple(route for route in matched.shadow if self.selection.takes(route))
-        self.is_narrowed = len(routes) + len(shadow) < len(matched.routes) + len(matched.shadow)
-        return Matched(routes, matched.failed, shadow)
 
 
 @dataclass(slots=True)
@@ -107,7 +61,7 @@ class Maker:
     ) -> None:
         self._calls = StoreClient(client, "keep")
         self._archive = EventReader(client)
-        self._replay = {name: Replay(client, selection.table, route=name) for name in _by_replay(selection)}
+        self._replay = {name: Replay(client, selection.table, route=name) for name in lacking(selection)}
         self._entities = entities
         self._selection = selection
         self._known = known
@@ -179,7 +133,7 @@ class Maker:
             some = listed[start : start + BATCH_SIZE]
             batch = self._entities.many(kind, about.path, some) if about.is_whole and len(some) > 1 else {}
             yield from batch.items()
-            for number in some if not batch else ():
+            for number in (one for one in some if one not in batch):  # only its own answer says that it is gone
                 record = self._entities.one(kind, about.path, number)
                 if record is not None:
                     yield number, record
@@ -217,7 +171,7 @@ class Maker:
 
     def _entry(self, candidate: Candidate, record: dict[str, Any], read_at: float) -> Entry | None:
         """Return what is stored; None when the routes that this is for do not want it."""
-        table = _Taken(self._selection)
+        table = TableFor(self._selection)
         raw = orjson.dumps(record)
         envelope = Envelope(
             id=self._mint(read_at),
@@ -250,18 +204,6 @@ class Maker:
                     pass
                 counts = made.made if receipt and receipt.status == "accepted" else made.known
                 counts[by_id[entry.envelope.id].gap] += 1
-
-
-def _by_replay(selection: Selection) -> list[str]:
-    """Return the routes that kept events may lack: those that a person names, and those that waited for one."""
-    if not selection.is_asked:
-        return []
-    routes = selection.table.routes
-    return [
-        route.name
-        for route in routes
-        if route.enabled and (route.name in selection.routes or (not selection.routes and route.backfill == "confirm"))
-    ]
 
 
 def _object(body: bytes) -> Any:

@@ -13,17 +13,24 @@ from receiver.reconcile.candidates import (
     Question,
     Survey,
     audit_questions,
+    from_ids,
     from_rows,
     questions,
     reason_against,
 )
+from receiver.reconcile.id_sets import IdSets
 from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
-from receiver.reconcile.rules import KEPT, RULES
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import KEPT, entity_of
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)
+
+
+def _is_passing(error: NexudusError) -> bool:
+    return error.status in _PASSING or error.throttled or error.status >= 500
 
 
 def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
@@ -50,8 +57,11 @@ class Surveyor:
         most: int,
         check: Callable[[], None],
         asked: Callable[[str], None] = lambda _kind: None,
+        id_sets: IdSets | None = None,
     ) -> None:
+        """*id_sets* None: the Ids of kinds are not compared."""
         self._entities = entities
+        self._id_sets = id_sets
         self._lister = Lister(entities, now_ms=now_ms, most=most)
         self._check = check
         self._asked = asked
@@ -62,9 +72,13 @@ class Surveyor:
         places = Places(self._entities, within.businesses)
         actions = set(within.actions)
         for action in within.actions:
-            if reason := reason_against(action, weak=weak, has_ids=False):
+            if reason := reason_against(action, weak=weak, has_ids=self._id_sets is not None):
                 found.cannot[action] = reason
                 actions.discard(action)
+        by_ids = {action for action in actions if RULES[action].by_ids}
+        for action in sorted(by_ids):
+            self._compare(action, within, found)
+        actions -= by_ids
         by_trail = self._ask_trail(audit_questions(actions), within, places, found)
         told = {action for action in by_trail if not RULES[action].has_both}
         for question in questions(actions - told):
@@ -112,12 +126,33 @@ class Surveyor:
         except Unreliable as error:
             found.cannot |= dict.fromkeys(question.actions, f"{error}; nothing was made of it")
         except NexudusError as error:
-            is_passing = error.status in _PASSING or error.throttled or error.status >= 500
-            (found.interrupted if is_passing else found.cannot).update(dict.fromkeys(question.actions, str(error)))
+            (found.interrupted if _is_passing(error) else found.cannot).update(
+                dict.fromkeys(question.actions, str(error))
+            )
         else:
             found.candidates += candidates
             if flaw := _flaw(question.ask.kind, listing, located):
                 found.cannot |= dict.fromkeys(question.actions, flaw)
+
+    def _compare(self, action: str, gaps: Gaps, found: Survey) -> None:
+        """Compare the Ids of a kind with those of the last pass."""
+        kind = entity_of(RULES[action])
+        assert self._id_sets is not None  # noqa: S101 -- reason_against saw to it; for the type checker
+        self._check()
+        self._asked(kind)
+        try:
+            compared = self._id_sets.compare(kind)
+        except CredentialsRefused:
+            raise
+        except Unreliable as error:
+            found.cannot[action] = f"{error}; nothing was made of it"
+        except NexudusError as error:
+            (found.interrupted if _is_passing(error) else found.cannot)[action] = str(error)
+        else:
+            found.compared.append(compared)
+            found.candidates += from_ids(action, compared, gaps)
+            if compared.is_first:
+                found.cannot[action] = f"the Ids of {kind} are remembered since now; deletes before cannot be known"
 
     def _whole(self, question: Question, listing: Listing) -> list[Row]:
         """Return the rows with what a search does not show: entries of the audit trail lack the record's Id."""

@@ -66,6 +66,10 @@ CALM = {
     'frontdesk_hooks{instance="a",condition="failing"}': "0x90",
     'frontdesk_hooks_looked_seconds{instance="a"}': "60x90",
     'frontdesk_retention_late_seconds{instance="a"}': "0x90",
+    'frontdesk_gaps{instance="a",state="healed"}': "4x90",
+    'frontdesk_gaps{instance="a",state="cannot"}': "0x90",
+    'frontdesk_gaps{instance="a",state="confirm"}': "0x90",
+    'frontdesk_gap_oldest_seconds{instance="a"}': "0x90",
 }
 """What a Frontdesk in good order tells, every 15 seconds."""
 
@@ -98,6 +102,8 @@ TROUBLE: dict[str, dict[str, str | None]] = {
     "FrontdeskTargetDown": {'frontdesk_route_down_seconds{instance="a",route="announce"}': "_x75 0+15x15"},
     "FrontdeskHookDisabled": {'frontdesk_hooks{instance="a",condition="disabled"}': "0x50 1x40"},
     "FrontdeskHookFails": {'frontdesk_hooks{instance="a",condition="failing"}': "0x30 2x60"},
+    "FrontdeskGapOpen": {'frontdesk_gap_oldest_seconds{instance="a"}': "0x50 3700+15x40"},
+    "FrontdeskGapCannotHeal": {'frontdesk_gaps{instance="a",state="confirm"}': "0x50 2x40"},
     "FrontdeskRegistrarSilent": {'frontdesk_hooks_looked_seconds{instance="a"}': "60x10 60+15x80"},
 }
 """For each rule what has to change for it to fire, and no other rule."""

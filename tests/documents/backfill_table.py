@@ -4,7 +4,8 @@ from pathlib import Path
 
 from receiver.nexudus import actions
 from receiver.reconcile.kinds import KINDS
-from receiver.reconcile.rules import RULES, Rule, Sure
+from receiver.reconcile.rule_table import RULES
+from receiver.reconcile.rules import Rule, Sure
 
 PAGE = Path(__file__).parents[2] / "docs" / "backfill.md"
 _HEAD = "| # | action | asked | an event is made if | sure |\n|---|---|---|---|---|\n"

@@ -109,11 +109,11 @@ class EntityApi:
             return 200, record
         return (500, b"<html>gone</html>") if self.gone_as_html else (404, {"Message": "not found"})
 
-    def _page(self, kind: str, params: dict[str, str]) -> dict[str, Any]:
-        number, size = int(params.get("page", 1)), int(params.get("size", 25))
+    def _page(self, kind: str, params: dict[str, str]) -> Any:
+        number, size = int(params.get("page", 1)), int(params.get("size", 25 if "id" not in params else 1_000))
         if self.hang_at == (kind, number):
             self._released.wait(5)
-        size = min(size, self.page_size or size)
+        size = size if "id" in params else min(size, self.page_size or size)
         self.before_search(params)
         if "id" not in params:
             self.before_page(kind, number)
@@ -122,6 +122,8 @@ class EntityApi:
         is_batch = "id" in params
         hidden = () if is_batch else (*_HIDDEN.get(kind, ()), *_ARRAYS)
         shown = [{key: value for key, value in row.items() if key not in hidden} for row in rows[start : start + size]]
+        if is_batch:
+            return shown
         return {
             "Records": shown,
             "HasNextPage": kind in self.repeats or start + size < len(rows),

@@ -31,6 +31,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
@@ -113,4 +114,6 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Servic
         acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
         hooks=HooksCache(RegistrarAdapter()),
+        gaps=GapLedger(client),
+        names=BusinessNames(client),
     )

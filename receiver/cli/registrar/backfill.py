@@ -19,7 +19,7 @@ from receiver.nexudus.entities import Entities
 from receiver.reconcile import windows
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.healing import LOCK, Restraint
-from receiver.reconcile.maker import Selection
+from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
 from receiver.storage.shared.audit_log import AuditLog, operator

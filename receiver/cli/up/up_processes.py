@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from receiver.core.settings import PREFIX, SECRETS
@@ -27,7 +26,7 @@ class Part:
     demo: bool = False
     needs: tuple[tuple[str, ...], ...] = ()
     vital: bool = True
-    defaults: Mapping[str, str] = MappingProxyType({})
+    defaults: tuple[tuple[str, str], ...] = ()
 
     def is_wanted(self, environ: Mapping[str, str], *, demo: bool) -> bool:
         """Say whether the part runs under *environ*."""
@@ -57,7 +56,7 @@ PARTS: Final = (
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
         vital=False,  # events come in and are handled whatever Nexudus thinks of our credentials
-        defaults=MappingProxyType({"FRONTDESK_WATCH_EVERY": "30s"}),
+        defaults=(("FRONTDESK_WATCH_EVERY", "30s"),),
     ),
 )
 """In the order of their start. Everything else in this file and in `up` follows from this table."""

@@ -23,6 +23,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
 
 
 class MakeReplay(Protocol):
@@ -47,6 +48,8 @@ class Services:
     acts: AuditLog
     gates: Gates
     hooks: HooksCache
+    gaps: GapLedger
+    names: BusinessNames
     bulk: BulkTasks = field(default_factory=BulkTasks)
     draining: threading.Event = field(default_factory=threading.Event)
 

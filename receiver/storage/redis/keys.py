@@ -41,6 +41,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:gaps                hash: gap id to the gap, as JSON (storage/shared/gap_ledger.py)
     fd:coverage            hash: {business}/{action} to what the registrar knows of that hook, as JSON
     fd:coverage:looked     hash: at_ms, when it last looked; reached, 1 once the receiver was reached
+    fd:ids:{kind}          hash: Id to location of all records of a kind, and `at_ms`, when they were listed
     fd:businesses          hash: business to its name at Nexudus
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
     fd:spools              hash: what each spool that holds events last said of itself, as JSON (`reports.py`)
@@ -211,6 +212,11 @@ def fingerprints(window_ms: int, generation: int, fingerprint: bytes) -> tuple[s
 def newest(entity: str) -> str:
     """The hash with the newest event of an entity, as the scripts write it."""
     return f"fd:n:{int(hashlib.sha1(entity.encode(), usedforsecurity=False).hexdigest()[:3], 16)}"
+
+
+def ids(kind: str) -> str:
+    """The Ids of all records of a kind, as the last pass found them."""
+    return f"fd:ids:{kind}"
 
 
 def lock(name: str) -> tuple[str, str]:

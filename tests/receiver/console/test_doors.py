@@ -86,6 +86,7 @@ def test_a_viewer_is_shown_no_button_that_would_be_refused(house: House) -> None
         "/entities/Booking:1",
         "/routes",
         "/hooks",
+        "/coverage",
         "/dead",
         "/quarantine",
         "/workers",

@@ -88,7 +88,18 @@ def _put(house: House) -> list[str]:
 
 
 def _pages(events: list[str]) -> list[str]:
-    pages = ["/", "/events", "/routes", "/hooks", "/dead", "/quarantine", "/quarantine/release", "/workers", "/acts"]
+    pages = [
+        "/",
+        "/events",
+        "/routes",
+        "/hooks",
+        "/coverage",
+        "/dead",
+        "/quarantine",
+        "/quarantine/release",
+        "/workers",
+        "/acts",
+    ]
     hostile = [
         f"/events?{name}=%3Cscript%3Edocument.title%3D'owned'%3C/script%3E" for name in ("action", "route", "text")
     ]

@@ -91,6 +91,7 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
         "failures": "/failures",
         "failure": f"/failures/{events['group']}",
         "entity": f"/entities/{events['entity']}",
+        "coverage": "/coverage",
         "dead": "/dead",
         "quarantine": "/quarantine",
         "release": "/quarantine/release",

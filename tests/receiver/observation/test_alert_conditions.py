@@ -14,6 +14,7 @@ from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.queue.flow_control import Gate, Pause
+from receiver.storage.shared.gap_ledger import GapState
 from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
 
@@ -67,6 +68,9 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
         ({"hooks": HooksFound(NOW, 3, {1002: {"failing": 1}})}, "hook/1002"),
         ({"hooks": HooksFound(NOW, 3, {1001: {"missing": 1}})}, "hook-astray/1001"),
         ({"hooks": HooksFound(NOW - 16 * MINUTE, 3, {})}, "registrar"),
+        ({"gap_ms": 61 * MINUTE, "gaps": {GapState.OPEN: 2}}, "gap"),
+        ({"gaps": {GapState.CONFIRM: 2}}, "gap-confirm"),
+        ({"gaps": {GapState.CANNOT: 1}}, "gap-cannot"),
         ({"silences": {1001: Silence(NOW - 600 * MINUTE, 8.1)}}, "silent/1001"),
     ],
 )

@@ -15,7 +15,7 @@ from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.client import Client
 from receiver.nexudus.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.maker import Selection
+from receiver.reconcile.selection import Selection
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import keep_script

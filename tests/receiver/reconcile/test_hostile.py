@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from receiver.reconcile.filling import MOST_TRIES
-from receiver.reconcile.maker import Selection
+from receiver.reconcile.selection import Selection
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table
 from tests.support.entity_api import EntityApi, iso
 

@@ -17,11 +17,13 @@ COMMANDS = {
     "alerts": ("receiver.cli.health.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
     "apply": ("receiver.cli.registrar.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
     "audit": ("receiver.cli.health.audit:audit", "Account for every event and every delivery."),
+    "backfill": ("receiver.cli.registrar.backfill:backfill", "Make events of what no webhook brought."),
     "check": ("receiver.cli.health.check:check", "Check settings, routes and handlers, as in a deployment pipeline."),
     "console": ("receiver.cli.processes.console:console", "Serve the web console."),
     "drain": ("receiver.cli.events.drain:drain", "Move the events of a spool into the store."),
     "erase": ("receiver.cli.events.erase:erase", "Erase what is kept about one person."),
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
+    "gaps": ("receiver.cli.registrar.gaps:gaps", "List when webhooks were not known to be healthy."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",

@@ -148,6 +148,7 @@ class Settings(BaseModel):
     viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
     alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()
     alert_after: Milliseconds = 300_000
+    watch_every: Milliseconds = 60_000
     traces_url: BaseUrl | None = None
     traces_sample: float = Field(1.0, ge=0, le=1)
     log_format: Literal["json", "console"] | None = None
@@ -165,6 +166,8 @@ class Settings(BaseModel):
     def _durations_are_bounded(self) -> Self:
         if not 1_000 <= self.dedup_window <= 30 * 86_400_000:
             raise ValueError("FRONTDESK_DEDUP_WINDOW: must be between 1s and 30d")
+        if not 100 <= self.watch_every <= 3_600_000:
+            raise ValueError("FRONTDESK_WATCH_EVERY: must be between 100ms and 1h")
         if not 10 <= self.store_patience <= 10_000:
             raise ValueError("FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s")
         return self

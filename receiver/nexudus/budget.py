@@ -110,6 +110,25 @@ def local(settings: Settings) -> LocalBudget:
     )
 
 
+class Joint:
+    """Takes from several budgets, the strictest first, so that a call waits there and holds nothing of the others."""
+
+    def __init__(self, *budgets: Budget) -> None:
+        self._budgets = budgets
+
+    def take(self, *, write: bool) -> None:
+        """Sleep until every budget allows the call."""
+        for budget in self._budgets:
+            budget.take(write=write)
+
+
+def pace(settings: Settings) -> LocalBudget:
+    """Return the pace of work that can wait: two thirds of what the settings allow in a minute. By default these are
+    the 80 calls that Nexudus bears for an hour."""
+    per_minute = max(1, settings.nexudus_calls_per_minute * 2 // 3)
+    return LocalBudget(per_minute, per_minute, calls_per_hour=settings.nexudus_calls_per_hour)
+
+
 class _Bucket:
     __slots__ = ("_filled_at", "_rate", "level")
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from receiver.core.errors import UnsafePlan
@@ -37,7 +37,8 @@ class WantedHooks:
 class Plan:
     """What to change, and what stays: *ours* counts our registrations, *unchanged* those of them that stay.
 
-    *failing* are ours that gather errors at Nexudus, disabled ones included.
+    *failing* are ours that gather errors at Nexudus, disabled ones included; *serving* the hook of each wanted pair
+    that has one, as it was found.
     """
 
     changes: tuple[Change, ...]
@@ -47,6 +48,7 @@ class Plan:
     elsewhere: tuple[Owned, ...]
     failing: tuple[Registration, ...] = ()
     warnings: tuple[str, ...] = ()
+    serving: Mapping[Pair, Registration] = field(default_factory=dict)
 
     def check_safe(self) -> None:
         """Raise UnsafePlan when more than 30 % of our registrations (and more than three) would go."""
@@ -93,8 +95,12 @@ def make(
     for owned in ours:
         by_pair[owned.pair].append(owned)
     changes = []
+    serving: dict[Pair, Registration] = {}
     for pair in wanted.pairs():
-        changes += _for_pair(pair, by_pair.pop(pair, []), ownership, scope)
+        found = _ranked(pair, by_pair.pop(pair, []), ownership)
+        if found:
+            serving[pair] = found[0].registration
+        changes += _for_pair(pair, found, ownership, scope)
     leftover = (owned for group in by_pair.values() for owned in group)
     for owned in sorted(leftover, key=lambda owned: owned.registration.id):
         changes += _remove(owned, UNROUTED, scope)
@@ -106,18 +112,21 @@ def make(
         elsewhere=tuple(owned for owned in everything if owned.owner is Owner.ELSEWHERE),
         failing=tuple(owned.registration for owned in ours if owned.registration.error_count),
         warnings=_warnings(wanted, unsigned),
+        serving=serving,
     )
 
 
 DESCRIPTION = "Managed by Frontdesk: it follows routes.yaml, and changes made here are undone."
 
 
-def _for_pair(pair: Pair, found: list[Owned], ownership: Ownership, scope: Scope) -> list[Change]:
-    """Return what makes exactly one right hook out of those found; the best of them is kept, the oldest of equals."""
-    right = HookState(name_of(pair[1]), ownership.url(*pair), pair[1], active=True)
-    if not found:
-        return [Change(Op.CREATE, *pair, None, None, right, "missing")]
-    ranked = sorted(
+def _right(pair: Pair, ownership: Ownership) -> HookState:
+    return HookState(name_of(pair[1]), ownership.url(*pair), pair[1], active=True)
+
+
+def _ranked(pair: Pair, found: list[Owned], ownership: Ownership) -> list[Owned]:
+    """Return the hooks of a pair, the best of them first, the oldest of equals."""
+    right = _right(pair, ownership)
+    return sorted(
         found,
         key=lambda owned: (
             state_of(owned.registration) != right,
@@ -126,6 +135,13 @@ def _for_pair(pair: Pair, found: list[Owned], ownership: Ownership, scope: Scope
             owned.registration.id,
         ),
     )
+
+
+def _for_pair(pair: Pair, ranked: list[Owned], ownership: Ownership, scope: Scope) -> list[Change]:
+    """Return what makes exactly one right hook out of those found; the first of them is kept."""
+    right = _right(pair, ownership)
+    if not ranked:
+        return [Change(Op.CREATE, *pair, None, None, right, "missing")]
     changes = []
     kept = ranked[0].registration
     before = state_of(kept)

@@ -1,6 +1,6 @@
 """Looks at Nexudus and at the routes, and makes a plan of the difference."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -22,6 +22,8 @@ class Planner:
         self._ownership = ownership
         self._secrets = secrets
         self._log = structlog.get_logger()
+        self.names: Mapping[int, str] = {}
+        """The locations as Nexudus last named them."""
 
     def wanted(self, table: RoutingTable) -> WantedHooks:
         """Return what *table* asks for, its businesses and actions checked with Nexudus.
@@ -53,6 +55,7 @@ class Planner:
                 raise
             self._log.debug("registrar.businesses_unchecked", reason=str(error))
             return tuple(table.businesses)
+        self.names = known
         if not known:
             raise NexudusError("Nexudus lists no location; does the API user have access to any?")
         if table.businesses == "all":

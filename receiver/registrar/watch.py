@@ -3,11 +3,12 @@
 It never moves hosts and never forces. What it must not do yet it holds back (`guardrails`), and says so in the log.
 """
 
+import contextlib
 import functools
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,11 +18,13 @@ from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar import hook_health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, HookCondition, Op
+from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
 from receiver.registrar.plan import Plan, WantedHooks
 from receiver.registrar.planner import Planner
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import BusinessNames
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 
@@ -39,7 +42,7 @@ def act_of(change: Change) -> str:
 class ReconcilerParts:
     """What the watch works with. *routes* returns the routing table, None while there is no valid one.
 
-    *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too.
+    *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too. *gaps* keeps the ledger of what was missed.
     """
 
     webhooks: Webhooks
@@ -50,6 +53,8 @@ class ReconcilerParts:
     routes: Callable[[], RoutingTable | None]
     unreachable: Callable[[], str | None]
     behind: Callable[[], str | None]
+    gaps: GapKeeper
+    names: BusinessNames
 
 
 @dataclass(slots=True)
@@ -89,8 +94,10 @@ class Reconciler:
         routes = self._parts.routes()
         if routes is None:
             return None
-        wanted = self._parts.planner.wanted(routes)
         self._is_noted = False
+        with self._noting_failure():
+            wanted = self._parts.planner.wanted(routes)
+        self._parts.names.remember(self._parts.planner.names)
         with self._parts.lock as lock:
             holder = lock.take()
             if holder is not None:
@@ -130,9 +137,10 @@ class Reconciler:
     def _look(
         self, wanted: WantedHooks, unreachable: Callable[[], str | None], behind: Callable[[], str | None]
     ) -> Plan:
-        plan = self._parts.planner.plan(wanted)
+        with self._noting_failure():
+            plan = self._parts.planner.plan(wanted)
         now_ms = self._now_ms()
-        self._note(plan, now_ms)
+        self._note(plan, wanted, unreachable, now_ms)
         removals = [change.hook_id for change in plan.changes if change.is_removal and change.hook_id is not None]
         flaps = self._parts.memory.flaps()
         open_hooks = {change.hook_id for change in plan.changes}
@@ -153,12 +161,23 @@ class Reconciler:
         self._log_failing(plan)
         return allowed
 
-    def _note(self, plan: Plan, now_ms: int) -> None:
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """While a look fails, nobody knows whether the hooks still serve; what fails after a look is no such case."""
+        try:
+            yield
+        except NexudusError:
+            if not self._is_noted:
+                self._parts.gaps.could_not_look()
+            raise
+
+    def _note(self, plan: Plan, wanted: WantedHooks, unreachable: Callable[[], str | None], now_ms: int) -> None:
         """Leave word of how the hooks were found, before anything is mended: so what is mended at once is told too."""
         if not self._is_noted:
             troubled = hook_health.in_trouble(plan)
             healthy = plan.unchanged - sum(counts.get(HookCondition.FAILING, 0) for counts in troubled.values())
             self._parts.memory.remember_found(HooksFound(now_ms, max(healthy, 0), troubled))
+            self._parts.gaps.looked(plan, wanted, unreachable, now_ms=now_ms)
             self._is_noted = True
 
     def _fence(self) -> None:

@@ -8,15 +8,18 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from receiver.routing.values import (
+    DAY_MS,
     Actions,
     AllOrLocations,
     Business,
     Concurrency,
+    Count,
     HandlerName,
     Locations,
     Name,
     OneAction,
     OrderKey,
+    Period,
     Queue,
     RecordOrPath,
     Retry,
@@ -118,6 +121,10 @@ class RouteShape(_Shape):
         "always", description="confirm: a replay leaves the route out unless it is named with --route."
     )
 
+    backfill: Annotated[str, BeforeValidator(fits("auto|confirm|never", "write auto, confirm or never"))] = Field(
+        "auto", description="Events that back-fill finds: auto, confirm (only by `frontdesk backfill`), never."
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.per and not self.limit and not self.concurrency:
@@ -127,6 +134,19 @@ class RouteShape(_Shape):
         return self
 
 
+class ReconcileShape(_Shape):
+    """What is done about events that no webhook brought."""
+
+    backfill: Annotated[str, BeforeValidator(fits("auto|confirm|never", "write auto, confirm or never"))] = Field(
+        "auto", description="Whether the registrar fills gaps: auto, confirm (only `frontdesk backfill` does), never."
+    )
+    window: Period = Field(31 * DAY_MS, description="How far back gaps are filled by themselves: 1h to 366d.")
+    limit: Count = Field(500, description="Above so many events a person is asked first: 0 to 1,000,000.")
+    deletes: Annotated[str, BeforeValidator(fits("off|daily", "write off or daily"))] = Field(
+        "off", description="daily: the Ids of kinds without an audit trail are compared each day, to find deletes."
+    )
+
+
 class Document(_Shape):
     """routes.yaml: which Nexudus events go to which handlers."""
 
@@ -134,6 +154,9 @@ class Document(_Shape):
         (), description="Nexudus locations to register webhooks at; all, the default: those that the account can see."
     )
     defaults: Annotated[Defaults, BeforeValidator(mapping)] = Field(default_factory=Defaults)
+    reconcile: Annotated[ReconcileShape, BeforeValidator(mapping)] = Field(
+        default_factory=ReconcileShape, description="What is done about events that no webhook brought."
+    )
     queues: Annotated[tuple[Queue, ...], BeforeValidator(only_list)] = Field(
         (), description="Queues in order of priority; those that only routes name come behind."
     )

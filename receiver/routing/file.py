@@ -12,17 +12,18 @@ from pydantic import ValidationError
 from receiver.core.errors import Problem, RoutesError
 from receiver.core.suggest import nearest
 from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import Defaults, Document, ExampleShape, RouteShape
+from receiver.routing.document import Defaults, Document, ExampleShape, ReconcileShape, RouteShape
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
-from receiver.routing.table import Example, Route, RoutingTable
+from receiver.routing.table import Example, Reconciling, Route, RoutingTable
 from receiver.routing.values import NAME
 from receiver.routing.yaml_lines import Marked
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
 
-_DOCUMENT_KEYS = ("businesses", "defaults", "queues", "routes")
+_DOCUMENT_KEYS = ("businesses", "defaults", "reconcile", "queues", "routes")
 _DEFAULT_KEYS = ("timeout", "retry", "queue")
+_RECONCILE_KEYS = tuple(ReconcileShape.model_fields)
 _ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
 _EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
@@ -91,6 +92,8 @@ class _Check:
         tidy = self._tidy(value, (), _DOCUMENT_KEYS, "routes.yaml")
         if isinstance(tidy.get("defaults"), dict):
             tidy["defaults"] = self._tidy(tidy["defaults"], ("defaults",), _DEFAULT_KEYS, "defaults")
+        if isinstance(tidy.get("reconcile"), dict):
+            tidy["reconcile"] = self._tidy(tidy["reconcile"], ("reconcile",), _RECONCILE_KEYS, "reconcile")
         if isinstance(tidy.get("queues"), list):
             self._refuse_twice(enumerate(tidy["queues"]), ("queues",))
         if isinstance(tidy.get("routes"), list):
@@ -190,7 +193,12 @@ def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTa
         hash=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
         file=file,
+        reconcile=_reconciling(shape.reconcile),
     )
+
+
+def _reconciling(shape: ReconcileShape) -> Reconciling:
+    return Reconciling(shape.backfill, shape.window, shape.limit, shape.deletes)  # type: ignore[arg-type]  # checked
 
 
 def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:
@@ -208,6 +216,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         confirms_replay=shape.replay == "confirm",
         shadow=shape.shadow,
         writes=shape.nexudus == "write",
+        backfill=shape.backfill,  # type: ignore[arg-type]  # checked
         flow=_flow(shape),
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))

@@ -22,7 +22,8 @@ class Route:
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does.
     *confirms_replay*: replays leave it out unless they name it. *shadow*: it is noted what it wants, and nothing is
-    delivered. *writes*: its handler may change records at Nexudus. *flow*: what its deliveries wait for; None: for
+    delivered. *writes*: its handler may change records at Nexudus. *backfill*: whether it takes events
+    that back-fill found. *flow*: what its deliveries wait for; None: for
     nothing. *tests* are its own examples, for `frontdesk check`.
     """
 
@@ -40,6 +41,7 @@ class Route:
     confirms_replay: bool = False
     shadow: bool = False
     writes: bool = False
+    backfill: Literal["auto", "confirm", "never"] = "auto"
     flow: Flow | None = None
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
@@ -90,6 +92,17 @@ _NOBODY = Matched(())
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciling:
+    """What is done about events that no webhook brought. *window_ms*: how far back; above *limit* events a person is
+    asked first; *deletes*: whether Ids are compared daily to find deletes."""
+
+    backfill: Literal["auto", "confirm", "never"] = "auto"
+    window_ms: int = 31 * 86_400_000
+    limit: int = 500
+    deletes: Literal["off", "daily"] = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingTable:
     """All routes of one file.
 
@@ -103,6 +116,7 @@ class RoutingTable:
     hash: str
     text: str = field(repr=False)
     file: str
+    reconcile: Reconciling = Reconciling()
     _candidates: dict[tuple[int, str], tuple[Route, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -134,6 +148,11 @@ class RoutingTable:
                     continue
             (shadow if route.shadow else routes).append(route)
         return Matched(tuple(routes), tuple(failed), tuple(shadow))
+
+    def candidates(self, business_id: int, action: str) -> tuple[Route, ...]:
+        """Return the routes that take events of this business and action, if their filters let them pass."""
+        found = self._candidates.get((business_id, action))
+        return self._remember(business_id, action) if found is None else found
 
     def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
         candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)

@@ -21,6 +21,7 @@ MAX_LIMIT = 10_000
 """Starts in one period of a limit; the store remembers each of them for so long."""
 
 MAX_CONCURRENCY = 10_000
+MAX_COUNT = 1_000_000
 
 _DURATION = {"anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"}, {"type": "number"}]}
 _LOCATION = {"type": "integer", "minimum": 1}
@@ -182,6 +183,14 @@ def _limit(value: object) -> Limit:
     return Limit(count, durations.parse(f"1{unit}"), f"{count}/{unit}")
 
 
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise Unfit(
+            f"must be a whole number from 0 to {MAX_COUNT}, not {_kind(value) if type(value) is not int else value}"
+        )
+    return value
+
+
 def _concurrency(value: object) -> int:
     if type(value) is not int or value < 0:
         raise Unfit(f"must be a whole number, not {_kind(value) if type(value) is not int else value}")
@@ -228,4 +237,6 @@ Concurrency = Annotated[
     BeforeValidator(_concurrency),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY}),
 ]
+Period = Annotated[int, BeforeValidator(_duration(DAY_MS // 24, 366 * DAY_MS)), WithJsonSchema(_DURATION)]
+Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_COUNT})]
 Wait = Annotated[int, BeforeValidator(_duration(1, 30 * DAY_MS)), WithJsonSchema(_DURATION)]

@@ -1,7 +1,9 @@
 """`frontdesk watch`: the registrar as a process that runs long."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import redis
@@ -11,21 +13,26 @@ from receiver.cli.health import alerts
 from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
 from receiver.cli.ui import values
 from receiver.core.errors import SettingsError
+from receiver.nexudus.entities import Entities
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive_file import AliveFile
+from receiver.process.background import PeriodicTask
+from receiver.reconcile.healing import Healer
 from receiver.registrar import probe, watch_schedule
+from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
 from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import RegistrarState
 
 _LEADER = "registrar-leader"
 
 
-def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
+def watch(*, every: str | None = None, grace: str = "7d", once: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Keep the webhooks at Nexudus in step with routes.yaml; of several, one leads and the others stand by.
 
     It re-enables webhooks that Nexudus disabled, once the receiver answers at FRONTDESK_PUBLIC_URL. It never moves
@@ -34,32 +41,49 @@ def watch(*, every: str = "1m", grace: str = "7d", once: Annotated[bool, Paramet
     Parameters
     ----------
     every
-        How often to compare, give or take a fifth. An edit of routes.yaml takes effect within seconds.
+        How often to compare, give or take a fifth. Default: FRONTDESK_WATCH_EVERY. An edit of routes.yaml takes effect
+        within seconds.
     grace
         How long a webhook that is no longer routed stays active.
     once
         Compare once and end; exit status 1 when something could not be done. A change that has to wait (for the grace
         period, for an answer of the receiver) is not a failure.
     """
-    every_s, grace_ms = values.duration_ms("--every", every) / 1_000, values.duration_ms("--grace", grace)
+    given_ms = None if every is None else max(values.duration_ms("--every", every), 100)
+    grace_ms = values.duration_ms("--grace", grace)
     end_signals.answer(lambda *_: sys.exit(0))
     standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:
         if registrar.store is None:
             raise SettingsError("watch needs Redis; set FRONTDESK_REDIS_URL")
+        every_ms = registrar.settings.watch_every if given_ms is None else given_ms
         alive = AliveFile(registrar.settings.data_dir, "watch")
         with _Leader(registrar.store, alive) as leader:
             routes = load_table(registrar.settings)
             routes.reload()  # not start(): nothing is registered by the last good copy of another day
-            reconciler = _reconciler(registrar, routes, leader, Guardrails(grace_ms=grace_ms))
+            reconciler = _reconciler(registrar, routes, leader, Guardrails(grace_ms=grace_ms), every_ms)
             if once:
                 leader.wait(0, waiting=lambda _: None)
                 applied = reconciler.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            with alerts.watching(registrar.settings):
+            with alerts.watching(registrar.settings), _healing(routes, every_ms):
                 routes.start_watching()
-                watch_schedule.run(reconciler.reconcile, leader, routes, every_s=max(every_s, 0.1), sleep=leader.sleep)
+                watch_schedule.run(reconciler.reconcile, leader, routes, every_s=every_ms / 1_000, sleep=leader.sleep)
     return 0
+
+
+@contextlib.contextmanager
+def _healing(routes: CurrentTable, every_ms: int) -> Iterator[None]:
+    """Fill gaps meanwhile, in a thread with a client of its own: a filling may take long, and looks go on."""
+    with opened("backfill", alone=False, can_wait=True) as registrar:
+        assert registrar.store is not None  # noqa: S101 -- as above; for the type checker
+        healer = Healer(registrar.store, lambda: Entities(registrar.client), lambda: routes.table)
+        task = PeriodicTask("backfill", healer.heal, every_s=every_ms / 1_000)
+        task.start()
+        try:
+            yield
+        finally:
+            task.stop()
 
 
 class _Leader(Lock):
@@ -85,17 +109,22 @@ class _Leader(Lock):
         time.sleep(seconds)
 
 
-def _reconciler(registrar: RegistrarTools, routes: CurrentTable, leader: Lock, guardrails: Guardrails) -> Reconciler:
+def _reconciler(
+    registrar: RegistrarTools, routes: CurrentTable, leader: Lock, guardrails: Guardrails, every_ms: int
+) -> Reconciler:
     store, url = registrar.store, registrar.settings.public_url
     assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
+    memory = RegistrarState(store)
     parts = ReconcilerParts(
         webhooks=registrar.webhooks,
         planner=registrar.planner,
-        memory=RegistrarState(store),
+        memory=memory,
         acts=AuditLog(store, is_logged=True),
         lock=Lock(store, LOCK),
         routes=lambda: routes.table,
         unreachable=lambda: probe.unreachable(url, registrar.ownership.keys),
         behind=lambda: probe.behind(url, registrar.ownership.keys),
+        gaps=GapKeeper(GapLedger(store), memory, every_ms=every_ms),
+        names=BusinessNames(store),
     )
     return Reconciler(parts, leads=leader.check, guardrails=guardrails)

@@ -34,6 +34,7 @@ class RegistrarTools:
     """The parts. *store* is None when no Redis is there and none was asked for."""
 
     settings: Settings
+    client: Client
     webhooks: Webhooks
     ownership: Ownership
     planner: Planner
@@ -46,12 +47,12 @@ class RegistrarTools:
 
 @contextlib.contextmanager
 def opened(
-    role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True
+    role: str, *, needs: tuple[str, ...] = ("public_url", "url_keys"), alone: bool = True, can_wait: bool = False
 ) -> Iterator[RegistrarTools]:
     """Yield the registrar's parts for a command. *role* names the command to Nexudus (each has tokens of its own).
 
     Raises SettingsError for what is missing. *alone*: the command can do without Redis; one that cannot also waits for
-    it in its own way, so it is not asked for here.
+    it in its own way, so it is not asked for here. *can_wait*: its calls let those of others go first.
     """
     current = demo.completed(generated_secrets.completed(Context().settings))
     current.need(*needs)
@@ -60,10 +61,12 @@ def opened(
     who = credentials(current, role)
     with contextlib.ExitStack() as stack:
         store = _store(current, stack, alone=alone)
-        client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store)))
+        client = stack.enter_context(Client(current.nexudus_url, who, _budget(current, store, can_wait=can_wait)))
         webhooks = Webhooks(client)
         ownership = Ownership(current.public_url, tuple(key.get_secret_value() for key in current.url_keys))
-        yield RegistrarTools(current, webhooks, ownership, Planner(webhooks, ownership, _signed(current)), store)
+        yield RegistrarTools(
+            current, client, webhooks, ownership, Planner(webhooks, ownership, _signed(current)), store
+        )
 
 
 def check_public_url(url: str) -> None:
@@ -88,8 +91,11 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
     return store
 
 
-def _budget(current: Settings, store: redis.Redis | None) -> Budget:
-    return budget.local(current) if store is None else SharedBudget(store, **budget.limits(current), first=True)
+def _budget(current: Settings, store: redis.Redis | None, *, can_wait: bool) -> Budget:
+    if store is None:
+        return budget.local(current)
+    shared = SharedBudget(store, **budget.limits(current), first=not can_wait)
+    return budget.Joint(budget.pace(current), shared) if can_wait else shared
 
 
 def _signed(current: Settings) -> frozenset[int] | str:

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from receiver.core.settings import PREFIX, SECRETS
@@ -15,7 +16,8 @@ class Part:
     """One child of `up`. *command*: what follows `frontdesk`. *secrets*: the secret settings that it gets to see.
 
     *last*: it is started when the receiver answers. *demo*: it runs only with --demo. *needs*: it runs only when one
-    setting of each of these groups is set. *vital*: without it the others end, too.
+    setting of each of these groups is set. *vital*: without it the others end, too. *defaults*: settings that it gets
+    unless they are set.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Part:
     demo: bool = False
     needs: tuple[tuple[str, ...], ...] = ()
     vital: bool = True
+    defaults: Mapping[str, str] = MappingProxyType({})
 
     def is_wanted(self, environ: Mapping[str, str], *, demo: bool) -> bool:
         """Say whether the part runs under *environ*."""
@@ -49,11 +52,12 @@ PARTS: Final = (
     Part("nexudus", ("simulate", "--rate", "2"), frozenset({"webhook_secrets", "nexudus_password"}), demo=True),
     Part(
         "registrar",
-        ("watch", "--every", "30s"),
+        ("watch",),
         frozenset({"redis_url", "url_keys", "alert_urls", *AT_NEXUDUS}),
         last=True,
         needs=(("public_url",), ("nexudus_username", "nexudus_token")),
         vital=False,  # events come in and are handled whatever Nexudus thinks of our credentials
+        defaults=MappingProxyType({"FRONTDESK_WATCH_EVERY": "30s"}),
     ),
 )
 """In the order of their start. Everything else in this file and in `up` follows from this table."""
@@ -74,7 +78,7 @@ def _child(part: Part, environ: Mapping[str, str], processes: int, ready: thread
         part.name,
         # -P: a folder called receiver in the current directory is not the program.
         (sys.executable, "-P", "-m", "receiver", *part.command, *many),
-        {name: value for name, value in environ.items() if name not in hidden},
+        dict(part.defaults) | {name: value for name, value in environ.items() if name not in hidden},
         gate=ready if part.last else None,
         vital=part.vital,
     )

@@ -38,6 +38,10 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:lock:{name}:fence   counter: the last fencing token of a lock
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
+    fd:gaps                hash: gap id to the gap, as JSON (storage/shared/gap_ledger.py)
+    fd:coverage            hash: {business}/{action} to what the registrar knows of that hook, as JSON
+    fd:coverage:looked     hash: at_ms, when it last looked; reached, 1 once the receiver was reached
+    fd:businesses          hash: business to its name at Nexudus
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
     fd:spools              hash: what each spool that holds events last said of itself, as JSON (`reports.py`)
     fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
@@ -85,6 +89,8 @@ The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, s
 its delivery is stale, whoever runs it, and does nothing.
 """
 
+import hashlib
+
 PREFIX = "fd:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 3
@@ -102,6 +108,10 @@ NEXUDUS_BUDGET_LONG = "fd:nexudus:budget:long"
 REGISTRAR_UNROUTED = "fd:registrar:unrouted"
 REGISTRAR_FLAPS = "fd:registrar:flaps"
 REGISTRAR_COUNTS = "fd:registrar:counts"
+GAPS = "fd:gaps"
+COVERAGE = "fd:coverage"
+COVERAGE_LOOKED = "fd:coverage:looked"
+BUSINESSES = "fd:businesses"
 SPOOLS = "fd:spools"
 UNSEALED = "fd:unsealed"
 SEALED = "fd:sealed"
@@ -182,6 +192,16 @@ def stale(hour: int) -> str:
 def standing(status: str) -> str:
     """The ids of all events that are quarantined, unrouted or dead."""
     return f"fd:x:{status}"
+
+
+def fingerprints(window_ms: int, generation: int, fingerprint: bytes) -> tuple[str, bytes]:
+    """Where a fingerprint of that generation of a window is, as keep.lua writes it: the hash and the field."""
+    return f"fd:f:{window_ms}:{generation}:{fingerprint[0] * 4 + fingerprint[1] // 64}", fingerprint[1:]
+
+
+def newest(entity: str) -> str:
+    """The hash with the newest event of an entity, as the scripts write it."""
+    return f"fd:n:{int(hashlib.sha1(entity.encode(), usedforsecurity=False).hexdigest()[:3], 16)}"
 
 
 def lock(name: str) -> tuple[str, str]:

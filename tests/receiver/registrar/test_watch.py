@@ -1,16 +1,19 @@
 """The watch: what it does in which round, what it remembers in Redis, what it never does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
 
-from receiver.core.errors import LockLost
+from receiver.core.errors import LockLost, NexudusError
+from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
 from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import HooksFound, RegistrarState, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes
@@ -32,6 +35,8 @@ class World:
         self.lock = Lock(client, "registrar")
         self.memory = RegistrarState(client)
         self.acts = AuditLog(client)
+        self.ledger = GapLedger(client)
+        self.names = BusinessNames(client)
 
     def unreachable(self) -> str | None:
         """Probe."""
@@ -54,6 +59,8 @@ class World:
             lambda: self.table,
             self.unreachable,
             lambda: self.why_behind,
+            GapKeeper(self.ledger, self.memory, every_ms=60_000),
+            self.names,
         )
         return Reconciler(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
 
@@ -75,13 +82,13 @@ def world(office: Office, redis_url: str) -> Iterator[World]:
 
 
 def test_it_registers_what_is_routed(world: World) -> None:
-    """From nothing, without a probe; the second round does nothing."""
+    """From nothing, with one probe a round; the second round does nothing."""
     first = world.watch().reconcile()
     second = world.watch().reconcile()
 
     assert first is not None
     assert second is not None
-    assert (len(first.done), len(second.done), world.probes) == (len(FEW), 0, 0)
+    assert (len(first.done), len(second.done), world.probes) == (len(FEW), 0, 2)
     assert world.memory.counts() == {"created": len(FEW)}
     world.office.assert_converged()
 
@@ -264,3 +271,53 @@ def test_a_nexudus_that_lies_is_asked_less_and_less_often(world: World) -> None:
 
     assert tries <= 2 * len(FEW) + 1, "and one request for a token"
     world.office.assert_converged()
+
+
+def test_each_look_is_in_the_gap_ledger(world: World) -> None:
+    """A disabled hook is a gap from the last good look until the next, over restarts; its name is remembered, too."""
+    world.watch().reconcile()
+    world.now_ms += 60_000
+    world.watch().reconcile()
+    healthy_ms = world.now_ms
+    world.now_ms += 60_000
+    hook = next(hook for hook in world.office.nexudus.hooks() if hook["Action"] == 6)
+    world.office.nexudus.edit(hook["Id"], Active=False, ErrorCount=10)
+    world.watch().reconcile()
+    before = world.ledger.gaps()
+    world.now_ms += 60_000
+    world.watch().reconcile()
+    (gap,) = world.ledger.gaps()
+
+    assert [(one.pair, one.why, one.state, one.to_ms) for one in before] == [
+        ((1001, "BookingCreate"), "disabled", "open", None)
+    ]
+    assert (gap.id, gap.state, gap.from_ms, gap.to_ms) == (before[0].id, "healing", healthy_ms, world.now_ms)
+    assert world.names.all()[1001]
+
+
+def test_a_nexudus_that_does_not_answer_opens_a_gap_of_each_hook(world: World) -> None:
+    """Once, however often it is asked in vain; the error goes on to whoever asks again."""
+    world.watch().reconcile()
+    world.now_ms += 60_000
+    world.watch().reconcile()
+    world.office.nexudus.turn(error_rate=1.0)
+
+    for _ in range(2):
+        with pytest.raises(NexudusError):
+            world.watch().reconcile()
+
+    assert [(gap.why, gap.state) for gap in world.ledger.gaps()] == [("unknown", "open")] * len(FEW)
+
+
+def test_what_is_done_long_ago_is_forgotten(world: World) -> None:
+    """After 31 days; what is still open is kept, and so is what this version cannot read left out."""
+    gaps = [replace(opened((1001, "BookingCreate"), DAY * day, GapWhy.MISSING), done_ms=DAY * day) for day in (1, 60)]
+    world.ledger.write([replace(gaps[0], state=GapState.HEALED, to_ms=DAY), replace(gaps[1], state=GapState.CANNOT)])
+    world.ledger.write([opened((1001, "BookingUpdate"), DAY, GapWhy.MISSING)])
+
+    world.ledger.tidy(DAY * 60)
+
+    assert [(gap.action, gap.state) for gap in world.ledger.gaps()] == [
+        ("BookingUpdate", "open"),
+        ("BookingCreate", "cannot"),
+    ]

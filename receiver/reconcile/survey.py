@@ -1,0 +1,168 @@
+"""The survey: asks Nexudus what happened in gaps. One search a kind for the whole account, whatever the locations.
+
+A kind that cannot be searched is named and left out, and the others go on.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from receiver.core.errors import CredentialsRefused, NexudusError
+from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
+from receiver.reconcile.candidates import (
+    Candidate,
+    Gaps,
+    Question,
+    Survey,
+    audit_questions,
+    from_rows,
+    questions,
+    reason_against,
+)
+from receiver.reconcile.kinds import KINDS
+from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
+from receiver.reconcile.places import Places
+from receiver.reconcile.rules import KEPT, RULES
+from receiver.storage.shared.gap_ledger import Gap
+
+_PASSING = (0, 408, 429)
+
+
+def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
+    """Return what of a search cannot be used, in a sentence; empty: nothing. Customers of no location are nobody's."""
+    if listing.ahead:
+        return (
+            f"{listing.ahead} records of {kind} have a time that is still to come, so it is unknown when they changed"
+        )
+    homeless = sum(place is None for place in places.values())
+    if homeless and kind != "Coworker":
+        return f"{homeless} records of {kind} lead to no location, so it is unknown whose events they are"
+    return ""
+
+
+class Surveyor:
+    """Surveys gaps through *entities*. *most*: rows of one search without asking a person; *check* raises when the
+    survey must not go on; *asked* is called for each search with the kind that is asked for."""
+
+    def __init__(
+        self,
+        entities: Entities,
+        *,
+        now_ms: int,
+        most: int,
+        check: Callable[[], None],
+        asked: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
+        self._entities = entities
+        self._lister = Lister(entities, now_ms=now_ms, most=most)
+        self._check = check
+        self._asked = asked
+
+    def survey(self, gaps: Collection[Gap], *, weak: bool = False) -> Survey:
+        """Return what happened in *gaps*. *weak*: guesses, too. Raises CredentialsRefused, and what *check* raises."""
+        found, within = Survey(), Gaps(gaps)
+        places = Places(self._entities, within.businesses)
+        actions = set(within.actions)
+        for action in within.actions:
+            if reason := reason_against(action, weak=weak, has_ids=False):
+                found.cannot[action] = reason
+                actions.discard(action)
+        by_trail = self._ask_trail(audit_questions(actions), within, places, found)
+        told = {action for action in by_trail if not RULES[action].has_both}
+        for question in questions(actions - told):
+            self._ask(question, within, places, found)
+        found.candidates = self._first_only(found)
+        by_entries = {(one.action, one.number, one.gap) for one in found.candidates if one.is_sourced}
+        found.candidates = [
+            one
+            for one in found.candidates
+            if one.is_sourced or not one.rule.has_both or (one.action, one.number, one.gap) not in by_entries
+        ]
+        found.candidates.sort(key=lambda one: one.order)
+        return found
+
+    def _ask_trail(self, asked: Iterable[Question], gaps: Gaps, places: Places, found: Survey) -> frozenset[str]:
+        """Ask the audit trail, and return the actions that it told. Where it is refused, the records have to do."""
+        told: set[str] = set()
+        for question in asked:
+            trail = Survey()
+            self._ask(question, gaps, places, trail)
+            if trail.interrupted or trail.crowded:
+                found.interrupted |= trail.interrupted
+                found.crowded |= trail.crowded
+                told |= set(question.actions)
+            elif not trail.cannot:
+                found.candidates += trail.candidates
+                told |= set(question.actions)
+            else:
+                found.cannot |= {action: why for action, why in trail.cannot.items() if RULES[action].ask is None}
+        return frozenset(told)
+
+    def _ask(self, question: Question, gaps: Gaps, places: Places, found: Survey) -> None:
+        """Ask one question, and put what it tells into *found*."""
+        self._check()
+        self._asked(question.ask.kind)
+        try:
+            listing = self._lister.rows(question.ask, gaps.window(question.actions))
+            rows = self._whole(question, listing)
+            located = places.of(question.ask.kind, rows)
+            candidates = list(from_rows(question, rows, located, gaps))
+        except CredentialsRefused:
+            raise
+        except TooMany as error:
+            found.crowded |= dict.fromkeys(question.actions, str(error))
+        except Unreliable as error:
+            found.cannot |= dict.fromkeys(question.actions, f"{error}; nothing was made of it")
+        except NexudusError as error:
+            is_passing = error.status in _PASSING or error.throttled or error.status >= 500
+            (found.interrupted if is_passing else found.cannot).update(dict.fromkeys(question.actions, str(error)))
+        else:
+            found.candidates += candidates
+            if flaw := _flaw(question.ask.kind, listing, located):
+                found.cannot |= dict.fromkeys(question.actions, flaw)
+
+    def _whole(self, question: Question, listing: Listing) -> list[Row]:
+        """Return the rows with what a search does not show: entries of the audit trail lack the record's Id."""
+        rows = list(listing.rows.values())
+        if question.ask.kind == "CoworkerPricePlanHistory":
+            return [self._with_contract(row) for row in rows]
+        if question.ask.kind != "AuditTrailEntry":
+            return rows
+        about = KINDS[question.ask.kind]
+        whole: list[Row] = []
+        for start in range(0, len(rows), BATCH_SIZE):
+            self._check()
+            some = [row["Id"] for row in rows[start : start + BATCH_SIZE]]
+            batch = self._entities.many(about.name, about.path, some)
+            for row in rows[start : start + BATCH_SIZE]:
+                entry = batch.get(row["Id"]) or self._entities.one(about.name, about.path, row["Id"]) or row
+                whole.append({name: value for name, value in entry.items() if name in KEPT})
+        return whole
+
+    def _with_contract(self, row: Row) -> Row:
+        """Return an entry of the price plans' history with its new contract, which it names by its UniqueId."""
+        about, unique = KINDS["CoworkerContract"], str(row.get("NewContractUniqueId") or "")
+        params: dict[str, str | int] = {"CoworkerContract_UniqueId": unique, "page": 1, "size": 2}
+        page = self._entities.page(about.name, about.path, params) if unique else None
+        for contract in page.rows if page else ():
+            if str(contract.get("UniqueId")).lower() == unique.lower():
+                return {**row, "ContractId": contract["Id"], "BusinessId": contract.get("IssuedById")}
+        return row
+
+    def _first_only(self, found: Survey) -> list[Candidate]:
+        """Leave out what is not the first of its customer, where that is what the action is about."""
+        return [one for one in found.candidates if not one.rule.first_by or self._is_first(one, found)]
+
+    def _is_first(self, one: Candidate, found: Survey) -> bool:
+        about, kind = one.rule, KINDS[one.kind]
+        try:
+            record = self._entities.one(kind.name, kind.path, one.fetch)
+            if record is None or not record.get("CoworkerId"):
+                return False
+            params = {about.first_by: record["CoworkerId"], "orderBy": "Id", "page": 1, "size": PAGE_SIZE}
+            page = self._entities.page(kind.name, kind.path, params)
+        except CredentialsRefused:
+            raise
+        except NexudusError as error:
+            found.interrupted[one.action] = str(error)
+            return False
+        theirs = [row["Id"] for row in page.rows if row.get("CoworkerId") == record["CoworkerId"]]
+        return not page.has_next and one.fetch in theirs and one.fetch == min(theirs)

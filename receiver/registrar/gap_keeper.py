@@ -1,0 +1,57 @@
+"""Keeps the gap ledger: after each look of the registrar, and when it could not look."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from receiver.registrar import coverage
+from receiver.registrar.coverage import Look
+from receiver.registrar.plan import Plan, WantedHooks
+from receiver.storage.shared.gap_ledger import CoverageChange, Gap, GapLedger, GapState, Pair
+from receiver.storage.shared.registrar_state import RegistrarState
+
+
+class GapKeeper:
+    """Writes what looks say. *every_ms*: how often they come. Every method raises StorageUnavailable."""
+
+    def __init__(self, ledger: GapLedger, memory: RegistrarState, *, every_ms: int) -> None:
+        self._ledger = ledger
+        self._memory = memory
+        self._every_ms = every_ms
+        self._log = structlog.get_logger()
+
+    def looked(
+        self, plan: Plan, wanted: WantedHooks, unreachable: Callable[[], str | None], *, now_ms: int
+    ) -> CoverageChange:
+        """Note what a look found. *unreachable*: why the receiver cannot be reached, in one clause, or None."""
+        before, still_open = self._ledger.coverage(), self._open()
+        look = Look(
+            now_ms=now_ms,
+            every_ms=self._every_ms,
+            seen=coverage.seen(plan, wanted.pairs()),
+            received=self._memory.last_received(),
+            reached=unreachable() is None,
+        )
+        change = coverage.after_look(look, before, still_open)
+        self._ledger.apply(change)
+        self._log_gaps(change.gaps)
+        self._ledger.tidy(now_ms)
+        return change
+
+    def could_not_look(self) -> None:
+        """Note that the registrar could not look: Nexudus did not answer, or not as it should."""
+        change = coverage.after_failure(self._ledger.coverage(), self._open())
+        self._ledger.apply(change)
+        self._log_gaps(change.gaps)
+
+    def _open(self) -> dict[Pair, Gap]:
+        return {gap.pair: gap for gap in self._ledger.gaps() if gap.state is GapState.OPEN}
+
+    def _log_gaps(self, gaps: Iterable[Gap]) -> None:
+        """Log how many gaps opened and closed; one line for each cause, because a location has up to 89 of them."""
+        opened = Counter(gap.why for gap in gaps if gap.to_ms is None)
+        for why, number in sorted(opened.items()):
+            self._log.warning("gaps.opened", why=why.value, number=number)
+        if closed := sum(gap.to_ms is not None for gap in gaps):
+            self._log.info("gaps.closed", number=closed)

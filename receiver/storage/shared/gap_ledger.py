@@ -1,0 +1,239 @@
+"""The gap ledger in the store: every interval in which a hook was not known to be healthy, and what became of it.
+
+The registrar writes it at each look, back-fill when it fills a gap. Times are Unix milliseconds.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+import redis
+
+from receiver.core import timestamps
+from receiver.storage.model import decoding
+from receiver.storage.redis import keys
+from receiver.storage.redis.client import StoreClient, guarded
+
+Pair = tuple[int, str]
+"""A business and an action."""
+
+KEPT_MS: Final = 31 * 86_400_000
+"""How long a gap stays in the ledger after it was closed."""
+
+MOST: Final = 50_000
+"""Gaps that are kept at most; the oldest of those that are done go first."""
+
+
+class GapWhy(StrEnum):
+    """What a look found that opened the gap."""
+
+    DISABLED = "disabled"
+    MISSING = "missing"
+    ERRORS = "errors"
+    RECEIVER_DOWN = "receiver_down"
+    UNKNOWN = "unknown"
+
+
+class GapState(StrEnum):
+    """What becomes of a gap. *open*: the hook is not well yet; *healing*: back-fill is due; *confirm*: a person has to
+    ask for it; *healed*: all that Nexudus shows was made; *cannot*: something cannot be known, and it says what."""
+
+    OPEN = "open"
+    HEALING = "healing"
+    CONFIRM = "confirm"
+    HEALED = "healed"
+    CANNOT = "cannot"
+
+
+DONE: Final = frozenset({GapState.HEALED, GapState.CANNOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One interval of one hook. *to_ms* None: it is open.
+
+    Of the occurrences *found* in it, *made* became events, *known* were kept already, *gone* exist no more. *cannot*:
+    what cannot be known, in one sentence. *tries*: how often a fault of Nexudus cut back-fill off.
+    """
+
+    id: str
+    business_id: int
+    action: str
+    from_ms: int
+    to_ms: int | None
+    why: GapWhy
+    state: GapState
+    found: int = 0
+    made: int = 0
+    known: int = 0
+    gone: int = 0
+    cannot: str = ""
+    tries: int = 0
+    done_ms: int = 0
+
+    @property
+    def pair(self) -> Pair:
+        """The hook it is about."""
+        return self.business_id, self.action
+
+    def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
+        """Return the gap for `--json`. *names*: those of the locations."""
+        return {
+            "id": self.id,
+            "business_id": self.business_id,
+            "business": names.get(self.business_id),
+            "action": self.action,
+            "from": timestamps.show(self.from_ms),
+            "to": timestamps.show(self.to_ms),
+            "why": self.why.value,
+            "state": self.state.value,
+            "found": self.found,
+            "made": self.made,
+            "known": self.known,
+            "gone": self.gone,
+            "cannot": self.cannot or None,
+        }
+
+
+def opened(pair: Pair, from_ms: int, why: GapWhy) -> Gap:
+    """Return a new open gap; the same look makes the same gap."""
+    return Gap(f"{pair[0]}-{pair[1]}-{from_ms // 1_000}", *pair, from_ms, None, why, GapState.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class PairHealth:
+    """What is known of a hook: since when it has been looked after, since when it is healthy without a break, and its
+    ErrorCount and LastTrigger at the last look."""
+
+    first_ms: int
+    since_ms: int
+    errors: int = 0
+    trigger_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the last look left: when it was (0: there was none), and whether the receiver was ever reached."""
+
+    looked_ms: int = 0
+    is_reached: bool = False
+    pairs: Mapping[Pair, PairHealth] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageChange:
+    """What a look changes: *looked_ms* None when it did not succeed."""
+
+    looked_ms: int | None
+    is_reached: bool
+    pairs: Mapping[Pair, PairHealth]
+    dropped: Collection[Pair]
+    gaps: Collection[Gap]
+
+
+class GapLedger:
+    """Reads and writes the ledger. Every method raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._calls = StoreClient(client)
+
+    def coverage(self) -> Coverage:
+        """Return what the last look left."""
+        looked, found = self._calls.ask_each([("hgetall", keys.COVERAGE_LOOKED), ("hgetall", keys.COVERAGE)])
+        about = decoding.numbers(looked)
+        read = ((_pair(name), _health(value)) for name, value in found.items())
+        pairs = {pair: health for pair, health in read if pair is not None and health is not None}
+        return Coverage(about.get("at_ms", 0), bool(about.get("reached")), pairs)
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return every gap, the oldest first."""
+        found = (_gap(value) for value in self._calls.ask("hgetall", keys.GAPS).values())
+        return tuple(sorted((gap for gap in found if gap), key=lambda gap: (gap.from_ms, gap.id)))
+
+    def apply(self, change: CoverageChange) -> None:
+        """Write what a look changes, all of it or nothing."""
+        with guarded(), self._client.pipeline(transaction=True) as pipeline:
+            if change.looked_ms is not None:
+                pipeline.hset(keys.COVERAGE_LOOKED, mapping={"at_ms": change.looked_ms})
+            if change.is_reached:
+                pipeline.hset(keys.COVERAGE_LOOKED, mapping={"reached": 1})
+            if change.dropped:
+                pipeline.hdel(keys.COVERAGE, *map(_name, change.dropped))
+            if change.pairs:
+                pipeline.hset(keys.COVERAGE, mapping={_name(pair): _written(one) for pair, one in change.pairs.items()})
+            if change.gaps:
+                pipeline.hset(keys.GAPS, mapping={gap.id: _written(gap) for gap in change.gaps})
+            pipeline.execute()
+
+    def write(self, gaps: Iterable[Gap]) -> None:
+        """Write gaps as they are now."""
+        mapping = {gap.id: _written(gap) for gap in gaps}
+        if mapping:
+            self._calls.ask("hset", keys.GAPS, mapping=mapping)
+
+    def tidy(self, now_ms: int) -> None:
+        """Forget what was done long ago, and the oldest of what is done when there is too much."""
+        done = sorted((gap for gap in self.gaps() if gap.state in DONE), key=lambda gap: gap.done_ms)
+        old = [gap.id for gap in done if gap.done_ms < now_ms - KEPT_MS]
+        surplus = self._calls.ask("hlen", keys.GAPS) - MOST
+        old += [gap.id for gap in done[len(old) : max(surplus, 0)]]
+        if old:
+            self._calls.ask("hdel", keys.GAPS, *old)
+
+
+class BusinessNames:
+    """The names of the locations, as Nexudus last told them. Every method raises StorageUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._calls = StoreClient(client)
+
+    def remember(self, names: Mapping[int, str]) -> None:
+        """Remember the names that Nexudus tells."""
+        if names:
+            self._calls.ask(
+                "hset", keys.BUSINESSES, mapping={str(number): name[:200] for number, name in names.items()}
+            )
+
+    def all(self) -> dict[int, str]:
+        """Return each known location's name."""
+        found = self._calls.ask("hgetall", keys.BUSINESSES)
+        read = ((decoding.number(number), decoding.text(name)) for number, name in found.items())
+        return {number: name for number, name in read if number is not None and name}
+
+
+def _written(value: Gap | PairHealth) -> bytes:
+    return orjson.dumps(asdict(value))
+
+
+def _name(pair: Pair) -> str:
+    return f"{pair[0]}/{pair[1]}"
+
+
+def _pair(name: bytes) -> Pair | None:
+    business, _, action = decoding.text(name).partition("/")
+    number = decoding.number(business)
+    return None if number is None else (number, action)
+
+
+_GAP_FIELDS = frozenset(one.name for one in fields(Gap))
+
+
+def _gap(stored: bytes) -> Gap | None:
+    """Read a gap; None for what this version cannot read."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        found = {name: value for name, value in orjson.loads(stored).items() if name in _GAP_FIELDS}
+        gap = Gap(**found | {"why": GapWhy(found["why"]), "state": GapState(found["state"])})
+        moments = (gap.from_ms, 0 if gap.to_ms is None else gap.to_ms)
+        return gap if all(decoding.moment(moment) is not None for moment in moments) else None
+    return None
+
+
+def _health(stored: bytes) -> PairHealth | None:
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        found = orjson.loads(stored)
+        return PairHealth(*(int(found[one.name]) for one in fields(PairHealth)))
+    return None

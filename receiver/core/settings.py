@@ -125,6 +125,7 @@ class Settings(BaseModel):
     signature_reading: Literal["any", "raw", "dotnet-ascii"] = "any"
     on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
     max_connections: int = Field(1_000, ge=1, le=100_000)
+    idle_timeout: Milliseconds = 620_000
     shutdown_delay: Milliseconds = 0
     max_body: int = Field(1_048_576, ge=1_024, le=64 * 1_048_576)
     retention: Milliseconds = 7 * 86_400_000
@@ -170,6 +171,8 @@ class Settings(BaseModel):
             raise ValueError("FRONTDESK_WATCH_EVERY: must be between 100ms and 1h")
         if not 10 <= self.store_patience <= 10_000:
             raise ValueError("FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s")
+        if not 1_000 <= self.idle_timeout <= 86_400_000:
+            raise ValueError("FRONTDESK_IDLE_TIMEOUT: must be between 1s and 1d")
         return self
 
     @property

@@ -1,14 +1,17 @@
 """What the receiver answers: small JSON objects. A refusal looks the same whatever led to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
 import orjson
+from starlette.types import Send
 
 from receiver.storage.model.entries import Receipt
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 _ERRORS = {
     400: "malformed request",
@@ -21,6 +24,18 @@ _ERRORS = {
     431: "the request head is too large",
     503: "this event cannot be kept now; send it again",
 }
+
+
+async def whole(send: Send, status: int, content_type: bytes, body: bytes, more: Headers = ()) -> None:
+    """Answer an ASGI request in one piece."""
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, status: int, more: Headers = ()) -> None:
+    """Refuse an ASGI request."""
+    await whole(send, status, JSON, error(status), more)
 
 
 def error(status: int) -> bytes:

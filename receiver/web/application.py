@@ -1,4 +1,4 @@
-"""What a receiver answers to operators, as an ASGI application; hooks are answered at the door, before it."""
+"""What a receiver answers, as a Starlette application: hooks and the probe to everybody, the rest to operators."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,43 +8,58 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from receiver.observation import receiver_metrics
-from receiver.web import answers
+from receiver.web import answers, hook_endpoint, probe
 
 _READY_WITHIN_S = 2.0
 
 
 class Receiver(Starlette):
-    """The three pages of one receiver process. They are not for the public."""
+    """One receiver process. Only what is below `/hooks/` is for the public."""
 
     def __init__(
         self,
         *,
+        hooks: ASGIApp,
+        probes: ASGIApp,
         can_keep: Callable[[], Awaitable[bool]],
         counts: receiver_metrics.IngestMetrics,
         shared: Callable[[], Awaitable[bytes]] | None = None,
         degraded: Callable[[], Iterable[str]] = tuple,
         lifespan: Lifespan["Receiver"] | None = None,
     ) -> None:
-        """*can_keep* tells whether an event could be kept right now; *shared* what /metrics says beside *counts*,
-        *degraded* what is wrong although an event could be kept: a sentence each."""
+        """*hooks* answers hooks, *probes* the probe; *can_keep* tells whether an event could be kept right now.
+
+        *shared*: what /metrics says beside *counts*; *degraded*: what is wrong although an event could be kept, a
+        sentence each.
+        """
         super().__init__(
             routes=[
+                Route(hook_endpoint.PATH, hooks),
+                Route(probe.PATH, probes),
+                Route(hook_endpoint.ELSEWHERE, hooks),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
             ],
-            exception_handlers={HTTPException: _refuse},
             lifespan=lifespan,
         )
         self.router.redirect_slashes = False
         self.is_draining = False
+        self.counts = counts
         self._can_keep = can_keep
-        self._counts = counts
         self._shared = shared
         self._degraded = degraded
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the router behind a middleware of ours in place of Starlette's two, which cost each hook a request
+        object, and each of its messages three calls. A fault is answered with 500 by every ASGI server."""
+        app: ASGIApp = _Refusals(self.router)
+        for middleware, args, kwargs in reversed(self.user_middleware):
+            app = middleware(app, *args, **kwargs)
+        return app
 
     async def _healthz(self, _: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -58,7 +73,7 @@ class Receiver(Starlette):
         return JSONResponse(told, status_code=200 if ready else 503)
 
     async def _metrics(self, _: Request) -> Response:
-        text = self._counts.exposition()
+        text = self.counts.exposition()
         if self._shared:
             text += await self._shared()
         return Response(text, media_type=receiver_metrics.CONTENT_TYPE)
@@ -71,11 +86,16 @@ class Receiver(Starlette):
             return False
 
 
-async def _refuse(_: Request, refusal: Exception) -> Response:
-    """Refuse as the door does: a path that does not exist and a wrong token look the same."""
-    status = refusal.status_code if isinstance(refusal, HTTPException) else 500
-    more = refusal.headers if isinstance(refusal, HTTPException) else None
-    body = answers.error(status)
-    # In the door's order too, which is what tells two makers of answers apart.
-    headers = {"content-type": "application/json", "content-length": str(len(body))} | dict(more or {})
-    return Response(body, status, headers)
+class _Refusals:
+    """Answers what Starlette's router refuses as the endpoints do: no path and a wrong token look the same."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except HTTPException as refusal:
+            headers = refusal.headers or {}
+            more = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+            await answers.refuse(send, refusal.status_code, more)

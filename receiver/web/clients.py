@@ -21,7 +21,8 @@ class ClientAddresses:
     def of(self, scope: Scope) -> str:
         """Return the sender's address, or an empty text where there is none (a unix socket)."""
         peer = scope.get("client")
-        return self.sender(peer[0] if peer else "", scope["headers"])
+        address: str = peer[0] if peer else ""
+        return self.sender(address, scope["headers"]) if self._trusted else address
 
     def sender(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return the address of who sent a request that came from *address*."""

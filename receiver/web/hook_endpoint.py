@@ -1,4 +1,4 @@
-"""The endpoint that Nexudus posts to. It answers to the protocol itself: no framework in front of it, no task behind.
+"""The endpoint that Nexudus posts to: an ASGI application in a route. No request or response object stands between.
 
 The token is checked before anything of the body is read. Whoever has no right token learns nothing: the answer is that
 of a path that does not exist.
@@ -9,27 +9,30 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
-from urllib.parse import parse_qs, unquote
 
-import httptools
+from starlette.types import Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest.evaluation import Request
 from receiver.ingest.ingest import IngestResult
 from receiver.nexudus import hook_urls, signature
-from receiver.observation.receiver_metrics import IngestMetrics
+from receiver.nexudus.hook_urls import Hook
 from receiver.process import logs
-from receiver.storage.model.entries import Receipt
 from receiver.web import answers, bodies
-from receiver.web.clients import ClientAddresses
-from receiver.web.hook_request import Headers, Place, Visit
-from receiver.web.request_log import Answered, RequestLog
+from receiver.web.answers import Headers
+from receiver.web.request_notes import RequestNotes
+from receiver.web.waiting_protocol import REFUSED
 
-PROBE = "/hooks/-/probe"
+PATH = "/hooks/{business_id}/{action}/{token}"
+ELSEWHERE = "/hooks/{path:path}"
+"""What looks as if it were meant for a hook: mistyped URLs are counted and logged as wrong tokens are."""
+
+_GONE = 499
+"""What is noted of a request whose sender did not stay to the end of its body, as nginx does; nobody is answered."""
 
 _RETRY_AFTER_S = 5
-_PORTION = 8
 _MOST_REMEMBERED = 4_096
+_JSON = (b"content-type", answers.JSON)
 _SIGNATURE = signature.HEADER.lower().encode("ascii")
 
 _log = logs.get()
@@ -41,168 +44,110 @@ class Accepting(Protocol):
     def accept(self, request: Request, done: Callable[[IngestResult], None]) -> None: ...
 
 
-class Door:
-    """Answers everything below `/hooks/`."""
+class HookEndpoint:
+    """Answers hooks. *url_keys*: all of them open."""
 
-    def __init__(
-        self,
-        ingest: Accepting,
-        *,
-        url_keys: Sequence[str],
-        max_body: int,
-        clients: ClientAddresses,
-        log: RequestLog,
-        metrics: IngestMetrics,
-    ) -> None:
-        """*url_keys*: the first one answers the probe, all open hooks."""
+    def __init__(self, ingest: Accepting, *, url_keys: Sequence[str], max_body: int, notes: RequestNotes) -> None:
         self._ingest = ingest
         self._url_keys = tuple(url_keys)
         self._max_body = max_body
-        self._clients = clients
-        self._log = log
-        self._metrics = metrics
-        self._whole: list[Visit] = []
-        self._open: dict[bytes, Place] = {}
+        self._notes = notes
+        self._open: dict[str, Hook] = {}
 
-    def place(self, target: bytes) -> Place | None:
-        """Return where a request target leads to; None: not here. Raises ValueError for what is no target.
-
-        Targets with a right token are remembered. That says nothing about wrong ones: to be compared with them at all,
-        a target has to have the same hash, under a key that nobody knows.
-        """
-        return self._open.get(target) or self._find(target)
-
-    def _find(self, target: bytes) -> Place | None:
-        url = httptools.parse_url(target)
-        path = unquote(url.path.decode("ascii"))
-        if not path.startswith(hook_urls.PREFIX):
-            return None
-        hook = hook_urls.parse(path)
-        if hook is None or not hook_urls.is_authentic(self._url_keys, *hook):
-            return Place(path, url.query or b"")
-        if len(self._open) >= _MOST_REMEMBERED:
-            self._open.clear()
-        found = self._open[target] = Place(path, url.query or b"", hook)
-        return found
-
-    def enter(self, visit: Visit) -> None:
-        """Answer what needs no body."""
-        if visit.place.hook is None:
-            self._answer_stranger(visit)
-        elif visit.method != b"POST":
-            self._refuse(visit, 405, [(b"allow", b"POST")])
-        else:
-            declared = visit.fields.get(b"content-length")
-            if declared is not None and bodies.is_over(declared, self._max_body):
-                shown = declared[:18].decode("ascii")
-                self._refuse(visit, 413, error=f"a body of {shown} bytes is over the limit of {self._max_body}")
-            else:
-                self.measure(visit)
-
-    def measure(self, visit: Visit) -> None:
-        """Refuse a body as soon as it is known to be too large, without reading the rest."""
-        if visit.size > self._max_body:
-            self._refuse(visit, 413, error=f"the body is over the limit of {self._max_body} bytes")
-
-    def take(self, visit: Visit) -> None:
-        """Have the events of a whole request kept, and then answer. Never raises.
-
-        Requests that came in one turn of the loop are taken one after another at its end: what the processor has just
-        learnt of our work it has not forgotten yet over the sockets.
-        """
-        self._whole.append(visit)
-        if len(self._whole) == 1:
-            asyncio.get_running_loop().call_soon(self._take_all)
-
-    def _take_all(self) -> None:
-        # In portions: the store works on the first while we work on the next.
-        portion, self._whole = self._whole[:_PORTION], self._whole[_PORTION:]
-        if self._whole:
-            asyncio.get_running_loop().call_soon(self._take_all)
-        for visit in portion:
-            self._accept(visit)
-
-    def _accept(self, visit: Visit) -> None:
-        hook, fields = visit.place.hook, visit.fields
-        assert hook is not None  # noqa: S101 - `enter` has answered strangers
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. The usual way is one function long: each further one costs on every event."""
+        started = time.perf_counter()
+        hook = self._open.get(scope["path"]) or self._find(scope)
+        if hook is None or scope["method"] != "POST":
+            await self._turn_away(scope, send, hook, started)
+            return
+        fields = dict(scope["headers"])
+        result: IngestResult
+        size = 0
         try:
-            request = Request(
-                hook.business_id,
-                hook.action,
-                visit.body,
-                _text(_signature(visit)),
-                _text(fields.get(b"content-type")),
-                _text(fields.get(b"content-encoding")),
-            )
-            self._ingest.accept(request, partial(self._answer, visit))
+            body = await bodies.read(receive, fields.get(b"content-length"), self._max_body)
+            if body is None:
+                self._notes.answered(scope, started, hook, scope.get(REFUSED, _GONE))
+                return
+            size = len(body)
+            future: asyncio.Future[IngestResult] = asyncio.get_running_loop().create_future()
+            self._ingest.accept(_request(hook, body, fields, scope["headers"]), partial(_resolve, future))
+            result = await future
+        except RequestRefused as refusal:
+            result = refusal.with_traceback(None)  # which holds this frame, which holds it
         except Exception as error:  # noqa: BLE001 - whoever waits gets an answer, and the connection goes on
             _log.error("request.failed", action=hook.action, error=type(error).__name__)
-            self._refuse(visit, 500)
-
-    def part(self, visit: Visit, status: int) -> None:
-        """Note whose body did not come to its end."""
-        self._note(visit, status)
-
-    def _answer(self, visit: Visit, accepted: IngestResult) -> None:
-        if isinstance(accepted, RequestRefused):
-            headers = _retry_after(accepted.retry_after) if accepted.status == 503 else ()
-            self._refuse(visit, accepted.status, headers, error=str(accepted))
-        elif isinstance(accepted, StorageUnavailable):
-            self._refuse(visit, 503, _retry_after(None), error=str(accepted))
-        else:
-            visit.answer(202, answers.JSON, answers.receipts(accepted))
-            self._note(visit, 202, accepted)
-
-    def _answer_stranger(self, visit: Visit) -> None:
-        if visit.place.path != PROBE:
-            self._refuse(visit, 404)
-        elif visit.method not in (b"GET", b"HEAD"):
-            self._refuse(visit, 405, [(b"allow", b"GET, HEAD")])
-        else:
-            proof = hook_urls.probe_answer(self._url_keys[0], _nonce(visit.place.query))
-            if proof is None:
-                self._refuse(visit, 400)
-            else:
-                visit.answer(200, answers.TEXT, proof.encode("ascii"))
-                self._note(visit, 200)
-
-    def _refuse(self, visit: Visit, status: int, headers: Headers = (), error: str | None = None) -> None:
-        visit.answer(status, answers.JSON, answers.error(status), headers)
-        self._note(visit, status, error=error)
-
-    def _note(self, visit: Visit, status: int, receipts: Sequence[Receipt] = (), error: str | None = None) -> None:
-        """Count the answer and write its line."""
-        seconds = time.perf_counter() - visit.started
-        client = self._clients.sender(visit.peer, visit.headers)
-        method = visit.method.decode("latin-1")
-        hook = visit.place.hook
-        if hook is None:
-            self._metrics.answered(status, None, seconds)
-            self._log.write(Answered(method, client, status, visit.place.path, seconds=seconds))
+            result = RequestRefused(500, type(error).__name__)
+        if not isinstance(result, list):
+            await self._refuse(scope, send, hook, started, result, size)
             return
-        self._metrics.answered(status, hook.action, seconds)
-        self._log.write(
-            Answered(method, client, status, None, hook.business_id, hook.action, visit.size, receipts, error, seconds)
-        )
+        answer = answers.receipts(result)
+        headers = (_JSON, (b"content-length", b"%d" % len(answer)))
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+        self._notes.answered(scope, started, hook, 202, size, result)
+
+    async def _turn_away(self, scope: Scope, send: Send, hook: Hook | None, started: float) -> None:
+        if hook is None:
+            await answers.refuse(send, 404)
+            self._notes.stranger(scope, started, 404)
+        else:
+            await answers.refuse(send, 405, [(b"allow", b"POST")])
+            self._notes.answered(scope, started, hook, 405)
+
+    def _find(self, scope: Scope) -> Hook | None:
+        """Return the hook that a path leads to, if its token is right.
+
+        Paths with a right token are remembered. That says nothing about wrong ones: to be compared with them at all, a
+        path has to have the same hash, under a key that nobody knows.
+        """
+        path: str = scope["path"]
+        hook = hook_urls.parse(path.removeprefix(scope.get("root_path", "")))
+        if hook is None or not hook_urls.is_authentic(self._url_keys, *hook):
+            return None
+        if len(self._open) >= _MOST_REMEMBERED:
+            self._open.clear()
+        self._open[path] = hook
+        return hook
+
+    async def _refuse(
+        self,
+        scope: Scope,
+        send: Send,
+        hook: Hook,
+        started: float,
+        why: RequestRefused | StorageUnavailable,
+        size: int,
+    ) -> None:
+        status = why.status if isinstance(why, RequestRefused) else 503
+        more: Headers = ()
+        if status == 503:
+            after = why.retry_after if isinstance(why, RequestRefused) else None
+            more = [(b"retry-after", str(after or _RETRY_AFTER_S).encode("ascii"))]
+        await answers.refuse(send, status, more)
+        self._notes.answered(scope, started, hook, status, size, error=str(why))
 
 
-def _nonce(query: bytes) -> str:
-    try:
-        return parse_qs(query.decode("latin-1"), max_num_fields=8).get("nonce", [""])[0]
-    except ValueError:
-        return ""
+def _request(hook: Hook, body: bytes, fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> Request:
+    return Request(
+        hook.business_id,
+        hook.action,
+        body,
+        _text(fields.get(_SIGNATURE) if len(fields) == len(headers) else _signatures(headers)),
+        _text(fields.get(b"content-type")),
+        _text(fields.get(b"content-encoding")),
+    )
 
 
-def _signature(visit: Visit) -> bytes | None:
+def _resolve(future: "asyncio.Future[IngestResult]", result: IngestResult) -> None:
+    if not future.done():  # its request was cancelled: the server is in a hurry to end
+        future.set_result(result)
+
+
+def _signatures(headers: Headers) -> bytes | None:
     """Return the signature; of several all, as HTTP joins them, which is none: one of them may be captured."""
-    if len(visit.headers) == len(visit.fields):
-        return visit.fields.get(_SIGNATURE)
-    return b", ".join(value for name, value in visit.headers if name == _SIGNATURE) or visit.fields.get(_SIGNATURE)
+    return b", ".join([value for name, value in headers if name == _SIGNATURE]) or None
 
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
-
-
-def _retry_after(seconds: int | None) -> Headers:
-    return [(b"retry-after", str(seconds or _RETRY_AFTER_S).encode("ascii"))]

@@ -17,8 +17,8 @@ from receiver.core.errors import SettingsError
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
 from receiver.web import open_files
-from receiver.web.connection_limits import BoundedProtocol, Limits
-from receiver.web.hook_request import Host
+from receiver.web.connection_budget import Budget, Limits
+from receiver.web.connection_limits import BoundedProtocol
 
 _BACKLOG = 2_048
 _TICKS_PER_SECOND = 10
@@ -85,14 +85,13 @@ def run(
     *,
     limits: Limits,
     metrics: IngestMetrics,
-    host: Host | None = None,
     drain_s: float = 0,
 ) -> None:
-    """Serve until a signal to end, then finish what was taken and return. What leads to *host* never sees *app*."""
-    limits = open_files.fitting(limits, burst=_BACKLOG)
+    """Serve until a signal to end, then finish what was taken and return."""
+    budget = Budget(open_files.fitting(limits, burst=_BACKLOG), metrics.connection_refused)
     config = uvicorn.Config(
         app,
-        http=cast("Any", functools.partial(BoundedProtocol, limits=limits, metrics=metrics, host=host)),
+        http=cast("Any", functools.partial(BoundedProtocol, budget=budget)),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import cost, delivery, flatness, ingest, latency, memory, outage, report, scale
+from tests.benchmarks import cost, delivery, flatness, ingest, latency, memory, open_loop, outage, report, scale
 from tests.benchmarks.results import Result
 from tests.benchmarks.rounds import say
 
@@ -41,6 +41,7 @@ class Form:
 
 BENCHMARKS: Mapping[str, Callable[[Form], Result]] = {
     "ingest": lambda f: ingest.run(rounds=f.turns(3, 9), seconds=f.length(1.5, 3.0), peers=f.peers),
+    "open-loop": lambda f: open_loop.run(rounds=f.turns(3, 9), seconds=f.length(2.0, 5.0)),
     "delivery": lambda f: delivery.run(rounds=f.turns(2, 7), seconds=f.length(1.5, 4.0), peers=f.peers),
     "waiting": lambda f: delivery.run_waiting(rounds=f.turns(1, 5), seconds=f.length(2.0, 4.0), peers=f.peers),
     "latency": lambda f: latency.run(rounds=f.turns(1, 5), seconds=f.length(5.0, 20.0), peers=f.peers),

@@ -25,7 +25,19 @@ DECIDING = {
 }
 """What a user decides by: rows that README.md shows, in its words."""
 
-ORDER = ("ingest", "delivery", "waiting", "latency", "memory", "backlog", "routes", "outage", "flatness", "cost")
+ORDER = (
+    "ingest",
+    "open-loop",
+    "delivery",
+    "waiting",
+    "latency",
+    "memory",
+    "backlog",
+    "routes",
+    "outage",
+    "flatness",
+    "cost",
+)
 
 _PROGRAM = "python -m tests.benchmarks "
 

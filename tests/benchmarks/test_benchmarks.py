@@ -43,7 +43,7 @@ def test_a_tiny_benchmark_of_ingest_runs() -> None:
     found = {line[0]: dict(zip(table.columns, line, strict=True)) for line in table.lines}
     assert {receivers.OURS, receivers.OURS_ALWAYS, receivers.BARE} == set(found)
     assert [(line["refused"], line["not stored"]) for line in found.values()] == [("0", "0")] * 3
-    assert len(result.rows) == 4
+    assert len(result.rows) == 3
     assert not [note for note in result.notes if "NOT MEASURED" in note]
 
 

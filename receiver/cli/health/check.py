@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from receiver.cli.health import alerts, handler_folders, route_warnings, sql_tables, template_check, unsigned
+from receiver.cli.health import alerts, handler_folders, route_warnings, sql_tables, template_check
 from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
@@ -21,6 +21,7 @@ from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
+from receiver.observation import unsigned
 from receiver.process import logs
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.planner import Planner

@@ -42,6 +42,7 @@ def test_defaults_are_the_published_ones() -> None:
         ({"FRONTDESK_TRUSTED_PROXIES": " , ,"}, "^FRONTDESK_TRUSTED_PROXIES: holds nothing but commas"),
         ({"FRONTDESK_DEDUP_WINDOW": "0"}, "FRONTDESK_DEDUP_WINDOW: must be between"),
         ({"FRONTDESK_STORE_PATIENCE": "1m"}, "FRONTDESK_STORE_PATIENCE: must be between 10ms and 10s"),
+        ({"FRONTDESK_IDLE_TIMEOUT": "0"}, "FRONTDESK_IDLE_TIMEOUT: must be between 1s and 1d"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(environ: dict[str, str], sentence: str) -> None:

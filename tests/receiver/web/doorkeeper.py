@@ -1,8 +1,8 @@
 """A receiver process for tests: the real server, door and ingest over a keeper that holds events in memory.
 
 `python -m tests.receiver.web.doorkeeper OPTIONS` prints its port, serves until SIGTERM, shows under `/kept` what it was
-asked to keep, and under `/inside` which paths the application has seen and how the garbage collector is set. The action
-says how the keeper behaves: `Unavailable`, `Full`; `Slow` waits half a second first.
+asked to keep, and under `/inside` how the garbage collector is set. The action says how the keeper behaves:
+`Unavailable`, `Full`; `Slow` waits half a second first.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest.evaluation import Policy
@@ -30,9 +29,11 @@ from receiver.storage.model.entries import Entry, OnResult, Receipt
 from receiver.web import server
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connection_limits import Limits
-from receiver.web.hook_endpoint import Door
+from receiver.web.connection_budget import Limits
+from receiver.web.hook_endpoint import HookEndpoint
+from receiver.web.probe import Probe
 from receiver.web.request_log import RequestLog
+from receiver.web.request_notes import RequestNotes
 
 KEYS = ("new-key", "old-key")
 
@@ -115,24 +116,6 @@ def shown(entry: Entry) -> dict[str, Any]:
     }
 
 
-class Watched:
-    """Middleware that notes which paths come to the application."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-        self.seen: list[str] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, but answer `/inside`."""
-        if scope["type"] == "http":
-            self.seen.append(scope["path"])
-        if scope.get("path") == "/inside":
-            inside = {"seen": self.seen, "frozen": gc.get_freeze_count(), "threshold": gc.get_threshold()[0]}
-            await Response(orjson.dumps(inside), media_type="application/json")(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-
 def main(options: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     logs.configure("info", "json")
@@ -145,13 +128,12 @@ def main(options: dict[str, Any]) -> None:
     table = None if options.get("tableless") else HandTable()
     log = RequestLog("info", options.get("log_format"))
     trusted = [ipaddress.ip_network(network) for network in options.get("trusted_proxies", ())]
-    door = Door(
+    notes = RequestNotes(ClientAddresses(trusted), log, metrics)
+    hooks = HookEndpoint(
         Ingest(keeper, lambda: table, policy, metrics),
         url_keys=KEYS,
         max_body=options.get("max_body", 65_536),
-        clients=ClientAddresses(trusted),
-        log=log,
-        metrics=metrics,
+        notes=notes,
     )
 
     async def can_keep() -> bool:
@@ -160,15 +142,19 @@ def main(options: dict[str, Any]) -> None:
     async def kept(_: Request) -> Response:
         return Response(orjson.dumps([shown(entry) for entry in keeper.entries]), media_type="application/json")
 
-    app = Receiver(can_keep=can_keep, counts=metrics)
-    app.router.routes.append(Route("/kept", kept))
-    app.add_middleware(Watched)
+    app = Receiver(hooks=hooks, probes=Probe(KEYS[0], notes), can_keep=can_keep, counts=metrics)
+    app.router.routes += [Route("/kept", kept), Route("/inside", _inside)]
     (listener,) = server.listen("127.0.0.1", 0)
     server.FINISH_WITHIN_S = options.get("finish_within_s", server.FINISH_WITHIN_S)
     print(listener.getsockname()[1], flush=True)
     limits = Limits(**options.get("limits", {}))
-    server.run(app, [listener], limits=limits, metrics=metrics, host=door, drain_s=options.get("drain_s", 0))
+    server.run(app, [listener], limits=limits, metrics=metrics, drain_s=options.get("drain_s", 0))
     log.flush()
+
+
+async def _inside(_: Request) -> Response:
+    inside = {"frozen": gc.get_freeze_count(), "threshold": gc.get_threshold()[0]}
+    return Response(orjson.dumps(inside), media_type="application/json")
 
 
 if __name__ == "__main__":

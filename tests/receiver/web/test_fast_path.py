@@ -8,16 +8,6 @@ from tests.support.processes import DEADLINE_S
 MANY = 5
 
 
-def test_a_hook_is_answered_ahead_of_the_application(door: Running) -> None:
-    """No middleware, no routing and no request object stands between the parser and the door."""
-    for _ in range(MANY):
-        assert door.post(BOOKING).status == 202
-
-    assert door.request("GET", "/healthz").status == 200
-    seen = door.request("GET", "/inside").json()["seen"]
-    assert {"/healthz", "/inside"} == set(seen)
-
-
 def test_the_collector_looks_at_nothing_that_start_up_made(door: Running) -> None:
     """A collection that goes through all modules would stop everybody for tens of milliseconds, again and again."""
     inside = door.request("GET", "/inside").json()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.cli.health import unsigned
 from receiver.core import settings
 from receiver.nexudus import actions
+from receiver.observation import unsigned
 from receiver.routing import file
 from tests.conftest import StartFrontdesk
 from tests.support import processes

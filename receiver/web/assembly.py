@@ -1,0 +1,164 @@
+"""The receiver wired together from the settings: the same for `frontdesk serve` and for any other ASGI server."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from receiver.core import settings
+from receiver.core.settings import Settings
+from receiver.ingest.evaluation import Policy
+from receiver.ingest.ingest import Ingest
+from receiver.nexudus import actions
+from receiver.observation import tracing, unsigned
+from receiver.observation.degraded import Degraded
+from receiver.observation.receiver_metrics import IngestMetrics
+from receiver.observation.store_metrics import StoreMetrics
+from receiver.process import logs, standard_streams
+from receiver.routing.loading import load_table
+from receiver.routing.table_reload import CurrentTable
+from receiver.storage.accounting.data_loss import LossDetector
+from receiver.storage.keep.keep_or_spool import KeepOrSpool
+from receiver.storage.keep.store import Store
+from receiver.storage.redis import connection, redis_url
+from receiver.storage.spool import slots
+from receiver.web import beside
+from receiver.web.application import Receiver
+from receiver.web.clients import ClientAddresses
+from receiver.web.connection_budget import Limits
+from receiver.web.hook_endpoint import HookEndpoint
+from receiver.web.probe import Probe
+from receiver.web.request_log import RequestLog
+from receiver.web.request_notes import RequestNotes
+from receiver.web.request_spans import TracedIngest
+
+COUNTS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
+
+_BESIDE_TIMEOUT_S: Final = 1.0
+"""For what is asked of Redis beside the events, as metrics. The receiver does not wait long for it."""
+
+_BODIES_AT_LEAST: Final = 4
+"""So many bodies of the largest size may be coming at once, whatever their limit is."""
+
+
+def from_environ() -> Receiver:
+    """Return the application as the environment sets it. Raises SettingsError with one sentence."""
+    current = settings.from_environ(os.environ)
+    current.need("url_keys")
+    logs.configure(current.log_level, current.log_format)
+    return receiver(current)
+
+
+def receiver(current: Settings) -> Receiver:
+    """Return the application of one process. It works in the event loop that runs its lifespan."""
+    url = connection.url_of(current)
+    folder = os.environ.get(COUNTS_FOLDER)
+    metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
+    client = connection.connect(url, timeout_s=_BESIDE_TIMEOUT_S)
+    table = load_table(current, client, saves=True)
+    table.start()
+    keeper = _keeper(current, url, metrics, table)
+    ingest = Ingest(keeper, lambda: table.table, _policy(current), metrics, keeper.clock)
+    losses = LossDetector(client, current.data_dir, str(redis_url.parse(url)))
+    degraded = Degraded(client, losses, lambda: keeper.trouble)
+    traces = tracing.opened(current, "frontdesk-receiver")
+    log = RequestLog(current.log_level, current.log_format)
+    notes = RequestNotes(ClientAddresses(current.trusted_proxies), log, metrics)
+    url_keys = [key.get_secret_value() for key in current.url_keys]
+
+    def tasks() -> Iterator[Coroutine[Any, Any, None]]:
+        yield from _tasks(current, client, table, keeper, metrics, ingest)
+        yield degraded.run()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Receiver) -> AsyncIterator[None]:
+        async with _running(table, keeper, tasks):
+            yield
+            app.is_draining = True
+            metrics.add_up()
+        log.flush()
+        standard_streams.ERROR.flush()  # some servers end their processes without what Python does at exit
+        if traces:
+            traces.close()
+
+    return Receiver(
+        hooks=HookEndpoint(
+            TracedIngest(ingest, traces) if traces else ingest,
+            url_keys=url_keys,
+            max_body=current.max_body,
+            notes=notes,
+        ),
+        probes=Probe(url_keys[0], notes),
+        can_keep=keeper.ready,
+        counts=metrics,
+        shared=StoreMetrics(client),
+        degraded=degraded.reasons,
+        lifespan=lifespan,
+    )
+
+
+def limits(current: Settings) -> Limits:
+    """Return the bounds on connections."""
+    return Limits(
+        connections=current.max_connections,
+        idle_s=current.idle_timeout / 1_000,
+        unfinished_bytes=max(Limits().unfinished_bytes, _BODIES_AT_LEAST * current.max_body),
+    )
+
+
+def _tasks(
+    current: Settings,
+    client: redis.Redis,
+    table: CurrentTable,
+    keeper: KeepOrSpool,
+    metrics: IngestMetrics,
+    ingest: Ingest,
+) -> Iterator[Coroutine[Any, Any, None]]:
+    yield beside.measure_spools(keeper, metrics)
+    yield beside.count_files_set_aside(keeper, metrics)
+    yield beside.publish_failed_filters(client, metrics)
+    yield beside.share_readings(client, ingest.verifier)
+    yield unsigned.watch(current.webhook_secrets, table)
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    table: CurrentTable, keeper: KeepOrSpool, tasks: Callable[[], Iterator[Coroutine[Any, Any, None]]]
+) -> AsyncIterator[None]:
+    """Run what runs beside the requests."""
+    table.start_watching()
+    await keeper.start()
+    running = [asyncio.create_task(each) for each in tasks()]
+    logs.get().info("receiver.started")
+    yield
+    for task in running:
+        task.cancel()
+    table.stop_watching()
+    await keeper.close()
+
+
+def _keeper(current: Settings, url: str, metrics: IngestMetrics, table: CurrentTable) -> KeepOrSpool:
+    replicas = current.replicas if current.durability == "replicated" else 0
+    return KeepOrSpool(
+        Store(connection.connect_async(url), replicas=replicas),
+        slots.folder_of(current.data_dir),
+        max_bytes=current.spool_max,
+        alias_ms=max(current.retention, current.retention_kept),
+        patience_s=current.store_patience / 1_000,
+        committed=metrics.committed,
+        has_order=lambda: table.table is not None and table.table.has_order,
+    )
+
+
+def _policy(current: Settings) -> Policy:
+    return Policy(
+        secrets=tuple((each.business_id, each.secret.get_secret_value()) for each in current.webhook_secrets),
+        reading=current.reading,
+        on_bad_signature=current.on_bad_signature,
+        dedup_window_ms=current.dedup_window,
+    )

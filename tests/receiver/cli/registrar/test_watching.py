@@ -27,16 +27,16 @@ def test_registrations_carry_deliveries(
     run("apply", "--yes", settings=settings)
 
     assert nexudus.fire(1001, "BookingCreate", 3) == 3
-    assert nexudus.fire(1002, "VisitorRegistered") == 1
+    assert nexudus.fire(1002, "CoworkerInvoiceRefund") == 1
     wait_until(lambda: nexudus.state()["deliveries"]["delivered"] == 4, "four deliveries")
 
     rows = [orjson.loads(line) for line in run("hooks", "--json", settings=settings).out.splitlines()]
     assert {(row["business_id"], row["action"]) for row in rows if row["last_received_at"]} == {
         (1001, "BookingCreate"),
-        (1002, "VisitorRegistered"),
+        (1002, "CoworkerInvoiceRefund"),
     }
     events = [orjson.loads(line) for line in run("events", "--json", settings=settings).out.splitlines()]
-    assert sorted(event["action"] for event in events) == ["BookingCreate"] * 3 + ["VisitorRegistered"]
+    assert sorted(event["action"] for event in events) == ["BookingCreate"] * 3 + ["CoworkerInvoiceRefund"]
 
 
 def test_the_watch_finds_what_nexudus_disabled_and_brings_it_back(

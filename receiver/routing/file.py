@@ -221,6 +221,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         confirms_replay=shape.replay == "confirm",
         shadow=shape.shadow,
         writes=shape.nexudus == "write",
+        max_age_ms=shape.max_age or 0,
         flow=_flow(shape),
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))

@@ -23,8 +23,9 @@ class Route:
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does,
     and each value within it (`body.name`). *confirms_replay*: replays leave it out unless they name it. *shadow*: it is
-    noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *flow*: what its
-    deliveries wait for; None: for nothing. *tests* are its own examples, for `frontdesk check`.
+    noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *max_age_ms*:
+    how long after its event came an attempt may still start; 0: for ever. *flow*: what its deliveries wait for; None:
+    for nothing. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Route:
     confirms_replay: bool = False
     shadow: bool = False
     writes: bool = False
+    max_age_ms: int = 0
     flow: Flow | None = None
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)

@@ -119,6 +119,9 @@ class RouteShape(_Shape):
     give_up: Wait | None = Field(
         None, description="How long a target is waited for that is down or asks to wait. Default: 3d."
     )
+    max_age: Wait | None = Field(
+        None, description="A delivery that has not started so long after its event came is discarded: too late."
+    )
     enabled: Switch = Field(True, description="false: the route takes no events.")
     nexudus: Annotated[str, BeforeValidator(fits("read|write", "write read or write"))] = Field(
         "read", description="write: a handler that asks for nexudus may also change records there."

@@ -230,6 +230,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         shadow=shape.shadow,
         writes=shape.nexudus == "write",
         backfill=shape.backfill,  # type: ignore[arg-type]  # checked
+        max_age_ms=shape.max_age or 0,
         flow=_flow(shape),
         tests=tuple(
             Example(one.record, one.action, one.business, one.match, document.line((*path, "tests", at)))

@@ -24,8 +24,9 @@ class Route:
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does,
     and each value within it (`body.name`). *confirms_replay*: replays leave it out unless they name it. *shadow*: it is
     noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *backfill*:
-    whether it takes events that back-fill found. *flow*: what its deliveries wait for; None: for nothing. *tests* are
-    its own examples, for `frontdesk check`.
+    whether it takes events that back-fill found. *max_age_ms*: how long after its event came an attempt may still
+    start; 0: for ever. *flow*: what its deliveries wait for; None: for nothing. *tests* are its own examples, for
+    `frontdesk check`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Route:
     shadow: bool = False
     writes: bool = False
     backfill: Literal["auto", "confirm", "never"] = "auto"
+    max_age_ms: int = 0
     flow: Flow | None = None
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)

@@ -458,6 +458,24 @@ def test_a_worker_parent_sweeps_and_what_was_lost_runs(bench: Bench) -> None:
     assert (found.unaccounted, found.repaired) == (0, 1)
 
 
+def test_a_delivery_that_could_not_start_in_time_is_discarded(bench: Bench) -> None:
+    """Whatever it waited for: a worker, a retry, a replay. A route without `max_age` runs it however late it is."""
+    bench.routes(
+        {"handler": "deeds:ok", "name": "late", "max_age": "1h"},
+        {"handler": "deeds:ok", "name": "ever"},
+        {"handler": "deeds:ok", "name": "soon", "max_age": "3h"},
+    )
+    old = entry(b'{"Id":1}', routes=("late", "ever", "soon"), at=time.time() - 7_200)
+    keep_all(bench.client, old)
+    bench.work()
+
+    late, ever, soon = bench.ended(old.envelope.id).deliveries
+    assert (late.status, ever.status, soon.status) == ("discarded", "succeeded", "succeeded")
+    assert str(late.error).startswith("Discard: too late: its event came 7")
+    assert {str(seen["key"]).partition("-")[2] for seen in bench.seen()} == {"ever", "soon"}
+    assert Audit(bench.client).run(full=True).unaccounted == 0
+
+
 def test_a_route_that_went_into_the_shadow_runs_nothing(bench: Bench) -> None:
     """A delivery that was made before ends as discarded, and says why; it can be replayed later."""
     bench.routes({"handler": "deeds:ok", "shadow": True}, {"handler": "deeds:ok", "name": "live"})

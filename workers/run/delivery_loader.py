@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from receiver.core import durations
 from receiver.core.errors import HandlerError
 from receiver.core.events import Business, Event
 from receiver.process import logs
@@ -63,6 +65,20 @@ _IN_SHADOW = loader.Handler("shadow", is_async=False, call=_discard)
 """Runs for a delivery that was created before its route became a shadow route."""
 
 
+def _discard_late(event: Event) -> None:
+    raise Discard(
+        f"too late: its event came {durations.show(_age_ms(event) // 1_000 * 1_000)} ago, and the route has a `max_age`"
+    )
+
+
+_TOO_LATE = loader.Handler("too late", is_async=False, call=_discard_late)
+"""Runs for a delivery whose event is older than its route allows."""
+
+
+def _age_ms(event: Event) -> int:
+    return int((datetime.now(UTC) - event.received_at).total_seconds() * 1_000)
+
+
 def _rule(name: str, flow: Flow) -> Rule:
     limit = flow.limit
     return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
@@ -112,7 +128,10 @@ class DeliveryLoader:
                 self._note({claim.route: False})
                 raise
         route, handler = found
-        return LoadedDelivery(claim, route, handler, self._event(claim))
+        event = self._event(claim)
+        if route.max_age_ms and _age_ms(event) > route.max_age_ms:
+            handler = _TOO_LATE
+        return LoadedDelivery(claim, route, handler, event)
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the limits of the routes of the current table, for the next claim."""

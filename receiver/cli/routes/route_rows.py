@@ -40,6 +40,7 @@ def shape(route: Route, gates: Standing) -> dict[str, Any]:
         "shadow": route.shadow,
         "nexudus": "write" if route.writes else "read",
         **_flow(route.flow),
+        "max_age": durations.show(route.max_age_ms) if route.max_age_ms else None,
         "line": route.line,
         **_now(route, gates),
     }

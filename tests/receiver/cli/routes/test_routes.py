@@ -67,7 +67,7 @@ def test_the_routes_are_listed(folder: Path) -> None:
         "enabled": True,
         "shadow": False,
         "nexudus": "read",
-        **dict.fromkeys(("order", "debounce", "delay", "limit", "concurrency", "per")),
+        **dict.fromkeys(("order", "debounce", "delay", "limit", "concurrency", "per", "max_age")),
         "give_up": "3d",
         "line": 3,
     }

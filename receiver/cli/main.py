@@ -24,6 +24,7 @@ COMMANDS = {
     "events": ("receiver.cli.events.events:events", "List events, newest first."),
     "failures": ("receiver.cli.events.failures:failures", "List what fails, grouped by route and error."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
+    "listen": ("receiver.cli.events.listen:listen", "Send copies of live events to a program on this machine."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",
         "Write a plugin package with a handler and its test.",

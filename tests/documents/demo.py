@@ -17,7 +17,7 @@ from tests.documents.pages import ROOT
 from tests.support.events import entry, keep_all
 from tests.support.processes import Process, Ran, command, environment, free_port, wait_until
 
-ENDLESS = {"tail", "serve", "work", "watch", "console", "simulate", "up"}
+ENDLESS = {"tail", "listen", "serve", "work", "watch", "console", "simulate", "up"}
 """Commands that go on until they are stopped."""
 
 UP = ("up", "--demo", "--receivers", "2", "--workers", "2")

@@ -41,7 +41,7 @@ _OURS = {
 _SECRET = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
 
 
-def _url(text: str) -> str:
+def checked_url(text: str) -> str:
     try:
         url = httpx2.URL(text)
         url.raw_host.decode("ascii")
@@ -54,7 +54,7 @@ def _url(text: str) -> str:
     return text
 
 
-def _secret(text: str) -> str:
+def checked_secret(text: str) -> str:
     encoded = text.removeprefix("whsec_").rstrip("=")
     if not _SECRET.fullmatch(text) or len(encoded) % 4 == 1 or not b64decode(encoded + "=="):
         raise ValueError("is not base64, with or without whsec_ before it, as Standard Webhooks asks")
@@ -70,8 +70,8 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value.strip() for name, value in headers.items()}
 
 
-Url = Annotated[str, AfterValidator(_url)]
-Secret = Annotated[str, AfterValidator(_secret)]
+Url = Annotated[str, AfterValidator(checked_url)]
+Secret = Annotated[str, AfterValidator(checked_secret)]
 Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 Timeout = Annotated[Seconds, Field(gt=0, le=600)]
 
@@ -111,14 +111,35 @@ async def send(
     allow_private: bool,
 ) -> None:
     """Do what `forward` promises, through *sender*. Raises NotDelivered, or Retry when the target asks to wait."""
+    answer = await post(
+        sender, event, url=url, secret=secret, headers=headers, timeout_s=timeout_s, allow_private=allow_private
+    )
+    judge(answer, _shown(url), now=datetime.now(UTC))
+
+
+async def post(
+    sender: Sender,
+    event: Event,
+    *,
+    url: str,
+    secret: str | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    allow_private: bool,
+) -> TargetResponse:
+    """Send the request of `forward`, and return the target's answer, whatever it is. Raises NotDelivered."""
     parsed = httpx2.URL(url)
     target = httpcore2.URL(
         scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path or b"/"
     )
     body = _body(event)
     sent = {**_basic(parsed), **headers, "host": parsed.netloc.decode("ascii"), **_ours(event, body, secret)}
-    answer = await sender.post(target, sent, body, timeout_s=timeout_s, allow_private=allow_private)
-    judge(answer, shown(target), now=datetime.now(UTC))
+    return await sender.post(target, sent, body, timeout_s=timeout_s, allow_private=allow_private)
+
+
+def _shown(url: str) -> str:
+    parsed = httpx2.URL(url)
+    return shown(httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=b"/"))
 
 
 def _basic(url: httpx2.URL) -> dict[str, str]:

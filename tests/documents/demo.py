@@ -88,12 +88,13 @@ class Demo:
         try:
             self.process.wait_for("Frontdesk is up", timeout_s=120)
             event = wait_until(self._handled, lambda: f"an event to be handled: {self.process}", timeout_s=90)
+            group = self._failing()
         except BaseException:
             self.process.end()
             raise
         self.words = {
             "EVENT_ID": event,
-            "GROUP_ID": self._failing(),
+            "GROUP_ID": group,
             "SPOOL": "lost/000",
             "REDIS_URL": connection.socket_url(folder / "var" / "valkey" / "socket"),
             "TOKEN": "token-of-ada-0123456789",

@@ -27,6 +27,7 @@ COMMANDS = {
     "gaps": ("receiver.cli.registrar.gaps:gaps", "List when webhooks were not known to be healthy."),
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "init": ("receiver.cli.up.init:init", "Write a first routes.yaml."),
+    "listen": ("receiver.cli.events.listen:listen", "Send copies of live events to a program on this machine."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",
         "Write a plugin package with a handler and its test.",

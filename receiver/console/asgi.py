@@ -19,6 +19,7 @@ from receiver.console.framework.security_headers import SecurityHeaders
 from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
+    copies,
     coverage,
     dead,
     entity,
@@ -107,6 +108,7 @@ class Console(Starlette):
             Route(f"{ROOT}/enter", self._signin.enter),
             Route(f"{ROOT}/sign-out", self._sign_out, methods=["POST"]),
             Route(f"{ROOT}/events/live", self._follow),
+            Route(f"{API}{copies.PAGE.path}", self._dispatcher.facts(copies.PAGE), methods=["GET"]),
             Mount(f"{ROOT}/static", StaticFiles(directory=STATIC)),
         ]
         for act in OPERATIONS:

@@ -17,7 +17,7 @@ from tests.documents.pages import ROOT
 from tests.support.events import entry, keep_all
 from tests.support.processes import Process, Ran, command, environment, free_port, wait_until
 
-ENDLESS = {"tail", "serve", "work", "watch", "console", "simulate", "up"}
+ENDLESS = {"tail", "listen", "serve", "work", "watch", "console", "simulate", "up"}
 """Commands that go on until they are stopped."""
 
 UP = ("up", "--demo", "--receivers", "2", "--workers", "2")
@@ -89,12 +89,13 @@ class Demo:
         try:
             self.process.wait_for("Frontdesk is up", timeout_s=120)
             event = wait_until(self._handled, lambda: f"an event to be handled: {self.process}", timeout_s=90)
+            group = self._failing()
         except BaseException:
             self.process.end()
             raise
         self.words = {
             "EVENT_ID": event,
-            "GROUP_ID": self._failing(),
+            "GROUP_ID": group,
             "SPOOL": "lost/000",
             "REDIS_URL": connection.socket_url(folder / "var" / "valkey" / "socket"),
             "TOKEN": "token-of-ada-0123456789",

@@ -50,7 +50,8 @@ def _proxy(text: str) -> str:
     return text
 
 
-def _secret(text: str) -> str:
+def checked_secret(text: str) -> str:
+    """Return *text*, a secret that can sign. Raises ValueError, which does not quote it."""
     encoded = text.removeprefix("whsec_").rstrip("=")
     if not _SECRET.fullmatch(text) or len(encoded) % 4 == 1 or not b64decode(encoded + "=="):
         raise ValueError("is not base64, with or without whsec_ before it, as Standard Webhooks asks")
@@ -120,7 +121,7 @@ def _body(value: Any) -> Any:
 
 UrlTemplate = Annotated[Template, AfterValidator(_url)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Secret = Annotated[str, AfterValidator(_secret)]
+Secret = Annotated[str, AfterValidator(checked_secret)]
 Headers = Annotated[dict[str, Template], AfterValidator(_headers)]
 Body = Annotated[ValueTemplate, BeforeValidator(_body)]
 Proxy = Annotated[str, AfterValidator(_proxy)]

@@ -19,6 +19,9 @@ SORTS: Final = ("count", "first", "last", "route")
 STATUSES: Final = ("open", "acknowledged", "snoozed", "closed")
 SNOOZES: Final = ("1h", "4h", "1d", "7d")
 
+ROWS: Final = 100
+"""Groups that a page shows; programs get all of them."""
+
 _LONGEST_SNOOZE_MS: Final = 30 * 86_400_000
 
 
@@ -52,6 +55,7 @@ def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
         "query": urlencode(unsorted),
         "statuses": STATUSES,
         "route_names": events.route_names(request),
+        "most": ROWS,
         "now_ms": request.services.store_status.now_ms(),
     }
 

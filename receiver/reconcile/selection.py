@@ -41,6 +41,9 @@ class TableFor:
     def hash(self) -> str:
         return self.selection.table.hash
 
+    def match_any(self, business_id: int, action: str) -> Matched | None:
+        return None
+
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         matched = self.selection.table.match(business_id, action, record)
         routes = tuple(route for route in matched.routes if self.selection.takes(route))

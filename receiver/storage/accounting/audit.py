@@ -37,6 +37,8 @@ _MOST_NAMED = 1_000
 _READ_AT_ONCE = 500
 _TRIES = 3
 
+_SCRIPTS = ("incomplete", "missing_ids", "missing_jobs", "recount_in_flight", "seal_hour", "survey_hour", "write_off")
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -102,16 +104,7 @@ class Audit:
         """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be
         looked into; of others their last report counts. *scanned*: pages of a thousand keys that each
         audit goes through in search of states without an envelope; None: all keys."""
-        self._calls = StoreClient(
-            client,
-            "survey_hour",
-            "missing_jobs",
-            "seal_hour",
-            "recount_in_flight",
-            "missing_ids",
-            "write_off",
-            "incomplete",
-        )
+        self._calls = StoreClient(client, *_SCRIPTS)
         self._incomplete = IncompleteEvents(self._calls)
         self._scanned = scanned
         self._indexes = IndexCheck(self._calls)

@@ -67,7 +67,6 @@ class GroupCommit:
         self._late: set[int] = set()
         self._slow: set[asyncio.Task[None]] = set()
         self._scheduled = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._has_landed = asyncio.Event()
 
     @property
@@ -85,7 +84,7 @@ class GroupCommit:
 
         It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
         """
-        loop = self._loop = self._loop or asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         waiting = Waiting(entry, on_result, context, loop.time())
         if len(self._pending) >= _MOST_PENDING:
             self._answer([waiting], [StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already")])
@@ -185,8 +184,8 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
         """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
+        entries = [waiting.entry for waiting in batch]
         try:
-            entries = [waiting.entry for waiting in batch]
             receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=self._confirm_ms)
         except StorageUnavailable as error:
             if is_refusal(error) and len(batch) > 1:

@@ -67,9 +67,19 @@ class KeepOrSpool:
         self._lanes = ReceiverLanes(
             self._spool, store, self.clock, self._health, commit=self._commit.ordered, is_expected=has_order
         )
-        self._drain = DrainTask(
+        self._drain = self._new_drain(max_bytes, alias_ms)
+        self._monitor = self._new_monitor(patience_s, memory_share)
+        self._patience_s = patience_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self._taking = 0
+        self._spooling: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._has_answered_all = asyncio.Event()
+
+    def _new_drain(self, max_bytes: int, alias_ms: int) -> DrainTask:
+        return DrainTask(
             self._spool,
-            store,
+            self._store,
             self._health,
             commit=self._commit,
             reporter=self._reporter,
@@ -77,8 +87,10 @@ class KeepOrSpool:
             max_bytes=max_bytes,
             alias_ms=alias_ms,
         )
-        self._monitor = StoreMonitor(
-            store,
+
+    def _new_monitor(self, patience_s: float, memory_share: float) -> StoreMonitor:
+        return StoreMonitor(
+            self._store,
             self.clock,
             self._health,
             reporter=self._reporter,
@@ -87,12 +99,6 @@ class KeepOrSpool:
             patience_s=patience_s,
             memory_share=memory_share,
         )
-        self._patience_s = patience_s
-        self._tasks: list[asyncio.Task[None]] = []
-        self._taking = 0
-        self._spooling: set[asyncio.Task[None]] = set()
-        self._is_closing = False
-        self._has_answered_all = asyncio.Event()
 
     async def start(self) -> None:
         """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,

@@ -27,16 +27,18 @@ local events, state_keys = {}, {}
 local at = 5
 local hour_of = {}  -- nearly all of a call are of one hour
 while at <= #ARGV do
+    local id, further, made = ARGV[at], tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11])
+    local ms = #id == 20 and id_ms(id)
+    local is_about = ARGV[at + 4] == '' or tonumber(ARGV[at + 5])
+    if not (ms and further and made and is_about) then return redis.error_reply('ERR keep: malformed event') end
+    local hour = math.floor(ms / HOUR_MS)
+    hour_of[hour] = hour_of[hour] or string.format('%d', hour)
+    -- All fields at once, and sixteen at most: a table that grows is made again.
     local event = {
-        id = ARGV[at], kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
+        id = id, kind = ARGV[at + 1], action = ARGV[at + 2], business = ARGV[at + 3], entity = ARGV[at + 4],
         bucket = ARGV[at + 5], fingerprint = ARGV[at + 6], window = tonumber(ARGV[at + 7]), envelope = ARGV[at + 8],
-        shadow = ARGV[at + 9], deliveries = {}, first = 1,
+        shadow = ARGV[at + 9], deliveries = {}, ms = ms, hour = hour_of[hour],
     }
-    local further, made = tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11])
-    event.made = ARGV[at + 11]
-    event.ms = #event.id == 20 and id_ms(event.id)
-    local is_about = event.entity == '' or tonumber(event.bucket)
-    if not (event.ms and further and made and is_about) then return redis.error_reply('ERR keep: malformed event') end
     if event.fingerprint ~= '' and not (#event.fingerprint > 2 and event.window and event.window > 0) then
         return redis.error_reply('ERR keep: malformed fingerprint')
     end
@@ -49,11 +51,8 @@ while at <= #ARGV do
         event.deliveries[n] = delivery
         at = at + 4
     end
-    local hour = math.floor(event.ms / HOUR_MS)
-    hour_of[hour] = hour_of[hour] or string.format('%d', hour)
-    event.hour = hour_of[hour]
     events[#events + 1] = event
-    state_keys[#events] = state_key(event.id)
+    state_keys[#events] = state_key(id)
 end
 
 -- What the calls of kind 'm' make is read here, before anything is written.
@@ -67,6 +66,13 @@ for _, event in ipairs(events) do
         end
         event.first = (tonumber(state[1]) or 0) + 1
     end
+end
+
+-- Numbers as texts: Lua takes a microsecond to write one, and an event has some.
+local texts = {}
+local function text(number)
+    texts[number] = texts[number] or string.format('%d', number)
+    return texts[number]
 end
 
 local envelopes, indexes, listed, queues, received, hours = {}, {}, {}, {}, {}, {}
@@ -88,35 +94,64 @@ local function is_there(event)
     return false
 end
 
+-- Where fingerprints are looked for, and two looks for the whole call: whether there is anything in the generation before,
+-- and whether every hash exists that is written, or one may be made here that has to expire. Both hold as long as no event
+-- of the call writes into the generation before that of another.
+local before, now, generations = {}, {}, {}
+local may_be_before, may_be_new = true, true
+local function hash_key(window, generation, bucket)
+    return 'fd:f:' .. text(window) .. ':' .. text(generation) .. ':' .. text(bucket)
+end
+local function place_fingerprints()
+    local is_one = true
+    for _, event in ipairs(events) do
+        if event.fingerprint ~= '' then
+            local a, b = string.byte(event.fingerprint, 1, 2)
+            local generation, bucket = math.floor(event.ms / event.window), a * 4 + math.floor(b / 64)
+            is_one = is_one and (generations[event.window] or generation) == generation
+            generations[event.window] = generation
+            event.bucket_before = hash_key(event.window, generation - 1, bucket)
+            event.bucket_now = hash_key(event.window, generation, bucket)
+            before[#before + 1], now[#now + 1] = event.bucket_before, event.bucket_now
+        end
+    end
+    if not is_one or #now < 2 then return end
+    may_be_before = redis.call('EXISTS', unpack(before)) > 0
+    may_be_new = redis.call('EXISTS', unpack(now)) < #now
+end
+place_fingerprints()
+
+-- What was left half-written has claimed its fingerprint, and is nobody's first.
+local function is_first(event, first)
+    return first == event.id or stored[first] or redis.call('EXISTS', envelope_key(first)) == 1
+        or redis.call('EXISTS', state_key(first)) == 0
+end
+
+local function near(event, hash, field)
+    local first = redis.call('HGET', hash, field)
+    local ms = first and id_ms(first)
+    return ms and math.abs(event.ms - ms) < event.window and is_first(event, first) and first
+end
+
 -- The event of the same fingerprint that was kept less than a window away, if any; else claims the fingerprint. Events
 -- of one generation of a window are always that near; of those beside it the times are compared. The next one is looked
 -- at for events that waited in a spool, and for as long as clocks may differ.
 local function first_of(event)
     if event.fingerprint == '' then return nil end
-    local a, b = string.byte(event.fingerprint, 1, 2)
-    local bucket = string.format(':%d', a * 4 + math.floor(b / 64))
     local field = string.sub(event.fingerprint, 2)
-    local generation = math.floor(event.ms / event.window)
-    local stem = 'fd:f:' .. event.window .. ':'
-    -- What was left half-written has claimed its fingerprint, and is nobody's first.
-    local function is_event(first)
-        return first == event.id or stored[first] or redis.call('EXISTS', envelope_key(first)) == 1
-            or redis.call('EXISTS', state_key(first)) == 0
+    local first = may_be_before and near(event, event.bucket_before, field)
+    local next_ms = event.ms - event.ms % event.window + event.window
+    if not first and next_ms < now_ms + HOUR_MS then
+        local a, b = string.byte(event.fingerprint, 1, 2)
+        first = near(event, hash_key(event.window, next_ms / event.window, a * 4 + math.floor(b / 64)), field)
     end
-    local function near(g)
-        local first = redis.call('HGET', stem .. g .. bucket, field)
-        local ms = first and id_ms(first)
-        return ms and math.abs(event.ms - ms) < event.window and is_event(first) and first
-    end
-    local first = near(generation - 1)
-    if not first and (generation + 1) * event.window < now_ms + HOUR_MS then first = near(generation + 1) end
     if first then return first end
-    local key = stem .. generation .. bucket
+    local key = event.bucket_now
     if redis.call('HSETNX', key, field, event.id) == 0 then
         first = redis.call('HGET', key, field)
-        if is_event(first) then return first end
+        if is_first(event, first) then return first end
         redis.call('HSET', key, field, event.id)
-    elseif redis.call('HLEN', key) == 1 then
+    elseif may_be_new then
         redis.call('PEXPIRE', key, event.window * 3)
     end
     return nil
@@ -141,7 +176,7 @@ local place
 local function make_deliveries(event, state)
     local seen, ended, stem = {}, 0, INDEX .. event.hour .. ':r:'
     for i, delivery in ipairs(event.deliveries) do
-        local n = event.first + i - 1
+        local n = text((event.first or 1) + i - 1)
         local job, begins = event.id .. '-' .. n .. '-1', 'q'
         state[#state + 1] = n .. 'r'; state[#state + 1] = delivery.route
         state[#state + 1] = n .. 'q'; state[#state + 1] = delivery.queue
@@ -177,7 +212,7 @@ end
 
 local function store(event)
     local hour, made = event.hour, #event.deliveries
-    local state = {'n', event.made, 'p', event.made}
+    local state = {'n', text(made), 'p', text(made)}
     if event.entity ~= '' then state[5] = 'y'; state[6] = event.entity end
     local standing = event.kind == 'q' and 'quarantined' or made == 0 and 'unrouted'
     if standing then

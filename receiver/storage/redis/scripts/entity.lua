@@ -1,3 +1,4 @@
+-- include: keys
 -- Tells which events are about an entity. Changes nothing.
 --
 -- ARGV: entity, ids of events (some hundred)

@@ -1,3 +1,4 @@
+-- include: keys, states
 -- Tells which deliveries of events fail: dead ones, and those in flight with an ended attempt. Changes nothing.
 --
 -- ARGV: for each event its id and what this script last called its version ('' when the caller knows nothing of it)
@@ -26,9 +27,9 @@ for at = 1, #ARGV, 2 do
         for n = 1, made do
             local delivery = redis.call('HMGET', state_key(id), n .. 's', n .. 'r', n .. 'a')
             if delivery[1] == 'd' or (delivery[1] and not FINAL[delivery[1]] and delivery[3]) then
-                local attempts = 'fd:a:' .. id .. '-' .. n
-                for _, part in ipairs({n, delivery[2] or '?', delivery[1], cut(redis.call('LINDEX', attempts, -1)),
-                    cut(redis.call('LINDEX', attempts, 0))}) do one[#one + 1] = part end
+                local list = 'fd:a:' .. id .. '-' .. n
+                for _, part in ipairs({n, delivery[2] or '?', delivery[1], cut(redis.call('LINDEX', list, -1)),
+                    cut(redis.call('LINDEX', list, 0))}) do one[#one + 1] = part end
             end
         end
         told[#told + 1] = one

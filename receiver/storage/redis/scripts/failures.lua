@@ -1,3 +1,4 @@
+-- include: lists
 -- Writes what a look at all failures found, unless somebody else has written since this one began.
 --
 -- ARGV: what `~` held when it began ('' for nothing), what it holds now, 'all' when everything else is written anew or 'same',

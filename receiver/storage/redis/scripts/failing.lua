@@ -10,10 +10,10 @@ local MOST_DELIVERIES, MOST_OF_ONE, MOST_BYTES, LONGEST = 2000, 20000, 4194304, 
 
 local told, deliveries, bytes = {0}, 0, 0
 
-local function cut(record)
-    record = record or ''
-    bytes = bytes + #record
-    return string.sub(record, 1, LONGEST)
+local function cut(text)
+    text = text or ''
+    bytes = bytes + #text
+    return string.sub(text, 1, LONGEST)
 end
 
 for at = 1, #ARGV, 2 do

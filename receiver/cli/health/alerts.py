@@ -11,10 +11,11 @@ from receiver.cli.ui import output
 from receiver.core import outbound, timestamps
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.observation import alert_conditions, status_snapshot
-from receiver.observation.alert_monitor import AlertMonitor
-from receiver.observation.alert_state import AlertStore
-from receiver.observation.notifier import Message, Notifier
+from receiver.observation import status_snapshot
+from receiver.observation.alerts import alert_conditions
+from receiver.observation.alerts.alert_monitor import AlertMonitor
+from receiver.observation.alerts.alert_state import AlertStore
+from receiver.observation.alerts.notifier import Message, Notifier
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.redis import connection, redis_url

@@ -6,7 +6,7 @@ from typing import Final
 from receiver.console.framework.hooks_cache import HooksSnapshot
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
-from receiver.observation import alert_conditions
+from receiver.observation.alerts import alert_conditions
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue
 from receiver.routing.table_reload import CurrentTable

@@ -12,10 +12,11 @@ import redis
 
 from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
-from receiver.observation import alert_conditions, arrival_baseline, exposition, status_snapshot
-from receiver.observation.alerting import Alerting
+from receiver.observation import arrival_baseline, exposition, status_snapshot
+from receiver.observation.alerts import alert_conditions
+from receiver.observation.alerts.alerting import Alerting
+from receiver.observation.alerts.notifier import Notifier
 from receiver.observation.event_histogram import EventHistogram
-from receiver.observation.notifier import Notifier
 from receiver.operations import json_views
 from receiver.operations.erasure import EmailSubject, Erasure
 from receiver.storage.accounting import data_loss

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.observation.alert_monitor import AlertMonitor
+from receiver.observation.alerts.alert_monitor import AlertMonitor
 from receiver.storage.accounting import data_loss
 from receiver.storage.accounting.data_loss import LossDetector
 from receiver.storage.accounting.maintenance import Maintenance

@@ -7,8 +7,8 @@ import pytest
 
 from receiver.core.events import EventStatus
 from receiver.failures.failure_records import FailureGroup, Said, Summary
-from receiver.observation import alert_conditions, failure_alerts
-from receiver.observation.alert_state import Level
+from receiver.observation.alerts import alert_conditions, failure_alerts
+from receiver.observation.alerts.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Queue, Silence, Worker
 from receiver.storage.accounting.data_loss import Loss

@@ -5,7 +5,7 @@ from typing import Final
 
 from receiver.core import durations
 from receiver.core.sanitize import counted
-from receiver.observation.alert_condition import AlertCondition
+from receiver.observation.alerts.alert_condition import AlertCondition
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.storage.shared.gap_ledger import GapState
 

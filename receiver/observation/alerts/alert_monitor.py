@@ -16,8 +16,8 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.failures.failure_ledger import FailureLedger
 from receiver.observation import arrival_baseline, metrics_store, status_snapshot
-from receiver.observation.alerting import Alerting
-from receiver.observation.notifier import Message, Notifier
+from receiver.observation.alerts.alerting import Alerting
+from receiver.observation.alerts.notifier import Message, Notifier
 from receiver.process import logs
 from receiver.process.background import PeriodicTask
 from receiver.storage.accounting.data_loss import LossDetector

@@ -10,10 +10,10 @@ from typing import Final
 import redis
 
 from receiver.core import durations
-from receiver.observation import alert_conditions
-from receiver.observation.alert_condition import AlertCondition
-from receiver.observation.alert_state import AlertState, AlertStore, Level
-from receiver.observation.notifier import Message, Notifier
+from receiver.observation.alerts import alert_conditions
+from receiver.observation.alerts.alert_condition import AlertCondition
+from receiver.observation.alerts.alert_state import AlertState, AlertStore, Level
+from receiver.observation.alerts.notifier import Message, Notifier
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.process import logs
 

@@ -10,9 +10,9 @@ from typing import Final
 from receiver.core import durations
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
-from receiver.observation import failure_alerts, gap_conditions
-from receiver.observation.alert_condition import AlertCondition
-from receiver.observation.alert_state import Level
+from receiver.observation.alerts import failure_alerts, gap_conditions
+from receiver.observation.alerts.alert_condition import AlertCondition
+from receiver.observation.alerts.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.data_loss import Loss

@@ -6,7 +6,7 @@ from typing import Final
 from receiver.core import timestamps
 from receiver.core.sanitize import counted
 from receiver.failures.failure_records import Summary
-from receiver.observation.alert_condition import AlertCondition
+from receiver.observation.alerts.alert_condition import AlertCondition
 
 KIND: Final = "dead"
 

@@ -9,9 +9,9 @@ import redis
 
 from receiver.failures.failure_ledger import FailureLedger
 from receiver.observation import status_snapshot
-from receiver.observation.alert_monitor import AlertMonitor
-from receiver.observation.alerting import CLOSES_AFTER_MS, Alerting
-from receiver.observation.notifier import Message, Notifier
+from receiver.observation.alerts.alert_monitor import AlertMonitor
+from receiver.observation.alerts.alerting import CLOSES_AFTER_MS, Alerting
+from receiver.observation.alerts.notifier import Message, Notifier
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.maintenance import AuditResult

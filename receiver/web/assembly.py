@@ -29,7 +29,7 @@ from receiver.storage.spool import slots
 from receiver.web import beside
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connection_budget import Limits
+from receiver.web.connections.connection_budget import Limits
 from receiver.web.hook_endpoint import HookEndpoint
 from receiver.web.probe import Probe
 from receiver.web.request_log import RequestLog

@@ -20,8 +20,8 @@ from receiver.nexudus.hook_urls import Hook
 from receiver.process import logs
 from receiver.web import answers, bodies
 from receiver.web.answers import Headers
+from receiver.web.connections.waiting_protocol import REFUSED
 from receiver.web.request_notes import RequestNotes
-from receiver.web.waiting_protocol import REFUSED
 
 PATH = "/hooks/{business_id}/{action}/{token}"
 ELSEWHERE = "/hooks/{path:path}"

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from receiver.core.errors import SettingsError
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
-from receiver.web import open_files
-from receiver.web.connection_budget import Budget, Limits
-from receiver.web.connection_limits import BoundedProtocol
+from receiver.web.connections import open_files
+from receiver.web.connections.connection_budget import Budget, Limits
+from receiver.web.connections.connection_limits import BoundedProtocol
 
 _BACKLOG = 2_048
 _TICKS_PER_SECOND = 10

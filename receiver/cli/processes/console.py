@@ -35,7 +35,7 @@ from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
-from receiver.web.connection_budget import Limits
+from receiver.web.connections.connection_budget import Limits
 
 _CONNECTIONS = 500
 _TO_REDIS = 64

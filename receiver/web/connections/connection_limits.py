@@ -9,8 +9,8 @@ from typing import Any
 
 import httptools
 
-from receiver.web.transport import GentleTransport, OrderedFlow
-from receiver.web.waiting_protocol import Awaiting, WaitingProtocol
+from receiver.web.connections.transport import GentleTransport, OrderedFlow
+from receiver.web.connections.waiting_protocol import Awaiting, WaitingProtocol
 
 _HEAD_END = b"\r\n\r\n"
 _PORTION = 4_096

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 from receiver.process import logs
-from receiver.web.connection_budget import Limits
+from receiver.web.connections.connection_budget import Limits
 
 _OURS = 128
 """Open files beside the connections: to the store, spools, routes."""

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from receiver.web import answers
-from receiver.web.connection_budget import Budget
+from receiver.web.connections.connection_budget import Budget
 
 REFUSED = "connection.refused"
 """In the scope of a request whose connection was refused before its body was whole: with which status."""

@@ -69,6 +69,7 @@ def receiver(current: Settings) -> Receiver:
     traces = tracing.opened(current, "frontdesk-receiver")
     log = RequestLog(current.log_level, current.log_format)
     notes = RequestNotes(ClientAddresses(current.trusted_proxies), log, metrics)
+    shared = StoreMetrics(client)
     url_keys = [key.get_secret_value() for key in current.url_keys]
 
     def tasks() -> Iterator[Coroutine[Any, Any, None]]:
@@ -86,17 +87,13 @@ def receiver(current: Settings) -> Receiver:
         if traces:
             traces.close()
 
+    traced = TracedIngest(ingest, traces) if traces else ingest
     return Receiver(
-        hooks=HookEndpoint(
-            TracedIngest(ingest, traces) if traces else ingest,
-            url_keys=url_keys,
-            max_body=current.max_body,
-            notes=notes,
-        ),
+        hooks=HookEndpoint(traced, url_keys=url_keys, max_body=current.max_body, notes=notes),
         probes=Probe(url_keys[0], notes),
         can_keep=keeper.ready,
         counts=metrics,
-        shared=StoreMetrics(client),
+        shared=shared,
         degraded=degraded.reasons,
         lifespan=lifespan,
     )

@@ -28,8 +28,8 @@ Format = Literal["text", "markdown", "html"]
 _MOST_TARGETS: Final = 20
 _LONGEST_TITLE: Final = 250
 _LONGEST_REASON: Final = 300
-# Apprise takes an apostrophe for the end of a name, and would write to somebody else.
-_ONE_RECIPIENT: Final = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,253}|\+?[0-9][0-9 ()-]{3,20}[0-9]")
+# Apprise takes an apostrophe for the end of a name, and would write to somebody else; it cannot send SMTPUTF8.
+_ONE_RECIPIENT: Final = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,253}|\+?[0-9][0-9 ()-]{3,20}[0-9]", re.ASCII)
 _MARKS: Final = re.compile(r"([\\`*_\[\]<>#|])")
 
 
@@ -119,7 +119,7 @@ def _recipient(event: Event, recipient: Template | None) -> str | None:
     if not whom:
         raise Discard("there is no recipient for this event")
     if not _ONE_RECIPIENT.fullmatch(whom):
-        raise TemplateFailed("the recipient is neither one mail address nor one phone number")
+        raise TemplateFailed("the recipient is neither one mail address in ASCII nor one phone number")
     return whom
 
 

@@ -85,7 +85,10 @@ def events(
     if text is not None or full or export is not None:
         what = "export" if full or export is not None else "search"
         AuditLog(context.client).record(what, by_text=True if text else None, **which.told())
-    search = EventSearch(context.archive, query, after)
+    _list(EventSearch(context.archive, query, after), limit, full=full, export=export, json=json)
+
+
+def _list(search: "EventSearch", limit: int | None, *, full: bool, export: Path | None, json: bool) -> None:
     if export is not None:
         number = files.write(export, islice(search, limit))
         output.say(f"{counted(number, 'event')} written to {export}.")
@@ -94,7 +97,7 @@ def events(
             view = json_views.full if full else json_views.brief
             output.json_line(view(stored, redact=False))
     else:
-        _table(list(islice(search, limit or _ROWS)), is_narrowed=not query.is_everything, is_story=entity is not None)
+        _table(list(islice(search, limit or _ROWS)), search.query)
     if search.stopped_at:
         output.warn(f"searched back to {search.stopped_at}; go on with --after {search.last}")
 
@@ -109,10 +112,10 @@ def _query(which: Selection, entity: str | None, text: str | None, after: str | 
     return SearchQuery(replace(which.wanted(), entity=entity), text)
 
 
-def _table(found: list[StoredEvent], *, is_narrowed: bool, is_story: bool) -> None:
+def _table(found: list[StoredEvent], query: SearchQuery) -> None:
     if not found:
-        output.say("No events" + (" of that kind." if is_narrowed else " yet."))
-    elif is_story:
+        output.say("No events" + (" yet." if query.is_everything else " of that kind."))
+    elif query.wanted.entity is not None:
         told = record_diff.story(found, redact=True)
         rows = [(*_row(stored)[:-1], _changed(changes), _row(stored)[-1]) for stored, changes in told]
         output.table((*_HEADINGS[:-1], "changed", _HEADINGS[-1]), rows)
@@ -131,6 +134,7 @@ class EventSearch:
     """
 
     def __init__(self, archive: EventReader, query: SearchQuery, after: str | None) -> None:
+        self.query = query
         self._steps = query.steps(archive, after=after)
         self.stopped_at: str | None = None
         self.last = ""

@@ -54,10 +54,13 @@ def failures(
     since_ms = timestamps.parse("--since", since)
     if acknowledge is not None or snooze is not None:
         _say(context, acknowledge, snooze, for_, reason)
-        return
-    ledger = FailureLedger(context.writable)
-    summary = ledger.refresh()
-    found = [one for one in summary.groups if route in (None, one.route) and one.last_ms >= (since_ms or 0)]
+    else:
+        _list(context, route, since_ms or 0, json=json)
+
+
+def _list(context: Context, route: str | None, since_ms: int, *, json: bool) -> None:
+    summary = FailureLedger(context.writable).refresh()
+    found = [one for one in summary.groups if route in (None, one.route) and one.last_ms >= since_ms]
     now_ms = summary.at_ms
     shapes = [_shape(context, one, now_ms, explained=at < _MOST_EXPLAINED) for at, one in enumerate(found)]
     if json:

@@ -84,6 +84,11 @@ def listen(
     places = _Places(read.data_dir / _FILE, f"{base} {to} {sorted(asked.items())}")
     source = _Source(base, _token(read, redact=redact), asked, since, None if since else places.known())
     output.say(f"Copies of events go to {plain(to)}, signed with {signing}. Ctrl-C stops it.")
+    _copy(source, places, target, signing, once=once)
+
+
+def _copy(source: "_Source", places: "_Places", target: str, signing: str, *, once: bool) -> None:
+    """Send copies of what comes, and remember how far they went."""
     with asyncio.Runner() as runner:
         sender = Sender()
         while True:

@@ -9,7 +9,7 @@ from cyclopts import Parameter, validators
 
 from receiver.cli.context import Context
 from receiver.cli.ui import event_options, output, terminal
-from receiver.cli.ui.event_options import EVERYTHING, SelectionOptions
+from receiver.cli.ui.event_options import EVERYTHING, Selection, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.failures.failure_ledger import FailureLedger
@@ -66,15 +66,7 @@ def replay(
     if with_ is not None:
         _refuse_beside("--with", group is not None, len(event_ids) != 1 or wanted != EventFilter(route=which.route))
         return _edited(context, event_ids[0], with_, which.route, dry_run=dry_run, yes=yes, json=json)
-    if group is not None:
-        _refuse_beside("--group", bool(event_ids), wanted != EventFilter())
-        tool: _Tool
-        tool, ids = _of_group(context, group)
-    else:
-        if not event_ids and wanted.since_ms is None and wanted.status is None:
-            raise UsageError("replay: name events by id, or select them with --since, --status or --group")
-        tool = _tool(context, which.route, wanted)
-        ids = event_options.chosen(context.archive, event_ids, wanted)
+    tool, ids = _chosen(context, event_ids, which, group)
     ids = ids[:limit]
     count = sum(len(tool.routes(stored)) for stored in event_options.read(context.archive, ids))
     if dry_run or not terminal.agreed("replay", f"Replay {len(ids)} events, which makes {count} deliveries?", yes=yes):
@@ -85,6 +77,19 @@ def replay(
     made, skipped = _summed(_again(tool, one) for one in stored)
     _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
     return 1 if skipped and (event_ids or not made) else 0
+
+
+def _chosen(
+    context: Context, event_ids: tuple[str, ...], which: Selection, group: str | None
+) -> tuple["_Tool", list[str]]:
+    """Return what replays, and the ids of the events."""
+    wanted = which.wanted()
+    if group is not None:
+        _refuse_beside("--group", bool(event_ids), wanted != EventFilter())
+        return _of_group(context, group)
+    if not event_ids and wanted.since_ms is None and wanted.status is None:
+        raise UsageError("replay: name events by id, or select them with --since, --status or --group")
+    return _tool(context, which.route, wanted), event_options.chosen(context.archive, event_ids, wanted)
 
 
 def _refuse_beside(option: str, *wrong: bool) -> None:

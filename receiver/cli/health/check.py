@@ -71,20 +71,27 @@ def check(
     except RoutesError as error:
         problems += error.problems
     else:
-        for found in _handlers(table, read, tables=online or create_tables, create=create_tables):
+        for found in _routes(table, read, tables=online or create_tables, create=create_tables):
             problems.append(found) if isinstance(found, Problem) else warnings.append(found)
-        problems += route_tests.problems(table, read.routes.resolve().parent, read.max_body)
-        warnings += route_warnings.strays(table)
-        warnings += route_warnings.crowded(table)
     warnings[:0] = unsigned.warnings(read.webhook_secrets, table)
-    if online:
-        for found in _store(read):
-            problems.append(found) if isinstance(found, Problem) else warnings.append(found)
-        problems += _nexudus(read, table)
-        if not _signs_in(read):
-            warnings.append("Nexudus was not checked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)")
+    for found in _online(read, table) if online else ():
+        problems.append(found) if isinstance(found, Problem) else warnings.append(found)
     _report(problems, warnings, json=json)
     return 1 if problems else 0
+
+
+def _routes(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[Problem | str]:
+    yield from _handlers(table, read, tables=tables, create=create)
+    yield from route_tests.problems(table, read.routes.resolve().parent, read.max_body)
+    yield from route_warnings.strays(table)
+    yield from route_warnings.crowded(table)
+
+
+def _online(read: Settings, table: RoutingTable | None) -> Iterator[Problem | str]:
+    yield from _store(read)
+    yield from _nexudus(read, table)
+    if not _signs_in(read):
+        yield "Nexudus was not checked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)"
 
 
 def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:

@@ -21,6 +21,7 @@ from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
 from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
+from receiver.routing.table_reload import CurrentTable
 from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
@@ -66,10 +67,7 @@ def work(
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
-    tasks = _tasks(context, burst=burst)
-    if not burst:
-        versions = RouteVersions(context.client, lambda: table.table, _version_of(read.routes.resolve().parent))
-        tasks.append(PeriodicTask("versions", versions.turn))
+    tasks = _tasks(context, table, burst=burst)
     with contextlib.ExitStack() as stack:
         if not burst:
             stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
@@ -77,13 +75,15 @@ def work(
         return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()
 
 
-def _tasks(context: Context, *, burst: bool) -> list[PeriodicTask]:
+def _tasks(context: Context, table: CurrentTable, *, burst: bool) -> list[PeriodicTask]:
     """What the parent does beside its processes. With *burst* it only lets held lanes go, for which deliveries wait."""
     client, read = context.client, context.settings
     tasks = [PeriodicTask("order", HeldLanes(client).turn, every_s=1.0)]
     if not burst:
         expiry = RetentionSchedule(client, retention_ms=read.retention, kept_ms=read.retention_kept)
         tasks += [PeriodicTask("sweeper", Maintenance(client).turn), PeriodicTask("expiry", expiry.turn)]
+        versions = RouteVersions(client, lambda: table.table, _version_of(read.routes.resolve().parent))
+        tasks.append(PeriodicTask("versions", versions.turn))
     return tasks
 
 

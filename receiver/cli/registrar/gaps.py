@@ -21,6 +21,8 @@ _COLOURS = {
     GapState.CANNOT: "red",
 }
 
+_HEADINGS = ("business", "name", "action", "from", "to", "why", "state", "found", "made", "known", "gone", "cannot")
+
 
 def gaps(
     *,
@@ -58,21 +60,7 @@ def gaps(
             output.json_line(gap.as_json(names))
         return
     if found:
-        headings = (
-            "business",
-            "name",
-            "action",
-            "from",
-            "to",
-            "why",
-            "state",
-            "found",
-            "made",
-            "known",
-            "gone",
-            "cannot",
-        )
-        output.table(headings, [_row(gap, names) for gap in found])
+        output.table(_HEADINGS, [_row(gap, names) for gap in found])
     undone = sum(gap.state != GapState.HEALED for gap in found)
     output.say(f"{counted(len(found), 'gap')}, {undone} not healed")
 

@@ -71,13 +71,17 @@ def trial(
     why_not = _why_not(table, chosen, event)
     if dry_run:
         return dry_run_report.report(chosen, event, handler, why_not, json=json)
+    return _run(chosen, event, handler, why_not, json=json)
+
+
+def _run(route: Route, event: Event, handler: loader.Handler, why_not: str | None, *, json: bool) -> int:
     started = time.monotonic()
-    result = execution.run_alone(handler, event, chosen.timeout_ms / 1_000)
+    result = execution.run_alone(handler, event, route.timeout_ms / 1_000)
     duration_ms = round((time.monotonic() - started) * 1_000)
     if json:
-        output.json_line(_as_json(chosen, event, why_not, result, duration_ms))
+        output.json_line(_as_json(route, event, why_not, result, duration_ms))
     else:
-        _say(chosen, event, why_not, result, duration_ms)
+        _say(route, event, why_not, result, duration_ms)
     return 0 if result.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
 
 

@@ -409,5 +409,5 @@ def test_tables_are_made_when_that_is_asked_for_and_never_otherwise(tmp_path: Pa
     ] * 4
     status, shown = answer(tmp_path, "--create-tables", routes=ROWS, **settings)
     (problem,) = shown["problems"]
-    assert (status, problem["line"]) == (1, 2)
+    assert (status, problem["line"]) == (1, 3)
     assert problem["message"] == "route 'rows': the table rows has no column total"

@@ -26,7 +26,7 @@ def test_the_package_installs_passes_its_test_and_is_found(tmp_path: Path) -> No
     load = "print(plugins.installed(), plugins.load('crm-sync', {'file': 'x'}, environ={}, folder=Path()).name)"
     imports = "from pathlib import Path; from workers import plugins; "
     assert run([sys.executable, "-c", imports + load], environ).split() == [
-        "('archive',", "'crm-sync',", "'forward',", "'log')", "crm-sync",
+        "('archive',", "'crm-sync',", "'forward',", "'log',", "'notify',", "'sql')", "crm-sync",
     ]  # fmt: skip
 
 

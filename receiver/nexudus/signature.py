@@ -80,6 +80,7 @@ def _raw_key(secret: str) -> bytes:
     return secret.encode("utf-8", "replace")
 
 
+@lru_cache(maxsize=1_024)
 def _dotnet_key(secret: str) -> bytes:
     return _dotnet_ascii(_raw_key(secret)) or b""
 

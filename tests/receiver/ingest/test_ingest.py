@@ -1,5 +1,6 @@
 """From a request to kept events: verified, read, routed, or set aside; never refused for our faults."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -11,11 +12,11 @@ import pytest
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest.delivery_plan import Table
 from receiver.ingest.evaluation import Policy, Request
-from receiver.ingest.ingest import Ingest, IngestResult
+from receiver.ingest.ingest import Arrival, Ingest, IngestResult
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file
-from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
+from receiver.storage.model.entries import Entry, OnResult, PlannedDelivery, Receipt
 from tests.receiver.web.doorkeeper import HandTable, MemoryKeeper
 
 SECRETS = ((None, "any"), (1001, "of-1001"), (1002, "of-1002"))
@@ -42,7 +43,7 @@ def _accept(request: Request, *, table: HandTable | None = None, **policy: Any) 
 
 def _outcomes(ingest: Ingest, request: Request) -> list[IngestResult]:
     outcomes: list[IngestResult] = []
-    ingest.accept(request, outcomes.append)
+    ingest.take([Arrival(request, outcomes.append)])
     return outcomes
 
 
@@ -197,6 +198,49 @@ def test_a_fault_of_ours_sets_the_request_aside(capfd: pytest.CaptureFixture[str
     assert entry.envelope.quarantine == "Frontdesk failed to read it (RuntimeError); see the log"
     assert entry.envelope.body == BODY
     assert "Jose" not in "".join(capfd.readouterr())
+
+
+class _FaultyKeeper(MemoryKeeper):
+    """Fails itself on one action."""
+
+    def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
+        if entry.envelope.action == "Faulty":
+            raise KeyError("ours")
+        super().submit(entry, on_result, context)
+
+
+def test_requests_of_one_turn_are_answered_each_for_itself() -> None:
+    """In their order; whatever is wrong with one of them, or goes wrong with it, is that one's alone."""
+    keeper = _FaultyKeeper()
+    ingest = Ingest(keeper, lambda: None, Policy(secrets=SECRETS), IngestMetrics(actions.NAMES))
+    requests = [
+        Request(1001, "BookingCreate", BODY, _signed("any")),
+        Request(1001, "BookingCreate", BODY, "0" * 64),
+        Request(1001, "BookingUpdate", b"{", _signed("any", b"{")),
+        Request(1001, "BookingDelete", b"[]", _signed("any", b"[]")),
+        Request(1001, "Faulty", BODY, _signed("any")),
+        Request(1001, "BookingUpdate", b'[{"Id":1},{"Id":2}]', _signed("any", b'[{"Id":1},{"Id":2}]')),
+        Request(1001, "BookingCreate", BODY, _signed("any")),
+    ]
+
+    async def run() -> list[IngestResult]:
+        loop = asyncio.get_running_loop()
+        outcomes: list[asyncio.Future[IngestResult]] = [loop.create_future() for _ in requests]
+        for request, outcome in zip(requests, outcomes, strict=True):
+            ingest.accept(request, outcome.set_result)
+        assert keeper.entries == [], "they are taken in together, after this turn"
+        return await asyncio.wait_for(asyncio.gather(*outcomes), 10)
+
+    outcomes = asyncio.run(run())
+
+    told = [str(one) if isinstance(one, Exception) else [receipt.status for receipt in one] for one in outcomes]
+    assert told == [
+        *(["accepted"], ["quarantined"], ["quarantined"], [], "KeyError"),
+        *(["accepted", "accepted"], ["duplicate"]),
+    ]
+    assert [entry.envelope.action for entry in keeper.entries] == [
+        *("BookingCreate", "BookingCreate", "BookingUpdate", "BookingUpdate", "BookingUpdate"),
+    ]
 
 
 def test_a_where_that_fails_is_counted() -> None:

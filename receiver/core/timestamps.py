@@ -26,6 +26,20 @@ def parse(option: str, written: str | None) -> int | None:
     return int(aware.timestamp() * 1_000)
 
 
+def second(value: object) -> int:
+    """Return the Unix second of a time of a record (RFC 3339; what has no zone is UTC); 0 for anything else.
+
+    Hooks write `UpdatedOn` in ticks and the API whole seconds: only the second can be compared.
+    """
+    if not isinstance(value, str):
+        return 0
+    try:
+        at = datetime.fromisoformat(value)
+        return max(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()), 0)
+    except (ValueError, OverflowError):
+        return 0
+
+
 def _duration_ms(written: str) -> int | None:
     try:
         return durations.parse(written)

@@ -15,7 +15,7 @@ Hence the bounds below and in `expressions`. They count, because nothing can int
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from receiver.routing.cel import calls, evaluation, expressions, result_types
 from receiver.routing.cel.expressions import ExpressionRefused
@@ -49,12 +49,12 @@ class Filter:
     """One compiled expression. Safe to share between threads.
 
     Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
-    does not end in true or false; or, when *is_key*, in what cannot tell events apart.
+    does not end in true or false; or, when it *yields* a key, in what cannot tell events apart, or a time, in no time.
     """
 
     __slots__ = ("_evaluations", "_fields", "_max_text", "_reads_action", "_reads_business", "source")
 
-    def __init__(self, source: str, *, is_key: bool = False) -> None:
+    def __init__(self, source: str, *, yields: Literal["filter", "key", "time"] = "filter") -> None:
         self.source = source
         expressions.measure(source)
         program = evaluation.compiled(source)
@@ -66,10 +66,13 @@ class Filter:
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
         self._max_text = MAX_TEXT // 4 if reading.has_comprehension else MAX_TEXT
-        if is_key:
-            self._refuse_what_can_be_no_key()
-        else:
-            self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
+        match yields:
+            case "key":
+                self._refuse_what_can_be_no_key()
+            case "time":
+                self._refuse_what_can_be_no_time(is_constant=not reading.variables)
+            case "filter":
+                self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
         calls.try_constant_parts(source, tokens, evaluation.why_it_fails)
 
     def __repr__(self) -> str:
@@ -117,6 +120,15 @@ class Filter:
                 raise ExpressionRefused(f"fails for every event, since it reads nothing of it: {verdict.failure}")
         if kind is not None:
             raise ExpressionRefused(f"does not end in true or false, its result is {kind}; compare it with something")
+
+    def _refuse_what_can_be_no_time(self, *, is_constant: bool) -> None:
+        """Raise ExpressionRefused when the expression yields no time, as far as can be known."""
+        kind = result_types.other_than_a_time(self.source)
+        if kind is not None:
+            hint = "write timestamp() around a field, like timestamp(data.FromTime) - duration('1h')"
+            raise ExpressionRefused(f"yields no time, its result is {kind}; {hint}")
+        if is_constant:
+            raise ExpressionRefused("is the same for every event, since it reads nothing of it")
 
     def _refuse_what_can_be_no_key(self) -> None:
         """Raise ExpressionRefused when the expression yields neither a text nor a number, as far as can be known."""

@@ -1,6 +1,6 @@
 """The routing table: which routes want an event. Pure; made by `receiver.routing.file`, never changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -50,6 +50,16 @@ class Route:
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether deliveries start at a time of their record."""
+        return self.flow is not None and self.flow.at is not None
+
+    @property
+    def concerning(self) -> tuple[str, ...]:
+        """The actions that the route wants, and those that call its deliveries off; names and wildcards."""
+        return self.actions + (self.flow.cancelled_by if self.flow else ())
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -70,18 +80,38 @@ class Matched(NamedTuple):
     """The routes that want an event, in the order of the file.
 
     *failed*: names of those whose filter failed on it. *shadow*: those that want it in the shadow, and get nothing.
+    Of routes with `at`: *cancelled*: those whose delivery the event's action calls off; *unfit*: those whose filter does
+    not match it, so that it calls off what waits of its entity.
     """
 
     routes: tuple[Route, ...]
     failed: tuple[str, ...] = ()
     shadow: tuple[Route, ...] = ()
+    cancelled: tuple[Route, ...] = ()
+    unfit: tuple[Route, ...] = ()
+
+    def narrowed(self, takes: Callable[[Route], bool]) -> "Matched":
+        """Return it without the routes that *takes* refuses."""
+
+        def some(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+            return tuple(route for route in routes if takes(route))
+
+        return Matched(some(self.routes), self.failed, some(self.shadow), some(self.cancelled), some(self.unfit))
+
+
+class _Candidates(NamedTuple):
+    """The routes that a business and an action concern: those that take the events, and those that they call off."""
+
+    routes: tuple[Route, ...]
+    cancelled: tuple[Route, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Whether a route wants an event, and if not, the first condition that does not hold, in words.
 
-    *shadow*: it wants it in the shadow, and gets nothing.
+    *shadow*: it wants it in the shadow, and gets nothing. Of a route with `at`, *starts_ms*: when the delivery starts
+    (Unix ms), *no_time*: why there is no such time, *calls_off*: the event calls off the delivery that waits.
     """
 
     route: str
@@ -89,6 +119,9 @@ class Explanation:
     why_not: str | None = None
     failed: bool = False
     shadow: bool = False
+    starts_ms: int | None = None
+    no_time: str | None = None
+    calls_off: bool = False
 
 
 _NOBODY = Matched(())
@@ -123,7 +156,7 @@ class RoutingTable:
     default_business: Business = field(default_factory=Business)
     locations: Mapping[int, Business] = field(default_factory=dict)
     reconcile: Reconciling = Reconciling()
-    _candidates: dict[tuple[int, str], tuple[Route, ...]] = field(
+    _candidates: dict[tuple[int, str], _Candidates] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -141,34 +174,41 @@ class RoutingTable:
 
         Total over hostile records: a filter that cannot be evaluated is false, and its route is named in `failed`.
         """
-        candidates = self.candidates(business_id, action)
-        if not candidates:
-            return _NOBODY
+        candidates = self._candidates.get((business_id, action)) or self._remember(business_id, action)
+        if not candidates.routes:
+            return Matched((), cancelled=candidates.cancelled) if candidates.cancelled else _NOBODY
         routes: list[Route] = []
         shadow: list[Route] = []
         failed: list[str] = []
-        for route in candidates:
+        unfit: list[Route] = []
+        for route in candidates.routes:
             if route.where is not None:
                 verdict = route.where.judge(business_id, action, record)
                 if not verdict.is_true:
                     if verdict.failure is not None:
                         failed.append(route.name)
+                    if route.is_timed:
+                        unfit.append(route)
                     continue
             (shadow if route.shadow else routes).append(route)
-        return Matched(tuple(routes), tuple(failed), tuple(shadow))
+        return Matched(tuple(routes), tuple(failed), tuple(shadow), candidates.cancelled, tuple(unfit))
 
     def candidates(self, business_id: int, action: str) -> tuple[Route, ...]:
-        """Return the routes that take events of this business and action, if their filters let them pass."""
-        found = self._candidates.get((business_id, action))
-        return self._remember(business_id, action) if found is None else found
+        """Return the routes that take events of this business and action, if their filters let them pass, and those
+        whose deliveries these events call off."""
+        found = self._candidates.get((business_id, action)) or self._remember(business_id, action)
+        return found.routes + found.cancelled
 
     def match_any(self, business_id: int, action: str) -> Matched | None:
         """Return what `match` returns for every record; None: that depends on the record."""
         candidates = self.candidates(business_id, action)
         return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
 
-    def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
-        candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)
+    def _remember(self, business_id: int, action: str) -> _Candidates:
+        concerned = [route for route in self.routes if _place_obstacle(route, business_id) is None]
+        cancelled = tuple(route for route in concerned if calls_off(route, action))
+        takes = tuple(route for route in concerned if matches(route.actions, action) and route not in cancelled)
+        candidates = _Candidates(takes, tuple(route for route in cancelled if not route.shadow))
         if len(self._candidates) >= _MAX_REMEMBERED:
             self._candidates.clear()
         self._candidates[business_id, action] = candidates
@@ -183,8 +223,9 @@ class RoutingTable:
         return next((route for route in self.routes if route.name == name), None)
 
     def actions(self, known: Iterable[str]) -> frozenset[str]:
-        """Return the actions that enabled routes want, with wildcards expanded over the *known* ones."""
-        patterns = {pattern for route in self.routes if route.enabled for pattern in route.actions}
+        """Return the actions that enabled routes want, or whose events call off their deliveries, with wildcards
+        expanded over the *known* ones."""
+        patterns = {pattern for route in self.routes if route.enabled for pattern in route.concerning}
         exact = {pattern for pattern in patterns if "*" not in pattern}
         wild = patterns - exact
         return frozenset(exact | {name for name in known if matches(wild, name)}) - {NEVER}
@@ -216,12 +257,22 @@ def _fits(text: str, pieces: Sequence[str]) -> bool:
     return True
 
 
+def calls_off(route: Route, action: str) -> bool:
+    """Whether events of this action call off the delivery that waits of their entity."""
+    return route.flow is not None and bool(route.flow.cancelled_by) and matches(route.flow.cancelled_by, action)
+
+
 def _obstacle(route: Route, business_id: int, action: str) -> str | None:
     """Return the first condition that keeps the route from events of this business and action, if any."""
+    if route.enabled and not matches(route.actions, action):
+        return f"it wants {', '.join(route.actions)}, not {action}"
+    return _place_obstacle(route, business_id)
+
+
+def _place_obstacle(route: Route, business_id: int) -> str | None:
+    """Return why no event of this business concerns the route, if none does."""
     if not route.enabled:
         return "the route is not enabled"
-    if not matches(route.actions, action):
-        return f"it wants {', '.join(route.actions)}, not {action}"
     if route.businesses is not None and business_id not in route.businesses:
         return f"it wants business {', '.join(map(str, sorted(route.businesses)))}, not {business_id}"
     return None
@@ -229,15 +280,20 @@ def _obstacle(route: Route, business_id: int, action: str) -> str | None:
 
 def explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
     """Say whether one route wants an event, and why not."""
+    if calls_off(route, action) and _place_obstacle(route, business_id) is None:
+        return Explanation(route.name, matched=False, why_not=f"{action} calls off what waits", calls_off=True)
     why_not = _obstacle(route, business_id, action)
     if why_not is not None:
         return Explanation(route.name, matched=False, why_not=why_not)
-    if route.where is None:
-        return Explanation(route.name, matched=True, shadow=route.shadow)
-    verdict = route.where.judge(business_id, action, record)
-    if verdict.is_true:
-        return Explanation(route.name, matched=True, shadow=route.shadow)
+    verdict = route.where.judge(business_id, action, record) if route.where else None
+    if verdict is None or verdict.is_true:
+        at = route.flow.at if route.flow else None
+        starts_ms, no_time = at.of(business_id, action, record) if at else (None, None)
+        starts_ms = starts_ms if no_time is None else None
+        return Explanation(route.name, matched=True, shadow=route.shadow, starts_ms=starts_ms, no_time=no_time)
+    source = route.where.source if route.where else ""
+    why_not = f"its filter is false: {source}"
     if verdict.failure is not None:
-        why_not = f"its filter failed: {verdict.failure} ({route.where.source})"
-        return Explanation(route.name, matched=False, why_not=why_not, failed=True)
-    return Explanation(route.name, matched=False, why_not=f"its filter is false: {route.where.source}")
+        why_not = f"its filter failed: {verdict.failure} ({source})"
+    failed = verdict.failure is not None
+    return Explanation(route.name, matched=False, why_not=why_not, failed=failed, calls_off=route.is_timed)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
@@ -12,7 +12,7 @@ from receiver.core.suggest import hint
 from receiver.routing import table
 from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
-from receiver.routing.flow_rules import ENTITY, Key, Limit
+from receiver.routing.flow_rules import ENTITY, Key, Limit, PlannedTime
 
 NAME = r"[a-z0-9-]{1,40}"
 QUEUE = r"[a-z0-9_-]{1,40}"
@@ -155,9 +155,9 @@ def _where(value: object) -> Filter:
     return _expression("filter", value)
 
 
-def _expression(what: str, value: object) -> Filter:
+def _expression(what: Literal["filter", "key", "time"], value: object) -> Filter:
     try:
-        return Filter(_text(value), is_key=what == "key")
+        return Filter(_text(value), yields=what)
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 
@@ -188,6 +188,10 @@ def _handler(value: object) -> str:
 
 def _key(value: object) -> Key:
     return Key() if value == ENTITY else Key(_expression("key", value))
+
+
+def _at(value: object) -> PlannedTime:
+    return PlannedTime(_expression("time", value))
 
 
 def _limit(value: object) -> Limit:
@@ -252,6 +256,7 @@ HandlerName = Annotated[str, BeforeValidator(_handler)]
 OneAction = Annotated[str, BeforeValidator(_one_action)]
 RecordOrPath = Annotated[dict[str, Any] | str, BeforeValidator(_record_or_path)]
 OrderKey = Annotated[Key, BeforeValidator(_key), WithJsonSchema({"type": "string"})]
+At = Annotated[PlannedTime, BeforeValidator(_at), WithJsonSchema({"type": "string"})]
 StartLimit = Annotated[
     Limit, BeforeValidator(_limit), WithJsonSchema({"type": "string", "pattern": r"^\s*\d{1,9}\s*/\s*[smh]\s*$"})
 ]

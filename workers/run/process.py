@@ -21,7 +21,7 @@ from workers.run import outcome_policy
 from workers.run.attempt_log import AttemptLog
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 from workers.run.coroutines import HandlerLoop
-from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery, Unrunnable
+from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery
 from workers.run.execution import AttemptResult
 from workers.run.lease_check import LeaseCheck
 from workers.run.recorder import Recorder
@@ -152,7 +152,7 @@ class WorkerProcess:
         now = int(self._clock() * 1_000)
         self._holding[claim.job] = claim
         try:
-            loaded = self._loader.load(claim)
+            loaded = self._loader.load(claim, now)
         except Unrunnable as reason:
             self._end(outcome_policy.when_unrunnable(claim, reason, worker=self._config.worker, now_ms=now))
         else:

@@ -34,7 +34,7 @@ def check(tokens: Sequence[Token]) -> None:
 
 def try_constant_parts(source: str, tokens: Sequence[Token], why_it_fails: Callable[[str], str | None]) -> None:
     """Raise ExpressionRefused when a part that reads nothing of the event fails. *why_it_fails* evaluates a part."""
-    for start, end in _constant_parts(tokens):
+    for start, end in [*_constant_parts(tokens), *_literal_times(tokens)]:
         part = source[start:end]
         why = why_it_fails(part)
         if why is not None:
@@ -92,6 +92,13 @@ def _constant_parts(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
         elif len(part) > 1:
             yield part[0].start, part[-1].end
         start = at + 1
+
+
+def _literal_times(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Yield where durations and times stand that are written down, like duration('1h')."""
+    for name, opening, text, closing in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.text in _FORMATS and opening.text == "(" and text.kind == "text" and closing.text == ")":
+            yield name.start, closing.end
 
 
 def _brackets(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:

@@ -23,6 +23,26 @@ def other_than_true_or_false(expression: str) -> str | None:
     return _kind(tokens_of(expression))
 
 
+def other_than_a_time(expression: str) -> str | None:
+    """Return what *expression* results in when that is no time; None when it may be one.
+
+    A field of a record is none: JSON has no times. What adds or subtracts may yield one.
+    """
+    tokens = tokens_of(expression)
+    while tokens and tokens[0].text == "(" and end_of(depths_of(tokens), 0) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    depths = depths_of(tokens)
+    signs = {token.text for token, depth in zip(tokens, depths, strict=True) if depth == 0}
+    if "?" in signs or signs & {"+", "-"}:
+        return None
+    if signs & {"|", "&", "=", "<", ">", "in", "!"}:
+        return "true or false"
+    if len(tokens) > 2 and tokens[0].text == "data" and all(token.text != "(" for token in tokens):
+        return "what the record holds, a text"
+    kind = _kind(tokens)
+    return None if kind == "a time" else kind
+
+
 def _kind(tokens: Sequence[Token]) -> str | None:
     depths = depths_of(tokens)
     if tokens and tokens[0].text == "(" and end_of(depths, 0) == len(tokens) - 1:

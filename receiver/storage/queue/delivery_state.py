@@ -13,6 +13,7 @@ _WAITS_FOR = {
     "y": "delay",
     "b": "debounce",
     "n": "unknown route",
+    "t": "its time",
 }
 
 

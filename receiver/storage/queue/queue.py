@@ -14,7 +14,7 @@ from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, T
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
-Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]
+Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown", "put_off"]
 
 _VERDICTS: dict[Verdict, str] = {
     "succeeded": "s",
@@ -24,6 +24,7 @@ _VERDICTS: dict[Verdict, str] = {
     "uncharged": "u",
     "give_back": "g",
     "unknown": "n",
+    "put_off": "p",
 }
 
 

@@ -8,7 +8,7 @@
 --   at which waiting for it ends)
 -- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
 -- delay at no charge, g given back unrun to the front of its queue, n given back unrun because the worker does not know its
--- route or handler.
+-- route or handler, p put off unrun for the delay, because its time is later now.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
 
 local worker, iso = ARGV[1], ARGV[2]
@@ -46,7 +46,7 @@ for at = 3, #ARGV, 6 do
             wake_all(queue)
         else
             local is_settled = false
-            if has_gates or sign ~= '' then
+            if (has_gates or sign ~= '') and verdict ~= 'p' then
                 gates = gates or open_gates({})
                 targets = targets or open_targets(gates)
                 is_settled = targets(id, n, serial, state, verdict, tonumber(delay), timeout_s, attempt, sign, iso)
@@ -73,6 +73,7 @@ for at = 3, #ARGV, 6 do
                         give_place_back(state[6], id .. '-' .. n)
                     end
                     requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
+                    if verdict == 'p' and tonumber(delay) > 0 then redis.call('HSET', key, n .. 'w', 't') end
                 end
             end
         end

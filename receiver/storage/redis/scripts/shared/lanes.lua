@@ -61,12 +61,13 @@ local function leave_lane(lane, delivery, iso)
     if first[1] and tonumber(first[2]) ~= 0 then advance(lane, iso) end
 end
 
--- The event whose debounced delivery waits behind the head of a lane and is newer than the head's: what the head could not
--- do, it need not try again.
+-- The event whose debounced delivery, or whose delivery of a route with `at`, waits behind the head of a lane and takes its
+-- place: what the head could not do, it need not try again.
 local function successor(lane, event)
     local second = redis.call('ZRANGE', lane_key(lane), 1, 1)[1]
     if not second then return nil end
     local id, n = parse_delivery(second)
     local held = redis.call('HGET', state_key(id), n .. 'e') or ''
-    return id > event and string.sub(held, -1) == 'b' and id or nil
+    local waits = string.sub(held, -1)
+    return (waits == 't' or waits == 'b' and id > event) and id or nil
 end

@@ -21,6 +21,7 @@ from workers.run import execution, outcome_policy
 from workers.run.attempt_log import log_attempt
 from workers.run.delivery_loader import DeliveryLoader
 from workers.run.execution import STUCK_AFTER_S
+from workers.run.timeliness import Unrunnable
 
 _LEASE_MARGIN_MS = 60_000
 """Time for what happens before and after the handler runs: loading it and recording the result."""

@@ -68,6 +68,8 @@ class RouteVersions:
             "enabled": route.enabled,
             "shadow": route.shadow,
         }
+        if route.flow and route.flow.at:
+            said |= {"at": route.flow.at.source, "cancelled_by": route.flow.cancelled_by}
         return {name: _digest(value) for name, value in said.items()} | {_HANDLER: self._handlers[route.handler]}
 
 

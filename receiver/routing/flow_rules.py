@@ -190,7 +190,6 @@ class Flow:
         delay_ms = self.debounce_ms if debounced else self.delay_ms
         return Terms(lane, per, delay_ms, debounced, lane_failure or per_failure)
 
-
     def timed(self, event: Occurrence, ending: Ending = "") -> Timed:
         """Return when the delivery of this event starts, for a route with `at`; total over hostile records.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from receiver.core import timestamps
 from receiver.core.events import Business
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import Flow
@@ -80,8 +81,8 @@ class Matched(NamedTuple):
     """The routes that want an event, in the order of the file.
 
     *failed*: names of those whose filter failed on it. *shadow*: those that want it in the shadow, and get nothing.
-    Of routes with `at`: *cancelled*: those whose delivery the event's action calls off; *unfit*: those whose filter does
-    not match it, so that it calls off what waits of its entity.
+    Of routes with `at`, *cancelled*: those whose delivery the event's action calls off; *unfit*: those whose filter
+    does not match it, so that it calls off what waits of its entity.
     """
 
     routes: tuple[Route, ...]
@@ -123,6 +124,15 @@ class Explanation:
     no_time: str | None = None
     calls_off: bool = False
 
+    @property
+    def note(self) -> str:
+        """What there is to say of it in words: why the route does not want the event, or when its delivery starts."""
+        if self.why_not is not None:
+            return f"{self.why_not}; it calls off the delivery that waits" if self.calls_off else self.why_not
+        if self.no_time is not None:
+            return f"its delivery is discarded: no time: {self.no_time}"
+        return f"its delivery starts at {timestamps.show(self.starts_ms)}" if self.starts_ms is not None else ""
+
 
 _NOBODY = Matched(())
 
@@ -156,9 +166,7 @@ class RoutingTable:
     default_business: Business = field(default_factory=Business)
     locations: Mapping[int, Business] = field(default_factory=dict)
     reconcile: Reconciling = Reconciling()
-    _candidates: dict[tuple[int, str], _Candidates] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _candidates: dict[tuple[int, str], _Candidates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def has_order(self) -> bool:
@@ -281,7 +289,7 @@ def _place_obstacle(route: Route, business_id: int) -> str | None:
 def explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
     """Say whether one route wants an event, and why not."""
     if calls_off(route, action) and _place_obstacle(route, business_id) is None:
-        return Explanation(route.name, matched=False, why_not=f"{action} calls off what waits", calls_off=True)
+        return Explanation(route.name, matched=False, why_not=f"`cancelled_by` names {action}", calls_off=True)
     why_not = _obstacle(route, business_id, action)
     if why_not is not None:
         return Explanation(route.name, matched=False, why_not=why_not)

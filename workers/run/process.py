@@ -28,6 +28,7 @@ from workers.run.recorder import Recorder
 from workers.run.shared_counters import SharedCounters
 from workers.run.shared_state import SharedState
 from workers.run.threads import HandlerThreads
+from workers.run.timeliness import Unrunnable
 
 RETIRED = 75
 """Exit status of a process that ends because a handler does not come back, or because it has lost its lease."""

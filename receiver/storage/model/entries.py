@@ -36,14 +36,19 @@ def terms(lane: str = "", per: str = "", delay_ms: int = 0, *, debounced: bool =
 
 
 def timed_terms(
-    lane: str, per: str, due_ms: int, updated_s: int, ending: Literal["", "action", "where", "no time"] = "", why: str = ""
+    lane: str,
+    per: str,
+    due_ms: int,
+    updated_s: int,
+    ending: Literal["", "action", "where", "no time"] = "",
+    why: str = "",
 ) -> str:
     """Return when a delivery of a route with `at` starts, as the scripts read it (timed_placement.lua).
 
     *lane*, *per* as of `terms`; empty *lane*: nothing replaces it or calls it off. *due_ms*: Unix ms; *updated_s*: Unix
     second of the record's last change, 0 if unknown: an event that is older than another does not replace it. *ending*:
-    no delivery starts, and what waits is called off: by the event's action, because `where` does not match the event, or
-    because it has no time; *why* then is the action, or why there is no time.
+    no delivery starts, and what waits is called off: by the event's action, because `where` does not match the event,
+    or because it has no time; *why* then is the action, or why there is no time.
     """
     letter = {"": "", "action": "c", "where": "w", "no time": "n"}[ending]
     return f"|@|{lane}|{per}|{due_ms}|{updated_s}|{letter}|{why[:_LONGEST_WHY]}"

@@ -51,7 +51,9 @@ class Booking:
 
     def delete(self, updated_s: int = 0, **more: object) -> str:
         """Keep an event whose action calls off what waits."""
-        return self.keep(timed_terms("key", "", 0, updated_s, "action", "BookingDelete"), action="BookingDelete", **more)
+        return self.keep(
+            timed_terms("key", "", 0, updated_s, "action", "BookingDelete"), action="BookingDelete", **more
+        )
 
     def misfit(self, updated_s: int = 0, **more: object) -> str:
         """Keep an event that `where` does not match."""

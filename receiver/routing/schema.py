@@ -7,7 +7,7 @@ from receiver.core import durations
 from receiver.routing.document import Document
 from receiver.routing.table import NEVER
 
-_LISTS_OR_ONE = ("action", "business")
+_LISTS_OR_ONE = ("action", "business", "cancelled_by")
 _MILLISECONDS = ("timeout", "retry")
 
 
@@ -42,7 +42,7 @@ def _written(name: str, value: dict[str, Any]) -> dict[str, Any]:
         )
     if name in _LISTS_OR_ONE and "items" in value:
         items = value.pop("items")
-        items = {"$ref": "#/$defs/Action"} if name == "action" else items
+        items = {"$ref": "#/$defs/Action"} if name in ("action", "cancelled_by") else items
         del value["type"]
         value["anyOf"] = [items, {"type": "array", "items": items, "minItems": 1}]
     return value

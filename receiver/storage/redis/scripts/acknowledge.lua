@@ -53,10 +53,11 @@ for at = 3, #ARGV, 6 do
             end
             if not is_settled then
                 local had = (state[5] or state[6]) and {l = state[5], g = state[6]}
-                local newer = verdict == 'r' and state[5] and successor(state[5], id)
+                local newer, why
+                if state[5] and not FINAL[verdict] then newer, why = successor(state[5], id, verdict == 'r') end
                 if newer then
                     record(id, n, attempt)
-                    note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
+                    note_end(id .. '-' .. n, 'discarded', why)
                     finish(id, n, 'c', had, iso)
                 elseif FINAL[verdict] then
                     local attempts = note_attempt(id, n, attempt) and (tonumber(state[9]) or 0) + 1

@@ -204,7 +204,7 @@ def test_what_runs_goes_on_and_the_newest_follows(client: redis.Redis, booking: 
 
     acknowledge(client, claim, verdict="retry", delay_ms=DAY_MS)
 
-    assert booking.delivery(first).error == f"superseded by {third}"
+    assert booking.delivery(first).error == f"replaced by a newer event: {third}"
     assert booking.delivery(third).state == "its time"
     balanced(client, created=3, discarded=2, in_flight=1)
 

@@ -132,7 +132,7 @@ def test_it_is_explained() -> None:
     said = [
         TABLE.explain(1001, action, RECORD | more)[0].note
         for action, more in [
-            ("BookingCreate", {}),
+            ("BookingCreate", dict[str, Any]()),
             ("BookingCreate", {"FromTime": None}),
             ("BookingUpdate", {"Tentative": True}),
             ("BookingDelete", {}),

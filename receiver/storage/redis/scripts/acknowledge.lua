@@ -11,6 +11,9 @@
 -- route or handler, p put off unrun for the delay, because its time is later now.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
 
+-- What was put off is looked at at least so often: whoever did so may not have read today's routes.
+local LOOKED_AT_AGAIN_MS = 3600000
+
 local worker, iso = ARGV[1], ARGV[2]
 -- A stock RQ worker deletes the job itself when our function has returned, and fails when it is gone before.
 local is_stock = string.sub(worker, 1, 6) == 'stock:'
@@ -73,8 +76,11 @@ for at = 3, #ARGV, 6 do
                         redis.call('HDEL', key, n .. 'g')
                         give_place_back(state[6], id .. '-' .. n)
                     end
-                    requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
-                    if verdict == 'p' and tonumber(delay) > 0 then redis.call('HSET', key, n .. 'w', 't') end
+                    local waits_ms = verdict == 'p' and math.min(tonumber(delay), LOOKED_AT_AGAIN_MS) or tonumber(delay)
+                    requeue(id, n, serial + 1, state[4], now_ms + waits_ms, timeout_s, iso)
+                    if verdict == 'p' and waits_ms > 0 then
+                        redis.call('HSET', key, n .. 'w', 't', n .. 't', string.format('%.0f', now_ms + delay))
+                    end
                 end
             end
         end

@@ -273,16 +273,16 @@ class Timed(RuleBasedStateMachine):
         word, event = self.words.get(one.lane), one.id[:20]
         waiting = self._waiting(one.lane)
         is_older = word is not None and self._is_older(one, word)
+        planned = word.planned if word else None
         if one.ending == "where" and (is_older or not waiting):
             self.unrouted += 1
             if not is_older:
-                self.words[one.lane] = Word(one.updated, event, "where", word.due if word else 0, word and word.planned)
+                self.words[one.lane] = Word(one.updated, event, "where", word.due if word else 0, planned)
             return
         self.all[one.id] = one
         if is_older:
             one.state = "discarded"
             return
-        planned = word.planned if word else None
         if one.ending:
             self.words[one.lane] = Word(one.updated, event, one.ending, word.due if word else 0, planned)
         elif word and planned and not is_asked and word.due == one.due and planned.state == "succeeded":

@@ -195,7 +195,7 @@ class RoutingTable:
                 if not verdict.is_true:
                     if verdict.failure is not None:
                         failed.append(route.name)
-                    if route.is_timed:
+                    if route.is_timed and not route.shadow:
                         unfit.append(route)
                     continue
             (shadow if route.shadow else routes).append(route)

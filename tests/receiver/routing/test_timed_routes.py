@@ -125,6 +125,7 @@ def test_the_switch_and_the_shadow_hold_for_both() -> None:
     for key in ("enabled: false", "shadow: true"):
         table = parse(f"{REMIND}    {key}\n")
         assert table.match(1001, "BookingDelete", RECORD).cancelled == ()
+        assert table.match(1001, "BookingUpdate", {"Tentative": True}).unfit == ()
 
 
 def test_it_is_explained() -> None:

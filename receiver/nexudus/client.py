@@ -33,7 +33,7 @@ class Patience:
     *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no further try is started. While Nexudus
     only asks us to slow down, *throttles* (tries) and *throttled_s* (seconds) are the limits instead: Nexudus counts
     the calls of a minute, ours and those of all other users of the account, while its `Retry-After` always says one
-    second. A call that is answered "Ooops!" is tried *ooops* times. """
+    second. A call that is answered "Ooops!" is tried *ooops* times."""
 
     attempts: int = 6
     ooops: int = 3

@@ -2,7 +2,7 @@
 
 `samples/` has one file for each kind of record, with one field a line; the people in them are invented. Two samples of
 a kind differ only in `Id`, `UniqueId`, their times, which are moved to now, and the person, who is one of a few.
-Numbers keep their spelling (`0.09000`), which parsing and writing JSON would lose. """
+Numbers keep their spelling (`0.09000`), which parsing and writing JSON would lose."""
 
 import re
 import uuid

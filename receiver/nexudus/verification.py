@@ -37,7 +37,7 @@ class Verifier:
 
     def __init__(self, secrets: Iterable[tuple[int | None, str]], reading: Reading | None = None) -> None:
         """*secrets*: pairs of a location (None: any) and a secret. *reading*: the only valid one, if the setting says
-        so. """
+        so."""
         self._reading = reading
         self._learnt: dict[str, Reading] = {}
         self._for_any: tuple[tuple[str, str], ...] = ()

@@ -1,9 +1,8 @@
-"""YAML as plain values that remember their lines. The only module that knows the YAML library.
+"""Reads YAML into plain values whose lines are known. The only module that uses the YAML library.
 
-Only its parser is used: values are text, numbers, `true`, `false`, null, lists and mappings as YAML 1.2 has them, so
-that `NO`, `on`, `1:30`, `010` and `2024-01-01` stay the text that was written. Nothing is ever constructed from a tag.
-Aliases are followed and count as what they stand for; size and nesting are bounded.
-"""
+Only the library's parser is used: values are text, numbers, `true`, `false`, null, lists and mappings as in YAML 1.2,
+so that `NO`, `on`, `1:30`, `010` and `2024-01-01` stay the text that was written. No object is ever built from a tag.
+Aliases are followed and count as the values that they repeat; size and nesting are bounded."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ MAX_VALUES = 200_000
 """Values in one file, aliases counted as often as they are used."""
 
 Path = tuple[str | int, ...]
-"""Where a value stands: keys and positions from the top."""
+"""The place of a value: keys and positions, starting at the top."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is installed
 _NO_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,7 +33,7 @@ _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 
 @dataclass(slots=True)
 class Marked:
-    """The value of a YAML document, the line of each value in it, and what is wrong with it as YAML."""
+    """The value of a YAML document, the line of each value in it, and the problems of its syntax."""
 
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
@@ -49,11 +48,11 @@ class Marked:
 
 
 class _GiveUp(Exception):
-    """Reading cannot go on; the problem is in the list."""
+    """Reading cannot continue; the problem is already in the list."""
 
 
 def read(text: str, *, file: str) -> Marked:
-    """Read one YAML document. Total: what is wrong with *text* is in `problems`, and then `value` may be partial."""
+    """Read one YAML document. Never raises: problems of *text* are in `problems`, and `value` may then be partial."""
     marked = Marked()
     unfit = _NO_YAML.search(text)
     if unfit:
@@ -186,7 +185,7 @@ def _scalar(text: str) -> Any:
 
 
 def _in_words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
-    """Say what an operator can do; the parser speaks of tokens."""
+    """Return a message that tells an operator what to do; the parser's own speaks of tokens."""
     written = text.splitlines()[line - 1] if text.splitlines() else ""
     problem = error.problem or "it cannot be read"
     if re.match(r" *\t", written):

@@ -1,4 +1,4 @@
-"""The thread that owns a spool file: only it writes, many entries in a transaction, and it replies to the event loop."""
+"""The thread that owns a spool file: only it writes, many entries in one transaction, and replies to the event loop."""
 
 import asyncio
 import queue

@@ -16,8 +16,8 @@ from receiver.ingest.ingest import Ingest
 from receiver.nexudus import actions
 from receiver.observation import tracing, unsigned
 from receiver.observation.degraded import Degraded
+from receiver.observation.metrics_scrape import MetricsScrape
 from receiver.observation.receiver_metrics import IngestMetrics
-from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import logs, standard_streams
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
@@ -70,7 +70,7 @@ def receiver(current: Settings) -> Receiver:
     traces = tracing.opened(current, "frontdesk-receiver")
     log = RequestLog(current.log_level, current.log_format)
     notes = RequestNotes(ClientAddresses(current.trusted_proxies), log, metrics)
-    shared = StoreMetrics(client)
+    shared = MetricsScrape(client)
     url_keys = [key.get_secret_value() for key in current.url_keys]
 
     def tasks() -> Iterator[Coroutine[Any, Any, None]]:

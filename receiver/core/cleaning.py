@@ -33,9 +33,7 @@ def clean(name: str, value: str, *, is_list: bool) -> str:
         raise SettingsError(f"{name}: holds {len(lines)} lines, but is a single value; write it on one line")
     hidden = next((one for one in "".join(lines) if unicodedata.category(one) in _INVISIBLE), None)
     if hidden is not None:
-        raise SettingsError(
-            f"{name}: holds the invisible character U+{ord(hidden):04X}; write the value anew without it"
-        )
+        raise SettingsError(f"{name}: holds the invisible character U+{ord(hidden):04X}; retype the value without it")
     parts = [cleaned, *(part.strip() for line in lines for part in line.split(","))] if is_list else [cleaned]
     if any(_QUOTED.fullmatch(part) for part in parts):
         raise SettingsError(f"{name}: has quotation marks around a value, which would be part of it; take them away")

@@ -70,4 +70,4 @@ def _wrong_proxy(value: str) -> str | None:
         if importlib.util.find_spec("socksio"):
             return None
         return "SOCKS proxies need a package that is not installed; install socksio, name an HTTP proxy, or unset it"
-    return None if parts.scheme in ("http", "https") else "no proxy is spoken to like this; write http://HOST:PORT"
+    return None if parts.scheme in ("http", "https") else "this kind of proxy is not supported; write http://HOST:PORT"

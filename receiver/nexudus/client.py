@@ -171,7 +171,7 @@ class Client:
             try:
                 answer = self._send(call, token)
             except (httpx2.InvalidURL, ValueError) as error:
-                raise NexudusError(f"Nexudus cannot be asked for {call}: {_UNSENDABLE}") from error
+                raise NexudusError(f"Nexudus cannot be sent {call}: {_UNSENDABLE}") from error
             except httpx2.RequestError as error:
                 # Without a connection nothing was sent. After that it is unknown what Nexudus has received.
                 again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)

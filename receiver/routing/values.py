@@ -126,9 +126,9 @@ def _action(value: object, info: ValidationInfo) -> str:
     pattern = _text(value)
     known: Collection[str] = (info.context or {}).get("known_actions", ())
     if pattern == table.NEVER:
-        raise Unfit("None stands for no action at Nexudus; no event has it")
+        raise Unfit("None is Nexudus's name for no action; no event has it")
     if not _PATTERN.fullmatch(pattern):
-        raise Unfit(f"{pattern[:60]!r} is no action; write a name, or a wildcard with * for any characters")
+        raise Unfit(f"{pattern[:60]!r} is not an action; write a name, or a wildcard with * for any characters")
     if pattern == "*" or any(table.matches((pattern,), name) for name in known):
         return pattern
     names = set(known) - {table.NEVER}
@@ -139,7 +139,7 @@ def _action(value: object, info: ValidationInfo) -> str:
 def _one_action(value: object, info: ValidationInfo) -> str:
     name = _action(value, info)
     if "*" in name:
-        raise Unfit(f"{name!r} stands for several actions; a test has one")
+        raise Unfit(f"{name!r} matches several actions; a test has one")
     return name
 
 

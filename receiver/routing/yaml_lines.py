@@ -57,7 +57,7 @@ def read(text: str, *, file: str) -> Marked:
     unfit = _NO_YAML.search(text)
     if unfit:
         line = text.count("\n", 0, unfit.start()) + 1
-        marked.problems.append(Problem(file, line, f"character {unfit[0]!a} cannot stand in YAML; remove it"))
+        marked.problems.append(Problem(file, line, f"character {unfit[0]!a} is not allowed in YAML; remove it"))
         return marked
     try:
         events = yaml.parse(text, _LOADER)
@@ -69,7 +69,7 @@ def read(text: str, *, file: str) -> Marked:
         line = min(mark.line + 1 if mark else 1, max(1, len(text.splitlines())))
         marked.problems.append(Problem(file, line, _in_words(error, text, line)))
     except (yaml.YAMLError, ValueError) as error:
-        marked.problems.append(Problem(file, 0, f"is no YAML: {error}"))
+        marked.problems.append(Problem(file, 0, f"is not YAML: {error}"))
     return marked
 
 
@@ -132,7 +132,7 @@ class _Composer:
         if event.anchor not in self._anchors:
             self._refuse(
                 event,
-                f"*{event.anchor} is an alias to YAML, and no &{event.anchor} stands before it; is it text? quote it",
+                f"*{event.anchor} is an alias to YAML, and no &{event.anchor} comes before it; is it text? quote it",
             )
             return None
         value, values = self._anchors[event.anchor]
@@ -191,14 +191,14 @@ def _in_words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     if re.match(r" *\t", written):
         return "the line is indented with a tab; use spaces"
     if "mapping values" in problem:
-        return "is no YAML: a second ': ' in one line; put the value in quotes, or check the indentation"
+        return "is not YAML: a second ': ' in one line; put the value in quotes, or check the indentation"
     if "alias" in (error.context or ""):
-        return 'is no YAML: a value that begins with * must be in quotes: "*"'
+        return 'is not YAML: a value that begins with * must be in quotes: "*"'
     if "cannot start any token" in problem:
-        return "is no YAML: a value begins with a character that means something to YAML; put the value in quotes"
+        return "is not YAML: a value begins with a character that means something to YAML; put the value in quotes"
     if "block collection" in (error.context or ""):
-        return "is no YAML: the line is not indented like the list it stands in"
+        return "is not YAML: the line is not indented like the list that it belongs to"
     if "expected key" in problem or "block end" in problem:
-        return "is no YAML: something stands behind a quoted value, or the indentation is wrong; quote the whole value"
+        return "is not YAML: there is text after a quoted value, or the indentation is wrong; quote the whole value"
     context = f"{error.context}: " if error.context else ""
-    return f"is no YAML: {context}{problem}"
+    return f"is not YAML: {context}{problem}"

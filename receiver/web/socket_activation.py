@@ -32,7 +32,7 @@ def _listener(number: int) -> socket.socket:
         found = socket.socket(fileno=number)
         is_listening = bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError as error:
-        raise SettingsError(f"LISTEN_FDS: descriptor {number} is no socket ({error.strerror})") from None
+        raise SettingsError(f"LISTEN_FDS: descriptor {number} is not a socket ({error.strerror})") from None
     if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM or not is_listening:
         found.detach()
         raise SettingsError(

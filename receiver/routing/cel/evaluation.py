@@ -105,7 +105,7 @@ def compiled(source: str) -> cel.Program:
     try:
         return cel.compile(source)
     except ValueError as error:
-        raise ExpressionRefused(f"is no CEL{_what_is_wrong(source, str(error))}") from None
+        raise ExpressionRefused(f"is not CEL{_what_is_wrong(source, str(error))}") from None
 
 
 def _what_is_wrong(source: str, message: str) -> str:
@@ -153,7 +153,7 @@ def _own_patterns(reading: Reading) -> tuple[dict[str, _Matches], list[tuple[int
             functions[f"matches_{number}"] = _Matches(pattern)
         except SchemaError as error:
             too_large = "size limit" in str(error)
-            why = "is too large; count less, or write [a-z] for \\w" if too_large else "is no regular expression"
+            why = "is too large; count less, or write [a-z] for \\w" if too_large else "is not a regular expression"
             raise ExpressionRefused(f"the pattern {call.literal} {why}") from None
         edits.append((call.start, call.end, f"matches_{number}()"))
     return functions, edits

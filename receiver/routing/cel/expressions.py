@@ -140,7 +140,7 @@ class _Walk:
         if not (self._is_method(at) and is_text):
             raise ExpressionRefused('write matches() as data.Name.matches("pattern"), with the pattern in quotes')
         if any(self.bodies) and not self._belongs_to_item(at - 2):
-            raise ExpressionRefused("matches() on anything but the item stands in a comprehension; move it out")
+            raise ExpressionRefused("matches() on anything but the item must not be in a comprehension; move it out")
         self.patterns.append(Pattern(literal.text, self.token(at).start, self.token(at + 3).end))
 
     def _belongs_to_item(self, at: int) -> bool:

@@ -10,7 +10,7 @@ from receiver.core.errors import UsageError
 def parse(option: str, written: str | None) -> int | None:
     """Return Unix milliseconds for `2026-05-01T12:00:00Z`, `2026-05-01`, `20260501` or `2h` (ago).
 
-    What has no zone is UTC. A duration needs its unit: plain digits are a date, or nothing. Raises UsageError.
+    A time without a zone is UTC. A duration needs its unit: plain digits are read as a date. Raises UsageError.
     """
     if written is None:
         return None
@@ -21,7 +21,7 @@ def parse(option: str, written: str | None) -> int | None:
         moment = datetime.fromisoformat(written)
     except ValueError:
         wanted = "write 2026-05-01T12:00:00Z, 2026-05-01, 20260501 or 2h; a duration needs its unit"
-        raise UsageError(f"{option}: {written!r} is no time; {wanted}") from None
+        raise UsageError(f"{option}: {written!r} is not a time; {wanted}") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1_000)
 

@@ -1,16 +1,17 @@
-"""Filters: CEL expressions over one event, compiled once, bounded in what they read and in how long they run.
+"""Filters: CEL expressions over one event, compiled once, with limits on what they read and how long they run.
 
-A filter reads `data` (the record), `action` and `business_id`. It is true, false, or it fails: a missing field, a null
-that is compared, a result that is not true or false. Failing is never an exception. Measured on one core (CEL 0.10):
+A filter reads `data` (the record), `action` and `business_id`. Its result is true, false, or a failure: a missing
+field, a comparison with null, a result that is not true or false. A failure is never an exception. Measured on one core
+(CEL 0.10):
 
-- two fields compared: 6 µs; only the fields that the expression names are handed over (all 80 of a record: 170 µs);
+- a comparison of two fields: 6 µs; only the fields that the expression names are passed (all 80 of a record: 170 µs);
 - regular expressions run in linear time and are compiled here once (`matches` of the CEL package compiles at each
-  call: 10 µs to 5 ms); the worst that is accepted takes 0.3 s over the longest text that is accepted;
-- `filter` is quadratic (10,000 items: 2.8 s; 256: 2 ms; the worst that is accepted: 0.3 s), and so are comprehensions
-  inside one another, which are refused, as is `map` (13 s were seen for two of them over 250 items);
-- data 10,000 levels deep crashes the interpreter, and so do 16 brackets inside one another on a stack of 128 KiB.
+  call: 10 µs to 5 ms); the slowest accepted pattern takes 0.3 s over the longest accepted text;
+- `filter` is quadratic (10,000 items: 2.8 s; 256 items: 2 ms; the slowest accepted: 0.3 s), and so are nested
+  comprehensions, which are refused, as is `map` (two of them over 250 items took 13 s);
+- data 10,000 levels deep crashes the interpreter, and so do 16 nested brackets on a stack of 128 KiB.
 
-Hence the bounds below and in `expressions`. They count, because nothing can interrupt an evaluation.
+Hence the limits below and in `expressions`. They are essential, because nothing can interrupt an evaluation.
 """
 
 from collections.abc import Mapping
@@ -25,18 +26,19 @@ MAX_DEPTH = 16
 """Levels of lists and mappings inside a field that an expression reads."""
 
 MAX_ITEMS = 256
-"""Items of one list or mapping, the record itself included where all of it is read."""
+"""Items of one list or mapping. The record itself counts as one if the expression reads all of it."""
 
 MAX_VALUES = 2_000
 """Values in all the fields that an expression reads."""
 
 MAX_TEXT = 65_536
-"""Characters in all these fields; a quarter of it where there is a comprehension."""
+"""Characters in all these fields; a quarter of it if the expression has a comprehension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter says of an event. *failure* None: it could be evaluated; else why not, without payload text."""
+    """The result of a filter for an event. *failure*: why it could not be evaluated, without payload text; else
+    None."""
 
     is_true: bool
     failure: str | None = None
@@ -48,8 +50,8 @@ _TRUE, _FALSE = Verdict(is_true=True), Verdict(is_true=False)
 class Filter:
     """One compiled expression. Safe to share between threads.
 
-    Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
-    does not end in true or false; or, when it *yields* a key, in what cannot tell events apart, or a time, in no time.
+    Raises ExpressionRefused, with one sentence, if *source* is not CEL, uses an unknown name, or its cost cannot be
+    bounded; also if its result cannot be what it *yields*: true or false, a key (a text or a number), or a time.
     """
 
     __slots__ = ("_evaluations", "_fields", "_max_text", "_reads_action", "_reads_business", "source")
@@ -80,11 +82,11 @@ class Filter:
 
     @property
     def fields(self) -> tuple[str, ...] | None:
-        """The fields of the record that the expression reads; None: all of them."""
+        """The fields of the record that the expression reads; None: all."""
         return self._fields
 
     def judge(self, business_id: int, action: str, record: Mapping[str, Any]) -> Verdict:
-        """Say whether the expression is true for one event; total over whatever the record holds."""
+        """Return whether the expression is true for one event. Never raises, whatever the record holds."""
         result, failure = self.evaluate(business_id, action, record)
         if result is True:
             return _TRUE
@@ -93,7 +95,7 @@ class Filter:
         return Verdict(is_true=False, failure=failure or f"the result is {_kind(result)}, not true or false")
 
     def evaluate(self, business_id: int, action: str, record: Mapping[str, Any]) -> tuple[Any, str | None]:
-        """Return what the expression yields for one event, or None and why it yields nothing; total, too."""
+        """Return the result for one event and None, or None and why there is no result. Never raises either."""
         names = record if self._fields is None else self._fields
         data = {name: record[name] for name in names if name in record}
         excess = _excess(data, self._max_text)
@@ -112,7 +114,7 @@ class Filter:
         return result, failure
 
     def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
-        """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""
+        """Raise ExpressionRefused if it is certain that the result is neither true nor false."""
         kind = result_types.other_than_true_or_false(self.source)
         if kind is None and is_constant:
             verdict = self.judge(1, "", {})
@@ -131,14 +133,14 @@ class Filter:
             raise ExpressionRefused("is the same for every event, since it reads nothing of it")
 
     def _refuse_what_can_be_no_key(self) -> None:
-        """Raise ExpressionRefused when the expression yields neither a text nor a number, as far as can be known."""
+        """Raise ExpressionRefused if it is certain that the result is neither a text nor a number."""
         kind = result_types.other_than_true_or_false(self.source)
         if kind is not None and kind not in result_types.KEYS:
             raise ExpressionRefused(f"yields neither a text nor a number, its result is {kind}")
 
 
 def _excess(data: dict[str, Any], max_text: int) -> str | None:
-    """Say which bound *data* breaks, if any. Flat records, the usual ones, cost a tenth of a microsecond a field."""
+    """Return which limit *data* exceeds, if any. For flat records, it costs a tenth of a microsecond a field."""
     text = values = 0
     level: list[Any] = [data]
     for _ in range(MAX_DEPTH + 1):

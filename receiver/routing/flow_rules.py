@@ -1,10 +1,11 @@
-"""What a route lets its deliveries wait for: those before them of the same key, a limit, some time. Pure.
+"""The keys of a route that make deliveries wait: for earlier deliveries of the same key, for a limit, or for a time.
+Pure.
 
-A key is worked out when the event is kept, and is kept as a digest: no text of a record becomes part of a name in
-Redis. A key that cannot be worked out has a plain answer: there is nothing to order or to debounce such a delivery by,
-so it runs for itself, at once; under limits that count by a key, all such deliveries count together.
+A key is computed when the event is stored, and stored as a digest, so that no text of a record becomes part of a name
+in Redis. If it cannot be computed, the delivery is neither ordered nor debounced and runs at once; under limits that
+count by a key, all such deliveries count together.
 
-With `at` a delivery waits for a time of its record, and of one entity only the newest waits.
+With `at`, a delivery waits for a time in its record. For each entity only the newest delivery waits.
 """
 
 import base64
@@ -29,9 +30,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """An event as keys are worked out from it. *entity* None: its record does not say what it is about.
+    """The parts of an event from which keys are computed. *entity* None: the record has no usable `Id`.
 
-    *updated_s*: the Unix second of its record's `UpdatedOn`, 0 if it has none; only routes with `at` ask for it.
+    *updated_s*: the Unix second of the record's `UpdatedOn`, 0 if it has none; only routes with `at` need it.
     """
 
     business_id: int
@@ -43,13 +44,13 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What tells deliveries apart: the entity of their event, or what a CEL expression yields for it."""
+    """What deliveries are grouped by: the entity of their event, or the result of a CEL expression for it."""
 
     expression: Filter | None = None
 
     @property
     def source(self) -> str:
-        """The key as it is written."""
+        """The key as it is written in routes.yaml."""
         return self.expression.source if self.expression else ENTITY
 
     def __eq__(self, other: object) -> bool:
@@ -59,14 +60,14 @@ class Key:
         return hash(self.source)
 
     def of(self, event: Occurrence) -> tuple[str, str | None]:
-        """Return the digest of an event's key; or an empty one, and why there is none."""
+        """Return the digest of an event's key and None, or an empty digest and why there is none."""
         if self.expression is None:
             return (_digest(event.entity), None) if event.entity else ("", NO_ENTITY)
         value, failure = self.expression.evaluate(event.business_id, event.action, event.record)
         if failure is None and not isinstance(value, str | int | float):
             failure = "the result is neither a text nor a number"
         if isinstance(value, float) and value.is_integer():
-            value = int(value)  # JSON writes one number in two ways
+            value = int(value)  # JSON can write the same number as 1 and as 1.0
         return ("", failure) if failure is not None else (_digest(f"={value}"), None)
 
 
@@ -139,7 +140,7 @@ class Timed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one delivery is to wait for. *failure*: why a key of it could not be worked out."""
+    """What one delivery has to wait for. *failure*: why one of its keys could not be computed."""
 
     lane: str = ""
     per: str = ""
@@ -150,10 +151,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The keys of a route that make its deliveries wait; None and 0 for what it does not say.
+    """The keys of a route that make its deliveries wait; None or 0 for each key that the route does not have.
 
-    *per* is the key that *limit* and *concurrency* count by. *give_up_ms*: how long a target is waited for that is down
-    or asks to wait. *at*: when deliveries start; then *cancelled_by* are the actions that call them off.
+    *per* is the key by which *limit* and *concurrency* count. *give_up_ms*: how long deliveries wait for a target that
+    is down or asks to wait. *at*: when deliveries start; then *cancelled_by* are the actions that call them off.
     """
 
     order: Key | None = None
@@ -168,21 +169,21 @@ class Flow:
 
     @property
     def has_terms(self) -> bool:
-        """Whether a delivery is told anything when it is made; limits are looked up when it is claimed."""
+        """Whether a delivery gets terms when it is created. Limits are not among them: they are read at each claim."""
         return bool(self.order or self.debounce_ms or self.delay_ms or self.per or self.at)
 
     @property
     def has_lanes(self) -> bool:
-        """Whether deliveries of one key follow one another as their events came."""
+        """Whether deliveries of one key run one after another."""
         return bool(self.debounce_ms or (self.order and not self.at))
 
     @property
     def has_rules(self) -> bool:
-        """Whether anything is asked when a delivery is claimed."""
+        """Whether the route has rules that are checked when a delivery is claimed."""
         return bool(self.limit or self.concurrency or self.give_up_ms != GIVE_UP_MS)
 
     def terms(self, event: Occurrence) -> Terms:
-        """Return what a delivery of this event is to wait for; total over hostile records."""
+        """Return what a delivery of this event has to wait for. Never raises, whatever the record holds."""
         key = self.order or (Key() if self.debounce_ms else None)
         lane, lane_failure = key.of(event) if key else ("", None)
         per, per_failure = self.per.of(event) if self.per else ("", None)

@@ -1,4 +1,4 @@
-"""The routing table: which routes want an event. Pure; made by `receiver.routing.file`, never changed."""
+"""The routing table, which decides which routes want an event. Pure and immutable; `receiver.routing.file` makes it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import Flow
 
 NEVER = "None"
-"""The action that stands for no action at Nexudus (eWebhookAction 1). No event has it and no route matches it."""
+"""Nexudus's name for no action (eWebhookAction 1). No event has it and no route matches it."""
 
 _MAX_REMEMBERED = 20_000
-"""Pairs of business and action whose routes are remembered; there are 89 actions, and a location is a business."""
+"""Pairs of business and action whose routes are cached. There are 89 actions, and each location is a business."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One rule: which events go to which handler, and how.
 
-    *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
-    references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
-    where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does,
-    and each value within it (`body.name`). *confirms_replay*: replays leave it out unless they name it. *shadow*: it is
-    noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *backfill*:
-    whether it takes events that back-fill found. *max_age_ms*: how long after its event came an attempt may still
-    start; 0: for ever. *flow*: what its deliveries wait for; None: for nothing. *tests* are its own examples, for
-    `frontdesk check`.
+    *actions* are names and wildcards as written. *businesses* None: all. *options* are the handler's, with references
+    (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is the line of
+    the file where the route begins, *handler_line* that of its handler; *option_lines* has the line of each option and
+    of each value within it (`body.name`). *confirms_replay*: a replay skips the route unless it names the route.
+    *shadow*: matching events are noted, but nothing is delivered. *writes*: the handler may change records at Nexudus.
+    *backfill*: whether the route takes events that back-fill found. *max_age_ms*: how long after its event arrived an
+    attempt may still start; 0: no limit. *flow*: what its deliveries wait for; None: nothing. *tests* are its own
+    examples, for `frontdesk check`.
     """
 
     name: str
@@ -64,10 +64,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A record that a route of the file says it wants, or does not want.
+    """A test of a route: a record that the route is expected to want, or not to want.
 
-    *record*: the record itself, or the path of a file with it, from the folder of routes.yaml. *action*, *business_id*
-    None: the first that the route wants. *match*: what is expected. *line* is where it stands.
+    *record*: the record itself, or the path of a file with it, relative to the folder of routes.yaml. *action* or
+    *business_id* None: the first that the route wants. *match*: whether the route should want it. *line*: its line in
+    the file.
     """
 
     record: Mapping[str, Any] | str
@@ -80,9 +81,9 @@ class Example:
 class Matched(NamedTuple):
     """The routes that want an event, in the order of the file.
 
-    *failed*: names of those whose filter failed on it. *shadow*: those that want it in the shadow, and get nothing.
-    Of routes with `at`, *cancelled*: those whose delivery the event's action calls off; *unfit*: those whose filter
-    does not match it, so that it calls off what waits of its entity.
+    *failed*: names of routes whose filter failed on it. *shadow*: shadow routes that want it; they get no delivery.
+    Among routes with `at`, *cancelled*: those whose delivery the event's action calls off; *unfit*: those whose filter
+    does not match it, so that it calls off the delivery that waits for its entity.
     """
 
     routes: tuple[Route, ...]
@@ -109,10 +110,11 @@ class _Candidates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Whether a route wants an event, and if not, the first condition that does not hold, in words.
+    """Whether a route wants an event, and if not, a sentence with the first condition that is not met.
 
-    *shadow*: it wants it in the shadow, and gets nothing. Of a route with `at`, *starts_ms*: when the delivery starts
-    (Unix ms), *no_time*: why there is no such time, *calls_off*: the event calls off the delivery that waits.
+    *shadow*: the route wants the event, but is a shadow route and gets no delivery. For a route with `at`, *starts_ms*:
+    when the delivery starts (Unix ms); *no_time*: why there is no such time; *calls_off*: the event calls off the
+    delivery that waits.
     """
 
     route: str
@@ -139,8 +141,8 @@ _NOBODY = Matched(())
 
 @dataclass(frozen=True, slots=True)
 class Reconciling:
-    """What is done about events that no webhook brought. *window_ms*: how far back; above *limit* events a person is
-    asked first; *deletes*: whether Ids are compared daily to find deletes."""
+    """How Frontdesk handles events for which no webhook came. *window_ms*: how far back it looks. Above *limit* events
+    it asks a person first. *deletes*: whether it compares Ids daily to find deletes."""
 
     backfill: Literal["auto", "confirm", "never"] = "auto"
     window_ms: int = 31 * 86_400_000
@@ -153,8 +155,8 @@ class RoutingTable:
     """All routes of one file.
 
     *queues* are in order of priority and include every queue that a route names. *hash* is the first 16 hexadecimal
-    digits of the SHA-256 of *text*. *businesses* are the locations that the registrar looks after; *locations* what is
-    said of some of them.
+    digits of the SHA-256 of *text*. *businesses* are the locations where the registrar registers webhooks; *locations*
+    describes some of them for templates.
     """
 
     routes: tuple[Route, ...]
@@ -170,17 +172,17 @@ class RoutingTable:
 
     @property
     def has_order(self) -> bool:
-        """Whether deliveries of one key follow one another on any of the routes."""
+        """Whether any route has an order, so that deliveries of one key run one after another."""
         return any(route.flow is not None and route.flow.has_lanes for route in self.routes)
 
     def business(self, business_id: int) -> Business:
-        """Return what the file says of a location."""
+        """Return the file's description of a location."""
         return self.locations.get(business_id, self.default_business)
 
     def match(self, business_id: int, action: str, record: Mapping[str, Any]) -> Matched:
-        """Return the routes that want this event; costs what their filters cost, however many other routes there are.
+        """Return the routes that want this event. The cost is that of their filters, whatever the number of routes.
 
-        Total over hostile records: a filter that cannot be evaluated is false, and its route is named in `failed`.
+        Never raises: a filter that cannot be evaluated counts as false, and its route is named in `failed`.
         """
         candidates = self._candidates.get((business_id, action)) or self._remember(business_id, action)
         if not candidates.routes:
@@ -208,7 +210,7 @@ class RoutingTable:
         return found.routes + found.cancelled
 
     def match_any(self, business_id: int, action: str) -> Matched | None:
-        """Return what `match` returns for every record; None: that depends on the record."""
+        """Return the result of `match` if it is the same for every record; None if it depends on the record."""
         candidates = self.candidates(business_id, action)
         return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
 
@@ -223,11 +225,11 @@ class RoutingTable:
         return candidates
 
     def explain(self, business_id: int, action: str, record: Mapping[str, Any]) -> tuple[Explanation, ...]:
-        """Say of each route whether it wants this event, and why not."""
+        """Return for each route whether it wants this event, and if not, why."""
         return tuple(explain(route, business_id, action, record) for route in self.routes)
 
     def route(self, name: str) -> Route | None:
-        """Return the route of that name, enabled or not."""
+        """Return the route with that name, enabled or not."""
         return next((route for route in self.routes if route.name == name), None)
 
     def actions(self, known: Iterable[str]) -> frozenset[str]:
@@ -240,7 +242,7 @@ class RoutingTable:
 
 
 def matches(patterns: Iterable[str], action: str) -> bool:
-    """Does one of *patterns* (names, or wildcards where `*` stands for any characters) match *action*?"""
+    """Return whether one of *patterns* (names, or wildcards where `*` means any characters) matches *action*."""
     return action != NEVER and any(_matches(pattern, action) for pattern in patterns)
 
 
@@ -287,7 +289,7 @@ def _place_obstacle(route: Route, business_id: int) -> str | None:
 
 
 def explain(route: Route, business_id: int, action: str, record: Mapping[str, Any]) -> Explanation:
-    """Say whether one route wants an event, and why not."""
+    """Return whether one route wants an event, and if not, why."""
     if calls_off(route, action) and _place_obstacle(route, business_id) is None:
         return Explanation(route.name, matched=False, why_not=f"`cancelled_by` names {action}", calls_off=True)
     why_not = _obstacle(route, business_id, action)

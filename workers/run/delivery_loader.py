@@ -189,7 +189,7 @@ class DeliveryLoader:
         try:
             data = envelope.record()
         except ValueError as error:
-            raise Undeliverable(f"its record is no JSON: {error}") from error
+            raise Undeliverable(f"its record is not JSON: {error}") from error
         return Event(
             id=envelope.id,
             key=f"{envelope.id}-{claim.route}",

@@ -1,4 +1,5 @@
-"""Decides what becomes of a delivery after an attempt, by the current version of its route. Pure functions."""
+"""Decides what happens to a delivery after an attempt, by the current version of its route: done, retried, dead, or
+waiting for its target. Pure functions."""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS

@@ -8,33 +8,33 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:e:{id}              string: the envelope, compressed; written once
     fd:d:{id}              hash: the state of the event and of all its deliveries (below); small values, so a listpack
     fd:a:{id}-{n}          list: one JSON object for each attempt of a delivery that has ended
-    fd:once:{id}           hash: {route}/{step} to `?`, when a handler began that step, and its result as JSON, when it
-                           was done; gone with the event
-    fd:i:{hour}            list: ids kept under that hour, in the order they were kept; and the same ids by
+    fd:once:{id}           hash: {route}/{step} to `?` when a handler has started that step, and to its result as JSON
+                           when it was done; deleted with the event
+    fd:i:{hour}            list: ids stored under that hour, in the order in which they were stored; the same ids by
     fd:i:{hour}:a:{action} ... action, :b:{business} business, :r:{route} route
     fd:hours               sorted set: the hours that have an index, scored by themselves
-    fd:c:{hour}            hash: what happened to the events and deliveries of that hour, counted; fd:c:0 those of all
-                           hours that ended too long ago to be told apart
+    fd:c:{hour}            hash: counters of the events and deliveries of that hour; fd:c:0 has the sums of all hours
+                           that are too old to be counted separately
     fd:x:{status}          sorted set of ids, by time: quarantined, unrouted, dead
     fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 1024 buckets
     fd:n:{b}               hash: entity to the id of its newest event, spread over 4096 buckets
-    fd:received            hash: {business}/{action} to Unix ms of the last event kept
+    fd:received            hash: {business}/{action} to Unix ms of the last event stored
     fd:queues              set: every queue that ever held a delivery
     fd:wake:{queue}        list: tokens that wake idle workers; a lost token costs a pause, never a delivery
     fd:workers             sorted set: worker to the Unix ms at which its lease ends
     fd:held:{worker}       set: job ids that a worker has claimed and not acknowledged
     fd:routes              string: the last good routes.yaml
-    fd:quarantine          hash: bytes that quarantine takes of the store, in all (field `total`) and for each hook
-    fd:p:{id}              list: deliveries of an event that are still to be made, in portions (`keep_script.py`)
-    fd:unmade              set: the events that have some
-    fd:incomplete          hash: events found with a state and no envelope; and `cursor`, how far the search has come
+    fd:quarantine          hash: bytes that quarantine uses in the store, in total (field `total`) and for each hook
+    fd:p:{id}              list: deliveries of an event that still have to be created, in portions (`keep_script.py`)
+    fd:unmade              set: the events that have such deliveries
+    fd:incomplete          hash: events found with a state but no envelope; and `cursor`, the progress of the search
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
     fd:nexudus:budget:long hash: calls of each minute of the last hour, writes of each quarter of the last day; a key of
                            its own, because 0.2.0 has the other one forgotten after ten minutes
     fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
                            fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
                            questions, by when their answers end; fd:nexudus:generation: how often all were cleared
-    fd:lock:{name}         hash: who holds a lock, under which fencing token; gone when its holder is
+    fd:lock:{name}         hash: who holds a lock, with which fencing token; expires when its holder ends
     fd:lock:{name}:fence   counter: the last fencing token of a lock
     fd:registrar:unrouted  hash: hook id to the Unix ms since when it has not been routed
     fd:registrar:flaps     hash: hook id to how often in a row it had to be re-enabled, and when last
@@ -44,41 +44,41 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:ids:{kind}          hash: Id to location of all records of a kind, and `at_ms`, when they were listed
     fd:businesses          hash: business to its name at Nexudus
     fd:registrar:counts    hash: how often the registrar created, updated, re-enabled, ... a hook
-    fd:spools              hash: what each spool that holds events last said of itself, as JSON (`reports.py`)
-    fd:alias:{id}          string: the id that was kept first; for an event that was answered `spooled` under an id of
-                           its own and turned out to be a duplicate. Expires with the retention of events
-    fd:unsealed, fd:sealed sorted sets: hours whose counters moved since they were last found in order, and hours that
+    fd:spools              hash: the last report of each spool that holds events, as JSON (`reports.py`)
+    fd:alias:{id}          string: the id of the event that was stored first; for an event that was answered `spooled`
+                           with its own id and turned out to be a duplicate. Expires with the retention of events
+    fd:unsealed, fd:sealed sorted sets: hours whose counters changed since they were last found in order, and hours that
                            are over and were found in order (an hour that is in both is not sealed)
-    fd:due                 sorted set: hour to the Unix ms at which one of its events may be over
-    fd:turning             hash: a list of ids that retention is going through, to where it is (expire_page.lua)
+    fd:due                 sorted set: hour to the Unix ms at which one of its events may expire
+    fd:turning             hash: a list of ids that retention is processing, to its position there (expire_page.lua)
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
-    fd:waited-for          string, empty: written anew behind each batch that replicas have to confirm
-    fd:retention           string: the times of retention that fd:due was worked out with
+    fd:waited-for          string, empty: written again after each batch that replicas have to confirm
+    fd:retention           string: the times of retention from which fd:due was computed
     fd:expiry              string: when retention was applied last, and how far it is behind, as JSON
-    fd:audit               string: what maintenance found last, as JSON
-    fd:meter               hash: what all processes counted, for metrics (observation/metrics_store.py)
+    fd:audit               string: the last result of maintenance, as JSON
+    fd:meter               hash: the counters of all processes, for metrics (observation/metrics_store.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
-    fd:alerts              hash: what is wrong now, since when, and who was told (observation/alert_state.py)
+    fd:alerts              hash: the current alerts, since when, and where they were sent (alerts/alert_state.py)
     fd:failures            hash: the groups of failures that somebody found last, by their ids, as JSON; `~`: who found
                            them, when (failures/failure_records.py). fd:failures:acts: what people said about open ones
     fd:routes:versions     hash: route to digests of what routes.yaml says of it, and the version of its handler, as
                            JSON; fd:routes:changes: list: when they changed (failures/route_versions.py)
-    fd:mark                string: what tells this store from one that is put in its place (`data_loss.py`)
-    fd:mark:looked         string: Unix ms of the last look at it; of an older one, somebody remembers a later look
-    fd:losses              hash: what was lost, by the mark of the store, to what was known of it, as JSON
-    fd:registrar:health    string: how the watch found the hooks last, as JSON
+    fd:mark                string: a random mark that distinguishes this store from a replacement (`data_loss.py`)
+    fd:mark:looked         string: Unix ms of the last check of the mark, by which an older copy is recognised
+    fd:losses              hash: mark of a lost store to what was known about it, as JSON
+    fd:registrar:health    string: the condition of the hooks at the registrar's last check, as JSON
     fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (shared/lanes.lua)
     fd:t:{route}:{key}     string: what was said last of an entity that a route with `at` waits for, so that no older
                            event replaces it; until 35 days after its planned time (shared/timed_placement.lua)
     fd:receivers, fd:lanes what receivers say of events of ordered routes in their spools, the lanes that wait for a
     fd:spooled:{spool}     receiver, and those that have events in a spool (shared/spooled_lanes.lua)
-    fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (shared/gates.lua); gates are
+    fd:gates, fd:w:{gate}, the gates of routes, and the deliveries that wait at them (shared/gates.lua); gates are
     fd:g:{route}, ...      named {route} and {route}/{key}
-    fd:readings            hash: location, or "any", to the reading under which its secrets were seen to sign
-    fd:paused              hash: route to since when it is paused and who did it, as JSON
-    fd:gates:clock         string: the server's clock when gates were last looked at, to notice that it jumped
-    fd:spent:{digest}      string: a sign-in link or session of the console that is used up, until it would be over
+    fd:readings            hash: location, or "any", to the reading that its secrets were seen to use
+    fd:paused              hash: route to since when it is paused and who paused it, as JSON
+    fd:gates:clock         string: the server's clock at the last check of the gates, to notice that it jumped
+    fd:spent:{digest}      string: a used sign-in link or ended session of the console, until it would have expired
 
 Fields of `fd:d:{id}`: n deliveries made, p those in flight, z Unix ms when the last one ended, k kind (`u` unrouted,
 `q` quarantined), h the hook whose share of quarantine it takes, c how many bytes it takes, y entity, w the routes that
@@ -93,7 +93,7 @@ deaths of the process that ran it, i 1 while it must run alone, k deaths while i
 own. What is absent is zero, or for j one.
 
 The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
-its delivery is stale, whoever runs it, and does nothing.
+its delivery is stale, and does nothing whichever worker runs it.
 """
 
 import hashlib
@@ -102,8 +102,9 @@ PREFIX = "fd:"
 INDEX = "fd:i:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 3
-"""To be raised by one, here and in keep.lua, once for each release, when something is written that the release before
-does not keep in order. That release must still be able to work beside it: tests/deploy/test_upgrade.py runs it."""
+"""Raise it by one, here and in keep.lua, at most once for each release, if the release writes something that the
+previous one does not handle. The previous release must still work with the same store: tests/deploy/test_upgrade.py
+runs both."""
 
 HOURS = "fd:hours"
 RECEIVED = "fd:received"

@@ -112,7 +112,7 @@ def in_trace(traceparent: str) -> Iterator[None]:
 
 
 class Reference(str):
-    """The text that `env/NAME` or `file/PATH` stands for: it is taken as it is, whatever is written in it."""
+    """The text that `env/NAME` or `file/PATH` refers to. It is used literally, never as a template."""
 
     __slots__ = ()
 

@@ -108,7 +108,7 @@ class NexudusTransport:
         token, pause = ResponseCache.token(), _LOOK_EVERY_S
         while True:
             within = self._wait_budget.call_s(_LONGEST_CALL_S)
-            # After this time, whoever fetches it has given up or is dead.
+            # After this time, the worker that fetches it has given up or is dead.
             given_up_s = min(self._wait_budget.left(), _LONGEST_FETCH_S) + _TO_SPARE_S
             taken = self._shelf.take(name, token, fetch_ms=int(1_000 * given_up_s), since_ms=since_ms)
             if taken.state == "kept":

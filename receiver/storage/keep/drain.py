@@ -62,11 +62,11 @@ async def drain(
     heard: Callable[[Drained], None] | None = None,
     order: LaneAnnouncements | None = None,
 ) -> Drained:
-    """Empty a spool; what is in the store is removed from it, batch by batch. *heard* is told after each, *order* lets
-    go on what waits for it.
+    """Move the events of a spool into the store batch by batch, and remove each batch from the spool. *heard* is called
+    after each batch; *order* releases the lanes that wait for it.
 
-    At most half of the time is spent in the store, and 5,000 events go in a second. Raises StorageUnavailable, or
-    SpoolUnavailable for its disk; what was drained until then stays drained, and the rest where it is.
+    It uses at most half of the store's time, and drains at most 5,000 events a second. Raises StorageUnavailable, or
+    SpoolUnavailable for the disk; batches that were drained before stay drained, and the others stay in the spool.
     """
     clock = asyncio.get_running_loop().time
     total = Drained()

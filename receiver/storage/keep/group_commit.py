@@ -142,7 +142,7 @@ class GroupCommit:
                 confirm_ms=self._confirm_ms,
                 on_receipts=partial(self._landed, number, batch),
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiting callers need a result
             self._fail(batch, _unsent(error))
             self._forget(number)
             return

@@ -225,7 +225,7 @@ class KeepOrSpool:
             outcome: Receipt | RequestRefused = await keeping
         except RequestRefused as refused:
             outcome = refused
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must be told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiting caller needs a result
             _log.error("spool.failed", folder=str(self._spool.folder), error=f"{type(error).__name__}: {error}")
             outcome = RequestRefused(503, "the spool cannot take it", retry_after=30)
         self._answer(waiting, outcome)

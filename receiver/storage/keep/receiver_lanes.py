@@ -1,4 +1,4 @@
-"""The order of a receiver's own events: of those in its spool, and of those that wait for the store."""
+"""Keeps the order of a receiver's own events: those in its spool, and those that wait for the store."""
 
 import asyncio
 from collections.abc import Callable

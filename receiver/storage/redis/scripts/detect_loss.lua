@@ -3,7 +3,7 @@
 -- ARGV: the mark for a store without one; the mark that is remembered, or ''; when the store was looked at last, as is
 -- remembered; the loss of it, as JSON
 -- Another mark: all is lost. A last look that is a minute older than the one that is remembered: what came between is.
--- Returns the mark of the store ('': it takes no writes), when it was looked at last, what the sweeper found last, and 1
+-- Returns the mark of the store ('': it takes no writes), when it was looked at last, the last result of maintenance, and 1
 -- when the loss was not written down yet. A store that takes no writes, because it is full, is no error here.
 
 local time = redis.call('TIME')

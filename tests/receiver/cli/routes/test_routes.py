@@ -69,6 +69,8 @@ def test_the_routes_are_listed(folder: Path) -> None:
         "nexudus": "read",
         **dict.fromkeys(("order", "debounce", "delay", "limit", "concurrency", "per", "max_age")),
         "give_up": "3d",
+        "at": None,
+        "cancelled_by": [],
         "line": 3,
     }
     assert doors == expected

@@ -5,7 +5,7 @@ A **delivery** is one envelope for one route; an **attempt** is one run of that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -112,7 +112,8 @@ class Event(Generic[Data]):
     *key* is the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
     *attempt* counts from 1. *superseded*: a newer event of the same entity is already kept. *data* is the record as
     Nexudus sent it, in PascalCase: a dict, or what a handler that takes `Event[Booking]` asks for. *business* is what
-    routes.yaml says of its location.
+    routes.yaml says of its location. *enriched* are the records that the route's `enrich` names: as types where their
+    kinds have one, else dicts; None for one that Nexudus does not have.
     """
 
     id: str
@@ -126,3 +127,4 @@ class Event(Generic[Data]):
     superseded: bool
     data: Data
     business: Business = Business()
+    enriched: Mapping[str, Any] = field(default_factory=dict)

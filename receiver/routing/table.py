@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from receiver.core.events import Business
-from receiver.routing.filters import Filter
+from receiver.routing.enrichment import Enrichment
+from receiver.routing.filters import Filter, Verdict
 from receiver.routing.flow_rules import Flow
 
 NEVER = "None"
@@ -22,11 +23,11 @@ class Route:
     *actions* are names and wildcards as written; *businesses* None: all of them. *options* are the handler's, with
     references (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is
     where the route begins in its file, *handler_line* where its handler stands, *option_lines* where each option does,
-    and each value within it (`body.name`). *confirms_replay*: replays leave it out unless they name it. *shadow*: it is
-    noted what it wants, and nothing is delivered. *writes*: its handler may change records at Nexudus. *backfill*:
-    whether it takes events that back-fill found. *max_age_ms*: how long after its event came an attempt may still
-    start; 0: for ever. *flow*: what its deliveries wait for; None: for nothing. *tests* are its own examples, for
-    `frontdesk check`.
+    and each value within it (`body.name`), and each enriched record (`enrich.member`). *confirms_replay*: replays leave
+    it out unless they name it. *shadow*: it is noted what it wants, and nothing is delivered. *writes*: its handler may
+    change records at Nexudus. *backfill*: whether it takes events that back-fill found. *max_age_ms*: how long after
+    its event came an attempt may still start; 0: for ever. *flow*: what its deliveries wait for; None: for nothing.
+    *enrich*: the records that workers read for each event. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -46,9 +47,20 @@ class Route:
     backfill: Literal["auto", "confirm", "never"] = "auto"
     max_age_ms: int = 0
     flow: Flow | None = None
+    enrich: tuple[Enrichment, ...] = ()
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def where_at_receipt(self) -> Filter | None:
+        """The filter that decides when an event is kept; None: every event passes."""
+        return self.where if self.where is not None and not self.where.records else None
+
+    @property
+    def where_at_work(self) -> Filter | None:
+        """The filter that a worker evaluates, because it reads enriched records; None: there is none."""
+        return self.where if self.where is not None and self.where.records else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,8 @@ class Matched(NamedTuple):
 class Explanation:
     """Whether a route wants an event, and if not, the first condition that does not hold, in words.
 
-    *shadow*: it wants it in the shadow, and gets nothing.
+    *shadow*: it wants it in the shadow, and gets nothing. *asks_worker*: a worker decides, because its filter reads
+    enriched records.
     """
 
     route: str
@@ -89,6 +102,7 @@ class Explanation:
     why_not: str | None = None
     failed: bool = False
     shadow: bool = False
+    asks_worker: bool = False
 
 
 _NOBODY = Matched(())
@@ -148,8 +162,9 @@ class RoutingTable:
         shadow: list[Route] = []
         failed: list[str] = []
         for route in candidates:
-            if route.where is not None:
-                verdict = route.where.judge(business_id, action, record)
+            where = route.where_at_receipt
+            if where is not None:
+                verdict = where.judge(business_id, action, record)
                 if not verdict.is_true:
                     if verdict.failure is not None:
                         failed.append(route.name)
@@ -165,7 +180,8 @@ class RoutingTable:
     def match_any(self, business_id: int, action: str) -> Matched | None:
         """Return what `match` returns for every record; None: that depends on the record."""
         candidates = self.candidates(business_id, action)
-        return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
+        is_any = all(route.where_at_receipt is None for route in candidates)
+        return self.match(business_id, action, {}) if is_any else None
 
     def _remember(self, business_id: int, action: str) -> tuple[Route, ...]:
         candidates = tuple(route for route in self.routes if _obstacle(route, business_id, action) is None)
@@ -232,12 +248,17 @@ def explain(route: Route, business_id: int, action: str, record: Mapping[str, An
     why_not = _obstacle(route, business_id, action)
     if why_not is not None:
         return Explanation(route.name, matched=False, why_not=why_not)
-    if route.where is None:
-        return Explanation(route.name, matched=True, shadow=route.shadow)
-    verdict = route.where.judge(business_id, action, record)
-    if verdict.is_true:
-        return Explanation(route.name, matched=True, shadow=route.shadow)
+    where = route.where_at_receipt
+    verdict = where.judge(business_id, action, record) if where is not None else None
+    if where is None or verdict is None or verdict.is_true:
+        return Explanation(route.name, matched=True, shadow=route.shadow, asks_worker=route.where_at_work is not None)
+    return Explanation(
+        route.name, matched=False, why_not=why_it_is_not_true(where, verdict), failed=verdict.failure is not None
+    )
+
+
+def why_it_is_not_true(where: Filter, verdict: Verdict) -> str:
+    """Say why a filter does not let an event pass."""
     if verdict.failure is not None:
-        why_not = f"its filter failed: {verdict.failure} ({route.where.source})"
-        return Explanation(route.name, matched=False, why_not=why_not, failed=True)
-    return Explanation(route.name, matched=False, why_not=f"its filter is false: {route.where.source}")
+        return f"its filter failed: {verdict.failure} ({where.source})"
+    return f"its filter is false: {where.source}"

@@ -1,6 +1,6 @@
 """A template, compiled once and rendered for each event; and a tree of values whose strings are templates."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +35,8 @@ class Template:
 
     __slots__ = ("_compiled", "_is_value", "_literal", "guarded", "reads", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, records: Collection[str] = ()) -> None:
+        """*records* are the names of enriched records, which it may name, too."""
         self.source = source
         self.reads: tuple[tuple[str, str, int], ...] = ()
         self.guarded: frozenset[tuple[str, str]] = frozenset()
@@ -46,12 +47,12 @@ class Template:
             return
         if len(source) > limits.LONGEST_SOURCE:
             raise ValueError(f"is longer than {limits.LONGEST_SOURCE} characters")
-        self._compile(source)
+        self._compile(source, (*NAMES, *records))
 
-    def _compile(self, source: str) -> None:
+    def _compile(self, source: str, names: Collection[str]) -> None:
         try:
             parsed = ENVIRONMENT._parse(source, None, None)  # noqa: SLF001 - the way to look at a template
-            self._refuse_unknown(meta.find_undeclared_variables(parsed))
+            _refuse_unknown(meta.find_undeclared_variables(parsed), names)
             self.reads, self.guarded = _reads(parsed)
             if (expression := _alone(parsed)) is not None:
                 self._is_value = True
@@ -65,25 +66,20 @@ class Template:
             line = getattr(error, "lineno", 1)
             raise ValueError(f"is no template, line {line}: {reason_of(error)}") from None
 
-    def _refuse_unknown(self, names: Iterable[str]) -> None:
-        for name in sorted(set(names) - set(NAMES)):
-            near = nearest(name, NAMES) or f"data.{name}"
-            raise TemplateFailed(f"unknown name {name[:60]!r}; did you mean {near}?")
-
     def __repr__(self) -> str:
         return f"Template({self.source[:60]!r})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(cls._validated)
+        return core_schema.with_info_plain_validator_function(cls._validated)
 
     @classmethod
-    def _validated(cls, value: object) -> Self:
+    def _validated(cls, value: object, info: core_schema.ValidationInfo) -> Self:
         if isinstance(value, cls):
             return value
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError("must be text")  # noqa: TRY004 - pydantic collects these
-        return cls(value if isinstance(value, str) else str(value))
+        return cls(value if isinstance(value, str) else str(value), info.context or ())
 
     @property
     def is_literal(self) -> bool:
@@ -123,6 +119,12 @@ class Template:
                 line = self._compiled.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return f" in line {line}" if line > 1 else ""
+
+
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    for name in sorted(set(names) - set(known)):
+        near = nearest(name, known) or f"data.{name}"
+        raise TemplateFailed(f"unknown name {name[:60]!r}; did you mean {near}?")
 
 
 def _joined(chunks: Iterator[str]) -> str:
@@ -177,15 +179,19 @@ class ValueTemplate:
     A string that is one expression keeps the type of its value.
     """
 
-    __slots__ = ("_count", "tree")
+    __slots__ = ("_count", "_records", "tree")
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Any, records: Collection[str] = ()) -> None:
+        """*records* are the names of enriched records, which templates may name, too."""
         self._count = 0
+        self._records = records
         self.tree = self._compiled(tree, "")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda v: v if isinstance(v, cls) else cls(v))
+        return core_schema.with_info_plain_validator_function(
+            lambda value, info: value if isinstance(value, cls) else cls(value, info.context or ())
+        )
 
     def render(self, event: Event[Any]) -> Any:
         """Return the tree for *event*. Raises TemplateFailed."""
@@ -198,7 +204,7 @@ class ValueTemplate:
             raise ValueError(f"holds more than {MOST_VALUES} values")
         if isinstance(value, str):
             try:
-                return Template(value)
+                return Template(value, self._records)
             except ValueError as error:
                 raise ValueError(f"{where or 'it'} {error}") from None
         if isinstance(value, Mapping):

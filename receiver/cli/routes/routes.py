@@ -103,6 +103,8 @@ def schema() -> None:
 
 def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
     wants = "in the shadow" if explained.shadow else "yes" if explained.matched else "no"
+    if explained.asks_worker:
+        wants = "the worker decides"
     return explained.route, wants, explained.why_not or (f"but it has no key: {no_key}" if no_key else "")
 
 

@@ -24,8 +24,7 @@ from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
-from workers.plugins import loader
-from workers.plugins.injection import NexudusProvider
+from workers.plugins import loader, route_handler
 from workers.run import execution
 from workers.run.execution import AttemptResult
 
@@ -70,7 +69,7 @@ def trial(
     event = replace(event, business=table.business(event.business_id))
     why_not = _why_not(table, chosen, event)
     if dry_run:
-        return dry_run_report.report(chosen, event, handler, why_not, json=json)
+        return dry_run_report.report(dry_run_report.told(chosen, event, handler, why_not), json=json)
     return _run(chosen, event, handler, why_not, json=json)
 
 
@@ -87,10 +86,8 @@ def _run(route: Route, event: Event, handler: loader.Handler, why_not: str | Non
 
 def _loaded(route: Route, context: Context) -> loader.Handler:
     folder = context.settings.routes.resolve().parent
-    provider = NexudusProvider(
-        NexudusTransport(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000
-    )
-    return loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
+    transport = NexudusTransport(demo.completed(context.settings))
+    return route_handler.load(route, environ=os.environ, folder=folder, transport=transport)
 
 
 def _first_action(route: Route) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from receiver.nexudus.entities import Entities
 from tests.support.bench import Bench
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
@@ -15,7 +14,6 @@ from workers.api import Discard
 from workers.records import Coworker
 
 ZOE = 1_409_384_711
-GONE = 9
 MEMBER = {"member": {"kind": "Coworker", "id": "data.CoworkerId"}}
 HANDLERS = """
 from deeds import note
@@ -44,11 +42,12 @@ def ended(bench: Bench, event_id: str) -> tuple[str, str | None]:
     return str(delivery.status), delivery.error
 
 
-def take_away(simulated: SimulatedNexudus) -> None:
-    """Delete a member at Nexudus, which makes those that it is asked for."""
-    with simulated.client() as client:
-        assert Entities(client).one("Coworker", "spaces/coworkers", GONE)
-    simulated.vanish("spaces/coworkers", GONE)
+def gone_member(simulated: SimulatedNexudus) -> int:
+    """Return the number of a member that was deleted at Nexudus."""
+    times = {"since": "2026-05-01T08:00:00Z", "until": "2026-05-01T08:00:00Z"}
+    (number,) = simulated.stock("Coworker", 1001, **times)
+    simulated.vanish("spaces/coworkers", number)
+    return number
 
 
 def a_booking(number: int, coworker: int | None = ZOE) -> dict[str, object]:
@@ -80,9 +79,9 @@ def test_a_thousand_deliveries_of_one_member_cost_one_call(bench: Bench, simulat
 
 def test_a_record_that_is_gone_or_not_named_is_null(bench: Bench, simulated: SimulatedNexudus) -> None:
     """A 404, or the 500 that stands for one; null for an id of null; another id than a number ends it for good."""
-    take_away(simulated)
+    gone = gone_member(simulated)
     bench.routes({"handler": "telling:tell", "enrich": MEMBER, "retry": ["1h"]})
-    found = [bench.keep_record(a_booking(1, GONE), "tell"), bench.keep_record(a_booking(2, None), "tell")]
+    found = [bench.keep_record(a_booking(1, gone), "tell"), bench.keep_record(a_booking(2, None), "tell")]
     bad = bench.keep_record({"Id": 3, "CoworkerId": "the one with the hat"}, "tell")
 
     bench.work()
@@ -127,8 +126,7 @@ def test_a_template_and_a_row_hold_what_was_read(bench: Bench, simulated: Simula
         "table": "members",
         "columns": {"who": "{{ member.FullName }}", "number": "{{ member.Id }}", "gone": "{{ other }}"},
     }
-    take_away(simulated)
-    enrich = {**MEMBER, "other": {"kind": "Coworker", "id": str(GONE)}}
+    enrich = {**MEMBER, "other": {"kind": "Coworker", "id": str(gone_member(simulated))}}
     bench.routes({"name": "rows", "handler": "sql", "enrich": enrich, "with": with_})
     made = run("check", "--create-tables", settings=bench.settings, cwd=bench.folder)
     event_id = bench.keep_record(a_booking(1), "rows")

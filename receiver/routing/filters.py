@@ -14,10 +14,10 @@ never an exception. Measured on one core (CEL 0.10):
 Hence the bounds below and in `expressions`. They count, because nothing can interrupt an evaluation.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from receiver.routing.cel import calls, evaluation, expressions, result_types
 from receiver.routing.cel.expressions import ExpressionRefused
@@ -52,13 +52,19 @@ class Filter:
     """One compiled expression. Safe to share between threads.
 
     Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
-    does not end in true or false; or, when *is_key*, in what cannot tell events apart. *records*: the names of the
-    records beside `data` that it may read.
+    does not end in true or false; or, where it *yields* a key, in what can tell events apart. *records*: the names of
+    the records beside `data` that it may read.
     """
 
     __slots__ = ("_evaluations", "_fields", "_max_text", "_reads_action", "_reads_business", "records", "source")
 
-    def __init__(self, source: str, *, is_key: bool = False, records: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        yields: Literal["true or false", "a key", "anything"] = "true or false",
+        records: Collection[str] = (),
+    ) -> None:
         self.source = source
         expressions.measure(source)
         program = evaluation.compiled(source)
@@ -72,9 +78,9 @@ class Filter:
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
         self._max_text = MAX_TEXT // 4 if reading.has_comprehension else MAX_TEXT
-        if is_key:
+        if yields == "a key":
             self._refuse_what_can_be_no_key()
-        else:
+        elif yields == "true or false":
             self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
         calls.try_constant_parts(source, tokens, evaluation.why_it_fails)
 
@@ -85,6 +91,11 @@ class Filter:
     def fields(self) -> tuple[str, ...] | None:
         """The fields of the record that the expression reads; None: all of them."""
         return self._fields["data"]
+
+    def named_fields(self) -> Iterator[tuple[str, str]]:
+        """Yield the fields that the expression names, of each record: `("data", "ResourceName")`."""
+        for name, fields in self._fields.items():
+            yield from ((name, field) for field in fields or ())
 
     def judge(
         self, business_id: int, action: str, record: Mapping[str, Any], records: Mapping[str, Any] = _NONE

@@ -160,7 +160,7 @@ def _where(value: object, info: ValidationInfo) -> Filter:
 
 def _expression(what: str, value: object, records: Collection[str] = ()) -> Filter:
     try:
-        return Filter(_text(value), is_key=what == "key", records=records)
+        return Filter(_text(value), yields="a key" if what == "key" else "true or false", records=records)
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 

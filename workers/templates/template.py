@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from jinja2 import Template as Compiled
 from jinja2 import meta, nodes
@@ -16,6 +16,7 @@ from workers.api import Reference
 from workers.templates import limits
 from workers.templates.environment import ENVIRONMENT, reason_of
 from workers.templates.errors import TemplateFailed
+from workers.templates.expression import Expression
 from workers.templates.filters import shown
 from workers.templates.names import NAMES, names_of
 
@@ -181,6 +182,9 @@ class ValueTemplate:
 
     __slots__ = ("_count", "_records", "tree")
 
+    TAKES_CEL: ClassVar[bool] = False
+    """Whether `{cel: EXPRESSION}`, as the value of a key at the top, is an expression."""
+
     def __init__(self, tree: Any, records: Collection[str] = ()) -> None:
         """*records* are the names of enriched records, which templates may name, too."""
         self._count = 0
@@ -207,24 +211,44 @@ class ValueTemplate:
                 return Template(value, self._records)
             except ValueError as error:
                 raise ValueError(f"{where or 'it'} {error}") from None
+        if self.TAKES_CEL and isinstance(value, Mapping) and value.keys() == {"cel"} and self._is_at_top(where):
+            return self._expression(value["cel"], where)
         if isinstance(value, Mapping):
             return {str(key): self._compiled(one, f"{where}.{key}".lstrip(".")) for key, one in value.items()}
         if isinstance(value, list):
             return [self._compiled(one, f"{where}[{number}]") for number, one in enumerate(value)]
         return value
 
+    @staticmethod
+    def _is_at_top(where: str) -> bool:
+        return where != "" and "." not in where and "[" not in where
 
-def _filled(tree: Any, fill: Callable[[Template], Any]) -> Any:
-    if isinstance(tree, Template):
+    def _expression(self, source: object, where: str) -> Expression:
+        try:
+            return Expression(source if isinstance(source, str) else "", self._records)
+        except ValueError as error:
+            raise ValueError(f"{where}.cel {error}") from None
+
+
+class ColumnTemplates(ValueTemplate):
+    """A mapping of columns to templates; `{cel: EXPRESSION}` is a CEL expression instead of one."""
+
+    __slots__ = ()
+
+    TAKES_CEL = True
+
+
+def _filled(tree: Any, fill: Callable[[Template | Expression], Any]) -> Any:
+    if isinstance(tree, Template | Expression):
         return fill(tree)
     if isinstance(tree, dict):
         return {key: _filled(one, fill) for key, one in tree.items()}
     return [_filled(one, fill) for one in tree] if isinstance(tree, list) else tree
 
 
-def templates_in(value: Any, where: str = "") -> Iterator[tuple[str, Template]]:
+def templates_in(value: Any, where: str = "") -> Iterator[tuple[str, Template | Expression]]:
     """Yield every template in the options of a handler, each with the path of its value: `body.customer.name`."""
-    if isinstance(value, Template):
+    if isinstance(value, Template | Expression):
         yield where, value
     elif isinstance(value, ValueTemplate):
         yield from templates_in(value.tree, where)

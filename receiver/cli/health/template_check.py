@@ -10,7 +10,7 @@ from receiver.nexudus import actions, record_types, samples
 from receiver.routing.table import Route, RoutingTable, matches
 from workers.plugins import enrichment
 from workers.plugins.loader import Handler
-from workers.templates import Template, TemplateFailed, templates_in
+from workers.templates import Expression, Template, TemplateFailed, templates_in
 from workers.templates.names import names_of
 
 _MOST_NAMED = 3
@@ -33,7 +33,7 @@ def warnings(table: RoutingTable, route: Route, handler: Handler) -> Iterator[st
             yield f"{table.file}:{line + at}: route {route.name!r}: option {path!r}: {sentence}"
 
 
-def _line(route: Route, path: str, template: Template) -> int:
+def _line(route: Route, path: str, template: Template | Expression) -> int:
     """Return the line in the file before the first line of a template."""
     while path not in route.option_lines and "." in path:
         path = path.rpartition(".")[0]
@@ -42,7 +42,7 @@ def _line(route: Route, path: str, template: Template) -> int:
 
 
 def _broken(
-    table: RoutingTable, route: Route, template: Template, by_kind: Mapping[str, str]
+    table: RoutingTable, route: Route, template: Template | Expression, by_kind: Mapping[str, str]
 ) -> Iterator[tuple[int, str]]:
     """Yield why a template cannot be rendered for samples; not of one that reads records without a sample."""
     kinds = {one.name: enrichment.kind_name(one.kind) for one in route.enrich}
@@ -58,7 +58,7 @@ def _broken(
         yield 1, f"{reason}, for a sample of {_some(names)}"
 
 
-def _unknown(template: Template, by_kind: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+def _unknown(template: Template | Expression, by_kind: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield the fields of `data` that records lack; of all kinds, or without another way for those that lack it."""
     for name, field, line in dict.fromkeys(template.reads):
         if name != "data":
@@ -71,7 +71,7 @@ def _unknown(template: Template, by_kind: Mapping[str, str]) -> Iterator[tuple[i
             yield line, f"as far as is known, the record of {_some(lacking)} has no field {field!r}{suggestion}"
 
 
-def _unknown_of_enriched(template: Template, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+def _unknown_of_enriched(template: Template | Expression, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield the fields of enriched records that records of their kinds lack, as far as these are known."""
     for name, field, line in dict.fromkeys(template.reads):
         kind = kinds.get(name, "")

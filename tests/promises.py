@@ -16,6 +16,7 @@
 3. Nothing is lost, nothing is silently dropped.
     tests/faults: every one
     tests/receiver/storage/accounting/test_stateful.py::test_nothing_is_lost_whatever_happens
+    tests/receiver/storage/queue/test_timed_stateful.py::test_whatever_waits_for_its_time_is_the_newest
     tests/receiver/storage/accounting/test_audit.py::test_everything_is_counted_as_what_it_is
     tests/receiver/storage/accounting/test_audit.py::test_live_traffic_is_never_accused
     tests/receiver/cli/events/test_drain.py::test_a_silent_spool_is_shown_and_can_be_forgotten
@@ -24,6 +25,7 @@
     tests/receiver/storage/model/test_keep_script.py::test_an_event_that_arrives_again_within_the_window_is_a_duplicate
     tests/workers/test_work.py::test_a_whole_fleet_killed_is_recovered_by_another
     tests/workers/test_work.py::test_a_record_that_the_store_forgot_is_recorded_again
+    tests/workers/test_timed.py::test_the_last_word_of_each_booking_holds_while_workers_are_killed
     tests/workers/parent/test_mixed_fleet.py::test_deliveries_end_once_whoever_runs_them
 5. A failing handler harms only itself.
     tests/workers/test_work.py::test_a_handler_that_hangs_is_recorded_as_timed_out_and_harms_no_neighbour

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.cli.routes import recipes
+from receiver.nexudus import samples
 from tests.conftest import StartFrontdesk
 from tests.support import postgres
 from tests.support.journey import Journey
@@ -46,8 +48,8 @@ class Targets:
             "DOORS_URL": self.http["doors"].url(), "DOORS_TOKEN": "door-token", "CRM_URL": self.http["crm"].url(),
             "CRM_TOKEN_URL": self.http["crm"].url(path="/token"), "CRM_CLIENT_ID": "us", "CRM_CLIENT_SECRET": "s3cr3t",
             "TICKETS_URL": self.http["tickets"].url(), "TICKETS_USER": "api", "TICKETS_PASSWORD": "pass",
-            "BADGES_URL": self.http["badges"].url(), "DATABASE_URL": self.databases["bookings"],
-            "INVOICES_URL": self.databases["invoices"],
+            "REMINDERS_URL": f"{chat}/reminders", "BADGES_URL": self.http["badges"].url(),
+            "DATABASE_URL": self.databases["bookings"], "INVOICES_URL": self.databases["invoices"],
         }  # fmt: skip
 
     def posted(self, name: str) -> list[Any]:
@@ -139,6 +141,68 @@ def _see_what_arrived(targets: Targets) -> None:
     ]
     (invoice,) = targets.rows("invoices", "invoices")
     assert (invoice["number"], float(invoice["total"])) == ("FE-2026-00417", 236.25)
+
+
+def _body(action: str, number: int, **fields: object) -> bytes:
+    """Return the sample of a number with other fields."""
+    return json.dumps([samples.record(action, now=datetime.now(UTC), number=number) | fields]).encode()
+
+
+def _time(after: timedelta) -> str:
+    return (datetime.now(UTC) + after).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_reminders_move_with_their_bookings_and_are_called_off(
+    tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk
+) -> None:
+    """One waits, one is moved, one is cancelled, one comes too late; an invoice that is paid gets no mail."""
+    stack = Journey(tmp_path, redis_url, frontdesk)
+    both = recipes.added(HEAD, recipes.read("reminder-before-bookings"), file="routes.yaml")
+    (tmp_path / "routes.yaml").write_text(recipes.added(both, recipes.read("overdue-invoices"), file="routes.yaml"))
+    hour, now = timedelta(hours=1), timedelta()
+    with a_target() as chat, a_mail_server() as mail:
+        stack.settings |= {"REMINDERS_URL": f"json://127.0.0.1:{chat.port}", "MAIL_URL": mail.url()}
+        stack.serve()
+        stack.start("work")
+
+        def post(action: str, number: int, **fields: object) -> str:
+            answer = stack.posted(action, _body(action, number, **fields))
+            assert answer.status == 202, answer
+            return str(json.loads(answer.body)["events"][0]["id"])
+
+        due = datetime.now(UTC) + timedelta(seconds=5)
+        waits = post("BookingCreate", 1, FromTime=(due + hour).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), Notes="waits")
+        early = post("BookingCreate", 2, FromTime=_time(50 * hour), UpdatedOn=_time(now))
+        cancelled = post("BookingCreate", 3, FromTime=_time(50 * hour), UpdatedOn=_time(now))
+        late = post("BookingCreate", 4, FromTime=_time(hour / 6))
+        unpaid = post("CoworkerInvoiceCreate", 5, DueDate=_time(-80 * hour))
+        paid = post("CoworkerInvoiceCreate", 6, DueDate="2031-03-16T00:00:00Z")
+        waiting = {one["id"]: one["deliveries"][0] for one in stack.lines("events", "--status", "in_flight")}
+        assert {waiting[one]["waits_for"] for one in (early, cancelled, paid)} == {"its time"}
+        assert waiting[paid]["next_attempt_at"] == "2031-03-19T00:00:00.000Z"
+        moved = post(
+            "BookingUpdate", 2, FromTime=_time(hour - timedelta(seconds=5)), UpdatedOn=_time(now), Notes="moved"
+        )
+        gone = post("BookingDelete", 3, FromTime=_time(50 * hour), UpdatedOn=_time(now))
+        receipt = post("CoworkerInvoicePaid", 6, DueDate=_time(hour), Paid=True)
+        ended = {one["id"]: one["deliveries"][0] for one in stack.ended(9)}
+
+        assert {one for one, delivery in ended.items() if delivery["status"] == "succeeded"} == {waits, moved, unpaid}
+        assert ended[early]["error"] == f"replaced by a newer event: {moved}"
+        assert ended[cancelled]["error"] == f"called off by BookingDelete: {gone}"
+        assert ended[paid]["error"] == f"called off by CoworkerInvoicePaid: {receipt}"
+        assert "too late: its time was " in ended[late]["error"]
+        sent = [json.loads(request.body)["message"] for request in chat.received]
+        assert len(sent) == 2
+        assert [word for word in ("waits", "moved") if any(f"Notes: {word}" in one for one in sent)] == [
+            "waits",
+            "moved",
+        ]
+        assert datetime.now(UTC) > due
+        (message,) = mail.messages
+        assert message["subject"] == "Invoice FE-2026-00417 is overdue"
+        counted = stack.lines("audit")[0]
+        assert (counted["unaccounted"], counted["events"]["routed"]) == (0, 9)
 
 
 def test_a_message_survives_a_target_that_was_away(tmp_path: Path, redis_url: str, frontdesk: StartFrontdesk) -> None:

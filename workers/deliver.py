@@ -19,8 +19,9 @@ from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.run import execution, outcome_policy
 from workers.run.attempt_log import log_attempt
-from workers.run.delivery_loader import DeliveryLoader, Unrunnable
+from workers.run.delivery_loader import DeliveryLoader
 from workers.run.execution import STUCK_AFTER_S
+from workers.run.timeliness import Unrunnable
 
 _LEASE_MARGIN_MS = 60_000
 """Time for what happens before and after the handler runs: loading it and recording the result."""
@@ -74,7 +75,7 @@ def _attempt(claim: Claim, loader: DeliveryLoader, lease: _Lease) -> Acknowledge
     worker = lease.worker
     started_ms = int(time.time() * 1_000)
     try:
-        loaded = loader.load(claim)
+        loaded = loader.load(claim, started_ms)
     except Unrunnable as reason:
         return outcome_policy.when_unrunnable(claim, reason, worker=worker, now_ms=started_ms)
     if not lease.covers(loaded.route.timeout_ms):

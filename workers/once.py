@@ -125,7 +125,9 @@ class once:  # noqa: N801 - reads as a word in `with once(...)`
 
     def __init__(self, event: Event[Any], step: str) -> None:
         if not _NAME.fullmatch(step):
-            raise ValueError(f"once: {step[:60]!r} is no name for a step; use 1 to 60 of A-Z, a-z, 0-9, _, . and -")
+            raise ValueError(
+                f"once: {step[:60]!r} is not a valid name for a step; use 1 to 60 of A-Z, a-z, 0-9, _, . and -"
+            )
         self._event_id = event.id
         self._field = f"{event.key.removeprefix(f'{event.id}-')}/{step}"
         self._key = f"{event.key}-{step}"

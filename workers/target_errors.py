@@ -1,6 +1,6 @@
-"""What an exception tells about a handler's target: it is down (unreachable, silent, or answers 5xx), or it answered
-429 or 503 and asks to wait (`Retry-After`).
-
+"""Finds out from a handler's exception whether its target is down (unreachable, silent, or answers 5xx), or answered
+429 or 503 and asks to wait (`Retry-After`). What the delivery does then is in `workers.run.outcome_policy`. The handler
+`forward` reads the answers that it gets itself.
 Exceptions of the common HTTP clients are recognised by the names of their classes, so that none need be imported.
 """
 

@@ -4,12 +4,12 @@ FrontdeskError
 ├── SettingsError          a setting is wrong or missing
 ├── RoutesError            routes.yaml is wrong; carries every Problem with file and line
 ├── HandlerError           a handler cannot be loaded, or its options are wrong
-├── RequestRefused         a request is answered with an HTTP status and nothing is kept
+├── RequestRefused         a request is answered with an HTTP status, and nothing of it is kept
 ├── StorageUnavailable     Redis cannot be reached or refuses the write; nothing was promised
 │   ├── LockLost           a lock that keeps others from writing is no longer ours
 │   └── SpoolUnavailable   the spool's own disk cannot be read or written
-├── LayoutUnknown          a Frontdesk too far from this version wrote the store; nothing is done to it
-├── EventUnknown           no event of that id is kept
+├── LayoutUnknown          a much older or newer Frontdesk wrote the store; this version does not touch it
+├── EventUnknown           no event with that id is kept
 ├── NexudusError           the Nexudus API refused or failed a call; carries status and property errors
 │   └── CredentialsRefused Nexudus does not give us a token
 ├── UnsafePlan             a plan removes too much; needs --force
@@ -52,7 +52,7 @@ class RoutesError(FrontdeskError):
 class HandlerError(FrontdeskError):
     """A handler is not installed, cannot be imported, or does not take the options that its route gives.
 
-    *option* is the one that is wrong, if it is one.
+    *option* names the option that is wrong; None when the fault is not in one option.
     """
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
@@ -61,7 +61,7 @@ class HandlerError(FrontdeskError):
 
 
 class RequestRefused(FrontdeskError):
-    """A request that is answered with *status* (4xx or 503) and of which nothing is kept."""
+    """A request is answered with *status* (4xx or 503), and nothing of it is kept."""
 
     def __init__(self, status: int, reason: str, *, retry_after: int | None = None) -> None:
         super().__init__(reason)
@@ -74,27 +74,28 @@ class StorageUnavailable(FrontdeskError):
 
 
 class LockLost(StorageUnavailable):
-    """A lock ran out, or somebody else has it; its holder may write no more."""
+    """A lock has expired, or another process holds it; the former holder must not write any more."""
 
 
 class SpoolUnavailable(StorageUnavailable):
-    """The disk of a spool cannot be read or written, or its file is one that this version must leave alone."""
+    """The disk of a spool cannot be read or written, or this version must not touch the spool's file."""
 
 
 class LayoutUnknown(FrontdeskError):
-    """The store's layout is not this version's or that of a neighbour; the store is left alone."""
+    """The store's layout is neither this version's nor that of the version before or after; it is not touched."""
 
 
 class EventUnknown(FrontdeskError):
-    """No event of that id is kept: never was, or its time is over."""
+    """No event with that id is kept: there never was one, or its retention is over."""
 
 
 class NexudusError(FrontdeskError):
     """The Nexudus API refused or failed a call.
 
-    *status* is the HTTP status, or 0 when there was no answer; *properties* maps property names to their messages;
-    *throttled*: it asked us to slow down, and has not carried out the call; *gone*: asked for one record, it answered
-    as it does when that is not there; *ooops*: it failed in its own words, which it may do each time.
+    *status* is the HTTP status, or 0 when there was no answer. *properties* maps property names to error messages.
+    *throttled*: Nexudus asked us to slow down and did not carry out the call. *gone*: the answer is the one that
+    Nexudus gives for a record that does not exist. *ooops*: a 500 whose JSON says "Ooops!"; repeating the call may
+    fail in the same way.
     """
 
     def __init__(
@@ -116,12 +117,12 @@ class NexudusError(FrontdeskError):
 
     @property
     def is_refusal(self) -> bool:
-        """The call itself was refused, so that it will be the next time, too; else that may go well."""
+        """Whether Nexudus refused the call itself, so that repeating it is useless."""
         return self.ooops or (0 < self.status < 500 and self.status not in (408, 429) and not self.throttled)
 
 
 class CredentialsRefused(NexudusError):
-    """Nexudus does not accept the API user's name and password; trying again would only lock the account."""
+    """Nexudus does not accept the API user's name and password; repeated attempts could lock the account."""
 
 
 class UnsafePlan(FrontdeskError):

@@ -1,4 +1,4 @@
-"""The nouns that everything else is about: an event as it is kept, and an event as a handler sees it.
+"""The central types: an event as it is stored, an event as a handler sees it, and what can become of both.
 
 An **envelope** holds one record of one request, byte for byte as Nexudus sent it, with what Frontdesk knows about it.
 A **delivery** is one envelope for one route; an **attempt** is one run of that route's handler.
@@ -20,7 +20,7 @@ Origin = Literal["webhook", "replay", "backfill", "simulated", "edited"]
 
 
 class EventStatus(StrEnum):
-    """What became of an event; the first that applies, in this order."""
+    """What became of an event. When several apply, the first one in this order counts."""
 
     QUARANTINED = "quarantined"
     UNROUTED = "unrouted"
@@ -52,14 +52,14 @@ class Outcome(StrEnum):
 
 
 class Envelope(NamedTuple):
-    """One event as it is kept. `body` is the record's own bytes; for a quarantined request, the whole body.
+    """One event as it is stored. `body` is the record's own bytes; for a quarantined request, the whole body.
 
-    *received_ms* is Unix time in milliseconds; *action_code* is None for an action that Nexudus added after our table;
-    *verified_by* names the reading of the signature that matched; *routes* is the hash of the table that routed it;
-    *quarantine* is the reason why a request was set aside, and *headers* then are those that a later check needs.
-    *erased_ms* is the Unix time at which the record was erased for somebody's sake and replaced by `{}`; 0: it was not.
-    *trace* is the W3C traceparent of the request's span, when there are traces. *edited_from* is the id of the event
-    whose record somebody edited and sent again as this one.
+    *received_ms* is Unix time in milliseconds. *action_code* is None for an action that our table does not know.
+    *verified_by* names the reading of the signature that matched. *routes* is the hash of the table that routed it.
+    *quarantine* is the reason why a request was quarantined; *headers* are then the headers that a later check needs.
+    *erased_ms* is the Unix time at which `frontdesk erase` replaced the record by `{}`; 0: it was not erased.
+    *trace* is the W3C traceparent of the request's span, if tracing is on. *edited_from* is the id of the event whose
+    record somebody edited and sent again as this one.
     """
 
     id: str
@@ -85,17 +85,17 @@ class Envelope(NamedTuple):
 
     @property
     def hour(self) -> int:
-        """The hour (Unix hours) under which the event is indexed and counted: that of its id, wherever it waited."""
+        """The Unix hour under which the event is indexed and counted: that of its id, even if it waited in a spool."""
         return ids.hour_of(self.id)
 
     def record(self) -> Any:
-        """Return the record as Python values. Raises ValueError for a quarantined body that is no JSON."""
+        """Return the record as Python values. Raises ValueError for a quarantined body that is not JSON."""
         return orjson.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Business:
-    """What routes.yaml says of a location: its name, its time zone ("Europe/Paris") and its currency; "": nothing."""
+    """A location as routes.yaml describes it: name, time zone ("Europe/Paris") and currency; "" where it says none."""
 
     name: str = ""
     time_zone: str = ""
@@ -109,11 +109,11 @@ Data = TypeVar("Data", default=dict[str, Any])
 class Event(Generic[Data]):
     """An event as a handler sees it.
 
-    *key* is the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
-    *attempt* counts from 1. *superseded*: a newer event of the same entity is already kept. *data* is the record as
-    Nexudus sent it, in PascalCase: a dict, or what a handler that takes `Event[Booking]` asks for. *business* is what
-    routes.yaml says of its location. *enriched* are the records that the route's `enrich` names: as types where their
-    kinds have one, else dicts; None for one that Nexudus does not have.
+    *key* stays the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
+    *attempt* counts from 1. *superseded*: a newer event of the same entity is already stored. *data* is the record as
+    Nexudus sent it, with names in PascalCase: a dict, or a `Booking` for a handler that takes `Event[Booking]`.
+    *business* describes its location, as far as routes.yaml does. *enriched* has the records that the route's `enrich`
+    names: a type where their kind has one, else a dict; None for one that Nexudus does not have.
     """
 
     id: str

@@ -1,8 +1,9 @@
-"""Ids of events: 20 characters of `[0-9a-z]`, ascending with time, minted without asking anybody.
+"""Ids of events: 20 characters of `[0-9a-z]`, ascending with time, made without coordination between processes.
 
 Layout, all base 36: 9 characters of Unix time in milliseconds, 7 random characters chosen once for each generator,
-4 characters of a counter. Ids of one generator ascend; two generators collide only when they drew the same 7 of 78
-billion. The time in the id names the hour under which an event is indexed and counted, wherever it waited.
+4 characters of a counter. Ids of one generator ascend; two generators collide only if they drew the same 7 random
+characters, one of 78 billion. The time in the id determines the hour under which an event is indexed and counted, even
+if the event waited in a spool.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ def _base36(number: int, width: int) -> str:
 
 
 class IdGenerator:
-    """Mints ids. Make one in each process, after any fork; it is not safe to share between threads."""
+    """Makes ids. Create one generator in each process, after any fork; threads must not share one."""
 
     def __init__(self) -> None:
         self._instance = _base36(secrets.randbelow(36**7), 7)
@@ -37,10 +38,10 @@ class IdGenerator:
         self._counter = 0
 
     def __call__(self, now: float | None = None) -> str:
-        """Return a new id for *now* (Unix seconds, default the clock).
+        """Return a new id for *now* (Unix seconds; default: the clock).
 
-        A clock that steps back steps no id back; only one that was set back by an hour or more is believed that it was
-        wrong before: the generator begins anew there, under other characters.
+        Ids ascend even if the clock steps back. Only when it steps back by an hour or more, the earlier time is taken
+        to be wrong: the generator then starts over at the new time, with other random characters.
         """
         milliseconds = int((time.time() if now is None else now) * 1_000)
         if milliseconds < self._milliseconds - HOUR_MS:
@@ -61,13 +62,13 @@ class IdGenerator:
 
 
 def derived(identifier: str, number: int) -> str:
-    """Return the id of the *number*th thing found inside the one of this id: of the same moment, always the same."""
+    """Return an id for the *number*th part of the event of this id: the same time, and the same id at every call."""
     digest = hashlib.blake2b(f"{identifier}/{number}".encode(), digest_size=8).digest()
     return identifier[:9] + _base36(int.from_bytes(digest, "big") % 36**11, 11)
 
 
 def milliseconds_of(identifier: str) -> int:
-    """Return the Unix time in milliseconds at which an id was minted. Raises ValueError for what is not an id."""
+    """Return the Unix time in milliseconds at which an id was made. Raises ValueError if it is not an id."""
     return int(identifier[:9], 36)
 
 
@@ -77,5 +78,5 @@ def hour_of(identifier: str) -> int:
 
 
 def lowest(milliseconds: int) -> str:
-    """Return a string that sorts below every id minted at or after *milliseconds*, and above every earlier one."""
+    """Return a string that sorts below every id made at or after *milliseconds*, and above every earlier one."""
     return _base36(milliseconds, 9)

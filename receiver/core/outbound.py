@@ -1,6 +1,6 @@
-"""The variables that every HTTP client takes its proxy and its certificates from, and what is wrong with them.
+"""The environment variables that every HTTP client reads its proxy and certificates from, and what is wrong with them.
 
-They are not settings of ours. The sentences never quote a proxy's URL, which may hold a password.
+They are not Frontdesk's own settings. The messages never quote a proxy's URL, which may hold a password.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _SOCKS: Final = ("socks5", "socks5h")
 
 
 def problems(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Yield one sentence for each variable that no client can go by."""
+    """Yield one sentence for each variable that no client can use."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         found = _named(name, environ)
         wrong = _wrong_proxy(environ[found]) if found else None
@@ -36,7 +36,7 @@ def problems(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Make a client within. When that fails for a variable's sake, SettingsError names it and the remedy."""
+    """Create an HTTP client in this context: if a variable makes that fail, SettingsError names it and the remedy."""
     try:
         yield
     except Exception as error:  # ImportError, OSError, ValueError; httpx2's InvalidURL is an Exception and nothing more
@@ -47,14 +47,14 @@ def explained() -> Iterator[None]:
 
 
 def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the name of the variable whose proxy requests to *url* go through; None: they go straight."""
+    """Return the name of the variable that sets the proxy for requests to *url*; None: they use no proxy."""
     parts = urlsplit(url)
     found = _named(f"{parts.scheme}_proxy", environ) or _named("all_proxy", environ)
     return None if found is None or proxy_bypass(parts.hostname or "") else found
 
 
 def _named(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the variable as it is spelt: in small letters it goes before capital ones."""
+    """Return the variable as it is spelt in the environment; lower case takes precedence over upper case."""
     return next((spelt for spelt in (name, name.upper()) if environ.get(spelt)), None)
 
 
@@ -70,4 +70,4 @@ def _wrong_proxy(value: str) -> str | None:
         if importlib.util.find_spec("socksio"):
             return None
         return "SOCKS proxies need a package that is not installed; install socksio, name an HTTP proxy, or unset it"
-    return None if parts.scheme in ("http", "https") else "no proxy is spoken to like this; write http://HOST:PORT"
+    return None if parts.scheme in ("http", "https") else "this kind of proxy is not supported; write http://HOST:PORT"

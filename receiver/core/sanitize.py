@@ -1,9 +1,9 @@
-"""Text from payloads, made harmless to whoever reads it: no control character, nothing that reorders what is seen."""
+"""Makes text from payloads safe to display: escapes control characters and whatever reorders the visible text."""
 
 ESCAPES = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
 # Bidirectional overrides reorder what a reader sees; line and paragraph separators break a table.
 ESCAPES |= {code: f"\\u{code:04x}" for code in [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029]}
-"""Code point to what is shown in its place."""
+"""Code point to the text that is shown instead."""
 
 # Python's stand-ins for the bytes of a path that is not UTF-8, which no encoding can write.
 _UNWRITABLE = {code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)}
@@ -15,14 +15,14 @@ def plain(value: object) -> str:
 
 
 def writable(text: str) -> str:
-    """Return *text* with escapes for what UTF-8 cannot say, such as the bytes of a path in another encoding."""
+    """Return *text* with escapes for what UTF-8 cannot encode, such as the bytes of a path in another encoding."""
     if text.isascii():
         return text
     return text.translate(_UNWRITABLE).encode("utf-8", "backslashreplace").decode()
 
 
 def encodable(value: object) -> object:
-    """Return *value* as what JSON can say, whatever is in it: dicts, lists, numbers, and text for the rest."""
+    """Return *value* in a form that JSON can encode: dicts, lists and numbers stay, everything else becomes text."""
     if isinstance(value, dict):
         return {writable(str(key)): encodable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -33,6 +33,6 @@ def encodable(value: object) -> object:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is one: `1 event`, `2,000 deliveries`."""
+    """Return a number with its noun, in the plural if needed: `1 event`, `2,000 deliveries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"

@@ -1,6 +1,7 @@
-"""Settings from the environment: read once, closed to unknown names, secret by type. The only reader of `os.environ`.
+"""Settings from the environment: read once, unknown names refused, secrets marked by their type.
 
-Every process reads the same settings and demands only those it needs (`Settings.need`).
+Every process reads the same settings and requires only those that it needs (`Settings.need`). No other module reads
+FRONTDESK_ variables.
 """
 
 import ipaddress
@@ -31,13 +32,13 @@ PREFIX = "FRONTDESK_"
 _KUBERNETES = re.compile(
     r"FRONTDESK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
-"""What Kubernetes injects into every pod beside Services called frontdesk or frontdesk-something."""
+"""Variables that Kubernetes injects into every pod for Services called frontdesk or frontdesk-something."""
 
 _KUBERNETES_PORT = re.compile(r"FRONTDESK_(\w+_)?PORT")
-"""The same, but only with a value like tcp://10.0.0.1:8000: two settings of ours are called so."""
+"""The same, but only with a value like tcp://10.0.0.1:8000, because two of our settings have such names."""
 
 _BASE64 = re.compile(r"(?=.{16})(?:[A-Za-z0-9+/_-]{4})*[A-Za-z0-9+/_-]{2}(?:==|[A-Za-z0-9+/_-]=)")
-"""What `openssl rand -base64` makes: its padding is no sign between a name and a token."""
+"""The output of `openssl rand -base64`: the `=` of its padding does not separate a name from a token."""
 
 Names = Mapping[str, str]
 
@@ -58,7 +59,7 @@ def _base_url(value: str) -> str:
 
 
 class WebhookSecret(BaseModel):
-    """A Nexudus shared secret. *business_id* None: it signs hooks of any business; else of that one only."""
+    """A Nexudus shared secret. *business_id*: the only location whose hooks it signs; None: it signs those of all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -177,7 +178,7 @@ class Settings(BaseModel):
 
     @property
     def reading(self) -> Literal["raw", "dotnet-ascii"] | None:
-        """The only reading of signatures that holds; None: the one that each secret is seen to sign under."""
+        """The only reading under which a signature is valid; None: for each secret, the one that it was seen to use."""
         return None if self.signature_reading == "any" else self.signature_reading
 
     def need(self, *names: str) -> None:
@@ -250,4 +251,4 @@ SECRETS = frozenset(
         "alert_urls",
     }
 )
-"""Settings that may also come as the path of a file, under their name with `_FILE` behind."""
+"""Settings that may also be given as the path of a file, under their name followed by `_FILE`."""

@@ -1,16 +1,16 @@
-"""What may be meant by a name that nobody knows: the nearest of those that are known. Pure."""
+"""Suggestions for a misspelt name: the most similar of the known names. Pure."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the nearest of the *known* names; None when none is near. Of equally near ones it is always the same."""
+    """Return the most similar of the *known* names, None when none is similar. The result does not depend on order."""
     found = difflib.get_close_matches(name, sorted(known), n=1)
     return found[0] if found else None
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that asks whether the nearest is meant; empty when none is near."""
+    """Return `; did you mean 'x'?` to append to an error message, or an empty text when no name is similar."""
     near = nearest(name, known)
     return f"; did you mean {near!r}?" if near else ""

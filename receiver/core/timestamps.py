@@ -10,7 +10,7 @@ from receiver.core.errors import UsageError
 def parse(option: str, written: str | None) -> int | None:
     """Return Unix milliseconds for `2026-05-01T12:00:00Z`, `2026-05-01`, `20260501` or `2h` (ago).
 
-    What has no zone is UTC. A duration needs its unit: plain digits are a date, or nothing. Raises UsageError.
+    A time without a zone is UTC. A duration needs its unit: plain digits are read as a date. Raises UsageError.
     """
     if written is None:
         return None
@@ -21,9 +21,23 @@ def parse(option: str, written: str | None) -> int | None:
         moment = datetime.fromisoformat(written)
     except ValueError:
         wanted = "write 2026-05-01T12:00:00Z, 2026-05-01, 20260501 or 2h; a duration needs its unit"
-        raise UsageError(f"{option}: {written!r} is no time; {wanted}") from None
+        raise UsageError(f"{option}: {written!r} is not a time; {wanted}") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1_000)
+
+
+def second(value: object) -> int:
+    """Return the Unix second of a time of a record (RFC 3339; what has no zone is UTC); 0 for anything else.
+
+    Hooks write `UpdatedOn` in ticks and the API whole seconds: only the second can be compared.
+    """
+    if not isinstance(value, str):
+        return 0
+    try:
+        at = datetime.fromisoformat(value)
+        return max(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()), 0)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _duration_ms(written: str) -> int | None:

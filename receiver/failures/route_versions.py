@@ -70,6 +70,8 @@ class RouteVersions:
         }
         if route.enrich:
             said["enrich"] = [(one.name, one.kind, one.number.source) for one in route.enrich]
+        if route.flow and route.flow.at:
+            said |= {"at": route.flow.at.source, "cancelled_by": route.flow.cancelled_by}
         return {name: _digest(value) for name, value in said.items()} | {_HANDLER: self._handlers[route.handler]}
 
 

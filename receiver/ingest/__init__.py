@@ -1,3 +1,3 @@
-"""From an authentic request to kept events: verify, parse, route, keep. HTTP is in `receiver.web`, the store in
-`receiver.storage.keep`.
+"""Turns an authentic request into stored events: verify the signature, parse, route, store. HTTP is in `receiver.web`,
+the store in `receiver.storage.keep`.
 """

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from receiver.core import timestamps
 from receiver.nexudus import fingerprint
-from receiver.routing.flow_rules import Occurrence
+from receiver.routing.flow_rules import Ending, Flow, Occurrence
 from receiver.routing.table import Matched, Route
-from receiver.storage.model.entries import PlannedDelivery, terms
+from receiver.storage.model.entries import PlannedDelivery, terms, timed_terms
 
 
 class Table(Protocol):
@@ -41,11 +42,43 @@ def delivery(
     """
     if route.flow is None or not route.flow.has_terms:
         return _plain(route.name, route.queue, route.timeout_ms)
+    if route.flow.at is not None:
+        return _timed(route, "", business_id, action, record, key_failed)
     found = route.flow.terms(Occurrence(business_id, action, record, fingerprint.entity(action, record)))
     if found.failure is not None and key_failed is not None:
         key_failed(route.name)
     written = terms(found.lane, found.per, found.delay_ms, debounced=found.debounced)
     return PlannedDelivery(route.name, route.queue, route.timeout_ms, written)
+
+
+def calling_off(
+    matched: Matched, business_id: int, action: str, record: Mapping[str, Any]
+) -> tuple[PlannedDelivery, ...]:
+    """Return what an event does to routes with `at` that do not want it: it calls off what waits of its entity.
+
+    The action's own is a delivery that ends at once; one whose filter does not match is made only if something waits.
+    """
+    place = (business_id, action, record)
+    found = [_timed(route, "action", *place) for route in matched.cancelled]
+    return tuple(found + [_timed(route, "where", *place) for route in matched.unfit])
+
+
+def _timed(
+    route: Route,
+    ending: Ending,
+    business_id: int,
+    action: str,
+    record: Mapping[str, Any],
+    key_failed: Callable[[str], None] | None = None,
+) -> PlannedDelivery:
+    flow = route.flow or Flow()
+    updated_s = timestamps.second(record.get("UpdatedOn"))
+    entity = fingerprint.entity(action, record)
+    occurrence = Occurrence(business_id, action, record, entity, updated_s)
+    found = flow.timed(occurrence, ending)
+    if key_failed is not None and (found.failure or flow.terms(occurrence).failure):
+        key_failed(route.name)
+    return PlannedDelivery(route.name, route.queue, route.timeout_ms, timed_terms(*found))
 
 
 class DeliveryPlan:
@@ -56,7 +89,11 @@ class DeliveryPlan:
         self._business_id = business_id
         self._action = action
         always = table.match_any(business_id, action)
-        is_ready = always is not None and not any(route.flow and route.flow.has_terms for route in always.routes)
+        is_ready = (
+            always is not None
+            and not always.cancelled
+            and not any(route.flow and route.flow.has_terms for route in always.routes)
+        )
         self._ready = self._deliveries(always, {}, None) if always is not None and is_ready else None
 
     def wanted(self, record: dict[str, Any], failures: Failures | None) -> tuple[PlannedDelivery, ...]:
@@ -74,6 +111,8 @@ class DeliveryPlan:
     ) -> tuple[PlannedDelivery, ...]:
         place = (self._business_id, self._action, record, key_failed)
         planned = tuple([delivery(route, *place) for route in matched.routes])
+        if matched.cancelled or matched.unfit:
+            planned += calling_off(matched, self._business_id, self._action, record)
         return planned + tuple([PlannedDelivery(route.name) for route in matched.shadow])
 
 

@@ -1,4 +1,5 @@
-"""A request to a hook, and whether it is accepted, quarantined or refused. Pure."""
+"""Decides whether a request to a hook is accepted, quarantined or refused. Pure; `ingest` and `frontdesk release` share
+it."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ _LONGEST_HEADER = 512
 
 
 class Request(NamedTuple):
-    """One POST to a hook whose token was right. Headers as they came, None when they did not. *trace*: see Envelope."""
+    """One POST to a hook with a valid token. A header that was not sent is None. *trace*: see Envelope."""
 
     business_id: int
     action: str
@@ -23,9 +24,9 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings say about requests. *secrets*: pairs of a location (None: any) and a shared secret.
+    """The settings for requests. *secrets*: pairs of a location (None: any) and a shared secret.
 
-    *reading*: the only one of their signatures that holds; None: the one that each is seen to sign under.
+    *reading*: the only reading under which a signature is valid; None: for each secret, the one it was seen to use.
     """
 
     secrets: tuple[tuple[int | None, str], ...] = ()
@@ -35,7 +36,7 @@ class Policy:
 
 
 QuarantineReason = Literal["signature", "compressed", "unreadable", "fault"]
-"""What quarantined requests are counted by. `fault`: Frontdesk itself failed on the request."""
+"""The reasons by which quarantined requests are counted. `fault`: Frontdesk itself failed on the request."""
 
 
 class Accepted(NamedTuple):
@@ -60,9 +61,9 @@ class Refused(NamedTuple):
 def evaluate(
     request: Request, bad_signature: str | None, on_bad_signature: Literal["quarantine", "reject", "accept"]
 ) -> Accepted | Quarantined | Refused:
-    """Return what becomes of a request; total over hostile bodies and headers.
+    """Return what becomes of a request. Never raises, whatever the body and headers hold.
 
-    *bad_signature*: why the signature does not hold; None: it holds, or no secret is set for the location.
+    *bad_signature*: why the signature is not valid; None: it is valid, or no secret is set for the location.
     """
     if bad_signature is not None and on_bad_signature != "accept":
         return Refused(bad_signature) if on_bad_signature == "reject" else Quarantined("signature", bad_signature)

@@ -1,10 +1,11 @@
-"""From an authentic request to kept events: verify, evaluate, route, keep. Nothing is answered before it is kept.
+"""Takes authentic requests: verifies their signatures, evaluates them, routes the records and has the events stored.
 
-What cannot be verified or read is quarantined, not refused: after ten refusals Nexudus would disable the hook.
+No request is answered before its events are stored. A request that cannot be verified or read is quarantined, not
+refused: after ten refusals Nexudus would disable the hook.
 
-The requests that arrive in one turn of the event loop are taken in together: first all are verified, then all are
-parsed, then all become entries. Each step alone fits into the processor's caches and all of them do not, so a batch of
-sixteen costs each request a quarter less than sixteen requests one after another.
+Requests that arrive in one iteration of the event loop are taken together: first all are verified, then all are parsed,
+then all become entries. One step fits into the processor's caches, all of them together do not, so a batch of sixteen
+costs each request a quarter less than sixteen requests one after another.
 """
 
 import asyncio
@@ -26,18 +27,18 @@ from receiver.process import logs
 from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
 
 _MOST_PLANS = 4_096
-"""Hooks that are remembered; each has a right token, so nobody but the operator makes them."""
+"""Hooks whose plans are kept in memory. Each has a valid token, so only the operator can create more of them."""
 
 _NOT_JUDGED = Verdict()
 
 _log = logs.get()
 
 IngestResult = list[Receipt] | RequestRefused | StorageUnavailable
-"""What became of a request: a receipt for each of its events, or why none can be given."""
+"""What became of a request: a receipt for each of its events, or the error because of which there is none."""
 
 
 class EventSink(Protocol):
-    """Keeps events, and reports when one is safe, or that it is not certain to be."""
+    """Stores events, and reports for each when it is stored, or that this is not certain."""
 
     def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None: ...
 
@@ -53,9 +54,9 @@ class Ingest:
         metrics: IngestMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """*table* returns the routing table as it is now; None: there is none yet, and events are kept unrouted.
+        """*table* returns the current routing table; None: there is none yet, and events are stored unrouted.
 
-        *clock* returns Unix seconds: ids and times of arrival are by it.
+        *clock* returns Unix seconds, from which ids and times of arrival are made.
         """
         self._sink = sink
         self._table = table
@@ -69,7 +70,7 @@ class Ingest:
         self.verifier = Verifier(policy.secrets, policy.reading)
 
     def accept(self, request: Request, on_result: Callable[[IngestResult], None]) -> None:
-        """Take a request in with the others of this turn of the event loop; see `take`."""
+        """Take a request together with the others of this iteration of the event loop; see `take`."""
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._take_arrived)
         self._arrived.append(Arrival(request, on_result))
@@ -79,10 +80,10 @@ class Ingest:
         self.take(arrived)
 
     def take(self, arrived: Sequence["Arrival"]) -> None:
-        """Have the events of requests kept, and call the *on_result* of each once with what became of them.
+        """Have the events of requests stored, and call the *on_result* of each request once with its result.
 
-        That is one receipt for each record, or one for the whole request when it is quarantined; RequestRefused (401)
-        for a bad signature under `reject`; or the error of the sink when an event is not certain to be kept.
+        The result is a list of receipts, one for each record or one for a request that is quarantined; RequestRefused
+        (401) for a bad signature under `reject`; or the sink's error when it is not certain that an event is stored.
         """
         for step in (self._verify, self._evaluate, self._make_entries):
             for one in arrived:
@@ -138,7 +139,7 @@ class Ingest:
         return plan
 
     def _verify(self, one: "Arrival") -> None:
-        """Judge the signature, and learn how the secret signs."""
+        """Verify the signature, and note under which reading the secret signs."""
         request = one.request
         one.plan = plan = self._plan(request.business_id, request.action)
         one.verdict = verdict = self.verifier.judge(plan.secrets, request.body, request.signature)
@@ -166,7 +167,7 @@ class Ingest:
         )
 
     def _quarantined(self, request: Request, reading: str | None, why: Quarantined) -> Entry:
-        """Return the entry of a request that goes into quarantine whole, with what a later check needs."""
+        """Return the entry that puts the whole request in quarantine, with the headers that a later check needs."""
         self._metrics.set_aside(why.kind)
         now = self._clock()
         return Entry(
@@ -203,7 +204,7 @@ class Arrival:
 
 
 class _Together:
-    """The events of one request, until it is known of each what became of it."""
+    """The events of one request, until the result of each is known."""
 
     __slots__ = ("_entries", "_error", "_metrics", "_missing", "_on_result", "_receipts")
 
@@ -218,7 +219,7 @@ class _Together:
         self._error: RequestRefused | StorageUnavailable | None = None
 
     def on_result(self, entry: Entry, outcome: Outcome, _: Any) -> None:
-        """Note what became of one; after the last, the request is answered."""
+        """Note the result of one event; after the last one, report the result of the request."""
         if isinstance(outcome, Receipt):
             self._receipts[entry.envelope.id] = outcome
             self._metrics.event(outcome.status, entry.envelope.action)

@@ -1,3 +1,4 @@
-"""Nexudus as it is: its API client and budget, webhooks, signatures, actions, and the records that it sends. What we
-want registered there is decided in `receiver.registrar`; a Nexudus for tests is `receiver.simulator`.
+"""Everything that is specific to Nexudus: the API client and its call budget, webhooks, signatures, actions, and the
+records that Nexudus sends. `receiver.registrar` decides what to register there; `receiver.simulator` is a Nexudus for
+tests.
 """

@@ -1,4 +1,4 @@
-"""eWebhookAction: what can happen at Nexudus, as numbers, names, and the kind of record that the hook then carries.
+"""eWebhookAction: what can happen at Nexudus, by number and name, with the kind of record that the hook then carries.
 
 The numbers are those of the API pages "Create WebHook" and "Get one WebHook" of learn.nexudus.com. An action is a name
 everywhere else in Frontdesk, never an enumeration: one that Nexudus adds tomorrow passes through without a number.
@@ -108,7 +108,7 @@ CODES: Mapping[str, int] = MappingProxyType({name: code for code, name, _ in _TA
 """Name to number of the 90 known actions, in the order of the numbers; `None` (1) included."""
 
 NAMES = tuple(name for _, name, entity in _TABLE if entity)
-"""The 89 actions that something can happen as: all but `None`."""
+"""The 89 actions that events can have: all but `None`."""
 
 _SEEN = frozenset({*range(6, 9), 10, 11, *range(15, 25), *range(31, 35), 38, 45, 46, 61})
 _GUESSED = frozenset({9, 30, 35, 36, 37, 53, 63})
@@ -125,10 +125,10 @@ def code_of(name: str) -> int | None:
 
 
 def certainty(action: str) -> Certainty:
-    """Say how sure it is that the hook of an action carries the record that `entity_kind` names.
+    """Return how certain it is that the hook of an action carries the record that `entity_kind` names.
 
-    Nexudus documents it for none. *seen*: public receivers read such a record from that hook. *named*: the action's
-    name says so, and the record is taken to be what the REST API returns. *guessed*: neither, or an unknown action.
+    Nexudus documents it for no action. *seen*: public receivers read such a record from that hook. *named*: the
+    action's name says so, and we assume the record that the REST API returns. *guessed*: neither, or an unknown action.
     """
     code = CODES.get(action)
     if code in _SEEN:
@@ -139,6 +139,6 @@ def certainty(action: str) -> Certainty:
 def entity_kind(action: str) -> str:
     """Return the kind of record that an action is about: "BookingCreate" gives "Booking".
 
-    For an action that the table does not know: its name without the verb at its end.
+    For an action that the table does not know, this is its name without the verb at its end.
     """
     return _KINDS.get(action) or _VERB.sub("", action)

@@ -1,9 +1,9 @@
-"""What an answer of the Nexudus API means. Pure: bytes in, a value or one NexudusError out.
+"""Interprets an answer of the Nexudus API. Pure: bytes in, a value or one NexudusError out.
 
-The rules and their sources: `WasSuccessful` may be false on 200; validation is 400 with `Errors[].PropertyName`
+The rules and their sources: `WasSuccessful` may be false on 200; a validation error is 400 with `Errors[].PropertyName`
 (https://developers.nexudus.com/rest-api/sys/post-webhooks); throttling is 409 with `Retry-After` and an empty body
-(https://developers.nexudus.com/reference/api-limitations), or 429 that says "Wait 7.5 seconds" in its body; an unknown
-record is 404 on some accounts, 500 with a page of HTML on others; a JSON 500 "Ooops!..." may come each time.
+(https://developers.nexudus.com/reference/api-limitations), or 429 whose body says "Wait 7.5 seconds"; an unknown record
+is 404 on some accounts, 500 with a page of HTML on others; a JSON 500 "Ooops!..." may come again at each repetition.
 """
 
 import re
@@ -34,37 +34,39 @@ class Answer:
 
     @property
     def is_throttled(self) -> bool:
-        """Nexudus asks us to slow down; it has not carried out the call.
+        """Whether Nexudus asks us to slow down; it has then not carried out the call.
 
-        A 409 without `Retry-After` is a conflict of the business kind and no reason to repeat anything.
+        A 409 without `Retry-After` is a conflict in the data, and repeating the call would not help.
         """
         return self.status == 429 or (self.status in (409, 503) and "retry-after" in self.headers)
 
     @property
     def is_passing(self) -> bool:
-        """An error that may be gone the next time; whether the call was carried out is unknown."""
+        """Whether the error may be temporary; it is then unknown whether the call was carried out."""
         return self.status >= 500 or self.status == 408
 
     @property
     def is_gone(self) -> bool:
-        """What Nexudus answers for a record that is not there; the page of HTML may be a fault all the same."""
+        """Whether this is an answer for a record that does not exist; a page of HTML may also mean a fault of
+        Nexudus."""
         return self.status == 404 or (self.status == 500 and self.is_html)
 
     @property
     def is_html(self) -> bool:
-        """A page for people."""
+        """Whether the body is a page of HTML."""
         return self.body.lstrip()[:1] == b"<"
 
     @property
     def is_ooops(self) -> bool:
-        """A fault that Nexudus tells in its own words; it may be there each time."""
+        """Whether Nexudus reports a fault of its own as "Ooops!" in JSON; repeating the call may give the same
+        answer."""
         return self.status == 500 and bool(_OOOPS.match(_message(_json(self))))
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that `Retry-After`, or else the body, asks for, bounded; None when neither says it readably.
+        """The seconds to wait by `Retry-After`, else by the body, within bounds; None when neither can be read.
 
-        A date is counted from the answer's own `Date`, so that no two clocks need agree.
+        A date is compared with the answer's own `Date`, so that the two clocks need not agree.
         """
         value = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value):
@@ -80,8 +82,8 @@ class Answer:
 def read(answer: Answer, *, call: str, role: str = "") -> Any:
     """Return the JSON value of a successful answer, None for an empty one.
 
-    Raises NexudusError, which says what *call* was refused and why. *role* is the Nexudus role that the call needs,
-    named when it is refused for want of permission.
+    Raises NexudusError, which says which *call* was refused and why. *role* is the Nexudus role that the call needs;
+    the error names it when the API user lacks permission.
     """
     value = _json(answer)
     if not 200 <= answer.status < 300:
@@ -149,7 +151,7 @@ def _message(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return *text* bounded, without line breaks and whatever else could move a cursor."""
+    """Return *text* cut to a bound, without line breaks and control characters."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * _LONGEST_MESSAGE])
     return " ".join(printable.split())[:_LONGEST_MESSAGE]
 

@@ -1,4 +1,4 @@
-"""Our own limit on the use of the Nexudus API, kept below theirs so that nobody is ever locked out.
+"""Frontdesk's own limits on its use of the Nexudus API, below Nexudus's limits so that the account is never locked out.
 
 Nexudus allows 120 calls and 60 writes a minute, one call every 100 ms, 5,000 calls an hour and 5,000 writes a day
 (https://developers.nexudus.com/reference/api-limitations). A budget is two token buckets, whose rates are chosen so
@@ -22,10 +22,10 @@ _MOST_PER_SECOND = 10
 
 
 class Budget(Protocol):
-    """Whoever calls Nexudus takes from the budget first."""
+    """A limit that every caller of the Nexudus API takes from before each call."""
 
     def take(self, *, write: bool) -> None:
-        """Return once one call (and one write, for *write*) is allowed; sleeps until then."""
+        """Sleep until one call is allowed (with *write*: one call that writes), and count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Rate:
 
 
 def rate(per_minute: int) -> Rate:
-    """Return the bucket under which any 60 seconds hold at most *per_minute* calls, and no second more than ten.
+    """Return the bucket that allows at most *per_minute* calls in any 60 seconds, and at most ten in any second.
 
-    Whoever asks for more than 600 a minute asks for more than ten a second.
+    Above 600 a minute, the bucket allows more than ten in a second.
     """
     burst = max(1, per_minute // 60)
     if per_minute <= 60 * _MOST_PER_SECOND:
@@ -48,7 +48,7 @@ def rate(per_minute: int) -> Rate:
 
 
 class Limits(TypedDict):
-    """What a budget that processes share is made of: two buckets (burst, per second), and two counts."""
+    """The parts of a budget that processes share: two buckets (burst, per second), and two counts."""
 
     calls: tuple[int, float]
     writes: tuple[int, float]
@@ -57,7 +57,7 @@ class Limits(TypedDict):
 
 
 def limits(settings: Settings) -> Limits:
-    """Return what the settings allow."""
+    """Return the limits that the settings allow."""
     calls, writes = rate(settings.nexudus_calls_per_minute), rate(settings.nexudus_writes_per_minute)
     return Limits(
         calls=(calls.burst, calls.per_second),
@@ -68,7 +68,7 @@ def limits(settings: Settings) -> Limits:
 
 
 class LocalBudget:
-    """A budget of this process alone, for when there is no Redis to share one. Threads may share it."""
+    """A budget for this process alone, used when there is no Redis to share one. Threads may share it."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ def local(settings: Settings) -> LocalBudget:
 
 
 class Joint:
-    """Takes from several budgets, the strictest first, so that a call waits there and holds nothing of the others."""
+    """Takes from several budgets, the strictest first, so that a waiting call has not yet taken from the others."""
 
     def __init__(self, *budgets: Budget) -> None:
         self._budgets = budgets
@@ -123,8 +123,8 @@ class Joint:
 
 
 def pace(settings: Settings) -> LocalBudget:
-    """Return the pace of work that can wait: two thirds of what the settings allow in a minute. By default these are
-    the 80 calls that Nexudus bears for an hour."""
+    """Return the budget of work that is not urgent: two thirds of what the settings allow in a minute. By default these
+    are 80 calls a minute, which stay within Nexudus's limit for an hour."""
     per_minute = max(1, settings.nexudus_calls_per_minute * 2 // 3)
     return LocalBudget(per_minute, per_minute, calls_per_hour=settings.nexudus_calls_per_hour)
 

@@ -1,7 +1,7 @@
-"""What of a record lasts: its values without the volatile ones, in the order of their names, as one text.
+"""The canonical form of a record: its values without the volatile ones, in the order of their names, as one text.
 
-Two things are made of it: the fingerprint, and the proof that no key is in a body twice. Records of one kind have the
-same names, so what follows from the names alone is worked out once for each set of them.
+The fingerprint is made from it, and so is the proof that no key occurs twice in a body. Records of one kind have the
+same names, so whatever depends on the names alone is computed once for each set of names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,15 +21,15 @@ VOLATILE = (
     "EstimatedProductCost",
     "MinutesToStart",
 )
-"""Fields that are worked out at the moment of sending. At the top level only; a short list, because a field too many
-here loses an event, and one too few only delivers an event twice."""
+"""Top-level fields that Nexudus computes when it sends a record. The list is short on purpose: a field too many makes
+two different events equal and loses one, a field too few only delivers an event twice."""
 
 _Values = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 
 class Lasting(NamedTuple):
-    """*names*: a digest of the names; *values*: as JSON, in their order; *quotes*: those that the record has at least,
-    around its keys and in its values, written as anyone may write it."""
+    """*names*: a digest of the names. *values*: the values as JSON, in the order of the names. *quotes*: the least
+    number of quotation marks, around keys and in values, that any JSON text of the record has."""
 
     names: bytes
     values: bytes
@@ -37,7 +37,7 @@ class Lasting(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What follows from the names of a record."""
+    """What depends only on the names in a record."""
 
     digest: bytes
     lasting: _Values
@@ -46,7 +46,7 @@ class _Shape(NamedTuple):
 
 
 def of(record: Mapping[str, Any]) -> Lasting:
-    """Return what lasts of a record. Raises orjson.JSONEncodeError for one nested deeper than 250 levels."""
+    """Return the canonical form of a record. Raises orjson.JSONEncodeError if it is nested deeper than 250 levels."""
     shape = _shape(tuple(record))
     values = orjson.dumps(shape.lasting(record))
     quotes = 2 * shape.keys + values.count(b'"')

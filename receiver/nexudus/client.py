@@ -1,6 +1,7 @@
-"""HTTP to the Nexudus API: signed in, within the budget, patient with throttling and faults, bounded in every way.
+"""The HTTP client of the Nexudus API: signs in, keeps to the call budget, and repeats calls after throttling and
+faults. Time, tries and the size of answers are bounded.
 
-What a call means is `receiver.nexudus.webhooks`'s matter; what an answer means is `receiver.nexudus.answers`'s.
+The calls themselves are in `receiver.nexudus.webhooks` and `entities`; `receiver.nexudus.answers` interprets answers.
 """
 
 import random
@@ -29,11 +30,10 @@ _LARGEST_ANSWER = 32 * 1_048_576
 class Patience:
     """How often a call is tried, and how long we wait between tries and for an answer.
 
-    *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no other try is begun. While Nexudus only
-    asks us to slow down, the limits are *throttles* and *throttled_s*: what it counts is a minute's calls, ours and
-    those of everybody else who uses the account, while its `Retry-After` always says a second. What it
-    tells in its own words is tried *ooops* times.
-    """
+    *silence_s* bounds the wait for each piece of an answer; after *give_up_s* no further try is started. While Nexudus
+    only asks us to slow down, *throttles* (tries) and *throttled_s* (seconds) are the limits instead: Nexudus counts
+    the calls of a minute, ours and those of all other users of the account, while its `Retry-After` always says one
+    second. A call that is answered "Ooops!" is tried *ooops* times."""
 
     attempts: int = 6
     ooops: int = 3
@@ -47,9 +47,9 @@ class Patience:
     throttled_s: float = 90.0
 
     def pause(self, attempt: int, asked: float | None) -> float:
-        """Return the seconds to wait after the failed *attempt*: twice as long each time, at least what was *asked*.
+        """Return the seconds to wait after the failed *attempt*: doubled each time, and at least what was *asked*.
 
-        With jitter, so that processes which failed together do not come back together.
+        Jitter keeps processes that failed at the same time from returning at the same time.
         """
         backoff = min(self.longest_pause_s, self.first_pause_s * 2.0 ** (attempt - 1))
         spread: float = random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a secret
@@ -58,7 +58,7 @@ class Patience:
 
 @dataclass(slots=True)
 class _Tries:
-    """How often one call was tried so far, and since when."""
+    """How often one call has been tried, and since when."""
 
     patience: Patience
     most: int
@@ -67,7 +67,7 @@ class _Tries:
     throttles: int = 0
 
     def is_last(self, answer: Answer | None) -> bool:
-        """Count a try that went wrong, with its answer if there was one; say whether there is to be no other."""
+        """Count a failed try, with its answer if there was one; return whether no further try may follow."""
         seconds = time.monotonic() - self.started
         if answer is not None and answer.is_throttled:
             self.throttles += 1
@@ -79,9 +79,9 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the API. *repeatable*: done twice it does no harm, so an unknown outcome is simply repeated.
+    """One call of the API. *repeatable*: it may be carried out twice, so after an unknown outcome it is repeated.
 
-    *within_s*: how long the answer may take each time, where that is shorter than our patience.
+    *within_s*: how long the answer of each try may take, when that is less than our usual patience.
     """
 
     method: str
@@ -97,7 +97,7 @@ class Call:
 
     @property
     def is_write(self) -> bool:
-        """Nexudus counts POST, PUT and DELETE apart, the token request included."""
+        """Whether Nexudus counts the call as a write: POST, PUT and DELETE, the token request included."""
         return self.method != "GET"
 
     def __str__(self) -> str:
@@ -141,8 +141,8 @@ class Client:
     def do(self, call: Call) -> Any:
         """Carry out *call*, signed in, and return the JSON of the answer.
 
-        Raises NexudusError. When its status is 0 or 500 and more and the call is not `repeatable`, the call may
-        have been carried out all the same.
+        Raises NexudusError. If its status is 0 or at least 500 and the call is not `repeatable`, Nexudus may have
+        carried out the call nevertheless.
         """
         token = self._tokens.current()
         answer = self._try(call, token)
@@ -164,16 +164,16 @@ class Client:
         return answers.read(answer, call=str(call))
 
     def _try(self, call: Call, token: str | None) -> Answer:
-        """Send until an answer is worth reading: not throttled, no passing fault, or patience is at its end."""
+        """Send the call until its answer is neither throttling nor a temporary fault, or no further try is allowed."""
         tries = _Tries(self._patience, call.attempts or self._patience.attempts)
         while True:
             answer: Answer | None = None
             try:
                 answer = self._send(call, token)
             except (httpx2.InvalidURL, ValueError) as error:
-                raise NexudusError(f"Nexudus cannot be asked for {call}: {_UNSENDABLE}") from error
+                raise NexudusError(f"Nexudus cannot be sent {call}: {_UNSENDABLE}") from error
             except httpx2.RequestError as error:
-                # Without a connection nothing was sent; later than that, nobody knows.
+                # Without a connection nothing was sent. After that it is unknown what Nexudus has received.
                 again = call.repeatable or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
                 if not again or tries.is_last(None):
                     raise NexudusError(_no_answer(call, self._base_url, error)) from error

@@ -1,4 +1,4 @@
-"""How a process signs in at Nexudus, by its settings."""
+"""Which credentials a process signs in with at Nexudus, according to its settings."""
 
 import hashlib
 import socket
@@ -9,10 +9,10 @@ from receiver.nexudus.oauth import BearerToken, Password
 
 
 def credentials(current: Settings, role: str) -> BearerToken | Password:
-    """Return how to sign in at Nexudus. Raises SettingsError when the settings do not say.
+    """Return the credentials for Nexudus. Raises SettingsError when the settings hold none.
 
-    By default each deployment, host and command has its own client id: refreshing the token of one ends those of its
-    namesakes, and hosts of two deployments may well have one name.
+    By default each deployment, host and command has its own client id, because refreshing a token ends the other tokens
+    of the same client id. The host name alone would not do: hosts of two deployments may have the same name.
     """
     if current.nexudus_token:
         return BearerToken(current.nexudus_token.get_secret_value())
@@ -31,5 +31,5 @@ def credentials(current: Settings, role: str) -> BearerToken | Password:
 
 
 def _deployment(current: Settings) -> str:
-    """Return a short name that no other deployment has: each has a public URL of its own."""
+    """Return a short name that no other deployment has. It is made from the public URL, which is unique to each."""
     return hashlib.sha256((current.public_url or "").encode()).hexdigest()[:8]

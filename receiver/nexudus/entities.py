@@ -1,4 +1,4 @@
-"""Reading records of any kind: a page of a search, many by their Ids, one whole."""
+"""Reads records of any kind from Nexudus: a page of a search, many records by their Ids, or one whole record."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from receiver.nexudus.client import Call, Client
 Row = Mapping[str, Any]
 
 PAGE_SIZE = 200
-"""Rows of a page: 1,000 are documented, but a list that moves while it is read is read again."""
+"""Rows in a page. 1,000 are documented, but a list that changes while it is read has to be read again."""
 
 BATCH_SIZE = 50
-"""Records that are asked for by their Ids in one call; their numbers are part of the URL."""
+"""Records requested by their Ids in one call; the Ids are part of the URL."""
 
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search. *total* is what Nexudus says that all pages hold; None: it does not say."""
+    """One page of a search. *total* is the number of rows in all pages according to Nexudus; None if it does not
+    say."""
 
     rows: tuple[Row, ...]
     total: int | None
@@ -28,7 +29,7 @@ class Page:
 
 
 class Entities:
-    """Reads through *client*. *calls* counts its calls. Every method raises NexudusError."""
+    """Reads records through *client*. *calls* counts the calls that were made. Every method raises NexudusError."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -45,9 +46,10 @@ class Entities:
         return Page(rows, total if type(total) is int else None, answer["HasNextPage"])
 
     def many(self, kind: str, path: str, numbers: Collection[int]) -> dict[int, Row]:
-        """Return those of at most BATCH_SIZE records that are there, by Id: an array, as documented for each kind.
+        """Return by Id those of at most BATCH_SIZE records that exist. The answer is an array, as documented.
 
-        An answer of another shape, or with others than those asked for, is none: it was taken for a search.
+        An answer of another shape, or one with other records than those requested, counts as no answer: Nexudus took
+        the request for a search.
         """
         wanted = ",".join(map(str, numbers))
         call = Call("GET", f"/api/{path}", params={"id": f"[{wanted}]"}, role=f"{kind}-List", attempts=_ATTEMPTS)
@@ -56,7 +58,7 @@ class Entities:
         return {} if found.keys() - set(numbers) else found
 
     def one(self, kind: str, path: str, number: int) -> Row | None:
-        """Return a whole record; None for one that is not there: 404 on some accounts, a page of HTML on others."""
+        """Return a whole record; None if it does not exist: 404 on some accounts, a page of HTML on others."""
         call = Call("GET", f"/api/{path}/{number}", role=f"{kind}-Read", attempts=2)
         try:
             answer = self._do(call)

@@ -1,8 +1,8 @@
-"""What makes two requests the same event. Nexudus sends no delivery id, so the record itself has to tell.
+"""The fingerprint by which a duplicate is recognised. Nexudus sends no delivery id, so the record itself is compared.
 
-A retry may rebuild the record: fields that depend on the clock differ then, and times differ below the second
-(`UpdatedOn` has ticks in a hook and none in the API). Everything else has to be equal: `UpdatedOn` alone would not do,
-because payments do not move it.
+When Nexudus retries, it may build the record again: fields that depend on the clock then differ, and times differ below
+the second (`UpdatedOn` has ticks in a hook and none in the API). Everything else has to be equal. Comparing `UpdatedOn`
+alone would not do, because payments do not change it.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from receiver.nexudus import actions
 from receiver.nexudus.canonical_record import Lasting
 
 REPEATING_WINDOW_MS = 60_000
-"""How long an equal record is a duplicate for an action that legitimately repeats itself."""
+"""Milliseconds for which an equal record counts as a duplicate, for actions that legitimately repeat."""
 
 _MOST_BEGUN = 16
-"""Sets of names; a hook has one, and some more while Nexudus is being upgraded."""
+"""Sets of names that are remembered. A hook has one, and a few more while Nexudus is being upgraded."""
 
 _REPEATING = frozenset(
     {
@@ -31,27 +31,27 @@ _REPEATING = frozenset(
         "VisitorNotification",
     }
 )
-"""Actions that say that something happened, not that the record changed."""
+"""Actions that report that something happened, not that the record changed, so equal records may be new events."""
 
-# Begins with the point, which is rare in a record: three times as fast as one that begins with the time.
+# The pattern begins with the point, which is rare in a record: three times as fast as one that begins with the time.
 _FRACTION = re.compile(rb"\.(?<=T\d\d:\d\d:\d\d\.)\d{1,9}")
 
 
 class Fingerprints:
-    """The fingerprints of one hook's events: what they begin with is digested once for each set of names."""
+    """Makes the fingerprints of one hook's events. Their common beginning is hashed once for each set of names."""
 
     def __init__(self, business_id: int, action: str) -> None:
         self._prefix = b"%d/%b/" % (business_id, action.encode())
         self._begun = lru_cache(maxsize=_MOST_BEGUN)(self._begin)
 
     def of(self, record: Lasting) -> bytes:
-        """Return the 16 bytes by which two events of one business and action are the same."""
+        """Return the 16 bytes that are equal for two events of one business and action if one is a duplicate."""
         digest = self._begun(record.names).copy()
         digest.update(_FRACTION.sub(b"", record.values))
         return digest.digest()[:16]
 
     def _begin(self, names: bytes) -> "hashlib._Hash":
-        # SHA-256 is half as costly as BLAKE2 on today's processors, which have instructions for it.
+        # SHA-256 costs half as much as BLAKE2 on today's processors, which have instructions for it.
         return hashlib.sha256(self._prefix + names)
 
 
@@ -61,12 +61,12 @@ def of(business_id: int, action: str, record: Lasting) -> bytes:
 
 
 def window_ms(action: str, default: int) -> int:
-    """Return for how long an equal event is a duplicate: *default*, but a minute at most for actions that repeat."""
+    """Return for how many ms an equal event is a duplicate: *default*, but a minute at most for actions that repeat."""
     return min(default, REPEATING_WINDOW_MS) if action in _REPEATING else default
 
 
 def entity(action: str, record: Mapping[str, Any]) -> str | None:
-    """Return what the event is about, "Booking:1418686279", or None for a record without a whole number as `Id`."""
+    """Return the entity of an event, "Booking:1418686279"; None if the record's `Id` is not a whole number."""
     number = record.get("Id")
     if type(number) is not int:
         return None

@@ -1,8 +1,8 @@
-"""The URLs that Nexudus posts to. A hook names its location and action, and proves by its token that we made it.
+"""The URLs that Nexudus posts to. The path names the location and the action, and a token proves that we made the URL.
 
 A body from Nexudus names neither action nor location, so both are in the path, `/hooks/{business_id}/{action}/{token}`,
-under a token that only a holder of the URL key can make. Receivers check it without a lookup; the registrar rotates it
-by signing with a new key while the old one still verifies.
+with a token that only a holder of the URL key can make. Receivers check it without a lookup. To rotate the key, the
+registrar makes URLs with the new key while receivers still accept tokens of the old one.
 """
 
 import base64
@@ -21,7 +21,7 @@ _NONCE = re.compile(r"[A-Za-z0-9._~=:-]{1,128}", re.ASCII)
 
 
 class Hook(NamedTuple):
-    """What the path of a hook says; nothing of it is believed before `is_authentic`."""
+    """The parts of a hook's path. They must not be trusted until `is_authentic` has confirmed the token."""
 
     business_id: int
     action: str
@@ -29,7 +29,7 @@ class Hook(NamedTuple):
 
 
 def parse(path: str) -> Hook | None:
-    """Return the parts of a hook's path, or None when it does not have the form of one."""
+    """Return the parts of a hook's path, or None when the path does not have that form."""
     match = _PATH.fullmatch(path)
     return Hook(int(match[1]), match[2], match[3]) if match else None
 
@@ -52,12 +52,12 @@ def url(public_url: str, key: str, business_id: int, action: str) -> str:
 
 
 def is_authentic(keys: Sequence[str], business_id: int, action: str, given: str) -> bool:
-    """Tell whether one of our keys made this token. Takes the same time for every wrong token."""
+    """Return whether the token was made with one of our keys. Takes the same time for every wrong token."""
     return _index(keys, Hook(business_id, action, given)) is not None
 
 
 def key_index(keys: Sequence[str], hook_url: str) -> int | None:
-    """Return which of *keys* made a URL, whatever host it names, or None when none did or it is no hook at all."""
+    """Return which of *keys* made a URL, whatever its host; None when none did, or when it is not a hook's URL."""
     start = hook_url.find(PREFIX)
     hook = parse(hook_url[start:]) if start >= 0 else None
     return _index(keys, hook) if hook else None
@@ -66,8 +66,8 @@ def key_index(keys: Sequence[str], hook_url: str) -> int | None:
 def probe_answer(key: str, nonce: str) -> str | None:
     """Return the proof that this receiver holds the URL key: HMAC-SHA256(key, nonce) in hex.
 
-    None for a nonce that is not 1 to 128 of `A-Z a-z 0-9 . _ ~ = : -`. The sign `/` above all is refused: it is in
-    whatever a token is made from, so that nobody can ask the probe for the token of a hook.
+    None for a nonce that is not 1 to 128 of `A-Z a-z 0-9 . _ ~ = : -`. Refusing `/` is essential: every token is made
+    from a text that contains it, so nobody can obtain the token of a hook from the probe.
     """
     if not _NONCE.fullmatch(nonce):
         return None

@@ -1,8 +1,8 @@
-"""Who we are to the Nexudus API: a bearer token, or one got by the OAuth2 password grant and kept fresh.
+"""Access tokens for the Nexudus API: a fixed bearer token, or one from the OAuth2 password grant that is refreshed.
 
 The grant is form-encoded; a JSON body is answered `unsupported_grant_type`. The `client_id` is a header, and refreshing
 the token of one client id ends the refresh tokens of everybody else who uses the same one
-(https://developers.nexudus.com/reference/token-authentication-oauth): so each deployment has its own.
+(https://developers.nexudus.com/reference/token-authentication-oauth). Therefore each deployment has its own.
 """
 
 import base64
@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from receiver.core.errors import CredentialsRefused, NexudusError
 
 TokenRequest = Callable[[Mapping[str, str], Mapping[str, str]], Any]
-"""Posts a form with headers to the token endpoint and returns the JSON of its answer."""
+"""A function that posts a form with headers to the token endpoint and returns the JSON of its answer."""
 
 
 class Tokens(Protocol):
     """Gives the access token for the next call."""
 
     def current(self) -> str:
-        """Return a token that is good as far as we know."""
+        """Return a token that should be valid."""
 
     def after_refusal(self, refused: str) -> str | None:
         """Return another token than *refused*, which was answered 401; None when there is no other."""
@@ -46,7 +46,7 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The credentials of an API user. *totp* is the code of the moment, or the base32 secret that codes come from."""
+    """The credentials of an API user. *totp* is the current code, or the base32 secret from which codes are made."""
 
     username: str
     password: str = field(repr=False)
@@ -55,7 +55,7 @@ class Password:
 
 
 class PasswordTokens:
-    """Gets tokens by password, renews them before they expire; of many threads only one asks, the others wait."""
+    """Gets tokens by password and renews them before they expire. Only one thread asks at a time; the others wait."""
 
     def __init__(self, password: Password, request: TokenRequest, *, now: Callable[[], float] = time.time) -> None:
         self._password = password
@@ -67,14 +67,14 @@ class PasswordTokens:
         self._good_until = 0.0
 
     def current(self) -> str:
-        """Return the token, renewed first when a tenth of its life (a minute at most) is all that is left."""
+        """Return the token. It is renewed first if no more than a tenth of its life, at most a minute, is left."""
         with self._lock:
             if self._access is None or self._now() >= self._good_until:
                 self._renew()
             return self._access or ""
 
     def after_refusal(self, refused: str) -> str:
-        """Return a new token, or the one that another thread got meanwhile."""
+        """Return a new token, or the one that another thread has got in the meantime."""
         with self._lock:
             if self._access in (None, refused):
                 self._renew()
@@ -87,7 +87,7 @@ class PasswordTokens:
             try:
                 answer = self._ask({"grant_type": "refresh_token", "refresh_token": refresh})
             except NexudusError as error:
-                # Somebody with our client id refreshed, or it is older than 15 days: the password still works.
+                # Another process with our client id refreshed, or the token is older than 15 days: use the password.
                 if not isinstance(error, CredentialsRefused):
                     raise
         if answer is None:
@@ -120,7 +120,7 @@ class PasswordTokens:
 
 
 def totp_code(totp: str, now: float) -> str:
-    """Return the code to send: *totp* itself when it is one (6 to 8 digits), else computed from it (RFC 6238)."""
+    """Return the code to send: *totp* itself if it is a code (6 to 8 digits), else a code made from it (RFC 6238)."""
     if totp.isdigit() and 6 <= len(totp) <= 8:
         return totp
     letters = totp.replace(" ", "").replace("-", "").upper().rstrip("=")

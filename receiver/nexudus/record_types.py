@@ -1,4 +1,4 @@
-"""Whether a record fits the type of its action: for records that people write. What Nexudus sends is never judged."""
+"""Checks whether a record that a person wrote fits the type of its action. Records from Nexudus are never checked."""
 
 import importlib
 import pkgutil
@@ -13,9 +13,9 @@ from receiver.nexudus.records.record import Record
 
 
 def unfit(action: str, record: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for each field whose value is not of the type that the action's record declares, what should be there.
+    """Return for each field whose value has the wrong type a sentence that says what is expected there.
 
-    The sentences quote no value. An action without a type, and fields that its type does not name, fit.
+    The sentences quote no value. Actions without a type, and fields that the type does not declare, always fit.
     """
     kind = actions.entity_kind(action)
     wanted = by_name().get(kind, Record)

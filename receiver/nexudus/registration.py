@@ -1,4 +1,4 @@
-"""A registration: one WebHook record at Nexudus, as far as we look at it, and the whole record as it came."""
+"""A registration: one WebHook record at Nexudus, with the fields that we use and the whole record as it came."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _LONGEST_URL = 8_000
 class Registration:
     """One WebHook record (https://developers.nexudus.com/rest-api/sys/get-webhooks-by-id).
 
-    *action_code* is the eWebhookAction number. *error_count* counts failures in a row since the last success;
+    *action_code* is the eWebhookAction number. *error_count* is the number of consecutive failures;
     *last_trigger* is the time of the last success, as Nexudus wrote it. *record* is the record as it came: whole from
     "get one", without `Description` from a list.
     """
@@ -47,16 +47,16 @@ def _number(value: object) -> object:
 
 
 def _code(value: object) -> object:
-    """Enumerations come as numbers; a serialiser that writes names is understood too."""
+    """Return the number of an enumeration. Nexudus sends numbers; names are accepted as well."""
     if isinstance(value, str) and not value.isdigit():
         return actions.code_of(value) or 0
     return _number(value)
 
 
 class _Row(BaseModel):
-    """What a record must hold for us to work with it; everything else passes through in `record`.
+    """The fields that a record must have for us to use it; all others are kept in `record`.
 
-    Lax where it can be: one strange record of somebody else must not stop us from looking after ours.
+    The check is as lax as possible: one odd record that belongs to somebody else must not stop the registrar.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -73,7 +73,7 @@ class _Row(BaseModel):
 
 
 def parse(value: object) -> Registration:
-    """Read one record from the API. Raises NexudusError when it cannot be one."""
+    """Return the registration in one record of the API. Raises NexudusError if it is not a webhook record."""
     try:
         row = _Row.model_validate(value)
     except ValidationError as error:

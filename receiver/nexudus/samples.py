@@ -1,9 +1,8 @@
 """Realistic bodies for every action, in the shape that Nexudus sends: used by `send`, `try`, the simulator and tests.
 
-One file for each kind of record below `samples/`, laid out one field a line; the people in them are invented. A sample
-is always the same but for what has to differ: its own `Id` and `UniqueId`, its times moved to now, one of a few people.
-Numbers keep their spelling (`0.09000`), which a parser and a writer of JSON would lose.
-"""
+`samples/` has one file for each kind of record, with one field a line; the people in them are invented. Two samples of
+a kind differ only in `Id`, `UniqueId`, their times, which are moved to now, and the person, who is one of a few.
+Numbers keep their spelling (`0.09000`), which parsing and writing JSON would lose."""
 
 import re
 import uuid
@@ -17,7 +16,7 @@ import orjson
 from receiver.nexudus import actions
 
 WRITTEN = datetime(2026, 3, 2, 9, 15, 44, tzinfo=UTC)
-"""The moment at which, by their own times, the files were sent."""
+"""When the records in the files were sent, according to their own times."""
 
 _QUARTER = 900
 _FIRST_ID = 1_400_000_000
@@ -44,11 +43,11 @@ _PEOPLE = (
     _Person("Amara Okafor", "amara.okafor@example.com", "1409384716"),
     _Person("Thảo Nguyễn", "thao.nguyen@example.com", "1409384717"),
 )
-"""Invented. The first is the one whom the files speak of."""
+"""Invented people. The first is the one in the files."""
 
 
 def names() -> tuple[str, ...]:
-    """Return the actions that there is a sample for: all 89, in the order of their numbers."""
+    """Return the actions that have a sample: all 89, in the order of their numbers."""
     return actions.NAMES
 
 
@@ -61,7 +60,7 @@ def record(action: str, *, now: datetime, number: int) -> dict[str, Any]:
 def body(action: str, *, now: datetime, number: int) -> bytes:
     """Return a body for *action* as Nexudus would send it at *now*: an array of one record, without white space.
 
-    *number* tells samples apart: another number, another `Id`. Raises ValueError for an action without a sample.
+    Samples with different *number* have different `Id`s. Raises ValueError for an action without a sample.
     """
     kind = actions.entity_kind(action)
     if action not in actions.NAMES:
@@ -85,7 +84,7 @@ def _cast(text: str, person: _Person) -> str:
 
 
 def _move(text: str, now: datetime) -> str:
-    """Move every time by as much as *now* is later than the file; appointments stay on the quarter of an hour."""
+    """Move every time by as much as *now* is later than the file; appointments stay on quarter hours."""
     shift = int((now - WRITTEN).total_seconds())
 
     def moved(time: re.Match[str]) -> str:

@@ -1,11 +1,12 @@
-"""Whether a request is signed by a shared secret of its location, in the way in which that secret is known to sign.
+"""Verifies that a request is signed with a shared secret of its location, under the reading that this secret uses.
 
-There are two readings of a body that is not ASCII (see `signature`). Under the .NET one all its foreign characters are
-the same `?`, so a captured signature fits other texts, too. Hence a secret has one reading only: the one that is set,
-or the first one that it was seen to sign under. Only a body that the readings differ on shows which one that is. The
-raw reading cannot be made from a captured signature, so once it was seen it holds for good. A secret known as .NET's
-that signs raw for once has that one request set aside, and is known as raw from then on; so whoever teaches us the
-.NET reading by a captured signature costs us no more than that.
+A body that is not ASCII can be read in two ways (see `signature`). In the .NET reading, every non-ASCII character
+becomes `?`, so a captured signature is valid for other texts as well. Therefore each secret has only one reading: the
+one that is set, or else the first one that it was seen to use. Only a body for which the readings differ shows which
+one that is. A captured signature cannot be turned into one of the raw reading, so once a secret was seen to use the raw
+reading, that is final. If a secret is known for the .NET reading and then signs under the raw one, that one request is
+quarantined and the secret counts as raw from then on. Whoever makes us learn the .NET reading with a captured signature
+therefore delays one request, and no more.
 """
 
 from collections import defaultdict
@@ -16,13 +17,14 @@ from receiver.nexudus import signature
 from receiver.nexudus.signature import Reading
 
 ANY = "any"
-"""The scope of a secret that holds at every location; that of another one is its location's number."""
+"""The scope of a secret that is valid for every location; the scope of any other secret is its location's number."""
 
 
 class Verdict(NamedTuple):
-    """What a signature is worth. *doubt*: why it is not accepted; without it and *reading* no secret is asked for.
+    """The result of a verification. *doubt*: why the signature is not accepted. *reading*: the one it is valid under.
+    Both None: no secret is set for the location.
 
-    *seen*: the scope of the secret that signed, and the reading that it has shown thereby.
+    *seen*: the scope of the secret that signed, and the reading that this shows it to use.
     """
 
     reading: Reading | None = None
@@ -31,10 +33,11 @@ class Verdict(NamedTuple):
 
 
 class Verifier:
-    """Verifies signatures by the secrets of all locations, and remembers how each scope of them signs."""
+    """Verifies signatures with the secrets of all locations, and remembers which reading each scope uses."""
 
     def __init__(self, secrets: Iterable[tuple[int | None, str]], reading: Reading | None = None) -> None:
-        """*secrets*: pairs of a location (None: any) and a secret. *reading*: the only one that holds, if it is set."""
+        """*secrets*: pairs of a location (None: any) and a secret. *reading*: the only valid one, if the setting says
+        so."""
         self._reading = reading
         self._learnt: dict[str, Reading] = {}
         self._for_any: tuple[tuple[str, str], ...] = ()
@@ -47,19 +50,19 @@ class Verifier:
 
     @property
     def learnt(self) -> Mapping[str, Reading]:
-        """Which reading each scope was seen to sign under."""
+        """The reading that each scope was seen to use."""
         return self._learnt
 
     def secrets_of(self, business_id: int) -> Sequence[tuple[str, str]]:
-        """Return the secrets that open hooks of a location, each behind its scope."""
+        """Return the secrets that are valid for hooks of a location, as pairs of scope and secret."""
         return self._for_any + self._for_one.get(business_id, ())
 
     def verify(self, business_id: int, body: bytes, header: str | None) -> Verdict:
-        """Judge a request by what is known so far. Changes nothing; total over any bytes and any header."""
+        """Verify a request by what is known so far. Changes nothing, and never raises, whatever the body and header."""
         return self.judge(self.secrets_of(business_id), body, header)
 
     def judge(self, secrets: Sequence[tuple[str, str]], body: bytes, header: str | None) -> Verdict:
-        """Do what `verify` does, with the secrets of the location at hand."""
+        """Do what `verify` does, for a caller that already has the secrets of the location."""
         for scope, secret in secrets:
             reading = signature.verify(body, header, (secret,), likely=self._reading or self._learnt.get(scope))
             if reading is not None:
@@ -79,7 +82,7 @@ class Verifier:
         return Verdict(doubt=doubt, seen=(scope, reading))
 
     def learn(self, scope: str, reading: Reading) -> bool:
-        """Note what a scope was seen to sign under; return whether that is news."""
+        """Note the reading that a scope was seen to use; return whether that is new."""
         if self._learnt.get(scope) in (reading, "raw"):
             return False
         self._learnt[scope] = reading

@@ -1,4 +1,4 @@
-"""The five calls about WebHook records, the list of businesses, and the table of actions as Nexudus has it today."""
+"""Calls about webhooks: the five for WebHook records, the list of businesses, and Nexudus's current list of actions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class _Listing:
 
 
 class Webhooks:
-    """WebHook records through *client*. Every method raises NexudusError."""
+    """Reads and writes WebHook records through *client*. Every method raises NexudusError."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -38,14 +38,15 @@ class Webhooks:
     def list(self) -> tuple[Registration, ...]:
         """Return every record of the account, in ascending order of id.
 
-        One call per 500 records. No filter is sent, since Nexudus ignores those it does not know and returns
-        everything, and no order, since its documents contradict each other about `dir`.
+        One call per 500 records. No filter is sent, since Nexudus ignores unknown filters and returns everything; and
+        no order, since its documentation contradicts itself about `dir`.
         """
         rows = self._everything(_HOOKS, role="WebHook-List")
         return tuple(registration.parse(rows[number]) for number in sorted(rows))
 
     def get(self, hook_id: int) -> Registration:
-        """Return one whole record. An unknown id may be answered like a fault of Nexudus: only three tries."""
+        """Return one whole record. Tries only three times, since an unknown id may be answered like a fault of
+        Nexudus."""
         call = Call("GET", f"{_HOOKS}/{hook_id}", role="WebHook-Read", attempts=3)
         found = registration.parse(self._client.do(call))
         if found.id != hook_id:
@@ -55,8 +56,7 @@ class Webhooks:
     def create(self, record: Mapping[str, Any]) -> int | None:
         """Create a record and return its id, None when the answer does not say.
 
-        An answer that is lost (status 0 or 500 and more) leaves it unknown whether there is a record now: look at
-        the list before trying again.
+        If the answer is lost (status 0, or at least 500), the record may exist: check the list before trying again.
         """
         answer = self._client.do(Call("POST", _HOOKS, record=record, repeatable=False, role="WebHook-Create"))
         value = answer.get("Value") if isinstance(answer, dict) else None
@@ -64,11 +64,11 @@ class Webhooks:
         return number if isinstance(number, int) else None
 
     def update(self, record: Mapping[str, Any]) -> None:
-        """Replace a record by *record*, which must be whole: Nexudus clears what is not sent."""
+        """Replace a record by *record*, which must be whole: Nexudus clears fields that are not sent."""
         self._client.do(Call("PUT", _HOOKS, record=record, role="WebHook-Edit"))
 
     def delete(self, hook_id: int) -> None:
-        """Delete a record. One that is not there is deleted: perhaps by us, and the answer was lost."""
+        """Delete a record. If it does not exist, that is a success: perhaps we deleted it and the answer was lost."""
         try:
             self._client.do(Call("DELETE", f"{_HOOKS}/{hook_id}", role="WebHook-Delete", attempts=3))
         except NexudusError as error:
@@ -76,12 +76,12 @@ class Webhooks:
                 raise
 
     def businesses(self) -> Mapping[int, str]:
-        """Return the locations that the API user sees: id to name."""
+        """Return the locations that the API user can see: id to name."""
         rows = self._everything(_BUSINESSES, role="Business-List")
         return {number: str(rows[number].get("Name") or "") for number in sorted(rows)}
 
     def actions(self) -> Mapping[str, int] | None:
-        """Return eWebhookAction as Nexudus has it today (name to number); None when it does not say."""
+        """Return Nexudus's current eWebhookAction (name to number); None when Nexudus does not provide it."""
         call = Call("GET", "/api/utils/enums", params={"name": "eWebhookAction"}, attempts=1)
         try:
             answer = self._client.do(call)
@@ -96,9 +96,9 @@ class Webhooks:
         return found or None
 
     def _everything(self, path: str, *, role: str) -> Mapping[int, Mapping[str, Any]]:
-        """List until a listing is as long as it says: rows can slip between pages while somebody else writes.
+        """List until a listing has as many rows as Nexudus says: while somebody else writes, a page can miss a row.
 
-        When none is, return the union of them, in which no row that was seen is missing.
+        If no listing is complete, return the union of all listings.
         """
         union: dict[int, Mapping[str, Any]] = {}
         for _ in range(_LISTINGS):

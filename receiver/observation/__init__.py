@@ -1,1 +1,2 @@
-"""What operators observe: status of the store, metrics, alerts, traces. Nothing here changes an event or a delivery."""
+"""What operators observe: the status of the store, metrics, traces, and in `alerts` the alerts. A metric of the store
+or of the workers is named in `exposition`, one of the receiver in `receiver_metrics`. Nothing here changes an event."""

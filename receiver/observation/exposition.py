@@ -1,6 +1,7 @@
-"""Status of the store as metrics: the same at every receiver, so that any of them can be scraped. Pure.
+"""The metrics of the store and of the workers, by name: the same at every receiver, so that any can be scraped. Pure.
 
-Over receivers take max() of these, never sum(). The names are documented in deploy/prometheus/README.md.
+Aggregate them over receivers with max(), never with sum(). deploy/prometheus/README.md documents the names. The
+receiver's own metrics are in `receiver_metrics`; workers count in `workers.run.shared_counters`.
 """
 
 import platform

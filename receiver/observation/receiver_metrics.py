@@ -41,7 +41,7 @@ class IngestMetrics:
         )
         self._key_failed = counter(
             "routing_key_failed",
-            "Deliveries whose `order`, `debounce` or `per` key could not be worked out.",
+            "Deliveries whose `order`, `debounce` or `per` key, or whose time, could not be worked out.",
             ["route"],
         )
         self._lost = counter("log_lines_lost", "Lines of this receiver's log that could not be written.")
@@ -105,7 +105,7 @@ class IngestMetrics:
         self._batches.observe(events)
 
     def key_failed(self, route: str) -> None:
-        """Count one delivery that a route could not order, debounce or count by its key."""
+        """Count one delivery that a route could not order, debounce or count by its key, or has no time for."""
         self._key_failed.labels(route).inc()
 
     def connection_refused(self, limit: str) -> None:

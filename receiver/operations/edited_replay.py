@@ -111,7 +111,7 @@ class _Only:
         found = self._table.match(business_id, action, record)
         if self._route is None:
             return found
-        return Matched(tuple(one for one in found.routes if one.name == self._route), found.failed)
+        return found.narrowed(lambda one: one.name == self._route)._replace(shadow=())
 
 
 def _read(body: bytes) -> payload.Record:

@@ -8,7 +8,7 @@ import redis
 from receiver.core.errors import EventUnknown, StorageUnavailable
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.ingest import delivery_plan
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.table import Matched, Route, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import PlannedDelivery
 from receiver.storage.query.stored_event import StoredEvent
@@ -40,31 +40,33 @@ class Replay:
 
     def routes(self, stored: StoredEvent) -> tuple[Route, ...]:
         """The routes that would get a delivery of this event, as far as can be known before it is tried."""
-        if _obstacle(stored):
-            return ()
-        record = stored.envelope.record()
-        matched = self._table.match(stored.envelope.business_id, stored.envelope.action, record).routes
+        return () if _obstacle(stored) else self._matched(stored).routes
+
+    def _matched(self, stored: StoredEvent) -> Matched:
+        """Return which routes take part. An event that `where` does not match any more calls nothing off again."""
+        envelope = stored.envelope
         dead = {delivery.route for delivery in stored.deliveries if delivery.status == DeliveryStatus.DEAD}
-        return tuple(
-            route
-            for route in matched
-            if (route.name == self._route or (self._route is None and not route.confirms_replay))
-            and (not self._only_dead or route.name in dead)
-        )
+
+        def takes(route: Route) -> bool:
+            is_meant = route.name == self._route or (self._route is None and not route.confirms_replay)
+            return is_meant and (not self._only_dead or route.name in dead)
+
+        found = self._table.match(envelope.business_id, envelope.action, envelope.record()).narrowed(takes)
+        return found._replace(unfit=())
 
     def run(self, stored: StoredEvent) -> Replayed:
         """Make the deliveries. Raises EventUnknown, StorageUnavailable."""
         event_id = stored.envelope.id
         if obstacle := _obstacle(stored):
             return Replayed(event_id, (), obstacle)
-        routes = self.routes(stored)
-        if not routes:
+        envelope, matched = stored.envelope, self._matched(stored)
+        place = (envelope.business_id, envelope.action, envelope.record())
+        wanted = [delivery_plan.delivery(route, *place) for route in matched.routes]
+        wanted += delivery_plan.calling_off(matched, *place)
+        if not wanted:
             return Replayed(event_id, (), "no route of today's table wants it")
-        envelope = stored.envelope
-        record = envelope.record()
-        place = (envelope.business_id, envelope.action, record)
         made: list[str] = []
-        for some in keep_script.portions([delivery_plan.delivery(route, *place) for route in routes]):
+        for some in keep_script.portions(wanted):
             reply = self._make(event_id, some)
             if isinstance(reply, str):
                 return Replayed(event_id, tuple(made), reply)

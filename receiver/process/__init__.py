@@ -1,3 +1,3 @@
-"""What a process needs to run in order: logs, standard streams, signals, threads and child processes. What the
-process does is not here: see `receiver.cli.processes`.
+"""Infrastructure of a process: logs, standard streams, signals, threads and child processes. What each process does is
+in `receiver.cli.processes`.
 """

@@ -1,4 +1,4 @@
-"""A file that a process without a port touches while its main loop turns: what probes and health checks look at.
+"""A file that a process without a port touches while its main loop runs, for probes and health checks.
 
 `find FILE -mmin -1` prints its name as long as it was touched within the last minute.
 """
@@ -18,7 +18,7 @@ _log = logs.get()
 
 
 class AliveFile:
-    """The file `NAME.alive` in the data directory. A file that cannot be written is told once and stops nobody."""
+    """The file `NAME.alive` in the data directory. If it cannot be written, that is logged once and stops nothing."""
 
     def __init__(self, data_dir: Path, name: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self._path = data_dir / f"{name}.alive"
@@ -27,7 +27,7 @@ class AliveFile:
         self._told = False
 
     def touch(self) -> None:
-        """Say that the loop still turns; at most every five seconds, so it may be called as often as one likes."""
+        """Report that the loop still runs. Touches the file every five seconds at most, so frequent calls are cheap."""
         if self._now() < self._next:
             return
         self._next = self._now() + _EVERY_S

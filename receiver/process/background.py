@@ -1,7 +1,7 @@
-"""Work in threads beside the main one: a call that may take for ever, and a task that is repeated.
+"""Runs work in background threads: a call that may block for ever, and a periodic task.
 
-Nobody has to wait for these threads, not even the end of the process. No timeout of a socket bounds the resolution of a
-name: while the name servers are away it takes 20 s or more.
+Nothing has to wait for these threads, not even the end of the process. They are needed because a socket's timeout does
+not bound name resolution: while the name servers are away, that takes 20 s or more.
 """
 
 import threading
@@ -18,14 +18,14 @@ _log = logs.get()
 
 
 def begin(call: Callable[[], T]) -> Future[T]:
-    """Start *call*, and return where its result or its exception will be."""
+    """Start *call* in a thread, and return a Future for its result or exception."""
     result: Future[T] = Future()
-    result.set_running_or_notify_cancel()  # whoever gives up waiting for it does not take the place of its result
+    result.set_running_or_notify_cancel()  # a caller that stops waiting must not cancel it, or set_result fails
 
     def run() -> None:
         try:
             result.set_result(call())
-        except Exception as error:  # noqa: BLE001 - it is for whoever asks for the result
+        except Exception as error:  # noqa: BLE001 - the caller gets it with the result
             result.set_exception(error)
 
     threading.Thread(target=run, name="background", daemon=True).start()
@@ -33,12 +33,12 @@ def begin(call: Callable[[], T]) -> Future[T]:
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what *call* returns. Raises TimeoutError when that takes too long; it goes on by itself then."""
+    """Return what *call* returns. Raises TimeoutError after *seconds*; the call then continues in its thread."""
     return begin(call).result(seconds)
 
 
 class PeriodicTask:
-    """Calls *turn* every *every_s* seconds until `stop`. A store that is away is waited for."""
+    """Calls *turn* every *every_s* seconds until `stop`. While the store is away, it waits and tries again."""
 
     def __init__(self, name: str, turn: Callable[[], object], *, every_s: float = 5.0) -> None:
         self._name = name
@@ -48,11 +48,11 @@ class PeriodicTask:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Let no further turn begin, and wait a little for the one that runs; it can be cut off anywhere."""
+        """Start no further turn, and wait up to *timeout_s* for the current one, which may be cut off at any point."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -63,5 +63,5 @@ class PeriodicTask:
                 self._turn()
             except (StorageUnavailable, LockLost) as error:
                 _log.warning("task.waiting", task=self._name, error=str(error))
-            except Exception:  # noqa: BLE001 - a fault in one turn must not end all of them, unseen
+            except Exception:  # noqa: BLE001 - an error in one turn must not end the task silently
                 _log.exception("task.failed", task=self._name)

@@ -10,7 +10,7 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def numbers() -> tuple[signal.Signals, ...]:
-    """Return SIGTERM, and SIGHUP (a terminal was closed) unless whoever started us has it ignored, as `nohup` does."""
+    """Return SIGTERM, and SIGHUP (a terminal was closed) unless our parent set it to be ignored, as `nohup` does."""
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
         return (signal.SIGTERM,)
@@ -18,14 +18,14 @@ def numbers() -> tuple[signal.Signals, ...]:
 
 
 def answer(handler: Handler) -> None:
-    """Have *handler* called at each of them. Only in the main thread."""
+    """Install *handler* for each of these signals. Must be called in the main thread."""
     for number in numbers():
         signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def answered(handler: Handler) -> Iterator[None]:
-    """Have *handler* called at each of them and at SIGINT meanwhile; in the main thread, which alone may say so."""
+    """Install *handler* for each of these signals and SIGINT while the context is open; main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 MOST_LINES: Final = 20_000
 MOST_BYTES: Final = 8_388_608
 CLOSE_WITHIN_S: Final = 1.0
-"""How long the end of a process may be held up by lines that are still to be written."""
+"""Seconds that lines which are not written yet may delay the end of a process."""
 
 _LINGER_S: Final = 0.02
 _MOST_AT_ONCE: Final = 1_000
@@ -26,7 +26,8 @@ _PORTION: Final = 65_536
 
 
 class _QueuedText(NamedTuple):
-    """A text in the buffer. *text* is the text, or returns it; *written* is set when all before it is written."""
+    """A text in the buffer. *text* is the text or a function that returns it. *written* is set when everything before
+    it is written."""
 
     text: bytes | Callable[[], bytes]
     lines: int
@@ -35,19 +36,19 @@ class _QueuedText(NamedTuple):
 
 
 class LineWriter:
-    """Writes to one open file, by its number. The thread starts with the first line; a forked child starts its own."""
+    """Writes to one open file descriptor. The first line starts the thread; a forked child starts its own thread."""
 
     def __init__(self, file: int) -> None:
         self._file = file
         self.report: Callable[[int], bytes] = _report
-        """Makes the line that says how many were lost."""
+        """Returns the line that reports how many lines were lost."""
         self._begin()
         _writers.add(self)
 
     def _begin(self) -> None:
         self.lost = 0
         self._unreported = 0
-        # Reentrant: a line may come from a finalizer or a signal handler that interrupts its own thread in here.
+        # Reentrant: a finalizer or signal handler may interrupt a thread that holds the lock, and write a line.
         self._lock = threading.RLock()
         self._queue: SimpleQueue[_QueuedText] = SimpleQueue()
         self._hurry = threading.Event()
@@ -63,11 +64,11 @@ class LineWriter:
         self._put(_QueuedText(line, line.count(b"\n"), len(line)))
 
     def put_later(self, render: Callable[[], bytes], *, lines: int, size: int) -> None:
-        """Write what *render* returns, which the thread calls; *size* is about how many bytes it holds until then."""
+        """Write what *render* returns; the writing thread calls it. *size*: roughly the bytes it holds until then."""
         self._put(_QueuedText(render, lines, size))
 
     def flush(self, within_s: float = CLOSE_WITHIN_S) -> bool:
-        """Wait until what was put before is written. Once that took too long, nobody waits until writing goes on."""
+        """Wait until everything put so far is written. After a timeout, calls do not wait until writing works again."""
         if self._thread is None or self._is_stuck or self._is_closed:
             return not self._is_stuck
         written = threading.Event()
@@ -78,7 +79,7 @@ class LineWriter:
         return not self._is_stuck
 
     def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
-        """Write what is left, as far as that can be done in time; what comes later is dropped."""
+        """Write the remaining lines as far as time allows; later lines are dropped."""
         self._is_stuck = False
         self.flush(within_s)
         self._is_closed = True
@@ -98,7 +99,7 @@ class LineWriter:
             self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
             try:
                 self._thread.start()
-            except RuntimeError:  # no thread can be had now; the next line may have more luck
+            except RuntimeError:  # no thread can be started now; the next line tries again
                 self._thread = None
         return self._thread is not None
 
@@ -114,7 +115,7 @@ class LineWriter:
             waiting = [self._queue.get()]
             if self._queue.empty():
                 self._hurry.wait(_LINGER_S)  # more may come, and is written in one call
-            self._hurry.clear()  # before the rest is taken: whoever is in a hurry has put something there before
+            self._hurry.clear()  # before the lines are taken: whoever sets it has put its line there before
             while len(waiting) < _MOST_AT_ONCE and not self._queue.empty():
                 waiting.append(self._queue.get())
             self._write(waiting)
@@ -139,18 +140,18 @@ class LineWriter:
             return waiting.text
         try:
             return waiting.text()
-        except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no other
+        except Exception:  # noqa: BLE001 - if a line cannot be rendered, only that line is lost
             self._lose(waiting.lines)
             return b""
 
     def _send(self, text: bytes) -> bytes:
-        """Write, and return what could not be written. The number rather than a stream: no lock is held meanwhile, for
-        which the end of the process would wait."""
+        """Write, and return what could not be written. Uses the descriptor instead of a stream, so that no lock is held
+        that the end of the process would wait for."""
         rest = b"\n" + text if self._is_torn and text else text
         while rest:
             try:
                 written = os.write(self._file, rest[:_PORTION])
-            except BlockingIOError:  # somebody we share the file with wants it so
+            except BlockingIOError:  # another process that shares the file has made it non-blocking
                 with contextlib.suppress(OSError):
                     poll = select.poll()
                     poll.register(self._file, select.POLLOUT)
@@ -164,7 +165,7 @@ class LineWriter:
 
 
 def close_all(within_s: float = CLOSE_WITHIN_S) -> None:
-    """Close every writer of this process; together they take *within_s* at most."""
+    """Close all writers of this process, within *within_s* seconds in total."""
     until = time.monotonic() + within_s
     for writer in list(_writers):
         writer.close(max(until - time.monotonic(), 0.0))

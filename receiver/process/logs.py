@@ -1,6 +1,6 @@
-"""Structured logs: one line for each event, named `noun.verb_past`, without payloads and secrets.
+"""Structured logs: one line for each log event, named `noun.verb_past`, without payloads and secrets.
 
-A thread writes the lines (`receiver.process.line_writer`): logging never raises and never waits, whatever happens.
+A thread writes the lines (`receiver.process.line_writer`), so that logging never raises and never waits.
 """
 
 import logging
@@ -45,18 +45,18 @@ def configure(level: str, style: Style, *, writer: LineWriter = ERROR) -> None:
 
 
 def is_console(style: Style) -> bool:
-    """Whether lines are for people; if *style* does not say, they are on a terminal."""
+    """Return whether lines are formatted for people. *style* None: they are if standard error is a terminal."""
     return style == "console" or (style is None and os.isatty(2))
 
 
 def get(**bound: object) -> Logger:
-    """Return a logger with *bound* on each of its lines."""
+    """Return a logger that adds *bound* to each of its lines."""
     logger: Logger = structlog.get_logger(**bound)
     return logger
 
 
 class _LineLogger:
-    """Takes rendered lines from structlog, by the name of their level."""
+    """Receives the rendered lines from structlog, in a method for each level."""
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
@@ -68,7 +68,7 @@ class _LineLogger:
 
 
 class _Handler(logging.Handler):
-    """What libraries log: uvicorn, rq, asyncio."""
+    """Handles what libraries log: uvicorn, rq, asyncio."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Handler(logging.Handler):
         """Write one line."""
         try:
             self._writer.put(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
-        except Exception:  # noqa: BLE001 - a line that cannot be made stops nobody
+        except Exception:  # noqa: BLE001 - a line that cannot be rendered must not raise in the caller
             self.handleError(record)
 
 
@@ -87,7 +87,7 @@ def _never_failing(renderer: Callable[..., Any]) -> Callable[..., Any]:
     def render(logger: Any, name: str, fields: structlog.typing.EventDict) -> Any:
         try:
             return renderer(logger, name, fields)
-        except Exception:  # noqa: BLE001 - what a value is must not stop who logs it
+        except Exception:  # noqa: BLE001 - no value may make the caller of a log method fail
             return renderer(logger, name, sanitize.encodable(fields))
 
     return render

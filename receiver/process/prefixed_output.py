@@ -10,9 +10,9 @@ _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
 class PrefixedOutput:
-    """Writes lines, each behind the name of who said it; *names* are known beforehand, for the width and the colours.
+    """Writes lines, each after the name of its process. *names* lists all processes, for the width and the colours.
 
-    *file* is the number of an open file, 1 for standard output. Callers never wait: when the terminal stands still
+    *file* is an open file descriptor, 1 for standard output. Callers never wait: while the terminal is stopped
     (Ctrl-S), lines are dropped and counted.
     """
 
@@ -24,7 +24,7 @@ class PrefixedOutput:
         self._writer.report = lambda lines: f"... {lines} lines were not shown\n".encode()
 
     def say(self, name: str, line: str) -> None:
-        """Show one line."""
+        """Show one line of the process *name*."""
         shown = "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in line)
         prefix = f"{name:<{self._width}} |"
         if code := self._colours.get(name):
@@ -32,5 +32,5 @@ class PrefixedOutput:
         self._writer.put(f"{prefix} {shown}\n".encode())
 
     def close(self, *, within_s: float = 2.0) -> None:
-        """Write what is left, as far as it can be written in time."""
+        """Write the remaining lines as far as time allows."""
         self._writer.close(within_s)

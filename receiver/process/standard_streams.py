@@ -1,7 +1,7 @@
-"""Standard input, output and error, whatever whoever started us has made of them: closed, full, or read by nobody.
+"""Makes standard input, output and error safe to use even if our parent left them closed, full or without a reader.
 
-What a command prints on standard output is its result: where that cannot be written, the command fails and says so.
-Standard error, and standard output too of a process that stays, only tell; no work waits for them or fails with them.
+A command's standard output is its result: if that cannot be written, the command fails with an error. Standard error,
+and the standard output of a long-running process, are only informative: no work waits for them or fails with them.
 """
 
 import io
@@ -17,7 +17,7 @@ ERROR: Final = LineWriter(2)
 
 
 def install() -> None:
-    """Make the streams of this process safe to use. Call it first: whatever is opened before takes a closed place."""
+    """Make the streams of this process safe. Call it first: a file opened before would get a closed stream's number."""
     _open_what_is_closed()
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor
     sys.stdout = _result()
@@ -25,31 +25,31 @@ def install() -> None:
 
 
 def detach_output() -> None:
-    """Let standard output only tell, in a process that stays: a `print` in a handler neither waits nor fails."""
+    """Make standard output only informative, in a long-running process: a `print` in a handler never waits or fails."""
     sys.stdout = _Telling(OUTPUT, 1)
 
 
 def discard_output() -> None:
-    """Write nothing more to standard output, nor complain at the end about what is left of it."""
+    """Write nothing more to standard output, and raise no error for what is left in its buffer."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
 def _open_what_is_closed() -> None:
-    """Put /dev/null where nothing is open: the next file or socket would get the number, and what we tell."""
+    """Open /dev/null for each closed stream: the next file or socket would get its number, and our output with it."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             opened = os.open(os.devnull, os.O_RDWR)
-            os.dup2(opened, number)  # the lowest free number mostly is it already; now children inherit it, too
+            os.dup2(opened, number)  # usually the same number already; dup2 makes children inherit it
             if opened != number:
                 os.close(opened)
 
 
 class _Result(io.FileIO):
-    """Standard output, unbuffered. Raises OutputUnwritable, but BrokenPipeError where the reader has enough."""
+    """Standard output, unbuffered. Raises OutputUnwritable, or BrokenPipeError when the reader has closed the pipe."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # what a buffer above it passes
         try:
@@ -68,14 +68,14 @@ def _result() -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before else "utf-8",
-        errors="backslashreplace",  # a name that this terminal cannot show is shown by its code points
+        errors="backslashreplace",  # characters that this terminal cannot show are escaped
         line_buffering=bool(before and before.line_buffering),
         write_through=bool(before and before.write_through),
     )
 
 
 class _Lines(io.RawIOBase):
-    """The place of an unbuffered file: hands on what it gets."""
+    """An unbuffered file that passes everything to a LineWriter."""
 
     def __init__(self, writer: LineWriter, file: int) -> None:
         self._writer = writer
@@ -96,7 +96,7 @@ class _Lines(io.RawIOBase):
 
 
 class _Telling(io.TextIOWrapper):
-    """A text stream that never fails. `print` does not wait; `flush` does, for as long as the end of a process may."""
+    """A text stream that never fails. `print` does not wait; `flush` waits CLOSE_WITHIN_S at most."""
 
     def __init__(self, writer: LineWriter, file: int) -> None:
         raw: Any = _Lines(writer, file)

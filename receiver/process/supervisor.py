@@ -1,7 +1,7 @@
-"""Runs several commands under one parent: shows their output by line, restarts them with growing pauses, stops all.
+"""Runs several commands as children: shows their output line by line, restarts them with growing pauses, stops them.
 
-Children run in sessions of their own, so Ctrl-C reaches only the supervisor, which then stops each of them. On Linux,
-when the supervisor is killed, the kernel sends them SIGTERM.
+Children run in their own sessions, so Ctrl-C reaches only the supervisor, which then stops each of them. On Linux, if
+the supervisor is killed, the kernel sends them SIGTERM.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from receiver.process import end_signals
 from receiver.process.prefixed_output import PrefixedOutput
 
 SETTLED_S: Final = 5.0
-"""A child that lives this long has started; one that ends sooner, ATTEMPTS times and never once later, cannot start."""
+"""Seconds after which a child counts as started. A child that never lives so long in ATTEMPTS tries cannot start."""
 
 ATTEMPTS: Final = 3
 
 LONGEST_LINE: Final = 8_192
-"""Characters; a longer line is shown in pieces."""
+"""Characters in a line of output; a longer line is shown in pieces."""
 
 _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _POLL_S: Final = 0.05
 
-# prctl(PR_SET_PDEATHSIG, SIGTERM) outlives the exec; who is an orphan already would never hear of it, and so ends. (Not
-# a preexec_fn: that runs Python between fork and exec, which is unsafe beside our threads.)
+# prctl(PR_SET_PDEATHSIG, SIGTERM) survives the exec. A child that is already an orphan would never get the signal, so
+# it exits. (Not a preexec_fn: that runs Python between fork and exec, which is unsafe beside our threads.)
 _LAUNCH: Final = """
 import os, sys
 if sys.platform == "linux":
@@ -49,8 +49,8 @@ class Command:
     """A command to run. *once*: it is done when it ends with status 0; otherwise it is restarted whenever it ends.
 
     *environ* None: ours. *fds*: open files that it inherits under the same numbers, such as a listening socket. *gate*:
-    it is first started when this event is set, such as by a thread that waits until another child answers. *vital*: the
-    others are of no use without it; a command that is not vital and cannot start is retried for ever.
+    it is not started before this event is set, for example by a thread that waits until another child answers. *vital*:
+    the others are useless without it, so if it cannot start, all stop; any other command is retried for ever.
     """
 
     name: str
@@ -77,9 +77,9 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps *children* running until it is told to stop, all of them are done, or one of them cannot start.
+    """Keeps *children* running until it is told to stop, all of them are done, or a vital one cannot start.
 
-    With a *screen* their output goes there; without, they write where we write, unchanged.
+    With a *screen*, their output is shown there; without one, they write directly to our standard streams.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Supervisor:
         self._failure = ""
 
     def run(self) -> int:
-        """Run until the end, in the main thread. A signal to end: SIGTERM to all, after *grace_s* SIGKILL.
+        """Run in the main thread until the end. At a signal to stop, send SIGTERM to all, and SIGKILL after *grace_s*.
 
-        A second signal does the latter at once. Returns 0, or 1 when a child could not start or had to be killed.
+        A second signal sends SIGKILL at once. Returns 0, or 1 when a child could not start or had to be killed.
         """
         with end_signals.answered(self._count):
             while not self._signals and not self._failure and not all(one.done for one in self._children):
@@ -107,7 +107,7 @@ class Supervisor:
         return 1 if self._failure or killed else 0
 
     def stop(self) -> None:
-        """Make `run` end as a first signal does; may be called from another thread."""
+        """Make `run` stop as a first signal does. May be called from any thread."""
         self._signals += 1
 
     def _count(self, number: int, frame: object) -> None:
@@ -158,7 +158,7 @@ class Supervisor:
         self._say(f"{one.child.name} {_ending(status)}; it is started again in {pause:g} s")
 
     def _stop(self) -> bool:
-        """Stop all children; True when one had to be killed."""
+        """Stop all children; return whether one had to be killed."""
         first = time.monotonic()
         self._signal_all(signal.SIGTERM)
         while self._alive():
@@ -184,7 +184,7 @@ class Supervisor:
         for one in self._alive():
             if one.process:
                 with contextlib.suppress(ProcessLookupError):
-                    # SIGKILL is for all that it started too; at SIGTERM it looks after them itself.
+                    # SIGKILL goes to all that the child started, too; at SIGTERM the child stops them itself.
                     (os.killpg if number == signal.SIGKILL else os.kill)(one.process.pid, number)
 
     def _say(self, sentence: str) -> None:
@@ -199,7 +199,7 @@ def _ending(status: int) -> str:
 
 
 def _read(name: str, pipe: BinaryIO, screen: PrefixedOutput) -> None:
-    """Show a child's output until it closes it; a line without an end is shown in pieces."""
+    """Show a child's output until the pipe is closed; a line that is too long is shown in pieces."""
     with pipe:
         while line := pipe.readline(LONGEST_LINE):
             screen.say(name, line.decode(errors="replace").rstrip("\r\n"))

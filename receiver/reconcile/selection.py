@@ -46,10 +46,9 @@ class TableFor:
 
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched:
         matched = self.selection.table.match(business_id, action, record)
-        routes = tuple(route for route in matched.routes if self.selection.takes(route))
-        shadow = tuple(route for route in matched.shadow if self.selection.takes(route))
-        self.is_narrowed = len(routes) + len(shadow) < len(matched.routes) + len(matched.shadow)
-        return Matched(routes, matched.failed, shadow)
+        taken = matched.narrowed(self.selection.takes)
+        self.is_narrowed = len(taken.routes) + len(taken.shadow) < len(matched.routes) + len(matched.shadow)
+        return taken
 
 
 def lacking(selection: Selection) -> list[str]:

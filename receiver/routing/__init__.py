@@ -1,3 +1,3 @@
-"""routes.yaml: reading it, checking it, reloading it, and the table that says which routes want an event. Waiting and
-attempts are not decided here: see `receiver.storage.queue` and `workers.run`.
+"""routes.yaml: reads, checks and reloads it, and provides the table that decides which routes want an event. Limits and
+waiting are applied in `receiver.storage.queue`, attempts in `workers.run`.
 """

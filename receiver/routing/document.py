@@ -7,10 +7,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from receiver.routing.flow_rules import Key
 from receiver.routing.values import (
     DAY_MS,
     Actions,
     AllOrLocations,
+    At,
     Business,
     Concurrency,
     Count,
@@ -139,7 +141,17 @@ class RouteShape(_Shape):
         None, description="How long a target is waited for that is down or asks to wait. Default: 3d."
     )
     max_age: Wait | None = Field(
-        None, description="A delivery that has not started so long after its event came is discarded: too late."
+        None,
+        description="A delivery that has not started so long after its event came (with `at`: after its time) is "
+        "discarded: too late.",
+    )
+    at: At | None = Field(
+        None,
+        description="A CEL expression that yields the time at which deliveries start. A newer event of the same entity "
+        "replaces the delivery that waits, or calls it off if `where` does not match it.",
+    )
+    cancelled_by: Actions | None = Field(
+        None, description="Events of these actions call off the delivery of their entity that waits; with `at`."
     )
     enabled: Switch = Field(True, description="false: the route takes no events.")
     nexudus: Annotated[str, BeforeValidator(fits("read|write", "write read or write"))] = Field(
@@ -167,6 +179,12 @@ class RouteShape(_Shape):
             raise Unfit("per: says what limit and concurrency count by, and the route has neither")
         if self.debounce and self.delay:
             raise Unfit("debounce: waits already; remove delay")
+        if self.at and (self.debounce or self.delay):
+            raise Unfit(f"at: says when deliveries start; remove {'debounce' if self.debounce else 'delay'}")
+        if self.at and self.order and self.order != Key():
+            raise Unfit("at: deliveries of one entity follow one another already; remove order")
+        if self.cancelled_by and not self.at:
+            raise Unfit("cancelled_by: calls off deliveries that wait for their time, and the route has no `at`")
         return self
 
 

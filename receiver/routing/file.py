@@ -280,6 +280,8 @@ def _flow(shape: RouteShape) -> Flow | None:
         concurrency=shape.concurrency or 0,
         per=shape.per,
         give_up_ms=shape.give_up or GIVE_UP_MS,
+        at=shape.at,
+        cancelled_by=tuple(dict.fromkeys(shape.cancelled_by or ())),
     )
     return None if flow == Flow() else flow
 

@@ -1,17 +1,17 @@
-"""Filters: CEL expressions over one event, compiled once, bounded in what they read and in how long they run.
+"""Filters: CEL expressions over one event, compiled once, with limits on what they read and how long they run.
 
-A filter reads `data` (the record), `action`, `business_id` and the records that a route enriches. It is
-true, false, or it fails: a missing field, a null that is compared, a result that is not true or false. Failing is
-never an exception. Measured on one core (CEL 0.10):
+A filter reads `data` (the record), `action`, `business_id` and the records that a route enriches. Its result is true,
+false, or a failure: a missing field, a comparison with null, a result that is not true or false. A failure is never an
+exception. Measured on one core (CEL 0.10):
 
-- two fields compared: 6 µs; only the fields that the expression names are handed over (all 80 of a record: 170 µs);
+- a comparison of two fields: 6 µs; only the fields that the expression names are passed (all 80 of a record: 170 µs);
 - regular expressions run in linear time and are compiled here once (`matches` of the CEL package compiles at each
-  call: 10 µs to 5 ms); the worst that is accepted takes 0.3 s over the longest text that is accepted;
-- `filter` is quadratic (10,000 items: 2.8 s; 256: 2 ms; the worst that is accepted: 0.3 s), and so are comprehensions
-  inside one another, which are refused, as is `map` (13 s were seen for two of them over 250 items);
-- data 10,000 levels deep crashes the interpreter, and so do 16 brackets inside one another on a stack of 128 KiB.
+  call: 10 µs to 5 ms); the slowest accepted pattern takes 0.3 s over the longest accepted text;
+- `filter` is quadratic (10,000 items: 2.8 s; 256 items: 2 ms; the slowest accepted: 0.3 s), and so are nested
+  comprehensions, which are refused, as is `map` (two of them over 250 items took 13 s);
+- data 10,000 levels deep crashes the interpreter, and so do 16 nested brackets on a stack of 128 KiB.
 
-Hence the bounds below and in `expressions`. They count, because nothing can interrupt an evaluation.
+Hence the limits below and in `expressions`. They are essential, because nothing can interrupt an evaluation.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -27,18 +27,19 @@ MAX_DEPTH = 16
 """Levels of lists and mappings inside a field that an expression reads."""
 
 MAX_ITEMS = 256
-"""Items of one list or mapping, the record itself included where all of it is read."""
+"""Items of one list or mapping. The record itself counts as one if the expression reads all of it."""
 
 MAX_VALUES = 2_000
 """Values in all the fields that an expression reads."""
 
 MAX_TEXT = 65_536
-"""Characters in all these fields; a quarter of it where there is a comprehension."""
+"""Characters in all these fields; a quarter of it if the expression has a comprehension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter says of an event. *failure* None: it could be evaluated; else why not, without payload text."""
+    """The result of a filter for an event. *failure*: why it could not be evaluated, without payload text; else
+    None."""
 
     is_true: bool
     failure: str | None = None
@@ -51,9 +52,9 @@ _TRUE, _FALSE = Verdict(is_true=True), Verdict(is_true=False)
 class Filter:
     """One compiled expression. Safe to share between threads.
 
-    Raises ExpressionRefused, one sentence, when *source* is no CEL, names what is not there, cannot be bounded, or
-    does not end in true or false; or, where it *yields* a key, in what can tell events apart. *records*: the names of
-    the records beside `data` that it may read.
+    Raises ExpressionRefused, with one sentence, if *source* is not CEL, uses an unknown name, or its cost cannot be
+    bounded; also if its result cannot be what it *yields*: true or false, a key (a text or a number), a time, or any
+    value. *records*: the names of the records beside `data` that it may read.
     """
 
     __slots__ = ("_evaluations", "_fields", "_max_text", "_reads_action", "_reads_business", "records", "source")
@@ -62,7 +63,7 @@ class Filter:
         self,
         source: str,
         *,
-        yields: Literal["true or false", "a key", "anything"] = "true or false",
+        yields: Literal["filter", "key", "time", "value"] = "filter",
         records: Collection[str] = (),
     ) -> None:
         self.source = source
@@ -78,10 +79,13 @@ class Filter:
         self._reads_action = "action" in reading.variables
         self._reads_business = "business_id" in reading.variables
         self._max_text = MAX_TEXT // 4 if reading.has_comprehension else MAX_TEXT
-        if yields == "a key":
-            self._refuse_what_can_be_no_key()
-        elif yields == "true or false":
-            self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
+        match yields:
+            case "key":
+                self._refuse_what_can_be_no_key()
+            case "time":
+                self._refuse_what_can_be_no_time(is_constant=not reading.variables)
+            case "filter":
+                self._refuse_what_can_be_no_filter(is_constant=not reading.variables)
         calls.try_constant_parts(source, tokens, evaluation.why_it_fails)
 
     def __repr__(self) -> str:
@@ -132,7 +136,7 @@ class Filter:
         return result, failure
 
     def _refuse_what_can_be_no_filter(self, *, is_constant: bool) -> None:
-        """Raise ExpressionRefused when the expression does not end in true or false, as far as that can be known."""
+        """Raise ExpressionRefused if it is certain that the result is neither true nor false."""
         kind = result_types.other_than_true_or_false(self.source)
         if kind is None and is_constant:
             verdict = self.judge(1, "", {})
@@ -141,8 +145,17 @@ class Filter:
         if kind is not None:
             raise ExpressionRefused(f"does not end in true or false, its result is {kind}; compare it with something")
 
+    def _refuse_what_can_be_no_time(self, *, is_constant: bool) -> None:
+        """Raise ExpressionRefused when the expression yields no time, as far as can be known."""
+        kind = result_types.other_than_a_time(self.source)
+        if kind is not None:
+            hint = "write timestamp() around a field, like timestamp(data.FromTime) - duration('1h')"
+            raise ExpressionRefused(f"yields no time, its result is {kind}; {hint}")
+        if is_constant:
+            raise ExpressionRefused("is the same for every event, since it reads nothing of it")
+
     def _refuse_what_can_be_no_key(self) -> None:
-        """Raise ExpressionRefused when the expression yields neither a text nor a number, as far as can be known."""
+        """Raise ExpressionRefused if it is certain that the result is neither a text nor a number."""
         kind = result_types.other_than_true_or_false(self.source)
         if kind is not None and kind not in result_types.KEYS:
             raise ExpressionRefused(f"yields neither a text nor a number, its result is {kind}")
@@ -153,7 +166,7 @@ def _read(record: Mapping[str, Any], fields: tuple[str, ...] | None) -> dict[str
 
 
 def _excess(data: dict[str, Any], max_text: int) -> str | None:
-    """Say which bound *data* breaks, if any. Flat records, the usual ones, cost a tenth of a microsecond a field."""
+    """Return which limit *data* exceeds, if any. For flat records, it costs a tenth of a microsecond a field."""
     text = values = 0
     level: list[Any] = [data]
     for _ in range(MAX_DEPTH + 1):

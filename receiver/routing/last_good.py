@@ -1,7 +1,7 @@
-"""The last routing file that was right, kept where a process finds it when today's file is wrong.
+"""Keeps a copy of the last valid routing file, for processes that start while the current file is wrong.
 
-There are two copies: one in the data directory, one wherever the caller's functions put it (the store). Each begins
-with a comment that says when it was saved, so that the newest can be told.
+There are two copies: one in the data directory, and one where the caller's functions put it (the store). Each begins
+with a comment that says when it was saved, so that the newer one can be chosen.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Copy:
 
 
 class LastGood:
-    """Keeps and finds copies. Never raises: a copy that cannot be kept or read is logged, and life goes on."""
+    """Saves and finds copies. Never raises: a copy that cannot be saved or read is logged."""
 
     def __init__(
         self, data_dir: Path, save: Callable[[str], None] | None = None, load: Callable[[], str | None] | None = None
@@ -44,11 +44,11 @@ class LastGood:
         self._log = logs.get()
 
     def keep(self, text: str) -> None:
-        """Save *text* as the last good one, in both places."""
+        """Save *text* as the last valid file, in both places."""
         self._put(text, datetime.now(UTC).isoformat(timespec="microseconds"))
 
     def restore(self, copy: Copy) -> None:
-        """Save a copy that was found in one place in both, as old as it is: the other one may have been emptied."""
+        """Save a copy that was found in one place in both, with its original time; the other place may have lost it."""
         if copy.saved_at:
             self._put(copy.text, copy.saved_at)
 
@@ -61,16 +61,16 @@ class LastGood:
         if self._save is not None:
             try:
                 self._save(copy)
-            except Exception as error:  # noqa: BLE001  # a copy is a convenience; whatever its keeper raises
+            except Exception as error:  # noqa: BLE001  # a copy is a convenience: no failure to save it may stop us
                 self._log.warning("routes.copy_failed", where="store", error=str(error))
 
     def copies(self) -> tuple[Copy, ...]:
-        """Return what was kept, the newest first."""
+        """Return the copies, the newest first."""
         found = [_copy(text, where) for where, text in (("store", self._stored()), (str(self._path), self._read()))]
         return tuple(sorted((copy for copy in found if copy), key=lambda copy: copy.saved_at, reverse=True))
 
     def on_disk(self) -> str | None:
-        """Return the text of the copy in the data directory; None when there is none that can be read."""
+        """Return the text of the copy in the data directory; None if there is none or it cannot be read."""
         copy = _copy(self._read(), str(self._path))
         return copy.text if copy else None
 
@@ -94,7 +94,7 @@ class LastGood:
 
 
 def _copy(text: str | None, where: str) -> Copy | None:
-    """Take the header off. A copy without one was made by hand: it is the oldest."""
+    """Return a copy without its header. A copy without a header was made by hand and counts as the oldest."""
     if not text:
         return None
     header = _HEADER.match(text)
@@ -102,7 +102,7 @@ def _copy(text: str | None, where: str) -> Copy | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write so that a reader sees the old file or the new one, and a crash leaves one of them."""
+    """Write atomically: a reader sees the old file or the new one, and so it is after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:

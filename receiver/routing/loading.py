@@ -1,4 +1,4 @@
-"""Loading the routing table that the settings name: read once by a command, or followed by a process that runs long."""
+"""Loads the routing table that the settings name: once for a command, or with reloading for a long-running process."""
 
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.redis import keys
 
 _STORE_WITHIN_S: Final = 1.0
-"""How long the store may take for its copy of the last good routes; resolving its name may take longer by itself."""
+"""Seconds to wait for the store's copy of the last good routes. Resolving the store's name alone may take longer."""
 
 
 def read_table(path: Path) -> RoutingTable:
@@ -24,10 +24,10 @@ def read_table(path: Path) -> RoutingTable:
 
 
 def load_table(settings: Settings, client: redis.Redis | None = None, *, saves: bool = False) -> CurrentTable:
-    """Return the routing table of *settings*, to be read by its `start` or `reload`.
+    """Return the routing table of *settings*. Its `start` or `reload` reads the file.
 
-    Where the file is wrong, `start` falls back to the last good one in the data directory or, with a *client*, in the
-    store. *saves*: each right file is also saved in the store, where every process finds it.
+    If the file is wrong, `start` falls back to the last good one in the data directory or, with a *client*, in the
+    store. *saves*: each valid file is also saved in the store, where every process finds it.
     """
     current = partial(CurrentTable, settings.routes, known_actions=CODES, data_dir=settings.data_dir)
     if client is None:

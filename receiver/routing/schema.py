@@ -1,4 +1,4 @@
-"""The JSON Schema of routes.yaml, for editors that complete and check while one types."""
+"""The JSON Schema of routes.yaml, for editors that complete and check the file while it is edited."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,12 +7,12 @@ from receiver.core import durations
 from receiver.routing.document import Document
 from receiver.routing.table import NEVER
 
-_LISTS_OR_ONE = ("action", "business")
+_LISTS_OR_ONE = ("action", "business", "cancelled_by")
 _MILLISECONDS = ("timeout", "retry")
 
 
 def schema(known_actions: Collection[str]) -> dict[str, Any]:
-    """Return a JSON Schema (2020-12) of every key and action. It knows neither CEL nor the handlers' options."""
+    """Return a JSON Schema (2020-12) of every key and action. It checks neither CEL nor the options of handlers."""
     made = Document.model_json_schema()
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "routes.yaml"
@@ -28,7 +28,7 @@ def schema(known_actions: Collection[str]) -> dict[str, Any]:
 
 
 def _written(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of what is written under a key, which may be shorter than what it is read as."""
+    """Return the schema of a key as people write it, which allows shorter forms than the parsed value."""
     value = {key: content for key, content in value.items() if key != "title"}
     if {"type": "null"} in value.get("anyOf", []):
         kinds = [kind for kind in value.pop("anyOf") if kind != {"type": "null"}]
@@ -42,7 +42,7 @@ def _written(name: str, value: dict[str, Any]) -> dict[str, Any]:
         )
     if name in _LISTS_OR_ONE and "items" in value:
         items = value.pop("items")
-        items = {"$ref": "#/$defs/Action"} if name == "action" else items
+        items = {"$ref": "#/$defs/Action"} if name in ("action", "cancelled_by") else items
         del value["type"]
         value["anyOf"] = [items, {"type": "array", "items": items, "minItems": 1}]
     return value

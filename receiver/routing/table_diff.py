@@ -1,5 +1,5 @@
-"""Two routing tables over the same events: what the new one would handle that the old one did not, and the other way
-round. Pure; what it holds is bounded by the number of routes, not of events.
+"""Compares two routing tables over the same events: which events only the new one handles, and which only the old one.
+Pure; its memory is bounded by the number of routes, not of events.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Matched, Route, RoutingTable
 
 EXAMPLES = 3
-"""Ids of events that are kept for each kind of difference of a route: the first ones that were looked at."""
+"""Event ids that are kept as examples for each kind of difference of a route: the first ones that were compared."""
 
 _HOW = {
     "handler": "handler",
@@ -22,12 +22,12 @@ _HOW = {
     "enabled": "enabled",
     "writes": "nexudus",
 }
-"""What a route may do otherwise with an event that it gets before and after, and the key that says so."""
+"""What may change for an event that a route gets from both tables, with the key of routes.yaml that decides it."""
 
 
 @dataclass(slots=True)
 class Differing:
-    """Events that one table handles and the other does not: how many, and the ids of a few."""
+    """Events that only one table handles: their number, and the ids of a few."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -41,10 +41,10 @@ class Differing:
 
 @dataclass(slots=True)
 class RouteChange:
-    """One route of either table: deliveries it would make *before* and *after*, those it *gained* and *lost*.
+    """One route of either table: its deliveries *before* and *after*, and those it *gained* and *lost*.
 
-    *changed*: what it does otherwise with them, by the names of the keys. *shadow*: events it wants in the shadow, by
-    the new table. *failed*: events on which its new filter fails.
+    *changed*: the names of the keys by which it handles the same deliveries differently. *shadow*: events that it wants
+    as a shadow route of the new table. *failed*: events on which its new filter fails.
     """
 
     route: str
@@ -60,8 +60,8 @@ class RouteChange:
 
 
 class Comparison:
-    """Routes events by two tables and keeps count. *events* were looked at; *handled* and *unhandled* are those that
-    any route of the new table handles while none of the old one does, and the other way round."""
+    """Routes events by two tables and counts the differences. *events*: the number compared. *handled*: events that
+    routes of the new table handle and no route of the old one does. *unhandled*: the reverse."""
 
     def __init__(self, old: RoutingTable, new: RoutingTable) -> None:
         self._old = old
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def routes(self) -> tuple[RouteChange, ...]:
-        """Every route of either table: those of the new one in its order, then those that it lacks."""
+        """All routes of both tables: those of the new one in its order, then those that only the old one has."""
         return tuple(self._routes.values())
 
     @property

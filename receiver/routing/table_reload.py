@@ -1,7 +1,7 @@
-"""The routing table of this process: read at the start, exchanged whole when the file changes, kept when it is wrong.
+"""The current routing table of a process: read at the start, replaced as a whole when the file changes to a valid one.
 
-A wrong file never stops a receiver: it goes on with the last good table, and without one keeps events unrouted. What
-is wrong is logged, each problem once.
+A wrong file never stops a receiver: it continues with the last good table, and without one it stores events unrouted.
+Each problem of the file is logged once.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from receiver.routing.last_good import LastGood
 from receiver.routing.table import RoutingTable
 
 _LOOK_EVERY_MS = 500
-"""How often the file is read even if nobody says that it changed (network file systems, exchanged folders)."""
+"""Seconds after which the file is read even without a notification (network file systems, replaced folders)."""
 
 STILL_S = 2.0
-"""How long a text has to stay the same before it counts: a file that is copied slowly is a right one half-way, too."""
+"""Seconds for which a text must stay the same before it is used: a half-copied file may be a valid one, too."""
 
 _WAIT_AT_START_S = 10.0
-"""How long a start waits at most for a file that somebody is writing."""
+"""Seconds that a start waits at most for a file that is still being written."""
 
 
 class CurrentTable:
     """Holds the table. `table` and `problems` may be read from any thread at any time.
 
-    *save* and *load* keep the last good text outside this machine. What they raise is logged; they should bound their
+    *save* and *load* keep the last good text outside this machine. Their exceptions are logged. They should limit their
     own time, because `start` and `reload` wait for them.
     """
 
@@ -60,22 +60,22 @@ class CurrentTable:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.exchanged = threading.Event()
-        """Set whenever another table counts; whoever waits for that clears it before it uses `table`."""
+        """Set whenever the table was replaced. A waiter clears it before it uses `table`."""
 
     @property
     def table(self) -> RoutingTable | None:
-        """The table of now. None: there is no right one, new or old, and events are to be kept unrouted."""
+        """The current table. None: there is no valid one, neither new nor old; events are then stored unrouted."""
         return self._table
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the file as it is now; empty when `table` is what the file says."""
+        """The problems of the file in its current state; empty when `table` matches the file."""
         return self._problems
 
     def start(self, *, strict: bool = False) -> None:
-        """Read the file; if it is wrong, fall back to the newest last good table that can be read.
+        """Read the file; if it is wrong, fall back to the newest copy of a good table that can be read.
 
-        A file that was written a moment ago and is not what was good last is given the time to become complete.
+        If the file was written a moment ago and differs from the last good one, wait until it is complete.
         *strict*: raise RoutesError instead of falling back.
         """
         deadline = time.monotonic() + _WAIT_AT_START_S
@@ -88,7 +88,7 @@ class CurrentTable:
             self._fall_back()
 
     def reload(self) -> bool:
-        """Read the file and let it count at once. Return whether the table was exchanged.
+        """Read the file and use it at once. Return whether the table was replaced.
 
         A wrong file is logged once and changes nothing.
         """
@@ -101,7 +101,7 @@ class CurrentTable:
             return self._take(text)
 
     def _look(self) -> None:
-        """Read the file, and let a new text count once it has stayed the same for long enough."""
+        """Read the file, and use a new text once it has stayed the same for long enough."""
         with self._lock:
             try:
                 text = file.read_text(self._path)
@@ -116,7 +116,7 @@ class CurrentTable:
                 self._take(text)
 
     def _may_be_half_written(self) -> bool:
-        """Whether the file was written a moment ago, while this machine knows another text as the last good one."""
+        """Return whether the file was written a moment ago and differs from this machine's last good copy."""
         age_s = self.file_age_s()
         try:
             return 0 <= age_s < self._still_s and self._last_good.on_disk() not in (None, file.read_text(self._path))
@@ -124,7 +124,7 @@ class CurrentTable:
             return False
 
     def file_age_s(self) -> float:
-        """Return how many seconds ago the file was written, infinitely many when that cannot be told."""
+        """Return how many seconds ago the file was written; infinity if that is unknown."""
         try:
             return time.time() - self._path.stat().st_mtime
         except (OSError, ValueError):
@@ -168,7 +168,7 @@ class CurrentTable:
         self._log.error("routes.none_usable", file=str(self._path), consequence="events are kept unrouted")
 
     async def watch(self) -> None:
-        """Follow the file until cancelled. Reading and checking happen in a thread, not on the event loop."""
+        """Watch the file until cancelled. A thread reads and checks it, not the event loop."""
         stop = threading.Event()
         try:
             await asyncio.to_thread(self._follow, stop)
@@ -176,14 +176,14 @@ class CurrentTable:
             stop.set()
 
     def start_watching(self) -> None:
-        """Follow the file in a thread of its own, until `stop_watching`."""
+        """Watch the file in a thread until `stop_watching`."""
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(target=self._follow, args=(self._stop,), name="routes", daemon=True)
             self._thread.start()
 
     def stop_watching(self) -> None:
-        """Stop following, within a tenth of a second or so. Does nothing when nobody follows."""
+        """Stop watching, within about a tenth of a second. Does nothing if the file is not watched."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -194,13 +194,13 @@ class CurrentTable:
             try:
                 self._follow_folders(stop)
             except (OSError, RuntimeError, UnicodeError) as error:
-                # The folder is gone or no UTF-8, or the system has no more watches: look now and then, and try again.
+                # The folder is gone or its name is not UTF-8, or the system has no more watches: poll, and try again.
                 self._log.debug("routes.watch_failed", error=str(error))
                 self._look()
                 stop.wait(_LOOK_EVERY_MS / 1_000)
 
     def _follow_folders(self, stop: threading.Event) -> None:
-        """Read the file whenever something happens beside it, or beside what it links to, until those move."""
+        """Read the file whenever something changes in its folder or in that of its link's target, until those move."""
         folders = self._folders()
         changes = watchfiles.watch(
             *(folder for folder, _ in folders),
@@ -218,9 +218,10 @@ class CurrentTable:
                 return
 
     def _folders(self) -> set[tuple[Path, int]]:
-        """Folders, not the file: editors and Kubernetes exchange it by renaming, and a watch would follow the old one.
+        """Return the folders to watch. Not the file itself: editors and Kubernetes replace it by renaming another file,
+        and the watch would stay with the old one.
 
-        Each with its inode: a folder that was deleted and made again is another one.
+        Each comes with its inode: a folder that was deleted and created again is a different one.
         """
         parents = {self._path.absolute().parent, self._path.resolve().parent}
         return {(parent, parent.stat().st_ino) for parent in parents}

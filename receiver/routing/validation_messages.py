@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with routes.yaml, in words that an operator can act on."""
+"""Translates pydantic's errors about routes.yaml into sentences that an operator can act on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ _SENTENCES = {
 
 
 def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
-    """Return what pydantic found as a problem of the file, with its line."""
+    """Return one of pydantic's errors as a problem of the file, with its line."""
     path: yaml_lines.Path = details["loc"]
     keys = [part for part in path if isinstance(part, str) and part != "routes"]
     where = ".".join(keys) + (f"[{path[-1]}]" if keys and isinstance(path[-1], int) else "")
     if where.endswith("[0]") and path not in document.lines:
-        where = where.removesuffix("[0]")  # one thing that was taken for a list of one
+        where = where.removesuffix("[0]")  # a single value that was read as a list of one
     sentence = _SENTENCES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     if details["type"] == "too_long":
         sentence = (
@@ -41,5 +41,5 @@ def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
 
 
 def ordered(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Return each problem once, from the top of the file to its end."""
+    """Return each problem once, in the order of the file."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda one: one.line))

@@ -1,8 +1,8 @@
-"""What the keys of routes.yaml take: each kind of value, and one sentence for whatever it is not."""
+"""The kinds of values that keys of routes.yaml take, each with one sentence for a value that does not fit."""
 
 import re
 from collections.abc import Callable, Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
@@ -12,14 +12,14 @@ from receiver.core.suggest import hint
 from receiver.routing import enrichment, table
 from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
-from receiver.routing.flow_rules import ENTITY, Key, Limit
+from receiver.routing.flow_rules import ENTITY, Key, Limit, PlannedTime
 
 NAME = r"[a-z0-9-]{1,40}"
 QUEUE = r"[a-z0-9_-]{1,40}"
 DAY_MS = 86_400_000
 MAX_RETRIES = 100
 MAX_LIMIT = 10_000
-"""Starts in one period of a limit; the store remembers each of them for so long."""
+"""The largest number of starts in one period of a limit; the store remembers each start for the period."""
 
 MAX_CONCURRENCY = 10_000
 MAX_COUNT = 1_000_000
@@ -32,7 +32,7 @@ _PATTERN = re.compile(r"[A-Za-z0-9*]{1,64}")
 
 
 class Unfit(ValueError):
-    """A value that a key does not take; pydantic collects ValueErrors of every kind."""
+    """A value that a key does not take. It is a ValueError, so pydantic collects it."""
 
 
 def _kind(value: object) -> str:
@@ -50,7 +50,7 @@ only_text = _text
 
 
 def fits(pattern: str, words: str) -> Callable[[object], str]:
-    """Return a check for text of this *pattern*; *words* say what it is."""
+    """Return a check that a text matches *pattern*; the error explains it with *words*."""
 
     def check(value: object) -> str:
         written = _text(value)
@@ -62,7 +62,7 @@ def fits(pattern: str, words: str) -> Callable[[object], str]:
 
 
 def one_or_list(value: object) -> object:
-    """One thing is a list of one."""
+    """Return a list; a single value becomes a list of one."""
     if isinstance(value, list | tuple):
         if not value:
             raise Unfit("is an empty list; remove the key, or put something in")
@@ -71,14 +71,14 @@ def one_or_list(value: object) -> object:
 
 
 def only_list(value: object) -> object:
-    """A list, and nothing that could be taken for one."""
+    """Return a list; refuse anything else, single values too."""
     if not isinstance(value, list | tuple):
         raise Unfit(f"must be a list, like [a, b], not {_kind(value)}")
     return value
 
 
 def mapping(value: object) -> object:
-    """A mapping whose keys are words."""
+    """Return a mapping whose keys are words; refuse anything else."""
     if not isinstance(value, dict):
         raise Unfit(f"must be a mapping, like {{key: value}}, not {_kind(value)}")
     for key in value:
@@ -103,7 +103,7 @@ def _business(value: object) -> int:
 
 
 def _businesses(value: object) -> object:
-    """A list of locations; none stands for the word all."""
+    """Return a list of locations; an empty one for the word `all`."""
     if value == "all":
         return ()
     if isinstance(value, str):
@@ -126,9 +126,9 @@ def _action(value: object, info: ValidationInfo) -> str:
     pattern = _text(value)
     known: Collection[str] = (info.context or {}).get("known_actions", ())
     if pattern == table.NEVER:
-        raise Unfit("None stands for no action at Nexudus; no event has it")
+        raise Unfit("None is Nexudus's name for no action; no event has it")
     if not _PATTERN.fullmatch(pattern):
-        raise Unfit(f"{pattern[:60]!r} is no action; write a name, or a wildcard with * for any characters")
+        raise Unfit(f"{pattern[:60]!r} is not an action; write a name, or a wildcard with * for any characters")
     if pattern == "*" or any(table.matches((pattern,), name) for name in known):
         return pattern
     names = set(known) - {table.NEVER}
@@ -139,7 +139,7 @@ def _action(value: object, info: ValidationInfo) -> str:
 def _one_action(value: object, info: ValidationInfo) -> str:
     name = _action(value, info)
     if "*" in name:
-        raise Unfit(f"{name!r} stands for several actions; a test has one")
+        raise Unfit(f"{name!r} matches several actions; a test has one")
     return name
 
 
@@ -158,9 +158,9 @@ def _where(value: object, info: ValidationInfo) -> Filter:
     return _expression("filter", value, enrich)
 
 
-def _expression(what: str, value: object, records: Collection[str] = ()) -> Filter:
+def _expression(what: Literal["filter", "key", "time"], value: object, records: Collection[str] = ()) -> Filter:
     try:
-        return Filter(_text(value), yields="a key" if what == "key" else "true or false", records=records)
+        return Filter(_text(value), yields=what, records=records)
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 
@@ -194,7 +194,7 @@ def _time_zone(value: object) -> str:
 
 
 def by_number(value: object) -> object:
-    """A mapping whose keys are numbers."""
+    """Return a mapping whose keys are numbers; refuse anything else."""
     if not isinstance(value, dict):
         raise Unfit(f"must be a mapping, like {{1001: {{name: Paris}}}}, not {_kind(value)}")
     return value
@@ -209,6 +209,10 @@ def _handler(value: object) -> str:
 
 def _key(value: object) -> Key:
     return Key() if value == ENTITY else Key(_expression("key", value))
+
+
+def _at(value: object) -> PlannedTime:
+    return PlannedTime(_expression("time", value))
 
 
 def _limit(value: object) -> Limit:
@@ -280,6 +284,7 @@ HandlerName = Annotated[str, BeforeValidator(_handler)]
 OneAction = Annotated[str, BeforeValidator(_one_action)]
 RecordOrPath = Annotated[dict[str, Any] | str, BeforeValidator(_record_or_path)]
 OrderKey = Annotated[Key, BeforeValidator(_key), WithJsonSchema({"type": "string"})]
+At = Annotated[PlannedTime, BeforeValidator(_at), WithJsonSchema({"type": "string"})]
 StartLimit = Annotated[
     Limit, BeforeValidator(_limit), WithJsonSchema({"type": "string", "pattern": r"^\s*\d{1,9}\s*/\s*[smh]\s*$"})
 ]

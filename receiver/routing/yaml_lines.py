@@ -1,9 +1,8 @@
-"""YAML as plain values that remember their lines. The only module that knows the YAML library.
+"""Reads YAML into plain values whose lines are known. The only module that uses the YAML library.
 
-Only its parser is used: values are text, numbers, `true`, `false`, null, lists and mappings as YAML 1.2 has them, so
-that `NO`, `on`, `1:30`, `010` and `2024-01-01` stay the text that was written. Nothing is ever constructed from a tag.
-Aliases are followed and count as what they stand for; size and nesting are bounded.
-"""
+Only the library's parser is used: values are text, numbers, `true`, `false`, null, lists and mappings as in YAML 1.2,
+so that `NO`, `on`, `1:30`, `010` and `2024-01-01` stay the text that was written. No object is ever built from a tag.
+Aliases are followed and count as the values that they repeat; size and nesting are bounded."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ MAX_VALUES = 200_000
 """Values in one file, aliases counted as often as they are used."""
 
 Path = tuple[str | int, ...]
-"""Where a value stands: keys and positions from the top."""
+"""The place of a value: keys and positions, starting at the top."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is installed
 _NO_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,7 +33,7 @@ _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 
 @dataclass(slots=True)
 class Marked:
-    """The value of a YAML document, the line of each value in it, and what is wrong with it as YAML."""
+    """The value of a YAML document, the line of each value in it, and the problems of its syntax."""
 
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
@@ -49,16 +48,16 @@ class Marked:
 
 
 class _GiveUp(Exception):
-    """Reading cannot go on; the problem is in the list."""
+    """Reading cannot continue; the problem is already in the list."""
 
 
 def read(text: str, *, file: str) -> Marked:
-    """Read one YAML document. Total: what is wrong with *text* is in `problems`, and then `value` may be partial."""
+    """Read one YAML document. Never raises: problems of *text* are in `problems`, and `value` may then be partial."""
     marked = Marked()
     unfit = _NO_YAML.search(text)
     if unfit:
         line = text.count("\n", 0, unfit.start()) + 1
-        marked.problems.append(Problem(file, line, f"character {unfit[0]!a} cannot stand in YAML; remove it"))
+        marked.problems.append(Problem(file, line, f"character {unfit[0]!a} is not allowed in YAML; remove it"))
         return marked
     try:
         events = yaml.parse(text, _LOADER)
@@ -70,7 +69,7 @@ def read(text: str, *, file: str) -> Marked:
         line = min(mark.line + 1 if mark else 1, max(1, len(text.splitlines())))
         marked.problems.append(Problem(file, line, _in_words(error, text, line)))
     except (yaml.YAMLError, ValueError) as error:
-        marked.problems.append(Problem(file, 0, f"is no YAML: {error}"))
+        marked.problems.append(Problem(file, 0, f"is not YAML: {error}"))
     return marked
 
 
@@ -133,7 +132,7 @@ class _Composer:
         if event.anchor not in self._anchors:
             self._refuse(
                 event,
-                f"*{event.anchor} is an alias to YAML, and no &{event.anchor} stands before it; is it text? quote it",
+                f"*{event.anchor} is an alias to YAML, and no &{event.anchor} comes before it; is it text? quote it",
             )
             return None
         value, values = self._anchors[event.anchor]
@@ -186,20 +185,20 @@ def _scalar(text: str) -> Any:
 
 
 def _in_words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
-    """Say what an operator can do; the parser speaks of tokens."""
+    """Return a message that tells an operator what to do; the parser's own speaks of tokens."""
     written = text.splitlines()[line - 1] if text.splitlines() else ""
     problem = error.problem or "it cannot be read"
     if re.match(r" *\t", written):
         return "the line is indented with a tab; use spaces"
     if "mapping values" in problem:
-        return "is no YAML: a second ': ' in one line; put the value in quotes, or check the indentation"
+        return "is not YAML: a second ': ' in one line; put the value in quotes, or check the indentation"
     if "alias" in (error.context or ""):
-        return 'is no YAML: a value that begins with * must be in quotes: "*"'
+        return 'is not YAML: a value that begins with * must be in quotes: "*"'
     if "cannot start any token" in problem:
-        return "is no YAML: a value begins with a character that means something to YAML; put the value in quotes"
+        return "is not YAML: a value begins with a character that means something to YAML; put the value in quotes"
     if "block collection" in (error.context or ""):
-        return "is no YAML: the line is not indented like the list it stands in"
+        return "is not YAML: the line is not indented like the list that it belongs to"
     if "expected key" in problem or "block end" in problem:
-        return "is no YAML: something stands behind a quoted value, or the indentation is wrong; quote the whole value"
+        return "is not YAML: there is text after a quoted value, or the indentation is wrong; quote the whole value"
     context = f"{error.context}: " if error.context else ""
-    return f"is no YAML: {context}{problem}"
+    return f"is not YAML: {context}{problem}"

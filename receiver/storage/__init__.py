@@ -1,3 +1,3 @@
-"""Everything that is kept, in Redis and on the local disk, one room for each concern. Nothing here knows HTTP,
+"""Everything that is stored in Redis and on the local disk, one folder for each concern. Nothing here knows HTTP,
 Nexudus or routes.yaml.
 """

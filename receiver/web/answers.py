@@ -1,4 +1,4 @@
-"""What the receiver answers: small JSON objects. A refusal looks the same whatever led to it."""
+"""The bodies of the receiver's answers: small JSON objects. A refusal depends on its status only, not on the cause."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -44,7 +44,7 @@ def error(status: int) -> bytes:
 
 
 def raw(status: int) -> bytes:
-    """Return a whole HTTP/1.1 refusal that ends its connection, for where no ASGI application is running."""
+    """Return a whole HTTP/1.1 refusal that closes the connection, for use where no ASGI application is running."""
     body = error(status)
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -55,6 +55,6 @@ def raw(status: int) -> bytes:
 
 def receipts(kept: Sequence[Receipt]) -> bytes:
     """Return the body that tells what became of each event of a request."""
-    if len(kept) == 1:  # nearly always; and in an id and a status nothing needs to be escaped
+    if len(kept) == 1:  # nearly always; and nothing in an id or a status needs to be escaped
         return b'{"events":[{"id":"%b","status":"%b"}]}' % (kept[0].id.encode(), kept[0].status.encode())
     return orjson.dumps({"events": [{"id": receipt.id, "status": receipt.status} for receipt in kept]})

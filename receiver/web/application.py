@@ -1,4 +1,4 @@
-"""What a receiver answers, as a Starlette application: hooks and the probe to everybody, the rest to operators."""
+"""The receiver as a Starlette application: hooks and the probe for the public, health and metrics for operators."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -30,10 +30,10 @@ class Receiver(Starlette):
         degraded: Callable[[], Iterable[str]] = tuple,
         lifespan: Lifespan["Receiver"] | None = None,
     ) -> None:
-        """*hooks* answers hooks, *probes* the probe; *can_keep* tells whether an event could be kept right now.
+        """*hooks* answers hooks, *probes* answers the probe, *can_keep* returns whether an event could be stored now.
 
-        *shared*: what /metrics says beside *counts*; *degraded*: what is wrong although an event could be kept, a
-        sentence each.
+        *shared* returns the metrics that /metrics shows beside *counts*. *degraded* returns what is wrong although
+        events can be stored, one sentence for each fault.
         """
         super().__init__(
             routes=[
@@ -54,8 +54,8 @@ class Receiver(Starlette):
         self._degraded = degraded
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the router behind a middleware of ours in place of Starlette's two, which cost each hook a request
-        object, and each of its messages three calls. A fault is answered with 500 by every ASGI server."""
+        """Return the router behind one middleware of our own instead of Starlette's two, which cost a request object
+        for each hook and three calls for each message. After an exception, every ASGI server answers 500 by itself."""
         app: ASGIApp = _Refusals(self.router)
         for middleware, args, kwargs in reversed(self.user_middleware):
             app = middleware(app, *args, **kwargs)
@@ -87,7 +87,8 @@ class Receiver(Starlette):
 
 
 class _Refusals:
-    """Answers what Starlette's router refuses as the endpoints do: no path and a wrong token look the same."""
+    """Answers requests that Starlette's router refuses in the same way as the endpoints do: an unknown path and a wrong
+    token look alike."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The receiver wired together from the settings: the same for `frontdesk serve` and for any other ASGI server."""
+"""Builds the receiver from the settings, for `frontdesk serve` and for any other ASGI server alike."""
 
 import asyncio
 import contextlib
@@ -16,8 +16,8 @@ from receiver.ingest.ingest import Ingest
 from receiver.nexudus import actions
 from receiver.observation import tracing, unsigned
 from receiver.observation.degraded import Degraded
+from receiver.observation.metrics_scrape import MetricsScrape
 from receiver.observation.receiver_metrics import IngestMetrics
-from receiver.observation.store_metrics import StoreMetrics
 from receiver.process import logs, standard_streams
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
@@ -37,17 +37,18 @@ from receiver.web.request_notes import RequestNotes
 from receiver.web.request_spans import TracedIngest
 
 COUNTS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus-client looks for the folder that processes count in; read when it is imported, hence a variable."""
+"""The variable in which prometheus-client finds the folder for the counters of several processes. It reads the variable
+when it is imported."""
 
 _BESIDE_TIMEOUT_S: Final = 1.0
-"""For what is asked of Redis beside the events, as metrics. The receiver does not wait long for it."""
+"""Seconds to wait for Redis in calls that do not store events, such as those for metrics."""
 
 _BODIES_AT_LEAST: Final = 4
-"""So many bodies of the largest size may be coming at once, whatever their limit is."""
+"""How many bodies of the largest size may be arriving at once, whatever that size is."""
 
 
 def from_environ() -> Receiver:
-    """Return the application as the environment sets it. Raises SettingsError with one sentence."""
+    """Return the application that the environment describes. Raises SettingsError with one sentence."""
     current = settings.from_environ(os.environ)
     current.need("url_keys")
     logs.configure(current.log_level, current.log_format)
@@ -69,7 +70,7 @@ def receiver(current: Settings) -> Receiver:
     traces = tracing.opened(current, "frontdesk-receiver")
     log = RequestLog(current.log_level, current.log_format)
     notes = RequestNotes(ClientAddresses(current.trusted_proxies), log, metrics)
-    shared = StoreMetrics(client)
+    shared = MetricsScrape(client)
     url_keys = [key.get_secret_value() for key in current.url_keys]
 
     def tasks() -> Iterator[Coroutine[Any, Any, None]]:
@@ -83,7 +84,7 @@ def receiver(current: Settings) -> Receiver:
             app.is_draining = True
             metrics.add_up()
         log.flush()
-        standard_streams.ERROR.flush()  # some servers end their processes without what Python does at exit
+        standard_streams.ERROR.flush()  # some servers end their processes without Python's work at exit
         if traces:
             traces.close()
 
@@ -127,7 +128,7 @@ def _tasks(
 async def _running(
     table: CurrentTable, keeper: KeepOrSpool, tasks: Callable[[], Iterator[Coroutine[Any, Any, None]]]
 ) -> AsyncIterator[None]:
-    """Run what runs beside the requests."""
+    """Run the tasks that run beside the requests, while the context is open."""
     table.start_watching()
     await keeper.start()
     running = [asyncio.create_task(each) for each in tasks()]

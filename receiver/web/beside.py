@@ -1,4 +1,4 @@
-"""What a receiver does beside the requests: each a task that runs until it is cancelled."""
+"""The receiver's periodic tasks beside the requests. Each runs until it is cancelled."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ _PUBLISH_EVERY_S: Final = 5.0
 
 
 async def measure_spools(keeper: KeepOrSpool, metrics: IngestMetrics) -> None:
-    """Set the metrics of what the spools hold once a second, and bring all counts up to date."""
+    """Once a second, update the metrics of the spools' contents and bring all counts up to date."""
     while True:
         metrics.add_up()
         metrics.spooled(keeper.spooled, keeper.oldest_age_s())
@@ -30,14 +30,14 @@ async def measure_spools(keeper: KeepOrSpool, metrics: IngestMetrics) -> None:
 
 
 async def count_files_set_aside(keeper: KeepOrSpool, metrics: IngestMetrics) -> None:
-    """Count what lies aside of the spools, which nobody but a person ever reads."""
+    """Count the files that the spools have set aside, which only a person ever reads."""
     while True:
         metrics.set_aside_files(await keeper.set_aside())
         await asyncio.sleep(_LOOK_ASIDE_EVERY_S)
 
 
 async def publish_failed_filters(client: redis.Redis, metrics: IngestMetrics) -> None:
-    """Add to the counters of all processes, every few seconds, how often the `where` of a route has failed here."""
+    """Every few seconds, add how often the `where` of each route failed here to the counters of all processes."""
     publisher = metrics_store.CounterPublisher(client)
     while True:
         await asyncio.sleep(_PUBLISH_EVERY_S)
@@ -47,9 +47,9 @@ async def publish_failed_filters(client: redis.Redis, metrics: IngestMetrics) ->
 
 
 async def share_readings(client: redis.Redis, verifier: Verifier) -> None:
-    """Share with all receivers and with `release`, every few seconds, how secrets were seen to sign."""
+    """Every few seconds, share with all receivers and `release` which reading each secret was seen to use."""
     while True:
-        with contextlib.suppress(StorageUnavailable):  # then each knows what it has seen itself
+        with contextlib.suppress(StorageUnavailable):  # then each receiver knows only what it has seen itself
             sharing = background.begin(partial(signature_readings.share, client, dict(verifier.learnt)))
             for scope, reading in (await asyncio.wrap_future(sharing)).items():
                 verifier.learn(scope, reading)

@@ -1,4 +1,4 @@
-"""Reading a request's body under a limit that holds while it is read. How long it may take is the protocol's matter."""
+"""Reads a request's body under a limit on its size. Time limits are in `receiver.web.connections`."""
 
 from starlette.types import Receive
 
@@ -6,10 +6,10 @@ from receiver.core.errors import RequestRefused
 
 
 async def read(receive: Receive, declared: bytes | None, limit: int) -> bytes | None:
-    """Return a whole body, or None when the connection ended before it was whole.
+    """Return the whole body, or None when the connection ended before the body was complete.
 
-    *declared* is the Content-Length, if there was one. Raises RequestRefused (413) as soon as the body is known to be
-    over *limit*, without reading the rest.
+    *declared* is the Content-Length, if there was one. Raises RequestRefused (413) as soon as the body is known to
+    exceed *limit* bytes, without reading the rest.
     """
     if declared is not None and is_over(declared, limit):
         raise RequestRefused(413, f"a body of {declared[:18].decode('ascii')} bytes is over the limit of {limit}")
@@ -30,5 +30,5 @@ async def read(receive: Receive, declared: bytes | None, limit: int) -> bytes | 
 
 
 def is_over(declared: bytes, limit: int) -> bool:
-    """Whether a Content-Length is a number above *limit*."""
+    """Return whether a Content-Length is a number above *limit*."""
     return declared.isdigit() and (len(declared) > 18 or int(declared) > limit)

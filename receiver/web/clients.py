@@ -1,4 +1,4 @@
-"""Who is on the other end. `X-Forwarded-For` is a claim: it counts only as far as trusted proxies vouch for it."""
+"""The address of a request's sender. `X-Forwarded-For` counts only as far as it was written by trusted proxies."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ _HEADER = b"x-forwarded-for"
 
 
 class ClientAddresses:
-    """Tells the address of a request's sender, through the proxies in *trusted*."""
+    """Finds the address of a request's sender, behind the proxies in *trusted*."""
 
     def __init__(self, trusted: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted)
@@ -25,11 +25,11 @@ class ClientAddresses:
         return self.sender(address, scope["headers"]) if self._trusted else address
 
     def sender(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Return the address of who sent a request that came from *address*."""
+        """Return the address of the sender of a request that came from *address*."""
         if not self._trusted or not self._is_trusted(_parse(address)):
             return address
         claims = b",".join(value for name, value in headers if name == _HEADER)
-        # Each proxy appends who called it: the last address that is no proxy of ours is as far as can be believed.
+        # Each proxy appends the address of its caller: the last one that is not a trusted proxy is the sender.
         for claim in reversed(claims.decode("latin-1").split(",")[-_MOST_HOPS:]):
             claimed = _parse(claim)
             if claimed is None:
@@ -46,7 +46,7 @@ class ClientAddresses:
 def _parse(text: str) -> Address | None:
     """Read an address as proxies write it: alone, or with a port, IPv6 then in brackets.
 
-    The scope behind a % names an interface of the proxy's machine: it may be any text, and says nothing here.
+    The scope after a % names an interface of the proxy's machine: it may be any text, and means nothing here.
     """
     text = text.strip()
     if text.startswith("["):

@@ -1,4 +1,4 @@
-"""The probe: proof, through the public URL, that it leads to a receiver that holds the URL key."""
+"""The probe endpoint, with which the registrar checks that the public URL leads to a receiver that has the URL key."""
 
 import time
 from urllib.parse import parse_qs

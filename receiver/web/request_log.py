@@ -1,7 +1,7 @@
-"""One line for each request to a hook, with all that is known of it; never its payload, token or signature.
+"""Logs one line for each request to a hook, with all that is known about it, but never its payload, token or signature.
 
-Written by hand: a structured logger costs as much for each request as the web framework does. What is known of a
-request waits for a fifth of a second; then a thread makes the lines of many and writes them together.
+The lines are formatted here, without structlog, which would cost as much for each request as the web framework does.
+Requests are collected for a fifth of a second; then a thread formats their lines and writes them together.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ _LONG_SEGMENT = re.compile(r"[^/]{20,}")
 
 @dataclass(slots=True)
 class Answered:
-    """What is known of one request when it has been answered. *path* is set only when it led to no hook.
+    """What is known about a request that has been answered. *path* is set only if the path led to no hook.
 
-    Not to be changed once it was given to the log.
+    It must not be changed after it was passed to the log.
     """
 
     method: str
@@ -47,7 +47,7 @@ class Answered:
 
 
 class RequestLog:
-    """Writes the lines. Belongs to one event loop."""
+    """Writes the lines. Each event loop has its own."""
 
     def __init__(self, level: str = "info", style: logs.Style = None, writer: LineWriter = ERROR) -> None:
         """*style* None: `console` on a terminal, else `json`. Below *level* nothing is written."""
@@ -58,7 +58,7 @@ class RequestLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, answered: Answered) -> None:
-        """Note one answer."""
+        """Log one answer; the line is written later."""
         if answered.status < self._least:
             return
         self._waiting.append((answered, time.time()))
@@ -68,7 +68,7 @@ class RequestLog:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
-        """Have what waits written; this waits for nothing."""
+        """Pass the collected requests to the writing thread, without waiting for it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -84,7 +84,7 @@ class RequestLog:
 
 
 def masked(path: str) -> str:
-    """Return a path that is fit to be logged: whatever could be a token is not in it."""
+    """Return a path that may be logged: whatever could be a token is removed."""
     return _LONG_SEGMENT.sub("***", path)[:_LONGEST_PATH]
 
 
@@ -118,7 +118,7 @@ def _json_line(answered: Answered, when: float) -> bytes:
 
 
 def _usual_line(answered: Answered, when: float) -> bytes:
-    """The line of one event that was taken, at a quarter of the cost: only an address may need to be escaped."""
+    """Return the line for one accepted event, at a quarter of the usual cost: only the address may need escaping."""
     (receipt,) = answered.receipts
     return (
         f'{{"timestamp":"{_second(int(when))}.{int(when % 1 * 1e6):06}Z","level":"info","event":"request.answered",'

@@ -1,4 +1,4 @@
-"""What is noted of each answered request below `/hooks/`: it is counted, and a line is written."""
+"""Counts and logs each answered request below `/hooks/`."""
 
 import time
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class RequestNotes:
         receipts: Sequence[Receipt] = (),
         error: str | None = None,
     ) -> None:
-        """Note the answer to a request under a right token. *size*: of its body, in bytes."""
+        """Note the answer to a request with a valid token. *size*: bytes of its body."""
         seconds = time.perf_counter() - started
         self._metrics.answered(status, hook.action, seconds)
         client, business, action = self._clients.of(scope), hook.business_id, hook.action

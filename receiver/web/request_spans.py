@@ -1,4 +1,4 @@
-"""Requests in spans: each is taken in inside one, whose context is kept with its events."""
+"""Tracing of requests: each request gets a span, whose context is stored with its events."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from receiver.web.hook_endpoint import Accepting
 
 
 class TracedIngest:
-    """Takes requests in as *ingest* does, and makes spans."""
+    """Accepts requests as *ingest* does, each inside a span."""
 
     def __init__(self, ingest: Accepting, tracing: Tracing) -> None:
         self._ingest = ingest
         self._tracing = tracing
 
     def accept(self, request: Request, done: Callable[[IngestResult], None]) -> None:
-        """Do what Ingest does."""
+        """Do what `Ingest.accept` does, inside a span."""
         facts: dict[str, str | int] = {
             "http.request.method": "POST",
             "http.route": "/hooks/{business_id}/{action}/{token}",

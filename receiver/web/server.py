@@ -1,4 +1,4 @@
-"""The server: uvicorn under our limits, a listening socket that says what is wrong with it, and an orderly end."""
+"""The server: uvicorn with our limits, listening sockets with clear errors, and an orderly shutdown."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ FINISH_WITHIN_S = 25
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Return a listening socket for each address of *host*, all at one port; 0 takes a free one.
+    """Return a listening socket for each address of *host*, all on one port; port 0: a free one.
 
-    An address that this machine does not have, as `::1` where there is no IPv6, is left out while there is another one.
-    Raises SettingsError with one sentence when that cannot be.
+    An address that this machine does not have, such as `::1` without IPv6, is skipped as long as another one works.
+    Raises SettingsError with one sentence when none works.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -60,7 +60,7 @@ def _listener(family: int, address: tuple[Any, ...], *, every: bool) -> socket.s
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # `::` means every address, the old ones too, whatever the machine's default is.
+            # `::` means every address, IPv4 included, whatever the machine's default is.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not every))
         listener.bind(address)
         listener.listen(_BACKLOG)
@@ -72,7 +72,7 @@ def _listener(family: int, address: tuple[Any, ...], *, every: bool) -> socket.s
 
 
 class Application(Protocol):
-    """What can be served. *is_draining* is set when it is about to stop."""
+    """An application that the server can run. The server sets *is_draining* before it stops."""
 
     is_draining: bool
 
@@ -87,7 +87,7 @@ def run(
     metrics: IngestMetrics,
     drain_s: float = 0,
 ) -> None:
-    """Serve until a signal to end, then finish what was taken and return."""
+    """Serve until a signal asks to stop, then finish the requests that were accepted, and return."""
     budget = Budget(open_files.fitting(limits, burst=_BACKLOG), metrics.connection_refused)
     config = uvicorn.Config(
         app,
@@ -106,7 +106,7 @@ def run(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with an eye on slow connections and an end that loses nothing."""
+    """uvicorn's server, which also closes slow connections and loses no request when it stops."""
 
     def __init__(self, config: uvicorn.Config, app: Application, *, drain_s: float) -> None:
         super().__init__(config)
@@ -114,7 +114,7 @@ class Server(uvicorn.Server):
         self._drain_s = drain_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then keep the garbage collector away from what start-up made: it halves the slowest answers."""
+        """Start, then freeze the objects that exist for the garbage collector, which halves the slowest answers."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
@@ -127,11 +127,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say that we are not ready, stop listening once nobody is being served any more, and finish the rest.
+        """Report that we are not ready, stop listening once earlier requests are answered, and finish the rest.
 
-        While a request from before the signal is still coming, or for *drain_s*, load balancers are told by `/readyz`
-        to send no more, and what they send until they have understood is taken as ever. But each answer ends its
-        connection now, so that none is left which we would have to close under the next request.
+        Until all requests from before the signal are answered, and for at least *drain_s*, `/readyz` tells load
+        balancers to send no more. Requests that still come are accepted as before, but each answer closes its
+        connection, so that no idle connection is left for us to close while the next request is on its way.
         """
         self._app.is_draining = True
         until = time.monotonic() + self._drain_s
@@ -149,7 +149,8 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take a signal to end as a wish to end in order: the exit status is then 0, not that of the killed."""
+        """Treat a signal to stop as a request for an orderly end: the exit status is 0, not that of a killed
+        process."""
         with super().capture_signals(), end_signals.answered(self.handle_exit):
             yield
             self._captured_signals.clear()

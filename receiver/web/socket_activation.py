@@ -1,6 +1,6 @@
-"""Listening sockets that somebody else has opened and hands down, as systemd does for a socket unit.
+"""Takes over listening sockets that another process opened, as systemd does for a socket unit.
 
-Who opened them keeps them open over a restart: whoever comes meanwhile waits for the next process and is not refused.
+systemd keeps them open during a restart: clients that connect meanwhile wait for the next process and are not refused.
 """
 
 import os
@@ -15,9 +15,9 @@ _MOST: Final = 64
 
 
 def sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """Return the sockets that were handed to this process by LISTEN_PID and LISTEN_FDS; none is the usual case.
+    """Return the sockets that LISTEN_PID and LISTEN_FDS pass to this process; usually there are none.
 
-    The variables are taken away, so that no child takes them for its own. Raises SettingsError for what is no
+    The variables are removed, so that no child process uses them. Raises SettingsError for a descriptor that is not a
     listening TCP socket.
     """
     names = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -32,7 +32,7 @@ def _listener(number: int) -> socket.socket:
         found = socket.socket(fileno=number)
         is_listening = bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError as error:
-        raise SettingsError(f"LISTEN_FDS: descriptor {number} is no socket ({error.strerror})") from None
+        raise SettingsError(f"LISTEN_FDS: descriptor {number} is not a socket ({error.strerror})") from None
     if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM or not is_listening:
         found.detach()
         raise SettingsError(

@@ -218,7 +218,7 @@ def test_a_result_that_cannot_be_remembered_is_said_and_the_step_counts_as_done(
 @pytest.mark.parametrize("name", ["", "x" * 61, "a b", "a/b", "é"])
 def test_a_step_has_a_short_plain_name(name: str) -> None:
     """It stands in a key of the store and goes to other systems."""
-    with pytest.raises(ValueError, match="is no name for a step"):
+    with pytest.raises(ValueError, match="is not a valid name for a step"):
         once(an_event(), name)
 
 

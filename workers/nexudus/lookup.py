@@ -215,7 +215,7 @@ def _path(kind: object) -> str:
     path = kind.PATH if isinstance(kind, type) and issubclass(kind, Record) else kind
     if not isinstance(path, str) or not _KIND.fullmatch(path):
         raise ValueError(
-            f"nexudus: {kind!r:.80} is no kind of record; write spaces/coworkers, or a type that has a PATH"
+            f"nexudus: {kind!r:.80} is not a kind of record; write spaces/coworkers, or a type that has a PATH"
         )
     return path
 
@@ -232,7 +232,7 @@ def _now_ms() -> int:
 
 def _field(name: str) -> str:
     if not _FIELD.fullmatch(name):
-        raise ValueError(f"nexudus: {name[:60]!r} is no name of a field")
+        raise ValueError(f"nexudus: {name[:60]!r} is not the name of a field")
     return name
 
 

@@ -22,7 +22,7 @@ from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import keys, schema_version
 from workers.parent import overdue
 from workers.parent.child import ChildProcess, Launch
-from workers.parent.metrics_collector import MetricsCollector
+from workers.parent.fleet_counters import FleetCounters
 from workers.parent.rq_registration import RqRegistration
 from workers.run.process import RETIRED
 
@@ -60,7 +60,7 @@ class Fleet:
         self._client = client
         self._deliveries = DeliveryQueue(client)
         self._table = table
-        self._metrics = MetricsCollector(client, table)
+        self._metrics = FleetCounters(client, table)
         self._tasks = tasks
         self._alive = alive
         self._children: dict[ChildProcess, RqRegistration] = {}

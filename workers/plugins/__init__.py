@@ -1,6 +1,6 @@
-"""From the name of a handler in routes.yaml to a function that can be called: finding it, its options, its types.
+"""Loads the handler that routes.yaml names: finds the function, checks its options, and prepares what it declares.
 
-`load` and `installed` are for the tests of plugins too, as `frontdesk new-handler` writes them.
+`load` and `installed` are also for the tests of plugins, such as those that `frontdesk new-handler` writes.
 """
 
 from workers.plugins.loader import installed, load

@@ -48,7 +48,7 @@ def _call(call: Callable[[Event], Any], adapter: TypeAdapter[Any], name: str, ev
     try:
         data = adapter.validate_python(event.data)
     except ValidationError as error:
-        raise RecordUnfit(f"the record is no {name}: {_shown(error)}") from None
+        raise RecordUnfit(f"the record is not a valid {name}: {_shown(error)}") from None
     return call(dataclasses.replace(event, data=data))
 
 

@@ -29,9 +29,9 @@ class TracedDeliveryLoader(DeliveryLoader):
         super().__init__(table, environ, folder, transport)
         self._tracing = tracing
 
-    def load(self, claim: Claim) -> LoadedDelivery:
+    def load(self, claim: Claim, now_ms: int | None = None) -> LoadedDelivery:
         """Return the delivery ready to run."""
-        loaded = super().load(claim)
+        loaded = super().load(claim, now_ms)
         call = self._traced_async(loaded) if loaded.handler.is_async else self._traced(loaded)
         return loaded._replace(handler=replace(loaded.handler, call=call))
 

@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.core import durations
 from receiver.core.errors import HandlerError
 from receiver.core.events import Business, Event
 from receiver.process import logs
@@ -14,20 +12,17 @@ from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue.queue import Claim
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
-from workers.api import Discard
 from workers.plugins import loader, route_handler
 from workers.plugins.injection import CheckedTransport
+from workers.run import timeliness
 from workers.run.execution import AttemptResult
+from workers.run.timeliness import Unrunnable
 
 _MOST_HANDLERS = 4_096
 _MOST_TOLD = 1_000
 _TRY_AGAIN_S = 10.0
 
 _log = logs.get()
-
-
-class Unrunnable(Exception):
-    """A claimed delivery cannot be run here; the text says why."""
 
 
 class NotReady(Unrunnable):
@@ -56,27 +51,10 @@ Settle = Callable[[LoadedDelivery, AttemptResult, int, int], None]
 """Called once for each attempt: the delivery, the result, Unix ms at the start and at the end."""
 
 
-def _discard(event: Event) -> None:
-    del event
-    raise Discard("its route is a shadow route now, where no handler runs; replay it when the route is not")
-
-
-_IN_SHADOW = loader.Handler("shadow", is_async=False, call=_discard)
+_IN_SHADOW = timeliness.discarding(
+    "shadow", "its route is a shadow route now, where no handler runs; replay it when the route is not"
+)
 """Runs for a delivery that was created before its route became a shadow route."""
-
-
-def _discard_late(event: Event) -> None:
-    raise Discard(
-        f"too late: its event came {durations.show(_age_ms(event) // 1_000 * 1_000)} ago, and the route has a `max_age`"
-    )
-
-
-_TOO_LATE = loader.Handler("too late", is_async=False, call=_discard_late)
-"""Runs for a delivery whose event is older than its route allows."""
-
-
-def _age_ms(event: Event) -> int:
-    return int((datetime.now(UTC) - event.received_at).total_seconds() * 1_000)
 
 
 def _rule(name: str, flow: Flow) -> Rule:
@@ -107,10 +85,13 @@ class DeliveryLoader:
         self._runnable = NOTHING_KNOWN
         self._try_again_at = 0.0
 
-    def load(self, claim: Claim) -> LoadedDelivery:
-        """Return the delivery ready to run. Raises NotReady or Undeliverable, and logs them."""
+    def load(self, claim: Claim, now_ms: int | None = None) -> LoadedDelivery:
+        """Return the delivery ready to run. Raises NotReady or Undeliverable, and logs them; or Early.
+
+        *now_ms*: Unix ms by the store's clock; None: by this machine's.
+        """
         try:
-            return self._loaded(claim)
+            return self._loaded(claim, int(time.time() * 1_000) if now_ms is None else now_ms)
         except NotReady as reason:
             _log.warning("delivery.not_ready", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             raise
@@ -118,7 +99,7 @@ class DeliveryLoader:
             _log.error("delivery.impossible", delivery_id=claim.delivery_id, route=claim.route, reason=str(reason))
             raise
 
-    def _loaded(self, claim: Claim) -> LoadedDelivery:
+    def _loaded(self, claim: Claim, now_ms: int) -> LoadedDelivery:
         self._follow_table()
         found = self._ready.get(claim.route)
         if found is None:
@@ -129,9 +110,7 @@ class DeliveryLoader:
                 raise
         route, handler = found
         event = self._event(claim)
-        if route.max_age_ms and _age_ms(event) > route.max_age_ms:
-            handler = _TOO_LATE
-        return LoadedDelivery(claim, route, handler, event)
+        return LoadedDelivery(claim, route, timeliness.untimely(route, event, now_ms) or handler, event)
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the limits of the routes of the current table, for the next claim."""
@@ -207,7 +186,7 @@ class DeliveryLoader:
         try:
             data = envelope.record()
         except ValueError as error:
-            raise Undeliverable(f"its record is no JSON: {error}") from error
+            raise Undeliverable(f"its record is not JSON: {error}") from error
         return Event(
             id=envelope.id,
             key=f"{envelope.id}-{claim.route}",

@@ -1,12 +1,14 @@
-"""Decides what becomes of a delivery after an attempt, by the current version of its route. Pure functions."""
+"""Decides what happens to a delivery after an attempt, by the current version of its route: done, retried, dead, or
+waiting for its target. Pure functions."""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.table import Route
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
 from receiver.storage.queue.route_limits import Target
-from workers.run.delivery_loader import NotReady, Unrunnable
+from workers.run.delivery_loader import NotReady
 from workers.run.execution import AttemptResult
+from workers.run.timeliness import Early, Unrunnable
 
 UNKNOWN_FOR_MS = 3_600_000
 """How long a delivery waits for a route or handler that a worker does not know yet: a deploy may be under way."""
@@ -38,8 +40,11 @@ def after_attempt(
 def when_unrunnable(claim: Claim, reason: Unrunnable, *, worker: str, now_ms: int) -> Acknowledgement:
     """Return what becomes of a delivery that this worker cannot run.
 
-    When only its route or handler is unknown here, other workers may run it for an hour. Otherwise it is dead.
+    When its time is later now, it waits for that. When only its route or handler is unknown here, other workers may run
+    it for an hour. Otherwise it is dead.
     """
+    if isinstance(reason, Early):
+        return Acknowledgement(claim.job, "put_off", reason.due_ms - now_ms, reason.timeout_ms)
     unknown_for_ms = now_ms - claim.unknown_ms if claim.unknown_ms else 0
     if isinstance(reason, NotReady) and unknown_for_ms <= UNKNOWN_FOR_MS:
         return Acknowledgement(claim.job, "unknown")

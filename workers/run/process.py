@@ -21,13 +21,14 @@ from workers.run import outcome_policy
 from workers.run.attempt_log import AttemptLog
 from workers.run.capacity import ASYNC_LIMIT, Capacity
 from workers.run.coroutines import HandlerLoop
-from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery, Unrunnable
+from workers.run.delivery_loader import DeliveryLoader, LoadedDelivery
 from workers.run.execution import AttemptResult
 from workers.run.lease_check import LeaseCheck
 from workers.run.recorder import Recorder
 from workers.run.shared_counters import SharedCounters
 from workers.run.shared_state import SharedState
 from workers.run.threads import HandlerThreads
+from workers.run.timeliness import Unrunnable
 
 RETIRED = 75
 """Exit status of a process that ends because a handler does not come back, or because it has lost its lease."""
@@ -152,7 +153,7 @@ class WorkerProcess:
         now = int(self._clock() * 1_000)
         self._holding[claim.job] = claim
         try:
-            loaded = self._loader.load(claim)
+            loaded = self._loader.load(claim, now)
         except Unrunnable as reason:
             self._end(outcome_policy.when_unrunnable(claim, reason, worker=self._config.worker, now_ms=now))
         else:

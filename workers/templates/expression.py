@@ -23,7 +23,7 @@ class Expression:
     def __init__(self, source: str, records: Collection[str] = ()) -> None:
         self.source = source
         try:
-            self._filter = Filter(source, yields="anything", records=records)
+            self._filter = Filter(source, yields="value", records=records)
         except ExpressionRefused as error:
             raise ValueError(f"is no expression: {error}") from None
         self.reads = tuple((name, field, 1) for name, field in self._filter.named_fields())

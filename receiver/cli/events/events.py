@@ -202,4 +202,5 @@ def _row(stored: StoredEvent) -> tuple[object, ...]:
 
 def _in_words(delivery: StoredDelivery) -> str:
     error = f" ({delivery.error})" if delivery.error and delivery.status != "succeeded" else ""
-    return f"{delivery.route}: {delivery.state or delivery.status}{error}"
+    at = f" at {timestamps.show(delivery.next_attempt_ms)}" if delivery.next_attempt_ms else ""
+    return f"{delivery.route}: {delivery.state or delivery.status}{at}{error}"

@@ -84,6 +84,7 @@ def _routes(table: RoutingTable, read: Settings, *, tables: bool, create: bool) 
     yield from route_tests.problems(table, read.routes.resolve().parent, read.max_body)
     yield from route_warnings.strays(table)
     yield from route_warnings.crowded(table)
+    yield from route_warnings.untimely(table)
 
 
 def _online(read: Settings, table: RoutingTable | None) -> Iterator[Problem | str]:

@@ -1,10 +1,12 @@
 """What `check` warns of in a routing table that is valid: it is probably not what was meant."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from receiver.nexudus import samples
 from receiver.nexudus.actions import NAMES, entity_kind
 from receiver.routing.document import MAX_ROUTES
-from receiver.routing.table import Route, RoutingTable, matches
+from receiver.routing.table import Route, RoutingTable, calls_off, matches
 from receiver.storage.model import keep_script
 
 _MOST_NAMED = 3
@@ -35,6 +37,31 @@ def strays(table: RoutingTable) -> Iterator[str]:
                 f"{table.file}:{route.line}: route {route.name!r} wants business {', '.join(map(str, strays))}, which "
                 "`businesses` does not list: nobody registers webhooks there"
             )
+
+
+def untimely(table: RoutingTable) -> Iterator[str]:
+    """Yield a warning for each route whose time fails on the sample of an action, and for each action that is to call
+    off its deliveries and is about other records."""
+    for route in table.routes:
+        if route.flow is None or route.flow.at is None:
+            continue
+        where = f"{table.file}:{route.line}: route {route.name!r}"
+        wanted = [name for name in NAMES if matches(route.actions, name) and not calls_off(route, name)]
+        for name in wanted:
+            sample = samples.record(name, now=datetime.now(UTC), number=1) if name in samples.names() else None
+            no_time = route.flow.at.of(1, name, sample)[1] if sample else None
+            if no_time is not None:
+                yield f"{where}: at: on the sample of {name}: {no_time}"
+                break
+        kinds = {entity_kind(name) for name in wanted}
+        for pattern in route.flow.cancelled_by:
+            others = {entity_kind(name) for name in NAMES if matches((pattern,), name)}
+            if not others & kinds:
+                theirs, ours = ", ".join(sorted(others)), ", ".join(sorted(kinds)) or "nothing else"
+                yield (
+                    f"{where}: cancelled_by: {pattern} is about {theirs}, and the route's events are about {ours}: it "
+                    "never calls one off"
+                )
 
 
 def crowded(table: RoutingTable) -> Iterator[str]:

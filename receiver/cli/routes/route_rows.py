@@ -61,7 +61,8 @@ def keyless(table: RoutingTable, business_id: int, action: str, record: Mapping[
     event = Occurrence(business_id, action, record, fingerprint.entity(action, record))
     found = {}
     for route in table.match(business_id, action, record).routes:
-        failure = route.flow.terms(event).failure if route.flow else None
+        timed = route.flow.timed(event) if route.flow and route.flow.at else None
+        failure = (timed and timed.failure) or (route.flow.terms(event).failure if route.flow else None)
         if failure is not None:
             found[route.name] = failure
     return found
@@ -92,4 +93,6 @@ def _flow(flow: Flow | None) -> dict[str, Any]:
         "concurrency": flow.concurrency or None,
         "per": flow.per.source if flow.per else None,
         "give_up": durations.show(flow.give_up_ms),
+        "at": flow.at.source if flow.at else None,
+        "cancelled_by": list(flow.cancelled_by),
     }

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from receiver.cli.context import Context
 from receiver.cli.routes import route_rows, routes_diff
 from receiver.cli.ui import output
+from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
@@ -80,7 +81,7 @@ def explain(
         explained = table.explain(location, action, record)
         keyless = route_rows.keyless(table, location, action, record)
         if json:
-            shown = [asdict(each) | {"no_key": keyless.get(each.route)} for each in explained]
+            shown = [_shape(each) | {"no_key": keyless.get(each.route)} for each in explained]
             output.json_line({"action": action, "business_id": location, "routes": shown})
         else:
             output.table(("route", "matches", "why not"), [_row(each, keyless.get(each.route)) for each in explained])
@@ -105,7 +106,13 @@ def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
     wants = "in the shadow" if explained.shadow else "yes" if explained.matched else "no"
     if explained.asks_worker:
         wants = "the worker decides"
-    return explained.route, wants, explained.why_not or (f"but it has no key: {no_key}" if no_key else "")
+    why = explained.note if explained.why_not is not None or not no_key else f"but it has no key: {no_key}"
+    return explained.route, wants, why
+
+
+def _shape(explained: Explanation) -> dict[str, Any]:
+    shape = asdict(explained)
+    return shape | {"starts_at": timestamps.show(shape.pop("starts_ms"))}
 
 
 def _records(event: str, context: Context) -> list[tuple[dict[str, Any], int | None]]:

@@ -19,7 +19,7 @@ from receiver.core.durations import show
 from receiver.core.errors import UsageError
 from receiver.core.events import Business, Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
-from receiver.routing.table import Route, RoutingTable, matches
+from receiver.routing.table import Route, RoutingTable, explain, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
 from workers.nexudus.nexudus_transport import NexudusTransport
@@ -68,6 +68,9 @@ def trial(
     event = _event(context, table, chosen, source, action, business, runs=not dry_run)
     event = at_business(event, table.business(event.business_id))
     why_not = why_not_matched(table, chosen, event)
+    if not json and chosen.is_timed and why_not is None:
+        starts = explain(chosen, event.business_id, event.action, event.data)
+        output.say(f"note: for a worker, {starts.note}")
     if dry_run:
         return dry_run_report.report(dry_run_report.told(chosen, event, handler, why_not), json=json)
     return _run(chosen, event, handler, why_not, json=json)

@@ -33,6 +33,7 @@ _WAITING: Final = {
     "retry-after": "as its target asked",
     "target down": "because its target is down",
     "delay": "for the delay of its route",
+    "its time": "for the time of its record (at)",
     "debounce": "in case a newer event arrives (debounce)",
     "unknown route": "for a worker that knows its route and handler",
 }

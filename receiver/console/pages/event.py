@@ -62,6 +62,7 @@ def _explained(request: PageRequest, stored: StoredEvent) -> list[dict[str, Any]
             "matched": one.matched,
             "why_not": one.why_not if may_know else None,
             "failed": one.failed and may_know,
+            "note": one.note if may_know else "",
         }
         for one in order
     ]

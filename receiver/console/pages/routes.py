@@ -76,6 +76,8 @@ def _flow(flow: Flow) -> dict[str, str]:
         "limit": flow.limit.source if flow.limit else "",
         "concurrency": str(flow.concurrency or ""),
         "per": flow.per.source if flow.per else "",
+        "at": flow.at.source if flow.at else "",
+        "cancelled_by": ", ".join(flow.cancelled_by),
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -124,7 +126,8 @@ def explain(request: PageRequest) -> Shown:
     record = _record(request.form.get("record", ""))
     explained = request.services.table().explain(business, action, record)
     order = sorted(explained, key=lambda one: (not one.matched, not one.failed))
-    rows = [{"route": one.route, "matched": one.matched, "why_not": one.why_not, "failed": one.failed} for one in order]
+    names = ("route", "matched", "why_not", "failed", "note")
+    rows = [{name: getattr(one, name) for name in names} for one in order]
     return Shown(PAGE, facts(request) | {"explained": rows})
 
 

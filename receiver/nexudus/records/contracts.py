@@ -1,4 +1,4 @@
-"""What a customer pays for regularly."""
+"""Contracts, proposals and price plans."""
 
 from decimal import Decimal
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Events to attend, articles, and those who get the newsletter."""
+"""Calendar events, their attendees, articles, and newsletter subscribers."""
 
 from decimal import Decimal
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What people write: help desk, boards, chat, mail."""
+"""Messages that people write: help desk, community boards, chat, mail."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""What is sold, and what is delivered."""
+"""Products that are sold, and parcels that arrive for customers."""
 
 from decimal import Decimal
 from typing import Any, ClassVar

@@ -1,8 +1,8 @@
-"""What all records have in common: the tail of every DTO, and how Nexudus writes times.
+"""The base of all records: the fields that every DTO ends with, and how Nexudus writes times.
 
-Only `Id` is needed. Everything else may be missing or null, because lists leave fields out and Nexudus changes; what is
-not named here is kept under its own name. The names are Nexudus's, so its documents are the documents of these types.
-Its documents name most fields without a type: one that does not fit ours is kept as it came, see `Record.unfit`.
+Only `Id` is required. Everything else may be missing or null, because lists leave fields out and Nexudus changes. A
+field that is not declared here is kept under its own name. The names are Nexudus's, so its documentation explains them.
+That gives no type for most fields: a value that does not fit our type is kept as it came, see `Record.unfit`.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def _absent(value: object) -> object:
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """Nexudus writes UTC with a `Z`; where it forgets that, it is UTC all the same."""
+    """Return a time with its zone. Nexudus writes UTC with a `Z`; where the `Z` is missing, the time is UTC as well."""
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -36,10 +36,10 @@ def _of_the_wall(moment: datetime | None) -> datetime | None:
 
 
 Time = Annotated[datetime | None, BeforeValidator(_absent), AfterValidator(_aware)]
-"""A moment, with its zone. Nexudus writes up to seven digits below the second; the seventh is dropped."""
+"""A time with its zone. Nexudus writes up to seven digits below the second; the seventh is dropped."""
 
 LocalTime = Annotated[datetime | None, BeforeValidator(_absent), AfterValidator(_of_the_wall)]
-"""What the clock on the location's wall showed: without a zone, whatever zone Nexudus writes behind it."""
+"""A local time at the location, without a zone, whatever zone Nexudus writes after it."""
 
 
 class Record(BaseModel):
@@ -64,7 +64,7 @@ class Record(BaseModel):
 
     @property
     def unfit(self) -> frozenset[str]:
-        """The names of the fields whose value is not of the type that is declared here; it is kept as it came."""
+        """The names of the fields whose value does not have the declared type; such values are kept as they came."""
         return self._unfit
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Record(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _keep_unfit(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Read the fields that fit, and keep the others; those that a type of one's own adds or requires must fit."""
+        """Read the fields that fit, and keep the others as they came. Fields that a derived type adds must fit."""
         try:
             return read(value)
         except ValidationError as error:
@@ -95,14 +95,14 @@ class Record(BaseModel):
 
 
 def _may_be_unfit(wanted: type[Record], name: str) -> bool:
-    """Say whether *name* is a field of Nexudus's that *wanted* can do without."""
+    """Return whether *name* is a field of Nexudus's that *wanted* does not require."""
     declared = next((base for base in reversed(wanted.__mro__) if name in getattr(base, "model_fields", ())), object)
     is_ours = declared.__module__.startswith(f"{__package__}.")
     return is_ours and not wanted.model_fields[name].is_required()
 
 
 def kind_of(wanted: object) -> str | None:
-    """Return the kind of record that a type is for, "Booking", also of a type derived from it; None for other types."""
+    """Return the kind of record, "Booking", that a type or its base declares; None for types that are no records."""
     for base in wanted.__mro__ if isinstance(wanted, type) else ():
         if base is not Record and base.__module__.startswith(f"{__package__}."):
             return base.__name__

@@ -1,2 +1,2 @@
-"""Which conditions operators are alerted of, who is told, and when. What the conditions are found in, the status of
-the store and the metrics, is in the folder above."""
+"""Decides which conditions cause alerts, to whom they are sent, and when. The conditions are found in the status of the
+store and the metrics, which are in the folder above."""

@@ -1,3 +1,3 @@
-"""CEL, the language of filters: tokens, what an expression may call, and its evaluation. What a filter is to a route
-is in `receiver.routing.filters`.
+"""CEL, the language of filters: its tokens, the checks of an expression, our functions, and the evaluation. Filters and
+their limits are in `receiver.routing.filters`.
 """

@@ -1,7 +1,7 @@
-"""What is wrong with an expression whatever a record holds: calls that no function takes, and parts that always fail.
+"""Finds errors in an expression that do not depend on the record: invalid calls, and parts that always fail.
 
-Each of them would make the filter fail for every event, and the record would get the blame. Pure, but for the trial of
-the parts that read nothing.
+Each of them would make the filter fail for every event, and the message would blame the record. Pure, except that the
+parts that read nothing of the event are evaluated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +33,8 @@ def check(tokens: Sequence[Token]) -> None:
 
 
 def try_constant_parts(source: str, tokens: Sequence[Token], why_it_fails: Callable[[str], str | None]) -> None:
-    """Raise ExpressionRefused when a part that reads nothing of the event fails. *why_it_fails* evaluates a part."""
-    for start, end in _constant_parts(tokens):
+    """Raise ExpressionRefused if a part that reads nothing of the event fails. *why_it_fails* evaluates a part."""
+    for start, end in [*_constant_parts(tokens), *_literal_times(tokens)]:
         part = source[start:end]
         why = why_it_fails(part)
         if why is not None:
@@ -57,7 +57,7 @@ def _check_call(name: str, arguments: Sequence[Sequence[Token]], *, is_method: b
 
 
 def _check_time_zone(name: str, argument: Sequence[Token]) -> None:
-    """A zone that a record names would be looked for on the disk at every event, so it has to stand there."""
+    """Refuse a time zone that is not a literal: one from a record would be looked up on the disk at every event."""
     text = argument[0].text
     with suppress(ValueError):
         if len(argument) == 1 and argument[0].kind == "text":
@@ -76,9 +76,9 @@ def _arguments(tokens: Sequence[Token], depths: Sequence[int], opening: int) -> 
 
 
 def _constant_parts(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
-    """Yield where the largest parts stand that are more than a literal and read nothing of the event.
+    """Yield the positions of the largest parts that read nothing of the event and are more than a literal.
 
-    A part ends at a bracket, or at an operator that binds less than arithmetic.
+    A part ends at a bracket, or at an operator with lower precedence than arithmetic.
     """
     depths = depths_of(tokens)
     start = 0
@@ -94,6 +94,13 @@ def _constant_parts(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
         start = at + 1
 
 
+def _literal_times(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Yield where durations and times stand that are written down, like duration('1h')."""
+    for name, opening, text, closing in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.text in _FORMATS and opening.text == "(" and text.kind == "text" and closing.text == ")":
+            yield name.start, closing.end
+
+
 def _brackets(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
     depths = depths_of(tokens)
     for at, token in enumerate(tokens):
@@ -102,7 +109,7 @@ def _brackets(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
 
 
 def _is_constant(part: Sequence[Token]) -> bool:
-    """Whether no name stands in it but those of functions."""
+    """Return whether the part contains no names other than those of functions."""
     behind = [*(token.text for token in part), ""][1:]
     names = [(token.text, after) for token, after in zip(part, behind, strict=False) if token.kind == "name"]
     return all(name in _NO_VARIABLES or after == "(" for name, after in names)

@@ -1,4 +1,4 @@
-"""How an expression is compiled and evaluated: with our functions beside the library's, and numbers of one kind."""
+"""Compiles and evaluates expressions, with our functions in addition to the library's, and with numbers of one kind."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -21,14 +21,14 @@ _PATTERN_SHARE = 50
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One way of evaluating an expression: as it is written, or with decimal numbers throughout."""
+    """One way of evaluating an expression: as it is written, or with all numbers as decimals."""
 
     program: cel.Program
     functions: dict[str, Any]
     with_decimals: bool = False
 
     def run(self, context: Mapping[str, Any], source: str) -> tuple[Any, str | None]:
-        """Return what the expression *source* yields, or None and why it yields nothing."""
+        """Return the result of the expression *source* and None, or None and why it has no result."""
         try:
             names = {**context, **self.functions}
             if self.with_decimals:
@@ -37,7 +37,7 @@ class Evaluation:
         except Exception as error:  # noqa: BLE001  # whatever the extension raises, this event's filter has failed
             return None, _why(error, source)
         except BaseException as error:
-            # A panic in Rust is none of Exception's; what interrupts us on purpose is not caught.
+            # A panic in Rust is not an Exception. Exceptions that interrupt us on purpose are raised again.
             if type(error).__module__ != "pyo3_runtime":
                 raise
             return None, "the CEL library failed on it"
@@ -58,7 +58,7 @@ def evaluations(
 
 
 def why_it_fails(part: str) -> str | None:
-    """Say why a part of an expression that reads nothing fails; None when it does not."""
+    """Return why a part of an expression that reads nothing fails; None if it does not fail."""
     tokens = tokens_of(part)
     program = compiled(part)
     reading = expressions.read(part, names=program.variables(), functions=program.functions())
@@ -80,7 +80,7 @@ _FUNCTION = re.compile(r"^(?:Function '_?(\w+)' error|Undefined variable or func
 
 
 def _why(error: Exception, source: str) -> str:
-    """Say why the evaluation failed. The library's own sentences quote the record, so none of them is used."""
+    """Return why the evaluation failed. The library's messages quote the record, so they are not passed on."""
     if isinstance(error, KeyError):
         name = str(error.args[0]) if error.args else ""
         return f"there is no {name!r} in it" if name in source else "a key is missing"
@@ -101,15 +101,15 @@ def _why(error: Exception, source: str) -> str:
 
 
 def compiled(source: str) -> cel.Program:
-    """Compile an expression. Raises ExpressionRefused, which says in words where the parser stopped."""
+    """Compile an expression. Raises ExpressionRefused, which explains where the parser stopped and why."""
     try:
         return cel.compile(source)
     except ValueError as error:
-        raise ExpressionRefused(f"is no CEL{_what_is_wrong(source, str(error))}") from None
+        raise ExpressionRefused(f"is not CEL{_what_is_wrong(source, str(error))}") from None
 
 
 def _what_is_wrong(source: str, message: str) -> str:
-    """Say in words what the parser says in the terms of its grammar."""
+    """Return the parser's message in plain words instead of the terms of its grammar."""
     found = re.search(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)", message)
     if found is None:
         return ": it cannot be read"
@@ -124,7 +124,8 @@ def _what_is_wrong(source: str, message: str) -> str:
 
 
 class _Matches:
-    """A regular expression as a CEL function: true, false, or null (which then fails) for what is no text."""
+    """A regular expression as a CEL function. Returns true, false, or for a value that is not text null, which
+    fails."""
 
     __slots__ = ("_is_match",)
 
@@ -137,12 +138,13 @@ class _Matches:
 
 
 def _validator(pattern: str) -> SchemaValidator:
-    """Compile with the regex library inside pydantic: the same as CEL's, in linear time, but kept compiled."""
+    """Compile with the regex library inside pydantic. CEL uses the same, with linear time, but compiles at each
+    call."""
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
 
 
 def _own_patterns(reading: Reading) -> tuple[dict[str, _Matches], list[tuple[int, int, str]]]:
-    """Return our functions for the calls of matches(), and what has to stand in place of these calls."""
+    """Return our functions for the calls of matches(), and the edits of the source that call them instead."""
     functions: dict[str, _Matches] = {}
     edits = []
     for number, call in enumerate(reading.patterns):
@@ -151,7 +153,7 @@ def _own_patterns(reading: Reading) -> tuple[dict[str, _Matches], list[tuple[int
             functions[f"matches_{number}"] = _Matches(pattern)
         except SchemaError as error:
             too_large = "size limit" in str(error)
-            why = "is too large; count less, or write [a-z] for \\w" if too_large else "is no regular expression"
+            why = "is too large; count less, or write [a-z] for \\w" if too_large else "is not a regular expression"
             raise ExpressionRefused(f"the pattern {call.literal} {why}") from None
         edits.append((call.start, call.end, f"matches_{number}()"))
     return functions, edits

@@ -1,8 +1,8 @@
-"""What a CEL expression says about itself before it runs: which fields it reads, and whether it can be bounded.
+"""Analyses a CEL expression before it runs: which fields it reads, and whether its cost can be bounded.
 
-CEL always ends, but not always soon: comprehensions inside comprehensions multiply, and a hostile list then holds the
-interpreter for minutes. So an expression is looked at token by token, once, when the routes are loaded. The grammar of
-the tokens is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
+A CEL expression always terminates, but not always soon: nested comprehensions multiply, and a hostile list could block
+the interpreter for minutes. Therefore the tokens of each expression are checked once, when the routes are loaded. The
+grammar of the tokens is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
 """
 
 from collections.abc import Collection, Mapping
@@ -15,26 +15,26 @@ MAX_LENGTH = 1_000
 """Characters in an expression."""
 
 MAX_SIGNS = 120
-"""Operators, dots and brackets in an expression (`&&`, `||` and commas not counted): a long chain of them is evaluated
-by a recursion, which 150 deep still fits into the 128 KiB stack of a thread under musl."""
+"""Operators, dots and brackets in an expression (`&&`, `||` and commas not counted). A long chain of them is evaluated
+by recursion; a depth of 150 still fits into the 128 KiB stack of a thread under musl."""
 
 MAX_BRACKETS = 12
-"""Brackets inside one another. The parser takes 8 KiB of stack for each."""
+"""Levels of nested brackets. The parser needs 8 KiB of stack for each."""
 
 MAX_COMPREHENSIONS = 3
-"""Comprehensions (`all`, `exists`, `exists_one`, `filter`) in an expression, one after another."""
+"""Comprehensions (`all`, `exists`, `exists_one`, `filter`) in an expression, side by side."""
 
 MAX_SUMS = 4
-"""`+` in an expression that has a comprehension: each may double a text or a list for every item."""
+"""`+` in an expression with a comprehension. Each may double a text or a list for every item."""
 
 VARIABLES = ("data", "action", "business_id")
-"""What an expression can name."""
+"""The variables that an expression can use."""
 
 GETTERS = frozenset(
     {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"}
     | {"getMinutes", "getMonth", "getSeconds"}
 )
-"""The methods that read a part of a time; of a duration the last four, whose names end in a unit."""
+"""The methods that read a part of a time. The last four, whose names end in a unit, read a duration too."""
 
 _CONVERSIONS = frozenset({"bool", "bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"})
 
@@ -47,10 +47,10 @@ ARGUMENTS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
     **dict.fromkeys(("hasValue", "value"), (frozenset(), frozenset({0}))),
     **dict.fromkeys(("of", "ofNonZeroValue", "or", "orValue"), (frozenset(), frozenset({1}))),
 }
-"""How many arguments each function takes, called as `function(…)` and called as `value.method(…)`."""
+"""How many arguments each function takes when called as `function(…)`, and as `value.method(…)`."""
 
 FUNCTIONS = frozenset(ARGUMENTS) | {"matches"}
-"""The functions that there are; the implementation says so only when it runs, we when the routes are loaded."""
+"""The functions that exist. The library reports an unknown function only when it runs, we when routes are loaded."""
 
 COMPREHENSIONS = frozenset({"all", "exists", "existsOne", "exists_one", "filter", "map"})
 
@@ -64,12 +64,12 @@ TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type",
 
 
 class ExpressionRefused(ValueError):
-    """An expression that cannot be bounded, or that names something there is not; the message is one sentence."""
+    """An expression whose cost cannot be bounded, or that uses an unknown name. The message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A call `.matches(literal)`: the regular expression as it is written, and where the call's tokens stand."""
+    """A call `.matches(literal)`: the regular expression as it is written, and the position of the call."""
 
     literal: str
     start: int
@@ -78,8 +78,8 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an expression reads. *fields*: of each record, by its name; None: the whole record, because `data` stands
-    there without a field."""
+    """What an expression reads. *fields* of each record, by its name; None: the whole record, because the expression
+    uses its name without a field."""
 
     variables: frozenset[str]
     fields: Mapping[str, tuple[str, ...] | None]
@@ -92,7 +92,7 @@ _NOTHING = Token("", "", 0, 0)
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over the tokens of an expression, and what it found."""
+    """One pass over the tokens of an expression, and its findings."""
 
     tokens: list[Token]
     records: Collection[str] = ("data",)
@@ -149,17 +149,17 @@ class _Walk:
         if not (self._is_method(at) and is_text):
             raise ExpressionRefused('write matches() as data.Name.matches("pattern"), with the pattern in quotes')
         if any(self.bodies) and not self._belongs_to_item(at - 2):
-            raise ExpressionRefused("matches() on anything but the item stands in a comprehension; move it out")
+            raise ExpressionRefused("matches() on anything but the item must not be in a comprehension; move it out")
         self.patterns.append(Pattern(literal.text, self.token(at).start, self.token(at + 3).end))
 
     def _belongs_to_item(self, at: int) -> bool:
-        """Is the name at this token `item`, or the end of `item.Name.Name`?"""
+        """Return whether the name at this token is `item`, or the end of `item.Name.Name`."""
         while self.token(at - 1).text == ".":
             at -= 2
         return self.token(at).kind == "name" and self.token(at).text in self.items
 
     def _record(self, at: int, name: str) -> None:
-        """`data.Name` and `data["Name"]` read one field, so does `"Name" in data`; anything else reads them all."""
+        """Note the fields read: one for `data.Name`, `data["Name"]` and `"Name" in data`, otherwise all of them."""
         before, behind, beyond = self.token(at - 1), self.token(at + 1), self.token(at + 2)
         fields = self.fields.setdefault(name, set())
         if behind.text == "." and beyond.kind == "name" and not self._is_method(at + 2):
@@ -176,7 +176,7 @@ class _Walk:
 
 
 def measure(expression: str) -> None:
-    """Raise ExpressionRefused for an expression that is too large to be given to the parser."""
+    """Raise ExpressionRefused for an expression that is too large for the parser."""
     if len(expression) > MAX_LENGTH:
         raise ExpressionRefused(f"is {len(expression)} characters long; {MAX_LENGTH} are allowed")
     tokens = tokens_of(expression)
@@ -193,10 +193,10 @@ def measure(expression: str) -> None:
 def read(
     expression: str, *, names: Collection[str], functions: Collection[str], records: Collection[str] = ()
 ) -> Reading:
-    """Look at *expression*, of which the implementation says that it uses these variable *names* and *functions*.
+    """Analyse *expression*. The library says that it uses these variable *names* and *functions*.
 
-    *records*: the names of further records that it may read. Raises ExpressionRefused for what cannot be bounded or
-    is not there.
+    *records*: the names of further records that it may read. Raises ExpressionRefused if its cost cannot be bounded or
+    a name is unknown.
     """
     known = (*VARIABLES, *records)
     walk = _Walk(tokens_of(expression), ("data", *records), known)
@@ -220,7 +220,7 @@ def read(
 
 
 def _is_plain(token: Token) -> bool:
-    """Is *token* a text in one pair of quotation marks, without escapes?"""
+    """Return whether *token* is a text in one pair of quotation marks, without escapes."""
     return (
         token.kind == "text"
         and token.text[0] in "\"'"

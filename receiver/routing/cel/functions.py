@@ -1,12 +1,12 @@
-"""The functions of CEL that the library lacks or has otherwise than the language defines them
+"""CEL functions that the library lacks, or that it implements differently from the language's definition
 (https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-standard-definitions).
 
-The library calls ours when it has none for the types it is given: `string(true)`, `timestamp(1700000000)`. Two kinds
-are called under a name of our own instead of the library's: `size`, which counts the bytes of a text there, not its
-characters, and the getters, which know no time zone there.
+The library calls our function when its own does not accept the given types: `string(true)`, `timestamp(1700000000)`.
+Some calls are renamed, so that ours always replaces the library's: `size`, because the library's counts the bytes of a
+text, not its characters; and the getters, because the library's take no time zone.
 
-A function that cannot work with its argument returns `_NOTHING`, on which the evaluation fails. It must not raise: the
-library would print what was raised to standard error.
+A function that does not accept its argument returns `_NOTHING`, which makes the evaluation fail. It must not raise: the
+library would print the exception to standard error.
 """
 
 from collections.abc import Callable, Collection
@@ -20,7 +20,7 @@ from receiver.routing.cel.expressions import GETTERS
 Function = Callable[..., Any]
 
 RENAMED = {name: f"_{name}" for name in ("size", *GETTERS)}
-"""The functions that are called by another name than the one in the expression."""
+"""The functions that are called by a name that differs from the one in the expression."""
 
 _NOTHING = object()
 
@@ -46,9 +46,9 @@ _UNITS = {
 
 
 def functions(names: Collection[str], *, as_decimals: bool = False) -> dict[str, Function]:
-    """Return our functions for an expression that calls *names*, by the name under which the library looks for them.
+    """Return our functions for an expression that calls *names*, by the name under which the library finds them.
 
-    *as_decimals*: those of them that yield a number yield a decimal one.
+    *as_decimals*: functions that return a number return a decimal one.
     """
     number: Callable[[int], int | float] = float if as_decimals else int
     found: dict[str, Function] = {name: _CONVERSIONS[name] for name in names if name in _CONVERSIONS}
@@ -60,7 +60,7 @@ def functions(names: Collection[str], *, as_decimals: bool = False) -> dict[str,
 
 @lru_cache(maxsize=64)
 def time_zone(name: str) -> ZoneInfo | timezone:
-    """Return the time zone of a name of the IANA database or of an offset like `+02:00`. Raises ValueError."""
+    """Return the time zone for a name of the IANA database or for an offset like `+02:00`. Raises ValueError."""
     if name[:1] in ("+", "-"):
         offset = datetime.strptime(name, "%z").tzinfo
         if isinstance(offset, timezone):
@@ -82,7 +82,7 @@ def _getter(name: str, number: Callable[[int], int | float]) -> Function:
             return _NOTHING
         try:
             return number(_OF_TIME[name](value.astimezone(UTC if zone is None else time_zone(zone))))
-        except (ValueError, OverflowError):  # the first or the last day of all, moved into another time zone
+        except (ValueError, OverflowError):  # the first or last day of the calendar, moved into another time zone
             return _NOTHING
 
     return get

@@ -1,8 +1,9 @@
-"""JSON has one kind of number, CEL has three that do not mix: `150 * 1.21` fails where `150.5 * 1.21` does not.
+"""Lets expressions mix whole and decimal numbers. JSON has one kind of number, CEL has three that do not mix:
+`150 * 1.21` fails, `150.5 * 1.21` does not.
 
-Nexudus writes 150.0 as 150, so whether a filter could be evaluated would depend on the amount. Therefore an expression
-that calculates is evaluated with decimal numbers throughout: those of the record, those that are written in it, and
-what size() and the getters yield.
+Nexudus writes 150.0 as 150, so whether a filter can be evaluated would depend on the amount. Therefore an expression
+that calculates is evaluated with decimals only: the numbers of the record, those in the expression, and the results of
+size() and the getters.
 """
 
 import re
@@ -16,14 +17,14 @@ _WHOLE = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 def calculates(tokens: Sequence[Token]) -> bool:
-    """Whether numbers may meet in it whose kinds matter; one that asks for the type of a value gets it as it came."""
+    """Return whether kinds of numbers can matter in the expression. Never for one that asks for the type of a value."""
     return any(token.text in _ARITHMETIC for token in tokens) and not any(token.text == "type" for token in tokens)
 
 
 def literals(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:
-    """Return where the whole numbers stand that have to be decimal ones, and how these are written.
+    """Return the positions of whole numbers that must become decimals, each with its decimal text.
 
-    The position in a list stays whole.
+    An index into a list stays whole.
     """
     behind = [*tokens[1:], None]
     before = [None, None, *tokens]
@@ -36,9 +37,9 @@ def literals(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:
 
 
 def as_decimals(value: Any) -> Any:
-    """Return *value* with every whole number in it as a decimal one. Raises OverflowError for one beyond all decimals.
+    """Return *value* with every whole number in it as a decimal. Raises OverflowError for a number that is too large.
 
-    It recurses: the depth of *value* must be bounded.
+    It recurses, so the depth of *value* must be bounded.
     """
     if type(value) is int:
         return float(value)

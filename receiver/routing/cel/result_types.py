@@ -1,7 +1,8 @@
-"""What a CEL expression can result in, as far as its tokens tell: one that does not end in true or false is no filter,
-and one that ends in a list, a mapping or a time is no key.
+"""Finds out from its tokens what type a CEL expression returns: a filter must return true or false, and a key must not
+return a list, a mapping or a time.
 
-Nothing is evaluated. A field of a record may be anything, so what depends on one is left to each event.
+Nothing is evaluated. A field of a record may have any type, so results that depend on a field are checked for each
+event.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,33 @@ _CALLS |= {"string": "a text", "filter": "a list", "type": "a type", "bytes": "b
 _CALLS |= {"duration": "a duration", "timestamp": "a time"}
 
 KEYS = frozenset({"a text", "a number", "a number or a text"})
-"""The results that are no filter's and can be what tells deliveries apart."""
+"""The results that a filter cannot have and a key can."""
 
 
 def other_than_true_or_false(expression: str) -> str | None:
-    """Return what *expression*, or a branch of it, results in when that is not true or false; None when it may be."""
+    """Return the type that *expression*, or one of its branches, returns if that is surely not true or false; else
+    None."""
     return _kind(tokens_of(expression))
+
+
+def other_than_a_time(expression: str) -> str | None:
+    """Return what *expression* results in when that is no time; None when it may be one.
+
+    A field of a record is none: JSON has no times. What adds or subtracts may yield one.
+    """
+    tokens = tokens_of(expression)
+    while tokens and tokens[0].text == "(" and end_of(depths_of(tokens), 0) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    depths = depths_of(tokens)
+    signs = {token.text for token, depth in zip(tokens, depths, strict=True) if depth == 0}
+    if "?" in signs or signs & {"+", "-"}:
+        return None
+    if signs & {"|", "&", "=", "<", ">", "in", "!"}:
+        return "true or false"
+    if len(tokens) > 2 and tokens[0].text == "data" and all(token.text != "(" for token in tokens):
+        return "what the record holds, a text"
+    kind = _kind(tokens)
+    return None if kind == "a time" else kind
 
 
 def _kind(tokens: Sequence[Token]) -> str | None:
@@ -40,7 +62,7 @@ def _kind(tokens: Sequence[Token]) -> str | None:
 
 
 def _of_operand(tokens: Sequence[Token], depths: Sequence[int]) -> str | None:
-    """Return what an expression without an operator results in: a literal, a variable, a call."""
+    """Return the type of an expression without an operator: a literal, a variable or a call."""
     if len(tokens) == 1:
         return _KINDS.get(tokens[0].kind) or _VALUES.get(tokens[0].text)
     if tokens and tokens[0].text in "[{" and end_of(depths, 0) == len(tokens) - 1:
@@ -53,7 +75,7 @@ def _of_operand(tokens: Sequence[Token], depths: Sequence[int]) -> str | None:
 
 
 def _branches(tokens: Sequence[Token], top: Sequence[int]) -> tuple[int, int]:
-    """Return where the first `?` outside of brackets stands, and the `:` that belongs to it."""
+    """Return the position of the first `?` outside brackets, and that of its `:`."""
     question = next(at for at in top if tokens[at].text == "?")
     waiting = 0
     for at in top:

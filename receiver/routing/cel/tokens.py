@@ -1,4 +1,4 @@
-"""The tokens of a CEL expression, and the brackets around them. The grammar is that of cel-spec
+"""Splits a CEL expression into tokens, and finds the brackets around them. The grammar is that of cel-spec
 (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax)."""
 
 import re
@@ -23,7 +23,7 @@ _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of an expression: a text, name, number or sign, and where it stands."""
+    """One token of an expression: a text, name, number or sign, and its position."""
 
     kind: str
     text: str
@@ -38,7 +38,7 @@ def tokens_of(expression: str) -> list[Token]:
 
 
 def depths_of(tokens: Sequence[Token]) -> list[int]:
-    """Return for each token how many brackets are open around it; brackets count as outside of themselves."""
+    """Return for each token how many brackets are open around it. A bracket itself counts as outside."""
     depths, depth = [], 0
     for token in tokens:
         depth -= token.text in _CLOSING
@@ -48,5 +48,5 @@ def depths_of(tokens: Sequence[Token]) -> list[int]:
 
 
 def end_of(depths: Sequence[int], start: int) -> int:
-    """Return where the bracket that opens at *start* is closed."""
+    """Return the position at which the bracket that opens at *start* is closed."""
     return next((at for at in range(start + 1, len(depths)) if depths[at] == depths[start]), -1)

@@ -1,3 +1,3 @@
-"""Accounting and maintenance: is every accepted event accounted for, what was lost, and what may expire.
-Worker parents run it; the command is `frontdesk audit`.
+"""Accounting and maintenance: the audit that accounts for every accepted event, detection of lost data, and retention.
+The parents of worker processes run it; the command is `frontdesk audit`.
 """

@@ -1,14 +1,14 @@
-"""The audit: every accepted event and every delivery ever made is accounted for.
+"""The audit, which accounts for every accepted event and every delivery ever created.
 
 Events: accepted = unrouted + quarantined + routed + expired. Deliveries: created = succeeded + dead + discarded + in
-flight + expired. Each hour has counters that move in the same step as what they count. An hour that is over, whose
-deliveries have all ended and whose events were looked at and found to be what the counters say, is sealed: its counters
-are believed until one of them moves. All other hours are looked at, event by event: each delivery in flight must have
-its job in a queue, in the schedule, or in the hands of a worker under lease.
+flight + expired. Each hour has counters that change in the same atomic step as what they count. An hour is sealed when
+it is over, all of its deliveries have ended, and its events were read and found to match the counters; its counters are
+then trusted until one of them changes. All other hours are read event by event: each delivery in flight must have its
+job in a queue, in the schedule, or with a worker that holds its lease.
 
-Nothing stands still for it. Each page is read in one atomic step, so what it says of waiting and running deliveries is
-true of one instant. Whether a job is in its queue takes a second look (`missing_jobs.py`). Sums are compared only for
-an hour whose counters did not move while it was read.
+The system keeps running during an audit. Each page is read in one atomic step, so it shows the waiting and running
+deliveries of one instant. To find out whether a job is in its queue takes a second step (`missing_jobs.py`). Sums are
+compared only for an hour whose counters did not change while it was read.
 """
 
 import time
@@ -31,7 +31,7 @@ from receiver.storage.redis.client import StoreClient
 from receiver.storage.spool.count import SpoolCount
 
 PAGE = 256
-"""Events that one call looks at; it keeps Redis busy for about a millisecond."""
+"""Events that one call reads; the call takes Redis about a millisecond."""
 
 _MOST_NAMED = 1_000
 _READ_AT_ONCE = 500
@@ -42,10 +42,10 @@ _SCRIPTS = ("incomplete", "missing_ids", "missing_jobs", "recount_in_flight", "s
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an audit found. *offenders*: ids of events that break a formula, at most 1,000 of them; *unaccounted* counts
-    all of them, and what is missing without a name. *repaired*: deliveries that had no live job and have one now.
+    """The result of an audit. *offenders*: ids of events that break a formula, at most 1,000. *unaccounted* counts all
+    of them, and missing events whose ids are unknown. *repaired*: deliveries that had no live job and got one.
     *kept*, *written_off*: events that had lost their state (`damaged_events.py`). *cleared*: events that were never
-    kept in whole and are deleted now; they are among the offenders for the last time."""
+    stored completely and are now deleted; they are among the offenders for the last time."""
 
     events: dict[str, int]
     deliveries: dict[str, int]
@@ -59,7 +59,7 @@ class Report:
     cleared: int = 0
 
     def shape(self) -> dict[str, Any]:
-        """The object that `frontdesk audit --json` prints; its keys are published."""
+        """The object that `frontdesk audit --json` prints; its keys are documented and must not change."""
         return {
             "events": self.events,
             "deliveries": self.deliveries,
@@ -72,7 +72,7 @@ class Report:
 
 @dataclass(slots=True)
 class _HourSurvey:
-    """What a look at one hour found."""
+    """What was found while reading one hour."""
 
     found: HourCounters = field(default_factory=HourCounters)
     looked_at: int = 0
@@ -82,7 +82,7 @@ class _HourSurvey:
 
 @dataclass(frozen=True, slots=True)
 class _HourResult:
-    """What the events and deliveries of an hour are, those that are wrong, and how many more must be."""
+    """The events and deliveries of an hour by their state, those that are wrong, and how many others must be wrong."""
 
     counters: HourCounters
     wrong: set[str]
@@ -102,8 +102,8 @@ class Audit:
         scanned: int | None = None,
     ) -> None:
         """*looked_at* is called after each page with the number of its events. *on_disk*: the spools that can be
-        looked into; of others their last report counts. *scanned*: pages of a thousand keys that each
-        audit goes through in search of states without an envelope; None: all keys."""
+        read; for all others, their last report counts. *scanned*: how many pages of a thousand keys each audit
+        searches for states without an envelope; None: all keys."""
         self._calls = StoreClient(client, *_SCRIPTS)
         self._incomplete = IncompleteEvents(self._calls)
         self._scanned = scanned
@@ -114,16 +114,16 @@ class Audit:
         self._on_disk = on_disk
 
     def size(self, *, full: bool = False) -> int:
-        """How many events an audit would look at now."""
+        """Return how many events an audit would read now."""
         hours, sealed = self._hours()
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
     def run(self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False) -> Report:
         """Audit, and report what is wrong. Raises StorageUnavailable.
 
-        *repair*: give deliveries without a live job a new one, and put right what was written only in part. *full*:
-        believe no seal, and compare every event with every list that should name it. *clear*: clear away what is left
-        of events that were never kept in whole. *write_off*: account for events that have lost their state or record.
+        *repair*: give deliveries without a live job a new one, and complete what was written only in part. *full*:
+        trust no seal, and check that every list that should name an event does. *clear*: delete the remains of events
+        that were never stored completely. *write_off*: account for events that have lost their state or record.
         """
         cleared, without_record = self._find_incomplete(clear=clear or write_off, write_off=write_off)
         self._write_off = WriteOff(self._calls) if write_off else None
@@ -149,7 +149,7 @@ class Audit:
         return replace(found, repaired=len(adrift) if repair else 0, cleared=len(cleared))
 
     def _find_incomplete(self, *, clear: bool, write_off: bool) -> tuple[set[str], set[str]]:
-        """Return the events without an envelope that were cleared away, and those that stay."""
+        """Return the events without an envelope that were deleted, and those that remain."""
         incomplete = self._incomplete.all() if self._scanned is None else self._incomplete.some(self._scanned)
         cleared = self._incomplete.clear(incomplete) if clear else set[str]()
         if write_off and incomplete - cleared:
@@ -169,7 +169,7 @@ class Audit:
         )
 
     def _hours(self) -> tuple[list[int], set[int]]:
-        """Every hour that has events or counters, in order, and which of them are sealed."""
+        """Return all hours that have events or counters, in order, and which of them are sealed."""
         listed, moved, sealed = (
             set(decoding.hours(self._calls.ask("zrange", key, 0, -1)))
             for key in (keys.HOURS, keys.UNSEALED, keys.SEALED)
@@ -185,7 +185,7 @@ class Audit:
         return read
 
     def _open_hour(self, hour: int, jobs: MissingJobs, *, repair: bool, full: bool) -> _HourResult:
-        """Look at an hour; when nothing moved meanwhile, compare the sums, and seal it if it is over and in order."""
+        """Read an hour. If no counter changed meanwhile, compare the sums; seal the hour if it is over and correct."""
         before, seen, stood_still = self._look(hour, jobs, repair=repair)
         tries = 1
         while not stood_still and tries < _TRIES and seen.looked_at <= _TRIES * PAGE:
@@ -206,7 +206,7 @@ class Audit:
         return _HourResult(counters.replaced(seen.found), wrong, missing)
 
     def _look(self, hour: int, jobs: MissingJobs, *, repair: bool) -> tuple[dict[bytes, bytes], _HourSurvey, bool]:
-        """Return the counters of an hour, what its events are, and whether the counters stood still meanwhile."""
+        """Return the counters of an hour, the survey of its events, and whether no counter changed meanwhile."""
         before = self._calls.ask("hgetall", keys.counters(hour))
         seen = _HourSurvey()
         more = True
@@ -227,9 +227,9 @@ class Audit:
         return before, seen, before == self._calls.ask("hgetall", keys.counters(hour))
 
     def _spooled(self) -> int:
-        """How many events wait in spools, also of receivers that are gone.
+        """Return how many events wait in spools, those of ended receivers included.
 
-        A receiver that ended while the store was away could not tell it: only its disk knows.
+        A receiver that ended while the store was away could not report its spool; only its disk shows the number.
         """
         reports = self._calls.ask("hgetall", keys.SPOOLS).items()
         disk = self._on_disk

@@ -1,11 +1,11 @@
-"""Events of which a part is gone: finds those with a state and no envelope, and accounts for those without a state.
+"""Incomplete events: finds those with a state but no envelope, and accounts for those without a state.
 
-The former were never kept in whole, or were robbed of their record. No list names them, so all keys have to be gone
-through: at once for a person who asks, and a few at each turn of maintenance.
+The former were never stored completely, or have lost their record. No list names them, so all keys have to be searched:
+at once for a person who asks, and a few at each turn of maintenance.
 
 The latter exist only after somebody deleted a key, or after the store came back without its last writes. The audit
-names them until a person decides to write them off: an event that still has its record is kept again, unrouted, and can
-be replayed; one that has none is counted as expired.
+names them until a person decides to write them off: an event that still has its record is stored again, unrouted, and
+can be replayed; one without a record is counted as expired.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -25,14 +25,14 @@ _CURSOR = "cursor"
 
 
 class IncompleteEvents:
-    """Finds events that have a state and no envelope, and deletes them. Methods raise StorageUnavailable."""
+    """Finds and deletes events that have a state but no envelope. Methods raise StorageUnavailable."""
 
     def __init__(self, calls: StoreClient) -> None:
         """*calls* must know the script `incomplete`."""
         self._calls = calls
 
     def all(self) -> set[str]:
-        """Return all of them, at most 10,000; a million keys take the store a second, in pieces of a millisecond."""
+        """Return all of them, at most 10,000. A million keys take the store a second, in steps of a millisecond."""
         found, cursor = set[str](), b"0"
         while True:
             cursor, page = self._scan(cursor)
@@ -41,9 +41,9 @@ class IncompleteEvents:
                 return found
 
     def some(self, pages: int) -> set[str]:
-        """Go on with the search for *pages* of a thousand keys, and return those that are known by now.
+        """Continue the search for *pages* of a thousand keys, and return the events found so far.
 
-        Where the search stands, and what it has found, is in the store. A cursor means nothing to another server.
+        The store holds the cursor and what was found. Another server cannot use the cursor and starts the search again.
         """
         server = self._calls.ask("info", "server")["run_id"]
         known = self._calls.ask("hgetall", keys.INCOMPLETE)
@@ -63,12 +63,12 @@ class IncompleteEvents:
         return still
 
     def forget(self, event_ids: Collection[str]) -> None:
-        """Take ids off what `some` has found."""
+        """Remove ids from what `some` has found."""
         if event_ids:
             self._calls.ask("hdel", keys.INCOMPLETE, *event_ids)
 
     def clear(self, event_ids: Collection[str]) -> set[str]:
-        """Clear away what is left of those that were never kept, also what their fingerprints claim; return them."""
+        """Delete the remains of events that were never stored, with their fingerprints; return the deleted ones."""
         cleared = self._ask("clear", event_ids)
         if cleared:
             self._free_fingerprints({event_id.encode() for event_id in cleared})
@@ -76,7 +76,7 @@ class IncompleteEvents:
         return cleared
 
     def drop(self, event_ids: Collection[str]) -> None:
-        """Delete the state of all of them, so that those that were kept can be written off."""
+        """Delete the state of all of them, so that those that were stored can be written off."""
         self.forget(self._ask("drop", event_ids))
 
     def _scan(self, cursor: bytes) -> tuple[bytes, set[str]]:
@@ -90,7 +90,7 @@ class IncompleteEvents:
         return found
 
     def _free_fingerprints(self, gone: set[bytes]) -> None:
-        """Else an event that comes would be a duplicate of one that never was."""
+        """Delete their fingerprints: a new event would otherwise be a duplicate of one that was never stored."""
         for key in self._calls.scan("fd:f:*"):
             claims = self._calls.ask("hgetall", key)
             if free := [field for field, event_id in claims.items() if event_id in gone]:
@@ -101,15 +101,15 @@ class WriteOff:
     """Accounts for lost events, hour by hour. *kept* and *written_off* count them. Raises StorageUnavailable."""
 
     def __init__(self, calls: StoreClient) -> None:
-        """*calls* must know the script `reckon`."""
+        """*calls* must know the script `write_off`."""
         self._calls = calls
         self.kept = 0
         self.written_off = 0
 
     def settle(self, hour: int, before: Mapping[bytes, bytes], found: HourCounters, lost: Iterable[str]) -> bool:
-        """Account for the *lost* events of an hour, whose others are what was *found* while its counters were *before*.
+        """Account for the *lost* events of an hour; *found* are its other events while its counters were *before*.
 
-        Returns False, and changes nothing, when the counters moved, or say something else than that these are lost.
+        Return False, and change nothing, if the counters have changed or do not agree that exactly these are lost.
         """
         fates = [part for event_id in sorted(lost) for part in (event_id, self._fate(event_id))]
         counters = [part for pair in before.items() for part in pair]
@@ -125,7 +125,7 @@ class WriteOff:
         return True
 
     def _fate(self, event_id: str) -> str:
-        """Return what the script is to make of an event: unrouted, quarantined under its hook, or written off."""
+        """Return what the script should make of an event: unrouted, quarantined under its hook, or written off."""
         stored = self._calls.ask("get", keys.envelope(event_id))
         if stored is None:
             return "-"
@@ -136,7 +136,8 @@ class WriteOff:
         return f"{envelope.business_id}/{envelope.action}" if envelope.quarantine else "u"
 
     def _tidy(self, hour: int, gone: set[str]) -> None:
-        """Delete what nobody else would: their attempts; and let retention take them off the narrower lists."""
+        """Delete the attempts, which nothing else would delete, and let retention clean the lists of routes and so
+        on."""
         attempts = [key for key in self._calls.scan("fd:a:*") if key[5 : 5 + ids.LENGTH].decode() in gone]
         for key in attempts:
             self._calls.ask("delete", key)

@@ -1,14 +1,14 @@
-"""Detects data loss: a store that is empty, another one, or older than what a process remembers of it.
+"""Detects data loss: a store that is empty, a different one, or older than a process remembers it.
 
-A store gets a mark, a random one, as soon as a process looks at it. Each process that runs long remembers the mark and
-what the last audit counted, in memory and in its data directory (`store.json`). A mark that is gone or another means
-that all of it is lost: `FLUSHALL`, a disk that was lost, a server without append-only that was restarted. A restart and
-a failover keep the mark. A loss stands in the store until somebody acknowledges it, and is remembered even then, so
-that a receiver that was away tells of it no second time.
+The first process that checks a store gives it a random mark. Each long-running process remembers the mark and the
+counts of the last audit, in memory and in its data directory (`store.json`). If the mark is gone or different, all data
+is lost: `FLUSHALL`, a lost disk, or a restarted server without an append-only file. A restart and a failover keep the
+mark. A loss is recorded in the store until somebody acknowledges it, and is remembered after that, so that a receiver
+that was away does not report it again.
 
-Each look is noted in the store, too. One whose last look is over a minute older than the one that somebody remembers is
-itself older than it was: a backup, or a snapshot that a server without append-only came back with. A failover that lost
-less than that is none of this.
+The time of each check is stored, too. If a process remembers a check that is more than a minute later than the last one
+in the store, the store has gone back in time: it is a backup, or an old snapshot that a server without an append-only
+file loaded. A failover that lost less than a minute is not reported.
 """
 
 import contextlib
@@ -37,11 +37,11 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was lost: detected at *found_ms* by a process that had last seen it at *seen_ms*. *mark*: of the store that
-    is gone, or `{mark}<{Unix ms}` of one that went back to that time.
+    """A loss, detected at *found_ms* by a process that had last seen the store at *seen_ms*. *mark*: that of the lost
+    store, or `{mark}<{Unix ms}` for a store that went back to that time.
 
-    The last audit, at *audited_ms* (0: none was known), had counted *events*, with *in_flight* deliveries. Times are
-    Unix ms; *acknowledged_ms* 0: by nobody yet.
+    The last audit, at *audited_ms* (0: none was known), had counted *events* and *in_flight* deliveries. Times are
+    Unix ms; *acknowledged_ms* 0: nobody has acknowledged it yet.
     """
 
     mark: str
@@ -71,7 +71,7 @@ class Loss:
 
 
 class LossDetector:
-    """Remembers a store and notices when it is another. *address*: without secrets; another one is no loss."""
+    """Remembers a store and notices when it was replaced. *address*: its URL without secrets; a new URL is no loss."""
 
     def __init__(self, client: redis.Redis, data_dir: Path, address: str) -> None:
         self._client = client
@@ -114,7 +114,7 @@ class LossDetector:
         draft.replace(self._file)
 
     def _remembered(self) -> Loss | None:
-        """Return what an earlier process on this data directory knew of the store at this address."""
+        """Return what an earlier process with this data directory knew about the store at this address."""
         try:
             fields = orjson.loads(self._file.read_bytes())
             return _loss(str(fields["mark"]), fields) if fields["address"] == self._address else None

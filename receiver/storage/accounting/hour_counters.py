@@ -1,4 +1,4 @@
-"""The counters of each hour, beside what a look at its events found. Pure."""
+"""The counters of each hour, and their comparison with what reading its events found. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from receiver.storage.model import decoding
 
 EVENTS = ("unrouted", "quarantined", "routed", "expired")
-"""What an accepted event is counted as; exactly one of these at any moment."""
+"""The states in which accepted events are counted; each event is in exactly one of them at any time."""
 
 DELIVERIES = ("succeeded", "dead", "discarded", "in_flight", "expired")
-"""What a delivery that was made is counted as; exactly one of these at any moment."""
+"""The states in which deliveries are counted; each delivery is in exactly one of them at any time."""
 
 FOUND = ("unrouted", "quarantined", "routed", "d_succeeded", "d_dead", "d_discarded", "d_in_flight")
-"""What can be counted by looking, in the order in which `survey_hour.lua` says it."""
+"""The states that reading the events can count, in the order in which `survey_hour.lua` returns them."""
 
 
 @dataclass(slots=True)
@@ -35,11 +35,11 @@ class HourCounters:
             self.sums[name] = self[name] + value
 
     def replaced(self, found: "HourCounters") -> "HourCounters":
-        """Return these counters with what was *found* in place of what was counted."""
+        """Return these counters with the *found* numbers in place of the counted ones."""
         return HourCounters(self.sums | {name: found[name] for name in FOUND})
 
     def difference(self, found: "HourCounters") -> tuple[int, int]:
-        """How many events, and how many deliveries, are counted as something else than what was found."""
+        """Return how many events and how many deliveries are counted in a state other than the one found."""
         return self._apart(found, FOUND[:3]), self._apart(found, FOUND[3:])
 
     def _apart(self, found: "HourCounters", names: tuple[str, ...]) -> int:
@@ -49,12 +49,12 @@ class HourCounters:
 
     @property
     def gap(self) -> int:
-        """How many events were accepted and are counted as nothing."""
+        """Return how many accepted events are not counted in any state."""
         return abs(self["accepted"] - sum(self[name] for name in EVENTS))
 
 
 def parsed(raw: Mapping[bytes, bytes]) -> HourCounters:
-    """Read the counters of an hour. What is in flight is not counted but follows from the others."""
+    """Return the counters of an hour. Deliveries in flight are not counted; their number follows from the others."""
     counters = HourCounters(decoding.numbers(raw))
     ended = sum(counters[f"d_{name}"] for name in DELIVERIES if name != "in_flight")
     counters.sums["d_in_flight"] = counters["d_created"] - ended

@@ -1,4 +1,4 @@
-"""Are all lists of events complete? Compares every event with every list that should name it."""
+"""Checks that all lists of events are complete: compares every event with every list that should name it."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,14 +17,14 @@ _ID = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class IndexCheck:
-    """Checks the lists of ids. The script that repairs looks once more for each event that seems to be missing."""
+    """Checks the lists of ids. The script that repairs checks once more whether the event is really missing."""
 
     def __init__(self, calls: StoreClient) -> None:
-        """*calls* must know the script `enlist`."""
+        """*calls* must know the script `missing_ids`."""
         self._calls = calls
 
     def unlisted(self, hour: int, *, repair: bool) -> set[str]:
-        """Return events of an hour that the lists of their action, business or routes do not name."""
+        """Return events of an hour that are missing from the lists of their action, business or routes."""
         lists: dict[str, CompactSet] = {}
         candidates = (
             (name, event_id)
@@ -35,7 +35,7 @@ class IndexCheck:
         return self._confirm(candidates, repair=repair)
 
     def unindexed(self, hours: Iterable[int], *, repair: bool) -> set[str]:
-        """Return events that the list of their hour does not name. Reads all keys, in pages."""
+        """Return events that are missing from the list of their hour. Reads all keys, in pages."""
         listed = CompactSet()
         for hour in hours:
             for page in self._pages(keys.index(hour)):

@@ -1,8 +1,8 @@
 """Maintenance: one of the worker parents checks and repairs the store every minute.
 
-It audits the hours that are not sealed, gives deliveries without a live job a new one, stores its result for the
-metrics of every receiver, and logs what people did by the command line. It never takes more than a twentieth of the
-time: after a turn that took long, the next waits longer. Retention has turns of its own (`retention.py`).
+It audits the hours that are not sealed, gives deliveries without a live job a new one, stores the result for the
+metrics of every receiver, and logs what people did with commands. It never takes more than a twentieth of the time:
+the longer a turn took, the longer the pause before the next. Retention runs separately (`retention.py`).
 """
 
 import contextlib
@@ -35,8 +35,8 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """What maintenance found last, and when (Unix ms); *events* that are kept (None: an earlier version
-    found it), and deliveries *in_flight*."""
+    """The last result of maintenance, and its time (Unix ms). *events*: the number stored (None: written by an
+    earlier version). *in_flight*: the number of deliveries in flight."""
 
     at_ms: int
     next_ms: int
@@ -48,7 +48,7 @@ class AuditResult:
 
 
 def last_result(client: redis.Redis) -> AuditResult | None:
-    """Return what maintenance found last; None: it has never run. Raises StorageUnavailable."""
+    """Return the last result of maintenance; None: it has never run. Raises StorageUnavailable."""
     return read_result(StoreClient(client).ask("get", keys.AUDIT))
 
 
@@ -70,7 +70,7 @@ def read_result(stored: bytes | str | None) -> AuditResult | None:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTurn:
-    """What a turn did. *by*: the process that is doing it, or did it less than a turn ago, so nothing was done."""
+    """What a turn did. *by*: the other process that is doing it or did it lately; this turn did nothing."""
 
     unaccounted: int = 0
     offenders: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class MaintenanceTurn:
 
 
 class Maintenance:
-    """Maintains a store. Many processes may try; one at a time does it."""
+    """Maintains a store. Many processes may try; only one at a time does it."""
 
     def __init__(self, client: redis.Redis, *, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
@@ -89,7 +89,7 @@ class Maintenance:
         self._interval_ms = interval_ms
 
     def turn(self) -> MaintenanceTurn:
-        """Do one turn, if it is time for one and nobody else is at it. Raises StorageUnavailable."""
+        """Do one turn if one is due and no other process does it. Raises StorageUnavailable."""
         self._acts.write()
         lock = Lock(self._client, _LOCK)
         holder = lock.take()
@@ -126,7 +126,8 @@ class Maintenance:
         return MaintenanceTurn(report.unaccounted, report.offenders, report.repaired)
 
     def _finish_long_events(self) -> None:
-        """Make the deliveries that a receiver did not live to make: the event that has many was kept without them."""
+        """Create the deliveries that a receiver did not create before it ended: an event with many gets them in
+        portions."""
         for event_id in self._calls.ask("srandmember", keys.UNMADE, _FINISHED_AT_ONCE):
             while keep_script.left(self._calls.run("keep", *keep_script.continuation(decoding.text(event_id)))):
                 time.sleep(_PAUSE_S)

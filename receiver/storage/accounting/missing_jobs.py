@@ -1,4 +1,4 @@
-"""Deliveries that may have no live job. A job is looked for in all queues at once, and twice, before one is named."""
+"""Finds deliveries that have no live job. Before it reports one, it searches all queues for the job, twice."""
 
 import time
 from array import array
@@ -22,7 +22,7 @@ _MASK = 2**64 - 1
 class CompactSet:
     """A set that keeps 64 bits of a hash of each member: ten million members take 80 MB.
 
-    What was added is always found. Something else is taken for a member once in 10^13 questions to a million members.
+    Members are always found. With a million members, one in 10^13 lookups takes something else for a member.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class CompactSet:
     def of_queues(cls, calls: StoreClient) -> Self:
         """Read every queue once, from its tail to its head.
 
-        Jobs leave a queue at its head and join it at its tail: read in this direction and by positions counted from the
-        tail, a job that stands in a queue all the while is never jumped over.
+        Jobs leave a queue at its head and join it at its tail. Read from the tail, by positions counted from the tail,
+        a job that stays in the queue is never skipped.
         """
         jobs = cls()
         queues = {decoding.text(queue) for queue in calls.ask("smembers", keys.QUEUES)} | {keys.ISOLATED}
         for queue in sorted(queues):
             key = keys.rq_queue(queue)
-            # Twice the length: what joins while we read moves the rest away from us.
+            # Twice the length: jobs that join while we read move the rest further from the tail.
             for turn in range(int(calls.ask("llen", key)) * 2 // _PAGE + 2):
                 page = calls.ask("lrange", key, -_PAGE * (turn + 1), -_PAGE * turn - 1)
                 jobs.add_all(page)
@@ -66,13 +66,12 @@ class CompactSet:
 
 
 class MissingJobs:
-    """Collects deliveries in flight, and finds those that are adrift: in no queue, no schedule and no worker's hands.
+    """Collects deliveries in flight, and finds those that are adrift: in no queue, not scheduled, and with no worker.
 
-    The queues are read once for all of them. Who is not in that set may have been claimed, or been queued after it was
-    read: so after a short pause the queues are read again, and those that are missing there too are asked about one by
-    one, in the script that also repairs. A delivery that was queued at both looks under the same job and stood in the
-    queue between them was seen; so only one that was claimed and given back meanwhile is left, and that one stands at
-    the head of its queue, where the script looks.
+    The queues are read once for all of them. A job that is not among those read may have been claimed, or queued after
+    its queue was read. So after a short pause the queues are read again, and the script that also repairs checks each
+    job that is missing again. A job that stayed in a queue was found by one of the two reads. The only other live case
+    is a job that was claimed and given back meanwhile; it is at the head of its queue, where the script looks.
     """
 
     def __init__(self, calls: StoreClient, *, repair: bool) -> None:
@@ -84,7 +83,7 @@ class MissingJobs:
         self._adrift: set[str] = set()
 
     def consider(self, queued: Iterable[bytes], adrift: Iterable[bytes]) -> None:
-        """Take in the jobs of deliveries that are queued, and of those that were seen adrift."""
+        """Add the jobs of deliveries that are queued, and of those that seem to be adrift."""
         for job in queued:
             if self._in_queues is None:
                 self._in_queues = CompactSet.of_queues(self._calls)
@@ -95,14 +94,14 @@ class MissingJobs:
             self._look_again()
 
     def settle(self) -> set[str]:
-        """Return the jobs of all deliveries that are adrift, or were until they were repaired."""
+        """Return the jobs of all deliveries that are adrift, or were adrift before this call repaired them."""
         self._look_again()
         return self._adrift
 
     def _look_again(self) -> None:
         if self._unseen:
             time.sleep(_PAUSE_S)
-            # This set also serves whatever is considered next.
+            # The same set is used for jobs that are considered later.
             self._in_queues = in_queues = CompactSet.of_queues(self._calls)
             self._unseen = {job for job in self._unseen if job not in in_queues}
         missing = sorted(self._unseen | self._nowhere)

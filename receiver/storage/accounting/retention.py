@@ -1,17 +1,17 @@
-"""Retention: an event whose deliveries have ended is kept for its time, and then deleted with all that belongs to it.
+"""Retention: deletes an event with everything that belongs to it when its time after the last delivery is over.
 
-An event's time begins when its last delivery ends, and never runs while one is in flight. An expired event leaves what
-it was counted as and is counted as expired, and so do its deliveries: `routed` - 1 and `expired` + 1, `d_succeeded` - 1
-and `d_expired` + 1; both formulas of the audit hold at every moment. The counters of an hour outlive its events by 400
-days; then they are added to those of hour 0, so that totals never go backwards.
+An event's time starts when its last delivery ends; while one is in flight, it does not run. An expired event, and each
+of its deliveries, moves from its counter to that of expired ones: `routed` - 1 and `expired` + 1, `d_succeeded` - 1 and
+`d_expired` + 1. Thus both formulas of the audit hold at any time. The counters of an hour outlive its events by 400
+days; then they are added to those of hour 0, so that totals never decrease.
 
-All of it happens in pages of 256 ids, one call each, as many in a turn as the caller allows; the next turn goes on
-where this one stopped, also after a crash. After each page the store is left alone for three times as long as the page
-took, so that live events have it for three quarters of the time.
+Retention works in pages of 256 ids, one call each, as many in a turn as the caller allows. The next turn continues
+where this one stopped, even after a crash. After each page it pauses for three times as long as the page took, so that
+live events have the store for three quarters of the time.
 
-One of the worker parents does it every few seconds, apart from the audit: an audit of a large store takes minutes and
-rests for longer; meanwhile the store would fill. Turns follow one another while there is more to do. How far retention
-is behind stands in the store, where alerts and metrics read it.
+One of the worker parents does it every few seconds, separately from the audit: an audit of a large store takes minutes
+and pauses even longer, and the store would fill meanwhile. While there is more to do, the next turn follows at once.
+The store holds how far retention is behind, for alerts and metrics.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from receiver.storage.shared.lock import Lock
 INTERVAL_MS = 10_000
 PAGE = 256
 _REST = 3
-"""How often the time that a page took is left to others."""
+"""The pause after each page, as a multiple of the time that the page took."""
 
 _COUNTERS_KEPT_MS = 400 * 86_400_000
 _FOLDED_AT_ONCE = 500
@@ -45,9 +45,9 @@ _log = logs.get()
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What a turn did: events that expired, pages looked at, and whether there is more to do already.
+    """What a turn did: events that expired, pages that were read, and whether there is more to do now.
 
-    *late_ms*: for how long an event may have been over that is still kept.
+    *late_ms*: for how long, at most, an event that is still stored has been due to expire.
     """
 
     events: int
@@ -57,7 +57,7 @@ class Expired:
 
 
 class _Exhausted(Exception):
-    """This turn has used up its pages."""
+    """This turn has used all of its pages."""
 
 
 class Retention:
@@ -70,7 +70,7 @@ class Retention:
         self._events = 0
 
     def turn(self, pages: int) -> Expired:
-        """Look at no more than *pages* pages. Raises StorageUnavailable."""
+        """Read at most *pages* pages. Raises StorageUnavailable."""
         self._pages_left, self._events = pages, 0
         self._heed_new_times()
         more = False
@@ -87,7 +87,7 @@ class Retention:
         return max(self._calls.now_ms() - (decoding.moment(earliest[0][1]) or 0), 0) if earliest else 0
 
     def _heed_new_times(self) -> None:
-        """Forget when hours are due if that was worked out with other times."""
+        """Recompute when hours are due if the settings of retention have changed."""
         times = "{}/{}".format(*self._times)
         known = self._calls.ask("get", keys.RETENTION)
         if known != times.encode():
@@ -95,9 +95,9 @@ class Retention:
             self._calls.ask("set", keys.RETENTION, times)
 
     def _hours_due(self) -> list[int]:
-        """Hours to look through: first those that were begun, then those that have been due for longest.
+        """Return the hours to process: first those that were started, then those that have been due for longest.
 
-        An hour that has not come holds events of a receiver whose clock was ahead: their time does not wait for it.
+        An hour in the future holds events of a receiver whose clock was ahead; they do not wait until that hour.
         """
         now = self._calls.now_ms()
         due_at = dict(self._calls.ask("zrange", keys.DUE, 0, -1, withscores=True))
@@ -119,14 +119,15 @@ class Retention:
             self._turn_round(str(hour))  # which ends an hour that is empty
 
     def _next_look(self, earliest: int) -> int:
-        """Not before something can be over, but neither so often that it costs, nor so late that anything is missed."""
+        """Return when to read the hour next: not before an event can expire, not too often, and not too late."""
         now = self._calls.now_ms()
         shorter = min(self._times)
         soonest = now + min(HOUR_MS, shorter // 10)
         return min(max(earliest, soonest), now + max(shorter, 1))
 
     def _clear_narrower_lists(self, hour: int) -> None:
-        """The key that names them goes with the last one, so a crash loses none."""
+        """Clean the lists of actions, businesses and routes. The key that names them is deleted last, in case of a
+        crash."""
         stale = keys.stale(hour)
         names = set(self._of_hour(hour, self._calls.ask("smembers", stale)))
         if "*" in names:
@@ -156,7 +157,7 @@ class Retention:
         return {name for name, exists in zip(ordered, there, strict=True) if exists}
 
     def _turn_round(self, name: str) -> int:
-        """Turn one list round once; returns the moment at which the first of those that stay may be over."""
+        """Go through one list once; return the time at which the first of the remaining events may expire."""
         while True:
             if not self._pages_left:
                 raise _Exhausted
@@ -169,7 +170,7 @@ class Retention:
                 return int(earliest)
 
     def _fold(self) -> None:
-        """Add up the counters of hours that are over for longer than anybody asks."""
+        """Add the counters of very old hours to those of hour 0."""
         oldest = (self._calls.now_ms() - _COUNTERS_KEPT_MS) // HOUR_MS
         for hour in decoding.hours(
             self._calls.ask("zrangebyscore", keys.SEALED, 1, oldest, start=0, num=_FOLDED_AT_ONCE)
@@ -178,7 +179,7 @@ class Retention:
 
 
 class RetentionSchedule:
-    """Applies retention when it is due. Many processes may try; one at a time does it. Times as in Retention."""
+    """Runs retention when it is due. Many processes may try; only one at a time does it. Times as in Retention."""
 
     def __init__(self, client: redis.Redis, *, retention_ms: int, kept_ms: int, interval_ms: int = INTERVAL_MS) -> None:
         self._client = client
@@ -189,7 +190,7 @@ class RetentionSchedule:
     def turn(self) -> int:
         """Expire what is due, for half a minute at most, unless it is too early or another process does it.
 
-        Return how many events have expired. Raises StorageUnavailable, and LockLost when this process was away.
+        Return how many events expired. Raises StorageUnavailable, or LockLost if this process stalled for too long.
         """
         at_ms, _ = _read(self._calls.ask("get", keys.EXPIRY))
         if self._calls.now_ms() < at_ms + self._interval_ms:
@@ -216,7 +217,8 @@ class RetentionSchedule:
 
 
 def late_ms(stored: bytes | None) -> int:
-    """Read what the key `fd:expiry` holds: for how long an event may have been over that is still kept."""
+    """Return what the key `fd:expiry` says: for how long, at most, an event that is still stored has been due to
+    expire."""
     return _read(stored)[1]
 
 

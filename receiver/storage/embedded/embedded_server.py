@@ -1,7 +1,7 @@
-"""The embedded server: a real Valkey of our own, that keeps its data on disk below the data directory.
+"""Starts and stops the embedded server: a real Valkey that keeps its data on disk below the data directory.
 
-It runs in its own session, so that neither Ctrl-C nor the death of its parent ends it: it holds events. Whoever starts
-next attaches to it. While it lives it holds the lock of its folder: no two servers ever write the same files.
+It runs in its own session, so that neither Ctrl-C nor the end of its parent stops it, because it holds events. A later
+start attaches to the running server. The server holds the lock of its folder, so two never write the same files.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from receiver.storage.redis import connection
 from receiver.storage.redis.embedded_paths import make_socket_dir, server_dir, socket_path
 
 LEAST_DISK: Final = 64 * 1024 * 1024
-"""Bytes that must be free before a server is started."""
+"""Bytes that must be free on the disk before a server is started."""
 
 ANSWER_S: Final = 30.0
-"""How long a started server may take until it answers at all, be it with LOADING."""
+"""Seconds that a started server may take until it answers at all, even with LOADING."""
 
 LOADING_S: Final = 3600.0
-"""How long it may take to load its data: minutes for gigabytes."""
+"""Seconds that it may take to load its data: gigabytes take minutes."""
 
 _LONGEST_LOG: Final = 1024 * 1024
 _POLL_S: Final = 0.02
@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A server that runs and answers. *pid*: its process. *started*: by this call, not found running."""
+    """A server that runs and answers. *pid*: its process id. *started*: this call started it; else it ran already."""
 
     url: str
     pid: int
@@ -54,14 +54,14 @@ def socket_url(data_dir: Path) -> str:
 
 
 def is_running(data_dir: Path) -> bool:
-    """Say whether the process of the embedded server of *data_dir* lives, answering or not."""
+    """Return whether the process of the embedded server of *data_dir* exists, answering or not."""
     return not _released(server_dir(data_dir), within_s=0)
 
 
 def start(data_dir: Path, *, progress: Progress = lambda sentence: None, answer_s: float = ANSWER_S) -> Embedded:
     """Start the embedded server of *data_dir*, or attach to the one that runs there, and wait until it is ready.
 
-    *progress* gets a sentence now and then while a long load goes on. Raises StorageUnavailable.
+    During a long load, *progress* is called with a sentence now and then. Raises StorageUnavailable.
     """
     home = server_dir(data_dir)
     process = None
@@ -75,14 +75,14 @@ def start(data_dir: Path, *, progress: Progress = lambda sentence: None, answer_
         raise _cannot_start(home, f"{error.strerror}: {error.filename or home}") from None
     finally:
         if process is not None and process.poll() is None:
-            process.returncode = 0  # it is meant to outlive us: no warning at exit, init adopts it
+            process.returncode = 0  # it should outlive us: this avoids a warning at exit, and init adopts it
     return Embedded(url=socket_url(data_dir), pid=pid, started=process is not None)
 
 
 def stop(data_dir: Path, *, grace_s: float = 10.0) -> None:
-    """Stop the embedded server of *data_dir* if one runs; its data stays, synced to disk.
+    """Stop the embedded server of *data_dir* if one runs. Its data is synced to disk and stays.
 
-    A server that does not stop within *grace_s* is killed; all but the last second is on disk then too.
+    A server that does not stop within *grace_s* is killed; then only the last second may be missing on disk.
     """
     home = server_dir(data_dir)
     if not is_running(data_dir):
@@ -90,7 +90,7 @@ def stop(data_dir: Path, *, grace_s: float = 10.0) -> None:
     with connection.connect(socket_url(data_dir), timeout_s=min(grace_s, 2.0)) as client:
         pid = int(_state(client).get("process_id") or _pid_file(home) or 0)
         try:
-            # NOSAVE concerns the snapshot, of which there is none; the append-only file is flushed and synced.
+            # NOSAVE only concerns snapshots, which we do not use; the append-only file is flushed and synced.
             client.shutdown(nosave=True)
         except redis.RedisError:
             _signal(pid, signal.SIGTERM)
@@ -140,7 +140,7 @@ def _launch(home: Path, path: Path, lock: int) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         output.write(b"--- started by frontdesk\n")
         output.flush()
-        # The lock is handed down and so held exactly as long as the server lives, whatever happens to us.
+        # The server inherits the lock, so the lock is held exactly as long as the server lives.
         return subprocess.Popen(
             [found, *_options(home, path)],
             stdin=subprocess.DEVNULL,
@@ -191,7 +191,7 @@ def _wait_until_ready(
 
 
 def _state(client: redis.Redis) -> dict[str, str | int]:
-    """Return what the server says of itself, while it loads too; nothing while it does not answer."""
+    """Return the server's own information, also while it loads; empty while it does not answer."""
     try:
         return dict(client.info())
     except redis.RedisError:
@@ -225,7 +225,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _released(home: Path, within_s: float) -> bool:
-    """Wait until no server holds the lock of the folder; False when one still does after *within_s*."""
+    """Wait until no server holds the lock of the folder; return False if one still holds it after *within_s*."""
     deadline = time.monotonic() + within_s
     with contextlib.suppress(FileNotFoundError), (home / "lock").open("r+b") as file:
         while not _try_lock(file.fileno()):

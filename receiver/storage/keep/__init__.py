@@ -1,3 +1,4 @@
-"""Keeping events: group commit into Redis, the spool when Redis does not answer, and draining the spool afterwards.
-What an event is, and who wants it, is decided before, in `receiver.ingest`.
+"""Stores events: group commit into Redis, the spool while Redis does not answer, and draining the spool afterwards.
+`receiver.ingest` has decided before what becomes an event and which routes want it. How long a duplicate is remembered
+is in `receiver.storage.redis.scripts` (keep.lua).
 """

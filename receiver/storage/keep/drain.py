@@ -1,4 +1,5 @@
-"""Emptying a spool into the store: in the order of the file, in batches, at a pace that lets live events go first."""
+"""Moves the events of a spool into the store: in the order of the file, in batches, and slowly enough that live events
+go first."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -21,9 +22,9 @@ _EVENTS_PER_S = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How far a drain came. *kept* events are in the store now, *duplicates* were there already under another id,
-    *held_back* stay in the spool because quarantine is full, or the disk that they would be set aside on; *set_aside*
-    will never be taken by the store."""
+    """The progress of a drain. *kept*: events that are in the store now. *duplicates*: those that were in the store
+    already under another id. *held_back*: those that stay in the spool because quarantine, or the disk for rejected
+    events, is full. *set_aside*: rejected events, which the store will never accept."""
 
     kept: int = 0
     duplicates: int = 0
@@ -44,11 +45,11 @@ class Drained:
 
 
 Pace = Callable[[], Awaitable[int]]
-"""Returns when a batch may be sent, with how many events it may have; 0: stop here."""
+"""Returns, when the next batch may be sent, how many events it may have; 0: stop."""
 
 
 async def full_speed() -> int:
-    """The pace of a drain that nobody has to wait for."""
+    """Return the largest batch at once: the pace of a drain that need not let live events go first."""
     return keep_script.LARGEST_BATCH
 
 
@@ -93,9 +94,9 @@ async def drain(
 
 
 async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drained, dict[Path, str]]:
-    """Try the events again that lie aside of the spools of *folder*; the file of one that the store took is removed.
+    """Try to store the rejected events in *folder* again; the file of each one that the store accepts is removed.
 
-    Return what came of them, and of each file that stays one clause that says why. Raises StorageUnavailable, OSError.
+    Return the result, and for each file that stays a clause that says why. Raises StorageUnavailable, OSError.
     """
     total, staying = Drained(), {}
     for file in await asyncio.to_thread(rejected.files, folder):
@@ -122,7 +123,7 @@ async def take_back(folder: Path, store: Store, *, alias_ms: int) -> tuple[Drain
 
 
 def _calls(batch: Sequence[Spooled]) -> Iterator[Sequence[Spooled]]:
-    """Cut what was read into what one call keeps."""
+    """Split a batch into parts that one call can store."""
     start = 0
     for some in keep_script.calls([one.entry for one in batch]):
         yield batch[start : start + len(some)]
@@ -131,17 +132,17 @@ def _calls(batch: Sequence[Spooled]) -> Iterator[Sequence[Spooled]]:
 
 @dataclass(slots=True)
 class _Sent:
-    """What came of a batch: what the store answered, and what its script failed on, with the error."""
+    """The result of a batch: the store's answers, and the events on which its script failed, with the errors."""
 
     answered: list[tuple[Spooled, Receipt | None]] = field(default_factory=list)
     refused: list[tuple[Spooled, StorageUnavailable]] = field(default_factory=list)
 
 
 async def _send(batch: Sequence[Spooled], spool: Spool, store: Store, alias_ms: int) -> Drained:
-    """Keep a batch and remove it. What the script fails on is set aside, and the others go on.
+    """Store a batch and remove it from the spool. Events on which the script fails are rejected; the others go on.
 
-    When it fails on each of several, for another reason than their arguments, the store is at fault: all of them stay.
-    """
+    If the script fails on all of several events, and not because of their arguments, the fault is the store's: all
+    stay."""
     sent = _Sent()
     await _keep(batch, store, alias_ms, sent)
     kept = [(one, receipt) for one, receipt in sent.answered if receipt is not None]
@@ -161,7 +162,7 @@ async def _send(batch: Sequence[Spooled], spool: Spool, store: Store, alias_ms: 
 
 
 async def _keep(batch: Sequence[Spooled], store: Store, alias_ms: int, sent: _Sent) -> None:
-    """Keep a batch; one that the script fails on is halved until the events at fault are alone."""
+    """Store a batch. If the script fails on it, halve it until the events at fault are alone."""
     entries = [one.entry for one in batch]
     try:
         receipts = await store.keep(entries, timeout_s=_CALL_WITHIN_S, confirm_ms=_CONFIRM_MS, alias_ms=alias_ms)

@@ -1,4 +1,4 @@
-"""The background task that empties spools: this process's own, and those that a dead process left on this disk."""
+"""The background task that drains spools: this process's own, and those that ended processes left on this disk."""
 
 import asyncio
 from contextlib import suppress
@@ -28,14 +28,14 @@ _log = logs.get()
 
 
 class Busy(Protocol):
-    """Whoever takes live events to the store."""
+    """The part that sends live events to the store."""
 
     @property
     def is_busy(self) -> bool: ...
 
 
 class DrainTask:
-    """Drains whenever the store takes something and something waits. For one event loop."""
+    """Drains whenever the store accepts events and a spool holds some. Each event loop has its own."""
 
     def __init__(
         self,
@@ -63,11 +63,12 @@ class DrainTask:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look at once whether there is something to do."""
+        """Check at once whether there is something to drain."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Drain until cancelled. Cancelling loses nothing: what is not removed yet is sent again, by its ids."""
+        """Drain until cancelled. Cancelling loses nothing: events that are not removed yet are sent again with their
+        ids."""
         clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
@@ -84,7 +85,7 @@ class DrainTask:
                     await self._wake.wait()
 
     async def _adopt(self) -> None:
-        """Drain the spools without an owner, one after another."""
+        """Drain the spools of ended processes, one after another."""
         folder, clock = self._own.folder, asyncio.get_running_loop().time
         try:
             for number in await asyncio.to_thread(slots.used, folder):
@@ -113,7 +114,7 @@ class DrainTask:
                 self._reporter.gone.discard(spool.name)
 
     async def _drain(self, spool: Spool, lanes: LaneAnnouncements) -> None:
-        """Drain one spool as far as possible; what cannot be drained now is left alone for a while."""
+        """Drain one spool as far as possible. Events that cannot be drained now are tried again later."""
         drained = Drained()
         try:
             drained = await drain(spool, self._store, alias_ms=self._alias_ms, pace=self._pace, order=lanes)
@@ -134,7 +135,7 @@ class DrainTask:
         self._not_before[spool.name] = asyncio.get_running_loop().time() + _AFTER_FAILURE_S
 
     async def _pace(self) -> int:
-        """Let live events go first, for a tenth of a second; under steady load go on in small batches."""
+        """Let live events go first for up to a tenth of a second; under steady load, continue in small batches."""
         for _ in range(int(_GIVE_WAY_S / _GLANCE_S)):
             if not self._health.is_welcome:
                 return 0

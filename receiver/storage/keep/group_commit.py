@@ -1,7 +1,7 @@
-"""Group commit: every event that arrives in one turn of the event loop goes to Redis in one call.
+"""Group commit: all events that arrive in one iteration of the event loop go to Redis in one call.
 
-A lone event waits for nothing; under load batches form by themselves while earlier ones are on their way: a few events
-wait for the call before theirs. Nobody is answered before the reply to the batch that holds its event.
+A single event does not wait; under load, events collect into batches while an earlier call is running: a few events
+wait for the call before theirs. No request is answered before the reply to the batch that holds its event.
 
 A batch is one call and one callback: its events have no task and no future of their own.
 """
@@ -24,7 +24,7 @@ _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""
 
 _WORTH_A_CALL = 4
-"""So many events go at once, although another call is on its way; fewer would cost the store more than they gain."""
+"""A batch of so many events is sent although another call is running; a smaller one would cost the store too much."""
 
 _MOST_LATE = 8
 _MOST_PENDING = 20_000
@@ -33,10 +33,10 @@ _log = logs.get()
 
 
 class GroupCommit:
-    """Keeps events in Redis, many in one call. Belongs to one event loop; made before it runs, used inside it.
+    """Stores events in Redis, many in one call. Each event loop has its own, which may be created before the loop runs.
 
-    A call whose reply is late is not torn down: its events are answered for (as not certainly kept), its connection
-    waits on, up to *timeout_s*, and other calls go through other connections meanwhile.
+    A call whose reply is late is not cancelled: its events get their result (not certainly stored), its connection goes
+    on waiting for up to *timeout_s*, and other calls use other connections meanwhile.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class GroupCommit:
         settle: Settle = answer_all,
         in_order: bool = False,
     ) -> None:
-        """*patience_s*: how long an event may wait for its answer, in the queue and in a call together. *committed* is
-        told how many events each call that went well has taken, *settle* what became of each. *in_order*: one call at a
-        time; when one event is not certainly kept, all that came after it are answered for as well."""
+        """*patience_s*: how long an event may wait for its result, in the queue and in a call together. *committed* is
+        called with the number of events of each successful call, *settle* with the result of each event. *in_order*:
+        only one call at a time; if an event is not certainly stored, all later ones get that result as well."""
         self._store = store
         self._patience_s = patience_s
         self._confirm_ms = int(patience_s * 500)
@@ -71,18 +71,18 @@ class GroupCommit:
 
     @property
     def is_busy(self) -> bool:
-        """Whether events are waiting or on their way right now."""
+        """Whether events are waiting or being sent now."""
         return bool(self._pending or self._flying)
 
     @property
     def oldest(self) -> str | None:
-        """The id of the first event that is not answered for; None: there is none."""
+        """The id of the first event that has no result yet; None: there is none."""
         return self._unanswered.oldest
 
     def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
-        """Keep an event; *on_result* hears of it when it is in Redis.
+        """Store an event; *on_result* is called with its receipt when it is in Redis.
 
-        It hears StorageUnavailable when that is not certain in time, RequestRefused (503) when quarantine is full.
+        It gets StorageUnavailable if that is not certain in time, and RequestRefused (503) if quarantine is full.
         """
         loop = asyncio.get_running_loop()
         waiting = Waiting(entry, on_result, context, loop.time())
@@ -99,16 +99,16 @@ class GroupCommit:
             loop.call_soon(self._flush)
 
     async def keep(self, entry: Entry) -> Receipt:
-        """Return when the event is in Redis; raises what `submit` tells."""
+        """Return when the event is in Redis. Raises the errors that `submit` reports."""
         return await outcome_of(self.submit, entry)
 
     def give_up(self, reason: str) -> None:
-        """Answer for all events, as not certainly kept, in their order. What is on its way goes on."""
+        """Give all events, in their order, the result that they are not certainly stored. Running calls continue."""
         for waiting in self._unanswered.take_all():
             self._give_up(waiting, reason)
 
     async def close(self) -> None:
-        """Wait for what is on its way; it takes *timeout_s* at most, and twice that when events are waiting behind."""
+        """Wait for running calls: *timeout_s* at most, and twice that if more events wait for them."""
         while self._flying or self._pending:
             if not self._flying:
                 self._flush()
@@ -116,7 +116,7 @@ class GroupCommit:
                 self._has_landed.clear()
                 await self._has_landed.wait()
         self._unanswered.close()
-        await end(self._slow)  # their events have been answered for
+        await end(self._slow)  # their events have their results
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -165,7 +165,7 @@ class GroupCommit:
         self._forget(number)
 
     def _forget(self, number: int) -> None:
-        """Be done with a batch, and send what has waited for its end."""
+        """Forget a batch that has ended, and send the events that waited for it."""
         self._flying.discard(number)
         self._late.discard(number)
         self._has_landed.set()
@@ -173,7 +173,7 @@ class GroupCommit:
         self._flush()
 
     def _begin(self, number: int, commit: Coroutine[Any, Any, None]) -> None:
-        """Keep a batch in a task: only when something has to be waited for, or went wrong."""
+        """Store a batch in a task, which is needed only if something must be awaited or went wrong."""
         task = asyncio.get_running_loop().create_task(commit)
         self._slow.add(task)
         task.add_done_callback(partial(self._ended, number))
@@ -183,7 +183,7 @@ class GroupCommit:
         self._forget(number)
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
-        """Send one batch and answer everyone in it, whatever happens: no caller is left waiting."""
+        """Send one batch and give each of its events a result, whatever happens: no caller is left waiting."""
         entries = [waiting.entry for waiting in batch]
         try:
             receipts = await self._store.keep(entries, timeout_s=self._timeout_s, confirm_ms=self._confirm_ms)
@@ -200,7 +200,7 @@ class GroupCommit:
             self._succeed(batch, receipts)
 
     async def _commit_halves(self, batch: Sequence[Waiting], error: StorageUnavailable) -> None:
-        """Send a batch again that the script failed on, halved until only those at fault are refused."""
+        """Send a batch on which the script failed again in halves, until only the events at fault are refused."""
         _log.error("commit.failed", events=len(batch), error=str(error))
         await self._commit(batch[: len(batch) // 2])
         await self._commit(batch[len(batch) // 2 :])
@@ -223,7 +223,7 @@ class GroupCommit:
             self.give_up(str(error))
 
     def _answer(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
-        """Settle those of a batch that are not answered for yet."""
+        """Give the events of a batch their results, except those that have one already."""
         if any(waiting.is_answered for waiting in settled):
             pairs = [pair for pair in zip(settled, outcomes, strict=True) if not pair[0].is_answered]
             settled, outcomes = [waiting for waiting, _ in pairs], [outcome for _, outcome in pairs]

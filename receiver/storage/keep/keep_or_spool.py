@@ -1,8 +1,8 @@
-"""Keeps events, come what may: in the store when it answers in time, else in the spool on this machine's disk.
+"""Stores events in Redis if it answers in time, else in the spool on this machine's disk.
 
-An event waits for the store 150 ms at most (FRONTDESK_STORE_PATIENCE), and after a failure not at all, until a probe in
-the background succeeds. An event has the same id in both places, so draining the spool duplicates nothing.
-"""
+An event waits for Redis for 150 ms at most (FRONTDESK_STORE_PATIENCE). After a failure, events do not wait at all until
+a probe in the background succeeds. An event has the same id in both places, so draining the spool creates no
+duplicates."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -28,9 +28,9 @@ from receiver.storage.spool import rejected
 from receiver.storage.spool.spool import Spool
 
 PATIENCE_S = 0.15
-"""How long an event waits for the store before it goes to the spool; the other half of the 300 ms is for that."""
+"""Seconds that an event waits for the store before it goes to the spool; the spool gets the other half of 300 ms."""
 MEMORY_SHARE = 0.9
-"""The share of the server's maxmemory beyond which events are spooled rather than fill it."""
+"""The share of the server's maxmemory above which events go to the spool."""
 
 _CALL_WITHIN_S, _EXAMINE_EVERY_S = 2.0, 5.0
 
@@ -38,7 +38,7 @@ _log = logs.get()
 
 
 class KeepOrSpool:
-    """What Ingest keeps events with. For one event loop, between `start` and `close`."""
+    """The sink into which Ingest puts events. Used by one event loop, between `start` and `close`."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class KeepOrSpool:
         committed: Callable[[int], None] | None = None,
         has_order: Callable[[], bool] = lambda: False,
     ) -> None:
-        """*folder*: of the spools, bounded to *max_bytes*. *alias_ms*: how long the id of a spooled event that proves a
-        duplicate leads to the event kept first. *clock*: tells the times of events. *committed*: see GroupCommit.
-        *has_order*: whether there are ordered routes. The store is closed with the keeper."""
+        """*folder*: that of the spools, which may hold *max_bytes*. *alias_ms*: if a spooled event turns out to be a
+        duplicate, how long its id leads to the event stored first. *clock*: the clock for times of events. *committed*:
+        see GroupCommit. *has_order*: whether there are ordered routes. `close` closes the store, too."""
         self.clock = clock or StoreClock()
         self._store = store
         self._health = StoreHealth()
@@ -101,8 +101,8 @@ class KeepOrSpool:
         )
 
     async def start(self) -> None:
-        """Take a slot for the spool and begin to drain what lies there. A spool that cannot be used is said loudly,
-        tried again, and is no reason not to start."""
+        """Take a slot for the spool and start to drain what it holds. A spool that cannot be used is logged as an error
+        and tried again, and does not prevent the start."""
         if not await self._spool.open():
             self._say_trouble()
         self._reporter.gone |= await asyncio.to_thread(self._spool.names_without_file)
@@ -112,9 +112,9 @@ class KeepOrSpool:
         self._tasks = [loop.create_task(for_ever(run)) for run in runs]
 
     def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None:
-        """Keep an event; *on_result* hears of it when it is in the store, or on this machine's disk (status `spooled`).
+        """Store an event; *on_result* gets its receipt when it is in the store or on our disk (status `spooled`).
 
-        It hears RequestRefused (503) when neither can keep it, or quarantine is full. *context* is handed to it.
+        It gets RequestRefused (503) if neither can hold it, or if quarantine is full. *context* is passed to it.
         """
         if self._is_closing:
             on_result(entry, RequestRefused(503, "the receiver is stopping", retry_after=5), context)
@@ -127,27 +127,27 @@ class KeepOrSpool:
             (self._commit.ordered if in_order else self._commit.unordered).submit(entry, on_result, context)
             return
         if in_order:
-            self._commit.ordered.give_up("the store is away")  # what came before goes before it
+            self._commit.ordered.give_up("the store is away")  # so earlier events reach the spool before this one
         waiting = Waiting(entry, on_result, context, 0.0)
         self._begin(self._put_by_or_try(entry), waiting)
 
     async def keep(self, entry: Entry) -> Receipt:
-        """Return when the event is kept; raises what `submit` tells."""
+        """Return when the event is stored. Raises the errors that `submit` reports."""
         return await outcome_of(self.submit, entry)
 
     async def ready(self) -> bool:
-        """Whether an event could be kept now."""
+        """Return whether an event could be stored now."""
         if self._is_closing:
             return False
         return await self._spool.can_keep() or await self._store.answers(timeout_s=self._patience_s)
 
     @property
     def trouble(self) -> str | None:
-        """Why an event could not be spooled, if the store went away now; None: it could."""
+        """Why the spool could not hold an event if the store went away now; None: it could."""
         return self._spool.trouble
 
     async def _examine(self) -> None:
-        """See now and then, also while the store is well, that the spool could be used."""
+        """Check now and then, also while the store works, that the spool could be used."""
         while True:
             before = self.trouble
             await asyncio.sleep(_EXAMINE_EVERY_S)
@@ -163,25 +163,25 @@ class KeepOrSpool:
 
     @property
     def spooled(self) -> int:
-        """Events in the spools that this process looks after."""
+        """The number of events in the spools that this process drains."""
         return self._reporter.depth
 
     def oldest_age_s(self) -> float:
-        """How long the oldest of them has waited, in seconds; 0 when there is none."""
+        """The age of the oldest spooled event in seconds; 0 if there is none."""
         moments = [spool.oldest for spool in self._reporter.spools if spool.oldest is not None]
         return max(self.clock() - min(moments) / 1_000, 0.0) if moments else 0.0
 
     async def set_aside(self) -> int:
-        """How many files lie aside of the spools, for a person to look at; 0 when the disk does not say."""
+        """Return the number of rejected events, which wait for a person; 0 if the disk cannot be read."""
         try:
             return len(await asyncio.to_thread(rejected.files, self._spool.folder))
         except OSError:
             return 0
 
     async def close(self, *, grace_s: float = 10.0) -> None:
-        """Take no more, let everybody who waits be answered, and let the spool's slot go.
+        """Accept no more events, give all waiting ones their results, and release the spool's slot.
 
-        What the store does not confirm in time is in the spool then, for the next process on this disk.
+        Events that the store does not confirm in time go to the spool, for the next process on this disk.
         """
         self._is_closing = True
         if self._taking:
@@ -204,17 +204,17 @@ class KeepOrSpool:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
 
     def _settle(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
-        """Answer for what is in the store, and spool what is not certain to be."""
+        """Report events that are in the store, and spool those for which that is not certain."""
         for waiting, outcome in zip(settled, outcomes, strict=True):
             if isinstance(outcome, StorageUnavailable):
-                if not is_refusal(outcome):  # else the store is well, and the drain sets the event aside
+                if not is_refusal(outcome):  # else the store works, and the drain will reject the event
                     self._health.failed(outcome)
                 self._begin(self._lanes.put_by(waiting.entry), waiting)
             else:
                 self._answer(waiting, outcome)
 
     def _begin(self, keeping: Coroutine[Any, Any, Receipt], waiting: Waiting) -> None:
-        """Keep an event in a task of its own: only while the store is away."""
+        """Store an event in its own task, which is needed only while the store is away."""
         self._lanes.spools(waiting.entry)
         task = asyncio.get_running_loop().create_task(self._finish(keeping, waiting))
         self._spooling.add(task)
@@ -237,7 +237,7 @@ class KeepOrSpool:
         waiting.answer(outcome)
 
     async def _put_by_or_try(self, entry: Entry) -> Receipt:
-        """Spool at once; only if that cannot be, see whether the store has come back meanwhile."""
+        """Spool at once. Only if that is impossible, try whether the store has come back meanwhile."""
         try:
             return await self._lanes.put_by(entry)
         except RequestRefused as refused:

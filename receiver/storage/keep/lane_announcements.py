@@ -1,8 +1,8 @@
-"""What the store is told of a spool's events of ordered routes, so that what comes later waits behind them.
+"""Announces a spool's events of ordered routes to the store, so that later deliveries wait for them.
 
-The store cannot see what lies in a spool. So whoever looks after one announces it before anything goes past it to the
-store: first that it may hold something of any lane, then of which lanes, then how far it is drained. Later deliveries
-are held in their lanes until then (scripts/shared/spooled_lanes.lua has the rule).
+The store cannot see what a spool holds. So the process that drains a spool announces its contents before later events
+can overtake them: first that it may hold events of any lane, then of which lanes, then how far it is drained. Until
+then, later deliveries are held in their lanes (scripts/shared/spooled_lanes.lua has the rule).
 """
 
 import asyncio
@@ -25,7 +25,8 @@ _LISTED_FOR_MS = 60_000
 _ROWS_AT_ONCE = 512
 _LANES_AT_ONCE = 500
 _MOST_LISTED = 100_000
-"""Lanes of more events are not listed: the store would have to remember each. All lanes wait for such a spool."""
+"""If a spool holds more events, its lanes are not listed, because the store would have to remember each. All lanes then
+wait for the spool."""
 
 _log = logs.get()
 
@@ -35,7 +36,8 @@ NOTHING, LISTED, ANY = "n", "l", "a"
 
 
 class LaneAnnouncements:
-    """Of a spool that takes no new events: one that was adopted, or is drained by hand. For one event loop."""
+    """Announcements for a spool that gets no new events: an adopted one, or one that a command drains. For one event
+    loop."""
 
     lease_ms = _LEASE_MS
 
@@ -52,12 +54,12 @@ class LaneAnnouncements:
 
     @property
     def mark(self) -> int:
-        """What `finished` compares: it changes with each event of a lane that goes into the spool."""
+        """A number that changes with each event of a lane that goes into the spool; `finished` compares it."""
         return self._generation
 
     @property
     def is_settled(self) -> bool:
-        """Whether the spool holds nothing of any lane."""
+        """Whether the spool holds no event of any lane."""
         return self._kind == NOTHING
 
     def beside(self, spool: Spool) -> "LaneAnnouncements":
@@ -65,11 +67,11 @@ class LaneAnnouncements:
         return LaneAnnouncements(spool, self._store, self._clock)
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
-        """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
+        """Announce what the spool may hold; return how many lanes were released. Raises StorageUnavailable."""
         return await self._say(self._kind, timeout_s) if self._spool.name else 0
 
     async def prepare(self) -> None:
-        """Before a batch is drained: say which lanes the spool has events of. Raises StorageUnavailable,
+        """Announce, before a batch is drained, of which lanes the spool has events. Raises StorageUnavailable,
         SpoolUnavailable."""
         self._notice_file()
         if self._kind != ANY or self._spool.depth > _MOST_LISTED or not self._may_list():
@@ -88,7 +90,7 @@ class LaneAnnouncements:
             await self.say()
 
     async def drained(self, batch: Sequence[Spooled]) -> None:
-        """Let lanes go on whose events in the spool are in the store now. Raises StorageUnavailable."""
+        """Release lanes whose spooled events are now in the store. Raises StorageUnavailable."""
         found = {lane: one.entry.envelope.id for one in batch for lane in lanes(one.entry.wanted)}
         if not found:
             return
@@ -99,7 +101,7 @@ class LaneAnnouncements:
             await self.say()
 
     async def finished(self, mark: int) -> None:
-        """After the last batch: nothing of any lane is left, unless something came since *mark*.
+        """Announce after the last batch that no lane is left, unless an event was spooled since *mark*.
 
         Raises StorageUnavailable.
         """
@@ -107,12 +109,12 @@ class LaneAnnouncements:
         await self.leave()
 
     async def leave(self) -> None:
-        """Have nobody wait for this spool any more. Raises StorageUnavailable."""
+        """Withdraw all announcements, so that nothing waits for this spool. Raises StorageUnavailable."""
         if self._spool.name:
             await self._say("x", CALL_WITHIN_S)
 
     def _notice_file(self) -> None:
-        """What another process has left in a file that was opened just now may be of any lane."""
+        """Note that a file which was just opened may hold events of any lane, left by another process."""
         if self._spool.name != self._named:
             self._named = self._spool.name
             if self._spool.depth:
@@ -137,12 +139,12 @@ class LaneAnnouncements:
         return int(went)
 
     def _next_ms(self) -> int:
-        """The time now, by the store's clock, and never the same twice: what was said later counts."""
+        """Return the store's time, never the same twice, because the latest announcement counts."""
         self._sent_ms = max(int(self._clock() * 1_000), self._sent_ms + 1)
         return self._sent_ms
 
 
 def _portions(lanes: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut *lanes* into what one call takes; there is at least one portion, perhaps empty."""
+    """Split *lanes* into portions for one call each; there is at least one portion, which may be empty."""
     for start in range(0, len(lanes) or 1, _LANES_AT_ONCE):
         yield lanes[start : start + _LANES_AT_ONCE]

@@ -1,4 +1,4 @@
-"""The lines to the store: events of ordered routes go there in the order of their arrival, the others as they can."""
+"""Group commit with order: events of ordered routes reach the store in the order of arrival, others at any time."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from receiver.storage.keep.unanswered import Settle, answer_all
 
 
 class OrderedGroupCommit:
-    """What a GroupCommit does, with a line of their own for events of ordered routes. For one event loop."""
+    """A GroupCommit with a second, ordered one for events of ordered routes. For one event loop."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class OrderedGroupCommit:
         self.unordered = line(settle, in_order=False)
         self.ordered = line(settle, in_order=True)
         self.last_resort = line(answer_all, in_order=True)
-        """For what nobody else can keep: whoever submits hears of it, and not *settle*."""
+        """For events that only the store can take now: the result goes to the submitter, not to *settle*."""
         self._lines = (self.unordered, self.ordered, self.last_resort)
 
     @property
     def is_busy(self) -> bool:
-        """Whether events are waiting or on their way right now."""
+        """Whether events are waiting or being sent now."""
         return any(line.is_busy for line in self._lines)
 
     async def close(self) -> None:
-        """Wait for what is on its way. See GroupCommit."""
+        """Wait for running calls. See GroupCommit."""
         for line in self._lines:
             await line.close()

@@ -20,23 +20,23 @@ _BEAT_AGAIN_S = 0.005
 _LOOK_EVERY_S = 1.0
 _QUIET_S = 1.0
 _MARGIN_S = 0.03
-"""For the doubt about the store's clock, and what its milliseconds cut off."""
+"""A margin for the uncertainty of the store's clock and for rounding to milliseconds."""
 
 
 class Committing(Protocol):
-    """Whoever takes events of ordered routes to the store. *oldest*: the id of the first that is not answered for."""
+    """The part that sends events of ordered routes to the store. *oldest*: the id of the first without a result."""
 
     @property
     def oldest(self) -> str | None: ...
 
 
 class ReceiverLanes(LaneAnnouncements):
-    """Of the spool that this receiver puts events by in; and its heartbeat.
+    """Announcements for this receiver's own spool, and the receiver's heartbeat.
 
-    While there are ordered routes, or from its first event of one on, the receiver tells the store sixteen times in a
-    second that it is there. What it says holds for a lease. An event of an ordered route that was spooled is answered
-    for when the last lease is over: whoever sends the next one then, to whichever receiver, finds this one silent, and
-    is waited for.
+    While there are ordered routes, or after its first event of one, the receiver sends the store a heartbeat sixteen
+    times a second, each valid for a lease. When an event of an ordered route is spooled, its request is answered only
+    after the last lease has ended. If the next event then goes to another receiver, the store already sees that this
+    one is silent, and holds the later delivery.
     """
 
     lease_ms = 180
@@ -51,7 +51,7 @@ class ReceiverLanes(LaneAnnouncements):
         commit: Committing,
         is_expected: Callable[[], bool] = lambda: False,
     ) -> None:
-        """*commit* takes events of ordered routes to the store. *is_expected*: whether there are such routes."""
+        """*commit* sends events of ordered routes to the store. *is_expected*: whether there are such routes."""
         super().__init__(spool, store, clock)
         self._health = health
         self._commit = commit
@@ -63,12 +63,12 @@ class ReceiverLanes(LaneAnnouncements):
         self._leased_until = float("-inf")
 
     def takes(self) -> None:
-        """Note that an event of an ordered route has come."""
+        """Note that an event of an ordered route has arrived."""
         self._has_taken = True
         self._takes_part.set()
 
     def spools(self, entry: Entry) -> None:
-        """Note an event that is about to be put by; `put_by` has to follow."""
+        """Note an event that is about to be spooled; a call of `put_by` must follow."""
         if is_ordered(entry):
             self._kind = ANY
             self._generation += 1
@@ -76,7 +76,8 @@ class ReceiverLanes(LaneAnnouncements):
             self._spooled_at = asyncio.get_running_loop().time()
 
     async def put_by(self, entry: Entry) -> Receipt:
-        """Put an event by, and return when it may be answered for. Raises RequestRefused (503) as `Spool.append`."""
+        """Spool an event, and return when its request may be answered. Raises RequestRefused (503) as
+        `Spool.append`."""
         in_order = is_ordered(entry)
         try:
             await self._spool.append(entry)
@@ -87,7 +88,7 @@ class ReceiverLanes(LaneAnnouncements):
         return Receipt(entry.envelope.id, "spooled")
 
     async def begin(self) -> None:
-        """At the start: announce what the spool holds, or that the last process of its name is gone.
+        """Announce at the start what the spool holds, or that the last process of this name has ended.
 
         Raises StorageUnavailable.
         """
@@ -96,7 +97,7 @@ class ReceiverLanes(LaneAnnouncements):
             await self.leave()
 
     async def announce(self) -> None:
-        """Before events go to the store again: announce what lies in the spool. Raises StorageUnavailable."""
+        """Announce what the spool holds, before events go to the store again. Raises StorageUnavailable."""
         self._notice_file()
         if self._kind != NOTHING or self._is_expected():
             self._takes_part.set()
@@ -104,7 +105,7 @@ class ReceiverLanes(LaneAnnouncements):
             await self.say()
 
     async def say(self, *, timeout_s: float = CALL_WITHIN_S) -> int:
-        """Tell the store what may be in the spool; return how many lanes went on. Raises StorageUnavailable."""
+        """Announce what the spool may hold; return how many lanes were released. Raises StorageUnavailable."""
         if self._kind == NOTHING:
             now_ms = int(self._clock() * 1_000)
             oldest = self._commit.oldest
@@ -112,7 +113,7 @@ class ReceiverLanes(LaneAnnouncements):
         return await super().say(timeout_s=timeout_s)
 
     async def run(self) -> None:
-        """Tell the store again and again, until cancelled."""
+        """Send heartbeats until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             while not self._takes_part.is_set():
@@ -122,7 +123,7 @@ class ReceiverLanes(LaneAnnouncements):
                     self._takes_part.set()
             began, went = clock(), 0
             if self._health.is_reachable:
-                with suppress(StorageUnavailable):  # whoever keeps events finds that out, too
+                with suppress(StorageUnavailable):  # storing events finds that out, too
                     went = await self.say(timeout_s=_BEAT_WITHIN_S)
             rest_s = 0.0 if went else _BEAT_S - (clock() - began)
             await asyncio.sleep(max(rest_s, _BEAT_AGAIN_S))
@@ -139,7 +140,8 @@ class ReceiverLanes(LaneAnnouncements):
             await self.leave()
 
     def _may_list(self) -> bool:
-        """Not while events of lanes go into the spool: each would make the list of all of them anew."""
+        """Return whether lanes may be listed. Not while events of lanes are spooled: each would rebuild the whole
+        list."""
         return self._health.is_well or asyncio.get_running_loop().time() - self._spooled_at > _QUIET_S
 
     async def _say(self, kind: str, timeout_s: float) -> int:

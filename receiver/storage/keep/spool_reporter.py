@@ -1,4 +1,4 @@
-"""Says in the store what the spools hold that this process looks after."""
+"""Reports to the store what the spools of this process hold."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ _CALL_WITHIN_S = 2.0
 
 
 class SpoolReporter:
-    """For one event loop."""
+    """Reports on the process's own spool and the one it drains for an ended process. For one event loop."""
 
     def __init__(self, own: Spool, store: Store, clock: StoreClock, health: StoreHealth) -> None:
         self._own = own
@@ -21,35 +21,35 @@ class SpoolReporter:
         self._health = health
         self._report_at = 0.0
         self.adopted: Spool | None = None
-        """A spool without an owner that is being drained."""
+        """The spool of an ended process that is being drained."""
         self.gone: set[str] = set()
-        """Names of spools that are not there any more, whose reports are to be taken away."""
+        """Names of spools that no longer exist, whose reports have to be removed."""
 
     @property
     def spools(self) -> tuple[Spool, ...]:
-        """The spools that this process looks after."""
+        """The spools on which this process reports."""
         return (self._own,) if self.adopted is None else (self._own, self.adopted)
 
     @property
     def depth(self) -> int:
-        """Events in them."""
+        """The number of events in them."""
         return sum(spool.depth for spool in self.spools)
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to report now."""
+        """Whether a report is due now."""
         if asyncio.get_running_loop().time() < self._report_at:
             return False
         has_news = self._report_at == 0.0 or bool(self.gone)
         return has_news or any(spool.depth or spool.trouble for spool in self.spools)
 
     def soon(self) -> None:
-        """Report soon: a spool has become empty, or can be used no more, or again."""
+        """Report soon, because a spool has become empty, unusable, or usable again."""
         self._report_at = 0.0
         self._health.has_news.set()
 
     async def report(self, *, timeout_s: float = _CALL_WITHIN_S) -> None:
-        """Tell the store what the spools hold. Raises StorageUnavailable."""
+        """Report to the store what the spools hold. Raises StorageUnavailable."""
         now_ms = int(self._clock() * 1_000)
         watched = {spool.name or reports.name_without_file(spool.folder): spool for spool in self.spools}
         full = {

@@ -1,7 +1,7 @@
-"""What a receiver asks of Redis: keep a batch, take a report, say how full it is. All of it bounded in time.
+"""The receiver's calls to Redis: store a batch, write a report, read the memory in use. Each has a timeout.
 
-Whatever goes wrong is a StorageUnavailable. A call that is given up on may still be carried out: every event has its
-id, so that sending it again is harmless.
+Every failure is a StorageUnavailable. After a timeout the call may still be carried out; because every event has its
+id, sending it again is harmless.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from receiver.storage.redis.client import guarded
 from receiver.storage.redis.raw_connection import Command, RawConnections, Replies
 
 OnReceipts = Callable[[list[Receipt | None] | StorageUnavailable | None], None]
-"""Hears what `keep` returns or raises; None: nothing was done, and `keep` is to be asked."""
+"""Called with what `keep` returns or raises; None: nothing was done, and `keep` has to be called."""
 
 _QUARANTINE_SHARE = 10
 _LIMIT_AGE_S = 60.0
@@ -31,14 +31,14 @@ _LIMIT_AGE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that the server uses, and may use; *limit* 0: as many as there are."""
+    """Bytes of memory that the server uses, and its limit; *limit* 0: there is none."""
 
     used: int
     limit: int
 
 
 class Store:
-    """The server, for one event loop. *replicas*: how many must have a write before it counts; 0: none is asked."""
+    """The server, for one event loop. *replicas*: how many must confirm a write before it counts; 0: none."""
 
     def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0) -> None:
         self._client = client
@@ -51,7 +51,7 @@ class Store:
         self._limit_read_at = float("-inf")
 
     async def settle(self, *, timeout_s: float) -> None:
-        """See that this version may write to this store."""
+        """Check that this version may write to this store."""
         try:
             async with _bounded(timeout_s):
                 await schema_version.settle_async(self._client)
@@ -61,11 +61,11 @@ class Store:
     async def keep(
         self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int = 100, alias_ms: int = 0
     ) -> list[Receipt | None]:
-        """Keep a batch, in as many calls as it takes; None for an event that was not kept because quarantine is full.
+        """Store a batch, in several calls if needed. None: an event that was not stored because quarantine is full.
 
-        *timeout_s* is for all of it. *confirm_ms*: how long to wait for replicas, when they are asked. *alias_ms*: see
-        `keep.arguments`.
-        Raises StorageUnavailable when it is not certain that every event is kept.
+        *timeout_s* is for all calls together. *confirm_ms*: how long to wait for replicas, if any. *alias_ms*: see
+        `keep_script.arguments`.
+        Raises StorageUnavailable if it is not certain that every event is stored.
         """
         async with _bounded(timeout_s):
             limit = keep_script.NO_LIMIT
@@ -83,10 +83,10 @@ class Store:
     def keep_at_once(
         self, entries: Sequence[Entry], *, timeout_s: float, confirm_ms: int, on_receipts: OnReceipts
     ) -> bool:
-        """Do what `keep` does, by one call and one callback, without a coroutine.
+        """Do what `keep` does with one call and one callback, without a coroutine.
 
-        False: that cannot be done now (nothing is connected yet, or one of the events takes more than one call), and
-        *on_receipts* is not called. *entries* have to fit one call, as `keep_script.calls` cuts them.
+        Return False, without calling *on_receipts*, if that is impossible now: there is no connection yet, or one event
+        needs more than one call. *entries* have to fit into one call, as `keep_script.calls` splits them.
         """
         if not self._is_loaded:
             return False
@@ -116,7 +116,7 @@ class Store:
             on_receipts(receipts)
 
     async def _continue(self, event_id: str, confirm_ms: int) -> None:
-        """Make the deliveries that are missing of a long event. Should we die here, the sweeper makes them."""
+        """Create the remaining deliveries of a long event. If this process ends before, maintenance creates them."""
         while keep_script.left(await self._run(keep_script.continuation(event_id), confirm_ms)):
             pass
 
@@ -136,10 +136,10 @@ class Store:
     async def report(
         self, values: Mapping[str, bytes], gone: Collection[str] = (), *, timeout_s: float, confirm_ms: int = 100
     ) -> None:
-        """Write what spools say of themselves, and take away what *gone* ones said.
+        """Write the reports of spools, and remove those of spools that are *gone*.
 
-        This is also how a receiver finds out whether the store takes writes again: one that is gone too may be among
-        the values, so that there always is something to write.
+        A receiver also uses it to find out whether the store accepts writes again: the report of a spool that is gone
+        may be written, so there is always something to write.
         """
         async with _bounded(timeout_s):
             async with self._client.pipeline(transaction=False) as pipeline:
@@ -152,7 +152,7 @@ class Store:
                 await self._confirmed(("HDEL", keys.SPOOLS, ""), confirm_ms)
 
     async def memory(self, *, timeout_s: float) -> Memory:
-        """Return how much memory is used, and the bound."""
+        """Return how much memory the server uses, and its limit."""
         async with _bounded(timeout_s):
             about = await self._client.info("memory")
             return Memory(int(about.get("used_memory") or 0), int(about.get("maxmemory") or 0))
@@ -176,13 +176,13 @@ class Store:
         await self._client.aclose()
 
     async def _confirmed(self, command: Command, confirm_ms: int) -> list[bytes]:
-        """Send a write, with WAIT right behind it when replicas are asked, and return the reply to the write.
+        """Send a write, followed by WAIT if replicas must confirm, and return the reply to the write.
 
-        WAIT answers for what its own connection wrote last. A batch that is kept already writes nothing, and what kept
-        it may have gone through another connection and still be unconfirmed: hence the write in between.
+        WAIT covers only the last write of its own connection. If a batch is stored already, the script writes nothing,
+        and the call that stored it may have used another connection and be unconfirmed: hence the extra write between.
         """
         while True:
-            if not self._is_loaded:  # a NOSCRIPT would cost a whole wait for the replicas
+            if not self._is_loaded:  # with NOSCRIPT, the wait for the replicas would be wasted
                 await self._ask(("SCRIPT", "LOAD", self._source))
                 self._is_loaded = True
             try:
@@ -215,7 +215,8 @@ class Store:
         return replies
 
     async def _read_quarantine_limit(self) -> int:
-        """A tenth of the memory that the server may use: strangers cannot fill what customers' events need."""
+        """Return a tenth of the server's memory limit, so that forged requests cannot use the memory for real
+        events."""
         now = asyncio.get_running_loop().time()
         if now - self._limit_read_at > _LIMIT_AGE_S:
             memory = await self._client.info("memory")
@@ -227,7 +228,7 @@ class Store:
 
 @contextlib.asynccontextmanager
 async def _bounded(timeout_s: float) -> AsyncIterator[None]:
-    # RuntimeError is how uvloop says that a connection ended between two calls, which redis-py lets through.
+    # uvloop raises RuntimeError if a connection ended between two calls, and redis-py passes it on.
     with guarded(RuntimeError):
         async with asyncio.timeout(timeout_s):
             yield

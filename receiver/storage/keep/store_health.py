@@ -1,4 +1,4 @@
-"""What is known of the store. Whoever uses it says when it failed; the monitor says when it is well again."""
+"""What is known about the store's health. Users of the store report failures; the monitor reports recoveries."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ _log = logs.get()
 class StoreHealth:
     """Whether the store should get events. For one event loop.
 
-    `is_well`: live events may go there. `is_welcome`: drained ones may: also to a store that is too slow for live
-    events but does take writes, because otherwise the spool of a store that stays slow would fill up.
+    `is_well`: live events may go there. `is_welcome`: drained events may. They also go to a store that accepts writes
+    but is too slow for live events, because otherwise the spool would fill up while the store stays slow.
     """
 
     def __init__(self) -> None:
@@ -21,9 +21,9 @@ class StoreHealth:
         self._is_slow = False
         self._is_memory_full = False
         self.is_well = True
-        """Whether live events should go to the store; an attribute, for each of them looks at it."""
+        """Whether live events should go to the store. An attribute, because every event reads it."""
         self.has_news = asyncio.Event()
-        """Set for the monitor, when there is something to look at or to report before its time."""
+        """Set to make the monitor check or report before its next turn is due."""
 
     @property
     def is_welcome(self) -> bool:
@@ -32,12 +32,12 @@ class StoreHealth:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether the store takes anything at all."""
+        """Whether the store accepts anything at all."""
         return self._is_slow or not self._breaker.is_open
 
     @property
     def is_broken(self) -> bool:
-        """Whether it has failed, and no probe has gone through since."""
+        """Whether it has failed, and no probe has succeeded since."""
         return self._breaker.is_open
 
     @property
@@ -47,22 +47,22 @@ class StoreHealth:
 
     @property
     def probe_in_s(self) -> float:
-        """How long until the next probe is due; of use while it is broken."""
+        """Seconds until the next probe is due, while the store is broken."""
         return self._breaker.wait_s(_now())
 
     def failed(self, error: StorageUnavailable) -> None:
-        """Note that the store did not do what it was asked for."""
+        """Note that a call of the store failed."""
         if not self._breaker.is_open:
             _log.error("store.unavailable", error=str(error))
         self._note_failure(is_slow=False)
         self.has_news.set()
 
     def failed_probe(self, *, takes_writes: bool) -> None:
-        """Note that a probe failed. *takes_writes*: the store did what it was asked for, but not in time."""
+        """Note that a probe failed. *takes_writes*: the store carried out the write, but too late."""
         self._note_failure(is_slow=takes_writes)
 
     def passed_probe(self) -> None:
-        """Note that a probe went through."""
+        """Note that a probe succeeded."""
         self._is_slow = False
         self._breaker.succeed(_now())
         self._judge()

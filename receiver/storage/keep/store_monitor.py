@@ -1,5 +1,5 @@
-"""The background task that watches the store: it probes it, looks at its memory, sets the clock by it, and sees that
-what it has to know of spools and lanes is said before events go there again."""
+"""The background task that monitors the store: it probes the store, checks its memory, sets our clock by the store's,
+and makes sure that spools and lanes are announced before events go there again."""
 
 import asyncio
 from contextlib import suppress
@@ -26,7 +26,7 @@ _log = logs.get()
 
 
 class StoreMonitor:
-    """Keeps what is known of the store up to date. For one event loop."""
+    """Keeps the StoreHealth up to date. For one event loop."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class StoreMonitor:
         patience_s: float,
         memory_share: float,
     ) -> None:
-        """*clock* is set by the store's. *memory_share* of the server's maxmemory is what events may fill. *lanes* are
-        announced before events may go to the store, at the start and after an outage."""
+        """*clock* is set by the store's. *memory_share*: the share of the server's maxmemory that events may use.
+        *lanes* are announced before events may go to the store, at the start and after an outage."""
         self._store = store
         self._clock = clock
         self._health = health
@@ -57,7 +57,7 @@ class StoreMonitor:
         self._reminded_at = float("-inf")
 
     async def start(self) -> None:
-        """See whether the store is there and one that we may write to, before the first event comes."""
+        """Check, before the first event comes, that the store answers and that we may write to it."""
         try:
             await self._settle()
             await self.set_clock()
@@ -66,7 +66,7 @@ class StoreMonitor:
             self._health.failed(error)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Monitor until cancelled."""
         while True:
             self._health.has_news.clear()
             if not self._health.is_broken:
@@ -80,12 +80,12 @@ class StoreMonitor:
                     await self._health.has_news.wait()
 
     async def set_clock(self) -> None:
-        """Ask the store for the time, and say so loudly when this machine's is another."""
+        """Ask the store for the time, and log a warning if this machine's clock differs."""
         asked = self._clock.steady_now()
         try:
             ahead_s = self._clock.adjust(await self._store.time(timeout_s=_CLOCK_WITHIN_S), asked)
         except StorageUnavailable:
-            return  # the looks at its memory tell of that
+            return  # the checks of its memory report that
         self._clock_at = _now() + _SET_CLOCK_EVERY_S
         if abs(ahead_s) > _SKEW_S and _now() - self._warned_at > _REMIND_EVERY_S:
             self._warned_at = _now()
@@ -97,12 +97,13 @@ class StoreMonitor:
             self._is_settled = True
 
     async def _probe(self) -> None:
-        """See whether the store takes writes, and then whether it does so in time: a first one may have to connect."""
+        """Check whether the store accepts writes, then whether it does so in time: the first write may have to
+        connect."""
         takes_writes = False
         try:
             await self._settle()
             await self._reporter.report()
-            await self.set_clock()  # of another server, perhaps
+            await self.set_clock()  # it may be another server now
             await self._lanes.announce()
             takes_writes = True
             await self._reporter.report(timeout_s=self._patience_s)

@@ -1,4 +1,4 @@
-"""Tasks of an event loop, and answers that come by a callback."""
+"""Helpers for asyncio tasks, and for results that arrive through a callback."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -26,7 +26,7 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 async def outcome_of(submit: Callable[[Entry, OnResult, Any], None], entry: Entry) -> Receipt:
-    """Submit an entry and wait for its receipt; raises what is told instead of one."""
+    """Submit an entry and return its receipt; raise the error if it has none."""
     answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     submit(entry, _settle, answer)
     return await answer
@@ -42,7 +42,7 @@ def _settle(_: Entry, outcome: Outcome, answer: asyncio.Future[Receipt]) -> None
 
 
 async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
-    """Begin again whatever ends it: without these tasks everything would be spooled, and nothing drained, unseen."""
+    """Restart *run* whenever it ends: without these tasks, all events would silently be spooled and never drained."""
     while True:
         try:
             await run()

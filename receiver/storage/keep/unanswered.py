@@ -1,4 +1,4 @@
-"""Events whose senders wait for an answer: what goes together, and how long they wait at most."""
+"""Events whose senders wait for an answer: how they are batched, and how long they wait at most."""
 
 import asyncio
 from collections import deque
@@ -16,10 +16,10 @@ _log = logs.get()
 
 
 class Waiting:
-    """An event whose sender waits. *on_result* is to be called with the entry, what became of it, and *context*.
+    """An event whose sender waits. *on_result* has to be called with the entry, its result, and *context*.
 
-    *batch*: the number of the call that it is in, once it is in one. A number, for what is in a batch must not refer to
-    it: a circle would be left to the cycle collector.
+    *batch*: the number of its call, once it is in one. A number instead of a reference, because reference cycles would
+    be left to the garbage collector.
     """
 
     __slots__ = ("batch", "context", "entry", "is_answered", "on_result", "since")
@@ -33,25 +33,25 @@ class Waiting:
         self.is_answered = False
 
     def answer(self, outcome: Outcome) -> None:
-        """Tell the sender. What goes wrong with one answer keeps nobody else waiting."""
+        """Report the result to the sender. An error in one answer does not affect the others."""
         try:
             self.on_result(self.entry, outcome, self.context)
-        except Exception as error:  # noqa: BLE001 - as said
+        except Exception as error:  # noqa: BLE001 - an error in one answer must not affect others
             _log.error("answer.failed", event_id=self.entry.envelope.id, error=type(error).__name__)
 
 
 Settle = Callable[[Sequence[Waiting], Sequence[Outcome]], None]
-"""Called with events and what became of each: nearly always with a batch."""
+"""Called with events and the result of each, nearly always with a whole batch."""
 
 
 def answer_all(settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
-    """Tell each sender what became of its event."""
+    """Report the result of its event to each sender."""
     for waiting, outcome in zip(settled, outcomes, strict=True):
         waiting.answer(outcome)
 
 
 def next_batch(pending: deque[Waiting]) -> list[Waiting]:
-    """Take off what fits one call; without those who have waited too long."""
+    """Remove from *pending* as many events as fit into one call, and return them without those that waited too long."""
     batch: list[Waiting] = []
     cost = 0
     while pending and len(batch) < keep_script.LARGEST_BATCH:
@@ -66,7 +66,7 @@ def next_batch(pending: deque[Waiting]) -> list[Waiting]:
 
 
 class Unanswered:
-    """Those that wait, in the order in which they came. *give_up* is called with each that has waited too long."""
+    """The waiting events in the order of their arrival. *give_up* is called with each that has waited too long."""
 
     def __init__(self, patience_s: float, give_up: Callable[[Waiting], None]) -> None:
         self._patience_s = patience_s
@@ -76,27 +76,27 @@ class Unanswered:
 
     @property
     def oldest(self) -> str | None:
-        """The id of the first event that is not answered for; None: there is none."""
+        """The id of the first event without a result; None: there is none."""
         return next((one.entry.envelope.id for one in self._waiting if not one.is_answered), None)
 
     def add(self, waiting: Waiting) -> None:
-        """Note one that waits from now on."""
+        """Add an event that waits from now on."""
         self._waiting.append(waiting)
         if self._alarm is None:
             self._set_alarm(waiting)
 
     def forget_answered(self) -> None:
-        """Be done with those in front that are answered for."""
+        """Remove events from the front that have their result."""
         while self._waiting and self._waiting[0].is_answered:
             self._waiting.popleft()
 
     def take_all(self) -> Sequence[Waiting]:
-        """Return all that wait, and forget them."""
+        """Remove and return all waiting events."""
         waiting, self._waiting = self._waiting, deque()
         return waiting
 
     def close(self) -> None:
-        """Wake up no more."""
+        """Stop the timer."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -106,9 +106,9 @@ class Unanswered:
         self._alarm = asyncio.get_running_loop().call_at(at, self._ring, at, False)
 
     def _ring(self, due: float, was_forgiven: bool) -> None:
-        """Give up those who have waited long enough.
+        """Give up the events that have waited too long.
 
-        When the loop itself was late, the reply may lie in the socket unread: it gets a moment to be read first.
+        If the event loop itself was late, the reply may be in the socket already: it gets a moment to be read first.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()

@@ -1,1 +1,2 @@
-"""The stored values, and their encoding for Redis and the spool. Pure: nothing here calls a server or a disk."""
+"""The stored values, and their encoding for Redis and for rows of the spool. Pure: nothing here calls a server or
+reads a disk."""

@@ -1,13 +1,12 @@
-"""How an envelope is written in Redis and in the spool: LZ4 over a JSON line and the raw body.
+"""Encodes envelopes for Redis and the spool: LZ4 over a JSON line and the raw body.
 
-In front of it is a version byte: `2` with a dictionary, whose number is the next byte; `1` without one, as releases up
-to 0.2 wrote it. The body is kept as its own bytes, so that what Nexudus sent can be shown, verified and signed again.
+The first byte is the version: `2` with a dictionary, whose number is the next byte; `1` without one, as releases up to
+0.2 wrote it. The body keeps its original bytes, so that what Nexudus sent can be shown, verified and signed again.
 
-A dictionary is what a record looks like without anybody's values; it halves what an envelope takes. `dictionaries.txt`
-has one on each line, behind the actions that it is for (`*`: all others): the names of the fields in the order of
-Nexudus's API, and the values that are nobody's (null, false, 0). An envelope holds the number of its dictionary's line
-for as long as it is kept: **lines are added at the end and never changed**. New envelopes get the last line of their
-action.
+A dictionary is a typical record without personal values; it halves the size of an envelope. `dictionaries.txt` has one
+on each line, after the actions that it is for (`*`: all others): the names of the fields in the order of Nexudus's API,
+with values that are not personal (null, false, 0). A stored envelope refers to the line number of its dictionary:
+**lines are added at the end and never changed**. New envelopes use the last line of their action.
 """
 
 from importlib import resources
@@ -55,7 +54,7 @@ def pack(envelope: Envelope) -> bytes:
 
 
 class Packer:
-    """Packs the events of one hook that one table routes: what their headers have in common is written once."""
+    """Packs the events of one hook under one routing table: the common part of their headers is encoded once."""
 
     def __init__(self, business_id: int, action: str, action_code: int | None, routes: str) -> None:
         common = orjson.dumps({"business_id": business_id, "action": action, "action_code": action_code})[1:-1]
@@ -66,7 +65,7 @@ class Packer:
         self._dictionary = dictionary(number)
 
     def pack(self, event_id: str, received_ms: int, verified_by: str | None, entity: str | None, body: bytes) -> bytes:
-        """Return what `pack` returns for an event that came in by its hook and has nothing that is seldom set."""
+        """Return what `pack` returns for an event that came through its hook and has none of the rare fields."""
         signed, about = orjson.dumps(verified_by), orjson.dumps(entity)
         head = self._pattern % (event_id.encode(), received_ms, signed, about)
         packed: bytes = lz4.block.compress(head + body, dict=self._dictionary)
@@ -74,7 +73,7 @@ class Packer:
 
 
 def unpack(stored: bytes) -> Envelope:
-    """Read the stored form. Raises ValueError for what this version cannot read."""
+    """Decode the stored form. Raises ValueError if this version cannot read it."""
     header, _, body = _decompress(stored).partition(b"\n")
     fields = orjson.loads(header)
     try:

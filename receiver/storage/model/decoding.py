@@ -1,4 +1,4 @@
-"""Reading single values that may be anything: one bad value in the store is one bad value, and hides no other."""
+"""Decodes single values that may hold anything: a bad value in the store must not hide the others."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from receiver.core.durations import HOUR_MS
 
 _LAST_MS = 253_402_300_799_999
-"""The end of the year 9999, in Unix milliseconds: no later time can be written down."""
+"""The end of the year 9999 in Unix milliseconds, the latest time that `datetime` can represent."""
 
 _LARGEST = 2**63 - 1
 
@@ -17,7 +17,7 @@ def text(value: bytes) -> str:
 
 
 def number(value: Any) -> int | None:
-    """Return a whole number of 64 bits, of one that was written as a text, too; None for anything else."""
+    """Return a whole number of 64 bits, also one that is written as text; None for anything else."""
     try:
         found = int(value)
     except (ValueError, TypeError, OverflowError):
@@ -35,7 +35,7 @@ def moment(value: Any) -> int | None:
 
 
 def hours(members: Iterable[bytes]) -> list[int]:
-    """Return those members that are Unix hours, in their order."""
+    """Return the members that are Unix hours, in the given order."""
     found = ((number(member), member) for member in members)
     last = _LAST_MS // HOUR_MS
     return [hour for hour, member in found if hour is not None and 0 <= hour <= last and b"%d" % hour == member]

@@ -1,4 +1,5 @@
-"""The arguments of the script that keeps a batch of events, and what its reply means. Pure; both clients share it."""
+"""The arguments of keep.lua, the script that stores a batch of events, and the meaning of its reply. Pure; both clients
+share it."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,46 +13,46 @@ from receiver.storage.model import codec
 from receiver.storage.model.entries import Entry, PlannedDelivery, Receipt
 
 LARGEST_BATCH = 256
-"""Events in one call at most; it stays far below what Lua can unpack."""
+"""The largest number of events in one call, far below the number of values that Lua can unpack."""
 
 LONGEST_CALL_US = 12_000
-"""How long the store may be busy with one call, by the prices below; only a single body of several MB takes longer. An
-event that wants more deliveries than that is kept with the first of them and a list of the rest, which further calls
-make (`is_long`): 5,000 deliveries that wait for nothing are 5 calls."""
+"""How long one call may take the store, by the costs below; only a single body of several MB takes longer. An event
+with more deliveries than that is stored with the first ones and a list of the rest, which further calls create
+(`is_long`): 5,000 deliveries that wait for nothing take 5 calls."""
 
 _EVENT_US = 25
 _DELIVERY_US = 10
 _WAITING_DELIVERY_US = 40
 _BYTES_IN_A_US = 300
-"""What an event costs the store, measured on one core in 2026: the event; each delivery that waits for nothing; each
-that joins a lane and may supersede another there (20 to 50 µs); and its bytes, which are copied twice."""
+"""The cost of an event for the store, measured on one core in 2026: the event itself; each delivery that waits for
+nothing; each that joins a lane and may replace another there (20 to 50 µs); and its bytes, which are copied twice."""
 
 _SHORT = LONGEST_CALL_US // _WAITING_DELIVERY_US
-"""So many deliveries fit into one call, whatever they wait for."""
+"""The number of deliveries that fit into one call, whatever they wait for."""
 
 RQ_MARGIN_S = 60
-"""RQ's own timeout of a job is this much longer than ours, so ours always comes first."""
+"""Seconds by which RQ's own timeout of a job is longer than ours, so that ours always comes first."""
 
 NO_LIMIT = 2**53
 
 
 def rq_time() -> str:
-    """The time now, as RQ writes it into its jobs."""
+    """Return the current time in the form in which RQ writes it into its jobs."""
     return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def rq_timeout(timeout_ms: int) -> int:
-    """RQ's timeout in seconds for attempts that we end after *timeout_ms*."""
+    """Return RQ's timeout in seconds for attempts that we end after *timeout_ms*."""
     return -(-timeout_ms // 1_000) + RQ_MARGIN_S
 
 
 def delivery_us(*, waits: bool) -> int:
-    """Return for how long the store is busy with one delivery. *waits*: it has terms."""
+    """Return how many µs one delivery takes the store. *waits*: it has terms."""
     return _WAITING_DELIVERY_US if waits else _DELIVERY_US
 
 
 def cost_us(entry: Entry) -> int:
-    """Return for how long the store is busy with an entry, in microseconds; of a long one, with its first call."""
+    """Return how many µs an entry takes the store; for a long one, how many its first call takes."""
     cost = _EVENT_US + len(entry.envelope.body) // _BYTES_IN_A_US
     for wanted in entry.wanted:
         cost += delivery_us(waits=bool(wanted.terms))
@@ -59,7 +60,7 @@ def cost_us(entry: Entry) -> int:
 
 
 def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Cut *entries* into batches of which each is one call."""
+    """Split *entries* into batches for one call each."""
     start, cost = 0, 0
     for at, entry in enumerate(entries):
         more = cost_us(entry)
@@ -72,7 +73,7 @@ def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 
 def portions(wanted: Sequence[PlannedDelivery]) -> list[list[PlannedDelivery]]:
-    """Cut deliveries into portions of which each is made by one call; there is at least one, perhaps empty."""
+    """Split deliveries into portions for one call each; there is at least one portion, which may be empty."""
     if len(wanted) <= _SHORT:
         return [list(wanted)]
     cut: list[list[PlannedDelivery]] = [[]]
@@ -86,7 +87,7 @@ def portions(wanted: Sequence[PlannedDelivery]) -> list[list[PlannedDelivery]]:
 
 
 def is_long(entry: Entry) -> bool:
-    """Whether an entry wants more deliveries than one call makes. `continuation` makes the others."""
+    """Return whether an entry has more deliveries than one call can create. `continuation` creates the others."""
     return len(entry.wanted) > _SHORT and len(portions(_made(entry))) > 1
 
 
@@ -95,9 +96,9 @@ def arguments(
 ) -> list[bytes | str | int]:
     """Return the script's arguments.
 
-    *quarantine_limit*: bytes; one hook may fill a quarter of them. *alias_ms*: for events out of a spool, how long the
-    id of one that turns out to be a duplicate leads to the event that was kept first. *releases*: these events are
-    quarantined under their ids until now.
+    *quarantine_limit*: bytes; one hook may use a quarter of them. *alias_ms*: if an event from a spool turns out to be
+    a duplicate, how long its id leads to the event that was stored first. *releases*: the events are quarantined under
+    their ids and are released by this call.
     """
     flat: list[bytes | str | int] = [rq_time(), quarantine_limit, quarantine_limit // 4, alias_ms]
     for entry in batch:
@@ -119,9 +120,9 @@ def arguments(
 
 
 def _planned(wanted: tuple[PlannedDelivery, ...]) -> tuple[bytes | str | int, ...]:
-    """Return the arguments that say which deliveries an event gets."""
+    """Return the arguments for the deliveries of an event."""
     for one in wanted:
-        if one.terms:  # they are of this event alone
+        if one.terms:  # terms belong to this event alone
             return _worked_out(wanted)
     return _remembered(wanted)
 
@@ -139,7 +140,7 @@ _remembered = lru_cache(maxsize=256)(_worked_out)
 
 
 def bucket_of(entity: str) -> int:
-    """Return in which of the hashes the newest event of an entity is remembered, as entities.lua has it."""
+    """Return the number of the hash that remembers the newest event of an entity, as in entities.lua."""
     return int.from_bytes(hashlib.sha1(entity.encode(), usedforsecurity=False).digest()[:2]) >> 4
 
 
@@ -149,22 +150,22 @@ def continuation(event_id: str) -> list[bytes | str | int]:
 
 
 def left(reply: Sequence[bytes]) -> int:
-    """Read how many portions of a long event are left."""
+    """Return how many portions of a long event are left, according to the reply."""
     return int(reply[0][1:])
 
 
 def written(wanted: PlannedDelivery) -> tuple[str, str, int, str]:
-    """Return the arguments of one delivery, as the scripts read them."""
+    """Return the arguments of one delivery in the form that the scripts read."""
     return wanted.route, wanted.queue, rq_timeout(wanted.timeout_ms), wanted.terms
 
 
 def _made(entry: Entry) -> list[PlannedDelivery]:
-    """Return the deliveries to make; for a route in the shadow none is made."""
+    """Return the deliveries to create; a shadow route gets none."""
     return [wanted for wanted in entry.wanted if wanted.queue]
 
 
 def receipts(batch: Sequence[Entry], reply: Sequence[bytes]) -> list[Receipt | None]:
-    """Read the script's reply; None for an event that was not kept because quarantine is full."""
+    """Return the receipts in the script's reply; None for an event that was not stored because quarantine is full."""
     if len(reply) != len(batch):
         raise StorageUnavailable(f"the store answered for {len(reply)} of {len(batch)} events")
     return [_receipt(entry, code) for entry, code in zip(batch, reply, strict=True)]

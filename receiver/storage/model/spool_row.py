@@ -1,4 +1,5 @@
-"""How an entry is written in a spool: its packed envelope, and beside it the arguments of the keep script. Pure."""
+"""The row of an entry in a spool: its packed envelope, and the other arguments of keep.lua. Pure. The table that holds
+the rows is in `receiver.storage.spool.sqlite_file`."""
 
 import zlib
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from receiver.storage.model import codec, entries
 from receiver.storage.model.entries import Entry, PlannedDelivery
 
 OVERHEAD = 256
-"""Bytes that a row costs beside its envelope, roughly: keys, deliveries, SQLite's own."""
+"""Roughly the bytes of a row in addition to its envelope: keys, deliveries, SQLite's overhead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class SpoolRow:
 
     @property
     def size(self) -> int:
-        """What it costs of the spool's bound, in bytes."""
+        """The bytes by which it counts towards the spool's limit."""
         return len(self.envelope) + OVERHEAD
 
     def columns(self) -> tuple[Any, ...]:
@@ -43,7 +44,7 @@ class SpoolRow:
         )
 
     def checksum(self) -> int:
-        """Return a checksum over all of it."""
+        """Return a checksum over all fields."""
         crc = zlib.crc32(self.envelope)
         return zlib.crc32(
             b"%b|%b|%d|%b|%d"
@@ -52,12 +53,12 @@ class SpoolRow:
         )
 
     def entry(self) -> Entry:
-        """Return the entry. Raises ValueError for what this version cannot read."""
+        """Return the entry. Raises ValueError if this version cannot read it."""
         return Entry(codec.unpack(self.envelope), self.fingerprint, self.window_ms, _planned(self.wanted))
 
 
 class Glance(NamedTuple):
-    """A record's place, its id, and the lanes in which its deliveries follow others."""
+    """The part of a row that order needs: its position, the event's id, and the lanes of its deliveries."""
 
     seq: int
     id: str
@@ -65,7 +66,7 @@ class Glance(NamedTuple):
 
 
 def row_of(entry: Entry) -> SpoolRow:
-    """Return what the spool keeps of an entry: all of it."""
+    """Return the row for an entry."""
     envelope = entry.envelope
     # Three fields where three suffice: an earlier version can read those.
     wanted = orjson.dumps(
@@ -82,7 +83,7 @@ def row_of(entry: Entry) -> SpoolRow:
 
 
 def glance(seq: int, identifier: Any, wanted: Any) -> Glance:
-    """Return the lanes of a row; of one that is damaged, or that this version cannot read, none."""
+    """Return the lanes of a row; none if it is damaged or this version cannot read it."""
     try:
         return Glance(seq, identifier.decode("ascii"), entries.lanes(_planned(wanted)))
     except (ValueError, AttributeError):
@@ -97,7 +98,7 @@ def _planned(wanted: bytes) -> tuple[PlannedDelivery, ...]:
 
 
 def read(columns: Sequence[Any]) -> SpoolRow | None:
-    """Return a row that was read; None when its checksum or its types are wrong."""
+    """Return the row in *columns*; None if its checksum or its types are wrong."""
     try:
         identifier, envelope, fingerprint, window_ms, wanted, quarantined, crc = columns
         found = SpoolRow(identifier.decode("ascii"), envelope, fingerprint, window_ms, wanted, bool(quarantined))

@@ -1,1 +1,1 @@
-"""Reading kept events: one, many by filter, and new ones as they come. Nothing here writes."""
+"""Reads stored events: one by its id, many by a filter, and new ones as they arrive. Nothing here writes."""

@@ -1,4 +1,4 @@
-"""Reads envelopes alone, without deliveries, newest first: for searches over many events."""
+"""Reads envelopes without their deliveries, newest first, for searches over many events."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
 _PAGE = 200
-"""Envelopes held in memory at a time; one may have a megabyte."""
+"""Envelopes that are in memory at a time; one may have a megabyte."""
 
 
 class Envelopes:
     """Reads the envelopes of a time, an action or a business. Raises StorageUnavailable.
 
-    *unreadable* counts those that this version cannot read. Memory is bounded by a page, however many there are.
+    *unreadable* counts those that this version cannot read. Only one page is in memory at a time.
     """
 
     def __init__(self, client: redis.Redis, wanted: EventFilter) -> None:
@@ -28,7 +28,7 @@ class Envelopes:
         self.unreadable = 0
 
     def count(self) -> int:
-        """About how many there are: whole hours are counted."""
+        """Return roughly how many there are, because whole hours are counted."""
         return sum(self._calls.ask_all("llen", [self._index(hour) for hour in self._hours()]))
 
     def newest(self) -> Iterator[Envelope]:

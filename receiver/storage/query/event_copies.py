@@ -1,4 +1,5 @@
-"""Events in the order in which they were kept, from a place that the caller remembers: for programs that follow."""
+"""Reads events in the order in which they were stored, from a cursor that the caller keeps: for programs that copy
+events."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,7 +14,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredEvent
 
 MOST: Final = 50
-"""Events that are looked at in one call."""
+"""Events that one call reads."""
 
 _ID: Final = re.compile(r"[0-9a-z]{20}", re.ASCII)
 _LAST_HOUR: Final = 10**8
@@ -21,19 +22,19 @@ _LAST_HOUR: Final = 10**8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to go on: *seen* has for each hour from *floor* on how many ids were seen, and the last of them."""
+    """A cursor: *seen* has for each hour from *floor* on how many ids were read, and the last one."""
 
     floor: int
     seen: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
     def written(self) -> str:
-        """Return it as the caller remembers it."""
+        """Return the cursor as text for the caller."""
         shape = [self.floor, [[hour, number, last] for hour, (number, last) in self.seen.items()]]
         return urlsafe_b64encode(orjson.dumps(shape)).decode()
 
 
 def read_place(written: str) -> Place:
-    """Read what `Place.written` returned. Raises UsageError for anything else."""
+    """Parse a text that `Place.written` returned. Raises UsageError for anything else."""
     try:
         floor, rows = orjson.loads(urlsafe_b64decode(written.encode()))
         place = Place(floor, {hour: (number, last) for hour, number, last in rows})
@@ -45,7 +46,7 @@ def read_place(written: str) -> Place:
 
 
 def now(reader: EventReader, hour: int) -> Place:
-    """Return the place behind everything that is kept by now, which is *hour* (Unix hours)."""
+    """Return the cursor after all events that are stored now. *hour*: the current Unix hour."""
     seen = {}
     for one in (hour - 1, hour):
         length = reader.hour_length(one)
@@ -55,10 +56,10 @@ def now(reader: EventReader, hour: int) -> Place:
 
 
 def read(reader: EventReader, place: Place, hour: int, most: int = MOST) -> tuple[list[StoredEvent], Place, bool]:
-    """Return the next events, the place behind them, and whether there are more already. *hour*: the one of now.
+    """Return the next events, the cursor after them, and whether there are more now. *hour*: the current Unix hour.
 
-    Of the hour before, too: a batch may be kept just after its hour. What comes out of a spool for an hour that was
-    left behind is not seen.
+    The hour before is read, too, because a batch may be stored just after its hour. Events that a spool brings later
+    for an older hour are not found.
     """
     seen, ids, floor = dict(place.seen), list[str](), place.floor
     hours = [one for one in reversed(reader.hours()) if one >= place.floor]
@@ -75,7 +76,7 @@ def read(reader: EventReader, place: Place, hour: int, most: int = MOST) -> tupl
 
 
 def _behind(reader: EventReader, hour: int, length: int, last: str, most: int) -> tuple[int, list[str]]:
-    """Return where the ids begin that were not seen, and a page of them; retention may have taken out some before."""
+    """Return the position of the first unread id, and a page from there; retention may have removed ids before it."""
     if not length or not last:
         return 0, reader.hour_page(hour, 0, most)
     before, *page = reader.hour_page(hour, length - 1, most + 1) or [""]

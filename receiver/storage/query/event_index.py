@@ -1,4 +1,4 @@
-"""The ids of kept events, newest first, from the lists in the store; no event is loaded."""
+"""Reads the ids of stored events from the lists in the store, newest first, without loading events."""
 
 import re
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ from receiver.storage.redis.client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)
-"""Ids of the first page, the second, and all others: most callers want a screenful."""
+"""The sizes of the first page, the second, and all others: most callers need only a screenful."""
 
 _LAST_MS: Final = 36**9 - 1
-"""The last moment that an id can tell."""
+"""The last time that an id can contain."""
 
 _STEPPED_BACK_MS: Final = 10_000
-"""A receiver whose clock is set back a little keeps its ids ascending: they then tell a later time than the event does,
-and only the event itself can be asked whether it came before a time."""
+"""If a receiver's clock is set back a little, its ids still ascend and contain a later time than the event. So whether
+an event came before a time can only be read from the event itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where looking begins and ends: Unix milliseconds, and the id of the event *after* which it goes on."""
+    """The bounds of a search: Unix milliseconds, and the id of the event *after* which it continues."""
 
     since_ms: int | None = None
     until_ms: int | None = None
@@ -35,18 +35,18 @@ class Bounds:
 
     @property
     def lowest(self) -> bytes:
-        """No id below it is of an event since then."""
+        """The lower bound: every event since that time has an id at or above it."""
         return b"0" if self.since_ms is None else _edge(self.since_ms)
 
     @property
     def highest(self) -> bytes:
-        """No id from it on is of an event until then."""
+        """The upper bound: every event until that time has an id below it."""
         return b"z" * ids.LENGTH if self.until_ms is None else _edge(self.until_ms + _STEPPED_BACK_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexPage:
-    """A part of a list: *named* are the ids within the bounds, out of *looked_at* ids, down to *last*."""
+    """A part of a list: *named* are the ids within the bounds, among *looked_at* ids that were read, down to *last*."""
 
     named: tuple[str, ...]
     looked_at: int
@@ -65,7 +65,7 @@ class EventIndex:
         return [hour for hour in found if hour is not None]
 
     def standing(self, status: str, bounds: Bounds) -> Iterator[IndexPage]:
-        """Yield the events that are dead, unrouted or quarantined, by *status*."""
+        """Yield the events with a *status* that lasts: dead, unrouted or quarantined."""
         upper = [ids.milliseconds_of(bounds.after)] if bounds.after else []
         if bounds.until_ms is not None:
             upper.append(bounds.until_ms + _STEPPED_BACK_MS)
@@ -94,13 +94,13 @@ class EventIndex:
                 yield from self._before(key, end, bounds)
 
     def place_behind(self, hour: int, event_id: str) -> int:
-        """Return how many ids of an hour's list come before those that were kept after *event_id*."""
+        """Return how many ids of an hour's list come before those stored after *event_id*."""
         key = keys.index(hour)
         found = self._calls.ask("lpos", key, event_id, rank=-1)
         return self._place_by_order(key, event_id) if found is None else int(found) + 1
 
     def _before(self, key: str, end: int, bounds: Bounds) -> Iterator[IndexPage]:
-        """Yield what comes before position *end* of a list, from there to its beginning."""
+        """Yield the ids before position *end* of a list, from there to its beginning."""
         for size in _sizes():
             if end <= 0:
                 return
@@ -113,10 +113,10 @@ class EventIndex:
         return int(self._calls.ask("llen", key))
 
     def _place(self, key: str, event_id: str) -> int:
-        """Return how many ids of a list come before one.
+        """Return how many ids of a list come before *event_id*.
 
-        A list is in the order in which its events were kept. Those that waited in a spool were kept late, so only
-        looking tells where one is. One that is not there, because its time is over, is placed by order.
+        A list is in the order in which its events were stored. Events from a spool were stored late, so the list has to
+        be searched. An id that has expired is placed by its order.
         """
         found = self._calls.ask("lpos", key, event_id, rank=-1)
         return self._place_by_order(key, event_id) if found is None else int(found)
@@ -140,7 +140,7 @@ def _sizes() -> Iterator[int]:
 
 
 def _pages(page: list[bytes], bounds: Bounds) -> Iterator[IndexPage]:
-    there = [one for one in page if _ID.fullmatch(one)]  # what is shorter marks how far retention has come
+    there = [one for one in page if _ID.fullmatch(one)]  # shorter members mark the progress of retention
     if there:
         lowest, highest = bounds.lowest, bounds.highest
         named = tuple(one.decode() for one in there if lowest <= one < highest)

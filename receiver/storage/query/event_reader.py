@@ -1,4 +1,4 @@
-"""Reads kept events: one with its deliveries and attempts, or many by filter, newest first."""
+"""Reads stored events: one with its deliveries and attempts, or many by a filter, newest first."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,8 @@ _PAGE = 500
 FIRST_BATCH: Final = 64
 LEAST_BATCH: Final = 8
 MOST_BATCH: Final = 512
-"""Events in one batch: as many as take a few milliseconds, because the cost of one is unknown."""
+"""Bounds on the events in one batch, which should take a few milliseconds; the cost of one event is not known
+before."""
 
 _QUICK_S: Final = 0.004
 _SLOW_S: Final = 0.012
@@ -38,7 +39,7 @@ BodyTest = Callable[[bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """The result of a few milliseconds of search: the events found, among *looked_at* ones down to the id *last*."""
+    """The result of a few milliseconds of search: the events found, among *looked_at* events down to the id *last*."""
 
     events: tuple[StoredEvent, ...]
     looked_at: int
@@ -46,13 +47,13 @@ class SearchPage:
 
 
 class AdaptiveBatch:
-    """The size of the next batch: begins with a screenful, and adapts to the time that the last one took."""
+    """The size of the next batch. It starts with a screenful, and adapts to the time that the last batch took."""
 
     def __init__(self) -> None:
         self.size = FIRST_BATCH
 
     def took(self, seconds: float) -> None:
-        """Learn how long it took to deal with *size* of them."""
+        """Adapt *size* to the time that a batch of this size took."""
         if seconds < _QUICK_S:
             self.size = min(self.size * 2, MOST_BATCH)
         elif seconds > _SLOW_S:
@@ -60,14 +61,14 @@ class AdaptiveBatch:
 
 
 class EventReader:
-    """Reads kept events. Every method raises StorageUnavailable when Redis does not answer."""
+    """Reads stored events. Every method raises StorageUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "entity")
         self._index = EventIndex(client)
 
     def get(self, event_id: str) -> StoredEvent:
-        """Return one event; for a duplicate that waited in a spool, the event kept first. Raises EventUnknown."""
+        """Return one event; for a duplicate that came from a spool, the event stored first. Raises EventUnknown."""
         found = next(iter(self._load([event_id])), None)
         if found is None and (first := self._calls.ask("get", keys.alias(event_id))):
             found = next(iter(self._load([first.decode()])), None)
@@ -76,9 +77,9 @@ class EventReader:
         return found
 
     def newest(self, wanted: EventFilter, *, after: str | None = None) -> Iterator[StoredEvent]:
-        """Yield the events asked for, newest first; *after*: only those older than the event of this id.
+        """Yield the matching events, newest first; *after*: only those older than the event with this id.
 
-        Reads lazily, so taking fifty of millions costs a few calls.
+        It reads lazily, so taking fifty of millions of events costs a few calls.
         """
         for page in self.search(wanted, after=after):
             yield from page.events
@@ -86,10 +87,10 @@ class EventReader:
     def search(
         self, wanted: EventFilter, *, after: str | None = None, body: BodyTest | None = None
     ) -> Iterator[SearchPage]:
-        """Search for events, newest first; yield every few milliseconds what was found, which may be nothing.
+        """Search for events, newest first; every few milliseconds, yield what was found, which may be nothing.
 
-        *body*: a test of the record's bytes. *after*: as in `newest`; given the last id of a page, the search goes on
-        where that page ended, and finds each event once, whatever is kept meanwhile.
+        *body*: a test of the record's bytes. *after*: as in `newest`. With the last id of a page, the search continues
+        where that page ended, and finds each event once, even if others are stored meanwhile.
         """
         batch = AdaptiveBatch()
         for listed in self._pages(wanted, after):
@@ -105,15 +106,15 @@ class EventReader:
                 yield SearchPage((), passed_by, listed.last)
 
     def hour_page(self, hour: int, start: int, most: int = _PAGE) -> list[str]:
-        """Return ids of an hour in the order they were kept, from position *start*."""
+        """Return ids of an hour in the order in which they were stored, from position *start*."""
         return _texts(self._calls.ask("lrange", keys.index(hour), start, start + most - 1))
 
     def hour_length(self, hour: int) -> int:
-        """How many ids an hour has."""
+        """Return how many ids an hour has."""
         return int(self._calls.ask("llen", keys.index(hour)))
 
     def place_behind(self, hour: int, event_id: str) -> int:
-        """Return the position in an hour behind the event *event_id*, or where that would be if it is gone."""
+        """Return the position in an hour's list after *event_id*, or where that would be if it has expired."""
         return self._index.place_behind(hour, event_id)
 
     def hours(self) -> list[int]:
@@ -121,7 +122,7 @@ class EventReader:
         return self._index.hours()
 
     def many(self, event_ids: Sequence[str]) -> list[StoredEvent]:
-        """Return those of the events that are kept, in the order asked for."""
+        """Return those of *event_ids* that are stored, in the given order."""
         return list(self._load(event_ids))
 
     def counters(self, hour: int) -> dict[str, int]:
@@ -140,7 +141,7 @@ class EventReader:
         return self._index.listed(bounds, business_id=wanted.business_id)
 
     def _sifted(self, event_ids: Sequence[str], wanted: EventFilter, body: BodyTest | None) -> Iterator[StoredEvent]:
-        """Yield the matching events; of the others, load as little as shows that they do not match."""
+        """Yield the matching events; of others, load only as much as is needed to see that they do not match."""
         if wanted.entity is not None:
             event_ids = _texts(self._calls.run("entity", wanted.entity, *event_ids))
         if event_ids and (body is not None or wanted.is_manifold):

@@ -1,4 +1,4 @@
-"""New events in the order in which they are kept, from now on: for `tail` and for the console."""
+"""Returns new events in the order in which they are stored, from now on, for `frontdesk tail` and the console."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredEvent
 
 _BEHIND_ALL = "~"
-"""Sorts behind every id."""
+"""Sorts after every id."""
 
 
 class EventTail:
-    """Returns the events that are new since the last call. For one thread at a time."""
+    """Returns the events that were stored since the last call. For one thread at a time."""
 
     def __init__(self, reader: EventReader, *, clock: Callable[[], float] = time.time) -> None:
-        """Begins now: events that are kept already are not new. Raises StorageUnavailable."""
+        """Start now: events that are stored already do not count as new. Raises StorageUnavailable."""
         self._reader = reader
         self._clock = clock
         hour = _hour(clock)
@@ -24,9 +24,9 @@ class EventTail:
         self._seen = {hour: (length, last[0] if last else _BEHIND_ALL)}
 
     def look(self) -> list[StoredEvent]:
-        """Return new events, a few hundred at most; the rest comes with the next call. Raises StorageUnavailable.
+        """Return new events, a few hundred at most; the next call returns the rest. Raises StorageUnavailable.
 
-        Two hours are looked at, because a batch may be kept just after its hour.
+        It reads two hours, because a batch may be stored just after its hour.
         """
         hour = _hour(self._clock)
         seen = {one: self._seen.get(one, (0, "")) for one in (hour - 1, hour) if one == hour or one in self._seen}
@@ -35,13 +35,13 @@ class EventTail:
             start, page = self._behind(one, length, last)
             found += self._reader.many(page)
             seen[one] = (start + len(page), page[-1] if page else last)
-        self._seen = seen  # only now: what the store did not return comes with the next look
+        self._seen = seen  # only now: if the store failed before, the next call returns these events
         return found
 
     def _behind(self, hour: int, length: int, last: str) -> tuple[int, list[str]]:
-        """Return where the ids that are not seen yet begin, and a page of them.
+        """Return the position of the first unread id, and a page from there.
 
-        The last id seen tells whether its place is still right: retention may have taken out some before it.
+        The last id that was read shows whether the position is still right: retention may have removed ids before it.
         """
         if not length:
             return 0, self._reader.hour_page(hour, 0)

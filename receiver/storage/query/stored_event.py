@@ -1,5 +1,5 @@
-"""A kept event with its deliveries, and the filter that selects events. Pure; the fields are those of
-`storage/redis/keys.py`."""
+"""A stored event with its deliveries, and the filter that selects events. Pure; `storage/redis/keys.py` explains the
+stored fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from receiver.storage.model import codec, decoding
 from receiver.storage.queue import delivery_state
 
 STANDING = (EventStatus.QUARANTINED, EventStatus.UNROUTED, EventStatus.DEAD)
-"""Statuses that last until a person acts; the store has a list of each."""
+"""Statuses that last until a person acts; the store has a list of the events with each."""
 
 _STATES = {"s": DeliveryStatus.SUCCEEDED, "d": DeliveryStatus.DEAD, "c": DeliveryStatus.DISCARDED}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """One event for one route, as the store knows it. *state* says what a delivery in flight does (queued, scheduled
-    until *next_attempt_ms*, running) or waits for. *attempts* are the ended ones, as they were recorded."""
+    """One event for one route, as it is stored. *state*: what a delivery in flight does (queued, scheduled until
+    *next_attempt_ms*, running) or waits for. *attempts*: the records of the ended ones."""
 
     id: str
     route: str
@@ -34,15 +34,15 @@ class StoredDelivery:
 
     @property
     def error(self) -> str | None:
-        """What the last ended attempt said went wrong."""
+        """The error of the last ended attempt."""
         return self.attempts[-1].get("error") if self.attempts else None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event with everything that became of it. *shadow*: routes in the shadow that would have got it.
+    """An event with all of its deliveries. *shadow*: shadow routes that wanted it.
 
-    *unreadable* says why what is kept of the event cannot be read; *envelope* then is what its id tells.
+    *unreadable*: why the stored envelope cannot be read; *envelope* then holds only what the id says.
     """
 
     envelope: Envelope
@@ -53,7 +53,7 @@ class StoredEvent:
 
     @property
     def loss(self) -> str | None:
-        """Why there is no record any more to do anything with; None: there is one."""
+        """Why the event has no usable record any more; None: it has one."""
         if self.unreadable:
             return f"it cannot be read: {self.unreadable}"
         return "its record was erased" if self.envelope.erased_ms else None
@@ -72,7 +72,7 @@ class EventFilter:
     entity: str | None = None
 
     def wants(self, stored: StoredEvent) -> bool:
-        """Whether an event matches."""
+        """Return whether an event matches."""
         return (
             self.names(stored.envelope)
             and (
@@ -85,12 +85,12 @@ class EventFilter:
 
     @property
     def is_manifold(self) -> bool:
-        """Whether no single list of the store answers it."""
+        """Whether no single list of the store holds exactly the matching events."""
         standing = self.status if self.status in STANDING else None
         return sum(one is not None for one in (self.action, self.business_id, self.route, standing)) > 1
 
     def names(self, envelope: Envelope) -> bool:
-        """Whether the envelope of an event matches."""
+        """Return whether the envelope of an event matches."""
         return (
             (self.action is None or envelope.action == self.action)
             and (self.business_id is None or envelope.business_id == self.business_id)
@@ -101,7 +101,7 @@ class EventFilter:
 
 
 def read(event_id: str, packed: bytes) -> tuple[Envelope, str | None]:
-    """Return an event's envelope; of one that cannot be read a stand-in, and why."""
+    """Return an event's envelope and None; if it cannot be read, a substitute and the reason."""
     try:
         envelope = codec.unpack(packed)
     except ValueError as error:
@@ -116,7 +116,7 @@ def _stand_in(event_id: str) -> Envelope:
 
 
 def _is_sound(envelope: Envelope) -> bool:
-    """Whether the types of its fields are right."""
+    """Return whether the fields have the right types."""
     return (
         isinstance(envelope.id, str)
         and isinstance(envelope.action, str)
@@ -129,14 +129,14 @@ def _is_sound(envelope: Envelope) -> bool:
 
 
 def numbers_of(state: Mapping[str, str]) -> range:
-    """Return the numbers of an event's deliveries by its *state*; each has fields of its own there."""
+    """Return the numbers of an event's deliveries. Each delivery has its own fields in *state*."""
     return range(1, min(decoding.number(state.get("n")) or 0, len(state)) + 1)
 
 
 def delivery(
     event_id: str, number: int, state: Mapping[str, str], attempts: Sequence[bytes], paused: frozenset[str]
 ) -> StoredDelivery:
-    """Read delivery *number* of an event from its *state*. *attempts*: their records; *paused*: the routes that are."""
+    """Return delivery *number* of an event from its *state*. *attempts*: their records; *paused*: the paused routes."""
     letter = state.get(f"{number}s", "")
     origin: Any = state.get(f"{number}m")
     return StoredDelivery(
@@ -152,7 +152,7 @@ def delivery(
 
 
 def _attempt(record: bytes) -> Mapping[str, Any]:
-    """Read the record of an ended attempt; of one that cannot be read, only that is known."""
+    """Return the record of an ended attempt; if it cannot be read, one that says so."""
     try:
         fields = orjson.loads(record)
     except ValueError:
@@ -165,7 +165,7 @@ def _attempt(record: bytes) -> Mapping[str, Any]:
 
 
 def status_of(state: Mapping[str, str]) -> EventStatus:
-    """Return what became of an event by its *state*: the first that applies, in the order of EventStatus."""
+    """Return the status of an event by its *state*: the first that applies, in the order of EventStatus."""
     standing = {"q": EventStatus.QUARANTINED, "u": EventStatus.UNROUTED}.get(state.get("k", ""))
     if standing:
         return standing

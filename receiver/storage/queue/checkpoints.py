@@ -1,4 +1,4 @@
-"""The steps of deliveries that handlers have taken: kept with the event, gone when it expires or is erased."""
+"""Remembers which steps handlers have taken (`once`): stored with the event, deleted when it expires or is erased."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import redis
 from receiver.storage.redis.client import StoreClient
 
 MOST = 256
-"""Steps that the handlers of one event may take, all routes together."""
+"""Steps that the handlers of one event may take in all routes together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a step: that it was begun before, and its result as JSON when it was done."""
+    """What is known about a step that was started before: its result as JSON if it was completed."""
 
     begun: bool = False
     result: bytes | None = None
@@ -23,13 +23,13 @@ class TooManySteps(Exception):
 
 
 class Steps:
-    """The steps of events that are kept. Methods raise StorageUnavailable; each is one call, and may be repeated."""
+    """The steps of stored events. Methods raise StorageUnavailable; each is one call, and may be repeated."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "checkpoint")
 
     def begin(self, event_id: str, step: str) -> Known | None:
-        """Note that a step begins, and return what was known of it; None: the event is not kept, nothing is noted.
+        """Note that a step starts, and return what was known about it; None: the event is gone, so nothing is noted.
 
         Raises TooManySteps.
         """
@@ -41,5 +41,5 @@ class Steps:
         return Known(begun=reply == b"?", result=reply if reply not in (b"", b"?") else None)
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
-        """Remember that a step was done, and its result as JSON. Does nothing for an event that is gone."""
+        """Note that a step was completed, with its result as JSON. Does nothing if the event is gone."""
         self._calls.run("checkpoint", event_id, step, MOST, result)

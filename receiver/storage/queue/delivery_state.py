@@ -1,4 +1,4 @@
-"""What a delivery in flight does, in a word or two: as the store writes it, and as people read it. Pure."""
+"""The state of a delivery in flight: how the store writes it, and the words in which people read it. Pure."""
 
 from collections.abc import Container, Mapping
 
@@ -13,13 +13,15 @@ _WAITS_FOR = {
     "y": "delay",
     "b": "debounce",
     "n": "unknown route",
+    "t": "its time",
 }
 
 
 def in_words(number: int, state: Mapping[str, str], paused: Container[str]) -> str:
-    """Return what delivery *number* of an event does or waits for; empty when it has ended.
+    """Return what delivery *number* of an event does or waits for; empty if it has ended.
 
-    *paused*: the routes that are paused. A delivery that no worker has looked at since then waits for that already.
+    *paused*: the routes that are paused. A queued delivery of such a route counts as paused even before a worker has
+    held it.
     """
     letter = state.get(f"{number}s", "")
     if letter == "q" and state.get(f"{number}r") in paused:

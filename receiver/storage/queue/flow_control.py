@@ -1,8 +1,8 @@
-"""The gates before routes, for those who look and those who pause: which are shut, why, and how many wait at each.
+"""Pauses and resumes routes, and shows what holds deliveries back: which gates are closed, why, and how many wait.
 
-The scripts work them (`scripts/shared/gates.lua` explains the keys). A pause holds for a route by its name, whether
-routes.yaml has that route or not, until it is resumed: an edit neither ends it nor strands what waits.
-"""
+The scripts enforce the gates (`scripts/shared/gates.lua` explains the keys). A pause applies to a route by its name,
+whether routes.yaml has that route or not, until it is resumed: an edit of the file neither ends it nor loses
+deliveries."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,17 +17,17 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient, replies
 
 _MOST = 10_000
-"""Gates that are looked at; one for each key of a route's limits that somebody waits for."""
+"""Gates that are read at most; there is one for each key of a route's limits for which deliveries wait."""
 
 _GLANCE = 1_000
-"""Jobs of each queue that are looked at, while a route is paused."""
+"""Jobs of each queue that are read while a route is paused."""
 
 _JOB = re.compile(rb"(\w{20})-(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """That a route is paused: since when (Unix ms), and who did it."""
+    """A pause of a route: since when (Unix ms), and who paused it."""
 
     since_ms: int
     who: str
@@ -35,11 +35,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What stands before a route. *waiting*: deliveries held there, for whatever reason but their order; of a paused
-    route also those that no worker has come to hold yet, as far as they are among the first thousand of their queue.
+    """What holds back the deliveries of a route. *waiting*: their number, without those that wait for their order. For
+    a paused route, it includes deliveries that are still queued, if they are among the first thousand of their queue.
 
-    *told_until_ms*: its target asked to wait so long; *down_since_ms*: its target is down; *next_probe_ms*: when the
-    next delivery tries it; 0 for what is not so. *sparing*: it was down or asked to wait, and is tried carefully now.
+    *told_until_ms*: until when its target asked to wait; *down_since_ms*: since when its target is down;
+    *next_probe_ms*: when the next delivery probes it; each 0 if it does not apply. *sparing*: the target was down or
+    asked to wait, and now gets few deliveries at first.
     """
 
     route: str
@@ -65,18 +66,18 @@ class Gate:
 
 
 class Gates:
-    """Every method raises StorageUnavailable."""
+    """Reads and changes the gates. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._calls = StoreClient(client, "pause")
 
     def pause(self, route: str, who: str) -> bool:
-        """Hold the deliveries of a route that no worker has yet. Returns whether it was not paused already."""
+        """Pause a route: hold all of its deliveries that no worker runs yet. Return False if it was paused already."""
         return bool(self._calls.run("pause", "pause", route, who))
 
     def resume(self, route: str) -> bool:
-        """Let the deliveries of a route go again. Returns whether it was paused."""
+        """Resume a route. Return whether it was paused."""
         return bool(self._calls.run("pause", "resume", route))
 
     def paused(self) -> dict[str, Pause]:
@@ -87,7 +88,7 @@ class Gates:
         }
 
     def standing(self) -> dict[str, Gate]:
-        """Return what stands before each route that something stands before, by name."""
+        """Return, by name, each route whose deliveries are held back, with what holds them."""
         now = self._calls.now_ms()
         paused = self.paused()
         waiting = self._waiting(paused)
@@ -100,7 +101,7 @@ class Gates:
         return {gate.route: gate for gate in gates if gate.state != "open"}
 
     def _waiting(self, paused: Iterable[str]) -> dict[str, int]:
-        """How many wait before the gates of each route that has a gate; those of *paused* stand last in the list."""
+        """Return how many deliveries wait at the gates of each route that has one; *paused* routes come last."""
         names: Sequence[bytes] = self._calls.ask("zrange", keys.GATES, 0, _MOST - 1)
         gates = sorted({decoding.text(name) for name in names} | set(paused))
         counts = self._calls.ask_all("zcard", [keys.waiting(gate) for gate in gates])
@@ -113,9 +114,9 @@ class Gates:
         return sums
 
     def _queued(self, paused: Iterable[str]) -> Iterator[str]:
-        """Yield the route of each delivery of *paused* ones that is still in its queue.
+        """Yield the route of each delivery of *paused* routes that is still in its queue.
 
-        Only workers hold deliveries: where none runs, a paused route would seem to have nothing waiting.
+        Only workers move deliveries to a gate: without workers, a paused route would seem to have none waiting.
         """
         held = frozenset(paused)
         if not held:

@@ -1,4 +1,4 @@
-"""Lanes that wait for a receiver: looked at also when no receiver is left that would (spooled_lanes.lua)."""
+"""Releases lanes that wait for a receiver's spool, even if no receiver is left that would do it (spooled_lanes.lua)."""
 
 import redis
 
@@ -8,13 +8,13 @@ _MOST_CALLS = 100
 
 
 class HeldLanes:
-    """Lets lanes go on that need not wait any more, and forgets receivers that are silent for long."""
+    """Releases lanes that need not wait any more, and forgets receivers that have been silent for long."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "announce_spool")
 
     def turn(self) -> None:
-        """Look at what is due, and again as long as something goes on. Raises StorageUnavailable."""
+        """Check the lanes that are due, and repeat that as long as some are released. Raises StorageUnavailable."""
         for _ in range(_MOST_CALLS):
             if not self._calls.run("announce_spool", "", 0, 0, "n", "")[0]:
                 return

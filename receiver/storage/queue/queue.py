@@ -1,4 +1,4 @@
-"""The queue of deliveries as workers use it: claim, acknowledge, hold a lease, recover what the dead held."""
+"""The queue of deliveries as workers use it: claim, acknowledge, hold a lease, recover deliveries of dead workers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, T
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
-Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown"]
+Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown", "put_off"]
 
 _VERDICTS: dict[Verdict, str] = {
     "succeeded": "s",
@@ -24,15 +24,16 @@ _VERDICTS: dict[Verdict, str] = {
     "uncharged": "u",
     "give_back": "g",
     "unknown": "n",
+    "put_off": "p",
 }
 
 
 class Claim(NamedTuple):
-    """A delivery in a worker's hands.
+    """A delivery that a worker has claimed.
 
-    *attempts* that ended before this one, *failures* of them that count against the schedule, *deaths* of the process
-    that ran it; *unknown_ms* is since when (Unix ms, 0: not at all) workers give it back that do not know its route or
-    handler; *envelope* is None when it can no longer be read.
+    *attempts*: how many ended before this one. *failures*: how many of them count against the retry schedule. *deaths*:
+    how often the process that ran it died. *unknown_ms*: since when (Unix ms; 0: never) workers give it back because
+    they do not know its route or handler. *envelope*: None if it can no longer be read.
     """
 
     job: str
@@ -53,8 +54,8 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What one call claimed. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits); *asked*:
-    routes of which the next call is to say whether this worker can run them.
+    """The result of one claim. *next_due_ms*: when the next waiting delivery is due (Unix ms; 0: none waits). *asked*:
+    routes for which the next call has to say whether this worker can run them.
     """
 
     claims: tuple[Claim, ...]
@@ -64,7 +65,7 @@ class Claimed(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One ended attempt, as it is recorded."""
+    """The record of one ended attempt."""
 
     number: int
     outcome: str
@@ -75,7 +76,7 @@ class Attempt(NamedTuple):
 
 
 class Acknowledgement(NamedTuple):
-    """What becomes of a claimed delivery. *timeout_ms* is that of the next attempt, if there is one."""
+    """What happens to a claimed delivery. *timeout_ms* is that of the next attempt, if there is one."""
 
     job: str
     verdict: Verdict
@@ -87,7 +88,7 @@ class Acknowledgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was taken back from a dead worker: job ids, by what becomes of them."""
+    """The deliveries that were taken back from a dead worker: job ids, by what happens to them."""
 
     worker: str
     unrun: tuple[str, ...]
@@ -97,7 +98,7 @@ class Recovered:
 
 
 class DeliveryQueue:
-    """Deliveries, seen by workers. Every method is one call to Redis and raises StorageUnavailable when it fails."""
+    """The queue for workers. Every method is one call to Redis and raises StorageUnavailable when it fails."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "claim", "claim_one", "describe_claim", "acknowledge", "lease", "recover")
@@ -110,9 +111,9 @@ class DeliveryQueue:
         rules: Sequence[Rule] = (),
         runnable: Runnable = NOTHING_KNOWN,
     ) -> Claimed | None:
-        """Claim up to *most* deliveries, from *queues* in this order, as far as *rules* let them go.
+        """Claim up to *most* deliveries, from *queues* in this order, as far as *rules* allow.
 
-        Those that the worker cannot run are left to others. None: the worker's lease is over.
+        Deliveries that this worker cannot run are left to others. None: the worker's lease is over.
         """
         reply = self._calls.run("claim", worker, most, *written(rules), *runnable.parts(), *queues)
         if not reply:
@@ -123,13 +124,13 @@ class DeliveryQueue:
     def take(self, worker: str, job: str, lease_ms: int, rules: Sequence[Rule] = ()) -> Claim | None:
         """Claim the delivery of *job*, which a stock RQ worker took from its queue.
 
-        None: the job is stale, or its delivery has to wait and another job will stand for it.
+        None: the job is stale, or its delivery has to wait and will get another job.
         """
         row = self._calls.run("claim_one", worker, job, lease_ms, *written(rules))
         return _claim(row) if row else None
 
     def acknowledge(self, worker: str, ended: Iterable[Acknowledgement]) -> tuple[str, ...]:
-        """Record how claimed deliveries ended. Returns the jobs that were no longer this worker's."""
+        """Record how claimed deliveries ended. Return the jobs that no longer belonged to this worker."""
         arguments: list[Any] = [worker, rq_time()]
         for one in ended:
             attempt = _record(one.attempt) if one.attempt else b""
@@ -138,24 +139,24 @@ class DeliveryQueue:
         return tuple(decoding.text(job) for job in self._calls.run("acknowledge", *arguments))
 
     def begin_lease(self, worker: str, lease_ms: int) -> None:
-        """Begin a worker's lease; without one it can claim nothing."""
+        """Start a worker's lease; without one it cannot claim anything."""
         self._calls.run("lease", "begin", lease_ms, worker)
 
     def renew_leases(self, workers: Sequence[str], lease_ms: int) -> tuple[str, ...]:
-        """Renew leases. Returns the workers whose lease is over: what they held is somebody else's now."""
+        """Renew leases. Return the workers whose lease is over: their deliveries belong to other workers now."""
         return tuple(worker.decode() for worker in self._calls.run("lease", "renew", lease_ms, *workers))
 
     def end_lease(self, worker: str) -> None:
-        """End the lease of a worker that holds nothing any more."""
+        """End the lease of a worker that holds no delivery any more."""
         self._calls.ask("zrem", keys.WORKERS, worker)
 
     def recover(
         self, worker: str | None = None, running: Mapping[str, int] | None = None, most: int = 256
     ) -> Recovered | None:
-        """Give back what a dead worker held: *worker*, or the one whose lease has been over for longest.
+        """Give back the deliveries of a dead worker: *worker*, or the one whose lease has been over for longest.
 
-        *running*: exactly the jobs that it was running, each with the Unix ms at which it began, when that is known.
-        Returns None when no lease is over.
+        *running*: exactly the jobs that it was running, each with the Unix ms at which it started, if that is known.
+        Return None if no lease is over.
         """
         known = "unknown" if running is None else "known"
         pairs = [part for pair in (running or {}).items() for part in pair]
@@ -166,12 +167,12 @@ class DeliveryQueue:
         return Recovered(decoding.text(name), _texts(unrun), _texts(alone), _texts(poisoned), bool(left))
 
     def look(self, job: str) -> Claim | None:
-        """Return a delivery that is in a worker's hands, without touching it. None: the job is stale."""
+        """Return a delivery that a worker has claimed, without changing it. None: the job is stale."""
         row = self._calls.run("describe_claim", job)
         return _claim(row) if row else None
 
     def held(self, worker: str) -> frozenset[str]:
-        """The jobs that are in a worker's hands, as the store sees it."""
+        """Return the jobs that a worker holds according to the store."""
         return frozenset(_texts(self._calls.ask("smembers", keys.held(worker))))
 
     def time(self) -> float:
@@ -179,11 +180,11 @@ class DeliveryQueue:
         return self._calls.time()
 
     def length(self, queue: str) -> int:
-        """How many jobs are in a queue now."""
+        """Return how many jobs are in a queue now."""
         return int(self._calls.ask("llen", keys.rq_queue(queue)))
 
     def wait(self, queues: Sequence[str], timeout_s: float) -> None:
-        """Sleep until something is put into one of the queues, at most *timeout_s* (at least 10 ms)."""
+        """Sleep until a job is put into one of the queues, at most *timeout_s* (at least 10 ms)."""
         tokens = [keys.wake(queue) for queue in queues]
         self._calls.ask("blpop", tokens, timeout=max(timeout_s, 0.01))
 

@@ -1,5 +1,5 @@
-"""What the scripts of the gates are told: a route's rules when its deliveries are claimed, what an attempt says of its
-target when it is recorded. Pure."""
+"""The arguments for the scripts that enforce limits (shared/gates.lua): a route's rules when its deliveries are
+claimed, and the state of its target when an attempt is recorded. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What today's table says of a route's deliveries as they are claimed; 0 for what it does not say.
+    """The rules of a route in the current table, for claiming its deliveries; 0: no such rule.
 
-    At most *limit* begin in any *period_ms*, at most *concurrency* run at once; *give_up_ms* is the age at which
-    waiting for the target ends.
+    At most *limit* attempts start in any *period_ms*, and at most *concurrency* run at once. *give_up_ms* is the age at
+    which a delivery stops waiting for its target.
     """
 
     route: str
@@ -27,9 +27,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an attempt says of the target of its route: that it is down, or that it asked to wait for the delay.
+    """What an attempt found out about its route's target: it is down, or it asks to wait for the delay.
 
-    *give_up_ms*: the age at which waiting for it ends.
+    *give_up_ms*: the age at which a delivery stops waiting for it.
     """
 
     says: Literal["down", "busy"]
@@ -41,8 +41,8 @@ class Target:
 
 
 class Runnable(NamedTuple):
-    """What a worker has found out about routes, by name: those that it cannot run, and those that it was asked for and
-    can run. It says nothing of any other.
+    """What a worker reports about routes, by name: those that it cannot run, and those that it was asked about and can
+    run.
     """
 
     cannot: tuple[str, ...] = ()

@@ -1,3 +1,3 @@
-"""Access to Redis: URL, connections, the client with its errors, keys, Lua scripts, and checks of the server. What is
-stored is described in `receiver.storage.model`.
+"""Access to Redis: the URL, connections, the client and its errors, the names of keys, Lua scripts, and checks of the
+server. The stored values are in `receiver.storage.model`.
 """

@@ -1,4 +1,4 @@
-"""The one way of calling Redis from threads: scripts by name, pipelines, and one error for whatever fails."""
+"""The client through which threads call Redis: scripts by name, pipelines, and one error for every failure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from receiver.storage.redis import clock, scripts
 _LONGEST = 200
 
 _OF_A_SCRIPT = ("user_script", "Error running script", ": malformed ")
-"""What an answer says that comes out of a script of ours; others are about the connection or the server."""
+"""The beginning of errors that our scripts raise; other errors are about the connection or the server."""
 
 _CODES = re.compile(r"(?:^|: -?)([A-Z]{3,}) ")
 _OF_DATA = {"ERR", "WRONGTYPE"}
@@ -22,7 +22,7 @@ _OF_DATA = {"ERR", "WRONGTYPE"}
 
 @contextmanager
 def guarded(*others: type[Exception]) -> Iterator[None]:
-    """Raise StorageUnavailable for whatever redis-py, the system or *others* raise in the block."""
+    """Raise StorageUnavailable for every error of redis-py, the system or the types *others* in the block."""
     kinds: tuple[type[Exception], ...] = (RedisError, OSError, *others)
     try:
         yield
@@ -31,18 +31,18 @@ def guarded(*others: type[Exception]) -> Iterator[None]:
 
 
 def outage(error: Exception) -> StorageUnavailable:
-    """Return the error to raise for one of redis-py's or the system's: one sentence, whatever it was."""
-    # Behind " : <" redis-py shows the whole client when a sentinel knows of no master.
+    """Return the StorageUnavailable, with one sentence, for an error of redis-py or the system."""
+    # After " : <", redis-py prints the whole client when a sentinel knows no master.
     reason = str(error).partition(" : <")[0].strip().rstrip(".")[:_LONGEST]
     remedy = "" if isinstance(error, redis.ResponseError) else "; is it up, and is FRONTDESK_REDIS_URL right?"
     return StorageUnavailable(f"Redis: {type(error).__name__}: {reason}{remedy}")
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether a script failed on its arguments: the same call will fail again, and another one may succeed.
+    """Return whether a script failed on its arguments: the same call will fail again, but another one may succeed.
 
-    What the server says of itself (OOM, READONLY, BUSY, LOADING, MISCONF, NOAUTH, NOREPLICAS, MASTERDOWN, ...) is no
-    refusal: each of those has a code. Up to Redis 6 the code stands in the middle of what the script says.
+    An error of the server itself (OOM, READONLY, BUSY, LOADING, MISCONF, NOAUTH, NOREPLICAS, MASTERDOWN, ...) is not a
+    refusal: each of those has a code. Up to Redis 6, the code is in the middle of the script's message.
     """
     cause = error.__cause__ if isinstance(error, StorageUnavailable) else error
     if type(cause) is not redis.ResponseError:  # its subclasses are all about the server
@@ -82,7 +82,7 @@ class StoreClient:
         return replies
 
     def scan(self, pattern: str) -> Iterator[bytes]:
-        """Yield the names of all keys that match *pattern*, in pages; the server goes through all its keys for it."""
+        """Yield the names of all keys that match *pattern*, in pages. The server has to search all of its keys."""
         cursor = 0
         while True:
             cursor, page = self.ask("scan", cursor, match=pattern, count=1_000)

@@ -1,29 +1,28 @@
-"""The time that all processes on one store agree on: the server's.
+"""The clock that all processes with one store share: the server's.
 
-Ids carry the time at which they were made. Hours, windows, retention and the order of an entity's events follow from
-it, so a machine whose clock is wrong, or jumps, must not matter.
-"""
+Ids contain the time at which they were made. Hours, windows, retention and the order of an entity's events depend on
+it, so a machine whose clock is wrong or jumps must have no effect."""
 
 import time
 from collections.abc import Callable
 
 
 def seconds(reply: tuple[int, int]) -> float:
-    """Return Unix seconds from what the command TIME returns: seconds and microseconds."""
+    """Return Unix seconds from the reply of the command TIME: seconds and microseconds."""
     whole, microseconds = reply
     return int(whole) + int(microseconds) / 1_000_000
 
 
 def milliseconds(reply: tuple[int, int]) -> int:
-    """Return Unix milliseconds from what TIME returns."""
+    """Return Unix milliseconds from the reply of TIME."""
     whole, microseconds = reply
     return int(whole) * 1_000 + int(microseconds) // 1_000
 
 
 class StoreClock:
-    """The server's Unix seconds without a call each time; this machine's own until the first `adjust`.
+    """Returns the server's Unix seconds without a call each time; until the first `adjust`, this machine's.
 
-    Between two adjustments it follows the monotonic clock, so setting this machine's clock does not move it.
+    Between two adjustments it follows the monotonic clock, so setting this machine's clock does not affect it.
     """
 
     def __init__(self, *, local: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
@@ -36,7 +35,7 @@ class StoreClock:
         return self._local() if self._ahead is None else self._steady() + self._ahead
 
     def steady_now(self) -> float:
-        """Return the monotonic time, to be noted for `adjust` when the server is asked for its clock."""
+        """Return the monotonic time. Note it before asking for the server's clock, and pass it to `adjust`."""
         return self._steady()
 
     def adjust(self, server: float, asked: float) -> float:

@@ -1,7 +1,7 @@
-"""Clients for the server that FRONTDESK_REDIS_URL names. Nothing connects before the first command.
+"""Creates clients for the server that FRONTDESK_REDIS_URL names. They connect at the first command.
 
-Every wait is bounded, and a command is sent once: redis-py's own retries would run a pipeline twice when its reply was
-lost, so whoever can repeat a command safely does so himself.
+Every wait is bounded, and a command is sent only once: redis-py's own retries would run a pipeline twice if its reply
+was lost, so callers that can safely repeat a command do so themselves.
 """
 
 import functools
@@ -27,18 +27,19 @@ from receiver.storage.redis.embedded_paths import socket_path
 from receiver.storage.redis.redis_url import RedisUrl
 
 TIMEOUT_S: Final = 5.0
-"""How long a command, and connecting, may take unless the caller says otherwise."""
+"""Seconds that a command, or connecting, may take unless the caller passes another timeout."""
 
 SENTINEL_TIMEOUT_S: Final = 0.4
-"""How long one sentinel may take, at most: one that hangs, as on the machine that the primary was on, must not use up
-the time of those who have to reach the next primary. The one that answered is asked first the next time."""
+"""Seconds that one sentinel may take: one that hangs, for example on the failed primary's machine, must not use up the
+time for finding the new primary. The sentinel that answered is asked first the next time."""
 
 LOCAL_URL: Final = "redis://127.0.0.1:6379/0"
-"""Where a server is looked for when nothing is set and none is embedded."""
+"""The URL that is used if none is set and no embedded server runs."""
 
 _NOT_ASKED: Final = [ssl.VerifyFlags.VERIFY_X509_STRICT]
-"""Python 3.13 began to refuse CAs without extensions that RFC 5280 wants (key usage, key identifiers), as private ones
-often are: `openssl req -x509` and many a managed store make them so. The chain and the name are verified as ever."""
+"""Since version 3.13, Python refuses CAs without extensions that RFC 5280 requires (key usage, key identifiers).
+Private CAs often lack them, such as those of `openssl req -x509` and of many managed stores. The chain and the name are
+still verified."""
 
 _PATHS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
@@ -99,7 +100,7 @@ def socket_url(path: Path) -> str:
 
 
 def answers(path: Path) -> bool:
-    """Say whether a server answers at a socket: ready, or still loading its data."""
+    """Return whether a server answers at a socket, ready or still loading its data."""
     if not path.exists():
         return False
     with connect(socket_url(path), timeout_s=1.0) as client:
@@ -114,9 +115,9 @@ def answers(path: Path) -> bool:
 
 @functools.cache
 def _primary_only(kind: type[Any]) -> type[Any]:
-    """Return a kind of connection that closes when its server reports that it is no longer the primary.
+    """Return a subclass of a connection that closes when its server reports that it is no longer the primary.
 
-    The name in the URL may lead to the new primary by now, as with managed services; the old server stays a replica.
+    With managed services, the name in the URL may point to the new primary by now, while the old server is a replica.
     """
 
     class PrimaryOnly(kind):  # type: ignore[misc]
@@ -164,7 +165,7 @@ class _AsyncSentinelClient(redis.asyncio.Redis):
 
 
 def _checked(url: str) -> RedisUrl:
-    """Parse *url* and see that the files it names can be read: redis-py would say so only when it connects."""
+    """Parse *url* and check that the files it names can be read, which redis-py would report only when it connects."""
     where = redis_url.parse(url)
     for name, value in where.tls or ():
         if name in _PATHS and not os.access(str(value), os.R_OK):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_SOCKET: Final = 100
-"""Bytes. The kernel takes 107 on Linux and 103 on macOS; a longer path cannot be connected to at all."""
+"""Bytes in the path of a socket. The kernel allows 107 on Linux and 103 on macOS."""
 
 
 def server_dir(data_dir: Path) -> Path:
@@ -15,10 +15,10 @@ def server_dir(data_dir: Path) -> Path:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Return where the embedded server listens, or would listen; nothing need exist yet.
+    """Return the path of the embedded server's socket; nothing need exist yet.
 
-    That is in the data directory; if the path is too long for a socket, in a short folder which a file records.
-    """
+    It is in the data directory. If that path is too long for a socket, it is in a folder with a short path, which a
+    file in the data directory records."""
     home = server_dir(data_dir)
     direct = home / "socket"
     if len(os.fsencode(direct)) <= LONGEST_SOCKET:

@@ -69,6 +69,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:registrar:health    string: how the watch found the hooks last, as JSON
     fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged
     fd:o:{route}:{key}     sorted set: the deliveries in flight of one key of an ordered route (shared/lanes.lua)
+    fd:t:{route}:{key}     string: what was said last of an entity that a route with `at` waits for, so that no older
+                           event replaces it; until 35 days after its planned time (shared/timed_placement.lua)
     fd:receivers, fd:lanes what receivers say of events of ordered routes in their spools, the lanes that wait for a
     fd:spooled:{spool}     receiver, and those that have events in a spool (shared/spooled_lanes.lua)
     fd:gates, fd:w:{gate}, what stands before routes, and the deliveries that wait there (shared/gates.lua); gates are

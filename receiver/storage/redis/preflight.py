@@ -1,4 +1,4 @@
-"""Checks that the server is configured to keep what is stored: once at the start, and while Frontdesk runs."""
+"""Checks that the server is configured to lose no data: once at the start, and while Frontdesk runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,22 +10,23 @@ from receiver.core.errors import StorageUnavailable
 from receiver.storage.redis.client import guarded
 
 LEAST_VERSION: Final = (6, 2)
-"""Of Redis; Valkey reports the Redis that it is compatible with. LPOP with a count came with it."""
+"""The oldest version of Redis that works; Valkey reports the Redis version with which it is compatible. It introduced
+LPOP with a count."""
 
 WATCHED: Final = ("append-only", "eviction")
-"""Settings that somebody may change while the server runs, and that then lose events: see `unfit`."""
+"""Settings that can be changed while the server runs, and that can then lose events: see `unfit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """One sentence for each requirement that a server does not meet, and for each that it does not let us check."""
+    """One sentence for each requirement that a server does not meet, and for each that we are not allowed to check."""
 
     wrong: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
 class _Unknown(str):
-    """A sentence on what could not be found out."""
+    """A sentence about something that could not be checked."""
 
     __slots__ = ()
 
@@ -35,9 +36,9 @@ class _Unknown(str):
 
 
 def look(client: redis.Redis) -> Fitness:
-    """Return how fit the server is. Changes nothing in the server. Raises StorageUnavailable when it does not answer.
+    """Return whether the server meets the requirements. Changes nothing. Raises StorageUnavailable.
 
-    A managed store lets nobody ask for its configuration: what is unknown is for people to make sure of.
+    A managed store does not allow reading its configuration; the operator then has to check it.
     """
     try:
         about, fsync = _about(client), _config(client, "appendfsync")
@@ -60,7 +61,7 @@ def look(client: redis.Redis) -> Fitness:
 def unfit(client: redis.Redis) -> dict[str, str]:
     """Return which of WATCHED the running server does not meet, each with one sentence.
 
-    A setting that it does not reveal counts as met; `look` names those. Raises StorageUnavailable.
+    A setting that cannot be read counts as met; `look` names those. Raises StorageUnavailable.
     """
     with guarded():
         about = _about(client)
@@ -72,7 +73,7 @@ def unfit(client: redis.Redis) -> dict[str, str]:
 
 
 def _about(client: redis.Redis) -> Mapping[str, Any] | str:
-    """Return INFO, or why it is refused."""
+    """Return the reply to INFO, or why the server refused it."""
     try:
         return dict(client.info())
     except redis.ResponseError as error:

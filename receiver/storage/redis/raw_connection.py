@@ -1,7 +1,7 @@
-"""Commands sent to the server without redis-py in between: packed in one piece, and answered by one callback.
+"""Sends commands to the server without redis-py: several commands in one write, with one callback for the replies.
 
-redis-py connects, authenticates and asks the sentinels, as it does for everything else. Then this module takes over the
-socket. A call through redis-py costs this process 300 µs, a call through this module 30 µs; every event pays a part.
+redis-py connects, authenticates and asks the sentinels, as everywhere else. Then this module takes over the socket. A
+call through redis-py costs this process 300 µs, a call through this module 30 µs, and every event pays a share of it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Command = Iterable[bytes | str | int]
 
 Replies = list[Any]
 OnReplies = Callable[[Replies | Exception], None]
-"""Called once, with a reply to each command (what the server refused is among them), or with why there is none."""
+"""Called once, with a reply to each command (refusals included), or with the error because of which there is none."""
 
 _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command  # it takes any number
 
@@ -28,16 +28,16 @@ class RawConnections:
     """The connections of one event loop. Each carries one call at a time, so that a late reply delays no other call."""
 
     def __init__(self, pool: redis.asyncio.ConnectionPool) -> None:
-        """*pool* knows how to connect; none of its own connections are used."""
+        """*pool* is used to open connections; the connections in it are not used."""
         self._pool = pool
         self._idle: list[_RawConnection] = []
         self._sent: set[_RawConnection] = set()
 
     async def ask(self, *commands: Command) -> list[Any]:
-        """Send *commands* in one piece and return their replies; what the server refused is a ResponseError among them.
+        """Send *commands* in one write and return their replies; a refused command has a ResponseError as its reply.
 
-        Raises RedisError or OSError when the server cannot be reached or hangs up. Bound it in time: whoever is
-        cancelled here leaves a connection behind that is not used again.
+        Raises RedisError or OSError when the server cannot be reached or disconnects. The caller has to set a timeout:
+        a cancelled call abandons its connection, which is not used again.
         """
         raw = await self._take()
         answer: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
@@ -51,9 +51,9 @@ class RawConnections:
         return replies
 
     def send(self, *commands: Command, timeout_s: float, on_replies: OnReplies) -> bool:
-        """Send *commands* over a connection that is open and idle; without a coroutine. False: there is none.
+        """Send *commands* over an open idle connection, without a coroutine. Return False if there is none.
 
-        *on_replies* hears RedisError or OSError when the server hangs up, or says nothing within *timeout_s*.
+        *on_replies* gets RedisError or OSError if the server disconnects or does not answer within *timeout_s*.
         """
         raw = self._take_idle()
         if raw is None:
@@ -67,7 +67,7 @@ class RawConnections:
         for raw in (*self._idle, *self._sent):
             raw.cut()
         self._idle.clear()
-        await asyncio.sleep(0)  # so long the loop takes to be rid of them
+        await asyncio.sleep(0)  # the event loop needs one iteration to close them
 
     def _answered(self, raw: "_RawConnection", on_replies: OnReplies, replies: Replies | Exception) -> None:
         self._sent.discard(raw)
@@ -80,7 +80,7 @@ class RawConnections:
     def _put_back(self, raw: "_RawConnection", replies: Replies) -> None:
         for reply in replies:
             if isinstance(reply, ReadOnlyError):
-                raw.cut()  # a primary no more: the next one is asked for at the sentinels
+                raw.cut()  # no longer the primary: the next connection asks the sentinels for it
                 return
         self._idle.append(raw)
 
@@ -105,9 +105,9 @@ class RawConnections:
 
     @property
     def _primary(self) -> object:
-        """Whom the sentinels named last, to anybody who shares the pool; None where there are none.
+        """The primary that the sentinels last named to any user of the pool; None without sentinels.
 
-        A primary that was frozen and replaced takes writes for ten seconds when it wakes up, and then forgets them.
+        A primary that was frozen and replaced accepts writes for ten seconds when it wakes up, and then loses them.
         """
         return getattr(self._pool, "master_address", None)
 
@@ -116,7 +116,7 @@ class _RawConnection(asyncio.Protocol):
     """One connection, taken over from *connection*, which has just connected and holds nothing unread."""
 
     def __init__(self, connection: Any, primary: object) -> None:
-        # The streams stay as they are, for asyncio complains about those that are collected; they are only never used.
+        # We keep the streams without using them, because asyncio warns when they are garbage-collected.
         self._writer: asyncio.StreamWriter = connection._writer  # noqa: SLF001 - there is no other way to it
         connection._reader = connection._writer = None  # noqa: SLF001
         self._streams = self._writer.transport.get_protocol()
@@ -131,18 +131,18 @@ class _RawConnection(asyncio.Protocol):
         self.is_open = not self._writer.transport.is_closing()
 
     def send(self, packed: bytes, count: int, on_replies: OnReplies, timeout_s: float | None = None) -> None:
-        """Send, and have *on_replies* called with *count* replies. One call at a time."""
+        """Send, and call *on_replies* with *count* replies. Only one call at a time."""
         self._on_replies = on_replies
         self._replies, self._missing = [], count
         if timeout_s is not None:
             loop = asyncio.get_running_loop()
             self._deadline = loop.time() + timeout_s
-            if self._alarm is None:  # one alarm for many calls: nearly all are answered long before
+            if self._alarm is None:  # one timer serves many calls: nearly all are answered long before
                 self._alarm = loop.call_later(timeout_s, self._ring)
         self._writer.transport.write(packed)
 
     def cut(self) -> None:
-        """End the connection at once, whatever is on its way."""
+        """Close the connection at once, even during a call."""
         self.is_open = False
         if self._alarm is not None:
             self._alarm.cancel()
@@ -150,7 +150,7 @@ class _RawConnection(asyncio.Protocol):
         self._writer.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Read replies; the last one that is missing answers the call."""
+        """Read replies; when the last one is there, end the call."""
         try:
             self._parser.feed(data)
             while (reply := self._parser.gets()) is not False:
@@ -180,7 +180,7 @@ class _RawConnection(asyncio.Protocol):
             self._alarm = loop.call_at(self._deadline, self._ring)
 
     def _end(self, outcome: Replies | Exception) -> None:
-        on_replies, self._on_replies = self._on_replies, None  # nothing that is over stays in a circle with us
+        on_replies, self._on_replies = self._on_replies, None  # so that no reference cycle remains
         self._deadline = float("inf")
         if on_replies is not None:
             on_replies(outcome)

@@ -1,4 +1,4 @@
-"""Where the server is: one URL, read strictly. Pure; errors never repeat the URL, because a password may be in it."""
+"""Parses the URL of the server strictly. Pure; errors never repeat the URL, because it may contain a password."""
 
 import re
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class RedisUrl:
 
 
 def parse(url: str) -> RedisUrl:
-    """Read a server's URL.
+    """Parse a server's URL.
 
     `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS_OPTIONS in the query, `unix:///path?db=0`,
     `redis+sentinel://[user:password@]host[:port],...[/service[/db]]` (service `mymaster`, ports 26379) with
@@ -112,7 +112,7 @@ def _options(query: str, *, allowed: set[str]) -> dict[str, str]:
         if name not in allowed:
             near = nearest(name, allowed)
             hint = f"; did you mean {near}?" if near else f"; known here: {', '.join(sorted(allowed))}"
-            # Not repeated: behind a ? in an unescaped password, the rest of the password stands here.
+            # The option is not repeated: after a ? in an unescaped password, it would be the rest of the password.
             raise _wrong(f"an option behind ? is not one of this kind of URL{hint}")
     return options
 

@@ -1,8 +1,8 @@
-"""The version of the store's layout: two neighbouring versions of Frontdesk run on one store, others leave it alone.
+"""The version of the store's layout. Two adjacent versions of Frontdesk can share a store; others must not touch it.
 
-Code of version n reads and writes what n - 1 and n + 1 wrote: that is what makes an upgrade, and the way back, a matter
-of replacing one process after another. The store remembers the newest layout that ever wrote to it. The first release
-remembered nothing; a store that has events and no version is of layout 1.
+Code for version n reads and writes data of versions n - 1 and n + 1, so that an upgrade, and a downgrade, can replace
+one process after another. The store records the newest layout that ever wrote to it. The first release recorded
+nothing; a store that has events but no version has layout 1.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ return false
 
 
 def settle(client: redis.Redis, *, version: int = keys.LAYOUT_VERSION) -> None:
-    """See that code of layout *version* may work on this store, and make it known that it does.
+    """Check that code for layout *version* may use this store, and record that it does.
 
-    Raises LayoutUnknown when it may not, StorageUnavailable when the store does not say.
+    Raises LayoutUnknown if it may not, StorageUnavailable if the store cannot be asked.
     """
     with guarded():
         found: Any = client.eval(_SETTLE, 2, keys.LAYOUT, keys.HOURS, version)
@@ -34,7 +34,7 @@ def settle(client: redis.Redis, *, version: int = keys.LAYOUT_VERSION) -> None:
 
 
 async def settle_async(client: redis.asyncio.Redis, *, version: int = keys.LAYOUT_VERSION) -> None:
-    """The same for an event loop; what the server's client raises is left to the caller."""
+    """Do the same in an event loop. Errors of the server's client are passed on to the caller."""
     found: Any = await client.eval(_SETTLE, 2, keys.LAYOUT, keys.HOURS, str(version))
     _judge(found, version)
 

@@ -1,3 +1,3 @@
-"""Small state that processes share through Redis, apart from events: locks, the registrar's memory, the budget of API
-calls, cached answers, used tokens, the audit log of people's acts.
+"""Small state, other than events, that processes share through Redis: locks, the registrar's state, the gap ledger, the
+budget of API calls, cached answers, used tokens, readings of signatures, and the audit log of what people did.
 """

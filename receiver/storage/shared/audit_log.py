@@ -1,4 +1,4 @@
-"""The audit log: who did what to kept events, and when. It is kept for a year and names no subject of an event."""
+"""The audit log: who did what with stored events, and when. It is kept for a year and names no person in an event."""
 
 import contextlib
 import getpass
@@ -30,7 +30,8 @@ _LOG = "log"
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One act. *what* is a word or two, as `replay` or `audit.repair`; *detail* says how much, and of what kind."""
+    """One act of a person. *what* is a word or two, such as `replay` or `audit.repair`; *detail*: its kind and
+    extent."""
 
     at_ms: int
     who: str
@@ -42,12 +43,12 @@ class AuditLog:
     """The audit log in the store. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, *, is_logged: bool = False) -> None:
-        """*is_logged*: whoever records acts through this logs them, too; else `AuditLogForwarder` does."""
+        """*is_logged*: `record` also logs the act; otherwise `AuditLogForwarder` does."""
         self._calls = StoreClient(client)
         self._is_logged = is_logged
 
     def record(self, what: str, who: str | None = None, **detail: object) -> None:
-        """Record an act. *who* None: whoever runs this process. *detail*: no personal data; None is left out."""
+        """Record an act. *who* None: the user of this process. *detail*: no personal data; None values are left out."""
         said = {name: value for name, value in detail.items() if value is not None}
         fields = {"who": writable(who or operator())[:_LONGEST], "what": what, "detail": orjson.dumps(encodable(said))}
         self._calls.ask("xadd", keys.ACTS, fields | ({"logged": 1} if self._is_logged else {}))
@@ -65,16 +66,16 @@ class AuditLog:
 
 
 class AuditLogForwarder:
-    """Logs the acts of command line processes, whose own log nobody keeps.
+    """Logs the acts of commands, whose own log nobody keeps.
 
-    Several processes may do it; each act is logged once. The store remembers how far they came.
+    Several processes may do it; each act is logged once. The store remembers how far they got.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client)
 
     def write(self) -> None:
-        """Log what was done since the last time, a bounded number at once. Raises StorageUnavailable."""
+        """Log the acts since the last call, a bounded number at once. Raises StorageUnavailable."""
         if not self._is_begun():
             return
         read = self._calls.ask("xreadgroup", _LOG, operator(), {keys.ACTS: ">"}, count=_PAGE, noack=True)
@@ -97,7 +98,7 @@ class AuditLogForwarder:
 
 
 def operator() -> str:
-    """Who runs this process, as user@host."""
+    """Return the user of this process as user@host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
@@ -106,16 +107,16 @@ def operator() -> str:
 
 
 def seal_of(subject: str) -> str:
-    """Return what an act keeps in the place of a person's address or number.
+    """Return the salted digest that an act stores instead of a person's address or number.
 
-    Enough to confirm a name that somebody already knows, under the salt that stands in front of it; not to read one.
+    It suffices to confirm a name that is already known, but not to find one out. The salt comes first.
     """
     salt = hashlib.blake2b(str(time.time_ns()).encode(), digest_size=8).hexdigest()
     return f"{salt}:{_digest(salt, subject)}"
 
 
 def is_sealed(subject: str, seal: str) -> bool:
-    """Whether a seal was made of this subject."""
+    """Return whether a seal was made from this subject."""
     salt, _, digest = seal.partition(":")
     return _digest(salt, subject) == digest
 

@@ -1,4 +1,4 @@
-"""The budget of Nexudus calls that all processes of one deployment share: in Redis, by its clock."""
+"""The budget of Nexudus calls that all processes of one deployment share, in Redis and by its clock."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,9 @@ _KEYS = (keys.NEXUDUS_BUDGET, keys.NEXUDUS_BUDGET_LONG)
 
 
 class SharedBudget:
-    """Takes calls from the shared buckets. *first*: the registrar, which is served before everyone else.
+    """Takes calls from the shared buckets. *first*: the caller is the registrar, which is served before all others.
 
-    Each bucket is (burst, per second); an hour's calls and a day's writes are counted beside. Threads may
+    Each bucket is (burst, per second); an hour's calls and a day's writes are counted in addition. Threads may
     share it. Raises StorageUnavailable when Redis does not answer.
     """
 

@@ -1,6 +1,6 @@
-"""The gap ledger in the store: every interval in which a hook was not known to be healthy, and what became of it.
+"""The gap ledger in the store: every interval in which a hook was not known to be healthy, and what was done about it.
 
-The registrar writes it at each look, back-fill when it fills a gap. Times are Unix milliseconds.
+The registrar writes it at each check of the hooks, back-fill when it fills a gap. Times are Unix milliseconds.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ Pair = tuple[int, str]
 """A business and an action."""
 
 KEPT_MS: Final = 31 * 86_400_000
-"""How long a gap stays in the ledger after it was closed."""
+"""How long a gap stays in the ledger after it has closed."""
 
 MOST: Final = 50_000
-"""Gaps that are kept at most; the oldest of those that are done go first."""
+"""The largest number of gaps; beyond it, the oldest gaps that are done are removed."""
 
 
 class GapWhy(StrEnum):
-    """What a look found that opened the gap."""
+    """The reason why a check of the hooks opened the gap."""
 
     DISABLED = "disabled"
     MISSING = "missing"
@@ -38,8 +38,8 @@ class GapWhy(StrEnum):
 
 
 class GapState(StrEnum):
-    """What becomes of a gap. *open*: the hook is not well yet; *healing*: back-fill is due; *confirm*: a person has to
-    ask for it; *healed*: all that Nexudus shows was made; *cannot*: something cannot be known, and it says what."""
+    """The state of a gap. *open*: the hook is not healthy yet. *healing*: back-fill is due. *confirm*: a person has to
+    start back-fill. *healed*: everything that Nexudus shows became events. *cannot*: something cannot be found out."""
 
     OPEN = "open"
     HEALING = "healing"
@@ -55,8 +55,8 @@ DONE: Final = frozenset({GapState.HEALED, GapState.CANNOT})
 class Gap:
     """One interval of one hook. *to_ms* None: it is open.
 
-    Of the occurrences *found* in it, *made* became events, *known* were kept already, *gone* exist no more. *cannot*:
-    what cannot be known, in one sentence. *tries*: how often a fault of Nexudus cut back-fill off.
+    Of the occurrences *found* in it, *made* became events, *known* were stored already, and *gone* no longer exist.
+    *cannot*: a sentence about what cannot be found out. *tries*: how often a fault of Nexudus interrupted back-fill.
     """
 
     id: str
@@ -99,14 +99,14 @@ class Gap:
 
 
 def opened(pair: Pair, from_ms: int, why: GapWhy) -> Gap:
-    """Return a new open gap; the same look makes the same gap."""
+    """Return a new open gap; the same arguments give the same gap."""
     return Gap(f"{pair[0]}-{pair[1]}-{from_ms // 1_000}", *pair, from_ms, None, why, GapState.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
 class PairHealth:
-    """What is known of a hook: since when it has been looked after, since when it is healthy without a break, and its
-    ErrorCount and LastTrigger at the last look."""
+    """What is known about a hook: since when it is checked, since when it has been healthy without interruption, and
+    its ErrorCount and LastTrigger at the last check."""
 
     first_ms: int
     since_ms: int
@@ -116,7 +116,7 @@ class PairHealth:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What the last look left: when it was (0: there was none), and whether the receiver was ever reached."""
+    """The state after the last check: its time (0: there was none), and whether the receiver was ever reached."""
 
     looked_ms: int = 0
     is_reached: bool = False
@@ -125,7 +125,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class CoverageChange:
-    """What a look changes: *looked_ms* None when it did not succeed."""
+    """The changes of one check. *looked_ms* None: the check failed."""
 
     looked_ms: int | None
     is_reached: bool
@@ -142,7 +142,7 @@ class GapLedger:
         self._calls = StoreClient(client)
 
     def coverage(self) -> Coverage:
-        """Return what the last look left."""
+        """Return the state after the last check."""
         looked, found = self._calls.ask_each([("hgetall", keys.COVERAGE_LOOKED), ("hgetall", keys.COVERAGE)])
         about = decoding.numbers(looked)
         read = ((_pair(name), _health(value)) for name, value in found.items())
@@ -155,7 +155,7 @@ class GapLedger:
         return tuple(sorted((gap for gap in found if gap), key=lambda gap: (gap.from_ms, gap.id)))
 
     def apply(self, change: CoverageChange) -> None:
-        """Write what a look changes, all of it or nothing."""
+        """Write the changes of a check, all of them or none."""
         with guarded(), self._client.pipeline(transaction=True) as pipeline:
             if change.looked_ms is not None:
                 pipeline.hset(keys.COVERAGE_LOOKED, mapping={"at_ms": change.looked_ms})
@@ -170,13 +170,13 @@ class GapLedger:
             pipeline.execute()
 
     def write(self, gaps: Iterable[Gap]) -> None:
-        """Write gaps as they are now."""
+        """Write gaps in their current state."""
         mapping = {gap.id: _written(gap) for gap in gaps}
         if mapping:
             self._calls.ask("hset", keys.GAPS, mapping=mapping)
 
     def tidy(self, now_ms: int) -> None:
-        """Forget what was done long ago, and the oldest of what is done when there is too much."""
+        """Remove gaps that were done long ago, and the oldest that are done if there are too many."""
         done = sorted((gap for gap in self.gaps() if gap.state in DONE), key=lambda gap: gap.done_ms)
         old = [gap.id for gap in done if gap.done_ms < now_ms - KEPT_MS]
         surplus = self._calls.ask("hlen", keys.GAPS) - MOST
@@ -186,13 +186,13 @@ class GapLedger:
 
 
 class BusinessNames:
-    """The names of the locations, as Nexudus last told them. Every method raises StorageUnavailable."""
+    """The names of the locations when Nexudus last listed them. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client)
 
     def remember(self, names: Mapping[int, str]) -> None:
-        """Remember the names that Nexudus tells."""
+        """Store the names that Nexudus listed."""
         if names:
             self._calls.ask(
                 "hset", keys.BUSINESSES, mapping={str(number): name[:200] for number, name in names.items()}
@@ -223,7 +223,7 @@ _GAP_FIELDS = frozenset(one.name for one in fields(Gap))
 
 
 def _gap(stored: bytes) -> Gap | None:
-    """Read a gap; None for what this version cannot read."""
+    """Return a stored gap; None if this version cannot read it."""
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
         found = {name: value for name, value in orjson.loads(stored).items() if name in _GAP_FIELDS}
         gap = Gap(**found | {"why": GapWhy(found["why"]), "state": GapState(found["state"])})

@@ -1,7 +1,7 @@
-"""A lock: one holder at a time among all processes, for as long as it keeps answering.
+"""A lock with one holder at a time among all processes, for as long as the holder keeps renewing it.
 
-Every holder comes with a fencing token that only ever grows. Nexudus cannot check it, so the holder does, right before
-each write: a process that slept through its time finds that out before it does harm.
+Every holder gets a fencing token; later tokens are larger. Nexudus cannot check it, so the holder does, right before
+each write: a process that stalled until its lock expired notices that before it does harm.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 
 LEASE_MS = 10_000
-"""How long a lock outlives a holder that was killed."""
+"""How long a lock remains after its holder was killed."""
 
 
 class Lock:
-    """The lock *name*. Take it, then `check` before each write, then `free` it; a thread keeps it meanwhile."""
+    """The lock *name*. Call `take`, then `check` before each write, then `free`; a thread renews the lock meanwhile."""
 
     def __init__(self, connection: redis.Redis, name: str, *, lease_ms: int = LEASE_MS) -> None:
         self._calls = StoreClient(connection, "lock")
@@ -43,7 +43,7 @@ class Lock:
         self.free()
 
     def take(self) -> str | None:
-        """Take the lock. Returns None when it is ours now, else who holds it. Raises StorageUnavailable."""
+        """Take the lock. Return None if it is ours now, else the name of its holder. Raises StorageUnavailable."""
         token, holder = self._ask("take")
         if not token:
             return holder
@@ -54,7 +54,7 @@ class Lock:
         return None
 
     def wait(self, seconds: float, *, waiting: Callable[[str], None], poll_s: float = 0.1) -> None:
-        """Take the lock within *seconds*; *waiting* gets the holder. Raises StorageUnavailable when late."""
+        """Take the lock within *seconds*; *waiting* is called with its holder. Raises StorageUnavailable after that."""
         deadline = time.monotonic() + seconds
         is_reported = False
         while holder := self.take():
@@ -66,14 +66,15 @@ class Lock:
             time.sleep(poll_s)
 
     def check(self) -> None:
-        """Return when the lock is still ours, and for its whole length again. Raises LockLost or StorageUnavailable."""
+        """Make sure that the lock is still ours, and extend it to its full time. Raises LockLost or
+        StorageUnavailable."""
         ours, holder = self._ask("keep") if self.token else (0, "")
         if not ours:
             now = f"{holder} has it now" if holder else "nobody has it now"
             raise LockLost(f"the lock {self._name!r} is no longer ours ({now}); run the command again")
 
     def free(self) -> None:
-        """Give the lock back if it is still ours; never raises: it runs out by itself."""
+        """Release the lock if it is still ours. Never raises, because the lock expires by itself."""
         self._stop.set()
         if self._renewal is not None:
             self._renewal.join()

@@ -9,13 +9,13 @@ from receiver.storage.redis.client import StoreClient
 
 
 class OneTimeTokens:
-    """Remembers used tokens for as long as they would have been valid. It stores digests, not the tokens."""
+    """Remembers used tokens for as long as they would have been valid. The store holds digests, not the tokens."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client)
 
     def spend(self, what: str, keep_ms: int) -> bool:
-        """Use a token; return whether it was unused. Of two at once, one gets True. Raises StorageUnavailable."""
+        """Use a token; return whether it was unused. Of two calls at once, one gets True. Raises StorageUnavailable."""
         return bool(self._calls.ask("set", _key(what), 1, nx=True, px=max(keep_ms, 1)))
 
     def is_spent(self, what: str) -> bool:

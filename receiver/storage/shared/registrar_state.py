@@ -1,4 +1,4 @@
-"""What the registrar remembers between its runs, and what the store last received on each hook."""
+"""State that the registrar keeps between its runs, and the time of the last event of each hook."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Flap:
-    """How often in a row a hook had to be re-enabled, and when last (Unix milliseconds)."""
+    """How many times in a row a hook had to be re-enabled, and when last (Unix milliseconds)."""
 
     count: int
     last_ms: int
@@ -25,8 +25,8 @@ class Flap:
 
 @dataclass(frozen=True, slots=True)
 class HooksFound:
-    """How the registrar found the hooks, and when (Unix ms): for each business how many are in which condition, without
-    the healthy ones."""
+    """The condition of the hooks at the registrar's last check, and its time (Unix ms): for each business, how many are
+    in which condition, without the healthy ones."""
 
     at_ms: int
     healthy: int
@@ -34,7 +34,7 @@ class HooksFound:
 
 
 def read_found(stored: bytes | None) -> HooksFound | None:
-    """Read what the key `fd:registrar:health` holds; None for nothing, and for what this version cannot read."""
+    """Parse the value of the key `fd:registrar:health`; None if it is missing or this version cannot read it."""
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError):
         fields = orjson.loads(stored or b"")
         businesses = {
@@ -46,7 +46,7 @@ def read_found(stored: bytes | None) -> HooksFound | None:
 
 
 class RegistrarState:
-    """Small hashes in Redis, of one entry per hook. Every method raises StorageUnavailable."""
+    """Small hashes in Redis with one entry for each hook. Every method raises StorageUnavailable."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._calls = StoreClient(connection)
@@ -64,7 +64,7 @@ class RegistrarState:
         return {hook: known.get(hook, now_ms) for hook in wanted}
 
     def flaps(self) -> Mapping[int, Flap]:
-        """Return what is remembered of hooks that were re-enabled."""
+        """Return the flaps of all hooks that were re-enabled."""
         found = self._calls.ask("hgetall", keys.REGISTRAR_FLAPS)
         return _by_hook(found, _flap)
 
@@ -79,7 +79,7 @@ class RegistrarState:
             self._calls.ask("hdel", keys.REGISTRAR_FLAPS, *names)
 
     def remember_found(self, found: HooksFound) -> None:
-        """Remember how the hooks were found, for metrics and alerts."""
+        """Store the condition of the hooks, for metrics and alerts."""
         businesses = {str(business): counts for business, counts in found.businesses.items()}
         fields = {"at_ms": found.at_ms, "healthy": found.healthy, "businesses": businesses}
         self._calls.ask("set", keys.REGISTRAR_HEALTH, orjson.dumps(fields))
@@ -94,7 +94,7 @@ class RegistrarState:
         return decoding.numbers(found)
 
     def last_received(self) -> Mapping[tuple[int, str], int]:
-        """Return when the store last kept an event of each (business, action), in Unix milliseconds."""
+        """Return when the last event of each (business, action) was stored, in Unix milliseconds."""
         found = self._calls.ask("hgetall", keys.RECEIVED)
         received = {}
         for pair, at in found.items():
@@ -106,7 +106,7 @@ class RegistrarState:
 
 
 def _by_hook(found: Mapping[bytes, bytes], read: Callable[[bytes], _Value | None]) -> dict[int, _Value]:
-    """Read a hash of one entry per hook; an entry that cannot be read is left out."""
+    """Parse a hash with one entry for each hook; an entry that cannot be read is left out."""
     entries = ((decoding.number(hook), read(value)) for hook, value in found.items())
     return {hook: value for hook, value in entries if hook is not None and value is not None}
 

@@ -1,6 +1,6 @@
-"""A cache of Nexudus's answers for a short while: of many workers that ask for the same thing only one has to call.
+"""A short-lived cache of Nexudus's answers: if many workers ask the same question, only one has to call Nexudus.
 
-An answer can be about people. It expires after its time, and at once when anybody is erased.
+An answer may hold personal data. It expires after its time, and at once when any person is erased.
 """
 
 import secrets
@@ -17,8 +17,8 @@ LARGEST = 262_144
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """The result of a lookup. *kept*: here is the *answer*; *fetch*: the caller has to call Nexudus, and then to `put`;
-    *wait*: another worker is calling."""
+    """The result of a lookup. *kept*: *answer* is the cached answer. *fetch*: the caller has to call Nexudus and then
+    `put`. *wait*: another worker is calling Nexudus."""
 
     state: Literal["kept", "fetch", "wait"]
     answer: bytes = b""
@@ -38,7 +38,8 @@ class ResponseCache:
         return secrets.token_hex(8)
 
     def take(self, name: str, token: str, *, fetch_ms: int, since_ms: int = 0) -> CacheLookup:
-        """Ask for an answer that was asked for at *since_ms* (Unix ms) or later. Whoever fetches has *fetch_ms*."""
+        """Look up an answer that was requested at *since_ms* (Unix ms) or later. A caller that fetches has
+        *fetch_ms*."""
         state, *rest = self._calls.run("response_cache", "take", name, token, fetch_ms, since_ms)
         if state == b"kept":
             return CacheLookup("kept", rest[0])
@@ -47,14 +48,14 @@ class ResponseCache:
         return CacheLookup("wait")
 
     def put(self, name: str, token: str, taken: CacheLookup, answer: bytes, keep_ms: int) -> None:
-        """Keep what was fetched for *keep_ms*; an empty *answer*: there is none, and somebody else may fetch."""
+        """Cache a fetched answer for *keep_ms*. An empty *answer*: there is none, and another worker may fetch it."""
         kept = answer if len(answer) <= LARGEST else b""
         self._calls.run("response_cache", "put", name, token, taken.generation, taken.asked_ms, keep_ms, kept)
 
     def forget(self, name: str) -> None:
-        """Take one answer away, because it is not true any more."""
+        """Remove one answer because it is outdated."""
         self._calls.run("response_cache", "forget", name)
 
     def clear(self) -> int:
-        """Take all answers away, also those that are being fetched; return how many there were."""
+        """Remove all answers, also those that are being fetched; return how many there were."""
         return int(self._calls.run("response_cache", "clear"))

@@ -1,6 +1,6 @@
-"""Which reading the signatures of each scope of secrets were seen to have, shared by all receivers and `release`.
+"""The reading of signatures that each scope of secrets was seen to use, shared by all receivers and `release`.
 
-Whatever the store holds is believed only so far as it names a reading; "raw" is proof and is never replaced.
+A value in the store that is not the name of a reading is ignored; "raw" is certain and is never replaced.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _KNOWN: Final = frozenset({"raw", "dotnet-ascii"})
 
 
 def read(client: redis.Redis) -> dict[str, Reading]:
-    """Return the reading of each scope that has one. Raises StorageUnavailable."""
+    """Return the known reading of each scope. Raises StorageUnavailable."""
     kept = {scope.decode(errors="replace"): text.decode(errors="replace") for scope, text in _hash(client).items()}
     return {scope: cast("Reading", text) for scope, text in kept.items() if text in _KNOWN}
 
 
 def share(client: redis.Redis, learnt: Mapping[str, Reading]) -> dict[str, Reading]:
-    """Add what was learnt here, and return what all have learnt. Raises StorageUnavailable."""
+    """Add what this process has learnt, and return what all processes have learnt. Raises StorageUnavailable."""
     kept = read(client)
     news = {scope: reading for scope, reading in learnt.items() if kept.get(scope) not in (reading, "raw")}
     if news:

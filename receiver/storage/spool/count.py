@@ -1,5 +1,5 @@
-"""How many events wait on a disk, whoever looks after them, if anybody does: for those who take stock, and for somebody
-who is about to take the disk away."""
+"""Counts the events that wait in all spools on a disk, with or without an owner: for the audit, and before somebody
+removes the disk."""
 
 import contextlib
 import sqlite3
@@ -15,7 +15,7 @@ _BUSY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SpoolCount:
-    """What lies in a folder: *events*, in spools whose names in the store begin with *identity*."""
+    """The contents of a folder: *events* in spools whose names in the store begin with *identity*."""
 
     identity: str
     events: int
@@ -26,7 +26,7 @@ class SpoolCount:
 
 
 def stock(folder: Path) -> SpoolCount | None:
-    """Look into a folder; None: no receiver has ever spooled there. Raises SpoolUnavailable."""
+    """Count the events in a folder; None: no receiver has ever spooled there. Raises SpoolUnavailable."""
     try:
         identity = slots.identity(folder)
     except OSError as error:
@@ -49,6 +49,6 @@ def _count(path: Path) -> int:
             (found,) = connection.execute("SELECT count(*) FROM event").fetchone()
             return int(found) - handed_over.count
     except (sqlite3.Error, OSError) as error:
-        if not path.exists():  # its owner emptied it and left, between our two looks
+        if not path.exists():  # its owner emptied and removed it meanwhile
             return 0
         raise SpoolUnavailable(f"{path}: cannot be read: {error}") from error

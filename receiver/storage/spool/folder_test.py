@@ -1,4 +1,4 @@
-"""A trial of the folder for spools, for `check`: what an outage of the store asks of it, done once and taken away."""
+"""Tests the folder for spools, for `frontdesk check`: does once what an outage of the store requires."""
 
 import contextlib
 import shutil
@@ -18,9 +18,9 @@ _RECORD = SpoolRow("0" * 20, b"trial", None, 0, b"[]", quarantined=False)
 
 
 def problem(data_dir: Path, max_bytes: int) -> str | None:
-    """Return why the spools of *data_dir* could not be used, in one clause; None: they could.
+    """Return a clause that says why the spools of *data_dir* could not be used; None: they could.
 
-    A directory that is not there yet would have to be made: then the one that it would be made in is tried.
+    If the directory does not exist yet, the existing directory above it is tested.
     """
     folder = slots.folder_of(data_dir)
     while not folder.exists() and folder != folder.parent:
@@ -34,7 +34,7 @@ def problem(data_dir: Path, max_bytes: int) -> str | None:
 
 
 def _locked_out(folder: Path) -> str | None:
-    """Take a slot, which nobody else must be able to take meanwhile."""
+    """Take a slot, and check that no other process could take it meanwhile."""
     first, second = slots.Slot.take(folder, 0), slots.Slot.take(folder, 0)
     for slot in (first, second):
         if slot is not None:

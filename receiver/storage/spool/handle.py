@@ -1,4 +1,4 @@
-"""A slot, the spool file in it, and its bounds, as one thing that opens, mends and leaves itself. For one thread."""
+"""Manages a slot, the spool file in it, and its quota: opens, repairs and releases them together. For one thread."""
 
 import sqlite3
 import time
@@ -27,10 +27,10 @@ class Contents:
 
 
 class SpoolHandle:
-    """Who lives in a slot. Methods raise sqlite3.Error, OSError and SpoolUnavailable."""
+    """The owner of a slot. Methods raise sqlite3.Error, OSError and SpoolUnavailable."""
 
     def __init__(self, folder: Path, max_bytes: int, slot: Slot | None) -> None:
-        """*slot*: one that was adopted; None: the first free one, when it is needed."""
+        """*slot*: an adopted slot; None: the first free one, taken when it is needed."""
         self.folder = folder
         self.slot = slot
         self.identity = ""
@@ -44,13 +44,13 @@ class SpoolHandle:
 
     @property
     def room(self) -> Quota:
-        """What still fits."""
+        """The quota, which decides what still fits."""
         return self._room
 
     def open(self) -> SpoolFile:
         """Return the open file.
 
-        A failure is remembered for a second: a disk that hangs is not asked again by every request.
+        A failure is remembered for a second, so that not every request tries a disk that hangs.
         """
         if self._file is not None:
             return self._file
@@ -68,7 +68,7 @@ class SpoolHandle:
         return self._file
 
     def mend(self, damage: str) -> SpoolFile:
-        """Put a new file in the place of one that proved broken, with all that could be saved of it."""
+        """Replace a broken file by a new one that holds everything that could be saved."""
         self.close()
         if self.slot is None:
             return self.open()
@@ -77,8 +77,8 @@ class SpoolHandle:
         return self._file
 
     def open_for_more(self) -> SpoolFile:
-        """Return the open file, with its room measured. One that somebody has removed under us would keep nothing: an
-        empty one is made again, in a slot of its own; what is in another one goes to the store first."""
+        """Return the open file with its quota measured. If somebody removed the file while it was open, it would keep
+        nothing: an empty one is replaced in a new slot; one with events takes no more until they are in the store."""
         file = self.open()
         if self.slot is not None and not self.slot.path.exists():
             if file.oldest_ms is not None:
@@ -99,7 +99,7 @@ class SpoolHandle:
         return self._room.refusal(file.bytes, file.quarantined, size)
 
     def compact(self) -> None:
-        """Give space back to the disk. That takes some: where there is none, an empty file is replaced by a new one."""
+        """Give space back to the disk. That needs space: if there is none, an empty file is replaced by a new one."""
         file = self.open()
         try:
             file.compact()
@@ -111,12 +111,12 @@ class SpoolHandle:
             self.open()
 
     def publish(self) -> None:
-        """Make known what the file holds now."""
+        """Update the contents that other threads see."""
         if self._file is not None:
             self.contents = Contents(self._file.count, self._file.bytes, self._file.oldest_ms)
 
     def close(self) -> None:
-        """Close the file; the slot stays ours."""
+        """Close the file and keep the slot."""
         if self._file is not None:
             file, self._file = self._file, None
             try:
@@ -125,7 +125,7 @@ class SpoolHandle:
                 _log.error("spool.failed", folder=str(self.folder), error=str(error))
 
     def leave(self) -> None:
-        """Close the file, remove it when it is empty, and let the slot go."""
+        """Close the file, remove it if it is empty, and release the slot."""
         is_empty = self._file is not None and self._file.oldest_ms is None
         self.close()
         self.was_left_empty = is_empty
@@ -138,7 +138,7 @@ class SpoolHandle:
             self.slot.release()
 
     def _move_in(self) -> SpoolFile:
-        """Open the file of the first slot that is free and not written by a newer version."""
+        """Open the file of the first free slot whose file was not written by a newer version."""
         for slot in slots.free(self.folder):
             try:
                 opened = _open(slot)
@@ -155,14 +155,14 @@ class SpoolHandle:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what went wrong with a spool, in one clause without the system's numbers."""
+    """Return what went wrong with a spool as a clause without error numbers."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error)
 
 
 def _unlink(slot: Slot) -> None:
-    """Take the file of a slot away, and all that belongs to it."""
+    """Remove the file of a slot and its companions."""
     for suffix in ("", "-wal", "-shm"):
         slot.path.with_name(slot.path.name + suffix).unlink(missing_ok=True)
     tombstones.path_of(slot.path).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""How much may still go into a folder of spools: by its own bound, and by what the disk has left.
+"""Decides how much may still go into a folder of spools, by its own limit and by the free space of the disk.
 
-SQLite writes a record twice: into its log, in pages, and from there into the file. What is in the log already still has
-to go into the file. All of it is counted, so that the spool's own log never takes the last bytes of the disk.
+SQLite writes a record twice: to its log, in pages, and from there to the file. Records in the log still have to go to
+the file. Both are counted, so that the spool's own log never takes the last bytes of the disk.
 """
 
 import os
@@ -14,14 +14,15 @@ _LARGEST_RESERVE = 256 * 1_048_576
 _QUARANTINE_SHARE = 10
 _PAGE = 4_096
 _PAGES_BESIDE = 4
-"""Pages that a batch changes beside those of its records: of the index, above them, and the first of the file."""
+"""Pages that a batch changes besides those of its records: those of the index, inner ones, and the first of the
+file."""
 
 
 class Quota:
-    """The bounds of one spool file among others in its folder. For one thread.
+    """The limits of one spool file among others in its folder. For one thread.
 
-    *max_bytes* is for all files of the folder together. A twentieth of the disk, at most 256 MiB, is left to others:
-    the server's append-only file may be on it. A tenth of the room is for requests that would go into quarantine.
+    *max_bytes* applies to all files of the folder together. A twentieth of the disk, at most 256 MiB, is left free,
+    because the server's append-only file may be on it. A tenth of the space is for requests that will be quarantined.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -33,9 +34,9 @@ class Quota:
         self._looked_at = float("-inf")
 
     def refusal(self, held: int, quarantined: int, size: int, *, is_quarantined: bool = False) -> str | None:
-        """Return why *size* bytes more must not go in, or None. *held*, *quarantined*: what is in the file already.
+        """Return why *size* more bytes must not be added, or None. *held*, *quarantined*: bytes in the file already.
 
-        What is let in is counted until the next `measure`.
+        Accepted bytes are counted until the next `measure`.
         """
         room = 2 * (size + _PAGE)
         if self._others + held + size > self._max_bytes:
@@ -50,13 +51,13 @@ class Quota:
         return None
 
     def look_again(self) -> None:
-        """Forget what was measured: something has just changed."""
+        """Forget the measurements, because something has just changed."""
         self._looked_at = float("-inf")
 
     def measure(self, held: int, count: int) -> None:
-        """See how much room there is. *held*: bytes of the *count* records in the file, or still in its log alone.
+        """Measure the free space. *held*: bytes of the *count* records in the file and in its log.
 
-        Raises OSError when the folder cannot be looked at.
+        Raises OSError if the folder cannot be read.
         """
         disk = os.statvfs(self._path.parent)
         self._is_read_only = bool(disk.f_flag & os.ST_RDONLY)
@@ -74,5 +75,5 @@ class Quota:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # emptied by its owner between our two looks
+    except FileNotFoundError:  # its owner emptied and removed it meanwhile
         return 0

@@ -1,6 +1,6 @@
-"""What lies aside of the spools of a folder: broken files, and events that nobody could take.
+"""Files that were set aside from the spools of a folder: broken spool files, and events that the store rejected.
 
-Each event is a file of its own that says why. All of it stays until an operator has done something about it.
+Each rejected event is a file that also says why. All files stay until an operator has dealt with them.
 """
 
 import base64
@@ -24,20 +24,20 @@ _log = logs.get()
 
 
 def files(folder: Path) -> tuple[Path, ...]:
-    """The files that lie aside of the spools of *folder*. Raises OSError."""
+    """Return the files that were set aside from the spools of *folder*. Raises OSError."""
     there = folder / _FOLDER
     return tuple(sorted(file for file in there.iterdir() if file.suffix in (".db", ".json"))) if there.is_dir() else ()
 
 
 def place(path: Path) -> Path:
-    """Return the folder for what is set aside of the spool file *path*; it is there then. Raises OSError."""
+    """Create, if needed, and return the folder for what is set aside from the spool file *path*. Raises OSError."""
     folder = path.parent / _FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def write(path: Path, seq: int, columns: Any, reason: str) -> None:
-    """Set the row *seq* of the spool file *path* aside: it is on disk when this returns. Raises OSError."""
+    """Write the row *seq* of the spool file *path* to a file of its own, synced to disk. Raises OSError."""
     target = place(path) / f"{path.stem}-{seq}-{time.time_ns()}.json"
     target.touch(mode=0o600)
     try:
@@ -46,13 +46,13 @@ def write(path: Path, seq: int, columns: Any, reason: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        target.unlink()  # half a row would pass for one
+        target.unlink()  # half a row could be taken for a whole one
         raise
     _log.error("spool.row_set_aside", file=str(path), set_aside=str(target), error=reason)
 
 
 def read(file: Path) -> Entry:
-    """Return the entry that lies in a file. Raises ValueError with one clause when there is none that can be taken."""
+    """Return the entry in a file. Raises ValueError with one clause if the file holds none that can be stored."""
     if file.suffix != ".json":
         raise ValueError("it is a broken spool, of which all that could be read was saved when it was set aside")
     try:
@@ -71,7 +71,7 @@ def read(file: Path) -> Entry:
 
 
 def _columns(identifier: str, envelope: str, fingerprint: str | None, *others: Any) -> tuple[Any, ...]:
-    """Return the columns of a row as a spool holds them."""
+    """Return the columns of a row in the form in which a spool holds them."""
     window_ms, wanted, quarantined, crc = others
     claimed = None if fingerprint is None else _bytes(fingerprint)
     return identifier.encode(), _bytes(envelope), claimed, window_ms, _bytes(wanted), quarantined, crc

@@ -1,4 +1,4 @@
-"""What to do with a spool file that is broken: set it aside, loudly, and save what can still be read of it."""
+"""Repairs a broken spool file: sets it aside, logs an error, and saves what can still be read from it."""
 
 import sqlite3
 import time
@@ -16,7 +16,7 @@ _log = logs.get()
 
 
 def reopen(path: Path, reason: str) -> SpoolFile:
-    """Set the broken file aside, make a new one in its place, and put into it what the broken one still tells.
+    """Set the broken file aside, create a new one, and copy into it what can be read from the broken one.
 
     Raises sqlite3.Error, OSError. What was set aside stays in the folder `set-aside` until an operator removes it.
     """
@@ -42,7 +42,7 @@ def _move(path: Path) -> Path:
 
 
 def _readable(path: Path) -> Iterator[list[Row]]:
-    """Yield what can be read from the front up to the broken place, then from the back down to it."""
+    """Yield the rows from the front up to the broken place, then from the back down to it."""
     try:
         broken = SpoolFile.open(path, measure=False)
     except (sqlite3.Error, OSError):

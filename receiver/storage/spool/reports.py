@@ -1,6 +1,6 @@
-"""What spools say of themselves in the store, so that the spool of a receiver that is gone is not forgotten.
+"""The reports on spools in the store, so that the spool of a receiver that has ended is not forgotten.
 
-One field of the hash `fd:spools` for each spool that holds events: the folder's identity and the slot. The value tells
+The hash `fd:spools` has one field for each spool that holds events: the folder's identity and the slot. The value says
 where the folder is, for the person who has to find it.
 """
 
@@ -20,13 +20,13 @@ REPORT_EVERY_S = 5.0
 """How often a receiver reports a spool that is not empty."""
 
 SILENT_AFTER_MS = 30_000
-"""A spool that was not reported for so long belongs to nobody who runs."""
+"""A spool that was not reported for so long has no running owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolReport:
-    """The last that was heard of a spool. *depth* events, the oldest of them from *oldest_ms*; times are Unix ms.
-    *trouble*: why it can take no event, in one clause; empty: it can."""
+    """The last report on a spool: it has *depth* events, the oldest of them from *oldest_ms*. Times are Unix ms.
+    *trouble*: a clause that says why it cannot take events; empty: it can."""
 
     name: str
     host: str
@@ -38,23 +38,23 @@ class SpoolReport:
     trouble: str = ""
 
     def is_orphaned(self, now_ms: int) -> bool:
-        """Whether nobody looks after it any more."""
+        """Return whether no running process owns it."""
         return now_ms - self.reported_ms > SILENT_AFTER_MS
 
     def is_unusable(self, now_ms: int) -> bool:
-        """Whether a receiver that runs could not spool there."""
+        """Return whether a running receiver could not spool there."""
         return bool(self.trouble) and not self.is_orphaned(now_ms)
 
 
 def name_without_file(folder: Path) -> str:
-    """What a spool is called that has no file, and so no name, because its folder cannot be used."""
+    """Return the name for the report of a spool that has no file, and so no name, because its folder is unusable."""
     return f"{socket.gethostname()}:{writable(str(folder))}"
 
 
 def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None = None) -> bytes:
-    """Return what is written for a spool that holds events, or that cannot be used: *trouble* says why.
+    """Return the report for a spool that holds events or cannot be used; *trouble* says why it cannot.
 
-    *now_ms*: the time, as the store tells it.
+    *now_ms*: the store's time.
     """
     return orjson.dumps(
         {
@@ -70,7 +70,7 @@ def value(folder: Path, contents: Contents, *, now_ms: int, trouble: str | None 
 
 
 def reports(client: redis.Redis) -> tuple[SpoolReport, ...]:
-    """Return all reports, the longest silent first; the sum of their depths is what is spooled.
+    """Return all reports, the oldest first; the sum of their depths is the number of spooled events.
 
     Raises StorageUnavailable.
     """
@@ -80,19 +80,19 @@ def reports(client: redis.Redis) -> tuple[SpoolReport, ...]:
 
 
 def forget(client: redis.Redis, name: str) -> bool:
-    """Forget the report of a spool that will never be drained, because its disk is lost. Raises StorageUnavailable."""
+    """Remove the report of a spool that will never be drained, because its disk is lost. Raises StorageUnavailable."""
     return bool(StoreClient(client).ask("hdel", keys.SPOOLS, name))
 
 
 def tidy(client: redis.Redis, now_ms: int) -> None:
-    """Forget what receivers that are gone said of empty spools. Raises StorageUnavailable."""
+    """Remove reports of ended receivers on empty spools. Raises StorageUnavailable."""
     for report in reports(client):
         if not report.depth and report.is_orphaned(now_ms):
             forget(client, report.name)
 
 
 def _report(name: str, stored: bytes) -> SpoolReport | None:
-    """Return a report, or None for what is not one: a probe leaves an empty value for a moment."""
+    """Return a report; None for a value that is not one, such as the empty one that a probe briefly writes."""
     try:
         fields = orjson.loads(stored)
         return SpoolReport(

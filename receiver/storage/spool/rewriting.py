@@ -1,4 +1,4 @@
-"""Rewriting what waits in the spools of a data directory, beside the receivers that own them."""
+"""Rewrites events that wait in the spools of a data directory, while receivers may own these spools."""
 
 import sqlite3
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from receiver.storage.spool.sqlite_file import SpoolFile
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Ids of the events that were rewritten, and the files that could not be read or written, or lie aside.
+    """The ids of the events that were rewritten, and the files that could not be read or written, or were set aside.
 
-    *unsearched* counts events whose envelopes are none that this version reads.
+    *unsearched* counts events whose envelopes this version cannot read.
     """
 
     events: tuple[str, ...]
@@ -25,9 +25,9 @@ class Rewritten:
 
 
 def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Rewritten:
-    """Put what *change* returns in the place of each envelope, and take its deliveries away; None leaves one as it is.
+    """Replace each envelope by what *change* returns, and remove its deliveries; None leaves the event as it is.
 
-    A receiver that has just read an event in order to drain it keeps it as it was: look into the store after this.
+    A receiver that has just read an event to drain it stores the old version, so search the store after this call.
     """
     folder = slots.folder_of(data_dir)
     events: list[str] = []
@@ -46,7 +46,7 @@ def rewrite(data_dir: Path, change: Callable[[Envelope], Envelope | None]) -> Re
 
 
 def _rewrite_file(path: Path, change: Callable[[Envelope], Envelope | None]) -> tuple[list[str], int]:
-    """Return the ids of what was rewritten, and how many envelopes cannot be read."""
+    """Return the ids of the rewritten events, and how many envelopes cannot be read."""
     spool = SpoolFile.open(path, measure=False)
     try:
         changed, unreadable = [], 0

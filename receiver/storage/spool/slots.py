@@ -1,7 +1,7 @@
-"""Places for spool files in a data directory: numbered slots, each owned by whoever holds the lock on its lock file.
+"""Numbered slots for spool files in a data directory. The process that holds the lock on a slot's lock file owns it.
 
-The lock is the kernel's (flock), so it ends with its process, however that ends. A slot whose file lies there without
-an owner is an orphan. Lock files are never removed: a lock on a file that somebody has just unlinked protects nothing.
+The lock is the kernel's (flock), so it ends with its process, however that ends. A slot with a file but no owner is an
+orphan. Lock files are never removed, because a lock on a file that was just unlinked protects nothing.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 MOST = 1_000
-"""Slots in one folder, and so receiver processes on one data directory, at most."""
+"""The largest number of slots in a folder, and so of receiver processes with one data directory."""
 
 _LOCKED_WITHIN_S = 2.0
 _LOOK_EVERY_S = 0.01
@@ -34,16 +34,16 @@ class Slot:
 
     @property
     def path(self) -> Path:
-        """Where the spool file of this slot is, or will be."""
+        """The path of this slot's spool file, which need not exist yet."""
         return self.folder / f"{self.number:03}.db"
 
     def release(self) -> None:
-        """Let go; whoever comes next may have it."""
+        """Release the slot, so that another process can take it."""
         os.close(self._lock)
 
     @classmethod
     def take(cls, folder: Path, number: int) -> Self | None:
-        """Return the slot if nobody owns it. Raises OSError when the folder cannot be written or does not lock."""
+        """Take the slot; None if another process owns it. Raises OSError if the folder is unwritable or cannot lock."""
         lock = _lock(folder / f"{number:03}.lock")
         return None if lock is None else cls(folder, number, lock)
 
@@ -54,9 +54,9 @@ def folder_of(data_dir: Path) -> Path:
 
 
 def prepare(folder: Path) -> str:
-    """Make the folder, for nobody's eyes but ours, and return its identity: the same as long as the folder lives.
+    """Create the folder, private to our user, and return its identity, which lasts as long as the folder.
 
-    A host's name changes with each restart of a container; what lies on the disk does not. Raises OSError.
+    It is stored on the disk, because a host's name changes with each restart of a container. Raises OSError.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not identity(folder):
@@ -69,7 +69,7 @@ def prepare(folder: Path) -> str:
 
 
 def _lock(path: Path) -> int | None:
-    """Return the open lock file, locked, or None when somebody else has the lock. Raises OSError."""
+    """Return the open, locked lock file; None if another process has the lock. Raises OSError."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +85,7 @@ def _lock(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock for a moment. Raises OSError, after two seconds when somebody else does not let it go."""
+    """Hold a lock for a moment. Raises OSError, also if another process keeps it for more than two seconds."""
     deadline = time.monotonic() + _LOCKED_WITHIN_S
     while (lock := _lock(path)) is None:
         if time.monotonic() > deadline:
@@ -106,7 +106,7 @@ def identity(folder: Path) -> str:
 
 
 def free(folder: Path) -> Iterator[Slot]:
-    """Yield slots that nobody owned, lowest first, each taken; whoever does not want one releases it."""
+    """Yield free slots, the lowest first. Each is taken already; the caller releases those that it does not use."""
     for number in range(MOST):
         slot = Slot.take(folder, number)
         if slot is not None:
@@ -114,7 +114,7 @@ def free(folder: Path) -> Iterator[Slot]:
 
 
 def used(folder: Path) -> list[int]:
-    """The numbers of the slots that have a file, owned or not."""
+    """Return the numbers of the slots that have a file, with or without an owner."""
     if not folder.is_dir():
         return []
     found = (_FILE.fullmatch(entry.name) for entry in folder.iterdir())
@@ -122,9 +122,9 @@ def used(folder: Path) -> list[int]:
 
 
 def adopt(folder: Path, number: int) -> Slot | None:
-    """Return the slot, taken, if it has a file and no owner. Raises OSError."""
+    """Take and return the slot if it has a file and no owner; else None. Raises OSError."""
     slot = Slot.take(folder, number)
-    if slot is not None and not slot.path.exists():  # its last owner emptied it between our two looks
+    if slot is not None and not slot.path.exists():  # its last owner emptied and removed it meanwhile
         slot.release()
         return None
     return slot

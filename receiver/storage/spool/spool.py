@@ -1,7 +1,7 @@
-"""The spool: events on the receiver's own disk while the store is away, each synced before it is answered.
+"""The spool: events on the receiver's own disk while the store is away, each synced before its request is answered.
 
-For one event loop. One file for each receiver process, in a slot that no other process can have at the same time;
-`Spool` itself never waits for the disk on the loop: a thread does.
+For one event loop. Each receiver process has one file, in a slot that no other process can own at the same time.
+`Spool` never waits for the disk on the event loop: a thread does.
 """
 
 import asyncio
@@ -33,32 +33,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """An entry in the spool, with what it takes to remove it."""
+    """An entry in the spool, with the data that is needed to remove it."""
 
     row: Row
     entry: Entry
 
 
 class Spool:
-    """A bounded file of entries in the order they came."""
+    """A file of entries, with a bounded size, in the order of their arrival."""
 
     def __init__(self, folder: Path, *, max_bytes: int, slot: Slot | None = None) -> None:
-        """*max_bytes* bounds all files of the folder together. *slot*: an adopted one; None: one of our own."""
+        """*max_bytes* bounds all files of the folder together. *slot*: an adopted one; None: a new one."""
         self._handle = SpoolHandle(folder, max_bytes, slot)
         self._writer = Writer(self._handle)
         self._waiting_bytes = 0
         self.trouble: str | None = None
-        """Why no event could be put in when that was last examined."""
+        """Why the spool could not take an event at the last check."""
         self._is_closed = False
 
     @property
     def contents(self) -> Contents:
-        """What the file held when the disk was last done with something."""
+        """The contents of the file after the last operation that completed."""
         return self._handle.contents
 
     @property
     def depth(self) -> int:
-        """Events in the file."""
+        """The number of events in the file."""
         return self._handle.contents.count
 
     @property
@@ -68,27 +68,27 @@ class Spool:
 
     @property
     def name(self) -> str:
-        """What this spool is called in the store: the folder's identity and the slot. Empty before there is a file."""
+        """The name of this spool in the store: the folder's identity and the slot. Empty before it has a file."""
         slot = self._handle.slot
         return self.name_of(slot.number) if slot and self._handle.identity else ""
 
     def name_of(self, number: int) -> str:
-        """What the spool in another slot of the same folder is called."""
+        """Return the name of the spool in another slot of the same folder."""
         return f"{self._handle.identity}/{number:03}"
 
     def names_without_file(self) -> set[str]:
-        """Names that nobody uses: a process that was killed may have had no time to say that it was empty."""
+        """Return the names of slots without a file: a killed process may not have reported that its spool was empty."""
         if not self._handle.identity:
             return set()
         return {self.name_of(number) for number in set(range(slots.MOST)) - set(slots.used(self.folder))}
 
     @property
     def folder(self) -> Path:
-        """The folder of this spool and its siblings."""
+        """The folder of this spool and others."""
         return self._handle.folder
 
     async def open(self) -> bool:
-        """Take a slot and open its file. Return False when that failed: it is tried again whenever it is needed."""
+        """Take a slot and open its file. Return False if that fails; it is tried again whenever it is needed."""
         self._writer.start()
         return await self.examine() is None
 
@@ -109,37 +109,37 @@ class Spool:
             self._waiting_bytes -= record.size
 
     async def read(self, most: int, *, after: int = 0) -> list[Spooled]:
-        """Return the first entries behind place *after*, oldest first, at most *most* and about 4 MiB.
+        """Return the first entries after position *after*, oldest first, at most *most* and about 4 MiB.
 
-        A row that is not what was written, or that nobody here can read, is set aside; where the disk has no room for
-        that, it stays for a later look. Raises SpoolUnavailable.
+        A row that is damaged, or that this version cannot read, is set aside; if the disk has no space for that, it
+        stays and is tried again later. Raises SpoolUnavailable.
         """
         path = self._path
         return await self._call(lambda file: _read(file, path(), most, after))
 
     async def glance(self, most: int, *, after: int = 0) -> list[Glance]:
-        """Return what lanes the first entries behind place *after* are of, at most *most*. Raises SpoolUnavailable."""
+        """Return the lanes of the first entries after position *after*, at most *most*. Raises SpoolUnavailable."""
         return await self._call(lambda file: file.glance(most, after=after))
 
     async def remove(self, spooled: Sequence[Spooled]) -> None:
-        """Forget entries that are safe elsewhere. Raises SpoolUnavailable."""
+        """Remove entries that are stored elsewhere. Raises SpoolUnavailable."""
         await self._call(lambda file: file.remove([one.row for one in spooled]))
 
     async def set_aside(self, spooled: Spooled, reason: str) -> bool:
-        """Write an entry that the store will never take into a file of its own.
+        """Write an entry that the store will never accept to a file of its own.
 
-        False: the disk has no room for that, and the entry stays. Raises SpoolUnavailable.
+        Return False if the disk has no space for that; the entry then stays. Raises SpoolUnavailable.
         """
         path = self._path
         return await self._call(lambda file: _set_aside(file, path(), spooled.row, reason))
 
     async def compact(self) -> None:
-        """Give space back to the disk, and with it what the removed entries said. Raises SpoolUnavailable."""
+        """Give space back to the disk, which also erases the removed entries from it. Raises SpoolUnavailable."""
         handle = self._handle
         await self._call(lambda _: handle.compact())
 
     async def can_keep(self) -> bool:
-        """Whether an event could be put in now: there is a file, room in it, and space on its disk."""
+        """Return whether the spool could take an event now: it has a file, quota, and space on the disk."""
         return await self.examine() is None
 
     async def examine(self) -> str | None:
@@ -151,7 +151,7 @@ class Spool:
         return self.trouble
 
     async def close(self) -> bool:
-        """Write what was asked for, close the file, let the slot go. Return whether it was empty, and so removed."""
+        """Finish all operations, close the file, release the slot. Return whether the file was empty and so removed."""
         if not self._is_closed:
             self._is_closed = True
             self._writer.finish()

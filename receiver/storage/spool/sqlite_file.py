@@ -1,8 +1,8 @@
-"""One spool file: entries in SQLite, in the order they came, each on disk when `append` returns.
+"""One spool file: entries in SQLite, in the order of their arrival, each on disk when `append` returns.
 
-Synchronous and for one thread. Write-ahead log with synchronous=FULL: what was committed survives the death of the
-process and of the machine. Every row has a checksum, because SQLite's pages have none. A file that is there already is
-opened, read and emptied without any room on the disk.
+Synchronous and for one thread. Write-ahead log with synchronous=FULL: committed entries survive a crash of the process
+and of the machine. Every row has a checksum, because SQLite's pages have none. An existing file can be opened, read and
+emptied even if the disk is full.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ _BUSY_MS = 2_000
 _WAITING = "seq NOT IN (SELECT seq FROM temp.tombstone)"
 _DELETED_AT_ONCE = 1_024
 
-Row = tuple[int, SpoolRow]  # with its place in the file
+Row = tuple[int, SpoolRow]  # with its position in the file
 
 
 class NewerFile(SpoolUnavailable):
-    """A spool file that a newer Frontdesk wrote; it is left alone."""
+    """A spool file that a newer Frontdesk wrote; this version does not touch it."""
 
 
 class SpoolFile:
@@ -45,9 +45,9 @@ class SpoolFile:
 
     @classmethod
     def open(cls, path: Path, *, measure: bool = True) -> Self:
-        """Open or make the file. Raises NewerFile, sqlite3.Error, OSError.
+        """Open or create the file. Raises NewerFile, sqlite3.Error, OSError.
 
-        *measure*: read all of it once, to know what it holds and that it is whole; for its owner.
+        *measure*: read all of it once, to count its contents and detect damage; used by its owner.
         """
         path.touch(mode=0o600)  # SQLite gives its two companions the permissions of this one
         opened = cls(_connect(path))
@@ -61,7 +61,7 @@ class SpoolFile:
         return opened
 
     def append(self, batch: Sequence[SpoolRow]) -> None:
-        """Put records behind the others, in one transaction; a record whose id is there already changes nothing."""
+        """Append records in one transaction; a record whose id is in the file already changes nothing."""
         sentence = f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608
         self.count += self._transaction(sentence, [record.columns() for record in batch])
         self.bytes += sum(record.size for record in batch)
@@ -70,9 +70,9 @@ class SpoolFile:
             self.oldest_ms = self._oldest()
 
     def read(self, most: int, most_bytes: int, *, after: int = 0) -> tuple[list[Row], list[tuple[int, Any]]]:
-        """Return the first rows behind place *after*, and those among them whose checksum is wrong, as they are.
+        """Return the first rows after position *after*; those whose checksum is wrong come separately, unparsed.
 
-        At most *most*; and no more once they have *most_bytes*, so that large bodies do not fill the memory.
+        At most *most* rows, and no more after *most_bytes*, so that large bodies do not fill the memory.
         """
         rows: list[Row] = []
         damaged: list[tuple[int, Any]] = []
@@ -89,19 +89,19 @@ class SpoolFile:
         return rows, damaged
 
     def glance(self, most: int, *, after: int = 0) -> list[Glance]:
-        """Return what lanes the first rows behind place *after* are of, at most *most*. A damaged one is of none."""
+        """Return the lanes of the first rows after position *after*, at most *most*. A damaged row has none."""
         found = self._select(f"WHERE seq > ? AND {_WAITING} ORDER BY seq LIMIT ?", (after, most), "seq, id, wanted")
         return [spool_row.glance(*row) for row in found]
 
     def remove(self, rows: Sequence[Row]) -> None:
-        """Forget rows; also on a full disk, where they cannot be deleted yet."""
+        """Remove rows. On a full disk, where they cannot be deleted yet, they are marked as removed."""
         self._forget([seq for seq, _ in rows])
         self.bytes -= sum(record.size for _, record in rows)
         self.quarantined -= sum(record.size for _, record in rows if record.quarantined)
         self._settle()
 
     def replace(self, rows: Sequence[Row]) -> None:
-        """Put records in the places of others of the same ids, where those still are."""
+        """Replace rows by records with the same ids, if those rows still exist."""
         sentence = (
             "UPDATE event SET envelope = ?, fingerprint = ?, window_ms = ?, wanted = ?, quarantined = ?, crc = ? "
         )
@@ -110,7 +110,7 @@ class SpoolFile:
         )
 
     def drop(self, seq: int) -> None:
-        """Forget a damaged row."""
+        """Remove a damaged row."""
         self._forget([seq])
         self._settle()
 
@@ -123,14 +123,14 @@ class SpoolFile:
                 yield seq, record
 
     def compact(self) -> None:
-        """Give the space of removed rows back to the disk, and with it what they said."""
+        """Give the space of removed rows back to the disk, which also erases their contents."""
         while places := self._tombstones.some(_DELETED_AT_ONCE):
             self._bury(places)
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close; the write-ahead log is folded in when nobody else has the file open."""
+        """Close; SQLite merges the write-ahead log into the file if no other process has it open."""
         self._tombstones.close()
         self._connection.close()
 
@@ -139,10 +139,10 @@ class SpoolFile:
         try:
             yield from cursor
         finally:
-            cursor.close()  # an open cursor would hold back the checkpoints
+            cursor.close()  # an open cursor would block checkpoints
 
     def _transaction(self, sentence: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run one sentence for all rows, all or nothing, and return how many rows it changed."""
+        """Run one statement for all rows in a transaction, and return how many rows it changed."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             changed = self._connection.executemany(sentence, rows).rowcount
@@ -154,7 +154,7 @@ class SpoolFile:
         return changed
 
     def _measure(self) -> None:
-        # Reads every page that holds a row: a broken one is found now and not in the middle of an outage.
+        # This reads every page that holds a row, so a broken page is found now and not during an outage.
         size = f"length(envelope) + {spool_row.OVERHEAD}"
         row = self._connection.execute(
             f"SELECT count(*), total({size}), total(CASE WHEN quarantined THEN {size} ELSE 0 END) FROM event "  # noqa: S608
@@ -185,7 +185,7 @@ class SpoolFile:
         self._transaction("DELETE FROM event WHERE seq = ?", [(seq,) for seq in places])
 
     def _settle(self) -> None:
-        """See that an empty file is known to be empty, and one that is not is not taken for empty."""
+        """Correct the counts if they are zero for a file with rows, or the reverse."""
         self.oldest_ms = self._oldest()
         if (self.oldest_ms is None) != (self.count <= 0):
             self._measure()
@@ -202,13 +202,13 @@ class SpoolFile:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error means that the file is broken, and not that the disk is full or slow."""
+    """Return whether an error means that the file is broken, rather than that the disk is full or slow."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(code, int) and code & 0xFF in _DAMAGE
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Connect to the file. Without room for the index of its log, which others would share, it is had alone."""
+    """Connect to the file. If the disk has no space for the shared index of its log, open it exclusively."""
     try:
         return _connect_as(path, "NORMAL")
     except sqlite3.OperationalError as error:

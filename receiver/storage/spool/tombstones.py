@@ -1,10 +1,9 @@
-"""Tombstones: rows of a spool file that the store has, and that cannot be deleted because the disk is full.
+"""Tombstones: marks for rows of a spool file that are in the store, but cannot be deleted because the disk is full.
 
-SQLite needs room even to delete. So what was handed over is noted in a file beside the spool, which gets its room when
-there is some and is overwritten in place. An entry names the first and the last of neighbouring rows, with a checksum
-of the ids of all of them: it counts only where exactly these events are, so that no entry of another time hides one.
-What the file cannot hold is remembered by this process alone; after its death the store knows those events by their
-ids.
+SQLite needs space even to delete. So drained rows are noted in a file beside the spool, which is allocated while there
+is space and overwritten in place. An entry names the first and the last of a run of rows, with a checksum of all of
+their ids: it applies only to exactly these events, so that an outdated entry never hides an event. Rows that do not fit
+into the file are remembered only in this process; after its end, the store recognises those events by their ids.
 """
 
 import os
@@ -32,7 +31,7 @@ class Tombstones:
         self._used = 0
 
     def load(self, path: Path) -> None:
-        """Read what is noted beside the spool file *path*, and see that there is room for notes, if the disk has it."""
+        """Read the tombstones beside the spool file *path*, and allocate space for more if the disk has it."""
         try:
             self._file = os.open(path_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._read(os.pread(self._file, _SIZE, 0))
@@ -44,13 +43,13 @@ class Tombstones:
             _log.warning("spool.notes_unavailable", file=str(path), error=str(error))
 
     def peek(self, path: Path) -> None:
-        """Read what is noted beside the spool file *path* of somebody else. Raises OSError."""
+        """Read the tombstones beside the spool file *path* of another process. Raises OSError."""
         if path_of(path).exists():
             self._read(path_of(path).read_bytes())
 
     @property
     def count(self) -> int:
-        """How many rows are to be deleted yet."""
+        """Return how many rows still have to be deleted."""
         (count,) = self._connection.execute("SELECT count(*) FROM temp.tombstone").fetchone()
         return int(count)
 
@@ -63,22 +62,22 @@ class Tombstones:
                 os.pwrite(self._file, noted, self._used)
                 os.fdatasync(self._file)
                 self._used += len(noted)
-        except OSError as error:  # a file system that copies on writing needs room for this, too
+        except OSError as error:  # a copy-on-write file system needs space even for overwriting
             _log.warning("spool.notes_unavailable", error=str(error))
 
     def some(self, most: int) -> list[int]:
-        """Return the first rows that are to be deleted, at most *most*."""
+        """Return the first rows that have to be deleted, at most *most*."""
         found = self._connection.execute("SELECT seq FROM temp.tombstone ORDER BY seq LIMIT ?", (most,))
         return [seq for (seq,) in found.fetchall()]
 
     def strike(self, places: Sequence[int]) -> None:
-        """Forget rows that are deleted. What is noted of them says nothing any more; the room is used again."""
+        """Remove the tombstones of rows that are deleted; their space in the file is reused."""
         self._connection.executemany("DELETE FROM temp.tombstone WHERE seq = ?", [(seq,) for seq in places])
         if not self.count:
             self._used = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -96,7 +95,7 @@ class Tombstones:
                 )
 
     def _checksum(self, first: int, last: int) -> int:
-        """Return a checksum of the rows from one to another: of their places and ids."""
+        """Return a checksum of the positions and ids of the rows from *first* to *last*."""
         checksum = 0
         rows = "SELECT seq, id FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
         for seq, identifier in self._connection.execute(rows, (first, last)):
@@ -111,12 +110,12 @@ def set_up(connection: sqlite3.Connection) -> None:
 
 
 def path_of(path: Path) -> Path:
-    """Return where the tombstones of the spool file *path* are noted."""
+    """Return the path of the file with the tombstones of the spool file *path*."""
     return path.with_suffix(_SUFFIX)
 
 
 def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last of places that follow one another."""
+    """Yield the first and last position of each run of consecutive positions."""
     ordered = sorted(places)
     first = 0
     for at, place in enumerate(ordered):

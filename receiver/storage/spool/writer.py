@@ -1,4 +1,4 @@
-"""The thread that owns a spool file: it alone writes, many entries in one transaction, and tells the event loop."""
+"""The thread that owns a spool file: only it writes, many entries in one transaction, and replies to the event loop."""
 
 import asyncio
 import queue
@@ -38,9 +38,9 @@ class _Call:
 
 
 class Writer(threading.Thread):
-    """Carries out what is asked of one spool file, and answers on the event loop that asked.
+    """Carries out operations on one spool file, and replies on the event loop that requested them.
 
-    A disk that fails refuses what comes (RequestRefused 503) and is tried again; it never stops the thread.
+    While the disk fails, entries are refused (RequestRefused 503) and the disk is tried again; the thread never stops.
     """
 
     def __init__(self, handle: SpoolHandle) -> None:
@@ -52,19 +52,19 @@ class Writer(threading.Thread):
         self._failure = ""
 
     def append(self, record: SpoolRow, reply: Reply) -> None:
-        """Answer *reply* when the record is on disk."""
+        """Call *reply* when the record is on disk."""
         self._jobs.put(_Append(record, reply))
 
     def call(self, function: Callable[[SpoolFile], Any], reply: Reply) -> None:
-        """Answer *reply* with what *function* returns of the open file."""
+        """Call *reply* with what *function* returns for the open file."""
         self._jobs.put(_Call(function, reply))
 
     def finish(self) -> None:
-        """End the thread after what was asked for so far; the slot is left."""
+        """End the thread after all operations requested so far, and release the slot."""
         self._jobs.put(None)
 
     def run(self) -> None:
-        """Carry out jobs in their order until `finish`."""
+        """Carry out the operations in their order until `finish`."""
         while (job := self._left_over or self._jobs.get()) is not None:
             self._left_over = None
             if isinstance(job, _Append):
@@ -77,7 +77,7 @@ class Writer(threading.Thread):
             _log.error("spool.failed", folder=str(self._handle.folder), error=str(error))
 
     def _gather(self, first: _Append) -> list[_Append]:
-        """Return the first and what is waiting behind it: all of it shares one sync of the disk."""
+        """Return the first record and those that wait after it: they share one sync of the disk."""
         batch, size = [first], first.record.size
         while len(batch) < _RECORDS_AT_ONCE and size < _BYTES_AT_ONCE:
             try:
@@ -109,7 +109,7 @@ class Writer(threading.Thread):
             raise SpoolUnavailable(self._failure)
 
     def _fit(self, file: SpoolFile, batch: list[_Append]) -> tuple[list[SpoolRow], list[tuple[Reply, Any]]]:
-        """Return the records that there is room for, and what everybody is to be answered once they are written."""
+        """Return the records that fit, and the replies to make when they are written."""
         held, quarantined = file.bytes, file.quarantined
         fitting: list[SpoolRow] = []
         outcomes: list[tuple[Reply, Any]] = []
@@ -134,7 +134,7 @@ class Writer(threading.Thread):
             self._handle.mend(str(error)).append(records)
 
     def _fail(self, batch: list[_Append], error: Exception) -> list[tuple[Reply, Any]]:
-        """Return refusals for everybody; they are repeated for a second without asking the disk again."""
+        """Return refusals for all records; for a second, later records are refused without trying the disk."""
         now = time.monotonic()
         if now - self._failed_at >= _WRITE_AGAIN_AFTER_S:
             self._failed_at, self._failure = now, f"the spool cannot be written: {reason_of(error)}"
@@ -161,7 +161,7 @@ class Writer(threading.Thread):
 
 
 def _tell(outcomes: Sequence[tuple[Reply, Any]]) -> None:
-    """Answer on the event loop that waits; one that has ended waits no more."""
+    """Reply on the event loop that waits, unless it has ended."""
     if not outcomes:
         return
     try:

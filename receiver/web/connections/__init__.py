@@ -1,2 +1,2 @@
-"""What uvicorn does not bound: how long, how large and how many, by a subclass of its protocol. Nothing here knows of
-webhooks; the application and its endpoint are in the folder above."""
+"""Limits that uvicorn lacks, as a subclass of its protocol: on the time, size and number of requests and connections.
+Nothing here knows about webhooks; the application and its endpoint are in the folder above."""

@@ -1,4 +1,4 @@
-"""What all connections of one server share: their limits, the bytes that they hold, and who has to go."""
+"""State that all connections of one server share: their limits, the bytes they hold, and which one is closed first."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 class Limits:
     """Bounds on connections. Seconds and bytes.
 
-    *idle_s* is longer than load balancers keep idle connections (up to 600 s), so that they close them, and not we
-    under a request. When there are too many connections, a body that has been coming for less than *prompt_s* is left
-    alone. *unfinished_bytes* bounds the bodies of all connections together, as far as they are still coming.
+    *idle_s* is longer than load balancers keep idle connections (up to 600 s), so that the load balancer closes them:
+    if we did, a request could already be on its way. When there are too many connections, those whose body has been
+    arriving for less than *prompt_s* are spared. *unfinished_bytes* bounds all incomplete bodies together.
     """
 
     connections: int = 1_000
@@ -28,7 +28,7 @@ class Limits:
 
 
 class Connection(Protocol):
-    """What is to be known of a connection. *since*: when what it waits for began; *counted*: bytes of its body."""
+    """A connection as the budget sees it. *since*: when its current wait began; *counted*: bytes of its body so far."""
 
     since: float
     counted: int
@@ -40,7 +40,7 @@ C = TypeVar("C", bound=Connection)
 
 
 class Budget:
-    """What the connections of one server share. *refused* is called with the limit that a connection ran into."""
+    """The state shared by the connections of one server. *refused* is called with the limit that a connection hit."""
 
     def __init__(self, limits: Limits, refused: Callable[[str], None]) -> None:
         self.limits = limits
@@ -48,17 +48,17 @@ class Budget:
         self._unfinished = 0
 
     def count(self, connection: Connection, size: int) -> bool:
-        """Note how much of an unfinished body a connection holds; return whether all of them hold too much."""
+        """Note the size of a connection's incomplete body; return whether all such bodies together are too large."""
         self._unfinished += size - connection.counted
         connection.counted = size
         return self._unfinished > self.limits.unfinished_bytes
 
     def slowest_body(self, connections: Iterable[C]) -> C:
-        """Return the connection whose unfinished body has been coming for longest."""
+        """Return the connection whose incomplete body has been arriving for the longest time."""
         return min((one for one in connections if one.counted), key=lambda one: one.since)
 
     def most_spared(self, newcomer: C, connections: Iterable[C]) -> C:
-        """Return the connection that makes room for a new one; the new one itself if none can be spared."""
+        """Return the connection to close so that a new one fits; the new one itself if no other may be closed."""
         now = time.monotonic()
         others = (one for one in connections if one is not newcomer)
         ranked = [(rank, one.since, one) for one in others if (rank := one.spared(now)) is not None]

@@ -1,7 +1,7 @@
-"""HTTP/1.1 with bounds: uvicorn's protocol, which trusts whoever is on the other end, under limits.
+"""HTTP/1.1 with limits: a subclass of uvicorn's protocol, which itself trusts its clients.
 
-What came is parsed one request at a time, and each request in a turn of the loop of its own: nobody who sends thousands
-at once holds up others.
+Input is parsed one request at a time, each in its own iteration of the event loop, so that a client who sends thousands
+of requests at once does not delay others.
 """
 
 import time
@@ -18,10 +18,11 @@ _USUAL = 16_384
 
 
 class BoundedProtocol(WaitingProtocol):
-    """One connection. Made by the server through `functools.partial` with *budget*."""
+    """One connection. The server creates it through `functools.partial` with *budget*."""
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection. When there are too many, the one that can best be spared makes room, or it goes itself."""
+        """Accept a connection. When there are too many, close the one that can best be spared, which may be this
+        one."""
         super().connection_made(transport)
         self.flow = OrderedFlow(transport)
         self.transport = GentleTransport(transport)
@@ -32,7 +33,7 @@ class BoundedProtocol(WaitingProtocol):
             spared.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for more of a body, and leave no circle behind that only the garbage collector undoes."""
+        """Tell an application that waits for more of a body, and break reference cycles."""
         self.budget.count(self, 0)
         self.held.clear()
         super().connection_lost(exc)
@@ -40,14 +41,14 @@ class BoundedProtocol(WaitingProtocol):
         self.cycle = None
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Nothing more will come. Whoever has asked whole questions still reads the answers; only then close."""
+        """The client sends no more. It still reads the answers to its complete requests; close after those."""
         self.is_half_closed = bool(self.held) or self.owes_answer()
         return self.is_half_closed
 
-    # -- what comes -------------------------------------------------------------------------------------------------
+    # -- input ------------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, but nothing behind a request that is still to be answered."""
+        """Parse the input, but nothing after a request that has not been answered yet."""
         if self.awaiting is Awaiting.CLOSE:
             return
         if self.held:
@@ -68,7 +69,7 @@ class BoundedProtocol(WaitingProtocol):
         self.flow.pause_reading()
 
     def _parse_held(self) -> None:
-        """Parse of what is held as much as belongs to one request; the rest has its turn, or waits for the answer."""
+        """Parse one request of the held input. The rest is parsed in a later iteration, or after the answer."""
         while self.held and not (self.transport.is_closing() or self.owes_answer()):
             left = self._body_left() if self.awaiting is Awaiting.BODY else 0
             end = self.held.find(_HEAD_END, 0, _PORTION)
@@ -102,7 +103,7 @@ class BoundedProtocol(WaitingProtocol):
             self.refuse(*((414, "target") if is_target else (431, "head")))
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Read a request again as if it did not offer to speak another protocol (HTTP/2, mostly); *rest* follows."""
+        """Read a request again without its offer to change the protocol (mostly to HTTP/2); *rest* follows it."""
         head = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
@@ -114,20 +115,20 @@ class BoundedProtocol(WaitingProtocol):
         self.loop.call_soon(self._parse_held)
 
     def _asks_for_upgrade(self) -> bool:
-        """Whether the parser takes the body of this request for another protocol, and will say so when it has ended."""
+        """Whether the parser will take the body of this request for data of another protocol."""
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
 
     def _body_left(self) -> int:
-        """How much of a body is still to come; 0 when that is not known (it comes in chunks)."""
+        """Bytes of the body that are still to come; 0 when that is unknown (chunked encoding)."""
         for name, value in self.headers:
             if name == b"content-length":
                 return max(int(value) - self.body_bytes, 0)
         return 0
 
-    # -- what the parser and the application call -------------------------------------------------------------------
+    # -- called by the parser and the application -------------------------------------------------------------------
 
     def on_headers_complete(self) -> None:
-        """Check the whole head, then start the request."""
+        """Check the complete head, then start the request."""
         if self._asks_for_upgrade():
             return
         if self.parser.get_http_version() not in ("1.1", "1.0"):
@@ -146,12 +147,12 @@ class BoundedProtocol(WaitingProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Pass a part of a body on; of one whose answer came first, nothing."""
+        """Pass on a part of a body, unless the request was answered already."""
         self.body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request; the connection owes us nothing now."""
+        """End a request: its body is complete."""
         if self._asks_for_upgrade():
             return
         self.awaiting = Awaiting.NOTHING
@@ -161,13 +162,13 @@ class BoundedProtocol(WaitingProtocol):
         self.transport.end_request()
 
     def on_response_complete(self) -> None:
-        """Go on to what came behind the request, or be idle from now on."""
+        """Continue with the input that followed the request, or become idle."""
         self.transport.flush()
         self.server_state.total_requests += 1
         self.since = time.monotonic()
         if self.cycle.response_complete:
             if self.awaiting is Awaiting.BODY:
-                # Its answer came first (413, 404): it has only a moment to end, and what comes of it is dropped.
+                # It was answered before its body was complete (413, 404): it must end soon, and the rest is dropped.
                 self.since += self.limits.farewell_s - self.limits.body_s
                 self.budget.count(self, 0)
             self.cycle.body = bytearray()
@@ -182,10 +183,10 @@ class BoundedProtocol(WaitingProtocol):
 
 
 def _is_one_request(data: bytes) -> bool:
-    """Whether no head begins behind the first, as far as can be told at a glance: no body of ours has a line break."""
+    """Return whether *data* surely holds one request only: no line break follows the head, as in all hook bodies."""
     end = data.find(_HEAD_END)
     return end < 0 or data.find(b"\r", end + len(_HEAD_END)) < 0
 
 
 class _Refusal(Exception):
-    """Ends parsing: the status that says why, and the limit that was hit."""
+    """Ends parsing; carries the HTTP status and the name of the limit that was hit."""

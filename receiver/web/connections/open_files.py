@@ -1,4 +1,4 @@
-"""As many connections as the system lets this process have open files."""
+"""Fits the number of connections to the number of files that the system allows this process to open."""
 
 import sys
 from dataclasses import replace
@@ -7,13 +7,13 @@ from receiver.process import logs
 from receiver.web.connections.connection_budget import Limits
 
 _OURS = 128
-"""Open files beside the connections: to the store, spools, routes."""
+"""Open files besides the connections: those to the store, spools and routes."""
 
 
 def fitting(limits: Limits, *, burst: int) -> Limits:
-    """Return the limits that can be kept, after raising that on open files for them as far as the system allows.
+    """Return *limits* with as many connections as are possible, after raising the process's limit on open files.
 
-    *burst*: connections that are accepted at once before the first of them is found to be one too many.
+    *burst*: connections that may be accepted at once before the first of them is counted.
     """
     least = limits.connections + _OURS
     allowed = _raised(least + burst)
@@ -26,7 +26,7 @@ def fitting(limits: Limits, *, burst: int) -> Limits:
 
 
 def _raised(wanted: int) -> int:
-    """Raise the soft limit to *wanted* if it is lower and may be; return how many files may be open now."""
+    """Raise the soft limit to *wanted* if it is lower and that is allowed; return how many files may be open now."""
     if sys.platform == "win32":
         return wanted
     import resource

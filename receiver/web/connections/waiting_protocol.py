@@ -1,8 +1,8 @@
-"""What a connection waits for from the other end, since when, and what happens when that takes too long.
+"""Time limits: what a connection waits for from its client, since when, and what happens when that takes too long.
 
-A refusal is written, our side of the connection is closed, and what still comes is dropped for a moment: closing at
-once would reset the connection, and the other end might never read why. No limit costs a timer for each request: each
-connection knows what it waits for since when, and the server looks at all of them once a second.
+To refuse a client, we write the refusal, close our side of the connection, and drop further input for a moment: closing
+at once would reset the connection, and the client might never read the refusal. The limits need no timer for each
+request: each connection knows what it waits for and since when, and the server checks all of them once a second.
 """
 
 import time
@@ -18,11 +18,11 @@ from receiver.web import answers
 from receiver.web.connections.connection_budget import Budget
 
 REFUSED = "connection.refused"
-"""In the scope of a request whose connection was refused before its body was whole: with which status."""
+"""Key in the ASGI scope: the status with which a connection was refused before the request's body was complete."""
 
 
 class Awaiting(Enum):
-    """What a connection waits for from the other end."""
+    """What a connection waits for from its client."""
 
     NOTHING = 0
     HEAD = 1
@@ -31,7 +31,7 @@ class Awaiting(Enum):
 
 
 class WaitingProtocol(HttpToolsProtocol):
-    """One connection: its state, and the limits of time and number that it is under."""
+    """One connection: its state, and the limits on its time and number."""
 
     transport: Any
     flow: Any
@@ -53,14 +53,14 @@ class WaitingProtocol(HttpToolsProtocol):
         self.is_half_closed = False
         self._unread_since: float | None = None
         self.is_draining = False
-        """No answer from now on keeps the connection open."""
+        """Set when each further answer has to close the connection."""
 
     def neighbours(self) -> list["WaitingProtocol"]:
         """Return all connections of this server."""
         return [one for one in self.connections if isinstance(one, WaitingProtocol)]
 
     def shutdown(self) -> None:
-        """Finish what was taken, then close; called by the server when it stops."""
+        """Finish the requests that were accepted, then close. The server calls this when it stops."""
         self.is_draining = True
         if self.is_busy():
             self.cycle.keep_alive = False
@@ -68,11 +68,11 @@ class WaitingProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def is_idle(self) -> bool:
-        """Whether this connection was of use once and does nothing now."""
+        """Whether this connection has had a request and now waits for the next one."""
         return self.awaiting is Awaiting.NOTHING and not self.is_busy()
 
     def expire(self, now: float) -> None:
-        """Close the connection if the other end took too long; called once a second with the monotonic clock."""
+        """Close the connection if its client takes too long. Called once a second with the monotonic time."""
         waited = now - self.since
         if self.awaiting is Awaiting.HEAD and waited > self.limits.head_s:
             self.refuse(408, "head_time")
@@ -91,11 +91,11 @@ class WaitingProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def spared(self, now: float) -> int | None:
-        """How readily this connection makes room, the lowest first; None when it must stay.
+        """Return the rank in which this connection is closed to make room, the lowest first; None: it must stay.
 
-        First who dawdles with a head or with going, then the idle, then who dawdles with a body, at last whose head is
-        coming promptly: that of an event is whole within milliseconds, and never the oldest. A body that comes promptly
-        stays, and no answer is lost that we owe for a whole request.
+        First come connections that are slow to send a head or to close, then idle ones, then those that are slow to
+        send a body, and last those whose head is arriving promptly: the head of an event is complete within
+        milliseconds. A connection whose body is arriving promptly stays, and so does one that waits for our answer.
         """
         if self.is_idle():
             return 1
@@ -107,29 +107,29 @@ class WaitingProtocol(HttpToolsProtocol):
         return 3 if is_prompt else 0
 
     def count_body(self) -> None:
-        """Count what has come of a body that is not whole; when all of these are too much, the slowest is refused."""
+        """Count the bytes of an incomplete body. When all such bodies together are too large, refuse the slowest."""
         is_dropped = self.cycle.response_complete or self.cycle.disconnected
         if self.budget.count(self, 0 if is_dropped else self.body_bytes):
             self.budget.slowest_body(self.neighbours()).refuse(408, "unfinished_bodies")
 
     def begin_to_await(self, what: Awaiting) -> None:
-        """Wait for something else from now on."""
+        """Note that from now on the connection waits for *what*."""
         self.awaiting = what
         self.since = time.monotonic()
         self.head_bytes = 0
 
     def owes_answer(self) -> bool:
-        """Whether a request that came whole is still to be answered."""
+        """Whether a complete request has not been answered yet."""
         if not self.pipeline and (self.cycle is None or self.cycle.response_complete):
             return False  # nearly always
         return bool(self.pipeline) or (self.awaiting is not Awaiting.BODY and self.is_busy())
 
     def is_busy(self) -> bool:
-        """Whether a request is still to be answered."""
+        """Whether any request has not been answered yet."""
         return self.cycle is not None and not (self.cycle.response_complete or self.cycle.disconnected)
 
     def refuse(self, status: int, limit: str) -> None:
-        """Take nothing more from this connection, say why, and close it."""
+        """Answer with *status*, read no more from this connection, and close it."""
         self.budget.refused(limit)
         is_silent = self.awaiting is Awaiting.HEAD and self.head_bytes == 0
         is_answered = self.awaiting is Awaiting.BODY and self.cycle.response_started
@@ -152,7 +152,7 @@ class WaitingProtocol(HttpToolsProtocol):
         self.read_on()
 
     def read_on(self) -> None:
-        """Read again, when all that came is parsed; or close, when nothing more will come and nothing is owed."""
+        """Resume reading when all input is parsed; or close, when the client has ended and every answer is written."""
         if self.is_half_closed:
             if not self.owes_answer():
                 self.transport.close()

@@ -21,7 +21,7 @@ UNUSABLE = [
     ),
     ("HTTP_PROXY", "http://me:hush@127.0.0.1:port", "is not the URL of a proxy; write http://HOST:PORT"),
     ("https_proxy", "::hush::", "is not the URL of a proxy; write http://HOST:PORT"),
-    ("HTTPS_PROXY", "ftp://hush", "no proxy is spoken to like this; write http://HOST:PORT"),
+    ("HTTPS_PROXY", "ftp://hush", "this kind of proxy is not supported; write http://HOST:PORT"),
     ("SSL_CERT_FILE", "/missing", "cannot read certificates from '/missing': No such file or directory; correct"),
     ("SSL_CERT_FILE", __file__, "cannot read certificates from .*; correct the path, or unset it"),
 ]

@@ -27,5 +27,5 @@ def test_a_duration_is_that_long_ago(written: str) -> None:
 )
 def test_a_number_alone_is_refused(written: str) -> None:
     """With a sentence that says what to write."""
-    with pytest.raises(UsageError, match="^--since: .* is no time; write .*; a duration needs its unit$"):
+    with pytest.raises(UsageError, match="^--since: .* is not a time; write .*; a duration needs its unit$"):
         timestamps.parse("--since", written)

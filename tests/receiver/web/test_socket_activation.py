@@ -77,5 +77,5 @@ def test_what_is_no_listening_socket_is_refused(tmp_path: Path, redis_url: str) 
         assert process.wait() == 1
         process.end()
         assert "descriptor 3 does not listen for TCP; set ListenStream=ADDRESS:PORT" in process.output
-    with (tmp_path / "file").open("w") as file, pytest.raises(SettingsError, match="is no socket"):
+    with (tmp_path / "file").open("w") as file, pytest.raises(SettingsError, match="is not a socket"):
         socket_activation._listener(file.fileno())

@@ -109,10 +109,10 @@ def test_a_record_is_had_as_a_dict_or_as_a_type() -> None:
 @pytest.mark.parametrize(
     ("kind", "number", "sentence"),
     [
-        ("coworkers", 1, "is no kind of record"),
-        ("spaces/../sys/webhooks", 1, "is no kind of record"),
-        ("spaces/coworkers?x=1", 1, "is no kind of record"),
-        (dict, 1, "is no kind of record"),
+        ("coworkers", 1, "is not a kind of record"),
+        ("spaces/../sys/webhooks", 1, "is not a kind of record"),
+        ("spaces/coworkers?x=1", 1, "is not a kind of record"),
+        (dict, 1, "is not a kind of record"),
         ("spaces/coworkers", None, "None is not the number of a record"),
         ("spaces/coworkers", True, "True is not the number of a record"),
         ("spaces/coworkers", 0, "0 is not the number of a record"),

@@ -103,7 +103,9 @@ def test_a_record_that_does_not_fit_ends_for_good_and_says_which_fields(load: An
     ended = execution.run(load("typed"), an_event(data=data))
 
     assert (ended.outcome, ended.final) == (Outcome.FAILED, True)
-    assert str(ended.error).startswith("RecordUnfit: the record is no Booking: Id: Input should be a valid integer")
+    assert str(ended.error).startswith(
+        "RecordUnfit: the record is not a valid Booking: Id: Input should be a valid integer"
+    )
     assert "secret" not in str(ended.error)
 
 
@@ -142,4 +144,4 @@ def test_in_a_worker_what_does_not_fit_is_dead_at_once(bench: Bench) -> None:
     assert [(one.status, len(one.attempts)) for one in bench.ended(bad).deliveries] == [("dead", 1), ("dead", 1)]
     assert {(seen["id"], seen["year"]) for seen in bench.seen()} == {(1, 2026), (3, 2026)}
     assert bench.ended(odd).status == "succeeded"
-    assert "the record is no Booking: Id" in str(bench.ended(bad).deliveries[0].error)
+    assert "the record is not a valid Booking: Id" in str(bench.ended(bad).deliveries[0].error)

@@ -17,7 +17,7 @@ from receiver.storage.redis import connection
 from tests.support.bench import Bench
 from tests.support.events import entry
 from workers.parent.child import ChildProcess, Launch
-from workers.parent.metrics_collector import MetricsCollector
+from workers.parent.fleet_counters import FleetCounters
 from workers.run.shared_counters import SharedCounters
 
 RECEIVED_MS = 1_790_000_000_000
@@ -110,8 +110,8 @@ def test_only_what_is_new_is_added_and_what_could_not_be_added_is_added_later(cl
     """Two turns add nothing twice; a turn that fails loses nothing; routes without a label of their own are others."""
     child = ChildProcess(Launch(1, (), False, 1.0, {}))
     table = _table("announce")
-    away = MetricsCollector(connection.connect("redis://127.0.0.1:1/0", timeout_s=0.2), lambda: table)
-    metering = MetricsCollector(client, lambda: table)
+    away = FleetCounters(connection.connect("redis://127.0.0.1:1/0", timeout_s=0.2), lambda: table)
+    metering = FleetCounters(client, lambda: table)
     child.counts.ended(_claim("announce"), _ended("succeeded", "succeeded"))
     child.counts.ended(_claim("unknown"), _ended("retry", "failed"))
 

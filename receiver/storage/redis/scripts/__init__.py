@@ -1,10 +1,11 @@
-"""The Lua scripts: each is one atomic step of a delivery's life. `source` returns the text that Redis runs.
+"""The Lua scripts. Each is one atomic step, such as storing a batch (keep.lua), claiming deliveries (claim.lua) or
+recording results (acknowledge.lua); duplicates, limits and order are decided here. `source` returns the text that Redis
+runs.
 
-A script names what it uses of `shared/` in its first lines: `-- include: keys, time`, and behind `-- on demand:` what
-few of its calls need. A shared file may include others. Redis makes every function of a script anew at each call, for a
-sixth of a microsecond each, so shared files are small; and what is on demand is one function, `open_{file}`, inside
-which everything is made that only it includes.
-"""
+The first lines of a script name the files of `shared/` that it uses: `-- include: keys, time`, and after `-- on
+demand:` those that few of its calls need. A shared file may include others. At each call, Redis creates every function
+of a script again, for a sixth of a microsecond each, so shared files are small. A file on demand is one function,
+`open_{file}`, which also contains the files that only it includes."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -16,7 +17,7 @@ _ON_DEMAND = "-- on demand: "
 
 
 class _Part(NamedTuple):
-    """A file: the names of what it includes, of what it opens on demand, and its statements without comments."""
+    """A file: the names of the files that it includes and opens on demand, and its statements without comments."""
 
     include: tuple[str, ...]
     on_demand: tuple[str, ...]
@@ -25,7 +26,7 @@ class _Part(NamedTuple):
 
 @cache
 def source(name: str) -> str:
-    """Return the script *name* with what it includes in front of it."""
+    """Return the script *name* with the files that it includes before it."""
     script = _read(f"{name}.lua")
     included = _closure(script.include)
     opened = [_filled(one, included) for one in script.on_demand]
@@ -33,12 +34,12 @@ def source(name: str) -> str:
 
 
 def includes(name: str) -> tuple[str, ...]:
-    """Return the shared files that a script includes, each behind those that it includes itself."""
+    """Return the shared files that a script includes, each after the files that it includes itself."""
     return _closure(_read(f"{name}.lua").include)
 
 
 def _closure(names: Iterable[str], there: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return *names* and what they include, without what is *there* already."""
+    """Return *names* and the files that they include, except those that are *there* already."""
     found: list[str] = []
     for name in names:
         if name not in there and name not in found:
@@ -48,7 +49,7 @@ def _closure(names: Iterable[str], there: tuple[str, ...] = ()) -> tuple[str, ..
 
 
 def _filled(name: str, there: tuple[str, ...]) -> str:
-    """Return the function that the file *name* opens, with what it includes and is not *there* at its head."""
+    """Return the function in the file *name*; the files that it includes and that are not *there* come first in it."""
     part = _shared(name)
     opening = f"local function open_{name}("
     before, _, rest = part.text.partition(opening)

@@ -8,8 +8,11 @@
 --   at which waiting for it ends)
 -- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
 -- delay at no charge, g given back unrun to the front of its queue, n given back unrun because the worker does not know its
--- route or handler.
+-- route or handler, p put off unrun for the delay, because its time is later now.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
+
+-- What was put off is looked at at least so often: whoever did so may not have read today's routes.
+local LOOKED_AT_AGAIN_MS = 3600000
 
 local worker, iso = ARGV[1], ARGV[2]
 -- A stock RQ worker deletes the job itself when our function has returned, and fails when it is gone before.
@@ -46,17 +49,18 @@ for at = 3, #ARGV, 6 do
             wake_all(queue)
         else
             local is_settled = false
-            if has_gates or sign ~= '' then
+            if (has_gates or sign ~= '') and verdict ~= 'p' then
                 gates = gates or open_gates({})
                 targets = targets or open_targets(gates)
                 is_settled = targets(id, n, serial, state, verdict, tonumber(delay), timeout_s, attempt, sign, iso)
             end
             if not is_settled then
                 local had = (state[5] or state[6]) and {l = state[5], g = state[6]}
-                local newer = verdict == 'r' and state[5] and successor(state[5], id)
+                local newer, why
+                if state[5] and not FINAL[verdict] then newer, why = successor(state[5], id, verdict == 'r') end
                 if newer then
                     record(id, n, attempt)
-                    note_end(id .. '-' .. n, 'discarded', 'superseded by ' .. newer)
+                    note_end(id .. '-' .. n, 'discarded', why)
                     finish(id, n, 'c', had, iso)
                 elseif FINAL[verdict] then
                     local attempts = note_attempt(id, n, attempt) and (tonumber(state[9]) or 0) + 1
@@ -72,7 +76,11 @@ for at = 3, #ARGV, 6 do
                         redis.call('HDEL', key, n .. 'g')
                         give_place_back(state[6], id .. '-' .. n)
                     end
-                    requeue(id, n, serial + 1, state[4], now_ms + tonumber(delay), timeout_s, iso)
+                    local waits_ms = verdict == 'p' and math.min(tonumber(delay), LOOKED_AT_AGAIN_MS) or tonumber(delay)
+                    requeue(id, n, serial + 1, state[4], now_ms + waits_ms, timeout_s, iso)
+                    if verdict == 'p' and waits_ms > 0 then
+                        redis.call('HSET', key, n .. 'w', 't', n .. 't', string.format('%.0f', now_ms + delay))
+                    end
                 end
             end
         end

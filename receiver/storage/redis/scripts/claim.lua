@@ -1,4 +1,4 @@
--- include: counters, handover, ids, jobs, keys, lists, rules, time
+-- include: counters, dates, handover, ids, jobs, keys, lists, rules, time
 -- on demand: gates
 -- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
 -- A delivery is in a queue or in one worker's hands at every moment, never in neither.
@@ -55,7 +55,10 @@ local function make_due(queue)
             end
         end
         if waits then
-            if redis.call('EXISTS', job_key(job)) == 1 then redis.call('HSET', job_key(job), 'status', 'queued') end
+            if redis.call('EXISTS', job_key(job)) == 1 then
+                -- It waits for a worker since now: what tells how far a queue is behind goes by when its jobs were made.
+                redis.call('HSET', job_key(job), 'status', 'queued', 'created_at', rq_time(tonumber(clock[1])))
+            end
             if id then ours[#ours + 1] = job else redis.call('RPUSH', queue_key(queue), job) end
         end
     end

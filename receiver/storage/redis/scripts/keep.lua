@@ -1,5 +1,5 @@
 -- include: counters, entities, ids, indexes, jobs, keys, lists, new_delivery, quarantine, states, time
--- on demand: lane_placement, leftovers
+-- on demand: lane_placement, timed_placement, leftovers
 -- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them.
 --
 -- A script error keeps what was written before it. So everything that can be wrong with the arguments is found before the
@@ -49,6 +49,7 @@ while at <= #ARGV do
         local delivery = new_delivery(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
         if not delivery then return redis.error_reply('ERR keep: malformed delivery') end
         event.deliveries[n] = delivery
+        if delivery.ending == 'w' then event.is_perhaps_nothing = true end
         at = at + 4
     end
     events[#events + 1] = event
@@ -170,7 +171,17 @@ local function remember_entity(event)
     if not newest or newest < event.id then redis.call('HSET', key, event.entity, event.id) end
 end
 
-local place
+local place, place_timed, calls_off
+
+-- Takes those out of an event's deliveries that are to call off what waits, and find nothing.
+local function take_out_idle(event)
+    if not calls_off then place_timed, calls_off = open_timed_placement() end
+    local left = {}
+    for _, delivery in ipairs(event.deliveries) do
+        if delivery.ending ~= 'w' or calls_off(event.id, delivery) then left[#left + 1] = delivery end
+    end
+    event.deliveries = left
+end
 
 -- Makes the deliveries of an event, and returns how many of them ended at once.
 local function make_deliveries(event, state)
@@ -182,6 +193,9 @@ local function make_deliveries(event, state)
         state[#state + 1] = n .. 'q'; state[#state + 1] = delivery.queue
         if not delivery.waits then
             state[#state + 1] = n .. 's'; state[#state + 1] = 'q'
+        elseif delivery.is_timed then
+            if not place_timed then place_timed, calls_off = open_timed_placement() end
+            begins = place_timed(event.id, n, delivery, false, state)
         else
             place = place or open_lane_placement()
             begins = place(event.id, n, delivery, event.ms, true, state)
@@ -211,10 +225,11 @@ local function note_shadow(event, state)
 end
 
 local function store(event)
+    if event.is_perhaps_nothing then take_out_idle(event) end
     local hour, made = event.hour, #event.deliveries
     local state = {'n', text(made), 'p', text(made)}
     if event.entity ~= '' then state[5] = 'y'; state[6] = event.entity end
-    local standing = event.kind == 'q' and 'quarantined' or made == 0 and 'unrouted'
+    local standing = event.kind == 'q' and 'quarantined' or made == 0 and not event.further and 'unrouted'
     if standing then
         state[#state + 1] = 'k'; state[#state + 1] = string.sub(standing, 1, 1)
         state[#state + 1] = 'z'; state[#state + 1] = now_ms

@@ -1,5 +1,5 @@
 -- include: counters, ids, indexes, jobs, keys, new_delivery, requeue, states, time
--- on demand: lane_placement
+-- on demand: lane_placement, timed_placement
 -- Makes new deliveries of an event that is kept: the same event, the same key, origin `replay`.
 -- A route whose last delivery is still in flight is left alone. A dead delivery of a replayed route ends as discarded,
 -- because its successor now stands for it.
@@ -31,13 +31,20 @@ local function is_listed(route)
     return string.find(shadow, ',' .. route .. ',', 1, true) ~= nil
 end
 
-local hour, made, place = id_hour(id), {}, nil
+local hour, made, ended, place, place_timed = id_hour(id), {}, 0, nil, nil
 -- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
 local function make(delivery, before)
     local fields = {n .. 'r', delivery.route, n .. 'q', delivery.queue, n .. 'm', 'replay'}
-    if delivery.waits then place = place or open_lane_placement() end
-    local begins = not delivery.waits and 'q' or place(id, n, delivery, now_ms, false, fields)
+    local begins = 'q'
+    if delivery.is_timed then
+        place_timed = place_timed or open_timed_placement()
+        begins = place_timed(id, n, delivery, true, fields)
+    elseif delivery.waits then
+        place = place or open_lane_placement()
+        begins = place(id, n, delivery, now_ms, false, fields)
+    end
     redis.call('HSET', key, unpack(fields))
+    if begins == 'c' then ended = ended + 1 end
     if begins == 'q' then
         requeue(id, n, 1, delivery.queue, now_ms, delivery.timeout_s, iso)
     elseif begins == 'w' then
@@ -73,9 +80,13 @@ end
 
 if #made > 0 then
     redis.call('HSET', key, 'n', n)
-    redis.call('HINCRBY', key, 'p', #made)
-    redis.call('HDEL', key, 'z')
+    if redis.call('HINCRBY', key, 'p', #made - ended) > 0 then
+        redis.call('HDEL', key, 'z')
+    else
+        redis.call('HSET', key, 'z', now_ms)
+    end
     count(hour, 'd_created', #made)
+    if ended > 0 then count(hour, 'd_discarded', ended) end
     if redis.call('HGET', key, 'k') == 'u' then
         redis.call('HDEL', key, 'k')
         redis.call('ZREM', 'fd:x:unrouted', id)

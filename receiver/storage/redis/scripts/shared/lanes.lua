@@ -61,12 +61,13 @@ local function leave_lane(lane, delivery, iso)
     if first[1] and tonumber(first[2]) ~= 0 then advance(lane, iso) end
 end
 
--- The event whose debounced delivery waits behind the head of a lane and is newer than the head's: what the head could not
--- do, it need not try again.
-local function successor(lane, event)
+-- The event whose delivery waits behind the head of a lane and takes its place: what the head did not do, it need not try
+-- again. Returns it and why the head ends. It is debounced and newer, or planned (`at`), then also when the head did not fail.
+local function successor(lane, event, has_failed)
     local second = redis.call('ZRANGE', lane_key(lane), 1, 1)[1]
     if not second then return nil end
     local id, n = parse_delivery(second)
-    local held = redis.call('HGET', state_key(id), n .. 'e') or ''
-    return id > event and string.sub(held, -1) == 'b' and id or nil
+    local waits = string.sub(redis.call('HGET', state_key(id), n .. 'e') or '', -1)
+    if waits == 't' then return id, 'replaced by a newer event: ' .. id end
+    if waits == 'b' and has_failed and id > event then return id, 'superseded by ' .. id end
 end

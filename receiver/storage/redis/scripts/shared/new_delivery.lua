@@ -1,11 +1,20 @@
 -- A delivery that is to be made.
 
 -- Reads a delivery that is to be made; nil when its arguments are malformed. *terms* say what it is to wait for, as the
--- receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced; '' for nothing.
+-- receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced; or behind `|@` when it starts
+-- (timed_placement.lua); '' for nothing.
 local function new_delivery(route, queue, timeout_s, terms)
     if not tonumber(timeout_s) then return nil end
     local delivery = {route = route, queue = queue, timeout_s = timeout_s}
     if terms == '' then return delivery end
+    if string.sub(terms or '', 1, 3) == '|@|' then
+        local lane, per, due, updated, ending, why = string.match(terms,
+            '^|@|([%w_-]*)|([%w_-]*)|(%d+)|(%d+)|([cwn]?)|(.*)$')
+        if not due then return nil end
+        delivery.waits, delivery.is_timed, delivery.lane, delivery.per = true, true, lane ~= '' and route .. ':' .. lane, per
+        delivery.due, delivery.updated, delivery.ending, delivery.why = tonumber(due), tonumber(updated), ending, why
+        return delivery
+    end
     local lane, per, delay, debounced = string.match(terms or '', '^([%w_-]*)|([%w_-]*)|(%d+)|(d?)$')
     if not delay then return nil end
     delivery.waits, delivery.lane, delivery.per = true, lane ~= '' and route .. ':' .. lane, per

@@ -1,4 +1,5 @@
-"""Publishes what worker processes counted, for their parent."""
+"""Publishes the counters of all worker processes of one parent. What a process counts is in
+`workers.run.shared_counters`, the names of the metrics in `receiver.observation.exposition`."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -15,7 +16,7 @@ _EVERY_S: Final = 5.0
 _PARENT: Final = "parent"
 
 
-class MetricsCollector:
+class FleetCounters:
     """Publishes the counters of all worker processes every few seconds, and those of a dead one at once."""
 
     def __init__(self, client: redis.Redis, table: Callable[[], RoutingTable | None]) -> None:

@@ -1,4 +1,5 @@
-"""The metrics of the store, for a scrape that is answered in time even if the store or its name server hangs."""
+"""Answers a scrape of the store's metrics in time, even if the store or its name server hangs. The metrics themselves
+are in `receiver.observation.exposition`."""
 
 import asyncio
 from concurrent.futures import Future
@@ -12,18 +13,18 @@ from receiver.observation.exposition import exposition
 from receiver.process import background
 
 WITHIN_S: Final = 2.0
-"""Prometheus gives up a scrape after ten seconds and takes the receiver for dead."""
+"""Seconds after which a scrape is answered without the store. After ten, Prometheus takes the receiver for dead."""
 
 
-class StoreMetrics:
-    """Takes one snapshot of the store at a time, outside the event loop of the requests."""
+class MetricsScrape:
+    """Takes one snapshot of the store at a time, outside the event loop that serves requests."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._looking: Future[bytes] | None = None
 
     async def __call__(self) -> bytes:
-        """Return the store's metrics in Prometheus's text form; after WITHIN_S those that need no store."""
+        """Return the store's metrics in Prometheus's text form; after WITHIN_S, only those that need no store."""
         if self._looking is None or self._looking.done():
             self._looking = background.begin(self._look)
         try:

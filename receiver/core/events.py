@@ -5,7 +5,7 @@ A **delivery** is one envelope for one route; an **attempt** is one run of that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -112,7 +112,8 @@ class Event(Generic[Data]):
     *key* stays the same over attempts and replays: the idempotency key for whatever the handler does elsewhere.
     *attempt* counts from 1. *superseded*: a newer event of the same entity is already stored. *data* is the record as
     Nexudus sent it, with names in PascalCase: a dict, or a `Booking` for a handler that takes `Event[Booking]`.
-    *business* describes its location, as far as routes.yaml does.
+    *business* describes its location, as far as routes.yaml does. *enriched* has the records that the route's `enrich`
+    names: a type where their kind has one, else a dict; None for one that Nexudus does not have.
     """
 
     id: str
@@ -126,3 +127,4 @@ class Event(Generic[Data]):
     superseded: bool
     data: Data
     business: Business = Business()
+    enriched: Mapping[str, Any] = field(default_factory=dict)

@@ -56,7 +56,7 @@ class RouteVersions:
     def _parts(self, route: Route) -> dict[str, str]:
         if route.handler not in self._handlers:  # what is imported stays what it is until the process ends
             self._handlers[route.handler] = self._version(route.handler)
-        said = {
+        said: dict[str, Any] = {
             "action": route.actions,
             "business": sorted(route.businesses or ()),
             "where": route.where.source if route.where else None,
@@ -68,6 +68,8 @@ class RouteVersions:
             "enabled": route.enabled,
             "shadow": route.shadow,
         }
+        if route.enrich:
+            said["enrich"] = [(one.name, one.kind, one.number.source) for one in route.enrich]
         if route.flow and route.flow.at:
             said |= {"at": route.flow.at.source, "cancelled_by": route.flow.cancelled_by}
         return {name: _digest(value) for name, value in said.items()} | {_HANDLER: self._handlers[route.handler]}

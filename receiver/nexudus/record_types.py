@@ -18,7 +18,7 @@ def unfit(action: str, record: Mapping[str, Any]) -> dict[str, str]:
     The sentences quote no value. Actions without a type, and fields that the type does not declare, always fit.
     """
     kind = actions.entity_kind(action)
-    wanted = _types().get(kind, Record)
+    wanted = by_name().get(kind, Record)
     found: dict[str, str] = {}
     for name, field in wanted.model_fields.items():
         if name not in record:
@@ -34,7 +34,7 @@ def unfit(action: str, record: Mapping[str, Any]) -> dict[str, str]:
 
 
 @cache
-def _types() -> dict[str, type[Record]]:
+def by_name() -> dict[str, type[Record]]:
     """Return the types of records by their kind."""
     for module in pkgutil.iter_modules(records.__path__):
         importlib.import_module(f"{records.__name__}.{module.name}")

@@ -24,6 +24,8 @@ from receiver.routing.values import (
     OrderKey,
     Period,
     Queue,
+    RecordId,
+    RecordKind,
     RecordOrPath,
     Retry,
     StartLimit,
@@ -36,6 +38,7 @@ from receiver.routing.values import (
     by_number,
     fits,
     mapping,
+    named_records,
     only_list,
     only_text,
 )
@@ -81,6 +84,13 @@ class ExampleShape(_Shape):
     match: Switch = Field(True, description="Whether the route is to want the record.")
 
 
+class EnrichShape(_Shape):
+    """A record that workers read from Nexudus before the handler runs."""
+
+    kind: RecordKind = Field(description="Its kind, Coworker, or where the API has it, spaces/coworkers.")
+    id: RecordId = Field(description="Its id: a CEL expression over data, action and business_id. It may be nothing.")
+
+
 class RouteShape(_Shape):
     """One route."""
 
@@ -89,8 +99,17 @@ class RouteShape(_Shape):
     business: Locations | None = Field(
         None, description="Only events of this Nexudus location, or of these. Default: of all."
     )
+    enrich: Annotated[dict[str, Annotated[EnrichShape, BeforeValidator(mapping)]], BeforeValidator(named_records)] = (
+        Field(
+            default_factory=dict,
+            description="Records that workers read from Nexudus before the handler runs, by the names that where, "
+            "templates and handlers have for them.",
+        )
+    )
     where: Where | None = Field(
-        None, description="A CEL expression over data, action and business_id; only events for which it is true."
+        None,
+        description="A CEL expression over data, action, business_id and what enrich names; only events for which it "
+        "is true. One that names an enriched record is evaluated by the worker.",
     )
     handler: HandlerName = Field(description="An installed handler's name, or module:function.")
     options: Annotated[dict[str, Any], BeforeValidator(mapping)] = Field(

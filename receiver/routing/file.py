@@ -13,7 +13,16 @@ from receiver.core.errors import Problem, RoutesError
 from receiver.core.events import Business
 from receiver.core.suggest import nearest
 from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import Defaults, Document, ExampleShape, LocationShape, ReconcileShape, RouteShape
+from receiver.routing.document import (
+    Defaults,
+    Document,
+    EnrichShape,
+    ExampleShape,
+    LocationShape,
+    ReconcileShape,
+    RouteShape,
+)
+from receiver.routing.enrichment import Enrichment
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.table import Example, Reconciling, Route, RoutingTable
 from receiver.routing.values import NAME
@@ -27,6 +36,7 @@ _DEFAULT_KEYS = tuple(Defaults.model_fields)
 _LOCATION_KEYS = tuple(LocationShape.model_fields)
 _RECONCILE_KEYS = tuple(ReconcileShape.model_fields)
 _ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
+_ENRICH_KEYS = tuple(EnrichShape.model_fields)
 _EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
 
@@ -118,6 +128,13 @@ class _Check:
                 self._tidy(one, (*path, "tests", at), _EXAMPLE_KEYS, "a test") if isinstance(one, dict) else one
                 for at, one in enumerate(tidy["tests"])
             ]
+        if isinstance(tidy.get("enrich"), dict):
+            tidy["enrich"] = {
+                name: self._tidy(one, (*path, "enrich", name), _ENRICH_KEYS, "an enriched record")
+                if isinstance(one, dict)
+                else one
+                for name, one in tidy["enrich"].items()
+            }
         return tidy
 
     def _report(self, path: yaml_lines.Path, message: str) -> None:
@@ -220,6 +237,7 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         actions=tuple(dict.fromkeys(shape.action)),
         businesses=None if shape.business is None else frozenset(shape.business),
         where=shape.where,
+        enrich=tuple(Enrichment(name, one.kind, one.id) for name, one in shape.enrich.items()),
         handler=shape.handler,
         options=shape.options,
         queue=shape.queue or defaults.queue,
@@ -238,7 +256,8 @@ def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_l
         ),
         line=document.line(path),
         handler_line=document.line((*path, "handler")),
-        option_lines=dict(_option_lines(shape.options, document, (*path, "with"))),
+        option_lines=dict(_option_lines(shape.options, document, (*path, "with")))
+        | {f"enrich.{name}": document.line((*path, "enrich", name)) for name in shape.enrich},
     )
 
 

@@ -1,12 +1,13 @@
 """The routing table, which decides which routes want an event. Pure and immutable; `receiver.routing.file` makes it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from receiver.core import timestamps
 from receiver.core.events import Business
-from receiver.routing.filters import Filter
+from receiver.routing.enrichment import Enrichment
+from receiver.routing.filters import Filter, Verdict
 from receiver.routing.flow_rules import Flow
 
 NEVER = "None"
@@ -23,11 +24,11 @@ class Route:
     *actions* are names and wildcards as written. *businesses* None: all. *options* are the handler's, with references
     (`env/NAME`, `file/PATH`) as written. *retry_ms* holds the delay before each further attempt. *line* is the line of
     the file where the route begins, *handler_line* that of its handler; *option_lines* has the line of each option and
-    of each value within it (`body.name`). *confirms_replay*: a replay skips the route unless it names the route.
-    *shadow*: matching events are noted, but nothing is delivered. *writes*: the handler may change records at Nexudus.
-    *backfill*: whether the route takes events that back-fill found. *max_age_ms*: how long after its event arrived an
-    attempt may still start; 0: no limit. *flow*: what its deliveries wait for; None: nothing. *tests* are its own
-    examples, for `frontdesk check`.
+    of each value within it (`body.name`), and of enriched records (`enrich.member`). *confirms_replay*: a replay skips
+    the route unless it names the route. *shadow*: matching events are noted, but nothing is delivered. *writes*: the
+    handler may change records at Nexudus. *backfill*: whether the route takes events that back-fill found.
+    *max_age_ms*: how long after its event arrived an attempt may still start; 0: no limit. *flow*: what its deliveries
+    wait for; None: nothing. *enrich*: records that workers read. *tests* are its own examples, for `frontdesk check`.
     """
 
     name: str
@@ -47,9 +48,20 @@ class Route:
     backfill: Literal["auto", "confirm", "never"] = "auto"
     max_age_ms: int = 0
     flow: Flow | None = None
+    enrich: tuple[Enrichment, ...] = ()
     tests: tuple["Example", ...] = field(default=(), compare=False, repr=False)
     handler_line: int = field(default=0, compare=False)
     option_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def where_at_receipt(self) -> Filter | None:
+        """The filter that decides when an event is kept; None: every event passes."""
+        return self.where if self.where is not None and not self.where.records else None
+
+    @property
+    def where_at_work(self) -> Filter | None:
+        """The filter that a worker evaluates, because it reads enriched records; None: there is none."""
+        return self.where if self.where is not None and self.where.records else None
 
     @property
     def is_timed(self) -> bool:
@@ -114,7 +126,7 @@ class Explanation:
 
     *shadow*: the route wants the event, but is a shadow route and gets no delivery. For a route with `at`, *starts_ms*:
     when the delivery starts (Unix ms); *no_time*: why there is no such time; *calls_off*: the event calls off the
-    delivery that waits.
+    delivery that waits. *asks_worker*: a worker decides, because the filter reads enriched records.
     """
 
     route: str
@@ -122,6 +134,7 @@ class Explanation:
     why_not: str | None = None
     failed: bool = False
     shadow: bool = False
+    asks_worker: bool = False
     starts_ms: int | None = None
     no_time: str | None = None
     calls_off: bool = False
@@ -192,8 +205,9 @@ class RoutingTable:
         failed: list[str] = []
         unfit: list[Route] = []
         for route in candidates.routes:
-            if route.where is not None:
-                verdict = route.where.judge(business_id, action, record)
+            where = route.where_at_receipt
+            if where is not None:
+                verdict = where.judge(business_id, action, record)
                 if not verdict.is_true:
                     if verdict.failure is not None:
                         failed.append(route.name)
@@ -212,7 +226,8 @@ class RoutingTable:
     def match_any(self, business_id: int, action: str) -> Matched | None:
         """Return the result of `match` if it is the same for every record; None if it depends on the record."""
         candidates = self.candidates(business_id, action)
-        return self.match(business_id, action, {}) if all(route.where is None for route in candidates) else None
+        is_any = all(route.where_at_receipt is None for route in candidates)
+        return self.match(business_id, action, {}) if is_any else None
 
     def _remember(self, business_id: int, action: str) -> _Candidates:
         concerned = [route for route in self.routes if _place_obstacle(route, business_id) is None]
@@ -295,15 +310,20 @@ def explain(route: Route, business_id: int, action: str, record: Mapping[str, An
     why_not = _obstacle(route, business_id, action)
     if why_not is not None:
         return Explanation(route.name, matched=False, why_not=why_not)
-    verdict = route.where.judge(business_id, action, record) if route.where else None
-    if verdict is None or verdict.is_true:
+    where = route.where_at_receipt
+    verdict = where.judge(business_id, action, record) if where else None
+    if where is None or verdict is None or verdict.is_true:
         at = route.flow.at if route.flow else None
         starts_ms, no_time = at.of(business_id, action, record) if at else (None, None)
+        found = Explanation(route.name, matched=True, shadow=route.shadow, no_time=no_time)
         starts_ms = starts_ms if no_time is None else None
-        return Explanation(route.name, matched=True, shadow=route.shadow, starts_ms=starts_ms, no_time=no_time)
-    source = route.where.source if route.where else ""
-    why_not = f"its filter is false: {source}"
-    if verdict.failure is not None:
-        why_not = f"its filter failed: {verdict.failure} ({source})"
-    failed = verdict.failure is not None
+        return replace(found, starts_ms=starts_ms, asks_worker=route.where_at_work is not None)
+    why_not, failed = why_it_is_not_true(where, verdict), verdict.failure is not None
     return Explanation(route.name, matched=False, why_not=why_not, failed=failed, calls_off=route.is_timed)
+
+
+def why_it_is_not_true(where: Filter, verdict: Verdict) -> str:
+    """Return why a filter does not let an event pass."""
+    if verdict.failure is not None:
+        return f"its filter failed: {verdict.failure} ({where.source})"
+    return f"its filter is false: {where.source}"

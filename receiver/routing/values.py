@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from receiver.core import durations
 from receiver.core.suggest import hint
-from receiver.routing import table
+from receiver.routing import enrichment, table
 from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import ENTITY, Key, Limit, PlannedTime
@@ -151,15 +151,36 @@ def _record_or_path(value: object) -> object:
     raise Unfit(f"must be a record, like {{Id: 1}}, or the path of a file with one, not {_kind(value)}")
 
 
-def _where(value: object) -> Filter:
-    return _expression("filter", value)
+def _where(value: object, info: ValidationInfo) -> Filter:
+    enrich = info.data.get("enrich")
+    if enrich is None:
+        return Filter("true")  # what is wrong there is reported; its names are not known
+    return _expression("filter", value, enrich)
 
 
-def _expression(what: Literal["filter", "key", "time"], value: object) -> Filter:
+def _expression(what: Literal["filter", "key", "time"], value: object, records: Collection[str] = ()) -> Filter:
     try:
-        return Filter(_text(value), yields=what)
+        return Filter(_text(value), yields=what, records=records)
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
+
+
+def _record_id(value: object) -> Filter:
+    return _expression("key", value)
+
+
+def named_records(value: object) -> object:
+    """A mapping of names to the records that they stand for."""
+    if not isinstance(value, dict):
+        raise Unfit(f"must be a mapping, like {{member: {{kind: Coworker, id: data.CoworkerId}}}}, not {_kind(value)}")
+    if len(value) > enrichment.MOST:
+        raise Unfit(f"names {len(value)} records, and may name {enrichment.MOST}")
+    for name in value:
+        if not isinstance(name, str) or not re.fullmatch(enrichment.NAME, name):
+            raise Unfit(f"{str(name)[:60]!r} cannot name a record; a name is 1 to 40 characters of a-z, 0-9 and _")
+        if why_not := enrichment.why_no_name(name):
+            raise Unfit(why_not)
+    return value
 
 
 def _time_zone(value: object) -> str:
@@ -251,6 +272,13 @@ AllOrLocations = Annotated[
 TimeZone = Annotated[str, BeforeValidator(_time_zone), WithJsonSchema({"type": "string"})]
 Currency = Annotated[str, BeforeValidator(fits("[A-Z]{3}", "a currency is three capital letters, like EUR"))]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+RecordId = Annotated[Filter, BeforeValidator(_record_id), WithJsonSchema({"type": "string"})]
+RecordKind = Annotated[
+    str,
+    BeforeValidator(
+        fits("[A-Z][A-Za-z]{1,60}|[a-z]{2,30}/[a-z]{2,40}", "write the kind of a record, Coworker or spaces/coworkers")
+    ),
+]
 Where = Annotated[Filter, BeforeValidator(_where), WithJsonSchema({"type": "string"})]
 HandlerName = Annotated[str, BeforeValidator(_handler)]
 OneAction = Annotated[str, BeforeValidator(_one_action)]

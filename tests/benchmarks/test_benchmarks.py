@@ -11,7 +11,19 @@ import orjson
 import pytest
 
 from receiver.nexudus import payload, signature
-from tests.benchmarks import chart, delivery, environments, fleets, ingest, memory, receivers, records, report, results
+from tests.benchmarks import (
+    chart,
+    delivery,
+    environments,
+    fleets,
+    ingest,
+    memory,
+    nocode,
+    receivers,
+    records,
+    report,
+    results,
+)
 from tests.benchmarks.environments import Missing
 from tests.benchmarks.results import Bar, Chart, Result, Row, Spread, Table
 from tests.benchmarks.rounds import Rounds
@@ -159,3 +171,10 @@ def test_a_missing_program_says_how_to_get_it() -> None:
     """One sentence."""
     with pytest.raises(Missing, match=r"nobody-has-this is not installed .*apt-get install some-package"):
         environments.program("nobody-has-this", "some-package")
+
+
+def test_a_tiny_benchmark_of_routes_without_code_runs() -> None:
+    """A template, a cached record, a row: each takes some time."""
+    result = nocode.run(rounds=1, calls=3)
+
+    assert [row.value.median > 0 for row in result.rows] == [True] * 3

@@ -16,7 +16,7 @@ from workers import Event
 from workers.api import Reference, entity_of, previewed_by
 from workers.handlers import sql_store
 from workers.handlers.sql_errors import NotWritten
-from workers.templates import ValueTemplate
+from workers.templates import ColumnTemplates, ValueTemplate
 
 Mode = Literal["append", "upsert"]
 
@@ -30,7 +30,7 @@ DEFAULT_COLUMNS: Mapping[str, str] = {
 """What a row holds beside its key when a route names no columns: the record is one JSON column."""
 
 
-def _columns(columns: ValueTemplate) -> ValueTemplate:
+def _columns(columns: ColumnTemplates) -> ColumnTemplates:
     if not isinstance(columns.tree, dict) or not columns.tree:
         raise ValueError("must be a mapping of columns to values")
     for name in columns.tree:
@@ -58,7 +58,7 @@ def _url(url: object) -> object:
 
 Url = Annotated[str, BeforeValidator(_url)]
 TableName = Annotated[str, AfterValidator(_table)]
-Columns = Annotated[ValueTemplate, AfterValidator(_columns)]
+Columns = Annotated[ColumnTemplates, AfterValidator(_columns)]
 
 
 def _preview(
@@ -73,7 +73,8 @@ def _preview(
 def sql(event: Event, *, url: Url, table: TableName, mode: Mode = "append", columns: Columns | None = None) -> None:
     """Write one row for the event into *table* of the database at *url*.
 
-    *columns* are templates; without them, the row holds the record as JSON beside what the event is.
+    *columns* are templates, or CEL as `{cel: EXPRESSION}`; without them, the row holds the record as JSON beside what
+    the event is.
     """
     row = row_of(event, mode, columns)
     found = sql_store.table(url, table)

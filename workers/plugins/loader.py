@@ -6,7 +6,7 @@ and `archive` are plugins like any other. `module:function` is a module beside r
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ class Handler:
     *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors.
     *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *paths* are
     the options that are paths, by name; *options* are all of them, as the handler gets them. *preview*
-    returns what it would send for an event, if it can tell (`previewed_by`).
+    returns what it would send for an event, if it can tell (`previewed_by`). *enrich* returns an event with the records
+    that its route enriches, *why_not* why the filter of the route does not let such an event pass; None: it has none.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Handler:
     paths: Mapping[str, Path] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     preview: Callable[[Event], Mapping[str, Any]] | None = None
+    enrich: Callable[[Event], Event] | None = None
+    why_not: Callable[[Event], str | None] | None = None
 
 
 def installed() -> tuple[str, ...]:
@@ -51,10 +54,12 @@ def load(
     environ: Mapping[str, str],
     folder: Path,
     provider: NexudusProvider | None = None,
+    records: Collection[str] = (),
 ) -> Handler:
     """Return the handler called *name* with its *options*; *folder* is that of routes.yaml.
 
     *provider* makes the Nexudus for a handler that declares one; without a provider, the caller has to pass it.
+    *records* are the names of the enriched records, which templates may name.
 
     Raises HandlerError with one sentence that names the handler: it is not there, cannot be imported or called with an
     event, or its options are unknown, missing, of the wrong type, or refer to what is not set. Harmless otherwise,
@@ -66,7 +71,7 @@ def load(
         signature, asks = injection.without_nexudus(function, signature_of(function))
         resolved = option_references.resolve(options, environ=environ, folder=folder)
         secrets = resolved.secrets
-        converted = checked(function, signature, resolved.options, secrets)
+        converted = checked(function, signature, resolved.options, secrets, records)
         call = injection.with_nexudus(functools.partial(function, **converted), asks, provider)
         call, record = typed_records.with_typed_record(call, function, signature)
     except HandlerError as error:

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,9 +75,15 @@ def _refuse_what_is_no_function(function: object) -> None:
 
 
 def checked(
-    function: Function, signature: inspect.Signature, options: Mapping[str, Any], secrets: tuple[str, ...]
+    function: Function,
+    signature: inspect.Signature,
+    options: Mapping[str, Any],
+    secrets: tuple[str, ...],
+    records: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return *options* converted to the types that *function* declares.
+
+    *records*, the names of enriched records, are the context of the validation; templates may name them.
 
     Raises HandlerError for an option that is unknown, is missing, or has the wrong type.
     """
@@ -93,7 +99,7 @@ def checked(
     converted = {}
     for name, value in options.items():
         try:
-            converted[name] = _converted(annotation(function, takes[name]), value)
+            converted[name] = _converted(annotation(function, takes[name]), value, records)
         except ValidationError as error:
             raise HandlerError(f"{_first(name, error, secrets)}; {shown}", option=name) from None
         except HandlerError as error:
@@ -117,13 +123,13 @@ def annotation(function: Function, parameter: inspect.Parameter, *, extras: bool
     return hints[parameter.name]
 
 
-def _converted(wanted: Any, value: object) -> object:
+def _converted(wanted: Any, value: object, records: Collection[str]) -> object:
     try:
         adapter = TypeAdapter(wanted)
     except PydanticUserError:
         raise HandlerError(f"a {getattr(wanted, '__name__', wanted)} cannot be given in routes.yaml") from None
     try:
-        result = adapter.validate_python(value)
+        result = adapter.validate_python(value, context=records)
     except ValidationError:
         raise
     except Exception as error:  # noqa: BLE001 - a validator is foreign code

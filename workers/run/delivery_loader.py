@@ -12,8 +12,8 @@ from receiver.routing.flow_rules import Flow
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.queue.queue import Claim
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
-from workers.plugins import loader
-from workers.plugins.injection import CheckedTransport, NexudusProvider
+from workers.plugins import loader, route_handler
+from workers.plugins.injection import CheckedTransport
 from workers.run import timeliness
 from workers.run.execution import AttemptResult
 from workers.run.timeliness import Unrunnable
@@ -162,18 +162,15 @@ class DeliveryLoader:
         return found
 
     def _handler(self, route: Route) -> loader.Handler:
-        key = (route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms)
+        key = (
+            *(route.handler, repr(sorted(route.options.items())), route.writes, route.timeout_ms, route.enrich),
+            *([one.number.source for one in route.enrich] + [route.where_at_work and route.where_at_work.source]),
+        )
         handler = self._handlers.get(key)
         if handler is None:
             try:
-                handler = loader.load(
-                    route.handler,
-                    route.options,
-                    environ=self._environ,
-                    folder=self._folder,
-                    provider=NexudusProvider(self._transport, route.writes, route.timeout_ms / 1_000)
-                    if self._transport
-                    else None,
+                handler = route_handler.load(
+                    route, environ=self._environ, folder=self._folder, transport=self._transport
                 )
             except HandlerError as error:
                 raise NotReady(f"unknown handler: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from receiver.core.events import Event, Outcome
 from workers import target_errors
 from workers.api import Discard, Retry
+from workers.plugins.enrichment import Filtered
 from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe
 from workers.plugins.typed_records import RecordUnfit
@@ -174,6 +175,8 @@ def _raised(error: BaseException, secrets: tuple[str, ...]) -> AttemptResult:
     text = describe(error, secrets)
     if isinstance(error, RecordUnfit | TemplateFailed):
         return AttemptResult(Outcome.FAILED, text, final=True)
+    if isinstance(error, Filtered):
+        return AttemptResult(Outcome.DISCARDED, f"filtered: {error}" if str(error) else "filtered")
     if isinstance(error, Discard):
         return AttemptResult(Outcome.DISCARDED, text)
     if isinstance(error, Retry) and error.after is not None:

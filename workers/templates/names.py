@@ -3,15 +3,17 @@
 from typing import Any
 
 from receiver.core.events import Event
+from workers.enriched_records import plain_records
 
 NAMES = ("data", "action", "business_id", "business", "event")
-"""The names of every template."""
+"""The names of every template; those of the route's enriched records come to them."""
 
 
 def names_of(event: Event[Any]) -> dict[str, Any]:
     """Return the values of an event by their names in templates."""
     business = event.business
     return {
+        **plain_records(event),
         "data": event.data if isinstance(event.data, dict) else event.data.model_dump(mode="json"),
         "action": event.action,
         "business_id": event.business_id,

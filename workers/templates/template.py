@@ -1,8 +1,8 @@
 """A template, compiled once and rendered for each event; and a tree of values whose strings are templates."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from jinja2 import Template as Compiled
 from jinja2 import meta, nodes
@@ -16,6 +16,7 @@ from workers.api import Reference
 from workers.templates import limits
 from workers.templates.environment import ENVIRONMENT, reason_of
 from workers.templates.errors import TemplateFailed
+from workers.templates.expression import Expression
 from workers.templates.filters import shown
 from workers.templates.names import NAMES, names_of
 
@@ -35,7 +36,8 @@ class Template:
 
     __slots__ = ("_compiled", "_is_value", "_literal", "guarded", "reads", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, records: Collection[str] = ()) -> None:
+        """*records* are the names of enriched records, which it may name, too."""
         self.source = source
         self.reads: tuple[tuple[str, str, int], ...] = ()
         self.guarded: frozenset[tuple[str, str]] = frozenset()
@@ -46,12 +48,12 @@ class Template:
             return
         if len(source) > limits.LONGEST_SOURCE:
             raise ValueError(f"is longer than {limits.LONGEST_SOURCE} characters")
-        self._compile(source)
+        self._compile(source, (*NAMES, *records))
 
-    def _compile(self, source: str) -> None:
+    def _compile(self, source: str, names: Collection[str]) -> None:
         try:
             parsed = ENVIRONMENT._parse(source, None, None)  # noqa: SLF001 - the way to look at a template
-            self._refuse_unknown(meta.find_undeclared_variables(parsed))
+            _refuse_unknown(meta.find_undeclared_variables(parsed), names)
             self.reads, self.guarded = _reads(parsed)
             if (expression := _alone(parsed)) is not None:
                 self._is_value = True
@@ -65,25 +67,20 @@ class Template:
             line = getattr(error, "lineno", 1)
             raise ValueError(f"is no template, line {line}: {reason_of(error)}") from None
 
-    def _refuse_unknown(self, names: Iterable[str]) -> None:
-        for name in sorted(set(names) - set(NAMES)):
-            near = nearest(name, NAMES) or f"data.{name}"
-            raise TemplateFailed(f"unknown name {name[:60]!r}; did you mean {near}?")
-
     def __repr__(self) -> str:
         return f"Template({self.source[:60]!r})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(cls._validated)
+        return core_schema.with_info_plain_validator_function(cls._validated)
 
     @classmethod
-    def _validated(cls, value: object) -> Self:
+    def _validated(cls, value: object, info: core_schema.ValidationInfo) -> Self:
         if isinstance(value, cls):
             return value
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError("must be text")  # noqa: TRY004 - pydantic collects these
-        return cls(value if isinstance(value, str) else str(value))
+        return cls(value if isinstance(value, str) else str(value), info.context or ())
 
     @property
     def is_literal(self) -> bool:
@@ -123,6 +120,12 @@ class Template:
                 line = self._compiled.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return f" in line {line}" if line > 1 else ""
+
+
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    for name in sorted(set(names) - set(known)):
+        near = nearest(name, known) or f"data.{name}"
+        raise TemplateFailed(f"unknown name {name[:60]!r}; did you mean {near}?")
 
 
 def _joined(chunks: Iterator[str]) -> str:
@@ -177,15 +180,22 @@ class ValueTemplate:
     A string that is one expression keeps the type of its value.
     """
 
-    __slots__ = ("_count", "tree")
+    __slots__ = ("_count", "_records", "tree")
 
-    def __init__(self, tree: Any) -> None:
+    TAKES_CEL: ClassVar[bool] = False
+    """Whether `{cel: EXPRESSION}`, as the value of a key at the top, is an expression."""
+
+    def __init__(self, tree: Any, records: Collection[str] = ()) -> None:
+        """*records* are the names of enriched records, which templates may name, too."""
         self._count = 0
+        self._records = records
         self.tree = self._compiled(tree, "")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda v: v if isinstance(v, cls) else cls(v))
+        return core_schema.with_info_plain_validator_function(
+            lambda value, info: value if isinstance(value, cls) else cls(value, info.context or ())
+        )
 
     def render(self, event: Event[Any]) -> Any:
         """Return the tree for *event*. Raises TemplateFailed."""
@@ -198,27 +208,47 @@ class ValueTemplate:
             raise ValueError(f"holds more than {MOST_VALUES} values")
         if isinstance(value, str):
             try:
-                return Template(value)
+                return Template(value, self._records)
             except ValueError as error:
                 raise ValueError(f"{where or 'it'} {error}") from None
+        if self.TAKES_CEL and isinstance(value, Mapping) and value.keys() == {"cel"} and self._is_at_top(where):
+            return self._expression(value["cel"], where)
         if isinstance(value, Mapping):
             return {str(key): self._compiled(one, f"{where}.{key}".lstrip(".")) for key, one in value.items()}
         if isinstance(value, list):
             return [self._compiled(one, f"{where}[{number}]") for number, one in enumerate(value)]
         return value
 
+    @staticmethod
+    def _is_at_top(where: str) -> bool:
+        return where != "" and "." not in where and "[" not in where
 
-def _filled(tree: Any, fill: Callable[[Template], Any]) -> Any:
-    if isinstance(tree, Template):
+    def _expression(self, source: object, where: str) -> Expression:
+        try:
+            return Expression(source if isinstance(source, str) else "", self._records)
+        except ValueError as error:
+            raise ValueError(f"{where}.cel {error}") from None
+
+
+class ColumnTemplates(ValueTemplate):
+    """A mapping of columns to templates; `{cel: EXPRESSION}` is a CEL expression instead of one."""
+
+    __slots__ = ()
+
+    TAKES_CEL = True
+
+
+def _filled(tree: Any, fill: Callable[[Template | Expression], Any]) -> Any:
+    if isinstance(tree, Template | Expression):
         return fill(tree)
     if isinstance(tree, dict):
         return {key: _filled(one, fill) for key, one in tree.items()}
     return [_filled(one, fill) for one in tree] if isinstance(tree, list) else tree
 
 
-def templates_in(value: Any, where: str = "") -> Iterator[tuple[str, Template]]:
+def templates_in(value: Any, where: str = "") -> Iterator[tuple[str, Template | Expression]]:
     """Yield every template in the options of a handler, each with the path of its value: `body.customer.name`."""
-    if isinstance(value, Template):
+    if isinstance(value, Template | Expression):
         yield where, value
     elif isinstance(value, ValueTemplate):
         yield from templates_in(value.tree, where)

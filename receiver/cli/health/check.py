@@ -30,8 +30,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, preflight, redis_url
 from receiver.storage.spool import folder_test
 from workers.nexudus.nexudus_transport import NexudusTransport
-from workers.plugins import handler_lookup, loader
-from workers.plugins.injection import NexudusProvider
+from workers.plugins import handler_lookup, route_handler
 
 ENVIRONMENT = "environment"
 """The `file` of a problem with a setting."""
@@ -163,10 +162,7 @@ def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool
             with contextlib.redirect_stdout(
                 sys.stderr
             ):  # what a plugin prints when it is imported is no answer of ours
-                provider = NexudusProvider(state, route.writes, route.timeout_ms / 1_000)
-                handler = loader.load(
-                    route.handler, route.options, environ=os.environ, folder=folder, provider=provider
-                )
+                handler = route_handler.load(route, environ=os.environ, folder=folder, transport=state)
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
             yield Problem(table.file, line, f"route {route.name!r}: {error}")

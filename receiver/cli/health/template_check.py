@@ -1,17 +1,16 @@
 """What `check` finds out about templates: they are rendered with a sample of each action that their route wants."""
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from receiver.core.events import Event
-from receiver.core.suggest import nearest
-from receiver.nexudus import actions, records, samples
-from receiver.nexudus.records.record import Record
+from receiver.core.suggest import hint, nearest
+from receiver.nexudus import actions, record_types, samples
 from receiver.routing.table import Route, RoutingTable, matches
+from workers.plugins import enrichment
 from workers.plugins.loader import Handler
-from workers.templates import Template, TemplateFailed, templates_in
+from workers.templates import Expression, Template, TemplateFailed, templates_in
 from workers.templates.names import names_of
 
 _MOST_NAMED = 3
@@ -26,13 +25,15 @@ def warnings(table: RoutingTable, route: Route, handler: Handler) -> Iterator[st
         return
     wanted = [name for name in actions.NAMES if matches(route.actions, name)]
     by_kind = {actions.entity_kind(name): name for name in reversed(wanted)}
+    enriched = {one.name: enrichment.kind_name(one.kind) for one in route.enrich}
     for path, template in found:
         line = _line(route, path, template)
-        for at, sentence in _of_template(table, route, template, by_kind):
+        misnamed = [*_unknown(template, by_kind), *_unknown_of_enriched(template, enriched)]
+        for at, sentence in misnamed or _broken(table, route, template, by_kind):
             yield f"{table.file}:{line + at}: route {route.name!r}: option {path!r}: {sentence}"
 
 
-def _line(route: Route, path: str, template: Template) -> int:
+def _line(route: Route, path: str, template: Template | Expression) -> int:
     """Return the line in the file before the first line of a template."""
     while path not in route.option_lines and "." in path:
         path = path.rpartition(".")[0]
@@ -40,12 +41,12 @@ def _line(route: Route, path: str, template: Template) -> int:
     return line if "\n" in template.source else line - 1  # a text of several lines begins below its `|`
 
 
-def _of_template(
-    table: RoutingTable, route: Route, template: Template, by_kind: Mapping[str, str]
+def _broken(
+    table: RoutingTable, route: Route, template: Template | Expression, by_kind: Mapping[str, str]
 ) -> Iterator[tuple[int, str]]:
-    unknown = list(_unknown(template, by_kind))
-    yield from unknown
-    if unknown:
+    """Yield why a template cannot be rendered for samples; not of one that reads records without a sample."""
+    kinds = {one.name: enrichment.kind_name(one.kind) for one in route.enrich}
+    if any(name in kinds and not _sample(kinds[name]) for name, *_ in template.reads):
         return
     failed: dict[str, list[str]] = {}
     for action in list(by_kind.values())[:_MOST_TRIED]:
@@ -57,7 +58,7 @@ def _of_template(
         yield 1, f"{reason}, for a sample of {_some(names)}"
 
 
-def _unknown(template: Template, by_kind: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+def _unknown(template: Template | Expression, by_kind: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield the fields of `data` that records lack; of all kinds, or without another way for those that lack it."""
     for name, field, line in dict.fromkeys(template.reads):
         if name != "data":
@@ -68,6 +69,15 @@ def _unknown(template: Template, by_kind: Mapping[str, str]) -> Iterator[tuple[i
             near = next((found for kind in by_kind if (found := nearest(field, _fields(kind)))), None)
             suggestion = f"; did you mean {near!r}?" if near and len(lacking) == len(by_kind) else ""
             yield line, f"as far as is known, the record of {_some(lacking)} has no field {field!r}{suggestion}"
+
+
+def _unknown_of_enriched(template: Template | Expression, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield the fields of enriched records that records of their kinds lack, as far as these are known."""
+    for name, field, line in dict.fromkeys(template.reads):
+        kind = kinds.get(name, "")
+        if _fields(kind) and not _has(kind, field) and (name, field) not in template.guarded:
+            suggestion = hint(field, _fields(kind))
+            yield line, f"as far as is known, {name}, a {kind}, has no field {field!r}{suggestion}"
 
 
 def _some(names: list[str]) -> str:
@@ -83,12 +93,14 @@ def _has(kind: str, field: str) -> bool:
 @cache
 def _fields(kind: str) -> frozenset[str]:
     """Return the fields of a kind of record: those of its type and those of its sample."""
-    for module in pkgutil.iter_modules(records.__path__):
-        importlib.import_module(f"{records.__name__}.{module.name}")
-    declared = {one.__name__: one for one in Record.__subclasses__()}.get(kind)
-    action = next(name for name in actions.NAMES if actions.entity_kind(name) == kind)
-    sample = samples.record(action, now=samples.WRITTEN, number=0)
-    return frozenset({*sample, *(declared.model_fields if declared else ())})
+    declared = record_types.by_name().get(kind)
+    return frozenset({*_sample(kind), *(declared.model_fields if declared else ())})
+
+
+def _sample(kind: str) -> dict[str, Any]:
+    """Return a record of a kind; empty for one that no action is about."""
+    action = next((name for name in actions.NAMES if actions.entity_kind(name) == kind), None)
+    return samples.record(action, now=samples.WRITTEN, number=0) if action else {}
 
 
 def sample_event(table: RoutingTable, route: Route, action: str) -> Event:
@@ -106,4 +118,5 @@ def sample_event(table: RoutingTable, route: Route, action: str) -> Event:
         superseded=False,
         data=samples.record(action, now=samples.WRITTEN, number=0),
         business=table.business(business_id),
+        enriched={one.name: _sample(enrichment.kind_name(one.kind)) for one in route.enrich},
     )

@@ -6,6 +6,7 @@ import os
 import redis
 
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
+from receiver.cli.routes.playground_process import Playground
 from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
 from receiver.console.asgi import Console
@@ -116,4 +117,5 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Servic
         hooks=HooksCache(RegistrarAdapter()),
         gaps=GapLedger(client),
         names=BusinessNames(client),
+        try_route=Playground(os.environ).run,
     )

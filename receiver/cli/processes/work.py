@@ -30,8 +30,7 @@ from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.parent.child import Launch
 from workers.parent.fleet import Fleet
-from workers.plugins import handler_lookup, loader
-from workers.plugins.injection import NexudusProvider
+from workers.plugins import handler_lookup, route_handler
 
 
 def work(
@@ -120,7 +119,6 @@ def _say_what_cannot_run(table: RoutingTable, folder: Path, line: NexudusTranspo
         if not route.enabled:
             continue
         try:
-            provider = NexudusProvider(line, route.writes, route.timeout_ms / 1_000)
-            loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
+            route_handler.load(route, environ=os.environ, folder=folder, transport=line)
         except HandlerError as error:
             output.warn(f"{table.file}:{route.line}: route {route.name!r} cannot run: {error}")

@@ -32,6 +32,7 @@ def shape(route: Route, gates: Standing) -> dict[str, Any]:
         "action": list(route.actions),
         "business": None if route.businesses is None else sorted(route.businesses),
         "where": route.where.source if route.where else None,
+        "enrich": {one.name: {"kind": one.kind, "id": one.number.source} for one in route.enrich},
         "handler": route.handler,
         "queue": route.queue,
         "timeout": durations.show(route.timeout_ms),

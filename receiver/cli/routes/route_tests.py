@@ -35,6 +35,10 @@ def _try(route: Route, example: Example, folder: Path, most: int) -> str | None:
     action = example.action or next((name for name in actions.NAMES if matches(route.actions, name)), route.actions[0])
     business = example.business_id or min(route.businesses or (_NO_BUSINESS,))
     found = explain(route, business, action, record)
+    if found.asks_worker and not example.match:
+        return (
+            "is not to match, but a worker decides that: its filter reads enriched records, which a test does not have"
+        )
     if found.failed:
         # A filter that fails counts as false; a test is there to say so before an event does.
         return found.why_not if example.match else None

@@ -104,6 +104,8 @@ def schema() -> None:
 
 def _row(explained: Explanation, no_key: str | None) -> tuple[str, str, str]:
     wants = "in the shadow" if explained.shadow else "yes" if explained.matched else "no"
+    if explained.asks_worker:
+        wants = "the worker decides"
     why = explained.note if explained.why_not is not None or not no_key else f"but it has no key: {no_key}"
     return explained.route, wants, why
 

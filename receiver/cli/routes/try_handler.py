@@ -17,15 +17,14 @@ from receiver.cli.up import demo
 from receiver.core import ids
 from receiver.core.durations import show
 from receiver.core.errors import UsageError
-from receiver.core.events import Event, EventStatus, Origin, Outcome
+from receiver.core.events import Business, Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
 from receiver.routing.table import Route, RoutingTable, explain, matches
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
-from workers.plugins import loader
-from workers.plugins.injection import NexudusProvider
+from workers.plugins import loader, route_handler
 from workers.run import execution
 from workers.run.execution import AttemptResult
 
@@ -65,15 +64,15 @@ def trial(
         raise UsageError(f"try: --business {business} is not a location; ids begin at 1")
     context = Context()
     table, chosen = context.table, context.route("try", route)
-    handler = _loaded(chosen, context)
+    handler = load_handler(chosen, context)
     event = _event(context, table, chosen, source, action, business, runs=not dry_run)
-    event = replace(event, business=table.business(event.business_id))
-    why_not = _why_not(table, chosen, event)
+    event = at_business(event, table.business(event.business_id))
+    why_not = why_not_matched(table, chosen, event)
     if not json and chosen.is_timed and why_not is None:
         starts = explain(chosen, event.business_id, event.action, event.data)
         output.say(f"note: for a worker, {starts.note}")
     if dry_run:
-        return dry_run_report.report(chosen, event, handler, why_not, json=json)
+        return dry_run_report.report(dry_run_report.told(chosen, event, handler, why_not), json=json)
     return _run(chosen, event, handler, why_not, json=json)
 
 
@@ -88,12 +87,11 @@ def _run(route: Route, event: Event, handler: loader.Handler, why_not: str | Non
     return 0 if result.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
 
 
-def _loaded(route: Route, context: Context) -> loader.Handler:
+def load_handler(route: Route, context: Context) -> loader.Handler:
+    """Return the handler of a route, as workers run it. Raises HandlerError."""
     folder = context.settings.routes.resolve().parent
-    provider = NexudusProvider(
-        NexudusTransport(demo.completed(context.settings)), route.writes, route.timeout_ms / 1_000
-    )
-    return loader.load(route.handler, route.options, environ=os.environ, folder=folder, provider=provider)
+    transport = NexudusTransport(demo.completed(context.settings))
+    return route_handler.load(route, environ=os.environ, folder=folder, transport=transport)
 
 
 def _first_action(route: Route) -> str:
@@ -107,7 +105,8 @@ def _first_action(route: Route) -> str:
     raise UsageError(f"try: route {route.name} lists no known action; choose one with --action")
 
 
-def _first_business(table: RoutingTable, route: Route) -> int:
+def first_business(table: RoutingTable, route: Route) -> int:
+    """Return a location whose events the route wants."""
     if route.businesses:
         return min(route.businesses)
     return table.businesses[0] if table.businesses and table.businesses != "all" else _NO_BUSINESS
@@ -124,21 +123,26 @@ def _event(
     runs: bool,
 ) -> Event:
     if source is not None and not Path(source).exists():
-        event = _stored(context, route, source)
+        event = stored_event(context, route, source)
         if runs:
             AuditLog(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
             remember_in(Steps(context.client))  # what was done for a kept event is done
         event = replace(event, action=action or event.action, business_id=business or event.business_id)
         return replace(event, action_code=actions.code_of(event.action))
     action = action or _first_action(route)
-    business = business or _first_business(table, route)
+    business = business or first_business(table, route)
     if source is None:
         now = datetime.now(UTC)
         if action not in samples.names():
             raise UsageError(f"try: there is no sample of {output.plain(action)[:80]!r}; give a file or an event id")
         record = samples.record(action, now=now, number=int(now.timestamp()))
-        return _new_event(route, action, business, record)
-    return _new_event(route, action, business, _read(Path(source), context.settings.max_body))
+        return new_event(route, action, business, record)
+    return new_event(route, action, business, _read(Path(source), context.settings.max_body))
+
+
+def at_business(event: Event, business: Business) -> Event:
+    """Return *event* with what is said of its location."""
+    return replace(event, business=business)
 
 
 def _read(file: Path, most: int) -> dict[str, Any]:
@@ -148,12 +152,14 @@ def _read(file: Path, most: int) -> dict[str, Any]:
         raise UsageError(f"try: {error}") from None
 
 
-def _new_event(route: Route, action: str, business: int, record: dict[str, Any]) -> Event:
+def new_event(route: Route, action: str, business: int, record: dict[str, Any]) -> Event:
+    """Return an event that has just come, as the handler of a route gets it."""
     identifier = ids.IdGenerator()()
     return _as_event(route, identifier, action, business, datetime.now(UTC), "simulated", record)
 
 
-def _stored(context: Context, route: Route, event_id: str) -> Event:
+def stored_event(context: Context, route: Route, event_id: str) -> Event:
+    """Return a kept event as the handler of a route gets it. Raises UsageError, EventUnknown, StorageUnavailable."""
     if not _EVENT_ID.fullmatch(event_id):
         raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor the id of an event")
     stored = context.archive.get(event_id)
@@ -192,7 +198,8 @@ def _as_event(
     )
 
 
-def _why_not(table: RoutingTable, route: Route, event: Event) -> str | None:
+def why_not_matched(table: RoutingTable, route: Route, event: Event) -> str | None:
+    """Return why a route of *table* does not match an event, as far as the event tells; None: it does."""
     found = table.explain(event.business_id, event.action, event.data)
     return next((one.why_not for one in found if one.route == route.name and not one.matched), None)
 

@@ -1,9 +1,9 @@
 """What the pages work with: the store, the routing table, the audit log."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from receiver.console.auth.sessions import Session
 from receiver.console.framework.bulk_tasks import BulkTasks
@@ -34,7 +34,9 @@ class MakeReplay(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts. *draining* is set when the console stops: whatever runs long ends then."""
+    """The parts. *try_route* runs a trial of the playground in a process of its own. *draining* is set when the console
+    stops: whatever runs long ends then.
+    """
 
     archive: EventReader
     store_status: StoreStatus
@@ -50,6 +52,7 @@ class Services:
     hooks: HooksCache
     gaps: GapLedger
     names: BusinessNames
+    try_route: Callable[[Mapping[str, Any]], dict[str, Any]]
     bulk: BulkTasks = field(default_factory=BulkTasks)
     draining: threading.Event = field(default_factory=threading.Event)
 

@@ -138,3 +138,17 @@ for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 const sign = document.getElementById("live");
 if (sign) follow(sign);
 searchOn();
+
+/* Buttons that copy a part of the page. */
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;  // only where the browser trusts the address
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select the text and copy it";
+    }
+  });
+}

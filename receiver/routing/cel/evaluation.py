@@ -32,7 +32,7 @@ class Evaluation:
         try:
             names = {**context, **self.functions}
             if self.with_decimals:
-                names["data"] = numbers.as_decimals(names["data"])
+                names |= {name: numbers.as_decimals(one) for name, one in context.items() if isinstance(one, dict)}
             return self.program.execute(names), None
         except Exception as error:  # noqa: BLE001  # whatever the extension raises, this event's filter has failed
             return None, _why(error, source)

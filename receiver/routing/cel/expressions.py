@@ -5,7 +5,7 @@ the interpreter for minutes. Therefore the tokens of each expression are checked
 grammar of the tokens is that of cel-spec (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from receiver.core.suggest import nearest
@@ -54,7 +54,13 @@ FUNCTIONS = frozenset(ARGUMENTS) | {"matches"}
 
 COMPREHENSIONS = frozenset({"all", "exists", "existsOne", "exists_one", "filter", "map"})
 
-_TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "optional", "string", "type", "uint"})
+RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"}
+    | {"namespace", "null", "package", "return", "true", "var", "void", "while"}
+)
+"""Words that CEL keeps for itself."""
+
+TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "optional", "string", "type", "uint"})
 
 
 class ExpressionRefused(ValueError):
@@ -72,10 +78,11 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an expression reads. *fields* None: the whole record, because the expression uses `data` without a field."""
+    """What an expression reads. *fields* of each record, by its name; None: the whole record, because the expression
+    uses its name without a field."""
 
     variables: frozenset[str]
-    fields: tuple[str, ...] | None
+    fields: Mapping[str, tuple[str, ...] | None]
     patterns: tuple[Pattern, ...]
     has_comprehension: bool
 
@@ -88,11 +95,13 @@ class _Walk:
     """One pass over the tokens of an expression, and its findings."""
 
     tokens: list[Token]
-    fields: set[str] = field(default_factory=set)
+    records: Collection[str] = ("data",)
+    variables: Collection[str] = VARIABLES
+    fields: dict[str, set[str]] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
     patterns: list[Pattern] = field(default_factory=list)
     bodies: list[bool] = field(default_factory=list)  # of each open bracket: does it hold a comprehension's body?
-    whole: bool = False
+    whole: set[str] = field(default_factory=set)
     comprehensions: int = 0
 
     def token(self, at: int) -> Token:
@@ -117,8 +126,8 @@ class _Walk:
         name = self.token(at).text
         if name == "matches" and self.token(at + 1).text == "(":
             self._matches(at)
-        elif name == "data" and self.token(at - 1).text != ".":
-            self._data(at)
+        elif name in self.records and self.token(at - 1).text != ".":
+            self._record(at, name)
 
     def _comprehension(self, at: int, *, nested: bool) -> None:
         if nested:
@@ -129,7 +138,7 @@ class _Walk:
         if self.token(at - 1).text == "map":
             raise ExpressionRefused("map() is refused, because it copies what it has made for every item; use exists()")
         item = self.token(at + 1).text
-        if item in VARIABLES:
+        if item in self.variables:
             raise ExpressionRefused(f"{item} is a variable already; give the items of a list another name")
         self.items.add(item)
         self.comprehensions += 1
@@ -149,17 +158,21 @@ class _Walk:
             at -= 2
         return self.token(at).kind == "name" and self.token(at).text in self.items
 
-    def _data(self, at: int) -> None:
+    def _record(self, at: int, name: str) -> None:
         """Note the fields read: one for `data.Name`, `data["Name"]` and `"Name" in data`, otherwise all of them."""
         before, behind, beyond = self.token(at - 1), self.token(at + 1), self.token(at + 2)
+        fields = self.fields.setdefault(name, set())
         if behind.text == "." and beyond.kind == "name" and not self._is_method(at + 2):
-            self.fields.add(beyond.text)
+            fields.add(beyond.text)
         elif behind.text == "[" and _is_plain(beyond) and self.token(at + 3).text == "]":
-            self.fields.add(beyond.text[1:-1])
+            fields.add(beyond.text[1:-1])
         elif before.text == "in" and _is_plain(self.token(at - 2)) and behind.text not in (".", "["):
-            self.fields.add(self.token(at - 2).text[1:-1])
-        else:
-            self.whole = True
+            fields.add(self.token(at - 2).text[1:-1])
+        elif name == "data" or not self._is_compared_with_null(at):
+            self.whole.add(name)
+
+    def _is_compared_with_null(self, at: int) -> bool:
+        return [self.token(at + one).text for one in (1, 2, 3)] in (["=", "=", "null"], ["!", "=", "null"])
 
 
 def measure(expression: str) -> None:
@@ -177,23 +190,30 @@ def measure(expression: str) -> None:
             raise ExpressionRefused(f"has more than {MAX_BRACKETS} brackets inside one another")
 
 
-def read(expression: str, *, names: Collection[str], functions: Collection[str]) -> Reading:
+def read(
+    expression: str, *, names: Collection[str], functions: Collection[str], records: Collection[str] = ()
+) -> Reading:
     """Analyse *expression*. The library says that it uses these variable *names* and *functions*.
 
-    Raises ExpressionRefused if its cost cannot be bounded or a name is unknown.
+    *records*: the names of further records that it may read. Raises ExpressionRefused if its cost cannot be bounded or
+    a name is unknown.
     """
-    walk = _Walk(tokens_of(expression))
+    known = (*VARIABLES, *records)
+    walk = _Walk(tokens_of(expression), ("data", *records), known)
     walk.walk()
     if walk.comprehensions > MAX_COMPREHENSIONS:
         raise ExpressionRefused(f"has {walk.comprehensions} comprehensions; at most {MAX_COMPREHENSIONS} are allowed")
     if walk.comprehensions and sum(token.text == "+" for token in walk.tokens) > MAX_SUMS:
         raise ExpressionRefused(f"has more than {MAX_SUMS} '+' beside a comprehension")
-    _refuse_unknown_names(set(names) - walk.items)
+    _refuse_unknown_names(set(names) - walk.items, known)
     _refuse_unknown_functions(functions)
-    seen = walk.fields or walk.whole or "data" not in names
+    used = frozenset(names) & set(known)
     return Reading(
-        variables=frozenset(names) & set(VARIABLES),
-        fields=tuple(sorted(walk.fields)) if seen and not walk.whole else None,
+        variables=used,
+        fields={
+            name: tuple(sorted(walk.fields[name])) if name in walk.fields and name not in walk.whole else None
+            for name in used & {"data", *records}
+        },
         patterns=tuple(walk.patterns),
         has_comprehension=walk.comprehensions > 0,
     )
@@ -209,9 +229,9 @@ def _is_plain(token: Token) -> bool:
     )
 
 
-def _refuse_unknown_names(names: Collection[str]) -> None:
-    for name in sorted(set(names) - set(VARIABLES) - _TYPES):
-        near = nearest(name, VARIABLES) or f"data.{name.lstrip('.')}"
+def _refuse_unknown_names(names: Collection[str], known: Collection[str]) -> None:
+    for name in sorted(set(names) - set(known) - TYPES):
+        near = nearest(name, known) or f"data.{name.lstrip('.')}"
         raise ExpressionRefused(f"unknown variable {name!r}; did you mean {near}?")
 
 

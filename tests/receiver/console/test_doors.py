@@ -85,6 +85,7 @@ def test_a_viewer_is_shown_no_button_that_would_be_refused(house: House) -> None
         f"/failures/{group}",
         "/entities/Booking:1",
         "/routes",
+        "/playground",
         "/hooks",
         "/coverage",
         "/dead",

@@ -87,6 +87,7 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
         "event-quarantined": f"/events/{events['forged']}",
         "event-unreadable": f"/events/{events['unreadable']}",
         "routes": "/routes",
+        "playground": "/playground?route=everything",
         "hooks": "/hooks",
         "failures": "/failures",
         "failure": f"/failures/{events['group']}",

@@ -256,3 +256,56 @@ def test_wrong_options_are_refused_when_routes_are_loaded(options: dict[str, Any
 
     assert sentence in str(refused.value)
     assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_column_can_be_an_expression(url: str) -> None:
+    """Of CEL, beside templates; any value, with its type."""
+    columns = {
+        "name": "{{ data.CoworkerFullName }}",
+        "gross": {"cel": "data.EstimatedCost * 1.2"},
+        "large": {"cel": "data.EstimatedCost > 10.0 && action == 'BookingCreate'"},
+        "begins": {"cel": "timestamp(data.FromTime) + duration('1h')"},
+        "hour": {"cel": "timestamp(data.FromTime).getHours('Europe/Paris')"},
+        "tags": {"cel": "data.Tags.filter(tag, tag != 'vip')"},
+        "notes": {"cel": "data.Notes"},
+    }
+    made(url, columns=columns)
+
+    assert written(url, columns=columns) == AttemptResult(Outcome.SUCCEEDED)
+    (row,) = execute(url, "SELECT * FROM bookings")
+
+    assert (row["name"], float(row["gross"]), bool(row["large"]), int(row["hour"])) == ("Zoë 🥶", 15.0, True, 22)
+    assert str(row["begins"]).startswith("2026-07-01 21:30") or row["begins"].utctimetuple()[3:5] == (21, 30)
+    assert (row["tags"] in ([], "[]"), row["notes"]) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("data.Cost >", "is no expression: is no CEL"),
+        ("dta.Cost", "is no expression: unknown variable 'dta'; did you mean data?"),
+        ("data.map(x, x)", "is no expression: map\\(\\) is refused"),
+        (5, "is no expression"),
+    ],
+)
+def test_what_is_no_expression_is_refused_when_routes_are_loaded(expression: object, sentence: str) -> None:
+    """With the name of the column."""
+    with pytest.raises(HandlerError, match=f"columns.*cost.cel {sentence}") as refused:
+        loaded("sqlite://", columns={"cost": {"cel": expression}})
+    assert refused.value.option == "columns"
+
+
+def test_an_expression_that_fails_on_an_event_ends_it_with_the_reason(tmp_path: Path) -> None:
+    """And nothing of the record in it. A mapping that is deeper, or holds more, is a value as before."""
+    url = f"sqlite:///{tmp_path}/rows.db"
+    made(url)
+
+    result = written(url, columns={"cost": {"cel": "data.NoSuch + 1"}})
+
+    assert (result.final, result.error) == (
+        True,
+        "TemplateFailed: the expression fails: there is no 'NoSuch' in it (data.NoSuch + 1)",
+    )
+    preview = loaded(url, columns={"tags": {"cel": "{{ data.Id }}", "x": 1}, "notes": {"a": {"cel": "1 +"}}}).preview
+    assert preview is not None
+    assert preview(event())["row"]["tags"] == {"cel": 77, "x": 1}

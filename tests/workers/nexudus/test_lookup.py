@@ -18,11 +18,11 @@ import redis
 from receiver.core.errors import HandlerError, NexudusError
 from receiver.core.settings import from_environ
 from receiver.storage.shared.response_cache import ResponseCache
-from tests.conftest import StartFrontdesk
 from tests.support.bench import Bench
 from tests.support.handled import an_event
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
+from tests.workers.conftest import TOKEN
 from workers import Nexudus, Retry
 from workers.nexudus.lookup import AttemptContext
 from workers.nexudus.nexudus_transport import NexudusTransport
@@ -56,7 +56,6 @@ class Seen:
     def __getattr__(self, name): return getattr(self.event, name)
 """
 ZOE = 1_409_384_711
-TOKEN = "bearer-of-the-tests"
 
 
 class OpenLine:
@@ -287,18 +286,10 @@ def test_check_says_when_credentials_are_missing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def simulated(frontdesk: StartFrontdesk, bench: Bench) -> Iterator[SimulatedNexudus]:
-    """A simulated Nexudus whose API the bench's workers may use."""
+def simulated(simulated: SimulatedNexudus, bench: Bench) -> SimulatedNexudus:
+    """A simulated Nexudus whose API the bench's workers may use, and handlers that do."""
     (bench.folder / "asking.py").write_text(ASKING)
-    process = frontdesk("simulate", "--port", "0", "--rate", "0", settings={"FRONTDESK_NEXUDUS_TOKEN": TOKEN})
-    one = SimulatedNexudus(process)
-    bench.settings |= {
-        "FRONTDESK_NEXUDUS_URL": one.url,
-        "FRONTDESK_NEXUDUS_USERNAME": "demo@example.com",
-        "FRONTDESK_NEXUDUS_PASSWORD": "demo",
-    }
-    yield one
-    one.close()
+    return simulated
 
 
 def a_booking(number: int) -> dict[str, object]:

@@ -79,7 +79,7 @@ def listen(
     base = _console(read, console)
     target = _checked_target(to)
     signing = _signing(secret)
-    query = {"action": action, "business": business, "route": route, "redact": "yes" if redact else None}
+    query = {"action": action, "business": business, "route": route, "redact": "true" if redact else None}
     asked = {name: str(value) for name, value in query.items() if value is not None}
     places = _Places(read.data_dir / _FILE, f"{base} {to} {sorted(asked.items())}")
     source = _Source(base, _token(read, redact=redact), asked, since, None if since else places.known())
@@ -134,7 +134,7 @@ class _Source:
         }
         try:
             answer = httpx2.get(
-                f"{self.base}/api/copies",
+                f"{self.base}/api/v1/copies",
                 params=query,
                 headers={"authorization": f"Bearer {self.token}"},
                 timeout=_TIMEOUT_S,
@@ -146,7 +146,7 @@ class _Source:
             raise StorageUnavailable(f"the console at {self.base} answered {answer.status_code}")
         shape = _read(answer.content)
         if answer.status_code in (401, 403) or answer.status_code != 200 or not {"events", "cursor"} <= shape.keys():
-            said = plain(shape.get("error") or "not what a console answers")[:200]
+            said = plain(shape.get("detail") or "not what a console answers")[:200]
             raise UsageError(f"listen: the console at {self.base} answered {answer.status_code}: {said}")
         return shape
 

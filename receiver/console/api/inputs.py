@@ -1,7 +1,7 @@
 """What endpoints take: queries and JSON bodies as models, and how they become the fields that pages read."""
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.datastructures import QueryParams
@@ -13,7 +13,7 @@ from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import plain
 from receiver.core.suggest import hint
-from receiver.nexudus.actions import NAMES as ACTIONS
+from receiver.failures.failure_groups import Status
 from receiver.storage.shared.gap_ledger import GapState
 
 _LARGEST: Final = 999_999_999_999_999
@@ -101,8 +101,8 @@ class FailureQuery(Query):
     """Which groups, and in which order."""
 
     route: Text | None = None
-    status: Annotated[str, Field(json_schema_extra={"enum": list(failures.STATUSES)})] | None = None
-    sort: Annotated[str, Field(json_schema_extra={"enum": list(failures.SORTS)})] = failures.SORTS[0]
+    status: Status | None = None
+    sort: Literal["count", "first", "last", "route"] = "count"
 
 
 class GapQuery(Query):
@@ -159,7 +159,7 @@ class Selection(Filters):
 class Explain(Body):
     """A record to explain."""
 
-    action: Annotated[str, Field(json_schema_extra={"enum": sorted(ACTIONS)})]
+    action: Annotated[str, StringConstraints(min_length=1, max_length=300)]
     business_id: Annotated[int, Field(ge=0, le=_LARGEST, serialization_alias="business")]
     data: dict[str, Any] = Field(serialization_alias="record")
 

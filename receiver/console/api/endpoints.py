@@ -245,6 +245,7 @@ _CHANGES: Final = (
         event.edit,
         more_answers.Edited,
         body=inputs.Edit,
+        tool=False,
     ),
     Endpoint(
         "POST",

@@ -1,6 +1,7 @@
-"""What endpoints answer about events and failures. Keys are those of the commands' `--json`; programs must ignore keys that they do not know.
+"""What endpoints answer about events and failures. Keys are those of the commands' `--json`.
 
-A field without a default is always there; one with a default only when there is something to say.
+Programs must ignore keys that they do not know. A field without a default is always there; one with a default only
+when there is something to say.
 """
 
 from typing import Annotated, Any

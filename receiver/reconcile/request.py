@@ -35,9 +35,9 @@ class BackfillRequest:
             if name != "weak":
                 raise UsageError(f"{prefix}include: {name[:60]!r} is not known; write weak")
         if self.until is not None and self.since is None:
-            raise UsageError(f"{prefix}until: needs since; without both, the gaps of the ledger are filled")
+            raise UsageError(f"{prefix}until: needs {prefix}since; without both, the gaps of the ledger are filled")
         if self.gap and self.since is not None:
-            raise UsageError(f"{prefix}gap: names gaps of the ledger, so it does not go with since")
+            raise UsageError(f"{prefix}gap: names gaps of the ledger, so it does not go with {prefix}since")
 
     def names(self, gap: Gap) -> bool:
         """Whether a gap is among what is wanted."""

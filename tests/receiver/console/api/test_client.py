@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
 from receiver.console.api.document import document
 from tests.receiver.console.api.conftest import Api
@@ -49,6 +50,7 @@ print("done")
 """
 
 
+@pytest.mark.timeout(1_800)
 def test_a_generated_client_looks_and_changes(api: Api, tmp_path: Path) -> None:
     """Pages, times, numbers, problems: as the document says them."""
     (tmp_path / "openapi.json").write_bytes(orjson.dumps(document()))
@@ -61,7 +63,7 @@ def test_a_generated_client_looks_and_changes(api: Api, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
     assert (made.returncode, "WARNING" in made.stdout + made.stderr) == (0, False), made.stdout + made.stderr
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -73,7 +75,7 @@ def test_a_generated_client_looks_and_changes(api: Api, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
 
     assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stdout + ran.stderr

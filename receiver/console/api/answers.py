@@ -125,12 +125,13 @@ class Copies(BaseModel):
 
 
 class Explained(BaseModel):
-    """Whether a route matches, and why not."""
+    """Whether a route matches, and why not. *note*: what else is to be known, or an empty text."""
 
     route: str
     matched: bool
     why_not: str | None
     failed: bool
+    note: str
 
 
 class Explanation(BaseModel):

@@ -73,7 +73,7 @@ lock: ## renew the pinned requirements (for maintainers; needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --group build -o $(LOCK) pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --extra embedded --extra otel --extra sql --group build --group dev -o $(DEV_LOCK) pyproject.toml
+		--no-header --extra embedded --extra mcp --extra otel --extra sql --group build --group dev -o $(DEV_LOCK) pyproject.toml
 	for peers in tests/benchmarks/peers/requirements/*.in; do \
 		uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 			-o "$${peers%.in}.txt" "$$peers"; done

@@ -28,6 +28,7 @@ COMMANDS = {
     "hooks": ("receiver.cli.registrar.hooks:hooks", "List our webhooks at Nexudus and their health."),
     "init": ("receiver.cli.up.init:init", "Write a first routes.yaml."),
     "listen": ("receiver.cli.events.listen:listen", "Send copies of live events to a program on this machine."),
+    "mcp": ("receiver.cli.mcp.command:mcp", "Offer what the console shows to an assistant, as tools (MCP)."),
     "new-handler": (
         "receiver.cli.routes.new_handler:new_handler",
         "Write a plugin package with a handler and its test.",

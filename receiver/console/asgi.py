@@ -1,4 +1,4 @@
-"""The console as an ASGI application: every page twice, as HTML and below /api as JSON."""
+"""The console as an ASGI application: every page twice, as HTML and below /api as JSON; and the API, /api/v1."""
 
 from http import HTTPStatus
 
@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from receiver.console.api import problems
+from receiver.console.api.endpoint import BASE
+from receiver.console.api.router import Api
 from receiver.console.auth.sessions import Authenticator
 from receiver.console.dispatcher import Dispatcher
 from receiver.console.framework.page import API, ROOT, Operation, Page, PageRequest, form_of, query_of
@@ -19,7 +22,6 @@ from receiver.console.framework.security_headers import SecurityHeaders
 from receiver.console.framework.services import Services
 from receiver.console.pages import (
     acts,
-    copies,
     coverage,
     dead,
     entity,
@@ -71,6 +73,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *quarantine.OPERATIONS,
 )
 
+_REFUSED = {
+    404: "path: there is nothing here; /api/v1/openapi.json names every path",
+    405: "method: it is not one of this path; /api/v1/openapi.json names them",
+}
+
 
 class Console(Starlette):
     """Everything that a console process answers."""
@@ -111,8 +118,8 @@ class Console(Starlette):
             Route(f"{ROOT}/enter", self._signin.enter),
             Route(f"{ROOT}/sign-out", self._sign_out, methods=["POST"]),
             Route(f"{ROOT}/events/live", self._follow),
-            Route(f"{API}{copies.PAGE.path}", self._dispatcher.facts(copies.PAGE), methods=["GET"]),
             Mount(f"{ROOT}/static", StaticFiles(directory=STATIC)),
+            *Api(self._services, self._signin).routes(),
         ]
         for act in OPERATIONS:
             found.append(Route(f"{ROOT}{act.path}", self._dispatcher.act(act, is_page=True), methods=["POST"]))
@@ -154,6 +161,9 @@ class Console(Starlette):
 
     async def _refuse(self, request: Request, refusal: Exception) -> Response:
         status = refusal.status_code if isinstance(refusal, HTTPException) else 500
+        if request.url.path.startswith(f"{BASE}/"):
+            headers = refusal.headers if isinstance(refusal, HTTPException) else None
+            return problems.answered(status, _REFUSED.get(status, HTTPStatus(status).phrase.lower()), headers)
         is_page = not request.url.path.startswith(f"{API}/")
         return self._dispatcher.failed(request, status, HTTPStatus(status).phrase.lower(), is_page=is_page)
 

@@ -30,13 +30,14 @@ SAID: Final = "frontdesk_said"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_STATUSES: Final[Mapping[type[FrontdeskError], int]] = {
+STATUSES: Final[Mapping[type[FrontdeskError], int]] = {
     EventUnknown: 404,
     RoutesError: 409,
     UnsafePlan: 409,
     NexudusError: 502,
     StorageUnavailable: 503,
 }
+"""How errors are answered; all others are 400."""
 
 
 class Dispatcher:
@@ -145,7 +146,7 @@ class Dispatcher:
                     failed.headers["retry-after"] = str(refusal.retry_after)
                 return failed
             except FrontdeskError as error:
-                return self.failed(request, _STATUSES.get(type(error), 400), str(error), is_page=is_page)
+                return self.failed(request, STATUSES.get(type(error), 400), str(error), is_page=is_page)
 
         return answer
 

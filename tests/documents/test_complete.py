@@ -12,6 +12,8 @@ import pytest
 
 import workers.api
 from receiver.cli import main
+from receiver.console.api.endpoint import BASE
+from receiver.console.api.endpoints import ENDPOINTS
 from receiver.console.asgi import OPERATIONS, PAGES
 from receiver.console.framework.page import API
 from receiver.core import settings
@@ -174,6 +176,26 @@ def test_every_answer_of_the_console_is_listed() -> None:
     assert set(re.findall(rf"^\| `({API}/\S+)` \|", text, re.MULTILINE)) == pages | {
         API + act.path for act in OPERATIONS
     }
+
+
+def test_every_endpoint_of_the_api_is_listed_with_who_may_use_it() -> None:
+    """As its document says it, and no other."""
+    section = page("docs/api.md").sections["The API"]
+    rows = {
+        f"| `{one.method} {BASE}{one.path}` | {'viewers' if one.may_view else 'admins'} | {one.summary} |"
+        for one in ENDPOINTS
+    }
+
+    assert {row for row in section.splitlines() if row.startswith("| `")} == rows
+
+
+def test_every_tool_that_changes_something_is_named() -> None:
+    """And what is not offered is not."""
+    section = page("docs/api.md").sections["Assistants"]
+    changing = {one.name for one in ENDPOINTS if one.tool and not one.may_view}
+
+    assert {name for name in changing if f"`{name}`" not in section} == set()
+    assert {one.name for one in ENDPOINTS if f"`{one.name}`" in section and not one.tool} == set()
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda file: file.stem)

@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 import orjson
 
-from receiver.cli.ui import output, values
+from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
 from receiver.core import settings as environment
-from receiver.core.errors import SettingsError, StorageUnavailable, UsageError
+from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.events import Event
 from receiver.core.sanitize import plain
-from receiver.core.settings import Settings
 from receiver.process import logs
 from workers.handlers import forward, http_options, outgoing
 from workers.handlers.sender import NotDelivered, Route, Sender
@@ -76,13 +74,14 @@ def listen(
     """
     read = console_access.with_running_console(generated_secrets.completed(environment.from_environ(os.environ)))
     logs.configure(read.log_level, read.log_format)
-    base = _console(read, console)
+    base = console_access.api(read, console)
     target = _checked_target(to)
     signing = _signing(secret)
-    query = {"action": action, "business": business, "route": route, "redact": "yes" if redact else None}
+    query = {"action": action, "business": business, "route": route, "redact": "true" if redact else None}
     asked = {name: str(value) for name, value in query.items() if value is not None}
     places = _Places(read.data_dir / _FILE, f"{base} {to} {sorted(asked.items())}")
-    source = _Source(base, _token(read, redact=redact), asked, since, None if since else places.known())
+    token = console_access.own_token("listen", read, is_admin=not redact)
+    source = _Source(base, token, asked, since, None if since else places.known())
     output.say(f"Copies of events go to {plain(to)}, signed with {signing}. Ctrl-C stops it.")
     _copy(source, places, target, signing, once=once)
 
@@ -134,7 +133,7 @@ class _Source:
         }
         try:
             answer = httpx2.get(
-                f"{self.base}/api/copies",
+                f"{self.base}/copies",
                 params=query,
                 headers={"authorization": f"Bearer {self.token}"},
                 timeout=_TIMEOUT_S,
@@ -146,7 +145,7 @@ class _Source:
             raise StorageUnavailable(f"the console at {self.base} answered {answer.status_code}")
         shape = _read(answer.content)
         if answer.status_code in (401, 403) or answer.status_code != 200 or not {"events", "cursor"} <= shape.keys():
-            said = plain(shape.get("error") or "not what a console answers")[:200]
+            said = plain(shape.get("detail") or "not what a console answers")[:200]
             raise UsageError(f"listen: the console at {self.base} answered {answer.status_code}: {said}")
         return shape
 
@@ -191,16 +190,6 @@ def _read(content: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _console(read: Settings, given: str | None) -> str:
-    base = (given or f"{values.base_url(read.host, read.console_port)}/console").rstrip("/")
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("--console: give the console's URL, as https://frontdesk.example/console")
-    if parts.scheme == "http" and not values.is_loopback(parts.hostname):
-        raise UsageError("--console: records and the token must not travel without TLS; give an https URL")
-    return base
-
-
 def _checked_target(to: str) -> str:
     try:
         return http_options.checked_url(to)
@@ -215,13 +204,6 @@ def _signing(secret: str | None) -> str:
         return http_options.checked_secret(secret)
     except ValueError as error:
         raise UsageError(f"--secret {error}") from None
-
-
-def _token(read: Settings, *, redact: bool) -> str:
-    given = (*read.viewer_token, *read.admin_token) if redact else read.admin_token
-    if given:
-        return given[0].token.get_secret_value()
-    raise SettingsError("listen requires FRONTDESK_ADMIN_TOKEN, or with --redact FRONTDESK_VIEWER_TOKEN")
 
 
 def _event(shape: Mapping[str, Any]) -> Event:

@@ -11,6 +11,7 @@ from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
 from receiver.console.asgi import Console
 from receiver.console.auth.sessions import Authenticator
+from receiver.console.framework.audit_cache import AuditCache
 from receiver.console.framework.failures_cache import FailuresCache
 from receiver.console.framework.hooks_cache import HooksCache
 from receiver.console.framework.services import Services
@@ -94,6 +95,7 @@ def _serve(current: Settings) -> None:
 
 def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Services:
     """Return what the pages show and change."""
+    registrar = RegistrarAdapter()
     return Services(
         archive=EventReader(client),
         store_status=StoreStatus(client),
@@ -114,8 +116,10 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Servic
         changes=lambda group: route_changes.before(client, group),
         acts=AuditLog(client, is_logged=True),
         gates=Gates(client),
-        hooks=HooksCache(RegistrarAdapter()),
+        hooks=HooksCache(registrar),
         gaps=GapLedger(client),
         names=BusinessNames(client),
         try_route=Playground(os.environ).run,
+        audit=AuditCache(client),
+        backfill=registrar,
     )

@@ -1,36 +1,28 @@
 """`frontdesk backfill`: makes events of what no webhook brought; also the first load of a new system."""
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from receiver.cli.registrar import gap_filling
 from receiver.cli.registrar.factory import RegistrarTools, opened
+from receiver.cli.registrar.gap_filling import Watcher
 from receiver.cli.ui import output, terminal
-from receiver.core import timestamps
-from receiver.core.errors import SettingsError, UsageError
+from receiver.core.errors import SettingsError
 from receiver.core.sanitize import counted
-from receiver.core.suggest import hint
-from receiver.nexudus.actions import CODES
-from receiver.nexudus.entities import Entities
-from receiver.reconcile import windows
-from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.healing import LOCK, Restraint
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.filling import Report
+from receiver.reconcile.request import BackfillRequest
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
-from receiver.storage.shared.audit_log import AuditLog, operator
-from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy
-from receiver.storage.shared.lock import Lock
-
-_DUE: Final = (GapState.HEALING, GapState.CONFIRM, GapState.CANNOT)
+from receiver.storage.shared.audit_log import operator
+from receiver.storage.shared.gap_ledger import Gap, GapState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(BackfillRequest):
     """What is back-filled.
 
     Parameters
@@ -39,6 +31,8 @@ class Wanted:
         a time (2026-05-01T12:00:00Z), a date, or an age (365d): everything since then, whether there was a gap or not
     until
         as --since; now unless given
+    gap
+        only the gap with this id; may be repeated
     action
         only this action; may be repeated
     business
@@ -53,35 +47,8 @@ class Wanted:
         do not ask
     """
 
-    since: str | None = None
-    until: str | None = None
-    action: tuple[str, ...] = ()
-    business: tuple[int, ...] = ()
-    route: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
     dry_run: bool = False
     yes: bool = False
-
-    def check(self, table: RoutingTable) -> None:
-        """Raise UsageError for what is not there."""
-        for name in self.action:
-            if name not in CODES:
-                raise UsageError(f"--action: {name[:60]!r} is not a known action{hint(name, CODES)}")
-        names = [route.name for route in table.routes]
-        for name in self.route:
-            if name not in names:
-                raise UsageError(f"--route: {table.file} has no route {name[:60]!r}{hint(name, names)}")
-        for name in self.include:
-            if name != "weak":
-                raise UsageError(f"--include: {name[:60]!r} is not known; write weak")
-        if self.until is not None and self.since is None:
-            raise UsageError("--until: needs --since; without both, the gaps of the ledger are filled")
-
-    def names(self, gap: Gap) -> bool:
-        """Whether a gap is among what is wanted."""
-        return (not self.action or gap.action in self.action) and (
-            not self.business or gap.business_id in self.business
-        )
 
 
 def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
@@ -95,8 +62,7 @@ def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
             raise SettingsError("backfill needs Redis; set FRONTDESK_REDIS_URL")
         schema_version.settle(registrar.store)
         table = registrar.routes()
-        wanted.check(table)
-        gaps = _gaps(registrar, table, wanted)
+        gaps = gap_filling.chosen(registrar, table, wanted)
         if not gaps:
             output.say("No gap is due: `frontdesk gaps` lists all; --since looks at a time without one.")
             return 0
@@ -109,52 +75,15 @@ def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
         return int(any(gap.state is GapState.HEALING for gap in report.gaps) and not wanted.dry_run)
 
 
-def _gaps(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted) -> list[Gap]:
-    """Return the gaps of the ledger that are due, or those that --since makes of every hook that is routed."""
-    assert registrar.store is not None  # noqa: S101 -- seen to above; for the type checker
-    since_ms = timestamps.parse("--since", wanted.since)
-    if since_ms is None:
-        return [gap for gap in GapLedger(registrar.store).gaps() if gap.state in _DUE and wanted.names(gap)]
-    now_ms = int(time.time() * 1_000)
-    until_ms = min(timestamps.parse("--until", wanted.until) or now_ms, now_ms)
-    if since_ms >= until_ms:
-        raise UsageError("--since: is not before --until, or not before now")
-    ledger = GapLedger(registrar.store)
-    pairs = registrar.planner.wanted(table).pairs()
-    coverage, gaps = ledger.coverage().pairs, ledger.gaps()
-    expired_ms = now_ms - registrar.settings.retention
-    made = [
-        Gap(f"{pair}-{begin}", *pair, begin, end, GapWhy.UNKNOWN, GapState.HEALING)
-        for pair in pairs
-        for begin, end in windows.to_look_at(
-            (since_ms, until_ms),
-            solid=None if wanted.route else windows.solid(pair, coverage, gaps, expired_ms),
-        )
-    ]
-    return [gap for gap in made if wanted.names(gap)]
-
-
 def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: Sequence[Gap]) -> Report:
-    assert registrar.store is not None  # noqa: S101 -- seen to above; for the type checker
-    selection = Selection(table, is_asked=True, routes=frozenset(wanted.route))
-    orders = Orders(selection, weak="weak" in wanted.include, is_dry=wanted.dry_run)
-    with Lock(registrar.store, LOCK) as lock, _progress() as (begin, advance):
-        lock.wait(60.0, waiting=lambda who: output.warn(f"{who} is filling gaps; waiting for it"))
-        tools = Tools(
-            client=registrar.store,
-            entities=Entities(registrar.client),
-            check=Restraint(registrar.store, lock, table.queues).check,
-            ledger=GapLedger(registrar.store) if wanted.since is None else None,
-            who=operator(),
+    with _progress() as (begin, advance):
+        watcher = Watcher(
+            waiting=lambda who: output.warn(f"{who} is filling gaps; waiting for it"),
             asked=lambda kind: output.warn(f"asking for {kind}"),
             begin=begin,
             advance=advance,
         )
-        report = Filling(tools, orders).fill(gaps)
-    if not wanted.dry_run:
-        made = sum(gap.made for gap in report.gaps)
-        AuditLog(registrar.store).record("backfill", gaps=len(gaps), made=made, calls=report.calls)
-    return report
+        return gap_filling.fill(registrar, table, wanted, gaps, who=operator(), watcher=watcher, is_dry=wanted.dry_run)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,15 @@
-"""The registrar as the console uses it: put together from the settings for each look and each apply."""
+"""The registrar as the console uses it: put together from the settings for each look, apply and back-fill."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
-from receiver.cli.registrar import apply_plan, hooks
+from receiver.cli.registrar import apply_plan, gap_filling, hooks
 from receiver.cli.registrar.factory import RegistrarTools, opened
+from receiver.cli.registrar.gap_filling import Watcher
 from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError
+from receiver.reconcile.request import BackfillRequest
 from receiver.registrar import hook_health
 from receiver.registrar.plan import Plan, Scope, WantedHooks
 
@@ -15,7 +18,7 @@ _PATIENCE_S = 60.0
 
 
 class RegistrarAdapter:
-    """Looks at Nexudus, and changes it. Both raise FrontdeskError with one sentence."""
+    """Looks at Nexudus, changes it, and fills gaps. Methods raise FrontdeskError with one sentence."""
 
     def look(self, *, prune: bool) -> HooksSnapshot:
         """Return every registration of ours and, as far as it is known what is wanted, what has to change."""
@@ -54,6 +57,32 @@ class RegistrarAdapter:
             return looks[0], ""
         first = f"; the first one: {applied.failed[0].error}" if applied.failed else ""
         return looks[0], f"{len(applied.pending)} changes are pending and {len(applied.failed)} were refused{first}"
+
+    def gaps(self, wanted: BackfillRequest) -> int:
+        """Return how many gaps a back-fill would fill."""
+        with self._backfill() as registrar:
+            return len(gap_filling.chosen(registrar, registrar.routes(), wanted, prefix=""))
+
+    def fill(
+        self,
+        wanted: BackfillRequest,
+        *,
+        who: str,
+        begin: Callable[[int], None],
+        advance: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> int:
+        """Fill gaps as an act of *who*, and return how many events it made. *check* may raise to end it."""
+        watcher = Watcher(begin=begin, advance=advance, check=check)
+        with self._backfill() as registrar:
+            table = registrar.routes()
+            gaps = gap_filling.chosen(registrar, table, wanted, prefix="")
+            report = gap_filling.fill(registrar, table, wanted, gaps, who=who, watcher=watcher)
+        return sum(gap.made for gap in report.gaps)
+
+    @staticmethod
+    def _backfill() -> contextlib.AbstractContextManager[RegistrarTools]:
+        return opened(_ROLE, needs=(), alone=False, can_wait=True)
 
 
 def _seen(

@@ -4,9 +4,12 @@ import contextlib
 import socket
 from collections.abc import Iterable, Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from receiver.cli.ui import values
+from receiver.console.api.endpoint import BASE
 from receiver.console.auth.sessions import Authenticator, Identity, Role
+from receiver.core.errors import SettingsError, UsageError
 from receiver.core.settings import NamedToken, Settings
 
 _PORT_FILE: Final = "console.port"
@@ -27,6 +30,29 @@ def address(current: Settings) -> str:
 def named(tokens: Iterable[NamedToken]) -> list[tuple[str, str]]:
     """Return names and tokens as the console wants them."""
     return [(each.name, each.token.get_secret_value()) for each in tokens]
+
+
+def api(current: Settings, given: str | None) -> str:
+    """Return the URL of a console's API: of the one that *given* names, else of the one here. Raises UsageError."""
+    base = (given or f"{address(current)}/console").rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("--console: give the console's URL, as https://frontdesk.example/console")
+    if parts.scheme == "http" and not values.is_loopback(parts.hostname):
+        raise UsageError("--console: records and the token must not travel without TLS; give an https URL")
+    return base.removesuffix("/console") + BASE
+
+
+def own_token(command: str, current: Settings, *, is_admin: bool) -> str:
+    """Return the token that a command shows: the first admin's, or else a viewer's if there is one.
+
+    Raises SettingsError.
+    """
+    given = current.admin_token if is_admin else (*current.viewer_token, *current.admin_token)
+    if given:
+        return given[0].token.get_secret_value()
+    wanted = "FRONTDESK_ADMIN_TOKEN" if is_admin else "FRONTDESK_VIEWER_TOKEN or FRONTDESK_ADMIN_TOKEN"
+    raise SettingsError(f"{command} requires a token of the console: set {wanted}")
 
 
 @contextlib.contextmanager

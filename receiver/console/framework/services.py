@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from receiver.console.auth.sessions import Session
+from receiver.console.framework.audit_cache import AuditCache
 from receiver.console.framework.bulk_tasks import BulkTasks
 from receiver.console.framework.failures_cache import FailuresCache
 from receiver.console.framework.hooks_cache import HooksCache
@@ -18,6 +19,7 @@ from receiver.operations.edited_replay import EditedReplay
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs
+from receiver.reconcile.request import BackfillRequest
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader
@@ -30,6 +32,22 @@ class MakeReplay(Protocol):
     """Makes the tool that replays events; see `receiver.operations.replay.Replay`."""
 
     def __call__(self, table: RoutingTable, *, route: str | None = None, only_dead: bool = False) -> Replay: ...
+
+
+class Backfill(Protocol):
+    """Fills gaps; see `receiver.cli.registrar.registrar_adapter.RegistrarAdapter`. Both raise FrontdeskError."""
+
+    def gaps(self, wanted: BackfillRequest) -> int: ...
+
+    def fill(
+        self,
+        wanted: BackfillRequest,
+        *,
+        who: str,
+        begin: Callable[[int], None],
+        advance: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,8 @@ class Services:
     gaps: GapLedger
     names: BusinessNames
     try_route: Callable[[Mapping[str, Any]], dict[str, Any]]
+    audit: AuditCache
+    backfill: Backfill
     bulk: BulkTasks = field(default_factory=BulkTasks)
     draining: threading.Event = field(default_factory=threading.Event)
 

@@ -57,7 +57,14 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {
         "digest": digest_of(plan),
         "changes": [
-            {"op": str(change.op), "subject": wording.subject(change), "words": wording.words(change)}
+            {
+                "op": str(change.op),
+                "business_id": change.business_id,
+                "action": change.action,
+                "hook_id": change.hook_id,
+                "subject": wording.subject(change),
+                "words": wording.words(change),
+            }
             for change in plan.changes
         ],
         "unchanged": plan.unchanged,

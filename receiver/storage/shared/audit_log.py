@@ -31,12 +31,13 @@ _LOG = "log"
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One act of a person. *what* is a word or two, such as `replay` or `audit.repair`; *detail*: its kind and
-    extent."""
+    extent; *id* names its place in the log."""
 
     at_ms: int
     who: str
     what: str
     detail: dict[str, Any]
+    id: str = ""
 
 
 class AuditLog:
@@ -56,9 +57,9 @@ class AuditLog:
         self._calls.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._calls.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None) -> Iterator[AuditEntry]:
-        """Yield acts, newest first, in pages. *since_ms*: Unix ms."""
-        last = "+"
+    def newest(self, since_ms: int | None = None, *, after: str | None = None) -> Iterator[AuditEntry]:
+        """Yield acts, newest first, in pages. *since_ms*: Unix ms. *after*: go on after the act of this id."""
+        last = f"({after}" if after else "+"
         while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)
@@ -131,6 +132,7 @@ def _act(identifier: str, fields: dict[bytes, bytes]) -> AuditEntry:
         who=decoding.text(fields.get(b"who", b"?")),
         what=decoding.text(fields.get(b"what", b"?")),
         detail=_detail(fields.get(b"detail", b"{}")),
+        id=identifier,
     )
 
 

@@ -87,8 +87,10 @@ def test_gaps_that_wait_are_filled_on_demand(settings: dict[str, str], client: r
     GapLedger(client).write(waiting)
 
     nothing = _ok(run("backfill", "--business", "7", "--yes", settings=settings))
-    made = _ok(run("backfill", "--action", "TeamCreated", "--yes", settings=settings))
+    other = _ok(run("backfill", "--gap", "1001-TeamDeleted-1", "--yes", settings=settings))
+    made = _ok(run("backfill", "--gap", waiting[0].id, "--action", "TeamCreated", "--yes", settings=settings))
 
+    assert other.startswith("No gap is due")
     assert nothing.startswith("No gap is due")
     assert "60 events made" in made
     states = {one.action: one.state for one in GapLedger(client).gaps()}
@@ -104,6 +106,7 @@ def test_gaps_that_wait_are_filled_on_demand(settings: dict[str, str], client: r
         (("--route", "werehouse"), "has no route 'werehouse'; did you mean 'warehouse'?"),
         (("--include", "strong"), "--include: 'strong' is not known; write weak"),
         (("--until", "1d"), "--until: needs --since"),
+        (("--since", "2h", "--gap", "1001-TeamCreated-1"), "--gap: names gaps of the ledger"),
         (("--since", "2h", "--until", "3h"), "--since: is not before --until"),
     ],
 )

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from receiver.console.framework.page import Facts, Page, PageRequest
+from receiver.console.framework.page import Facts, PageRequest
 from receiver.console.pages import event_search
 from receiver.core import timestamps
 from receiver.core.durations import HOUR_MS
@@ -22,7 +22,10 @@ def facts(request: PageRequest) -> Facts:
     redact = request.asked("redact") == "yes"
     who = request.session.identity
     if not (redact or who.may_act):
-        raise RequestRefused(403, f"{who.name} may see only masked records; add --redact, or use an admin's token")
+        raise RequestRefused(
+            403,
+            f"{who.name} may see only masked records; ask with redact (listen --redact), or use an admin's token",
+        )
     query = event_search.read_query(request)
     hour = request.services.store_status.now_ms() // HOUR_MS
     place = _place(request, hour)
@@ -51,7 +54,3 @@ def _record(request: PageRequest, *, redact: bool) -> None:
     if now - _recorded.get(key, -_RECORDED_EVERY_S) >= _RECORDED_EVERY_S:
         request.record("listen", redact=redact)
         _recorded[key] = now
-
-
-PAGE: Final = Page("/copies", "Copies", "", facts, is_listed=False)
-"""For programs only: it has no template."""

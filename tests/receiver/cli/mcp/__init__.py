@@ -1,0 +1,1 @@
+"""`frontdesk mcp`, spoken to by the client of the official library."""

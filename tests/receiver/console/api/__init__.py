@@ -1,0 +1,1 @@
+"""The API from outside: every endpoint in a filled house, its document, clients made of it."""

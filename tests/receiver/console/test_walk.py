@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from receiver.storage.redis import connection
 from tests.conftest import find_program
+from tests.receiver.console.browsing import WIDTHS, signed_in
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
 from tests.support.events import entry, keep_all
 from tests.support.processes import run, wait_until
@@ -30,7 +31,6 @@ Response.prototype.text = async function () {
   return read;
 };
 """
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +52,6 @@ def lived_in(house: House) -> dict[str, str]:
     found["group"] = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
     found["entity"] = house.facts(f"/events/{found['well']}")["entity"]
     return found
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of a test's own, at desktop width; no complaint of it is left unheard."""
-    made = browser.new_context(viewport={"width": 1280, "height": 900})
-    complaints: list[str] = []
-    made.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
-    made.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield made
-    made.close()
-    assert complaints == []
-
-
-def _signed_in(context: BrowserContext, house: House, token: str = ADMIN) -> Page:
-    page = context.new_page()
-    page.goto(f"{house.url}/")
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    return page
 
 
 def _paths(events: dict[str, str]) -> dict[str, str]:
@@ -127,7 +106,7 @@ def test_every_page_fits_and_is_kept_as_a_picture(
 def test_a_phone_shows_why_too(house: House, lived_in: dict[str, str], browser: Browser) -> None:
     """What is dead or set aside is told with its reason where there is no room for columns."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/dead")
     expect(page.locator(f"#e-{lived_in['dead']}").get_by_text("the lights are out").first).to_be_visible()
     page.goto(f"{house.url}/quarantine")
@@ -188,7 +167,7 @@ def test_axe_finds_nothing(
 
 def test_events_come_live_and_can_be_paused(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """A new event is there within moments, and its status follows it; while paused nothing moves."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Events", exact=True).click()
     page.wait_for_selector(".live.on")
 
@@ -211,7 +190,7 @@ def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], c
     """By the form, and page by page without gap or repetition."""
     for number in range(120):
         house.post("ProductUpdate", number=20_000 + number, business_id=1002)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events")
     page.get_by_label("Action").fill("ProductUpdate")
     page.get_by_label("Business").fill("1002")
@@ -246,7 +225,7 @@ def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> 
     assert all(page["is_cut"] and page["looked_at"] and page["looked_back_to"] for page in pages[:-1])
 
     plain = browser.new_context(java_script_enabled=False)
-    page = _signed_in(plain, house)
+    page = signed_in(plain, house)
     page.goto(f"{house.url}{path}")
     expect(page.locator("#empty")).to_contain_text("No match in the newest")
     expect(page.get_by_text("older events have not been searched yet")).to_be_visible()
@@ -255,7 +234,7 @@ def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> 
     plain.close()
 
     lively = browser.new_context()
-    page = _signed_in(lively, house)
+    page = signed_in(lively, house)
     page.goto(f"{house.url}{path}")
     expect(page.locator(f"#e-{needle}")).to_be_visible()
     expect(page.get_by_role("link", name="Search further")).to_have_count(0)
@@ -295,7 +274,7 @@ def _pages(house: House, path: str) -> Iterator[Any]:
 
 def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """The texts appear, and only then; a replay for one route, and for all of them, makes new deliveries."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{lived_in['well']}")
     record = page.get_by_role("region", name="The record as JSON")
     expect(record).to_contain_text("characters>")
@@ -318,7 +297,7 @@ def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str
 
 def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> None:
     """Which routes want it, and the first condition that keeps the others away; for viewers too."""
-    page = _signed_in(context, house, VIEWER)
+    page = signed_in(context, house, VIEWER)
     page.get_by_role("link", name="Routes", exact=True).click()
     page.get_by_label("Action").fill("BookingCreate")
     page.get_by_label("Business").fill("1001")
@@ -335,7 +314,7 @@ def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> 
 def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) -> None:
     """The plan is shown before anything is done, and what a person said yes to is done and nothing else."""
     assert house.nexudus is not None
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Hooks", exact=True).click()
     expect(page.get_by_role("heading", name="178 changes needed to match routes.yaml")).to_be_visible()
     assert house.nexudus.hooks() == []
@@ -367,7 +346,7 @@ def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) ->
 
 def test_what_is_in_quarantine_is_released(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """One at a time with the reason when it stays; all that pass after they were counted."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{lived_in['unreadable']}")
     page.get_by_role("button", name="Check again and release").click()
     expect(page.get_by_role("status").first).to_contain_text("It stays in quarantine: the body cannot be read")
@@ -386,7 +365,7 @@ def test_what_was_signed_with_a_changed_secret_is_released(
 ) -> None:
     """The secret was changed at Nexudus, and here only now: one by hand, then the rest after they were counted."""
     ids = [house.post_forged("ProposalCreated", number=number, secret=CHANGED_SECRET) for number in range(1, 5)]
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{ids[0]}")
     expect(page.get_by_text("Quarantined: X-Nexudus-Hook-Signature does not match")).to_be_visible()
     page.get_by_role("button", name="Check again and release").click()
@@ -408,7 +387,7 @@ def test_what_was_signed_with_a_changed_secret_is_released(
 
 def test_a_route_is_paused_and_resumed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """Who paused it is shown, and of an event that waits, why; with the pause what waited goes on."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Routes", exact=True).click()
     page.get_by_role("button", name="Pause route announce-paid").click()
     expect(page.get_by_role("status").first).to_have_text("announce-paid is paused.")
@@ -439,7 +418,7 @@ def test_the_dead_are_replayed_after_they_were_counted(
     (house.folder / "mended").touch()
     try:
         number = house.facts("/dead")["total"]
-        page = _signed_in(context, house)
+        page = signed_in(context, house)
         page.get_by_role("link", name="Dead", exact=True).click()
         page.get_by_role("link", name="Replay all of them…").click()
         expect(page.get_by_role("heading", name=f"{number} events, {number} deliveries")).to_be_visible()
@@ -485,7 +464,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(
 ) -> None:
     """Also when the focus moves into the part while its next state is on its way."""
     context.add_init_script(COUNT_TEXTS_READ)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     held: list[Route] = []
     page.route(f"{house.url}/", lambda route: held.append(route))
     wait_until(lambda: page.evaluate("true") and held, "the page to be loaded again")
@@ -501,7 +480,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(
 def test_it_works_without_scripts(house: House, lived_in: dict[str, str], browser: Browser) -> None:
     """All that they do is make pages livelier."""
     context = browser.new_context(java_script_enabled=False)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events?status=quarantined")
     page.locator(".what a").first.click()
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()

@@ -56,9 +56,9 @@ class AuditLog:
         self._calls.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._calls.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None) -> Iterator[AuditEntry]:
-        """Yield acts, newest first, in pages. *since_ms*: Unix ms."""
-        last = "+"
+    def newest(self, since_ms: int | None = None, until_ms: int | None = None) -> Iterator[AuditEntry]:
+        """Yield acts, newest first, in pages. *since_ms*, *until_ms*: Unix ms, both included."""
+        last: str | int = "+" if until_ms is None else until_ms
         while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)

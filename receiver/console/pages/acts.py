@@ -21,4 +21,4 @@ def shape(act: AuditEntry) -> dict[str, Any]:
     return {"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail}
 
 
-PAGE: Final = Page("/acts", "Audit log", "acts.html", facts)
+PAGE: Final = Page("/acts", "Audit log", "acts.html", facts, tables={"acts": ("-at", "who", "what")})

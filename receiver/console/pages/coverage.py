@@ -75,4 +75,5 @@ def more(_request: PageRequest, values: Facts) -> Mapping[str, Any]:
     return {"rows": _ordered(found), "words": {state.value: word for state, word in _WORDS.items()} | {SOLID: SOLID}}
 
 
-PAGE: Final = Page("/coverage", "Coverage", "coverage.html", facts, more)
+_COLUMNS: Final = ("business_id", "action", "-from", "-to", "why", "state", "-found", "-made")
+PAGE: Final = Page("/coverage", "Coverage", "coverage.html", facts, more, tables={"gaps": _COLUMNS})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from receiver.console.framework.page import Facts, Operation, Page, PageRequest, Shown
-from receiver.console.pages import event_search
+from receiver.console.selection import event_search
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.operations import json_views, record_diff

@@ -147,4 +147,8 @@ def _routes(request: PageRequest) -> dict[str, Any]:
     }
 
 
-PAGE: Final = Page("/", "Overview", "overview.html", facts, more)
+_TABLES: Final = {
+    "queues": ("name", "-ready", "-scheduled", "-oldest_waiting_ms"),
+    "businesses": ("business_id", "last_event_at", "-expected_since"),
+}
+PAGE: Final = Page("/", "Overview", "overview.html", facts, more, tables=_TABLES)

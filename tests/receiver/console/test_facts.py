@@ -82,11 +82,16 @@ def test_it_is_said_of_each_route_why_it_wants_an_event_or_not(house: House, kno
 
 
 def test_routes_are_told_with_what_they_got(house: House, known: dict[str, str]) -> None:
-    """This hour and in the last day."""
+    """This hour, which may have begun since the events came, and in the last day."""
     routes = {route["name"]: route for route in house.facts("/routes")["routes"]}
 
-    counts = {name: (route["hour"], route["day"]) for name, route in routes.items()}
-    assert counts == {"everything": (2, 2), "announce-paid": (1, 1), "never": (0, 0), "broken": (1, 1)}
+    assert {name: route["day"] for name, route in routes.items()} == {
+        "everything": 2,
+        "announce-paid": 1,
+        "never": 0,
+        "broken": 1,
+    }
+    assert all(route["hour"] in (0, route["day"]) for route in routes.values())
 
 
 @pytest.mark.parametrize(

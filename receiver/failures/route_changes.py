@@ -64,9 +64,9 @@ def _since(group: FailureGroup) -> int:
 
 
 def _acts(client: redis.Redis, group: FailureGroup) -> Iterator[Change]:
-    for act in islice(AuditLog(client).newest(_since(group), _until(group)), _MOST_ACTS):
-        if _concerns(act, group.route):
-            yield Change(act.at_ms, f"{act.who}: {act.what}")
+    acts = islice(AuditLog(client).newest(_since(group), _until(group)), _MOST_ACTS)
+    for act in islice((one for one in acts if _concerns(one, group.route)), _MOST_TOLD):
+        yield Change(act.at_ms, f"{act.who}: {act.what}")
 
 
 def _concerns(act: AuditEntry, route: str) -> bool:

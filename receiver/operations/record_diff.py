@@ -1,8 +1,7 @@
 """What changed from one event of an entity to the next, field by field. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -17,8 +16,7 @@ ABSENT: Final = ""
 """Shown for a field that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field whose value changed, with both values as JSON, cut; an empty text: the field was not there."""
 
     name: str

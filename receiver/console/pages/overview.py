@@ -66,7 +66,7 @@ def facts(request: PageRequest) -> Facts:
         "unaccounted": audit.unaccounted if audit else None,
         "audited": timestamps.show(audit.at_ms) if audit else None,
         "hooks": hooks.summary(seen),
-        "lately": [acts.shape(act) for act in islice(request.services.acts.newest(), _LATELY)],
+        "lately": [acts.shape(act) for act in islice(request.services.acts.newest(at_once=_LATELY), _LATELY)],
         "trouble": list(warnings.found(request.services.routes, snapshot, seen)),
         "routes": _routes(request),
         "businesses": _businesses(snapshot.silences),

@@ -210,7 +210,7 @@ addEventListener("pageshow", () => {
 
 // On a phone the navigation is wider than the screen.
 // Not by scrollIntoView: in Chromium, Tab would then go on from there and pass the link that skips to the content.
-const current = document.querySelector("nav [aria-current]");
+const current = document.querySelector("nav :is([aria-current], .within)");
 for (let strip = current?.parentElement; strip?.closest("nav"); strip = strip.parentElement) {
   const [inner, outer] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
   strip.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;

@@ -56,10 +56,12 @@ class AuditLog:
         self._calls.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._calls.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None, until_ms: int | None = None) -> Iterator[AuditEntry]:
-        """Yield acts, newest first, in pages. *since_ms*, *until_ms*: Unix ms, both included."""
+    def newest(
+        self, since_ms: int | None = None, until_ms: int | None = None, *, at_once: int = _PAGE
+    ) -> Iterator[AuditEntry]:
+        """Yield acts, newest first. *since_ms*, *until_ms*: Unix ms, both included. *at_once*: read in one call."""
         last: str | int = "+" if until_ms is None else until_ms
-        while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
+        while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=at_once):
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)
             last = f"({page[-1][0].decode()}"

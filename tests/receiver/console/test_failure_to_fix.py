@@ -151,7 +151,7 @@ def test_a_night(night: Night, context: BrowserContext) -> None:
     table.get_by_role("link", name="crm").click()
     expect(page.get_by_text("has no field 'tenant_").first).to_be_visible()
     expect(page.get_by_text("workers got another with")).to_be_visible()
-    page.get_by_label("Reason").first.fill(HOSTILE)
+    page.get_by_label("Reason to acknowledge it").fill(HOSTILE)
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_role("status").first).to_have_text("The group is acknowledged: its alert ends.")
     expect(page.get_by_text(HOSTILE)).to_be_visible()

@@ -19,7 +19,7 @@ from receiver.storage.query.stored_event import EventFilter, StoredEvent
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 """What the chart stacks, from the bottom."""
 
-_SAMPLE: Final = 200
+_SAMPLE: Final = 128
 _LATELY: Final = 5
 _BUSINESSES: Final = 5
 

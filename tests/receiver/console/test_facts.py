@@ -150,6 +150,7 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
         "/entities/{entity}/reveal": ("unmask", {"entity": "Booking:1"}),
         "/failures/{group}/acknowledge": ("failures.acknowledge", {"group": group, "reason": "known"}),
         "/failures/{group}/snooze": ("failures.snooze", {"group": group, "reason": "later"}),
+        "/failures/{group}/try": ("replay", {"group": group}),
         "/failures/{group}/replay": ("replay", {"group": group}),
         "/routes/{route}/pause": ("pause", {"route": "never"}),
         "/routes/{route}/resume": ("resume", {"route": "never"}),
@@ -160,6 +161,7 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
     assert {act.path for act in OPERATIONS} == {*done, "/routes/explain", "/hooks/apply"}, "an act that nobody tests"
 
     for path, (_, values) in done.items():
+        wait_until(lambda: any(one["dead"] for one in house.facts("/failures")["groups"]), "what is replayed to die")
         house.act(path.format(**values), **{name: text for name, text in values.items() if f"{{{name}}}" not in path})
         wait_until(lambda: not (house.facts("/dead")["progress"] or {}).get("is_running"), "the run to end")
 

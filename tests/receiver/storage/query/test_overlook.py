@@ -56,7 +56,7 @@ def test_each_event_is_in_the_bucket_of_its_minute(client: redis.Redis) -> None:
 
 def test_who_looks_again_sees_what_came_since(client: redis.Redis) -> None:
     """What a histogram remembers of its last look changes nothing of what it counts, also over the end of an hour."""
-    histogram = EventHistogram(client)
+    histogram, until_ms = EventHistogram(client), 0
     for minute in range(0, 150, 7):
         at = NOW + 60 * minute
         keep_all(client, *(entry(b'{"Id":%d}' % (minute * 10 + one), at=at + one * 20) for one in range(5)))

@@ -132,6 +132,7 @@ def _broken(house: House, token: str = ADMIN) -> Any:
 
 
 @pytest.mark.needs("chromium")
+@pytest.mark.timeout(1_200)  # 8,000 deliveries, on a busy machine
 def test_a_night(night: Night, context: BrowserContext) -> None:
     """4,000 failures are one group and one alert; one is tried before all others; at zero the group is closed."""
     night.send_to("/v2")

@@ -82,6 +82,7 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", list(WIDTHS))
 def test_every_page_fits_and_is_kept_as_a_picture(
     house: House, lived_in: dict[str, str], context: BrowserContext, width: str
@@ -137,6 +138,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     pytest.skip(sentence)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", list(WIDTHS))
 def test_axe_finds_nothing(house: House, lived_in: dict[str, str], browser: Browser, axe: str, width: str) -> None:
     """No finding of any weight, on any page, by its rules for WCAG 2.2 AA and good practice.

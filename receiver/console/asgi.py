@@ -26,7 +26,6 @@ from receiver.console.pages import (
     dead,
     entity,
     event,
-    event_search,
     events,
     failures,
     hooks,
@@ -37,8 +36,9 @@ from receiver.console.pages import (
     routes,
     workers,
 )
-from receiver.console.pages.live import LiveStreams
 from receiver.console.pages.signin import PATH, SignIn
+from receiver.console.selection import event_search
+from receiver.console.selection.live import LiveStreams
 from receiver.core.errors import FrontdeskError, RequestRefused
 from receiver.web.clients import ClientAddresses
 

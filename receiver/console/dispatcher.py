@@ -73,7 +73,7 @@ class Dispatcher:
         async def tell(request: Request) -> Response:
             session = await self._session_or_refusal(request)
             page_request = PageRequest(self._services, session, query_of(request), request.path_params)
-            return _json(await run_in_threadpool(page.facts, page_request))
+            return _json(await run_in_threadpool(page.sorted_facts, page_request))
 
         return self._answering(tell, is_page=False)
 
@@ -155,7 +155,7 @@ class Dispatcher:
         return self._access.unsealed(session, sealed) if sealed else None
 
     def _page(self, page: Page, page_request: PageRequest, said: str | None) -> str:
-        return self._render(page, page_request, page.facts(page_request), said)
+        return self._render(page, page_request, page.sorted_facts(page_request), said)
 
     def _render(self, page: Page, page_request: PageRequest, facts: Facts, said: str | None) -> str:
         frame: dict[str, Any] = {
@@ -164,6 +164,7 @@ class Dispatcher:
             "identity": page_request.session.identity,
             "proof": self._access.proof(page_request.session),
             "said": said,
+            "sorting": page.sorting(page_request),
         }
         return self._templates.render(page.template, {**page.more(page_request, facts), **facts, **frame})
 

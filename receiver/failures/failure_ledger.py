@@ -85,9 +85,16 @@ class FailureLedger:
         now_ms = self._calls.now_ms()
         return self._say(group_id, Said("snoozed", who, _checked(reason), now_ms, now_ms + for_ms))
 
+    def group(self, group_id: str) -> FailureGroup | None:
+        """Return a group as the last look found it; None when there is none of this id."""
+        named = group_id.encode("utf-8", "replace")
+        asked = [("HGET", keys.FAILURES, named), ("HGET", keys.FAILURE_ACTS, named)]
+        stored = [{named: one} if one is not None else {} for one in replies(self._client, asked)]
+        return failure_records.read(*stored).group(group_id)
+
     def get(self, group_id: str) -> FailureGroup:
         """Return a group. Raises UsageError."""
-        found = self.summary().group(group_id)
+        found = self.group(group_id)
         if found is None:
             raise UsageError(f"no group of failures has the id {group_id[:40]!r}; `frontdesk failures` lists them")
         return found

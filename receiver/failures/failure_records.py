@@ -86,6 +86,8 @@ class Summary:
         return next((one for one in self.groups if one.id == group_id), None)
 
 
+_FIELDS: Final = tuple(one.name for one in fields(FailureGroup))
+
 Name = Callable[[Iterable[Found]], Mapping[str, tuple[str, str]]]
 """Returns for each new group, by id, what it is called (its error, and the error's kind)."""
 
@@ -150,7 +152,7 @@ def written(group: FailureGroup) -> bytes:
 def _group(stored: bytes, said: Mapping[str, Said | None]) -> FailureGroup | None:
     shape = _fields(stored)
     with contextlib.suppress(TypeError, ValueError, KeyError):
-        known = {one.name: shape[one.name] for one in fields(FailureGroup) if one.name in shape}
+        known = {name: shape[name] for name in _FIELDS if name in shape}
         old = known.pop("said", None)
         known["trend"] = tuple(int(one) for one in known["trend"])
         for name in ("count", "dead", "first_ms", "last_ms", "opened_ms", "closed_ms", "quiet_ms"):

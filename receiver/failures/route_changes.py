@@ -52,7 +52,11 @@ def before(client: redis.Redis, group: FailureGroup) -> list[Change]:
 
 
 def _is_just_before(group: FailureGroup, at_ms: int) -> bool:
-    return _since(group) <= at_ms <= group.first_ms + _SLACK_MS
+    return _since(group) <= at_ms <= _until(group)
+
+
+def _until(group: FailureGroup) -> int:
+    return group.first_ms + _SLACK_MS
 
 
 def _since(group: FailureGroup) -> int:
@@ -60,9 +64,9 @@ def _since(group: FailureGroup) -> int:
 
 
 def _acts(client: redis.Redis, group: FailureGroup) -> Iterator[Change]:
-    for act in islice(AuditLog(client).newest(_since(group)), _MOST_ACTS):
-        if _is_just_before(group, act.at_ms) and _concerns(act, group.route):
-            yield Change(act.at_ms, f"{act.who}: {act.what}")
+    acts = islice(AuditLog(client).newest(_since(group), _until(group)), _MOST_ACTS)
+    for act in islice((one for one in acts if _concerns(one, group.route)), _MOST_TOLD):
+        yield Change(act.at_ms, f"{act.who}: {act.what}")
 
 
 def _concerns(act: AuditEntry, route: str) -> bool:
@@ -71,7 +75,7 @@ def _concerns(act: AuditEntry, route: str) -> bool:
 
 def _table(client: redis.Redis, group: FailureGroup) -> Iterator[Change]:
     """Compare the table of the first failed event with that of the last one that the route still handled."""
-    wanted = EventFilter(route=group.route, since_ms=_since(group), until_ms=group.first_ms + _SLACK_MS)
+    wanted = EventFilter(route=group.route, since_ms=_since(group), until_ms=_until(group))
     failed: StoredEvent | None = None
     for stored in islice(EventReader(client).newest(wanted), _MOST_EVENTS):
         if not _succeeded(stored, group.route):

@@ -18,6 +18,8 @@ from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import replies
 
+_MOST_PLACES = 5_000
+
 STANDING = (EventStatus.DEAD, EventStatus.UNROUTED, EventStatus.QUARANTINED)
 
 
@@ -41,6 +43,8 @@ class EventHistogram:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._places: dict[int, int] = {}
+        """Where a moment stands in its hour: for good, once a later id is there, because ids are only appended."""
 
     def buckets(self, until_ms: int, step_ms: int, number: int) -> tuple[Bucket, ...]:
         """Return *number* buckets, oldest first; the last one holds *until_ms*. *step_ms* divides an hour or is one."""
@@ -87,8 +91,10 @@ class EventHistogram:
 
     def _positions(self, moments: Sequence[int], lengths: Mapping[int, int]) -> dict[int, int]:
         """Return for each moment how many ids of its hour come before it: all bisections step by step together."""
-        low = dict.fromkeys(moments, 0)
         high = {moment: int(lengths[moment // HOUR_MS]) for moment in moments}
+        known = {one: self._places[one] for one in moments if self._places.get(one, high[one]) < high[one]}
+        low = dict.fromkeys(moments, 0) | known
+        high |= known
         while searching := [moment for moment in moments if low[moment] < high[moment]]:
             middles = {moment: (low[moment] + high[moment]) // 2 for moment in searching}
             asked = [("LINDEX", keys.index(moment // HOUR_MS), middle) for moment, middle in middles.items()]
@@ -97,4 +103,7 @@ class EventHistogram:
                     low[moment] = middle + 1
                 else:
                     high[moment] = middle
+        if len(self._places) > _MOST_PLACES:
+            self._places.clear()
+        self._places.update((one, place) for one, place in low.items() if place < int(lengths[one // HOUR_MS]))
         return low

@@ -1,8 +1,7 @@
 """What changed from one event of an entity to the next, field by field. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -17,8 +16,7 @@ ABSENT: Final = ""
 """Shown for a field that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field whose value changed, with both values as JSON, cut; an empty text: the field was not there."""
 
     name: str
@@ -32,23 +30,18 @@ def changes(before: StoredEvent, after: StoredEvent, *, redact: bool) -> list[Fi
     *redact*: values are masked as in a record; names that a record has by itself, too.
     """
     old, new = _record(before), _record(after)
-    names = [name for name in {**old, **new} if name not in VOLATILE and old.get(name, _NONE) != new.get(name, _NONE)]
-    if redact:
-        shown = _shown_names(masked({**old, **new}), {**old, **new})
-        old_values, new_values = masked(old), masked(new)
-        return [
-            FieldChange(shown[name], _value(old_values, shown[name]), _value(new_values, shown[name]))
-            for name in names[:MOST_FIELDS]
-        ]
-    return [FieldChange(name, _value(old, name), _value(new, name)) for name in names[:MOST_FIELDS]]
+    found: list[FieldChange] = []
+    for number, name in enumerate({**old, **new}, 1):
+        if name in VOLATILE or old.get(name, _NONE) == new.get(name, _NONE):
+            continue
+        if len(found) == MOST_FIELDS:
+            break
+        shown = f"<key {number}>" if redact and name not in masked({name: None}) else name
+        found.append(FieldChange(shown, _value(old, name, redact=redact), _value(new, name, redact=redact)))
+    return found
 
 
 _NONE: Final = object()
-
-
-def _shown_names(shown: Any, record: dict[str, Any]) -> dict[str, str]:
-    """Return under which name a masked record shows each field: its order is that of the record."""
-    return dict(zip(record, shown, strict=True))
 
 
 def _record(stored: StoredEvent) -> dict[str, Any]:
@@ -59,10 +52,11 @@ def _record(stored: StoredEvent) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _value(record: Any, name: str) -> str:
+def _value(record: dict[str, Any], name: str, *, redact: bool) -> str:
     if name not in record:
         return ABSENT
-    text = orjson.dumps(record[name], default=str).decode()
+    (value,) = masked({name: record[name]}).values() if redact else (record[name],)
+    text = orjson.dumps(value, default=str).decode()
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

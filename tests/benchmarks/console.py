@@ -14,11 +14,16 @@ from receiver.nexudus import samples
 from receiver.storage.model import keep_script
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, keys, scripts
+from receiver.storage.shared.audit_log import AuditLog
 from tests.receiver.console.house import ADMIN, House, built
+from tests.receiver.failures.failing import keep_failing
 from tests.support.events import entry
+from tests.support.processes import wait_until
 
 ACTIONS = ("BookingCreate", "CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid")
 TIMES = 15
+GROUPS = 500
+ERRORS = ("KeyError: 1", "NotDelivered: answered 422", "TimeoutError: no answer", "ValueError: wrong", "OSError: gone")
 RARE = 987_654_321
 """A business, and a number in a record: those of the oldest event alone."""
 
@@ -27,9 +32,12 @@ def main() -> None:
     """Fill a store, then ask for every page again and again."""
     number, hours = ([int(word) for word in sys.argv[1:]] + [100_000, 24][len(sys.argv) - 1 :])[:2]
     with tempfile.TemporaryDirectory(prefix="console-") as folder, built(Path(folder)) as house:
-        _fill(house, number, hours)
+        dead = min(number // 5, 20_000)
+        _fail(house, dead)
+        _fill(house, number - dead, hours)
         house.console()
-        print(f"{number:,} events stored over {hours} hours, {TIMES} requests each, one after the other; milliseconds")
+        print(f"{number:,} events stored over {hours} hours, {dead:,} of them dead in {GROUPS} groups;")
+        print(f"{TIMES} requests each, one after the other; milliseconds")
         print(f"{'page':<44}{'median':>8}{'slowest':>9}")
         for path in _paths(house):
             taken = sorted(_time(house, path) for _ in range(TIMES))
@@ -39,6 +47,16 @@ def main() -> None:
         for query in _searches(house):
             found, taken = _walk(house, query)
             print(f"{query[:42]:<44}{statistics.median(taken):>8.1f}{max(taken):>9.1f}{len(taken):>7}{found:>6}")
+
+
+def _fail(house: House, number: int) -> None:
+    """Keep dead deliveries on a hundred routes, each with five errors, the latest last."""
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        for route in range(GROUPS // len(ERRORS)):
+            errors = [f"{ERRORS[at % len(ERRORS)]} of booking {at}" for at in range(number * len(ERRORS) // GROUPS)]
+            keep_failing(client, list(errors), route=f"route-{route}")
+        for at in range(2_000):
+            AuditLog(client).record("replay", who=f"person-{at % 7}", route=f"route-{at % 100}", events=at)
 
 
 def _fill(house: House, number: int, hours: int) -> None:
@@ -76,6 +94,9 @@ def _paths(house: House) -> Iterator[str]:
     yield from ("/events?action=BookingCreate&business=1002", "/events?route=everything", "/events?status=in_flight")
     yield from ("/events?status=unrouted", "/events?status=succeeded", "/events?text=nobody-has-this")
     yield f"/events/{middle}"
+    groups = wait_until(lambda: house.facts("/failures")["groups"], "the groups")
+    yield from ("/failures", "/failures?sort=last", "/api/failures", f"/failures/{groups[0]['id']}")
+    yield from (f"/failures/{groups[-1]['id']}", "/entities/Booking:1", "/coverage")
     yield from ("/routes", "/hooks", "/dead", "/quarantine", "/workers", "/acts", "/api/events")
     yield from ("/replay?status=in_flight", "/replay?status=unrouted", "/replay?text=nobody", "/quarantine/release")
 

@@ -69,6 +69,8 @@ def work(
     tasks = _tasks(context, table, burst=burst)
     with contextlib.ExitStack() as stack:
         if not burst:
+            table.start_watching()
+            stack.callback(table.stop_watching)
             stack.enter_context(alerts.watching(read, lambda: _names(table.table)))
         alive = AliveFile(read.data_dir, "work")
         return Fleet(launch, processes, context.client, lambda: table.table, tasks, alive=alive.touch).run()

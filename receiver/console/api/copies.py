@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from receiver.console.framework.page import Facts, PageRequest
-from receiver.console.pages import event_search
+from receiver.console.selection import event_search
 from receiver.core import timestamps
 from receiver.core.durations import HOUR_MS
 from receiver.core.errors import RequestRefused

@@ -6,7 +6,8 @@ from typing import Final
 
 from receiver.console.framework.page import Facts, PageRequest
 from receiver.console.pages import acts as acts_page
-from receiver.console.pages import bulk_selection, event, event_search, hooks
+from receiver.console.pages import event, hooks
+from receiver.console.selection import bulk_selection, event_search
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.operations import json_views

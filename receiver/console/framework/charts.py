@@ -34,11 +34,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that is drawn. *rules* are horizontal lines with their text, *ticks* the texts below."""
+    """Everything that is drawn. *rules* are horizontal lines with their text, *ticks* the texts below, each with
+    its time in Unix ms."""
 
     columns: tuple[Column, ...]
     rules: tuple[tuple[float, str], ...]
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str, int], ...]
     width: int
     height: int = HEIGHT
     left: int = _LEFT
@@ -46,7 +47,10 @@ class Chart:
 
 
 def stacked_bars(points: Sequence[dict[str, Any]], kinds: Sequence[str], *, width: int, ticks: int) -> Chart:
-    """Return a chart of *points*, each with a `time`, a `label` and a number for each of *kinds*, stacked in order."""
+    """Return a chart of *points*, with a number for each of *kinds*, which are stacked in their order.
+
+    Each point has a `label`, and a `time` as a text and as `start_ms`.
+    """
     highest = max((sum(point[kind] for kind in kinds) for point in points), default=0)
     top = _round_up(highest)
     room = HEIGHT - _BOTTOM - _TOP
@@ -68,7 +72,7 @@ def stacked_bars(points: Sequence[dict[str, Any]], kinds: Sequence[str], *, widt
     rules = tuple((round(HEIGHT - _BOTTOM - room * part, 1), _short(top * part)) for part in (0.5, 1.0))
     every = max(1, math.ceil(len(points) / ticks))
     marks = tuple(
-        (round(_LEFT + number * step + step / 2, 1), str(point["time"]))
+        (round(_LEFT + number * step + step / 2, 1), str(point["time"]), int(point["start_ms"]))
         for number, point in enumerate(points)
         if number % every == every // 2
     )

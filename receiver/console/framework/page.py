@@ -12,7 +12,9 @@ import orjson
 from starlette.requests import Request
 
 from receiver.console.auth.sessions import Session
+from receiver.console.framework import table_sort
 from receiver.console.framework.services import Services
+from receiver.console.framework.table_sort import Sorting, Tables
 from receiver.core.errors import RequestRefused, UsageError
 from receiver.web import bodies
 
@@ -65,6 +67,7 @@ class Page:
     """A page. *path* stands below the root; *title* is its name in the navigation, where *is_listed*.
 
     *facts* is everything that the page tells, in values that JSON has. *more* adds what only the template needs.
+    *tables*: those of the facts that can be sorted, and by which columns.
     """
 
     path: str
@@ -73,6 +76,17 @@ class Page:
     facts: Callable[[PageRequest], Facts]
     more: Callable[[PageRequest, Facts], Mapping[str, Any]] = field(default=lambda request, facts: {})
     is_listed: bool = True
+    tables: Tables = field(default_factory=dict)
+
+    def sorting(self, request: PageRequest) -> Sorting:
+        """Return how the request wants the tables sorted. Raises UsageError."""
+        return table_sort.sorting(self.tables, self.path, request.path, request.query)
+
+    def sorted_facts(self, request: PageRequest) -> Facts:
+        """Return the facts, each table as the request wants it sorted. Raises UsageError."""
+        order = self.sorting(request)
+        values = self.facts(request)
+        return values | {name: order.rows(name, values[name]) for name in self.tables}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ _ROWS: Final = 100
 def facts(request: PageRequest) -> Facts:
     """The latest hundred entries. Query: `since`."""
     since_ms = timestamps.parse("since", request.asked("since"))
-    return {"acts": [shape(act) for act in islice(request.services.acts.newest(since_ms), _ROWS)]}
+    return {"acts": [shape(act) for act in islice(request.services.acts.newest(since_ms, at_once=_ROWS), _ROWS)]}
 
 
 def shape(act: AuditEntry) -> dict[str, Any]:
@@ -21,4 +21,4 @@ def shape(act: AuditEntry) -> dict[str, Any]:
     return {"at": timestamps.show(act.at_ms), "who": act.who, "what": act.what, "detail": act.detail}
 
 
-PAGE: Final = Page("/acts", "Audit log", "acts.html", facts)
+PAGE: Final = Page("/acts", "Audit log", "acts.html", facts, tables={"acts": ("-at", "who", "what")})

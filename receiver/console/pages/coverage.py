@@ -15,7 +15,7 @@ SOLID: Final = "solid"
 _WORDS: Final = {
     GapState.OPEN: "gap open",
     GapState.HEALING: "healing",
-    GapState.CONFIRM: "waits for you",
+    GapState.CONFIRM: "needs confirmation",
     GapState.HEALED: "healed",
     GapState.CANNOT: "cannot be known",
 }
@@ -72,7 +72,11 @@ def _ordered(names: Iterable[str]) -> list[str]:
 def more(_request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What only the page needs: all actions of the table's rows, and a word for each state."""
     found = {action for one in values["businesses"] for action in one["actions"]}
-    return {"rows": _ordered(found), "words": {state.value: word for state, word in _WORDS.items()} | {SOLID: SOLID}}
+    return {
+        "rows": _ordered(found),
+        "words": {state.value: word for state, word in _WORDS.items()} | {SOLID: "healthy"},
+    }
 
 
-PAGE: Final = Page("/coverage", "Coverage", "coverage.html", facts, more)
+_COLUMNS: Final = ("business_id", "action", "-from", "-to", "why", "state", "-found", "-made")
+PAGE: Final = Page("/coverage", "Coverage", "coverage.html", facts, more, tables={"gaps": _COLUMNS})

@@ -6,7 +6,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from receiver.console.framework.page import Facts, Page, PageRequest
-from receiver.console.pages import bulk_selection, event_search, events
+from receiver.console.pages import events
+from receiver.console.selection import bulk_selection, event_search
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.search_query import SearchQuery
@@ -44,4 +45,4 @@ def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     }
 
 
-PAGE: Final = Page("/dead", "Dead", "dead.html", facts, more)
+PAGE: Final = Page("/dead", "Dead", "dead.html", facts, more, tables=events.TABLES)

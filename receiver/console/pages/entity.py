@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from receiver.console.framework.page import Facts, Operation, Page, PageRequest, Shown
-from receiver.console.pages import event_search
+from receiver.console.selection import event_search
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.operations import json_views, record_diff
@@ -28,30 +27,24 @@ def _facts(request: PageRequest, *, redact: bool) -> Facts:
         raise UsageError(f"{entity[:80]!r} is not a record; write its kind and its Id, as in Booking:123")
     what = SearchQuery(EventFilter(entity=entity))
     after = event_search.cursor(request)
-    found = event_search.find(request.services.archive, what, after=after, most=ROWS)
-    told = record_diff.story(_with_one_before(request, what, found), redact=redact)[: len(found.events)]
+    found = event_search.find(request.services.archive, what, after=after, most=ROWS + 1)
+    # The last event of a page is compared with the one before it, which is the first one of the next page.
+    told = record_diff.story(found.events, redact=redact)[:ROWS]
+    more = told[-1][0].envelope.id if len(found.events) > ROWS else found.more
     hide = not request.session.identity.may_act
     return {
         "entity": entity,
         "events": [
             json_views.brief(stored, redact=hide)
-            | {"changes": None if changes is None else [asdict(one) for one in changes]}
+            | {"changes": None if changes is None else [one._asdict() for one in changes]}
             for stored, changes in told
         ],
-        "more": found.more,
+        "more": more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,
         "looked_back_to": timestamps.show(found.looked_back_to_ms),
         "is_masked": redact,
     }
-
-
-def _with_one_before(request: PageRequest, what: SearchQuery, found: event_search.SearchResult) -> list[Any]:
-    """The last event of a page is compared with the first one of the next page."""
-    if found.more is None or found.is_cut:
-        return list(found.events)
-    before = event_search.find(request.services.archive, what, after=found.more, most=1)
-    return [*found.events, *before.events]
 
 
 def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:

@@ -172,7 +172,11 @@ def _deliveries(number: int) -> str:
     return "one new delivery" if number == 1 else f"{number} new deliveries"
 
 
-PAGE: Final = Page("/events/{event}", "Event", "event.html", facts, more, is_listed=False)
+_TABLES: Final = {
+    "deliveries": ("route", "status", "-attempts", "next_attempt_at", "error"),
+    "explained": ("route", "-matched", "note"),
+}
+PAGE: Final = Page("/events/{event}", "Event", "event.html", facts, more, is_listed=False, tables=_TABLES)
 OPERATIONS: Final = (
     Operation("/events/{event}/reveal", reveal),
     Operation("/events/{event}/replay", replay),

@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from receiver.console.framework.page import Facts, Page, PageRequest
-from receiver.console.pages import event_search
+from receiver.console.selection import event_search
 from receiver.core import timestamps
 from receiver.core.events import EventStatus
 from receiver.nexudus import actions
@@ -50,4 +50,7 @@ def route_names(request: PageRequest) -> list[str]:
     return [route.name for route in table.routes] if table else []
 
 
-PAGE: Final = Page("/events", "Events", "events.html", facts, more)
+TABLES: Final = {"events": ("-received_at", "action", "business_id", "status")}
+"""A page of events can be sorted; which events it has is decided by their times."""
+
+PAGE: Final = Page("/events", "Events", "events.html", facts, more, tables=TABLES)

@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from receiver.console.framework.bulk_tasks import Progress, ProgressReport, Run, paced
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
-from receiver.console.pages import bulk_selection, events
+from receiver.console.pages import events
+from receiver.console.selection import bulk_selection
 from receiver.core import durations
 from receiver.core.errors import EventUnknown, RequestRefused, UsageError
 from receiver.core.sanitize import counted
+from receiver.failures.failure_groups import SEVERAL
 from receiver.failures.failure_records import FailureGroup
-from receiver.operations import failure_views
+from receiver.operations import failure_views, json_views
 from receiver.operations.group_replay import GroupReplay
 from receiver.operations.replay import Replayed
+from receiver.routing.table import RoutingTable
 
-SORTS: Final = ("count", "first", "last", "route")
 STATUSES: Final = ("open", "acknowledged", "snoozed", "closed")
 SNOOZES: Final = ("1h", "4h", "1d", "7d")
 
@@ -26,20 +27,17 @@ _LONGEST_SNOOZE_MS: Final = 30 * 86_400_000
 
 
 def facts(request: PageRequest) -> Facts:
-    """All groups. Query: route, status, sort (count, first, last or route)."""
+    """All groups. Query: route, status, sort (count, first, last, route or status; a leading minus reverses it)."""
     now_ms = request.services.store_status.now_ms()
     summary = request.services.failures.latest()
-    route, status, sort = request.asked("route"), request.asked("status"), request.asked("sort") or SORTS[0]
-    if sort not in SORTS:
-        raise UsageError(f"sort: {sort!r} is not one of {', '.join(SORTS)}")
+    route, status = request.asked("route"), request.asked("status")
     shapes = [failure_views.shape(one, now_ms) for one in summary.groups if route in (None, one.route)]
     shown = [one for one in shapes if status in (None, one["status"])]
-    is_rising = sort == "route"
-    shown.sort(key=lambda one: one[sort], reverse=not is_rising)
+    shown.sort(key=lambda one: one["count"], reverse=True)
     return {
-        "groups": shown,
+        "groups": PAGE.sorting(request).rows("groups", shown),
         "open": sum(one["status"] == "open" for one in shapes),
-        "sort": sort,
+        "sort": request.asked("sort") or "count",
         "is_cut": summary.is_cut,
         "found_ms": summary.at_ms,
         "progress": bulk_selection.progress(request),
@@ -48,11 +46,9 @@ def facts(request: PageRequest) -> Facts:
 
 def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     """What the form and the links need."""
-    asked = {name: value for name in ("route", "status", "sort") if (value := request.asked(name))}
-    unsorted = {name: value for name, value in asked.items() if name != "sort"}
+    asked = {name: value for name in ("route", "status") if (value := request.asked(name))}
     return {
         "asked": asked,
-        "query": urlencode(unsorted),
         "statuses": STATUSES,
         "route_names": events.route_names(request),
         "most": ROWS,
@@ -61,12 +57,15 @@ def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
 
 
 def one_group(request: PageRequest) -> Facts:
-    """One group, with the error of its sample and what changed before; of the error a viewer sees no message."""
+    """One group, with the error of its sample and what changed before; of errors a viewer sees no message.
+
+    Query: `tried`, the id of an event that somebody tried: what became of it.
+    """
     now_ms = request.services.store_status.now_ms()
-    request.services.failures.latest()
-    group = _group(request)
+    group = _known(request.services.failures.group(request.path["group"]))
     return failure_views.shape(group, now_ms) | {
         "excerpt": _excerpt(request, group),
+        "tried": _tried(request, group),
         "changes": [failure_views.change(one) for one in request.services.changes(group)] if group.count else [],
         "progress": bulk_selection.progress(request),
     }
@@ -113,15 +112,35 @@ def replay(request: PageRequest) -> Done:
     return Done(f"The replay of {counted(number, 'event')} has started.", f"/failures/{group.id}", {"events": number})
 
 
-def _run(request: PageRequest, group: FailureGroup, most: int | None, table: Any) -> Run:
+def try_one(request: PageRequest) -> Done:
+    """Replay one dead delivery now, that of the sample if it is dead, to see whether the cause is gone."""
+    group = _group(request)
+    tool = _tool(request, group, request.services.table())
+    if not tool.event_ids:
+        raise UsageError(f"group {group.id} has no dead deliveries to try")
+    event_id = group.sample if group.sample in tool.event_ids else tool.event_ids[-1]
+    stored = request.services.archive.get(event_id)
+    request.record("replay", group=group.id, route=group.route, event_id=event_id)
+    done = tool.run(stored)
+    said = f"Nothing was tried: {done.reason}." if done.reason else "One delivery runs again; its outcome is below."
+    facts = {"tried": event_id, "deliveries": list(done.deliveries), "reason": done.reason}
+    return Done(said, f"/failures/{group.id}?tried={event_id}", facts)
+
+
+def _tool(request: PageRequest, group: FailureGroup, table: RoutingTable) -> GroupReplay:
+    services = request.services
+    services.failures.ledger.refresh()  # another process may have found the group
+    return GroupReplay(
+        services.failures.ledger.members(group.id),
+        lambda route: services.make_replay(table, route=route, only_dead=True),
+    )
+
+
+def _run(request: PageRequest, group: FailureGroup, most: int | None, table: RoutingTable) -> Run:
     services = request.services
 
     def run(count: ProgressReport, stop: Any) -> str:
-        services.failures.ledger.refresh()  # another process may have found the group
-        tool = GroupReplay(
-            services.failures.ledger.members(group.id),
-            lambda route: services.make_replay(table, route=route, only_dead=True),
-        )
+        tool = _tool(request, group, table)
         ids = tool.event_ids[:most]
         count.expect(len(ids))
 
@@ -138,7 +157,10 @@ def _run(request: PageRequest, group: FailureGroup, most: int | None, table: Any
 
 
 def _group(request: PageRequest) -> FailureGroup:
-    group = request.services.failures.ledger.summary().group(request.path["group"])
+    return _known(request.services.failures.ledger.group(request.path["group"]))
+
+
+def _known(group: FailureGroup | None) -> FailureGroup:
     if group is None:
         raise RequestRefused(404, "this group of failures is not known; it may have been closed long ago")
     return group
@@ -152,10 +174,22 @@ def _excerpt(request: PageRequest, group: FailureGroup) -> str | None:
     return failure_views.excerpt(stored, group.route, redact=not request.session.identity.may_act)
 
 
-PAGE: Final = Page("/failures", "Failures", "failures.html", facts, more)
+def _tried(request: PageRequest, group: FailureGroup) -> dict[str, Any] | None:
+    """What became of the event that was tried: its newest delivery on the route of the group."""
+    asked = request.asked("tried")
+    if asked is None:
+        return None
+    shape = json_views.brief(request.services.archive.get(asked), redact=not request.session.identity.may_act)
+    found = [one for one in shape["deliveries"] if group.route in (one["route"], SEVERAL)]
+    return {"event": asked, "status": found[-1]["status"], "error": found[-1]["error"]} if found else None
+
+
+_COLUMNS: Final = ("-count", "-first", "-last", "route", "status")
+PAGE: Final = Page("/failures", "Failures", "failures.html", facts, more, tables={"groups": _COLUMNS})
 GROUP: Final = Page("/failures/{group}", "Group of failures", "failure.html", one_group, more_of_one, is_listed=False)
 OPERATIONS: Final = (
     Operation("/failures/{group}/acknowledge", acknowledge),
     Operation("/failures/{group}/snooze", snooze),
     Operation("/failures/{group}/replay", replay),
+    Operation("/failures/{group}/try", try_one),
 )

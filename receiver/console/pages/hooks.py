@@ -8,7 +8,7 @@ from typing import Any, Final
 from receiver.console.framework.bulk_tasks import Progress, ProgressReport
 from receiver.console.framework.hooks_cache import NEEDS_ATTENTION, HooksSnapshot, digest_of
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
-from receiver.console.pages import bulk_selection
+from receiver.console.selection import bulk_selection
 from receiver.core import timestamps
 from receiver.core.errors import FrontdeskError, UnsafePlan
 from receiver.process import logs
@@ -112,5 +112,9 @@ def summary(seen: HooksSnapshot | None) -> dict[str, Any] | None:
     return {"number": len(seen.rows), "trouble": seen.trouble, "problem": seen.problem} if seen else None
 
 
-PAGE: Final = Page("/hooks", "Hooks", "hooks.html", facts, more)
+_TABLES: Final = {
+    "hooks": ("action", "business_id", "state", "-last_trigger", "-last_received_at", "-error_count", "last_error"),
+    "received": ("action", "business_id", "-last_received_at"),
+}
+PAGE: Final = Page("/hooks", "Hooks", "hooks.html", facts, more, tables=_TABLES)
 OPERATIONS: Final = (Operation("/hooks/apply", apply),)

@@ -19,7 +19,7 @@ from receiver.storage.query.stored_event import EventFilter, StoredEvent
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
 """What the chart stacks, from the bottom."""
 
-_SAMPLE: Final = 200
+_SAMPLE: Final = 128
 _LATELY: Final = 5
 _BUSINESSES: Final = 5
 
@@ -66,7 +66,7 @@ def facts(request: PageRequest) -> Facts:
         "unaccounted": audit.unaccounted if audit else None,
         "audited": timestamps.show(audit.at_ms) if audit else None,
         "hooks": hooks.summary(seen),
-        "lately": [acts.shape(act) for act in islice(request.services.acts.newest(), _LATELY)],
+        "lately": [acts.shape(act) for act in islice(request.services.acts.newest(at_once=_LATELY), _LATELY)],
         "trouble": list(warnings.found(request.services.routes, snapshot, seen)),
         "routes": _routes(request),
         "businesses": _businesses(snapshot.silences),
@@ -147,4 +147,8 @@ def _routes(request: PageRequest) -> dict[str, Any]:
     }
 
 
-PAGE: Final = Page("/", "Overview", "overview.html", facts, more)
+_TABLES: Final = {
+    "queues": ("name", "-ready", "-scheduled", "-oldest_waiting_ms"),
+    "businesses": ("business_id", "last_event_at", "-expected_since"),
+}
+PAGE: Final = Page("/", "Overview", "overview.html", facts, more, tables=_TABLES)

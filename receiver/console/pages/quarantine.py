@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from receiver.console.framework.bulk_tasks import Progress
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
-from receiver.console.pages import bulk_selection, dead
-from receiver.console.pages.bulk_selection import SelectionCount
+from receiver.console.pages import dead, events
+from receiver.console.selection import bulk_selection
+from receiver.console.selection.bulk_selection import SelectionCount
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
@@ -78,6 +79,6 @@ def _read_query(request: PageRequest) -> SearchQuery:
     return dead.query_for(request, EventStatus.QUARANTINED)
 
 
-PAGE: Final = Page("/quarantine", "Quarantine", "quarantine.html", facts, dead.more)
+PAGE: Final = Page("/quarantine", "Quarantine", "quarantine.html", facts, dead.more, tables=events.TABLES)
 RELEASE: Final = Page("/quarantine/release", "Release", "release.html", counting, dead.more, is_listed=False)
 OPERATIONS: Final = (Operation("/events/{event}/release", release_one), Operation("/quarantine/release", release_all))

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from receiver.console.framework.bulk_tasks import MOST, Progress
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest
-from receiver.console.pages import bulk_selection, event_search
-from receiver.console.pages.bulk_selection import SelectionCount
+from receiver.console.selection import bulk_selection, event_search
+from receiver.console.selection.bulk_selection import SelectionCount
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.operations.replay import Replay

@@ -144,7 +144,8 @@ def _record(written: str) -> Mapping[str, Any]:
     return value
 
 
-PAGE: Final = Page("/routes", "Routes", "routes.html", facts, more)
+_COLUMNS: Final = ("name", "line", "handler", "queue", "timeout_ms", "-hour", "-day")
+PAGE: Final = Page("/routes", "Routes", "routes.html", facts, more, tables={"routes": _COLUMNS})
 OPERATIONS: Final = (
     Operation("/routes/explain", explain, for_viewers=True),
     Operation("/routes/{route}/pause", pause),

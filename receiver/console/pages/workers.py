@@ -72,4 +72,5 @@ def more(request: PageRequest, values: Facts) -> Mapping[str, Any]:
     return {"now_ms": request.services.store_status.now_ms()}
 
 
-PAGE: Final = Page("/workers", "Workers", "workers.html", facts, more)
+_QUEUES: Final = ("name", "-ready", "-scheduled", "-oldest_waiting_ms")
+PAGE: Final = Page("/workers", "Workers", "workers.html", facts, more, tables={"queues": _QUEUES})

@@ -9,27 +9,38 @@ function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html");
 }
 
-/* Parts of a page that are loaded again every few seconds: replaced as a whole, unless somebody is using them. */
-function refresh(part) {
-  const every = Number(part.dataset.refresh) * 1000;
-  const tick = async () => {
-    const now = document.getElementById(part.id);
-    if (!now || !now.dataset.refresh) return;
-    const isBusy = (shown) => document.hidden || shown.contains(document.activeElement) || shown.querySelector("details[open]");
-    if (!isBusy(now)) {
-      try {
-        const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
-        const fresh = answer.ok && !answer.redirected && parsed(await answer.text()).getElementById(part.id);
-        const shown = document.getElementById(part.id);
-        if (fresh && !isBusy(shown)) shown.replaceWith(fresh);  // somebody may have moved the focus into it meanwhile
-        if (answer.redirected) return;
-      } catch {
-        // The console is away for a moment; what is shown stays.
-      }
+/* Parts of a page are loaded again every few seconds: replaced as a whole, unless somebody is using them. */
+async function keepFresh() {
+  const parts = () => [...document.querySelectorAll("[data-refresh]")];
+  if (!parts().length) return;
+  const seconds = Math.min(...parts().map((part) => Number(part.dataset.refresh)));
+  await new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+  if (!document.hidden && !parts().every(isInUse)) {
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      if (answer.redirected) return;
+      const page = answer.ok && parsed(await answer.text());
+      if (page) parts().filter((part) => !part.parentElement.closest("[data-refresh]")).forEach((part) => renew(part, page));
+    } catch {
+      // The console is away for a moment; what is shown stays.
     }
-    setTimeout(tick, every);
-  };
-  setTimeout(tick, every);
+  }
+  keepFresh();
+}
+
+function renew(part, page) {
+  if (isInUse(part)) {
+    for (const within of part.querySelectorAll("[data-refresh]")) renew(within, page);
+    return;
+  }
+  const fresh = page.getElementById(part.id);
+  if (fresh) part.replaceWith(fresh);
+  else part.remove();
+}
+
+function isInUse(part) {
+  const isTyped = [...part.querySelectorAll("input, textarea")].some((one) => one.value !== one.defaultValue);
+  return isTyped || part.contains(document.activeElement) || Boolean(part.querySelector("details[open]"));
 }
 
 /* The list of events, as they come. */
@@ -117,6 +128,76 @@ function show(page, id) {
   if (busy) fresh.querySelector(busy)?.focus();
 }
 
+/* Times come in UTC. Here they are shown in the reader's zone, with UTC beside. */
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const inZone = (at) => new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().replace("T", " ");
+
+function localise(part) {
+  for (const one of part.querySelectorAll("time[datetime]")) {
+    const at = new Date(one.dateTime);
+    const style = one.dataset.utc;
+    if (Number.isNaN(at.getTime()) || !at.getTimezoneOffset() || style === "") continue;
+    const [local, utc] = [inZone(at), at.toISOString().replace("T", " ")];
+    one.dataset.utc = "";
+    if (style === "clock") {
+      one.textContent = local.slice(11, 19);
+      one.nextElementSibling.textContent = local.slice(0, 10);
+      one.nextElementSibling.after(beside(`${utc.slice(11, 19)} UTC`));
+    } else if (style === "full") {
+      const length = one.textContent.length - " UTC".length;
+      one.append(beside(` (${one.textContent})`));
+      one.firstChild.textContent = local.slice(0, length);
+    } else {
+      one.title = `${local.slice(0, 19)} ${zone}, ${utc.slice(0, 19)} UTC`;
+    }
+  }
+  for (const one of part.querySelectorAll("[data-tick]")) {
+    const at = new Date(Number(one.dataset.tick));
+    if (!at.getTimezoneOffset()) continue;
+    const day = /^[A-Z]/.test(one.textContent) ? `${at.toLocaleDateString("en", { weekday: "short" })} ` : "";
+    one.textContent = day + inZone(at).slice(11, 16);
+  }
+  if (new Date().getTimezoneOffset()) for (const one of part.querySelectorAll(".zone")) one.textContent = zone;
+}
+
+function beside(text) {
+  const made = document.createElement("span");
+  made.className = "date";
+  made.textContent = text;
+  return made;
+}
+
+/* Keys, unless somebody is writing; whoever speaks to the computer may switch them off. */
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  const move = { j: 1, k: -1 }[event.key];
+  if (event.key === "?") document.getElementById("keys").togglePopover();
+  else if (event.key === "/") document.querySelector("main [role=search] :is(input:not([type=hidden]), select)")?.focus();
+  else if (move) step(move);
+  else return;
+  event.preventDefault();
+}
+
+function step(move) {
+  const links = [...document.querySelectorAll("main tbody tr")]
+    .map((row) => row.querySelector("a[href]"))
+    .filter((link) => link?.getClientRects().length);
+  const now = links.findIndex((link) => link.closest("tr").contains(document.activeElement));
+  links[now < 0 ? 0 : Math.min(Math.max(now + move, 0), links.length - 1)]?.focus();
+}
+
+function keys() {
+  const choice = document.getElementById("keys-on");
+  if (!choice) return;
+  const use = (isOn) => (isOn ? addEventListener("keydown", press) : removeEventListener("keydown", press));
+  choice.checked = localStorage.getItem("frontdesk-keys") !== "off";
+  choice.addEventListener("change", () => {
+    localStorage.setItem("frontdesk-keys", choice.checked ? "on" : "off");
+    use(choice.checked);
+  });
+  use(choice.checked);
+}
+
 /* A form is sent once, however often it is pressed. */
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button")) {
@@ -129,12 +210,17 @@ addEventListener("pageshow", () => {
 
 // On a phone the navigation is wider than the screen.
 // Not by scrollIntoView: in Chromium, Tab would then go on from there and pass the link that skips to the content.
-const current = document.querySelector("nav [aria-current]");
+const current = document.querySelector("nav :is([aria-current], .within)");
 for (let strip = current?.parentElement; strip?.closest("nav"); strip = strip.parentElement) {
   const [inner, outer] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
   strip.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
 }
-for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
+localise(document);
+new MutationObserver((changes) => {
+  for (const change of changes) for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) localise(node);
+}).observe(document.getElementById("main"), { childList: true, subtree: true });
+keys();
+keepFresh();
 const sign = document.getElementById("live");
 if (sign) follow(sign);
 searchOn();

@@ -57,10 +57,18 @@ class AuditLog:
         self._calls.ask("xtrim", keys.ACTS, minid=oldest, approximate=False)
         self._calls.ask("xtrim", keys.ACTS, maxlen=_MOST, approximate=True)
 
-    def newest(self, since_ms: int | None = None, *, after: str | None = None) -> Iterator[AuditEntry]:
-        """Yield acts, newest first, in pages. *since_ms*: Unix ms. *after*: go on after the act of this id."""
-        last = f"({after}" if after else "+"
-        while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=_PAGE):
+    def newest(
+        self,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        *,
+        after: str | None = None,
+        at_once: int = _PAGE,
+    ) -> Iterator[AuditEntry]:
+        """Yield acts, newest first. *since_ms*, *until_ms*: Unix ms, both included. *after*: continue after the act of
+        this id. *at_once*: how many are read in one call."""
+        last: str | int = f"({after}" if after else "+" if until_ms is None else until_ms
+        while page := self._calls.ask("xrevrange", keys.ACTS, last, since_ms or "-", count=at_once):
             for identifier, fields in page:
                 yield _act(identifier.decode(), fields)
             last = f"({page[-1][0].decode()}"

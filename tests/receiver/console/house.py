@@ -57,8 +57,15 @@ def fail(event: Event) -> None:
 class House(Stack):
     """Its processes, its doors, and what is inside."""
 
-    def __init__(self, folder: Path, redis_url: str, stack: ExitStack, nexudus: SimulatedNexudus | None = None) -> None:
-        super().__init__(folder, redis_url, routes=ROUTES, handlers=HANDLERS, key="a-key-of-the-house", secret="s3cr3t")
+    def __init__(
+        self,
+        folder: Path,
+        redis_url: str,
+        stack: ExitStack,
+        nexudus: SimulatedNexudus | None = None,
+        routes: str = ROUTES,
+    ) -> None:
+        super().__init__(folder, redis_url, routes=routes, handlers=HANDLERS, key="a-key-of-the-house", secret="s3cr3t")
         self.nexudus = nexudus
         self._stack = stack
         self.settings |= {
@@ -171,9 +178,9 @@ class House(Stack):
 
 
 @contextlib.contextmanager
-def built(folder: Path, simulator: SimulatedNexudus | None = None) -> Iterator[House]:
-    """Build a house around a store of its own; all of it is gone afterwards."""
+def built(folder: Path, simulator: SimulatedNexudus | None = None, *, routes: str = ROUTES) -> Iterator[House]:
+    """Build a house around a store of its own; all of it is gone afterwards. *routes*: the text of its routes.yaml."""
     with ExitStack() as stack:
         store = Valkey(folder / "valkey")
         stack.callback(store.end)
-        yield House(folder, store.url, stack, simulator)
+        yield House(folder, store.url, stack, simulator, routes)

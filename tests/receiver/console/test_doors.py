@@ -9,7 +9,7 @@ import pytest
 
 from receiver.console.asgi import OPERATIONS, PAGES
 from receiver.console.framework.page import Page
-from receiver.console.pages.live import MOST
+from receiver.console.selection.live import MOST
 from receiver.nexudus import samples
 from tests.receiver.console.house import ADMIN, VIEWER, House, built
 from tests.support.processes import Valkey, run, wait_until

@@ -82,11 +82,16 @@ def test_it_is_said_of_each_route_why_it_wants_an_event_or_not(house: House, kno
 
 
 def test_routes_are_told_with_what_they_got(house: House, known: dict[str, str]) -> None:
-    """This hour and in the last day."""
+    """This hour, which may have begun since the events came, and in the last day."""
     routes = {route["name"]: route for route in house.facts("/routes")["routes"]}
 
-    counts = {name: (route["hour"], route["day"]) for name, route in routes.items()}
-    assert counts == {"everything": (2, 2), "announce-paid": (1, 1), "never": (0, 0), "broken": (1, 1)}
+    assert {name: route["day"] for name, route in routes.items()} == {
+        "everything": 2,
+        "announce-paid": 1,
+        "never": 0,
+        "broken": 1,
+    }
+    assert all(route["hour"] in (0, route["day"]) for route in routes.values())
 
 
 @pytest.mark.parametrize(
@@ -145,6 +150,7 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
         "/entities/{entity}/reveal": ("unmask", {"entity": "Booking:1"}),
         "/failures/{group}/acknowledge": ("failures.acknowledge", {"group": group, "reason": "known"}),
         "/failures/{group}/snooze": ("failures.snooze", {"group": group, "reason": "later"}),
+        "/failures/{group}/try": ("replay", {"group": group}),
         "/failures/{group}/replay": ("replay", {"group": group}),
         "/routes/{route}/pause": ("pause", {"route": "never"}),
         "/routes/{route}/resume": ("resume", {"route": "never"}),
@@ -155,6 +161,7 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
     assert {act.path for act in OPERATIONS} == {*done, "/routes/explain", "/hooks/apply"}, "an act that nobody tests"
 
     for path, (_, values) in done.items():
+        wait_until(lambda: any(one["dead"] for one in house.facts("/failures")["groups"]), "what is replayed to die")
         house.act(path.format(**values), **{name: text for name, text in values.items() if f"{{{name}}}" not in path})
         wait_until(lambda: not (house.facts("/dead")["progress"] or {}).get("is_running"), "the run to end")
 

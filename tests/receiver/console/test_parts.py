@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from receiver.console.framework import charts, rendering
 from receiver.console.framework.bulk_tasks import BulkTasks, Progress, paced
-from receiver.console.pages import bulk_selection, event_search, warnings
+from receiver.console.pages import warnings
 from receiver.console.pages.signin import where_next
+from receiver.console.selection import bulk_selection, event_search
 from receiver.core import ids
 from receiver.core.errors import UsageError
 from receiver.core.events import EventStatus
@@ -210,7 +211,7 @@ def test_a_run_that_fails_says_why() -> None:
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=200), st.sampled_from([400, 1_100]))
 def test_bars_stay_in_their_chart(values: list[int], width: int) -> None:
     """Whatever the numbers; and what is not nothing is seen."""
-    points = [{"time": "", "label": "", "well": value, "dead": value // 7} for value in values]
+    points = [{"time": "", "start_ms": 0, "label": "", "well": value, "dead": value // 7} for value in values]
 
     chart = charts.stacked_bars(points, ("well", "dead"), width=width, ticks=6)
 

@@ -7,19 +7,22 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from receiver.storage.redis import connection
 from tests.conftest import find_program
+from tests.receiver.console.browsing import WIDTHS, signed_in
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
 from tests.support.events import entry, keep_all
 from tests.support.processes import run, wait_until
 
 pytestmark = pytest.mark.needs("chromium")
 
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 COUNT_TEXTS_READ = """
 window.textsRead = 0;
@@ -30,7 +33,6 @@ Response.prototype.text = async function () {
   return read;
 };
 """
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +54,6 @@ def lived_in(house: House) -> dict[str, str]:
     found["group"] = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
     found["entity"] = house.facts(f"/events/{found['well']}")["entity"]
     return found
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of a test's own, at desktop width; no complaint of it is left unheard."""
-    made = browser.new_context(viewport={"width": 1280, "height": 900})
-    complaints: list[str] = []
-    made.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
-    made.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield made
-    made.close()
-    assert complaints == []
-
-
-def _signed_in(context: BrowserContext, house: House, token: str = ADMIN) -> Page:
-    page = context.new_page()
-    page.goto(f"{house.url}/")
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    return page
 
 
 def _paths(events: dict[str, str]) -> dict[str, str]:
@@ -102,33 +83,38 @@ def _paths(events: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", list(WIDTHS))
 def test_every_page_fits_and_is_kept_as_a_picture(
-    house: House, lived_in: dict[str, str], browser: Browser, width: str, scheme: Any
+    house: House, lived_in: dict[str, str], context: BrowserContext, width: str
 ) -> None:
-    """Nothing has to be scrolled sideways, and the pictures are there to be looked at."""
+    """Nothing has to be scrolled sideways, and the pictures, by day and by night, are there to be looked at."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     size = WIDTHS[width]
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page = context.new_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+
+    def keep(name: str) -> None:
+        for scheme in SCHEMES:  # one load of the page for both
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+
     page.goto(f"{house.url}/")
-    page.screenshot(path=SHOTS / f"sign-in-{width}-{scheme}.png")
+    keep("sign-in")
     page.get_by_label("Token").fill(ADMIN)
     page.get_by_role("button", name="Sign in").click()
     for name, path in _paths(lived_in).items():
         answer = page.goto(f"{house.url}{path}")
         assert answer is not None
         assert answer.status == 200
-        page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
-    context.close()
+        keep(name)
 
 
 def test_a_phone_shows_why_too(house: House, lived_in: dict[str, str], browser: Browser) -> None:
     """What is dead or set aside is told with its reason where there is no room for columns."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/dead")
     expect(page.locator(f"#e-{lived_in['dead']}").get_by_text("the lights are out").first).to_be_visible()
     page.goto(f"{house.url}/quarantine")
@@ -153,26 +139,29 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     pytest.skip(sentence)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", list(WIDTHS))
-def test_axe_finds_nothing(
-    house: House, lived_in: dict[str, str], browser: Browser, axe: str, width: str, scheme: Any
-) -> None:
-    """No finding of any weight, on any page, by its rules for WCAG 2.2 AA and good practice."""
+def test_axe_finds_nothing(house: House, lived_in: dict[str, str], browser: Browser, axe: str, width: str) -> None:
+    """No finding of any weight, on any page, by its rules for WCAG 2.2 AA and good practice.
+
+    By night a page differs from itself by day in its colours alone, so only the rules about colours look twice.
+    """
     size = WIDTHS[width]
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    context.add_init_script(axe)
     page = context.new_page()
     found: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        page.evaluate(axe)
-        answer = page.evaluate("axe.run(document)")
-        assert answer["passes"], "axe looked at nothing"
-        if answer["violations"]:
-            found[name] = [
-                f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:160]} {one['nodes'][0]['failureSummary']}"
-                for one in answer["violations"]
-            ]
+        for scheme in SCHEMES:
+            rules = {"runOnly": COLOUR_RULES} if scheme == "dark" else {}
+            page.emulate_media(color_scheme=scheme)
+            answer = page.evaluate("(rules) => axe.run(document, rules)", rules)
+            assert answer["passes"], "axe looked at nothing"
+            for one in answer["violations"]:
+                node = one["nodes"][0]
+                said = f"{one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary']}"
+                found.setdefault(f"{name}-{scheme}", []).append(said)
 
     page.goto(f"{house.url}/sign-in")
     look("sign-in")
@@ -181,6 +170,8 @@ def test_axe_finds_nothing(
     for name, path in _paths(lived_in).items():
         page.goto(f"{house.url}{path}")
         look(name)
+    page.get_by_role("button", name="Keyboard").click(force=True)
+    look("keys")
     page.goto(f"{house.url}/events/nothing")
     look("failed")
     context.close()
@@ -189,7 +180,7 @@ def test_axe_finds_nothing(
 
 def test_events_come_live_and_can_be_paused(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """A new event is there within moments, and its status follows it; while paused nothing moves."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Events", exact=True).click()
     page.wait_for_selector(".live.on")
 
@@ -212,7 +203,7 @@ def test_events_are_filtered_and_paged(house: House, lived_in: dict[str, str], c
     """By the form, and page by page without gap or repetition."""
     for number in range(120):
         house.post("ProductUpdate", number=20_000 + number, business_id=1002)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events")
     page.get_by_label("Action").fill("ProductUpdate")
     page.get_by_label("Business").fill("1002")
@@ -247,7 +238,7 @@ def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> 
     assert all(page["is_cut"] and page["looked_at"] and page["looked_back_to"] for page in pages[:-1])
 
     plain = browser.new_context(java_script_enabled=False)
-    page = _signed_in(plain, house)
+    page = signed_in(plain, house)
     page.goto(f"{house.url}{path}")
     expect(page.locator("#empty")).to_contain_text("No match in the newest")
     expect(page.get_by_text("older events have not been searched yet")).to_be_visible()
@@ -256,7 +247,7 @@ def test_a_long_search_goes_on_until_its_end(house: House, browser: Browser) -> 
     plain.close()
 
     lively = browser.new_context()
-    page = _signed_in(lively, house)
+    page = signed_in(lively, house)
     page.goto(f"{house.url}{path}")
     expect(page.locator(f"#e-{needle}")).to_be_visible()
     expect(page.get_by_role("link", name="Search further")).to_have_count(0)
@@ -296,7 +287,7 @@ def _pages(house: House, path: str) -> Iterator[Any]:
 
 def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """The texts appear, and only then; a replay for one route, and for all of them, makes new deliveries."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{lived_in['well']}")
     record = page.get_by_role("region", name="The record as JSON")
     expect(record).to_contain_text("characters>")
@@ -319,7 +310,7 @@ def test_an_event_is_unmasked_and_replayed(house: House, lived_in: dict[str, str
 
 def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> None:
     """Which routes want it, and the first condition that keeps the others away; for viewers too."""
-    page = _signed_in(context, house, VIEWER)
+    page = signed_in(context, house, VIEWER)
     page.get_by_role("link", name="Routes", exact=True).click()
     page.get_by_label("Action").fill("BookingCreate")
     page.get_by_label("Business").fill("1001")
@@ -336,7 +327,7 @@ def test_a_pasted_record_is_explained(house: House, context: BrowserContext) -> 
 def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) -> None:
     """The plan is shown before anything is done, and what a person said yes to is done and nothing else."""
     assert house.nexudus is not None
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Hooks", exact=True).click()
     expect(page.get_by_role("heading", name="178 changes needed to match routes.yaml")).to_be_visible()
     assert house.nexudus.hooks() == []
@@ -368,7 +359,7 @@ def test_hooks_are_planned_and_applied(house: House, context: BrowserContext) ->
 
 def test_what_is_in_quarantine_is_released(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """One at a time with the reason when it stays; all that pass after they were counted."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{lived_in['unreadable']}")
     page.get_by_role("button", name="Check again and release").click()
     expect(page.get_by_role("status").first).to_contain_text("It stays in quarantine: the body cannot be read")
@@ -387,7 +378,7 @@ def test_what_was_signed_with_a_changed_secret_is_released(
 ) -> None:
     """The secret was changed at Nexudus, and here only now: one by hand, then the rest after they were counted."""
     ids = [house.post_forged("ProposalCreated", number=number, secret=CHANGED_SECRET) for number in range(1, 5)]
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events/{ids[0]}")
     expect(page.get_by_text("Quarantined: X-Nexudus-Hook-Signature does not match")).to_be_visible()
     page.get_by_role("button", name="Check again and release").click()
@@ -409,7 +400,7 @@ def test_what_was_signed_with_a_changed_secret_is_released(
 
 def test_a_route_is_paused_and_resumed(house: House, lived_in: dict[str, str], context: BrowserContext) -> None:
     """Who paused it is shown, and of an event that waits, why; with the pause what waited goes on."""
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.get_by_role("link", name="Routes", exact=True).click()
     page.get_by_role("button", name="Pause route announce-paid").click()
     expect(page.get_by_role("status").first).to_have_text("announce-paid is paused.")
@@ -440,7 +431,7 @@ def test_the_dead_are_replayed_after_they_were_counted(
     (house.folder / "mended").touch()
     try:
         number = house.facts("/dead")["total"]
-        page = _signed_in(context, house)
+        page = signed_in(context, house)
         page.get_by_role("link", name="Dead", exact=True).click()
         page.get_by_role("link", name="Replay all of them…").click()
         expect(page.get_by_role("heading", name=f"{number} events, {number} deliveries")).to_be_visible()
@@ -486,7 +477,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(
 ) -> None:
     """Also when the focus moves into the part while its next state is on its way."""
     context.add_init_script(COUNT_TEXTS_READ)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     held: list[Route] = []
     page.route(f"{house.url}/", lambda route: held.append(route))
     wait_until(lambda: page.evaluate("true") and held, "the page to be loaded again")
@@ -502,7 +493,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(
 def test_it_works_without_scripts(house: House, lived_in: dict[str, str], browser: Browser) -> None:
     """All that they do is make pages livelier."""
     context = browser.new_context(java_script_enabled=False)
-    page = _signed_in(context, house)
+    page = signed_in(context, house)
     page.goto(f"{house.url}/events?status=quarantined")
     page.locator(".what a").first.click()
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()

@@ -60,6 +60,19 @@ def test_what_came_after_the_first_failure_did_not_cause_it(client: redis.Redis)
     assert _told(client) == []
 
 
+def test_however_much_happened_since_the_cause_is_found(client: redis.Redis) -> None:
+    """More acts than are looked at may follow the first failure."""
+    now_ms = FailureLedger(client).refresh().at_ms
+    client.xadd(keys.ACTS, {"who": "ada", "what": "resume", "detail": b'{"route":"announce"}'}, id=now_ms - 3_700_000)
+    with client.pipeline() as many:
+        for _ in range(2_100):
+            many.xadd(keys.ACTS, {"who": "bob", "what": "replay", "detail": b'{"route":"announce"}'})
+        many.execute()
+    keep_failing(client, ["ValueError: 1"], ended_ms=now_ms - 3_600_000)
+
+    assert _told(client) == ["ada: resume"]
+
+
 def test_another_table_than_that_of_the_last_success_is_named(client: redis.Redis) -> None:
     """By their hashes."""
     for number, table in enumerate(("old", "old", "new", "new")):

@@ -21,7 +21,7 @@ class Received:
 
 @dataclass
 class Target:
-    """A server, what it answers, and what it got."""
+    """A server, what it answers, and what it got. *judge* returns status and body for each request instead."""
 
     port: int
     status: int = 200
@@ -29,6 +29,7 @@ class Target:
     body: bytes = b"ok"
     received: list[Received] = field(default_factory=list)
     scheme: str = "http"
+    judge: Callable[[Received], tuple[int, bytes]] | None = None
 
     def url(self, host: str = "127.0.0.1", path: str = "/hooks") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
@@ -46,14 +47,16 @@ def a_target(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> 
             length = int(self.headers.get("content-length") or 0)
             body = self.rfile.read(length)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            target.received.append(Received(self.path, headers, body, self.client_address))
-            self.send_response(target.status)
+            received = Received(self.path, headers, body, self.client_address)
+            target.received.append(received)
+            status, answer = target.judge(received) if target.judge else (target.status, target.body)
+            self.send_response(status)
             for name, value in target.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(target.body)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             with contextlib.suppress(OSError):
-                self.wfile.write(target.body)
+                self.wfile.write(answer)
 
         do_PUT = do_POST  # noqa: N815 - its name
 

@@ -54,6 +54,20 @@ def test_each_event_is_in_the_bucket_of_its_minute(client: redis.Redis) -> None:
     assert sum(bucket.well for bucket in buckets) == kinds.count("r")
 
 
+def test_who_looks_again_sees_what_came_since(client: redis.Redis) -> None:
+    """What a histogram remembers of its last look changes nothing of what it counts, also over the end of an hour."""
+    histogram, until_ms = EventHistogram(client), 0
+    for minute in range(0, 150, 7):
+        at = NOW + 60 * minute
+        keep_all(client, *(entry(b'{"Id":%d}' % (minute * 10 + one), at=at + one * 20) for one in range(5)))
+        until_ms = int((at + 100) * 1_000)
+
+        for step_ms, number in ((MINUTE_MS, 60), (15 * MINUTE_MS, 12)):
+            fresh = EventHistogram(client).buckets(until_ms, step_ms, number)
+            assert histogram.buckets(until_ms, step_ms, number) == fresh
+    assert sum(bucket.received for bucket in histogram.buckets(until_ms, HOUR_MS, 6)) == 5 * len(range(0, 150, 7))
+
+
 def test_hours_are_counted_without_looking_at_their_events(client: redis.Redis) -> None:
     """A week of them; duplicates beside."""
     one = entry(b'{"Id":1}', at=NOW)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from receiver.console.framework.bulk_tasks import MOST, ProgressReport, Run, paced
 from receiver.console.framework.page import PageRequest
-from receiver.console.pages import event_search
+from receiver.console.selection import event_search
 from receiver.operations.search_query import SearchQuery
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredEvent

@@ -1,10 +1,11 @@
 """`frontdesk backfill`: makes events of what no webhook brought; also the first load of a new system."""
 
 import contextlib
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from cyclopts import Parameter
 
@@ -138,7 +139,7 @@ def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: 
     assert registrar.store is not None  # noqa: S101 -- seen to above; for the type checker
     selection = Selection(table, is_asked=True, routes=frozenset(wanted.route))
     orders = Orders(selection, weak="weak" in wanted.include, is_dry=wanted.dry_run)
-    with Lock(registrar.store, LOCK) as lock, _progress() as (begin, advance):
+    with Lock(registrar.store, LOCK) as lock, _Progress() as progress:
         lock.wait(60.0, waiting=lambda who: output.warn(f"{who} is filling gaps; waiting for it"))
         tools = Tools(
             client=registrar.store,
@@ -146,9 +147,11 @@ def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: 
             check=Restraint(registrar.store, lock, table.queues).check,
             ledger=GapLedger(registrar.store) if wanted.since is None else None,
             who=operator(),
-            asked=lambda kind: output.warn(f"asking for {kind}"),
-            begin=begin,
-            advance=advance,
+            asked=progress.asked,
+            expect=progress.expect,
+            read=progress.read,
+            begin=progress.begin,
+            advance=lambda number: progress.advance(number),
         )
         report = Filling(tools, orders).fill(gaps)
     if not wanted.dry_run:
@@ -157,16 +160,29 @@ def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: 
     return report
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple[terminal.Advance, terminal.Advance]]:
-    """Yield what begins a bar of so many events, and what moves it on."""
-    with contextlib.ExitStack() as stack:
-        bars: list[terminal.Advance] = []
+class _Progress:
+    """Two bars, one after the other: the pages that are asked for, and the events that are made."""
 
-        def begin(number: int) -> None:
-            bars.append(stack.enter_context(terminal.bar("Making events", lambda: number)))
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.expect, self.read = self._stack.enter_context(terminal.growing_bar("Asking Nexudus, pages"))
+        self.advance: terminal.Advance = lambda _number: None
 
-        yield begin, lambda number: bars[-1](number) if bars else None
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def asked(self, kind: str) -> None:
+        """Say what is asked for, where no bar tells that something goes on."""
+        if not sys.stderr.isatty():
+            output.warn(f"asking for {kind}")
+
+    def begin(self, number: int) -> None:
+        """Nexudus was asked; so many events are to be made."""
+        self._stack.close()
+        self.advance = self._stack.enter_context(terminal.bar("Making events", lambda: number))
 
 
 def _show(report: Report, wanted: Wanted) -> None:

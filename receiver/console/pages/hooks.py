@@ -37,7 +37,7 @@ def facts(request: PageRequest) -> Facts:
         "number": len(seen.rows),
         "trouble": seen.trouble,
         "problem": seen.problem,
-        "plan": _plan(seen.plan) if seen.plan else None,
+        "plan": _plan(seen.plan, request.services.names.all()) if seen.plan else None,
         "seen_s": round(time.monotonic() - seen.at),
         "received": [],
     }
@@ -47,7 +47,7 @@ def _is_pruning(request: PageRequest) -> bool:
     return request.asked("prune") == "yes"
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan, names: Mapping[int, str]) -> dict[str, Any]:
     """A plan without the URLs, which hold tokens."""
     try:
         plan.check_safe()
@@ -57,7 +57,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {
         "digest": digest_of(plan),
         "changes": [
-            {"op": str(change.op), "subject": wording.subject(change), "words": wording.words(change)}
+            {"op": str(change.op), "subject": wording.subject(change, names), "words": wording.words(change)}
             for change in plan.changes
         ],
         "unchanged": plan.unchanged,
@@ -73,7 +73,12 @@ def _received(request: PageRequest) -> list[dict[str, Any]]:
     found = sorted(request.services.store_status.received().items())[:_MOST_ROWS]
     names = request.services.names.all()
     return [
-        {"business_id": business, "business": names.get(business), "action": action, "last_received_at": timestamps.show(at)}
+        {
+            "business_id": business,
+            "business": names.get(business),
+            "action": action,
+            "last_received_at": timestamps.show(at),
+        }
         for (business, action), at in found
     ]
 

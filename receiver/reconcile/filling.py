@@ -21,6 +21,7 @@ from receiver.reconcile.selection import Selection
 from receiver.reconcile.survey import Surveyor
 from receiver.reconcile.times import plain
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import DONE, Gap, GapLedger, GapState
 
 MOST_TRIES: Final = 5
@@ -57,7 +58,8 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a filling works with. *check* raises when it must not go on. *advance* moves a progress bar; *begin* tells
-    it how many there are. *ledger* None: the gaps are not those of the ledger. *who* is for the audit log."""
+    it how many there are. While Nexudus is asked, *expect* tells how many more pages there are, *read* which were read.
+    *ledger* None: the gaps are not those of the ledger. *who* is for the audit log."""
 
     client: redis.Redis
     entities: Entities
@@ -66,6 +68,8 @@ class Tools:
     who: str = "backfill"
     clock: Callable[[], float] = time.time
     asked: Callable[[str], None] = lambda _kind: None
+    expect: Callable[[int], None] = lambda _number: None
+    read: Callable[[int], None] = lambda _number: None
     begin: Callable[[int], None] = lambda _number: None
     advance: Callable[[int], None] = lambda _number: None
 
@@ -113,11 +117,15 @@ class Filling:
             most=self._most_rows(),
             check=tools.check,
             asked=tools.asked,
+            expect=tools.expect,
+            read=tools.read,
             id_sets=id_sets if orders.selection.table.reconcile.deletes == "daily" else None,
         )
         survey = surveyor.survey(wanted, weak=orders.weak)
         known = Known(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
         known.refresh()
+        for one in survey.earlier:
+            known.event(one)
         maker = Maker(tools.client, tools.entities, orders.selection, known, check=tools.check, clock=tools.clock)
         counts = _Counts(Counter(one.gap for one in survey.candidates))
         fresh = maker.sift(survey.candidates, Made())
@@ -208,13 +216,14 @@ class Filling:
         """Leave word in the audit log of each gap that is done."""
         if self._tools.ledger is None:
             return
-        acts = AuditLog(self._tools.client)
+        acts, names = AuditLog(self._tools.client), BusinessNames(self._tools.client).all()
         for gap in gaps:
             if gap.state in DONE:
                 acts.record(
                     f"gap.{gap.state.value}",
                     who=self._tools.who,
                     business_id=gap.business_id,
+                    business=names.get(gap.business_id),
                     action=gap.action,
                     since=timestamps.show(gap.from_ms),
                     until=timestamps.show(gap.to_ms),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
+from receiver.reconcile import doubts, histories
 from receiver.reconcile.candidates import (
     Candidate,
     Gaps,
@@ -23,7 +24,7 @@ from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
 from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import KEPT, entity_of
+from receiver.reconcile.rules import KEPT, changes_ask, entity_of
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)
@@ -47,7 +48,8 @@ def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
 
 class Surveyor:
     """Surveys gaps through *entities*. *most*: rows of one search without asking a person; *check* raises when the
-    survey must not go on; *asked* is called for each search with the kind that is asked for."""
+    survey must not go on; *asked* is called for each search with the kind that is asked for, *expect* with how many
+    more pages will be read, *read* with how many were."""
 
     def __init__(
         self,
@@ -57,14 +59,17 @@ class Surveyor:
         most: int,
         check: Callable[[], None],
         asked: Callable[[str], None] = lambda _kind: None,
+        expect: Callable[[int], None] = lambda _number: None,
+        read: Callable[[int], None] = lambda _number: None,
         id_sets: IdSets | None = None,
     ) -> None:
         """*id_sets* None: the Ids of kinds are not compared."""
         self._entities = entities
         self._id_sets = id_sets
-        self._lister = Lister(entities, now_ms=now_ms, most=most)
+        self._lister = Lister(entities, now_ms=now_ms, most=most, expect=expect, read=read)
         self._check = check
         self._asked = asked
+        self._expect = expect
 
     def survey(self, gaps: Collection[Gap], *, weak: bool = False) -> Survey:
         """Return what happened in *gaps*. *weak*: guesses, too. Raises CredentialsRefused, and what *check* raises."""
@@ -75,6 +80,7 @@ class Surveyor:
             if reason := reason_against(action, weak=weak, has_ids=self._id_sets is not None):
                 found.cannot[action] = reason
                 actions.discard(action)
+        self._expect(len(audit_questions(actions)) + len(questions(actions)))
         by_ids = {action for action in actions if RULES[action].by_ids}
         for action in sorted(by_ids):
             self._compare(action, within, found)
@@ -105,6 +111,7 @@ class Surveyor:
                 told |= set(question.actions)
             elif not trail.cannot:
                 found.candidates += trail.candidates
+                found.earlier += trail.earlier
                 told |= set(question.actions)
             else:
                 found.cannot |= {action: why for action, why in trail.cannot.items() if RULES[action].ask is None}
@@ -115,10 +122,12 @@ class Surveyor:
         self._check()
         self._asked(question.ask.kind)
         try:
-            listing = self._lister.rows(question.ask, gaps.window(question.actions))
+            listing = histories.rows(self._lister, question.ask, gaps.window(question), self._check)
             rows = self._whole(question, listing)
             located = places.of(question.ask.kind, rows)
             candidates = list(from_rows(question, rows, located, gaps))
+            earlier = list(from_rows(question, rows, located, gaps.before()))
+            doubted = list(from_rows(question, rows, located, gaps, doubted=True))
         except CredentialsRefused:
             raise
         except TooMany as error:
@@ -131,8 +140,36 @@ class Surveyor:
             )
         else:
             found.candidates += candidates
+            found.earlier += [one for one in earlier if one.is_sourced]
+            self._settle(doubted, {row["Id"]: row for row in rows}, found)
             if flaw := _flaw(question.ask.kind, listing, located):
                 found.cannot |= dict.fromkeys(question.actions, flaw)
+
+    def _settle(self, doubted: Collection[Candidate], rows: Mapping[int, Row], found: Survey) -> None:
+        """Take up which of *doubted* the audit trail tells of, and name what nothing tells."""
+        if not doubted:
+            return
+        kind = next(iter(doubted)).kind
+        actions = dict.fromkeys(one.action for one in doubted)
+        try:
+            if KINDS[kind].is_audited:
+                found.candidates += doubts.told(doubted, rows, self._changes(kind, doubted, rows))
+                return
+        except CredentialsRefused:
+            raise
+        except TooMany as error:
+            found.crowded |= dict.fromkeys(actions, str(error))
+            return
+        except (Unreliable, NexudusError) as error:
+            if isinstance(error, NexudusError) and _is_passing(error):
+                found.interrupted |= dict.fromkeys(actions, str(error))
+                return
+        found.cannot |= doubts.unknown(kind, doubted, rows, found.candidates)
+
+    def _changes(self, kind: str, doubted: Iterable[Candidate], rows: Mapping[int, Row]) -> list[Row]:
+        ask = changes_ask(kind)
+        listing = self._lister.rows(ask, doubts.window(doubted, rows))
+        return self._whole(Question(ask, ()), listing)
 
     def _compare(self, action: str, gaps: Gaps, found: Survey) -> None:
         """Compare the Ids of a kind with those of the last pass."""

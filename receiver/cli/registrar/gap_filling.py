@@ -27,10 +27,13 @@ _PATIENCE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """What is told while gaps are filled. *check* may raise a FrontdeskError to end it."""
+    """What is told while gaps are filled. *expect*, *read*: pages of answers that are to come, and have come. *check*
+    may raise a FrontdeskError to end it."""
 
     waiting: Callable[[str], None] = lambda _who: None
     asked: Callable[[str], None] = lambda _kind: None
+    expect: Callable[[int], None] = lambda _number: None
+    read: Callable[[int], None] = lambda _number: None
     begin: Callable[[int], None] = lambda _number: None
     advance: Callable[[int], None] = lambda _number: None
     check: Callable[[], None] = lambda: None
@@ -93,6 +96,8 @@ def fill(
             ledger=GapLedger(store) if wanted.since is None else None,
             who=who,
             asked=watcher.asked,
+            expect=watcher.expect,
+            read=watcher.read,
             begin=watcher.begin,
             advance=watcher.advance,
         )

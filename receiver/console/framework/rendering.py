@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from receiver.console.framework.page import ROOT
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import ESCAPES, counted, plain
+from receiver.storage.shared.business_names import place
 
 _HERE: Final = Path(__file__).parents[1]
 STATIC: Final = _HERE / "static"
@@ -41,9 +42,12 @@ _WAITING: Final = {
 
 
 class Templates:
-    """Renders the templates of the console. Every text is escaped, control characters included."""
+    """Renders the templates of the console. Every text is escaped, control characters included.
 
-    def __init__(self) -> None:
+    *names* returns those of the locations.
+    """
+
+    def __init__(self, names: Callable[[], Mapping[int, str]] = dict) -> None:
         self._environment = jinja2.Environment(
             autoescape=True,
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -61,6 +65,7 @@ class Templates:
             "editable": editable,
             "waiting": lambda word: _WAITING.get(word, word),
             "number": lambda number, noun: counted(number, noun).replace(",", "\u202f"),
+            "place": lambda business_id: place(business_id, names()),
             "words": lambda text: str(text).replace("_", " "),
         }
         self._environment.globals |= {

@@ -66,7 +66,9 @@ def test_what_else_fails_is_an_error_as_ever(client: redis.Redis) -> None:
     assert list(client.scan_iter("*")) == []
 
 
-@pytest.mark.parametrize("odd", [keys.RECEIVED, keys.HOURS, keys.UNSEALED, "rq:queue:default", keys.newest("Booking:1")])
+@pytest.mark.parametrize(
+    "odd", [keys.RECEIVED, keys.HOURS, keys.UNSEALED, "rq:queue:default", keys.newest("Booking:1")]
+)
 @pytest.mark.parametrize("at_once", [True, False])
 def test_ingest_goes_on(redis_url: str, client: redis.Redis, odd: str, at_once: bool) -> None:
     """Every event of the call is kept, once, whichever way it goes to the store."""

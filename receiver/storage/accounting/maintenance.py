@@ -138,4 +138,4 @@ class Maintenance:
             except StorageUnavailable as error:
                 if not is_refusal(error):
                     raise
-                _log.error("event.unfinished", event=name[:_LONGEST_ID], error=str(error))  # the others go on
+                _log.error("event.unfinished", id=name[:_LONGEST_ID], error=str(error))  # the others go on

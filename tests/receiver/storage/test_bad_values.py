@@ -124,12 +124,16 @@ def _readers(  # noqa: C901 - one function for each reader
     def registrar() -> None:
         memory, ledger, now_ms = RegistrarState(client), GapLedger(client), int(time.time() * 1_000)
         memory.flaps(), memory.unrouted_since([1], now_ms=5), memory.counts(), memory.last_received()
-        memory.remember_flap(1, Flap(2, 3)), memory.forget_flaps([2]), memory.count("created")
+        memory.remember_flap(1, Flap(2, 3))
+        memory.forget_flaps([2])
+        memory.count("created")
         memory.remember_found(HooksFound(now_ms, 1, {}))
-        ledger.coverage(), ledger.gaps(), ledger.tidy(now_ms)
+        ledger.coverage(), ledger.gaps()
+        ledger.tidy(now_ms)
         pair, health = (1001, "BookingUpdate"), PairHealth(now_ms, now_ms)
         ledger.apply(CoverageChange(now_ms, True, {pair: health}, (), (opened(pair, now_ms, GapWhy.MISSING),)))
-        BusinessNames(client).all(), BusinessNames(client).remember({1002: "There"})
+        BusinessNames(client).remember({1002: "There"})
+        BusinessNames(client).all()
         SharedBudget(client, (50, 50.0), (50, 50.0), first=True).take(write=True)
         with Lock(client, "plan"):
             pass
@@ -146,9 +150,11 @@ def _readers(  # noqa: C901 - one function for each reader
         cache = ResponseCache(client)
         for name in ("kept", "asked"):
             cache.put(name, "me", cache.take(name, "me", fetch_ms=1_000), b"{}", 1_000)
-        cache.forget("kept"), cache.clear()
+        cache.forget("kept")
+        cache.clear()
         for one in events_there[:3]:
-            Steps(client).begin(one, "announce/step"), Steps(client).done(one, "announce/step", b"1")
+            Steps(client).begin(one, "announce/step")
+            Steps(client).done(one, "announce/step", b"1")
         OneTimeTokens(client).spend("a link", 60_000), OneTimeTokens(client).is_spent("a link")
 
     def ingest() -> None:

@@ -64,7 +64,8 @@ class IdSets:
     def remember(self, compared: Compared, now_ms: int) -> None:
         """Keep the set of today in the place of the last one."""
         key = keys.ids(compared.kind)
-        found = {_AT: now_ms, **{str(number): place for number, place in compared.there.items()}}
+        found: dict[bytes | str, int] = {_AT: now_ms}
+        found |= {str(number): place for number, place in compared.there.items()}
         self._calls.ask_each([("delete", key), ("hset", key, None, None, found)], all_or_none=True)
 
     def _before(self, kind: str) -> tuple[dict[int, int], bool]:

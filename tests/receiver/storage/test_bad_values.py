@@ -267,13 +267,13 @@ def desk(client: redis.Redis, redis_url: str, frontdesk: StartFrontdesk, tmp_pat
 
 
 @pytest.mark.parametrize("bad", BAD, ids=["no text", "no number of 64 bits"])
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_bad_value_in_any_key_is_one_bad_value(desk: Desk, bad: bytes) -> None:
     """Each kind of key is spoilt in turn; then everybody reads, tends and works, and no page is a fault."""
     assert desk.wrong_after(lambda key: _spoil(desk.client, key, bad), list) == []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_key_of_a_wrong_type_is_set_aside_and_told(desk: Desk) -> None:
     """Whoever meets it goes on without it; it is there to be looked at, and the alerts name it."""
     client = desk.client

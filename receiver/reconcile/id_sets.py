@@ -15,7 +15,7 @@ from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import MOST_ROWS, Unreliable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient, guarded
+from receiver.storage.redis.client import StoreClient
 
 EVERY_MS: Final = 86_400_000
 """How old a set may be."""
@@ -41,7 +41,6 @@ class IdSets:
     """The Ids of each kind, as the last pass found them. Raises StorageUnavailable, NexudusError, Unreliable."""
 
     def __init__(self, client: redis.Redis, entities: Entities) -> None:
-        self._client = client
         self._calls = StoreClient(client)
         self._entities = entities
 
@@ -65,12 +64,9 @@ class IdSets:
     def remember(self, compared: Compared, now_ms: int) -> None:
         """Keep the set of today in the place of the last one."""
         key = keys.ids(compared.kind)
-        with guarded(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.delete(key)
-            pipeline.hset(
-                key, mapping={_AT: now_ms, **{str(number): place for number, place in compared.there.items()}}
-            )
-            pipeline.execute()
+        found: dict[bytes | str, int] = {_AT: now_ms}
+        found |= {str(number): place for number, place in compared.there.items()}
+        self._calls.ask_each([("delete", key), ("hset", key, None, None, found)], all_or_none=True)
 
     def _before(self, kind: str) -> tuple[dict[int, int], bool]:
         found = decoding.numbers(self._calls.ask("hgetall", keys.ids(kind)))

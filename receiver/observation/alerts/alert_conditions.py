@@ -73,12 +73,14 @@ def found(snapshot: StatusSnapshot, levels: Mapping[str, Level], *, patience_ms:
 def of_losses(losses: Iterable[Loss]) -> Iterator[AlertCondition]:
     """Yield the losses of data that nobody has acknowledged."""
     for loss in losses:
+        title = "A key of the store had a wrong type" if loss.was else "The store has lost its data"
+        remedy = (
+            "Find out what wrote it, and look at what it holds."
+            if loss.was
+            else "Restore a backup if you have one and check at Nexudus which events were not handled."
+        )
         yield AlertCondition(
-            "lost",
-            "The store has lost its data",
-            f"{loss.sentence} Restore a backup if you have one and check at Nexudus which events were not handled. "
-            "Then run `frontdesk alerts --acknowledge`.",
-            subject=loss.mark,
+            "lost", title, f"{loss.sentence} {remedy} Then run `frontdesk alerts --acknowledge`.", subject=loss.mark
         )
 
 

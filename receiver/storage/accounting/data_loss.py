@@ -31,6 +31,7 @@ from receiver.storage.redis.client import StoreClient, replies
 
 _FILE: Final = "store.json"
 _WRITE_EVERY_MS: Final = 60_000
+_LONGEST_TYPE: Final = 10
 
 _log = logs.get()
 
@@ -38,7 +39,8 @@ _log = logs.get()
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A loss, detected at *found_ms* by a process that had last seen the store at *seen_ms*. *mark*: that of the lost
-    store, or `{mark}<{Unix ms}` for a store that went back to that time.
+    store, or `{mark}<{Unix ms}` for a store that went back to that time. *was*: the type of a key that was set aside
+    because it was of another than its own (`redis/mending.py`); then *mark* is that key, or its digest.
 
     The last audit, at *audited_ms* (0: none was known), had counted *events* and *in_flight* deliveries. Times are
     Unix ms; *acknowledged_ms* 0: nobody has acknowledged it yet.
@@ -51,10 +53,16 @@ class Loss:
     events: int = 0
     in_flight: int = 0
     acknowledged_ms: int = 0
+    was: str = ""
 
     @property
     def sentence(self) -> str:
         """Describe the loss in one sentence."""
+        if self.was:
+            return (
+                f"The key {self.mark} of the store was a {self.was}, which is not its type: at "
+                f"{timestamps.show(self.found_ms)} it was renamed to fd:aside:…, and what it should have held is lost."
+            )
         held = "nobody had counted what it held"
         if self.audited_ms:
             held = (
@@ -150,5 +158,5 @@ def _fields(loss: Loss) -> dict[str, Any]:
 
 
 def _loss(mark: str, fields: dict[str, Any]) -> Loss:
-    numbers = {name: int(fields.get(name, 0)) for name in _fields(Loss("", 0))}
-    return Loss(mark, **numbers)
+    numbers = {name: int(fields.get(name, 0)) for name in _fields(Loss("", 0)) if name != "was"}
+    return Loss(mark, **numbers, was=str(fields.get("was", ""))[:_LONGEST_TYPE])

@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 import redis
 
+from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.client import StoreClient, is_refusal
 from receiver.storage.shared.audit_log import AuditLogForwarder
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports
@@ -28,6 +29,7 @@ _REST = 20
 _PAGES_SCANNED = 200
 _FINISHED_AT_ONCE = 100
 _PAUSE_S = 0.002
+_LONGEST_ID = 40
 _LOCK = "sweeper"
 
 _log = logs.get()
@@ -129,5 +131,11 @@ class Maintenance:
         """Create the deliveries that a receiver did not create before it ended: an event with many gets them in
         portions."""
         for event_id in self._calls.ask("srandmember", keys.UNMADE, _FINISHED_AT_ONCE):
-            while keep_script.left(self._calls.run("keep", *keep_script.continuation(decoding.text(event_id)))):
-                time.sleep(_PAUSE_S)
+            name = decoding.text(event_id)
+            try:
+                while keep_script.left(self._calls.run("keep", *keep_script.continuation(name))):
+                    time.sleep(_PAUSE_S)
+            except StorageUnavailable as error:
+                if not is_refusal(error):
+                    raise
+                _log.error("event.unfinished", id=name[:_LONGEST_ID], error=str(error))  # the others go on

@@ -207,9 +207,11 @@ class KeepOrSpool:
         """Report events that are in the store, and spool those for which that is not certain."""
         for waiting, outcome in zip(settled, outcomes, strict=True):
             if isinstance(outcome, StorageUnavailable):
-                if not is_refusal(outcome):  # else the store works, and the drain will reject the event
+                if is_refusal(outcome):  # the store works, and the drain will reject the event
+                    self._begin(self._lanes.put_by(waiting.entry), waiting)
+                else:
                     self._health.failed(outcome)
-                self._begin(self._lanes.put_by(waiting.entry), waiting)
+                    self._begin(self._put_by_or_try(waiting.entry), waiting)
             else:
                 self._answer(waiting, outcome)
 

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from receiver.core.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
-from receiver.storage.redis import clock, keys, schema_version, scripts
+from receiver.storage.redis import clock, keys, mending, schema_version, scripts
 from receiver.storage.redis.client import guarded
 from receiver.storage.redis.raw_connection import Command, RawConnections, Replies
 
@@ -107,7 +107,7 @@ class Store:
                     raise replies
                 receipts = keep_script.receipts(entries, self._judge(replies, confirm_ms))
         except StorageUnavailable as error:
-            if isinstance(error.__cause__, NoScriptError):
+            if isinstance(error.__cause__, NoScriptError) or mending.is_needed(error.__cause__):
                 self._is_loaded = False
                 on_receipts(None)
             else:
@@ -121,7 +121,13 @@ class Store:
             pass
 
     async def _run(self, arguments: list[bytes | str | int], confirm_ms: int) -> list[bytes]:
-        return await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
+        try:
+            return await self._confirmed(("EVALSHA", self._sha, 0, *arguments), confirm_ms)
+        except ResponseError as error:
+            if not mending.is_needed(error):
+                raise
+        mending.tell("keep")
+        return await self._confirmed(("EVAL", scripts.mending("keep"), 0, *arguments), confirm_ms)
 
     async def run(self, name: str, *arguments: str | int, timeout_s: float) -> Any:
         """Run a script that needs no confirmation, and return its reply. Raises StorageUnavailable."""
@@ -131,7 +137,13 @@ class Store:
             try:
                 return (await self._ask(("EVALSHA", sha, 0, *arguments)))[0]
             except NoScriptError:
-                return (await self._ask(("EVAL", source, 0, *arguments)))[0]
+                pass
+            except ResponseError as error:
+                if not mending.is_needed(error):
+                    raise
+                mending.tell(name)
+                source = scripts.mending(name)
+            return (await self._ask(("EVAL", source, 0, *arguments)))[0]
 
     async def report(
         self, values: Mapping[str, bytes], gone: Collection[str] = (), *, timeout_s: float, confirm_ms: int = 100
@@ -142,12 +154,18 @@ class Store:
         may be written, so there is always something to write.
         """
         async with _bounded(timeout_s):
-            async with self._client.pipeline(transaction=False) as pipeline:
-                if values:
-                    _ = pipeline.hset(keys.SPOOLS, items=[part for pair in values.items() for part in pair])
-                if gone:
-                    _ = pipeline.hdel(keys.SPOOLS, *gone)
-                await pipeline.execute()
+            commands: list[Command] = []
+            if values:
+                commands.append(("HSET", keys.SPOOLS, *[part for pair in values.items() for part in pair]))
+            if gone:
+                commands.append(("HDEL", keys.SPOOLS, *gone))
+            try:
+                await self._ask(*commands)
+            except ResponseError as error:
+                if not mending.is_needed(error):
+                    raise
+                mending.tell("report")
+                await self._ask(("EVAL", scripts.mending("mend"), 0, "HSET", keys.SPOOLS, ""), *commands)
             if self._replicas:
                 await self._confirmed(("HDEL", keys.SPOOLS, ""), confirm_ms)
 

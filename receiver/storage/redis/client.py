@@ -1,7 +1,7 @@
 """The client through which threads call Redis: scripts by name, pipelines, and one error for every failure."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import RedisError
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.redis import clock, scripts
+from receiver.storage.redis import clock, mending, scripts
 
 _LONGEST = 200
 
@@ -61,25 +61,36 @@ class StoreClient:
 
     def run(self, name: str, *arguments: Any, keys: Iterable[str] = ()) -> Any:
         """Run a script and return its reply."""
+        named = list(keys)
         with guarded():
-            return self._scripts[name](keys=list(keys), args=arguments)
+            try:
+                return self._scripts[name](keys=named, args=arguments)
+            except redis.ResponseError as error:
+                if not mending.is_needed(error):
+                    raise
+            return mending.run(self._client, name, named, arguments)
 
     def ask(self, command: str, *arguments: Any, **options: Any) -> Any:
         """Run one command, named as redis-py's method."""
         with guarded():
-            return getattr(self._client, command)(*arguments, **options)
+            send = getattr(self._client, command)
+            try:
+                return send(*arguments, **options)
+            except redis.ResponseError as error:
+                if not mending.is_needed(error):
+                    raise
+            mending.mend(self._client, command, *arguments)
+            return send(*arguments, **options)
 
     def ask_all(self, command: str, keys: Iterable[str]) -> list[Any]:
         """Run one command on each of *keys* in one round trip, and return the replies in their order."""
         return self.ask_each((command, key) for key in keys)
 
-    def ask_each(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Run many commands in one round trip, each named as redis-py's method; return the replies in their order."""
-        with guarded(), self._client.pipeline(transaction=False) as pipeline:
-            for command, *arguments in commands:
-                getattr(pipeline, command)(*arguments)
-            replies: list[Any] = pipeline.execute()
-        return replies
+    def ask_each(self, commands: Iterable[tuple[Any, ...]], *, all_or_none: bool = False) -> list[Any]:
+        """Run many commands in one round trip, each named as redis-py's method; return the replies in their order.
+
+        *all_or_none*: as one transaction. They may be sent twice."""
+        return _each(self._client, list(commands), _by_method, is_transaction=all_or_none)
 
     def scan(self, pattern: str) -> Iterator[bytes]:
         """Yield the names of all keys that match *pattern*, in pages. The server has to search all of its keys."""
@@ -104,10 +115,38 @@ def replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[An
 
     Raises StorageUnavailable.
     """
-    with guarded():
-        pipeline: Any = client.pipeline(transaction=False)
+    return _each(client, list(commands), _by_name)
+
+
+def _by_method(pipeline: Any, command: str, *arguments: Any) -> None:
+    getattr(pipeline, command)(*arguments)
+
+
+def _by_name(pipeline: Any, *command: Any) -> None:
+    pipeline.execute_command(*command)
+
+
+def _each(
+    client: redis.Redis, commands: list[tuple[Any, ...]], add: Callable[..., None], *, is_transaction: bool = False
+) -> list[Any]:
+    """Return the replies to *commands*; one that met a value that no call can use is repeated without it."""
+
+    def send(some: Iterable[tuple[Any, ...]]) -> list[Any]:
+        pipeline: Any = client.pipeline(transaction=is_transaction)
         with pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            found: list[Any] = pipeline.execute()
+            for command in some:
+                add(pipeline, *command)
+            return list(pipeline.execute(raise_on_error=False))
+
+    with guarded():
+        found = send(commands)
+        failed = [at for at, reply in enumerate(found) if mending.is_needed(reply)]
+        for at in failed:
+            mending.mend(client, *commands[at])
+        again = range(len(commands)) if failed and is_transaction else failed
+        for at, reply in zip(again, send(commands[at] for at in again) if again else (), strict=True):
+            found[at] = reply
+        for reply in found:
+            if isinstance(reply, Exception):
+                raise reply
     return found

@@ -15,7 +15,8 @@ from receiver.storage.redis import keys
 from receiver.storage.redis.client import guarded
 
 _SETTLE = """
-local mine, found = tonumber(ARGV[1]), redis.call('GET', KEYS[1])
+local mine, found = tonumber(ARGV[1]), redis.pcall('GET', KEYS[1])
+if type(found) == 'table' then return 'unreadable' end
 local version = tonumber(found or (redis.call('EXISTS', KEYS[2]) == 1 and 1 or mine))
 if not version or math.abs(version - mine) > 1 then return found or '1' end
 if not found or version < mine then redis.call('SET', KEYS[1], mine) end

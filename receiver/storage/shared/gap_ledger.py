@@ -15,7 +15,7 @@ import redis
 from receiver.core import timestamps
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient, guarded
+from receiver.storage.redis.client import StoreClient
 
 Pair = tuple[int, str]
 """A business and an action."""
@@ -142,7 +142,6 @@ class GapLedger:
     """Reads and writes the ledger. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
         self._calls = StoreClient(client)
 
     def coverage(self) -> Coverage:
@@ -160,18 +159,19 @@ class GapLedger:
 
     def apply(self, change: CoverageChange) -> None:
         """Write the changes of a check, all of them or none."""
-        with guarded(), self._client.pipeline(transaction=True) as pipeline:
-            if change.looked_ms is not None:
-                pipeline.hset(keys.COVERAGE_LOOKED, mapping={"at_ms": change.looked_ms})
-            if change.is_reached:
-                pipeline.hset(keys.COVERAGE_LOOKED, mapping={"reached": 1})
-            if change.dropped:
-                pipeline.hdel(keys.COVERAGE, *map(_name, change.dropped))
-            if change.pairs:
-                pipeline.hset(keys.COVERAGE, mapping={_name(pair): _written(one) for pair, one in change.pairs.items()})
-            if change.gaps:
-                pipeline.hset(keys.GAPS, mapping={gap.id: _written(gap) for gap in change.gaps})
-            pipeline.execute()
+        commands: list[tuple[Any, ...]] = []
+        if change.looked_ms is not None:
+            commands.append(("hset", keys.COVERAGE_LOOKED, "at_ms", change.looked_ms))
+        if change.is_reached:
+            commands.append(("hset", keys.COVERAGE_LOOKED, "reached", 1))
+        if change.dropped:
+            commands.append(("hdel", keys.COVERAGE, *map(_name, change.dropped)))
+        if change.pairs:
+            pairs = {_name(pair): _written(one) for pair, one in change.pairs.items()}
+            commands.append(("hset", keys.COVERAGE, None, None, pairs))
+        if change.gaps:
+            commands.append(("hset", keys.GAPS, None, None, {gap.id: _written(gap) for gap in change.gaps}))
+        self._calls.ask_each(commands, all_or_none=True)
 
     def write(self, gaps: Iterable[Gap]) -> None:
         """Write gaps in their current state."""

@@ -1,13 +1,11 @@
 """A script that fails in the middle, or has a lot to do for one event."""
 
 from collections import Counter
-from hashlib import sha1
 from pathlib import Path
 
-import redis
-
+from receiver.storage.accounting import data_loss
 from receiver.storage.query.event_reader import EventReader
-from receiver.storage.spool import rejected, slots
+from receiver.storage.redis import keys
 from tests.faults import blows, load
 from tests.faults.frontdesk import Frontdesk, is_complete
 from tests.faults.stand import Stand
@@ -70,39 +68,18 @@ def want_by_many(stand: Stand) -> None:
 def fail_the_script(stand: Stand) -> None:
     """Three events on which the script fails after it has begun to write: the store holds something else in a key.
 
-    They are set aside, the others of their calls go on. The key is put right and `drain --set-aside` brings them back.
+    Such a key is set aside, the event is kept, and there is an alert until somebody acknowledges it.
     """
     assert isinstance(stand, Poisoned)
     with stand.store.client() as client:
-        spools = slots.folder_of(stand.data_dir)
-        lying = len(rejected.files(spools))
-        blocked = []
         for _ in range(3):
             number = stand.next_number()
             record_id = load.first_number() + number
-            blocked.append(_Blocked(client, f"Booking:{record_id}"))
+            key = keys.newest(f"Booking:{record_id}")
+            client.set(key, "not a hash")
             stand.poison[record_id] = stand.post(number)["id"]
-        wait_until(lambda: len(rejected.files(spools)) >= lying + 3, "the poisonous events to be set aside")
-        for one in blocked:
-            one.free()
-    ran = stand.command("drain", "--set-aside", "--yes", FRONTDESK_DATA_DIR=str(stand.data_dir))
-    assert not rejected.files(spools), (ran, rejected.files(spools))
-
-
-class _Blocked:
-    """The key of an entity's newest event, which holds a text for a while, so that no script can use it."""
-
-    def __init__(self, client: redis.Redis, entity: str) -> None:
-        self._client = client
-        self._key = f"fd:n:{int(sha1(entity.encode()).hexdigest()[:3], 16)}"
-        self._was = client.dump(self._key)
-        client.set(self._key, "not a hash")
-
-    def free(self) -> None:
-        """Put back what was there."""
-        self._client.delete(self._key)
-        if self._was:
-            self._client.restore(self._key, 0, self._was)
+            wait_until(lambda key=key: client.type(key) == b"hash", "the key to be set aside")  # type: ignore[misc]
+            assert key in {loss.mark for loss in data_loss.acknowledge(client)}
 
 
 BLOWS = (

@@ -33,6 +33,12 @@ def source(name: str) -> str:
     return "\n".join([*(_shared(one).text for one in included), *opened, script.text])
 
 
+@cache
+def mending(name: str) -> str:
+    """Return the script *name* as it is run again when it met a value that no call can use (`mending.lua`)."""
+    return f"{source('mending')}\n{source(name)}"
+
+
 def includes(name: str) -> tuple[str, ...]:
     """Return the shared files that a script includes, each after the files that it includes itself."""
     return _closure(_read(f"{name}.lua").include)

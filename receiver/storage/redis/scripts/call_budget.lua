@@ -1,17 +1,20 @@
 -- Take one call (and one write) from the buckets that all processes share, or say how long to wait.
 -- KEYS: 1 the buckets' hash; 2 the hash of the long windows. ARGV: 1 "1" for a write; 2 "1" for the registrar; 3, 4 burst
 -- and rate per second of calls; 5, 6 of writes; 7 calls in an hour; 8 writes in a day. Returns 0 when taken, else the microseconds to wait.
+local MOST_IN_A_SLOT = 1000000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local state = redis.call('HMGET', KEYS[1], 'at', 'calls', 'writes', 'first')
-local first = tonumber(state[4] or 0)
+-- A number that this script cannot have written counts as none: it must not hold up all calls.
+local first = tonumber(state[4]) or 0
+if first > now + 3600000000 then first = 0 end
 local is_write, is_first = ARGV[1] == '1', ARGV[2] == '1'
 local bursts = {tonumber(ARGV[3]), tonumber(ARGV[5])}
 local rates = {tonumber(ARGV[4]), tonumber(ARGV[6])}
-local passed = math.max(0, now - tonumber(state[1] or 0)) / 1000000
+local passed = math.max(0, now - (tonumber(state[1]) or 0)) / 1000000
 local levels = {}
 for i = 1, 2 do
-  levels[i] = math.min(bursts[i], tonumber(state[i + 1] or bursts[i]) + passed * rates[i])
+  levels[i] = math.min(bursts[i], math.max(tonumber(state[i + 1]) or bursts[i], 0) + passed * rates[i])
 end
 local wait = 0
 for i = 1, is_write and 2 or 1 do
@@ -28,10 +31,11 @@ local sums, oldest = {c = 0, w = 0}, {}
 for i = 1, #counted, 2 do
   local kind, slot = string.sub(counted[i], 1, 1), tonumber(string.sub(counted[i], 2))
   local width, slots = unpack(windows[kind] or {1, 0})
-  if not windows[kind] or slot < math.floor(now / width) - slots then
+  local count, latest = tonumber(counted[i + 1]), math.floor(now / width)
+  if not (slot and count) or slot < latest - slots or slot > latest + 1 or count > MOST_IN_A_SLOT then
     over[#over + 1] = counted[i]
   else
-    sums[kind] = sums[kind] + tonumber(counted[i + 1])
+    sums[kind] = sums[kind] + count
     oldest[kind] = math.min(oldest[kind] or slot, slot)
   end
 end

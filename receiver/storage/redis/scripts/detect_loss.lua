@@ -6,11 +6,13 @@
 -- Returns the mark of the store ('': it takes no writes), when it was looked at last, the last result of maintenance, and 1
 -- when the loss was not written down yet. A store that takes no writes, because it is full, is no error here.
 
+local LAST = 253402300799999  -- the end of the year 9999: whatever comes later is no time
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local mark = redis.call('GET', 'fd:mark')
 if not mark then mark = redis.pcall('SET', 'fd:mark', ARGV[1]).ok and ARGV[1] or '' end
-local looked = tonumber(redis.call('GET', 'fd:mark:looked') or now)
+local looked = tonumber(redis.call('GET', 'fd:mark:looked') or '')
+if not looked or looked > LAST then looked = now end
 local lost
 if ARGV[2] ~= '' and mark ~= '' then
     if ARGV[2] ~= mark then

@@ -122,8 +122,9 @@ local function place_fingerprints()
 end
 place_fingerprints()
 
--- What was left half-written has claimed its fingerprint, and is nobody's first.
+-- What was left half-written has claimed its fingerprint, and is nobody's first. Nor is what is no id.
 local function is_first(event, first)
+    if #first ~= 20 or not id_ms(first) then return false end
     return first == event.id or stored[first] or redis.call('EXISTS', envelope_key(first)) == 1
         or redis.call('EXISTS', state_key(first)) == 0
 end

@@ -15,7 +15,7 @@ local function flight_key(of) return 'fd:nexudus:flight:' .. of end
 
 if what == 'take' then
     local kept = redis.call('HMGET', answer_key(name), 'at', 'answer')
-    if kept[2] and tonumber(kept[1]) >= tonumber(ARGV[5]) then return {'kept', kept[2]} end
+    if kept[2] and (tonumber(kept[1]) or 0) >= tonumber(ARGV[5]) then return {'kept', kept[2]} end
     if not redis.call('SET', flight_key(name), token, 'NX', 'PX', ARGV[4]) then return {'wait'} end
     return {'fetch', redis.call('GET', generation) or '0', tostring(now_ms)}
 end
@@ -38,5 +38,5 @@ if what == 'forget' then return redis.call('DEL', answer_key(name), flight_key(n
 local gone = 0
 for _, kept in ipairs(redis.call('ZRANGE', names, 0, -1)) do gone = gone + redis.call('DEL', answer_key(kept)) end
 redis.call('DEL', names)
-redis.call('INCR', generation)
+if type(redis.pcall('INCR', generation)) == 'table' then redis.call('SET', generation, now_ms) end  -- it was no number
 return gone

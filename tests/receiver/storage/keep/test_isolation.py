@@ -1,7 +1,6 @@
 """An event that the script fails on is kept aside with its reason; the others of its batch go on, live and drained."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 import orjson
@@ -12,7 +11,8 @@ from receiver.core.errors import StorageUnavailable
 from receiver.storage.keep.drain import Drained, drain, take_back
 from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
-from receiver.storage.redis import connection
+from receiver.storage.model.entries import Entry
+from receiver.storage.redis import connection, keys
 from receiver.storage.redis.client import is_refusal
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.spool import Spool
@@ -22,11 +22,13 @@ from tests.support.events import entry
 ALIAS_MS = 3_600_000
 
 
-def block(client: redis.Redis, entity: str) -> str:
-    """Make the script fail on the events of one entity; return the key that does it."""
-    key = f"fd:n:{int(hashlib.sha1(entity.encode()).hexdigest()[:3], 16)}"
-    client.set(key, "not a hash")
-    return key
+def block(client: redis.Redis, *some: Entry) -> list[str]:
+    """Make the script fail on some events, by what is there of them; return the keys that do it."""
+    client.zadd("fd:x:quarantined", {"one": 1, "other": 2})
+    blocking = [keys.state(one.envelope.id) for one in some]
+    for key in blocking:
+        client.hset(key, mapping={"n": 0, "k": "q", "c": "1.5"})
+    return blocking
 
 
 def drained(url: str, folder: Path) -> Drained:
@@ -49,16 +51,16 @@ def drained(url: str, folder: Path) -> Drained:
 
 def test_a_drain_sets_aside_what_the_script_fails_on(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
     """With its reason, whole; once the cause is gone it is taken back."""
-    batch = [entry(b"%d" % number, entity="bad" if number in (7, 8) else f"good {number}") for number in range(30)]
+    batch = [entry(b"%d" % number) for number in range(30)]
     spool_offline(tmp_path, batch)
-    key = block(client, "bad")
+    blocking = block(client, *batch[7:9])
 
     assert drained(redis_url, tmp_path) == Drained(kept=28, set_aside=2)
 
     files = rejected.files(tmp_path)
-    assert ["WRONGTYPE" in orjson.loads(file.read_bytes())["reason"] for file in files] == [True, True]
-    assert_kept_once(client, [one for one in batch if one.envelope.entity != "bad"])
-    client.delete(key)
+    assert ["not an integer" in orjson.loads(file.read_bytes())["reason"] for file in files] == [True, True]
+    assert_kept_once(client, batch[:7] + batch[9:])
+    client.delete(*blocking)
 
     async def again() -> Drained:
         store = Store(connection.connect_async(redis_url))
@@ -74,14 +76,14 @@ def test_nothing_is_set_aside_when_the_script_fails_on_each(
     redis_url: str, client: redis.Redis, tmp_path: Path
 ) -> None:
     """Then the store is at fault: all of them stay in the spool, for when somebody has put it right."""
-    batch = [entry(b"%d" % number, entity="bad") for number in range(5)]
+    batch = [entry(b"%d" % number) for number in range(5)]
     spool_offline(tmp_path, batch)
-    key = block(client, "bad")
+    blocking = block(client, *batch)
 
-    with pytest.raises(StorageUnavailable, match="WRONGTYPE"):
+    with pytest.raises(StorageUnavailable, match="not an integer"):
         drained(redis_url, tmp_path)
     assert rejected.files(tmp_path) == ()
-    client.delete(key)
+    client.delete(*blocking)
 
     assert drained(redis_url, tmp_path) == Drained(kept=5)
 
@@ -90,8 +92,8 @@ def test_a_live_event_that_the_script_fails_on_holds_up_no_other(
     redis_url: str, client: redis.Redis, tmp_path: Path
 ) -> None:
     """The others of its call are accepted; it is spooled, and set aside by the drain; the store counts as well."""
-    block(client, "bad")
-    batch = [entry(b"%d" % number, entity="bad" if number == 3 else f"good {number}") for number in range(9)]
+    batch = [entry(b"%d" % number) for number in range(9)]
+    block(client, batch[3])
 
     async def run() -> tuple[list[str], int, str]:
         keeper = KeepOrSpool(

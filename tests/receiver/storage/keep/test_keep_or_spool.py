@@ -478,6 +478,19 @@ class TestNeither:
 
         assert told == {"accepted": 10}
 
+    def test_a_store_that_is_only_slow_is_asked_once_more(
+        self, redis_url: str, client: redis.Redis, tmp_path: Path
+    ) -> None:
+        """An event that ran out of patience on its way to the store, when the spool cannot take it."""
+        (tmp_path / "file").write_text("in the way")
+
+        async def work(keeper: KeepOrSpool) -> Counter[str]:
+            assert await keep_many(keeper, numbered(1)) == {"accepted": 1}
+            await asyncio.to_thread(client.client_pause, 4_000)
+            return await keep_many(keeper, numbered(3, 10))
+
+        assert keeping(redis_url, tmp_path / "file" / "spool", work, patience_s=3.0) == {"accepted": 3}
+
     def test_without_both_it_refuses_and_comes_back(self, start_valkey: StartValkey, tmp_path: Path) -> None:
         """503 with a time to come back, not ready; then as ever, without a restart."""
         server = start_valkey()

@@ -32,7 +32,10 @@ def _differences(before: HookState, after: HookState) -> list[str]:
         ("action", before.action, after.action),
         ("active", str(before.active).lower(), str(after.active).lower()),
     ]
-    return [f"{name} {old or 'empty'} -> {new}" for name, old, new in pairs if old != new]
+    told = [f"{name} {old or 'empty'} -> {new}" for name, old, new in pairs if old != new]
+    if before.url != after.url and pairs[0][1] == pairs[0][2]:
+        told.insert(0, f"url {shown_url(after.url)} with another token")
+    return told
 
 
 def shown_url(url: str) -> str:

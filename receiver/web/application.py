@@ -29,11 +29,13 @@ class Receiver(Starlette):
         shared: Callable[[], Awaitable[bytes]] | None = None,
         degraded: Callable[[], Iterable[str]] = tuple,
         lifespan: Lifespan["Receiver"] | None = None,
+        again: Callable[[], "Receiver"] | None = None,
     ) -> None:
         """*hooks* answers hooks, *probes* answers the probe, *can_keep* returns whether an event could be stored now.
 
         *shared* returns the metrics that /metrics shows beside *counts*. *degraded* returns what is wrong although
-        events can be stored, one sentence for each fault.
+        events can be stored, one sentence for each fault. *again* makes another application like this one, for a
+        request that comes without a lifespan.
         """
         super().__init__(
             routes=[
@@ -52,8 +54,23 @@ class Receiver(Starlette):
         self._can_keep = can_keep
         self._shared = shared
         self._degraded = degraded
+        self._again = again
+
+    def start(self) -> None:
+        """A lifespan has begun: from now on requests are answered here."""
+        self.middleware_stack = self._stack()
 
     def build_middleware_stack(self) -> ASGIApp:
+        """Return what answers as long as no lifespan has begun."""
+        return _WithoutLifespan(self._stack(), self._another) if self._again else self._stack()
+
+    def _another(self) -> "Receiver":
+        assert self._again is not None  # noqa: S101 -- seen to above; for the type checker
+        other = self._again()
+        other.user_middleware = self.user_middleware
+        return other
+
+    def _stack(self) -> ASGIApp:
         """Return the router behind one middleware of our own instead of Starlette's two, which cost a request object
         for each hook and three calls for each message. After an exception, every ASGI server answers 500 by itself."""
         app: ASGIApp = _Refusals(self.router)
@@ -100,3 +117,28 @@ class _Refusals:
             headers = refusal.headers or {}
             more = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
             await answers.refuse(send, refusal.status_code, more)
+
+
+class _WithoutLifespan:
+    """Answers each request by an application that lives as long as the request, for whoever runs no lifespan.
+
+    Starlette's test client runs none without a `with`, and each request in another event loop; servers can be told so.
+    One request after the other: each takes connections and a spool of its own.
+    """
+
+    def __init__(self, app: ASGIApp, another: Callable[[], Receiver]) -> None:
+        self._app = app
+        self._another = another
+        self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        if self._turn is None or self._turn[0] is not loop:
+            self._turn = (loop, asyncio.Lock())
+        async with self._turn[1]:
+            app = self._another()
+            async with app.router.lifespan_context(app):
+                await app(scope, receive, send)

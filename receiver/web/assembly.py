@@ -56,7 +56,8 @@ def from_environ() -> Receiver:
 
 
 def receiver(current: Settings) -> Receiver:
-    """Return the application of one process. It works in the event loop that runs its lifespan."""
+    """Return the application of one process. It works in the event loop that runs its lifespan; without one, another
+    is made for each request."""
     url = connection.url_of(current)
     folder = os.environ.get(COUNTS_FOLDER)
     metrics = IngestMetrics(actions.NAMES, folder=Path(folder) if folder else None)
@@ -80,6 +81,7 @@ def receiver(current: Settings) -> Receiver:
     @contextlib.asynccontextmanager
     async def lifespan(app: Receiver) -> AsyncIterator[None]:
         async with _running(table, keeper, tasks):
+            app.start()
             yield
             app.is_draining = True
             metrics.add_up()
@@ -97,6 +99,7 @@ def receiver(current: Settings) -> Receiver:
         shared=shared,
         degraded=degraded.reasons,
         lifespan=lifespan,
+        again=lambda: receiver(current),
     )
 
 

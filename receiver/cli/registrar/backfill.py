@@ -46,10 +46,13 @@ class Wanted(BackfillRequest):
         count, and make nothing
     yes
         do not ask
+    json
+        print one object for programs
     """
 
     dry_run: bool = False
     yes: bool = False
+    json: bool = False
 
 
 def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
@@ -65,7 +68,7 @@ def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
         table = registrar.routes()
         gaps = gap_filling.chosen(registrar, table, wanted)
         if not gaps:
-            output.say("No gap is due: `frontdesk gaps` lists all; --since looks at a time without one.")
+            _show_none(wanted)
             return 0
         if not wanted.dry_run and not terminal.agreed(
             "backfill", f"Back-fill {counted(len(gaps), 'gap')}? Handlers will run for what is found.", yes=wanted.yes
@@ -114,15 +117,34 @@ class _Progress:
         self.advance = self._stack.enter_context(terminal.bar("Making events", lambda: number))
 
 
+def _show_none(wanted: Wanted) -> None:
+    if wanted.json:
+        _show(Report((), calls=0), wanted)
+    else:
+        output.say("No gap is due: `frontdesk gaps` lists all; --since looks at a time without one.")
+
+
 def _show(report: Report, wanted: Wanted) -> None:
     """Say for each action what was found, and why something cannot be known."""
     by_action: dict[str, list[Gap]] = {}
     for gap in report.gaps:
         by_action.setdefault(gap.action, []).append(gap)
-    rows = [
-        (action, *(sum(getattr(gap, name) for gap in some) for name in ("found", "made", "known", "gone")), _why(some))
-        for action, some in by_action.items()
-    ]
+    rows = [(action, *_sums(some).values(), _why(some)) for action, some in by_action.items()]
+    if wanted.json:
+        output.json_line(
+            {
+                "dry_run": wanted.dry_run,
+                **_sums(report.gaps),
+                "completed": report.completed,
+                "calls": report.calls,
+                "calls_left": report.calls_left,
+                "actions": [
+                    {"action": action, **_sums(some), "cannot": _why(some) or None}
+                    for action, some in by_action.items()
+                ],
+            }
+        )
+        return
     made = "to make" if wanted.dry_run else "made"
     output.table(("action", "found", made, "known", "gone", "cannot be known"), rows)
     total = sum(gap.made for gap in report.gaps)
@@ -134,6 +156,10 @@ def _show(report: Report, wanted: Wanted) -> None:
         return
     more = f", and {counted(report.completed, 'delivery')} of kept events" if report.completed else ""
     output.say(f"{counted(total, 'event')} made{more}, with {counted(report.calls, 'call')} to Nexudus.")
+
+
+def _sums(gaps: Sequence[Gap]) -> dict[str, int]:
+    return {name: sum(getattr(gap, name) for gap in gaps) for name in ("found", "made", "known", "gone")}
 
 
 def _why(gaps: Sequence[Gap]) -> str:

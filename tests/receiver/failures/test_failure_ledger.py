@@ -103,8 +103,18 @@ def test_a_later_look_reads_what_has_changed_and_finds_the_same_as_a_first_one(c
     assert {one.error: one.count for one in afresh.groups if not one.closed_ms} == {
         "KeyError: …": 2,
         "TypeError: late": 1,
-        "erased": 3,
     }
+
+
+def test_an_erased_person_is_no_failure(client: redis.Redis) -> None:
+    """Nothing can be done about it: its group is closed, and no other opens, of which there would be an alert."""
+    ledger = FailureLedger(client)
+    keep_failing(client, ["ValueError: 1"], record=b'{"Id":1,"CoworkerId":5}')
+    ledger.refresh()
+
+    Erasure(client).erase(Erasure(client).find(CoworkerSubject(5)))
+
+    assert [(one.error, one.closed_ms is None) for one in ledger.refresh().groups] == [("ValueError: …", False)]
 
 
 def test_of_an_event_that_failed_on_two_routes_one_is_replayed(client: redis.Redis) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,36 @@ def test_starlettes_client_tests_it(settings: dict[str, str], monkeypatch: pytes
         assert client.get(PATH).headers["allow"] == "POST"
         assert client.get("/readyz").json() == {"ready": True, "reason": None}
         assert client.post("/healthz").status_code == 405
+
+
+def test_starlettes_client_tests_it_without_a_lifespan(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, client: redis.Redis
+) -> None:
+    """Without `with` it runs each request in an event loop of its own: none hangs, each event is kept."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    tested = TestClient(receiver.web.create_application())
+
+    first, again = (tested.post(PATH, content=BODY).json()["events"][0] for _ in range(2))
+
+    assert (first["status"], again) == ("accepted", {"id": first["id"], "status": "duplicate"})
+    assert tested.post(PATH[:-1] + "-", content=BODY).status_code == 404
+    assert tested.get("/readyz").json() == {"ready": True, "reason": None}
+    assert EventReader(client).get(first["id"]).envelope.body == BODY[1:-1]
+
+
+def test_a_server_without_a_lifespan_serves_it(served: Served, client: redis.Redis) -> None:
+    """Slowly, but each event is kept, and no request costs one that comes at the same time."""
+    options = ("--factory", "receiver.web:create_application", "--port", "{port}", "--lifespan", "off")
+    url = served.start("uvicorn", options)
+    bodies = [b'[{"Id":%d}]' % number for number in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = list(threads.map(lambda body: request("POST", url + PATH, body, {}), bodies))
+
+    assert [one.json()["events"][0]["status"] for one in taken] == ["accepted"] * 4
+    kept = [EventReader(client).get(one.json()["events"][0]["id"]).envelope.body for one in taken]
+    assert kept == [body[1:-1] for body in bodies]
 
 
 def test_a_hook_is_an_ordinary_route(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

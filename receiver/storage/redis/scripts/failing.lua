@@ -1,5 +1,6 @@
 -- include: keys, states
--- Tells which deliveries of events fail: dead ones, and those in flight with an ended attempt. Changes nothing.
+-- Tells which deliveries of events fail: dead ones, and those in flight with an ended attempt. Changes nothing. Of an
+-- event that was erased none does: nobody can do anything about it.
 --
 -- ARGV: for each event its id and what this script last called its version ('' when the caller knows nothing of it)
 -- Returns how many events were looked at (fewer than asked for when they are large; at least one), then for each event
@@ -21,6 +22,7 @@ for at = 1, #ARGV, 2 do
     local id, known = ARGV[at], ARGV[at + 1]
     local state = redis.call('HMGET', state_key(id), 'n', 'p', 'z', 'e')
     local made, in_flight = math.min(tonumber(state[1] or 0) or 0, MOST_OF_ONE), tonumber(state[2] or 0) or 0
+    if state[4] then made = 0 end
     local version = in_flight > 0 and '' or (state[1] or '') .. ':' .. (state[3] or '') .. ':' .. (state[4] or '')
     if version == '' or version ~= known then
         local one = {id, version}

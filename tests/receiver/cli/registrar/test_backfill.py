@@ -80,6 +80,23 @@ def test_a_first_load_is_counted_and_then_made(settings: dict[str, str]) -> None
     assert (audit["events"]["accepted"], audit["unaccounted"]) == (60, 0)
 
 
+def test_programs_get_one_object(settings: dict[str, str]) -> None:
+    """Of a dry run, of what was made, and when there is nothing to do: the same keys."""
+    load = ("backfill", "--since", "1d", "--action", "TeamCreated", "--json")
+    counts = {"found": 60, "made": 60, "known": 0, "gone": 0}
+
+    dry = orjson.loads(_ok(run(*load, "--dry-run", settings=settings)))
+    made = orjson.loads(_ok(run(*load, "--yes", settings=settings)))
+    nothing = orjson.loads(_ok(run("backfill", "--json", settings=settings)))
+
+    assert dry["actions"] == made["actions"] == [{"action": "TeamCreated", **counts, "cannot": None}]
+    assert [one["dry_run"] for one in (dry, made, nothing)] == [True, False, False]
+    assert [{name: one[name] for name in counts} for one in (dry, made)] == [counts, counts]
+    assert dry["calls_left"] > 0
+    assert (nothing["made"], nothing["actions"]) == (0, [])
+    assert dry.keys() == made.keys() == nothing.keys()
+
+
 def test_gaps_that_wait_are_filled_on_demand(settings: dict[str, str], client: redis.Redis) -> None:
     """Those of the ledger; what is named restricts it; who did it is in the audit log."""
     now = int(time.time()) * 1_000

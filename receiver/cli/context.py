@@ -6,7 +6,7 @@ from functools import cached_property
 import redis
 
 from receiver.core import settings
-from receiver.core.errors import UsageError
+from receiver.core.errors import FrontdeskError, UsageError
 from receiver.core.sanitize import plain
 from receiver.core.settings import Settings
 from receiver.core.suggest import hint
@@ -15,6 +15,7 @@ from receiver.routing.loading import read_table
 from receiver.routing.table import Route, RoutingTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, schema_version
+from receiver.storage.shared.business_names import BusinessNames
 
 
 class Context:
@@ -44,6 +45,17 @@ class Context:
     def table(self) -> RoutingTable:
         """The routing table, as the file is now. Raises RoutesError."""
         return read_table(self.settings.routes)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The names of the locations, as far as routes.yaml and the store tell."""
+        return BusinessNames(self.client, self._told).all()
+
+    def _told(self) -> dict[int, str]:
+        try:
+            return self.table.business_names
+        except FrontdeskError:
+            return {}
 
     def route(self, command: str, name: str) -> Route:
         """Return the route that *command* names. Raises RoutesError, and UsageError for an unknown one."""

@@ -83,7 +83,7 @@ class Console(Starlette):
     """Everything that a console process answers."""
 
     def __init__(self, services: Services, access: Authenticator, clients: ClientAddresses) -> None:
-        templates = Templates()
+        templates = Templates(services.names.all)
         self._services = services
         self._access = access
         self._signin = SignIn(access, clients, templates)

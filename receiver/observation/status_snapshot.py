@@ -19,6 +19,7 @@ from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import replies
 from receiver.storage.shared import registrar_state
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import GapLedger, GapState
 from receiver.storage.shared.registrar_state import HooksFound
 from receiver.storage.spool.reports import SpoolReport
@@ -32,7 +33,7 @@ class StatusSnapshot:
     *counters*: of all processes (`metrics_store`); *alerts*: how many are open, by kind; *gates*: of the routes that
     hold deliveries; *failures*: in groups, as they were found last; *unfit*: settings of the server that lose events
     (`preflight`); *losses*: those that nobody has acknowledged; *gaps*: how many are in which state, and *gap_ms*: how
-    long ago the oldest began that is not done.
+    long ago the oldest began that is not done; *names*: those of the locations.
     """
 
     now_ms: int
@@ -56,6 +57,7 @@ class StatusSnapshot:
     retention_late_ms: int = 0
     gaps: Mapping[GapState, int] = field(default_factory=dict)
     gap_ms: int = 0
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def live_workers(self) -> tuple[Worker, ...]:
         """Our worker processes with a valid lease."""
@@ -118,6 +120,7 @@ def look(client: redis.Redis) -> StatusSnapshot:
         retention_late_ms=retention.late_ms(expired),
         gaps=counts,
         gap_ms=oldest_ms,
+        names=BusinessNames(client).all(),
     )
 
 

@@ -8,8 +8,8 @@ from receiver.operations.masking import masked, masked_error, masked_reason
 from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 
 
-def brief(stored: StoredEvent, *, redact: bool) -> dict[str, Any]:
-    """The object that `events`, `tail` and `replay` print for an event.
+def brief(stored: StoredEvent, *, redact: bool, names: Mapping[int, str]) -> dict[str, Any]:
+    """The object that `events`, `tail` and `replay` print for an event. *names*: those of the locations.
 
     *redact*: without the messages of errors, and without what reasons quote.
     """
@@ -19,6 +19,7 @@ def brief(stored: StoredEvent, *, redact: bool) -> dict[str, Any]:
         "action": envelope.action,
         "action_code": envelope.action_code,
         "business_id": envelope.business_id,
+        "business": names.get(envelope.business_id),
         "received_at": timestamps.show(envelope.received_ms),
         "origin": envelope.origin,
         "status": str(stored.status),
@@ -35,14 +36,16 @@ def brief(stored: StoredEvent, *, redact: bool) -> dict[str, Any]:
     return shape
 
 
-def full(stored: StoredEvent, *, redact: bool, redact_errors: bool | None = None) -> dict[str, Any]:
+def full(
+    stored: StoredEvent, *, redact: bool, names: Mapping[int, str], redact_errors: bool | None = None
+) -> dict[str, Any]:
     """The object that `show` prints: with the record, how it was verified, and every attempt.
 
     *redact*: without what record and errors say about people. *redact_errors*: another answer for the errors.
     """
     hide = redact if redact_errors is None else redact_errors
     envelope = stored.envelope
-    shape = brief(stored, redact=hide)
+    shape = brief(stored, redact=hide, names=names)
     shape |= {"verified_by": envelope.verified_by, "entity": envelope.entity, "routes": envelope.routes}
     try:
         data = envelope.record()

@@ -1,7 +1,7 @@
 """Candidates: what happened in gaps by what Nexudus shows, before it is known whether a hook brought it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from receiver.reconcile.id_sets import Compared
@@ -69,11 +69,17 @@ class Gaps:
         """Return the gaps of a hook."""
         return self._by_pair.get((business_id, action), ())
 
-    def window(self, actions: Iterable[str]) -> Window:
-        """Return the smallest window that holds all gaps of *actions*."""
-        wanted = set(actions)
-        gaps = [gap for (_, action), some in self._by_pair.items() if action in wanted for gap in some]
-        return Window(min(gap.from_ms for gap in gaps), max(gap.to_ms or 0 for gap in gaps))
+    def before(self) -> "Gaps":
+        """Return the time before each gap in which something happened whose event may have come in the gap."""
+        some = (gap for gaps in self._by_pair.values() for gap in gaps)
+        return Gaps(replace(gap, from_ms=gap.from_ms - NEAR_AFTER_MS, to_ms=_second(gap.from_ms) - 1) for gap in some)
+
+    def window(self, question: "Question") -> Window:
+        """Return the smallest window that holds all gaps of a question; and what is before, where that matters."""
+        gaps = [gap for (_, action), some in self._by_pair.items() if action in question.actions for gap in some]
+        is_sourced = any(question.is_sourced(RULES[action]) for action in question.actions)
+        begin = min(gap.from_ms for gap in gaps) - (NEAR_AFTER_MS if is_sourced else 0)
+        return Window(begin, max(gap.to_ms or 0 for gap in gaps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,10 @@ class Question:
     ask: Ask
     actions: tuple[str, ...]
     is_audit: bool = False
+
+    def is_sourced(self, rule: Rule) -> bool:
+        """Whether its rows are not the records that become the events of a rule."""
+        return self.is_audit or (rule.body != "Id" and not rule.is_bare)
 
 
 def questions(actions: Iterable[str]) -> list[Question]:
@@ -124,30 +134,38 @@ def reason_against(action: str, *, weak: bool, has_ids: bool) -> str:
 
 
 def from_rows(
-    question: Question, rows: Iterable[Row], places: Mapping[int, int | None], gaps: Gaps
+    question: Question, rows: Iterable[Row], places: Mapping[int, int | None], gaps: Gaps, *, doubted: bool = False
 ) -> Iterator[Candidate]:
-    """Yield what *rows* tell of the gaps. *places*: the location of each row, by its Id."""
+    """Yield what *rows* tell of the gaps. *places*: the location of each row, by its Id.
+
+    *doubted*: only what may have happened.
+    """
     for row in rows:
         business_id = places.get(row["Id"])
         if business_id is None:
             continue
         for action in question.actions:
-            yield from _of_row(question, RULES[action], row, business_id, gaps)
+            yield from _of_row(question, RULES[action], row, business_id, gaps, doubted)
 
 
-def _of_row(question: Question, rule: Rule, row: Row, business_id: int, gaps: Gaps) -> Iterator[Candidate]:
+def _of_row(
+    question: Question, rule: Rule, row: Row, business_id: int, gaps: Gaps, doubted: bool
+) -> Iterator[Candidate]:
+    if question.is_audit and doubted:
+        return
+    happened = rule.doubted if doubted else rule.happened
     for gap in gaps.of(business_id, rule.action):
-        begin_ms = gap.from_ms // 1_000 * 1_000  # times of the API are cut to the second
+        begin_ms = _second(gap.from_ms)
 
         def inside(at_ms: int, begin: int = begin_ms, end: int = gap.to_ms or 0) -> bool:
             return begin <= at_ms <= end
 
-        at_ms = rule.happened_by_audit(row) if question.is_audit else rule.happened(row, inside)
+        at_ms = rule.happened_by_audit(row) if question.is_audit else happened(row, inside)
         fetch = _number(row.get("EntityId" if question.is_audit else rule.body))
         number = _number(row.get(rule.number)) if rule.number else fetch
         if at_ms is None or not inside(at_ms) or not fetch or not number:
             continue
-        is_sourced = question.is_audit or (rule.body != "Id" and not rule.is_bare)
+        is_sourced = question.is_sourced(rule)
         key = f"{question.ask.kind}:{row['Id']}" if is_sourced else key_of(rule, row)
         yield Candidate(rule.action, business_id, number, entity_of(rule), fetch, at_ms, key, gap.id, is_sourced)
         return
@@ -158,6 +176,11 @@ def from_ids(action: str, compared: Compared, gaps: Gaps) -> Iterator[Candidate]
     for number, business_id in sorted(compared.deleted.items()):
         for gap in gaps.of(business_id, action)[-1:]:
             yield Candidate(action, business_id, number, compared.kind, number, gap.to_ms or 0, "", gap.id)
+
+
+def _second(at_ms: int) -> int:
+    """Return the beginning of a second: times of the API are cut to it."""
+    return at_ms // 1_000 * 1_000
 
 
 def _number(value: object) -> int:
@@ -175,9 +198,12 @@ def key_of(rule: Rule, record: Row) -> str:
 @dataclass(slots=True)
 class Survey:
     """What a survey found. *cannot*: by action, why it cannot be known; *interrupted*: by action, what cut it off;
-    *crowded*: by action, why a person has to ask for it; *compared*: sets of Ids to remember when events are made."""
+    *crowded*: by action, why a person has to ask for it; *compared*: sets of Ids to remember when events are made.
+    *earlier*: what happened shortly before the gaps; its events may have come later, and are not those of *candidates*.
+    """
 
     candidates: list[Candidate] = field(default_factory=list)
+    earlier: list[Candidate] = field(default_factory=list)
     cannot: dict[str, str] = field(default_factory=dict)
     interrupted: dict[str, str] = field(default_factory=dict)
     crowded: dict[str, str] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from receiver.reconcile.selection import Selection
 from receiver.reconcile.survey import Surveyor
 from receiver.reconcile.times import plain
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import DONE, Gap, GapLedger, GapState
 
 MOST_TRIES: Final = 5
@@ -118,6 +119,8 @@ class Filling:
         survey = surveyor.survey(wanted, weak=orders.weak)
         known = Known(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
         known.refresh()
+        for one in survey.earlier:
+            known.event(one)
         maker = Maker(tools.client, tools.entities, orders.selection, known, check=tools.check, clock=tools.clock)
         counts = _Counts(Counter(one.gap for one in survey.candidates))
         fresh = maker.sift(survey.candidates, Made())
@@ -208,13 +211,14 @@ class Filling:
         """Leave word in the audit log of each gap that is done."""
         if self._tools.ledger is None:
             return
-        acts = AuditLog(self._tools.client)
+        acts, names = AuditLog(self._tools.client), BusinessNames(self._tools.client).all()
         for gap in gaps:
             if gap.state in DONE:
                 acts.record(
                     f"gap.{gap.state.value}",
                     who=self._tools.who,
                     business_id=gap.business_id,
+                    business=names.get(gap.business_id),
                     action=gap.action,
                     since=timestamps.show(gap.from_ms),
                     until=timestamps.show(gap.to_ms),

@@ -10,7 +10,7 @@ class Kind:
     """A kind of record. *path*: where it is below `/api/`. *business*: the field that names its location.
 
     *parent*: where no field does, the field that names a record whose location it has, and the kind of that.
-    *is_whole*: `?id=[…]` gives whole records, so that one call fetches many.
+    *is_whole*: `?id=[…]` gives whole records, so that one call fetches many. *is_audited*: the audit trail has it.
     """
 
     name: str
@@ -18,6 +18,19 @@ class Kind:
     business: str = "BusinessId"
     parent: tuple[str, str] | None = None
     is_whole: bool = True
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the audit trail tells of each change of such a record."""
+        return self.name in _AUDITED
+
+
+_AUDITED: Final = frozenset(
+    {
+        "Booking", "Business", "Checkin", "Coworker", "CoworkerContract", "CoworkerInvoice", "CoworkerLedgerEntry",
+        "CoworkerPaymentMethod", "CoworkerProduct", "FloorPlanDesk", "Team", "Visitor",
+    }
+)  # fmt: skip
 
 
 def _by_name(*kinds: Kind) -> MappingProxyType[str, Kind]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.rules import NEVER_UPDATED_MS, Ask, Inside, Row, Rule, Stage, Sure
 from receiver.reconcile.times import moment
 
@@ -17,6 +18,12 @@ def _updated(row: Row, _inside: Inside) -> int | None:
     return updated if created is not None and updated is not None and updated > created + NEVER_UPDATED_MS else None
 
 
+def _updated_at_once(row: Row, _inside: Inside) -> int | None:
+    created, updated = moment(row.get("CreatedOn")), moment(row.get("UpdatedOn"))
+    is_doubtful = created is not None and updated is not None and 0 < updated - created <= NEVER_UPDATED_MS
+    return updated if is_doubtful else None
+
+
 def _at(field: str, *flags: str) -> Callable[[Row, Inside], int | None]:
     """Happened at *field*, if all of *flags* are true."""
     return lambda row, _inside: moment(row.get(field)) if all(row.get(flag) is True for flag in flags) else None
@@ -24,13 +31,14 @@ def _at(field: str, *flags: str) -> Callable[[Row, Inside], int | None]:
 
 def create(action: str, kind: str, sure: Sure = Sure.EXACT, words: str = "CreatedOn is in the gap") -> Rule:
     """Return the rule of a record that is new."""
-    return Rule(action, sure, words, Ask(kind, "CreatedOn"), _created, Stage.CREATE)
+    return Rule(action, sure, words, Ask(kind, "CreatedOn"), _created, stage=Stage.CREATE)
 
 
 def update(action: str, kind: str, sure: Sure = Sure.GOOD, more: str = "") -> Rule:
     """Return the rule of a record that changed."""
-    words = f"UpdatedOn is in the gap and over 5 s later than CreatedOn{more}"
-    return Rule(action, sure, words, Ask(kind, "UpdatedOn"), _updated, key="UpdatedOn")
+    trail = ", or up to 5 s and the audit trail has the change" if KINDS[kind].is_audited else ""
+    words = f"UpdatedOn is in the gap and over 5 s later than CreatedOn{trail}{more}"
+    return Rule(action, sure, words, Ask(kind, "UpdatedOn"), _updated, _updated_at_once, key="UpdatedOn")
 
 
 def audited(action: str, kind: str) -> Rule:
@@ -38,7 +46,7 @@ def audited(action: str, kind: str) -> Rule:
     filters = (("AuditTrailEntry_EntityShortName", kind), ("AuditTrailEntry_AuditType", "3"))
     words = "the audit trail has an entry of the delete; the event has the Id, and the record that was kept last"
     ask = Ask("AuditTrailEntry", "CreatedOn", filters)
-    return Rule(action, Sure.EXACT, words, ask, _created, Stage.DELETE, body="EntityId", body_kind=kind)
+    return Rule(action, Sure.EXACT, words, ask, _created, stage=Stage.DELETE, body="EntityId", body_kind=kind)
 
 
 def by_ids(action: str, kind: str) -> Rule:
@@ -129,7 +137,7 @@ _RULES = (
         "a cancelled booking has CancelledOn in the gap; the event has its snapshot, under the Id of the booking",
         Ask("CancelledBooking", "CancelledOn"),
         _at("CancelledOn"),
-        Stage.DELETE,
+        stage=Stage.DELETE,
         number="OriginalBookingId",
     ),
     no("SendWelcomeEmail", "Nexudus keeps no record of a welcome e-mail"),
@@ -175,7 +183,7 @@ _RULES = (
         "as CoworkerInvoiceCreate, and the customer has no older invoice",
         Ask("CoworkerInvoice", "CreatedOn"),
         lambda row, _inside: _invoice(row, is_credit_note=False),
-        Stage.CREATE,
+        stage=Stage.CREATE,
         first_by="CoworkerInvoice_Coworker",
     ),
     Rule(
@@ -184,7 +192,7 @@ _RULES = (
         "CreatedOn is in the gap and CreditNote is not true; drafts count",
         Ask("CoworkerInvoice", "CreatedOn"),
         lambda row, _inside: _invoice(row, is_credit_note=False),
-        Stage.CREATE,
+        stage=Stage.CREATE,
     ),
     audited("CoworkerInvoiceDelete", "CoworkerInvoice"),
     update("CoworkerInvoiceUpdate", "CoworkerInvoice", more="; payments do not move it"),
@@ -205,7 +213,7 @@ _RULES = (
         "CreatedOn is in the gap and CreditNote is true; the event has the credit note",
         Ask("CoworkerInvoice", "CreatedOn"),
         lambda row, _inside: _invoice(row, is_credit_note=True),
-        Stage.CREATE,
+        stage=Stage.CREATE,
     ),
     Rule(
         "CoworkerInvoicePaid",
@@ -282,7 +290,7 @@ _RULES = (
         "FromTime and CreatedOn are in the gap",
         Ask("Checkin", "FromTime"),
         _checked_in,
-        Stage.CREATE,
+        stage=Stage.CREATE,
     ),
     no("CoworkerCheckinFailed", "Nexudus keeps no record of a check-in that failed"),
     Rule(

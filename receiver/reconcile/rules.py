@@ -4,7 +4,7 @@ A rule sees one row of a search and says at which moment the thing happened, or 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ Inside = Callable[[int], bool]
 
 NEVER_UPDATED_MS: Final = 5_000
 """A record that was just created may show an UpdatedOn some moments later, and was not updated."""
+
+CREATING_MS: Final = 1_000
+"""So much later is usual. Between the two only the audit trail tells whether it was updated."""
 
 
 class Sure(StrEnum):
@@ -61,6 +64,7 @@ class Rule:
     is of another kind (*body_kind*). *number*: the field with the Id that the event's record gets.
     *audit*: the property whose entries in the audit trail tell the same exactly; *has_both*: the records tell what the
     trail does not, too.
+    *doubted*: the moment at which a row says that it may have happened, which only the audit trail can tell.
     *first_by*: the filter that finds all records of the same customer, of which only the first counts.
     *by_ids*: only a comparison of Ids tells it.
     """
@@ -70,6 +74,7 @@ class Rule:
     words: str
     ask: Ask | None = None
     happened: Callable[[Row, Inside], int | None] = lambda _row, _inside: None
+    doubted: Callable[[Row, Inside], int | None] = lambda _row, _inside: None
     stage: Stage = Stage.UPDATE
     key: str = ""
     body: str = "Id"
@@ -113,11 +118,13 @@ def entity_of(rule: Rule) -> str:
     return rule.ask.kind if rule.ask else actions.entity_kind(rule.action)
 
 
+def changes_ask(kind: str) -> Ask:
+    """Return the search of the audit trail for every change of records of a kind."""
+    filters = (("AuditTrailEntry_EntityShortName", kind), ("AuditTrailEntry_AuditType", "2"))
+    return Ask("AuditTrailEntry", "CreatedOn", filters)
+
+
 def audit_ask(rule: Rule) -> Ask:
     """Return the search of the audit trail that tells what a rule with an *audit* property is about."""
-    filters = (
-        ("AuditTrailEntry_EntityShortName", entity_of(rule)),
-        ("AuditTrailEntry_AuditType", "2"),
-        ("AuditTrailEntry_PropertyName", rule.audit),
-    )
-    return Ask("AuditTrailEntry", "CreatedOn", filters)
+    every = changes_ask(entity_of(rule))
+    return replace(every, filters=(*every.filters, ("AuditTrailEntry_PropertyName", rule.audit)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
+from receiver.reconcile import doubts
 from receiver.reconcile.candidates import (
     Candidate,
     Gaps,
@@ -23,7 +24,7 @@ from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
 from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import KEPT, entity_of
+from receiver.reconcile.rules import KEPT, changes_ask, entity_of
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)
@@ -105,6 +106,7 @@ class Surveyor:
                 told |= set(question.actions)
             elif not trail.cannot:
                 found.candidates += trail.candidates
+                found.earlier += trail.earlier
                 told |= set(question.actions)
             else:
                 found.cannot |= {action: why for action, why in trail.cannot.items() if RULES[action].ask is None}
@@ -115,10 +117,12 @@ class Surveyor:
         self._check()
         self._asked(question.ask.kind)
         try:
-            listing = self._lister.rows(question.ask, gaps.window(question.actions))
+            listing = self._lister.rows(question.ask, gaps.window(question))
             rows = self._whole(question, listing)
             located = places.of(question.ask.kind, rows)
             candidates = list(from_rows(question, rows, located, gaps))
+            earlier = list(from_rows(question, rows, located, gaps.before()))
+            doubted = list(from_rows(question, rows, located, gaps, doubted=True))
         except CredentialsRefused:
             raise
         except TooMany as error:
@@ -131,8 +135,36 @@ class Surveyor:
             )
         else:
             found.candidates += candidates
+            found.earlier += [one for one in earlier if one.is_sourced]
+            self._settle(doubted, {row["Id"]: row for row in rows}, found)
             if flaw := _flaw(question.ask.kind, listing, located):
                 found.cannot |= dict.fromkeys(question.actions, flaw)
+
+    def _settle(self, doubted: Collection[Candidate], rows: Mapping[int, Row], found: Survey) -> None:
+        """Take up which of *doubted* the audit trail tells of, and name what nothing tells."""
+        if not doubted:
+            return
+        kind = next(iter(doubted)).kind
+        actions = dict.fromkeys(one.action for one in doubted)
+        try:
+            if KINDS[kind].is_audited:
+                found.candidates += doubts.told(doubted, rows, self._changes(kind, doubted, rows))
+                return
+        except CredentialsRefused:
+            raise
+        except TooMany as error:
+            found.crowded |= dict.fromkeys(actions, str(error))
+            return
+        except (Unreliable, NexudusError) as error:
+            if isinstance(error, NexudusError) and _is_passing(error):
+                found.interrupted |= dict.fromkeys(actions, str(error))
+                return
+        found.cannot |= doubts.unknown(kind, doubted, rows, found.candidates)
+
+    def _changes(self, kind: str, doubted: Iterable[Candidate], rows: Mapping[int, Row]) -> list[Row]:
+        ask = changes_ask(kind)
+        listing = self._lister.rows(ask, doubts.window(doubted, rows))
+        return self._whole(Question(ask, ()), listing)
 
     def _compare(self, action: str, gaps: Gaps, found: Survey) -> None:
         """Compare the Ids of a kind with those of the last pass."""

@@ -22,7 +22,13 @@ class GapKeeper:
         self._log = structlog.get_logger()
 
     def looked(
-        self, plan: Plan, wanted: WantedHooks, unreachable: Callable[[], str | None], *, now_ms: int
+        self,
+        plan: Plan,
+        wanted: WantedHooks,
+        unreachable: Callable[[], str | None],
+        *,
+        now_ms: int,
+        began_ms: int = 0,
     ) -> CoverageChange:
         """Note what a look found. *unreachable*: why the receiver cannot be reached, in one clause, or None."""
         before, still_open = self._ledger.coverage(), self._open()
@@ -32,6 +38,7 @@ class GapKeeper:
             seen=coverage.seen(plan, wanted.pairs()),
             received=self._memory.last_received(),
             reached=unreachable() is None,
+            began_ms=began_ms,
         )
         change = coverage.after_look(look, before, still_open)
         self._ledger.apply(change)
@@ -39,9 +46,16 @@ class GapKeeper:
         self._ledger.tidy(now_ms)
         return change
 
-    def could_not_look(self) -> None:
+    def could_not_look(self, *, now_ms: int) -> None:
         """Note that the registrar could not look: Nexudus did not answer, or not as it should."""
-        change = coverage.after_failure(self._ledger.coverage(), self._open())
+        self._open_only(coverage.after_failure(self._ledger.coverage(), self._open(), now_ms))
+
+    def mending(self, plan: Plan, wanted: WantedHooks, *, now_ms: int) -> None:
+        """Note which hooks a person is about to mend: between two looks, nobody else would know that they were bad."""
+        found = coverage.seen(plan, wanted.pairs())
+        self._open_only(coverage.before_mending(found, self._ledger.coverage(), self._open(), now_ms))
+
+    def _open_only(self, change: CoverageChange) -> None:
         self._ledger.apply(change)
         self._log_gaps(change.gaps)
 

@@ -23,11 +23,12 @@ class HookRow:
     received_ms: int | None
     condition: HookCondition
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row for `--json`. *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs."""
+    def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
+        """Return the row for `--json`. *names*: those of the locations. *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs."""
         found = self.registration
         return {
             "business_id": self.business_id,
+            "business": names.get(self.business_id),
             "action": self.action,
             "action_code": found.action_code if found else actions.code_of(self.action),
             "hook_id": found.id if found else None,

@@ -24,7 +24,7 @@ from receiver.registrar.plan import Plan, WantedHooks
 from receiver.registrar.planner import Planner
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.gap_ledger import BusinessNames
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 
@@ -137,10 +137,11 @@ class Reconciler:
     def _look(
         self, wanted: WantedHooks, unreachable: Callable[[], str | None], behind: Callable[[], str | None]
     ) -> Plan:
+        began_ms = self._now_ms()
         with self._noting_failure():
             plan = self._parts.planner.plan(wanted)
         now_ms = self._now_ms()
-        self._note(plan, wanted, unreachable, now_ms)
+        self._note(plan, wanted, unreachable, now_ms, began_ms)
         removals = [change.hook_id for change in plan.changes if change.is_removal and change.hook_id is not None]
         flaps = self._parts.memory.flaps()
         open_hooks = {change.hook_id for change in plan.changes}
@@ -168,16 +169,18 @@ class Reconciler:
             yield
         except NexudusError:
             if not self._is_noted:
-                self._parts.gaps.could_not_look()
+                self._parts.gaps.could_not_look(now_ms=self._now_ms())
             raise
 
-    def _note(self, plan: Plan, wanted: WantedHooks, unreachable: Callable[[], str | None], now_ms: int) -> None:
+    def _note(
+        self, plan: Plan, wanted: WantedHooks, unreachable: Callable[[], str | None], now_ms: int, began_ms: int
+    ) -> None:
         """Leave word of how the hooks were found, before anything is mended: so what is mended at once is told too."""
         if not self._is_noted:
             troubled = hook_health.in_trouble(plan)
             healthy = plan.unchanged - sum(counts.get(HookCondition.FAILING, 0) for counts in troubled.values())
             self._parts.memory.remember_found(HooksFound(now_ms, max(healthy, 0), troubled))
-            self._parts.gaps.looked(plan, wanted, unreachable, now_ms=now_ms)
+            self._parts.gaps.looked(plan, wanted, unreachable, now_ms=now_ms, began_ms=began_ms)
             self._is_noted = True
 
     def _fence(self) -> None:

@@ -188,6 +188,11 @@ class RoutingTable:
         """Whether any route has an order, so that deliveries of one key run one after another."""
         return any(route.flow is not None and route.flow.has_lanes for route in self.routes)
 
+    @property
+    def business_names(self) -> dict[int, str]:
+        """The names that the file gives to locations, by number."""
+        return {number: one.name for number, one in self.locations.items() if one.name}
+
     def business(self, business_id: int) -> Business:
         """Return the file's description of a location."""
         return self.locations.get(business_id, self.default_business)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,7 +28,7 @@ from receiver.storage.query.event_tail import EventTail
 from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
 
-_HEADINGS = ("received", "id", "action", "business", "status", "deliveries")
+_HEADINGS = ("received", "id", "action", "business", "name", "status", "deliveries")
 
 _COLOURS = {
     EventStatus.SUCCEEDED: "green",
@@ -85,19 +85,21 @@ def events(
     if text is not None or full or export is not None:
         what = "export" if full or export is not None else "search"
         AuditLog(context.client).record(what, by_text=True if text else None, **which.told())
-    _list(EventSearch(context.archive, query, after), limit, full=full, export=export, json=json)
+    _list(EventSearch(context.archive, query, after), limit, context.names, full=full, export=export, json=json)
 
 
-def _list(search: "EventSearch", limit: int | None, *, full: bool, export: Path | None, json: bool) -> None:
+def _list(
+    search: "EventSearch", limit: int | None, names: Mapping[int, str], *, full: bool, export: Path | None, json: bool
+) -> None:
     if export is not None:
-        number = files.write(export, islice(search, limit))
+        number = files.write(export, islice(search, limit), names)
         output.say(f"{counted(number, 'event')} written to {export}.")
     elif json:
         for stored in islice(search, limit):
             view = json_views.full if full else json_views.brief
-            output.json_line(view(stored, redact=False))
+            output.json_line(view(stored, redact=False, names=names))
     else:
-        _table(list(islice(search, limit or _ROWS)), search.query)
+        _table(list(islice(search, limit or _ROWS)), search.query, names)
     if search.stopped_at:
         output.warn(f"searched back to {search.stopped_at}; go on with --after {search.last}")
 
@@ -112,15 +114,15 @@ def _query(which: Selection, entity: str | None, text: str | None, after: str | 
     return SearchQuery(replace(which.wanted(), entity=entity), text)
 
 
-def _table(found: list[StoredEvent], query: SearchQuery) -> None:
+def _table(found: list[StoredEvent], query: SearchQuery, names: Mapping[int, str]) -> None:
     if not found:
         output.say("No events" + (" yet." if query.is_everything else " of that kind."))
     elif query.wanted.entity is not None:
         told = record_diff.story(found, redact=True)
-        rows = [(*_row(stored)[:-1], _changed(changes), _row(stored)[-1]) for stored, changes in told]
+        rows = [(*_row(stored, names)[:-1], _changed(changes), _row(stored, names)[-1]) for stored, changes in told]
         output.table((*_HEADINGS[:-1], "changed", _HEADINGS[-1]), rows)
     else:
-        output.table(_HEADINGS, [_row(stored) for stored in found])
+        output.table(_HEADINGS, [_row(stored, names) for stored in found])
 
 
 def _changed(changes: list[FieldChange] | None) -> str:
@@ -163,7 +165,7 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
     stored = context.archive.get(event_id)
     if not redact:
         AuditLog(context.client).record("unmask", event_id=stored.envelope.id, action=stored.envelope.action)
-    shape = json_views.full(stored, redact=redact)
+    shape = json_views.full(stored, redact=redact, names=context.names)
     if json:
         output.json_line(shape)
     else:
@@ -172,7 +174,8 @@ def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = Fa
 
 def tail(*, json: Json = False) -> None:
     """Print events as they arrive, until Ctrl-C. While the store is away, wait for it."""
-    following = EventTail(Context().archive)
+    context = Context()
+    following = EventTail(context.archive)
     is_away = False
     while True:
         try:
@@ -184,20 +187,21 @@ def tail(*, json: Json = False) -> None:
             found, is_away = [], True
         for stored in found:
             if json:
-                output.json_line(json_views.brief(stored, redact=False))
+                output.json_line(json_views.brief(stored, redact=False, names=context.names))
             else:
-                output.say("  ".join(str(cell) for cell in _row(stored)))
+                output.say("  ".join(str(cell) for cell in _row(stored, context.names) if cell != ""))
         time.sleep(_PAUSE_S)
 
 
-def _row(stored: StoredEvent) -> tuple[object, ...]:
+def _row(stored: StoredEvent, names: Mapping[int, str]) -> tuple[object, ...]:
     """One line of the table of events."""
     envelope = stored.envelope
     received = (timestamps.show(envelope.received_ms) or "")[5:19].replace("T", " ")
     status = Text(str(stored.status), style=_COLOURS.get(stored.status, ""))
     said = [_in_words(delivery) for delivery in stored.deliveries] + [f"{route}: shadow" for route in stored.shadow]
     deliveries = ", ".join(said) or stored.unreadable or envelope.quarantine or ""
-    return (received, envelope.id, envelope.action, envelope.business_id, status, output.plain(deliveries))
+    place = (envelope.business_id, names.get(envelope.business_id, ""))
+    return (received, envelope.id, envelope.action, *place, status, output.plain(deliveries))
 
 
 def _in_words(delivery: StoredDelivery) -> str:

@@ -15,7 +15,7 @@ from receiver.storage.query.stored_event import StoredEvent
 
 FORMATS: Final = (".jsonl", ".csv")
 
-_OURS: Final = ("id", "action", "business_id", "received_at", "origin", "status", "entity", "deliveries")
+_OURS: Final = ("id", "action", "business_id", "business", "received_at", "origin", "status", "entity", "deliveries")
 _REST: Final = "other_fields"
 _MOST_COLUMNS: Final = 300
 _LOOKED_AT: Final = 1_000
@@ -42,7 +42,7 @@ def write(file: Path, events: Iterable[StoredEvent]) -> int:
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            number = _lines(stream, events) if file.suffix.lower() == ".jsonl" else _table(stream, events)
+            number = (_lines if file.suffix.lower() == ".jsonl" else _table)(stream, events, names)
             stream.flush()
             os.fsync(stream.fileno())
         os.link(partial, file)  # not over a file that somebody else made meanwhile
@@ -53,16 +53,16 @@ def write(file: Path, events: Iterable[StoredEvent]) -> int:
     return number
 
 
-def _lines(stream: Any, events: Iterable[StoredEvent]) -> int:
+def _lines(stream: Any, events: Iterable[StoredEvent], names: Mapping[int, str]) -> int:
     number = 0
     for stored in events:
-        line = orjson.dumps(json_views.full(stored, redact=False), default=str).decode()
+        line = orjson.dumps(json_views.full(stored, redact=False, names=names), default=str).decode()
         stream.write(line + "\n")
         number += 1
     return number
 
 
-def _table(stream: Any, events: Iterable[StoredEvent]) -> int:
+def _table(stream: Any, events: Iterable[StoredEvent], names: Mapping[int, str]) -> int:
     """Write CSV: a column for each field that the first events have; other fields of later ones stand in the last."""
     rest = iter(events)
     first = _first(rest)
@@ -72,7 +72,7 @@ def _table(stream: Any, events: Iterable[StoredEvent]) -> int:
     number = 0
     for source in (first, rest):
         for stored in source:
-            writer.writerow(_row(stored, columns))
+            writer.writerow(_row(stored, columns, names))
             number += 1
     return number
 
@@ -88,13 +88,13 @@ def _first(events: Iterator[StoredEvent]) -> list[StoredEvent]:
     return found
 
 
-def _row(stored: StoredEvent, columns: list[str]) -> list[str]:
-    shape = json_views.brief(stored, redact=False)
+def _row(stored: StoredEvent, columns: list[str], names: Mapping[int, str]) -> list[str]:
+    shape = json_views.brief(stored, redact=False, names=names)
     record = _record(stored)
     deliveries = "; ".join(f"{one.route}: {one.status}" for one in stored.deliveries)
     known = set(columns)
     others = {name: value for name, value in record.items() if name not in known}
-    ours = [shape["id"], shape["action"], shape["business_id"], shape["received_at"], shape["origin"], shape["status"]]
+    ours = [shape[name] for name in _OURS[:-2]]
     values = [*ours, stored.envelope.entity, deliveries, *(record.get(name) for name in columns), others or None]
     return [_cell(value) for value in values]
 

@@ -33,7 +33,8 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.redis import connection
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import GapLedger
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
@@ -118,8 +119,8 @@ def _desk(current: Settings, client: redis.Redis, table: CurrentTable) -> Servic
         gates=Gates(client),
         hooks=HooksCache(registrar),
         gaps=GapLedger(client),
-        names=BusinessNames(client),
         try_route=Playground(os.environ).run,
         audit=AuditCache(client),
         backfill=registrar,
+        names=BusinessNames(client, lambda: table.table.business_names if table.table else {}),
     )

@@ -25,7 +25,8 @@ from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import GapLedger
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import RegistrarState
 

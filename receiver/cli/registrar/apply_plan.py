@@ -1,6 +1,7 @@
 """Applying a plan, for the command and for the console: one apply at a time, with progress and an audit log entry."""
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -9,9 +10,11 @@ from receiver.cli.ui import output, terminal
 from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
 from receiver.registrar.apply import Applied, Applier, OnResult
 from receiver.registrar.change import Change
-from receiver.registrar.plan import Plan
+from receiver.registrar.gap_keeper import GapKeeper
+from receiver.registrar.plan import Plan, WantedHooks
 from receiver.registrar.watch import act_of
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.gap_ledger import GapLedger
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import RegistrarState
 
@@ -37,6 +40,7 @@ def locked(registrar: RegistrarTools, patience_s: float) -> Iterator[Callable[[]
 def carry_out(
     registrar: RegistrarTools,
     plan: Callable[[], Plan],
+    wanted: WantedHooks,
     fence: Callable[[], None],
     *,
     force: bool,
@@ -59,6 +63,7 @@ def carry_out(
     fresh = look()
     if not is_agreed(fresh):
         raise UsageError("Nexudus changed since the plan was shown; nothing was done, look at the plan again")
+    _note_gaps(registrar, fresh, wanted)
     with (
         terminal.bar("registering", lambda: len(fresh.changes)) as advance,
         _recorded(registrar, who, lambda: advance(1), advanced) as on_result,
@@ -69,6 +74,15 @@ def carry_out(
             raise NexudusError(f"{error}; finished changes stay, run apply again", status=error.status) from error
         except UnsafePlan as error:
             raise UnsafePlan(f"Nexudus changed meanwhile: {error}") from error
+
+
+def _note_gaps(registrar: RegistrarTools, plan: Plan, wanted: WantedHooks) -> None:
+    """Open the gaps of what is about to be mended. Raises StorageUnavailable: what was missed would stay unknown."""
+    if registrar.store is not None:
+        keeper = GapKeeper(
+            GapLedger(registrar.store), RegistrarState(registrar.store), every_ms=registrar.settings.watch_every
+        )
+        keeper.mending(plan, wanted, now_ms=int(time.time() * 1_000))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import redis
 from receiver.cli.context import Context
 from receiver.cli.ui import values
 from receiver.cli.up import demo, generated_secrets
-from receiver.core.errors import SettingsError, StorageUnavailable
+from receiver.core.errors import RoutesError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
 from receiver.nexudus import budget
 from receiver.nexudus.budget import Budget
@@ -23,6 +23,7 @@ from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
 from receiver.storage.redis.client import guarded
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget
 
 LOCK = "registrar"
@@ -43,6 +44,15 @@ class RegistrarTools:
     def routes(self) -> RoutingTable:
         """Read the routing file. Raises RoutesError."""
         return read_table(self.settings.routes)
+
+    def names(self) -> dict[int, str]:
+        """Return the names of the locations: of routes.yaml, of the last call to Nexudus, else of the store."""
+        try:
+            told = self.routes().business_names
+        except RoutesError:
+            told = {}
+        kept = {} if self.store is None else BusinessNames(self.store).all()
+        return kept | dict(self.planner.names) | told
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted
 from receiver.core.suggest import hint
-from receiver.storage.shared.gap_ledger import BusinessNames, Gap, GapLedger, GapState
+from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState
 
 _COLOURS = {
     GapState.OPEN: "red",
@@ -46,15 +46,15 @@ def gaps(
     """
     if state is not None and state not in set(GapState):
         raise UsageError(f"--state: {state[:60]!r} is not a state{hint(state, [one.value for one in GapState])}")
-    client = Context().client
+    context = Context()
     found = [
         gap
-        for gap in GapLedger(client).gaps()
+        for gap in GapLedger(context.client).gaps()
         if (action is None or gap.action == action)
         and (business is None or gap.business_id == business)
         and (state is None or gap.state == state)
     ]
-    names = BusinessNames(client).all()
+    names = context.names
     if json:
         for gap in found:
             output.json_line(gap.as_json(names))

@@ -43,11 +43,12 @@ def hooks(*, everyone: bool = False, json: bool = False) -> None:
         rows = hook_health.rows(existing, registrar.ownership, made, received(registrar))
         if everyone or not (registrar.settings.url_keys or registrar.settings.public_url):
             rows += hook_health.foreign_rows(existing, registrar.ownership)
+        names = registrar.names()
     if json:
         for row in rows:
-            output.json_line(row.as_json())
+            output.json_line(row.as_json(names))
     else:
-        _table(rows, len(registrar.settings.url_keys))
+        _table(rows, len(registrar.settings.url_keys), names)
 
 
 def planned(registrar: RegistrarTools, existing: tuple[Registration, ...]) -> Plan | None:
@@ -70,10 +71,11 @@ def received(registrar: RegistrarTools) -> Mapping[Pair, int]:
     return {}
 
 
-def _table(rows: tuple[HookRow, ...], keys: int) -> None:
+def _table(rows: tuple[HookRow, ...], keys: int, names: Mapping[int, str]) -> None:
     now = datetime.now(UTC)
     columns = [
         ("business", [row.business_id for row in rows]),
+        ("name", [names.get(row.business_id, "") for row in rows]),
         ("action", [row.action for row in rows]),
         ("hook", [row.registration.id if row.registration else "" for row in rows]),
         ("state", [Text(row.condition.value, style=_COLOURS.get(row.condition, "")) for row in rows]),

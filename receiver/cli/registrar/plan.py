@@ -101,6 +101,7 @@ def apply(
             applied = apply_plan.carry_out(
                 registrar,
                 partial(registrar.planner.plan, wanted, scope),
+                wanted,
                 fence,
                 force=force,
                 is_agreed=lambda fresh: yes or fresh.changes == shown.changes,

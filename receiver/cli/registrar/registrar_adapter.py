@@ -47,6 +47,7 @@ class RegistrarAdapter:
                 applied = apply_plan.carry_out(
                     registrar,
                     plan,
+                    wanted,
                     fence,
                     force=force,
                     is_agreed=lambda fresh: digest_of(fresh) == digest,

@@ -41,9 +41,12 @@ _WAITING: Final = {
 
 
 class Templates:
-    """Renders the templates of the console. Every text is escaped, control characters included."""
+    """Renders the templates of the console. Every text is escaped, control characters included.
 
-    def __init__(self) -> None:
+    *names* returns those of the locations.
+    """
+
+    def __init__(self, names: Callable[[], Mapping[int, str]] = dict) -> None:
         self._environment = jinja2.Environment(
             autoescape=True,
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -61,6 +64,7 @@ class Templates:
             "editable": editable,
             "waiting": lambda word: _WAITING.get(word, word),
             "number": lambda number, noun: counted(number, noun).replace(",", "\u202f"),
+            "place": lambda business_id: place(business_id, names()),
             "words": lambda text: str(text).replace("_", " "),
         }
         self._environment.globals |= {

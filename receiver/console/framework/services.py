@@ -25,7 +25,8 @@ from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import GapLedger
 
 
 class MakeReplay(Protocol):

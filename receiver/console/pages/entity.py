@@ -34,7 +34,7 @@ def _facts(request: PageRequest, *, redact: bool) -> Facts:
     return {
         "entity": entity,
         "events": [
-            json_views.brief(stored, redact=hide)
+            json_views.brief(stored, redact=hide, names=request.services.names.all())
             | {"changes": None if changes is None else [asdict(one) for one in changes]}
             for stored, changes in told
         ],

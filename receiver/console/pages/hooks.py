@@ -33,7 +33,7 @@ def facts(request: PageRequest) -> Facts:
         return values | {"problem": str(error), "received": _received(request), "number": 0, "trouble": 0}
     order = sorted(seen.rows, key=lambda row: row.condition not in NEEDS_ATTENTION)
     return values | {
-        "hooks": [row.as_json() for row in order[:_MOST_ROWS]],
+        "hooks": [row.as_json(request.services.names.all()) for row in order[:_MOST_ROWS]],
         "number": len(seen.rows),
         "trouble": seen.trouble,
         "problem": seen.problem,
@@ -78,8 +78,9 @@ def _plan(plan: Plan) -> dict[str, Any]:
 def _received(request: PageRequest) -> list[dict[str, Any]]:
     """What the store knows about hooks, for when Nexudus cannot be asked."""
     found = sorted(request.services.store_status.received().items())[:_MOST_ROWS]
+    names = request.services.names.all()
     return [
-        {"business_id": business, "action": action, "last_received_at": timestamps.show(at)}
+        {"business_id": business, "business": names.get(business), "action": action, "last_received_at": timestamps.show(at)}
         for (business, action), at in found
     ]
 

@@ -71,6 +71,7 @@ class _Follower:
 
     def __init__(self, services: Services, what: SearchQuery, redact: bool) -> None:
         self._archive = services.archive
+        self._names = services.names
         self._what = what
         self._redact = redact
         self._following = EventTail(services.archive)
@@ -87,7 +88,8 @@ class _Follower:
                 self._watched.pop(stored.envelope.id, None)
         while len(self._watched) > _MOST_WATCHED:
             del self._watched[next(iter(self._watched))]
-        return [json_views.brief(stored, redact=self._redact) for stored in changed + new]
+        names = self._names.all()
+        return [json_views.brief(stored, redact=self._redact, names=names) for stored in changed + new]
 
     def _is_news(self, stored: StoredEvent) -> bool:
         before, now = self._watched[stored.envelope.id], _state(stored)

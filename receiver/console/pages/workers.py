@@ -52,6 +52,7 @@ def _running(request: PageRequest, workers: tuple[Worker, ...]) -> dict[str, dic
     jobs = [job for worker in workers[:_MOST_WORKERS] for job in worker.jobs[:_SHOWN]]
     events = request.services.archive.many(sorted({job[: ids.LENGTH] for job in jobs}))
     deliveries = {one.id: (stored, one) for stored in events for one in stored.deliveries}
+    names = request.services.names.all()
     found = {}
     for job in jobs:
         stored, delivery = deliveries.get(job.rpartition("-")[0], (None, None))
@@ -60,6 +61,7 @@ def _running(request: PageRequest, workers: tuple[Worker, ...]) -> dict[str, dic
                 "event": stored.envelope.id,
                 "action": stored.envelope.action,
                 "business_id": stored.envelope.business_id,
+                "business": names.get(stored.envelope.business_id),
                 "route": delivery.route,
                 "attempt": len(delivery.attempts) + 1,
                 "received_at": timestamps.show(stored.envelope.received_ms),

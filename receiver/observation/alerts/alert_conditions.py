@@ -194,7 +194,7 @@ def _of_hooks(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
             if listed := ", ".join(f"{counts[one]} {one}" for one in states if counts.get(one)):
                 yield AlertCondition(
                     kind,
-                    f"Hooks of business {business}: {listed}",
+                    f"Hooks of business {place(business, snapshot.names)}: {listed}",
                     "Nexudus does not resend an event that it could not send. `frontdesk hooks` lists the hooks. The "
                     "watch enables a hook when the receiver answers again; `frontdesk apply` corrects them now.",
                     subject=str(business),
@@ -208,7 +208,7 @@ def _of_businesses(snapshot: StatusSnapshot) -> Iterator[AlertCondition]:
             silent_ms = (snapshot.now_ms - silence.since_ms) // _MINUTE_MS * _MINUTE_MS
             yield AlertCondition(
                 "silent",
-                f"Business {business} is unusually silent",
+                f"Business {place(business, snapshot.names)} is unusually silent",
                 f"No event for {durations.show(silent_ms)}, in which about {silence.expected:.0f} usually arrive. "
                 "Check `frontdesk hooks`, and that Nexudus reaches FRONTDESK_PUBLIC_URL.",
                 subject=str(business),

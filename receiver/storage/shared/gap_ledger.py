@@ -98,9 +98,13 @@ class Gap:
         }
 
 
-def opened(pair: Pair, from_ms: int, why: GapWhy) -> Gap:
-    """Return a new open gap; the same arguments give the same gap."""
-    return Gap(f"{pair[0]}-{pair[1]}-{from_ms // 1_000}", *pair, from_ms, None, why, GapState.OPEN)
+def opened(pair: Pair, from_ms: int, why: GapWhy, looked_ms: int | None = None) -> Gap:
+    """Return a new open gap. *looked_ms*: the last good look, after which a hook has one gap at most; None: *from_ms*.
+
+    Gaps that begin at the same moment are not the same: one may be open while the one before is being filled.
+    """
+    name = f"{pair[0]}-{pair[1]}-{from_ms if looked_ms is None else looked_ms}"
+    return Gap(name, *pair, from_ms, None, why, GapState.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,26 +187,6 @@ class GapLedger:
         old += [gap.id for gap in done[len(old) : max(surplus, 0)]]
         if old:
             self._calls.ask("hdel", keys.GAPS, *old)
-
-
-class BusinessNames:
-    """The names of the locations when Nexudus last listed them. Every method raises StorageUnavailable."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._calls = StoreClient(client)
-
-    def remember(self, names: Mapping[int, str]) -> None:
-        """Store the names that Nexudus listed."""
-        if names:
-            self._calls.ask(
-                "hset", keys.BUSINESSES, mapping={str(number): name[:200] for number, name in names.items()}
-            )
-
-    def all(self) -> dict[int, str]:
-        """Return each known location's name."""
-        found = self._calls.ask("hgetall", keys.BUSINESSES)
-        read = ((decoding.number(number), decoding.text(name)) for number, name in found.items())
-        return {number: name for number, name in read if number is not None and name}
 
 
 def _written(value: Gap | PairHealth) -> bytes:

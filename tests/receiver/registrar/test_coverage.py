@@ -46,7 +46,7 @@ class Ledger:
     def fail(self, *, after: int = 1) -> list[Gap]:
         """A look that failed."""
         self.now += after * MINUTE
-        self._apply(coverage.after_failure(self.coverage, self._open()))
+        self._apply(coverage.after_failure(self.coverage, self._open(), self.now))
         return list(self.gaps.values())
 
     def settled(self) -> "Ledger":

@@ -13,7 +13,8 @@ from receiver.registrar.watch import Reconciler, ReconcilerParts
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger, GapState, GapWhy, opened
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.registrar_state import HooksFound, RegistrarState, read_found
 from tests.receiver.registrar.offices import FEW, Office, routes

@@ -7,7 +7,8 @@ import redis
 
 from receiver.core import timestamps
 from receiver.storage.redis import keys
-from receiver.storage.shared.gap_ledger import BusinessNames, GapLedger, GapState, GapWhy, opened
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import GapLedger, GapState, GapWhy, opened
 from tests.support.processes import run
 
 DAY = 86_400_000

@@ -18,6 +18,7 @@ from receiver.reconcile.rule_table import RULES
 from receiver.reconcile.rules import Stage, Sure
 from receiver.storage.shared.gap_ledger import GapLedger, GapState
 from tests.conftest import StartFrontdesk
+from tests.support.locks import let_run_out
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import PATIENT, Process, free_port, run, wait_until
 
@@ -55,6 +56,7 @@ class Night:
         (folder / "routes.yaml").write_text(ROUTES)
         (folder / "seen.py").write_text(HANDLERS)
         self.ledger = GapLedger(client)
+        self._client = client
         self._start = start
         self._folder = folder
         port = free_port()
@@ -88,6 +90,11 @@ class Night:
     def watch(self) -> Process:
         """Start the registrar."""
         return self.start("watch", "--every", "500ms")
+
+    def kill(self, watch: Process) -> None:
+        """Kill the registrar; its locks run out."""
+        watch.kill()
+        let_run_out(self._client)
 
     def states(self) -> set[GapState]:
         """How the gaps are now."""
@@ -152,7 +159,7 @@ def _kill_at_steps(night: Night) -> None:
     ):
         watch = night.watch()
         wait_until(step, lambda: f"the next step; {night}")
-        watch.kill()
+        night.kill(watch)
 
 
 def test_handlers_see_all_that_happened_each_once(night: Night) -> None:
@@ -168,7 +175,7 @@ def test_handlers_see_all_that_happened_each_once(night: Night) -> None:
         night.live(business_id, ago=timedelta(seconds=30))
     evening = nexudus.happened()
     wait_until(lambda: len(night.seen()) == sum(one["posts"] for one in evening), "the evening to be handled")
-    watch.kill()
+    night.kill(watch)
 
     for business_id, how in zip(BUSINESSES, ("disable", "delete", "errors"), strict=True):
         nexudus.begin_outage(how=how, businesses=[business_id])

@@ -1,14 +1,17 @@
 """How an event looks to programs: objects with published keys, printed by the commands and answered by the console."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from receiver.core import timestamps
 from receiver.operations.masking import masked, masked_error, masked_reason
 from receiver.storage.query.stored_event import StoredDelivery, StoredEvent
 
+_NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
-def brief(stored: StoredEvent, *, redact: bool, names: Mapping[int, str]) -> dict[str, Any]:
+
+def brief(stored: StoredEvent, *, redact: bool, names: Mapping[int, str] = _NONE) -> dict[str, Any]:
     """The object that `events`, `tail` and `replay` print for an event. *names*: those of the locations.
 
     *redact*: without the messages of errors, and without what reasons quote.
@@ -37,7 +40,7 @@ def brief(stored: StoredEvent, *, redact: bool, names: Mapping[int, str]) -> dic
 
 
 def full(
-    stored: StoredEvent, *, redact: bool, names: Mapping[int, str], redact_errors: bool | None = None
+    stored: StoredEvent, *, redact: bool, names: Mapping[int, str] = _NONE, redact_errors: bool | None = None
 ) -> dict[str, Any]:
     """The object that `show` prints: with the record, how it was verified, and every attempt.
 

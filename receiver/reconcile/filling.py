@@ -58,7 +58,8 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a filling works with. *check* raises when it must not go on. *advance* moves a progress bar; *begin* tells
-    it how many there are. *ledger* None: the gaps are not those of the ledger. *who* is for the audit log."""
+    it how many there are. While Nexudus is asked, *expect* tells how many more pages there are, *read* which were read.
+    *ledger* None: the gaps are not those of the ledger. *who* is for the audit log."""
 
     client: redis.Redis
     entities: Entities
@@ -67,6 +68,8 @@ class Tools:
     who: str = "backfill"
     clock: Callable[[], float] = time.time
     asked: Callable[[str], None] = lambda _kind: None
+    expect: Callable[[int], None] = lambda _number: None
+    read: Callable[[int], None] = lambda _number: None
     begin: Callable[[int], None] = lambda _number: None
     advance: Callable[[int], None] = lambda _number: None
 
@@ -114,6 +117,8 @@ class Filling:
             most=self._most_rows(),
             check=tools.check,
             asked=tools.asked,
+            expect=tools.expect,
+            read=tools.read,
             id_sets=id_sets if orders.selection.table.reconcile.deletes == "daily" else None,
         )
         survey = surveyor.survey(wanted, weak=orders.weak)

@@ -3,7 +3,7 @@
 Guard 1 compares with a search without the filter, guard 2 looks at every row: its own field must lie in the window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -59,12 +59,25 @@ class Listing:
 
 
 class Lister:
-    """Lists through *entities*. *most*: rows of one search without asking a person. *now_ms*: Unix milliseconds."""
+    """Lists through *entities*. *most*: rows of one search without asking a person. *now_ms*: Unix milliseconds.
 
-    def __init__(self, entities: Entities, *, now_ms: int, most: int = MOST_ROWS) -> None:
+    *expect* is told how many more pages there are than one for the search, *read* of each page.
+    """
+
+    def __init__(
+        self,
+        entities: Entities,
+        *,
+        now_ms: int,
+        most: int = MOST_ROWS,
+        expect: Callable[[int], None] = lambda _number: None,
+        read: Callable[[int], None] = lambda _number: None,
+    ) -> None:
         self._entities = entities
         self._now_ms = now_ms
         self._most = min(most, MOST_ROWS)
+        self._expect = expect
+        self._read = read
         self._totals: dict[tuple[str, tuple[tuple[str, str], ...]], int | None] = {}
 
     def rows(self, ask: Ask, window: Window) -> Listing:
@@ -85,8 +98,10 @@ class Lister:
     def _listing(self, ask: Ask, window: Window, *, is_checked: bool) -> Listing:
         found = Listing()
         for number, page in enumerate(self._pages(ask, window), start=1):
+            self._read(1)
             if number == 1 and not is_checked:
                 self._check_size(ask, page)
+                self._expect(max(0, ((page.total or 0) - 1) // PAGE_SIZE))
             fresh = {row["Id"]: row for row in page.rows}
             if page.has_next and not fresh.keys() - found.rows.keys():
                 raise Unreliable(f"Nexudus repeats itself in the pages of a search of {ask.kind}")
@@ -147,7 +162,8 @@ class Lister:
 
 def _fits(row: Row, name: str, text: str) -> bool:
     """Whether a row has what one more filter asks for; one that has only a part of it was found by a part of a name."""
-    said = row.get(name.partition("_")[2])
+    field = name.partition("_")[2]
+    said = row.get(field, row.get(f"{field}Id"))
     if said is None or str(said).lower() == text.lower():
         return True
     if text.lower() in str(said).lower():

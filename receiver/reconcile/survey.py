@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
-from receiver.reconcile import doubts
+from receiver.reconcile import doubts, histories
 from receiver.reconcile.candidates import (
     Candidate,
     Gaps,
@@ -48,7 +48,8 @@ def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
 
 class Surveyor:
     """Surveys gaps through *entities*. *most*: rows of one search without asking a person; *check* raises when the
-    survey must not go on; *asked* is called for each search with the kind that is asked for."""
+    survey must not go on; *asked* is called for each search with the kind that is asked for, *expect* with how many
+    more pages will be read, *read* with how many were."""
 
     def __init__(
         self,
@@ -58,14 +59,17 @@ class Surveyor:
         most: int,
         check: Callable[[], None],
         asked: Callable[[str], None] = lambda _kind: None,
+        expect: Callable[[int], None] = lambda _number: None,
+        read: Callable[[int], None] = lambda _number: None,
         id_sets: IdSets | None = None,
     ) -> None:
         """*id_sets* None: the Ids of kinds are not compared."""
         self._entities = entities
         self._id_sets = id_sets
-        self._lister = Lister(entities, now_ms=now_ms, most=most)
+        self._lister = Lister(entities, now_ms=now_ms, most=most, expect=expect, read=read)
         self._check = check
         self._asked = asked
+        self._expect = expect
 
     def survey(self, gaps: Collection[Gap], *, weak: bool = False) -> Survey:
         """Return what happened in *gaps*. *weak*: guesses, too. Raises CredentialsRefused, and what *check* raises."""
@@ -76,6 +80,7 @@ class Surveyor:
             if reason := reason_against(action, weak=weak, has_ids=self._id_sets is not None):
                 found.cannot[action] = reason
                 actions.discard(action)
+        self._expect(len(audit_questions(actions)) + len(questions(actions)))
         by_ids = {action for action in actions if RULES[action].by_ids}
         for action in sorted(by_ids):
             self._compare(action, within, found)
@@ -117,7 +122,7 @@ class Surveyor:
         self._check()
         self._asked(question.ask.kind)
         try:
-            listing = self._lister.rows(question.ask, gaps.window(question))
+            listing = histories.rows(self._lister, question.ask, gaps.window(question), self._check)
             rows = self._whole(question, listing)
             located = places.of(question.ask.kind, rows)
             candidates = list(from_rows(question, rows, located, gaps))

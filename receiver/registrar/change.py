@@ -1,5 +1,6 @@
 """One change of a registration at Nexudus, as a value: what it does, to which hook, from what to what. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -92,11 +93,12 @@ class Change:
             return HookCondition.DISABLED if self.enables else HookCondition.DRIFTED
         return HookCondition.DUPLICATE if self.why == DUPLICATE else HookCondition.UNROUTED
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the change for `--json`."""
+    def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
+        """Return the change for `--json`. *names*: those of the locations."""
         return {
             "op": self.op.value,
             "business_id": self.business_id,
+            "business": names.get(self.business_id),
             "action": self.action,
             "hook_id": self.hook_id,
             "from": self.before.as_json() if self.before else None,

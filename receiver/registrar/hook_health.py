@@ -24,7 +24,10 @@ class HookRow:
     condition: HookCondition
 
     def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
-        """Return the row for `--json`. *names*: those of the locations. *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs."""
+        """Return the row for `--json`. *names*: those of the locations.
+
+        *url_key* counts FRONTDESK_URL_KEYS from 0, the key that signs.
+        """
         found = self.registration
         return {
             "business_id": self.business_id,

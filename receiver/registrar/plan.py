@@ -59,10 +59,10 @@ class Plan:
                 " look at the plan, then repeat with --force"
             )
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan for `--json`: one object."""
+    def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
+        """Return the plan for `--json`: one object. *names*: those of the locations."""
         return {
-            "changes": [change.as_json() for change in self.changes],
+            "changes": [change.as_json(names) for change in self.changes],
             "unchanged": self.unchanged,
             "foreign": self.foreign,
             "elsewhere": len(self.elsewhere),

@@ -1,17 +1,19 @@
 """A change in words. Tokens in URLs are secrets and are cut short."""
 
 import re
+from collections.abc import Mapping
 
 from receiver.core.sanitize import plain
 from receiver.registrar.change import Change, HookState, Op
+from receiver.storage.shared.business_names import place
 
 _TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")
 
 
-def subject(change: Change) -> str:
-    """Return which registration a change is about."""
+def subject(change: Change, names: Mapping[int, str]) -> str:
+    """Return which registration a change is about. *names*: those of the locations."""
     number = f" #{change.hook_id}" if change.hook_id is not None else ""
-    return plain(f"{change.business_id} {change.action}{number}")
+    return plain(f"{place(change.business_id, names)} {change.action}{number}")
 
 
 def words(change: Change) -> str:

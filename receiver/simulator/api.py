@@ -41,6 +41,7 @@ class Api:
         self._access = access
         self._knobs = knobs
         self.meter = Meter()
+        self.held = 0
 
     def routes(self) -> list[Route]:
         """Return the routes of the API."""
@@ -76,6 +77,7 @@ class Api:
         fault = self._knobs.draw()
         if self._knobs.slow_ms:
             await asyncio.sleep(self._knobs.slow_ms / 1_000)
+        await self._hold(fault is Fault.HOLD)
         over = self.meter.is_over(self._knobs, write=request.method != "GET")
         if over or fault is Fault.THROTTLE:
             return Response(status_code=409, headers={"Retry-After": f"{self._knobs.retry_after_s:g}"})
@@ -87,7 +89,7 @@ class Api:
             return answers.json_response({"Message": "An error has occurred.", "WasSuccessful": False}, 500)
         if fault is Fault.HTML:
             return answers.page_of_html()
-        if fault is Fault.CUT:
+        if fault in (Fault.CUT, Fault.HOLD):
             return answers.Cut()
         authorization = request.headers.get("authorization", "")
         if role is not None and (
@@ -95,7 +97,13 @@ class Api:
         ):
             return answers.json_response({"Message": "Authorization has been denied for this request."}, 401)
         response = await self._carry_out(request, answering, lose=fault is Fault.LOST_WRITE)
-        return answers.Cut() if fault is Fault.LOST_ANSWER else response
+        await self._hold(fault is Fault.HOLD_DONE)
+        return answers.Cut() if fault in (Fault.LOST_ANSWER, Fault.HOLD_DONE) else response
+
+    async def _hold(self, is_held: bool) -> None:
+        if is_held:
+            self.held += 1
+            await asyncio.sleep(_HANGS_S)
 
     async def _carry_out(self, request: Request, answering: Answering, *, lose: bool) -> Response:
         try:

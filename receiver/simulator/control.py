@@ -106,6 +106,7 @@ class Control:
                 "outage": self._outages.as_json(),
                 "happened": self._firing.happenings,
                 "calls": self._api.meter.total,
+                "held": self._api.held,
                 "writes": self._api.meter.writes_total,
                 "grants": self._access.grants,
             }

@@ -35,6 +35,10 @@ class Fault(StrEnum):
     """It is done, then the connection breaks."""
     LOST_WRITE = "lost_write"
     """A write reports success and is not done."""
+    HOLD = "hold"
+    """The call is not answered for two minutes; nothing is done."""
+    HOLD_DONE = "hold_done"
+    """It is done, and not answered for two minutes."""
 
 
 class Knobs(BaseModel):
@@ -96,7 +100,7 @@ class Knobs(BaseModel):
         """Return the fault of the next call."""
         if self.next:
             return self.next.pop(0)
-        rates = {fault: float(getattr(self, f"{fault.value}_rate")) for fault in Fault}
+        rates = {fault: float(getattr(self, f"{fault.value}_rate", 0)) for fault in Fault}
         chance = random.random()  # noqa: S311 -- dice, not a secret
         for fault, rate in rates.items():
             if chance < rate:

@@ -33,8 +33,10 @@ def check(file: Path) -> None:
         raise UsageError(f"--export {plain(file)}: is there already; remove it, or give another name")
 
 
-def write(file: Path, events: Iterable[StoredEvent]) -> int:
-    """Write events, and return how many. The file has its name when it is whole, and only its owner may read it.
+def write(file: Path, events: Iterable[StoredEvent], names: Mapping[int, str]) -> int:
+    """Write events, and return how many. *names*: those of the locations.
+
+    The file has its name when it is whole, and only its owner may read it.
 
     Raises UsageError when it cannot be written.
     """

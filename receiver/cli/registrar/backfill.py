@@ -1,9 +1,10 @@
 """`frontdesk backfill`: makes events of what no webhook brought; also the first load of a new system."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from cyclopts import Parameter
 
@@ -76,26 +77,41 @@ def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
 
 
 def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: Sequence[Gap]) -> Report:
-    with _progress() as (begin, advance):
+    with _Progress() as progress:
         watcher = Watcher(
             waiting=lambda who: output.warn(f"{who} is filling gaps; waiting for it"),
-            asked=lambda kind: output.warn(f"asking for {kind}"),
-            begin=begin,
-            advance=advance,
+            asked=progress.asked,
+            expect=progress.expect,
+            read=progress.read,
+            begin=progress.begin,
+            advance=lambda number: progress.advance(number),
         )
         return gap_filling.fill(registrar, table, wanted, gaps, who=operator(), watcher=watcher, is_dry=wanted.dry_run)
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple[terminal.Advance, terminal.Advance]]:
-    """Yield what begins a bar of so many events, and what moves it on."""
-    with contextlib.ExitStack() as stack:
-        bars: list[terminal.Advance] = []
+class _Progress:
+    """Two bars, one after the other: the pages that are asked for, and the events that are made."""
 
-        def begin(number: int) -> None:
-            bars.append(stack.enter_context(terminal.bar("Making events", lambda: number)))
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.expect, self.read = self._stack.enter_context(terminal.growing_bar("Asking Nexudus, pages"))
+        self.advance: terminal.Advance = lambda _number: None
 
-        yield begin, lambda number: bars[-1](number) if bars else None
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def asked(self, kind: str) -> None:
+        """Say what is asked for, where no bar tells that something goes on."""
+        if not sys.stderr.isatty():
+            output.warn(f"asking for {kind}")
+
+    def begin(self, number: int) -> None:
+        """Nexudus was asked; so many events are to be made."""
+        self._stack.close()
+        self.advance = self._stack.enter_context(terminal.bar("Making events", lambda: number))
 
 
 def _show(report: Report, wanted: Wanted) -> None:

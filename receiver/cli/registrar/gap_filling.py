@@ -31,6 +31,8 @@ class Watcher:
 
     waiting: Callable[[str], None] = lambda _who: None
     asked: Callable[[str], None] = lambda _kind: None
+    expect: Callable[[int], None] = lambda _number: None
+    read: Callable[[int], None] = lambda _number: None
     begin: Callable[[int], None] = lambda _number: None
     advance: Callable[[int], None] = lambda _number: None
     check: Callable[[], None] = lambda: None
@@ -93,6 +95,8 @@ def fill(
             ledger=GapLedger(store) if wanted.since is None else None,
             who=who,
             asked=watcher.asked,
+            expect=watcher.expect,
+            read=watcher.read,
             begin=watcher.begin,
             advance=watcher.advance,
         )

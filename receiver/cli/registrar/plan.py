@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -64,7 +65,8 @@ def plan(*, reach: ReachOptions = NEAR, json: bool = False) -> int:
     with opened("plan") as registrar:
         wanted = registrar.planner.wanted(registrar.routes())
         made = _timed(registrar, registrar.planner.plan(wanted, scope))
-    _show(made, json=json)
+        names = registrar.names()
+    _show(made, names, json=json)
     return 2 if made.changes else 0
 
 
@@ -91,8 +93,9 @@ def apply(
     with opened("apply") as registrar:
         wanted = registrar.planner.wanted(registrar.routes())
         shown = _timed(registrar, registrar.planner.plan(wanted, scope))
+        names = registrar.names()
         if not json:
-            _show(shown, json=False)
+            _show(shown, names, json=False)
         _warn_of_moves(registrar, shown)
         if shown.changes and not yes:
             apply_plan.check(shown, force=force)
@@ -106,7 +109,7 @@ def apply(
                 force=force,
                 is_agreed=lambda fresh: yes or fresh.changes == shown.changes,
             )
-    return _report(applied, json=json)
+    return _report(applied, names, json=json)
 
 
 def _timed(registrar: RegistrarTools, made: Plan) -> Plan:
@@ -123,21 +126,21 @@ def _timed(registrar: RegistrarTools, made: Plan) -> Plan:
     return dataclasses.replace(made, warnings=(*made.warnings, told))
 
 
-def _show(made: Plan, *, json: bool) -> None:
+def _show(made: Plan, names: Mapping[int, str], *, json: bool) -> None:
     if json:
-        output.json_line(made.as_json())
+        output.json_line(made.as_json(names))
     else:
-        _print(made)
+        _print(made, names)
     for warning in made.warnings:
         output.warn(warning)
 
 
-def _print(made: Plan) -> None:
+def _print(made: Plan, names: Mapping[int, str]) -> None:
     """Print the plan as a coloured diff."""
     console = Console(highlight=False, soft_wrap=True)
     for change in made.changes:
         mark, colour = _MARKS[change.op]
-        console.print(Text(f"{mark} {wording.subject(change)}: {wording.words(change)}", style=colour))
+        console.print(Text(f"{mark} {wording.subject(change, names)}: {wording.words(change)}", style=colour))
     console.print(Text(_summary(made), style="bold"))
 
 
@@ -168,14 +171,18 @@ def _ask(shown: Plan) -> None:
         raise UsageError("nothing was changed")
 
 
-def _report(applied: Applied, *, json: bool) -> int:
+def _report(applied: Applied, names: Mapping[int, str], *, json: bool) -> int:
     if json:
         output.json_line(
             {
-                "done": [change.as_json() for change in applied.done],
-                "pending": [change.as_json() for change in applied.pending],
+                "done": [change.as_json(names) for change in applied.done],
+                "pending": [change.as_json(names) for change in applied.pending],
                 "failed": [
-                    {**failure.change.as_json(), "error": str(failure.error), "properties": failure.error.properties}
+                    {
+                        **failure.change.as_json(names),
+                        "error": str(failure.error),
+                        "properties": failure.error.properties,
+                    }
                     for failure in applied.failed
                 ],
             }
@@ -185,9 +192,9 @@ def _report(applied: Applied, *, json: bool) -> int:
     elif applied.is_complete:
         output.say("Nothing to do.")
     for failure in applied.failed[:20]:
-        output.warn(f"{wording.subject(failure.change)}: {failure.error}")
+        output.warn(f"{wording.subject(failure.change, names)}: {failure.error}")
     for change in applied.pending[:20]:
-        output.warn(f"{wording.subject(change)}: pending: Nexudus does not show the change; run apply again")
+        output.warn(f"{wording.subject(change, names)}: pending: Nexudus does not show the change; run apply again")
     if applied.is_complete:
         return 0
     output.warn(

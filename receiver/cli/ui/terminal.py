@@ -31,6 +31,22 @@ def agreed(command: str, question: str, *, yes: bool) -> bool:
 
 
 @contextmanager
+def growing_bar(label: str) -> Iterator[tuple[Advance, Advance]]:
+    """Show a progress bar whose end is not known yet; yield what moves its end away, and what moves it on."""
+    if not sys.stderr.isatty():
+        yield lambda number: None, lambda number: None
+        return
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=0)
+
+        def expect(number: int) -> None:
+            progress.update(task, total=(progress.tasks[0].total or 0) + number)
+
+        yield expect, lambda number: progress.advance(task, number)
+
+
+@contextmanager
 def bar(label: str, total: Callable[[], int], *, shown: bool = True) -> Iterator[Advance]:
     """Show a progress bar, and yield what moves it on. *total* is called only when there is a bar."""
     if not shown or not sys.stderr.isatty():

@@ -34,7 +34,11 @@ def facts(request: PageRequest) -> Facts:
     since_ms = query.wanted.since_ms
     wanted = [one for one in found if query.matches(one) and (not since_ms or one.envelope.received_ms >= since_ms)]
     return {
-        "events": [json_views.full(one, redact=redact, names=request.services.names.all()) for one in wanted if one.loss is None],
+        "events": [
+            json_views.full(one, redact=redact, names=request.services.names.all())
+            for one in wanted
+            if one.loss is None
+        ],
         "cursor": behind.written(),
         "more": more,
     }

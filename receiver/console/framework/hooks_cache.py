@@ -111,5 +111,5 @@ class HooksCache:
 
 def digest_of(plan: Plan) -> str:
     """Return what tells this plan's changes from any others: what somebody said yes to."""
-    changes = orjson.dumps([[change.as_json(), change.why] for change in plan.changes])
+    changes = orjson.dumps([[change.as_json({}), change.why] for change in plan.changes])
     return hashlib.sha256(changes).hexdigest()[:32]

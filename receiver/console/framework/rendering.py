@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from receiver.console.framework.page import ROOT
 from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import ESCAPES, counted, plain
+from receiver.storage.shared.business_names import place
 
 _HERE: Final = Path(__file__).parents[1]
 STATIC: Final = _HERE / "static"

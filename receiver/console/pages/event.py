@@ -21,7 +21,9 @@ def facts(request: PageRequest) -> Facts:
 def _facts(
     request: PageRequest, stored: StoredEvent, *, redact: bool, draft: str | None = None, problem: str | None = None
 ) -> Facts:
-    values = json_views.full(stored, redact=redact, names=request.services.names.all(), redact_errors=not request.session.identity.may_act)
+    values = json_views.full(
+        stored, redact=redact, names=request.services.names.all(), redact_errors=not request.session.identity.may_act
+    )
     return values | {
         "is_masked": redact,
         "size": len(stored.envelope.body),

@@ -22,7 +22,10 @@ def listed(request: PageRequest, what: SearchQuery) -> Facts:
     """A page of matching events. Query: after (an id), which is the `more` of the page before."""
     found = event_search.find(request.services.archive, what, after=event_search.cursor(request))
     return {
-        "events": [json_views.brief(stored, redact=not request.session.identity.may_act, names=request.services.names.all()) for stored in found.events],
+        "events": [
+            json_views.brief(stored, redact=not request.session.identity.may_act, names=request.services.names.all())
+            for stored in found.events
+        ],
         "more": found.more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,

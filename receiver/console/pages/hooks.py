@@ -37,7 +37,7 @@ def facts(request: PageRequest) -> Facts:
         "number": len(seen.rows),
         "trouble": seen.trouble,
         "problem": seen.problem,
-        "plan": _plan(seen.plan) if seen.plan else None,
+        "plan": _plan(seen.plan, request.services.names.all()) if seen.plan else None,
         "seen_s": round(time.monotonic() - seen.at),
         "received": [],
     }
@@ -47,7 +47,7 @@ def _is_pruning(request: PageRequest) -> bool:
     return request.asked("prune") == "yes"
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan, names: Mapping[int, str]) -> dict[str, Any]:
     """A plan without the URLs, which hold tokens."""
     try:
         plan.check_safe()
@@ -60,9 +60,10 @@ def _plan(plan: Plan) -> dict[str, Any]:
             {
                 "op": str(change.op),
                 "business_id": change.business_id,
+                "business": names.get(change.business_id),
                 "action": change.action,
                 "hook_id": change.hook_id,
-                "subject": wording.subject(change),
+                "subject": wording.subject(change, names),
                 "words": wording.words(change),
             }
             for change in plan.changes
@@ -80,7 +81,12 @@ def _received(request: PageRequest) -> list[dict[str, Any]]:
     found = sorted(request.services.store_status.received().items())[:_MOST_ROWS]
     names = request.services.names.all()
     return [
-        {"business_id": business, "business": names.get(business), "action": action, "last_received_at": timestamps.show(at)}
+        {
+            "business_id": business,
+            "business": names.get(business),
+            "action": action,
+            "last_received_at": timestamps.show(at),
+        }
         for (business, action), at in found
     ]
 

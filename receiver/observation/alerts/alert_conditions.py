@@ -16,6 +16,7 @@ from receiver.observation.alerts.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.data_loss import Loss
+from receiver.storage.shared.business_names import place
 from receiver.storage.spool.reports import SpoolReport
 
 _MINUTE_MS: Final = 60_000

@@ -161,7 +161,7 @@ def test_the_json_of_a_plan_is_as_documented() -> None:
     """Exactly these keys, and a create has nothing before it."""
     made = plan.make(WantedHooks((1001,), frozenset({"BookingCreate"})), [_hook(url="https://laptop" + NEW)], OURS)
 
-    value = made.as_json()
+    value = made.as_json({1001: "London"})
 
     assert {"changes", "unchanged", "foreign", "elsewhere"} <= value.keys()
     assert (value["unchanged"], value["foreign"], value["elsewhere"]) == (0, 0, 1)
@@ -169,6 +169,7 @@ def test_the_json_of_a_plan_is_as_documented() -> None:
         {
             "op": "create",
             "business_id": 1001,
+            "business": "London",
             "action": "BookingCreate",
             "hook_id": None,
             "from": None,

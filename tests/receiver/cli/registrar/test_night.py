@@ -13,6 +13,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from tests.conftest import StartFrontdesk
 from tests.receiver.cli.registrar.registrations import start_receiver
+from tests.support.locks import let_run_out
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
 
@@ -45,6 +46,7 @@ def test_a_night_is_made_good(
     wait_until(lambda: len(nexudus.hooks()) > 89 * 3, "all hooks")
     watch.wait_for(r'"done":0,.*registrar.reconciled')
     watch.kill()
+    let_run_out(client)
     nexudus.begin_outage(how="disable")
     for action in MADE:
         for business_id in BUSINESSES:

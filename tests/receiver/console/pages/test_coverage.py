@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from receiver.storage.redis import connection
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import (
-    BusinessNames,
     CoverageChange,
     GapLedger,
     GapState,

@@ -25,13 +25,14 @@ def iso(at_ms: int) -> str:
 
 class EntityApi:
     """The server. *records*: by kind and Id. *ignored*: filters that it ignores, in lower case. *answers*: by kind, a
-    status that it answers instead. *before_page* is called before each page of a search, with its number,
+    status that it answers instead. *needs*: by kind, a filter without which a search is refused. *before_page* is called before each page of a search, with its number,
     *before_record* before one record."""
 
     def __init__(self) -> None:
         self.records: dict[str, dict[int, dict[str, Any]]] = {}
         self.ignored: set[str] = set()
         self.answers: dict[str, int] = {}
+        self.needs: dict[str, str] = {}
         self.gone_as_html = False
         self.total_is: dict[str, int] = {}
         self.repeats: set[str] = set()
@@ -101,6 +102,8 @@ class EntityApi:
         paths = {kind.path: kind.name for kind in KINDS.values()}
         if path in paths:
             kind = paths[path]
+            if self.needs.get(kind, "id") not in params and "id" not in params and kind in self.needs:
+                return 400, {"Message": "Missing required filter"}
             return (self.answers[kind], {"Message": "no"}) if kind in self.answers else (200, self._page(kind, params))
         path, _, number = path.rpartition("/")
         self.before_record(paths.get(path, ""), int(number))
@@ -141,6 +144,7 @@ class EntityApi:
                 continue
             way, _, rest = lower.partition("_") if lower.startswith(("from_", "to_")) else ("", "", lower)
             field = next((key for key in row if f"{kind}_{key}".lower() == rest), rest)
+            field = "CoworkerInvoiceId" if rest.endswith("_coworkerinvoice") else field
             field = "CoworkerId" if rest.endswith("_coworker") else field
             value = row.get(field)
             if way == "from" and (value is None or str(value)[: len(text)] < text):

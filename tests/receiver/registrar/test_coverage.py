@@ -6,7 +6,7 @@ import pytest
 
 from receiver.registrar import coverage
 from receiver.registrar.coverage import OVERLAP_MS, Look, Seen
-from receiver.storage.shared.gap_ledger import Coverage, CoverageChange, Gap, GapState, GapWhy, Pair
+from receiver.storage.shared.gap_ledger import Coverage, CoverageChange, Gap, GapState, GapWhy, Pair, opened
 
 MINUTE = 60_000
 START = 1_000 * 86_400_000
@@ -173,3 +173,78 @@ def test_a_clock_that_jumps_back_makes_no_gap_that_ends_before_it_begins() -> No
 
     assert gap.to_ms is not None
     assert gap.to_ms >= gap.from_ms
+
+
+def test_a_count_that_began_anew_is_a_failure_too() -> None:
+    """Nexudus counts failures in a row: nine, a success and two are two, and those two are missing."""
+    ledger = Ledger().settled()
+    ledger.look(Seen(None, errors=9))
+    (closed,) = ledger.look(Seen(None, errors=9))
+    assert closed.state is GapState.HEALING
+
+    found = ledger.look(Seen(None, errors=2))
+
+    assert [(gap.why, gap.state) for gap in found if gap != closed] == [(GapWhy.ERRORS, GapState.OPEN)]
+
+
+def test_a_hook_that_somebody_enabled_between_two_looks_is_a_gap() -> None:
+    """Its count of failures is over, and it has not fired since; after a success it would have."""
+    ledger = Ledger().settled()
+    ledger.look(Seen(None, errors=9, trigger_ms=5))
+    before = ledger.look(Seen(None, errors=9, trigger_ms=5))
+
+    found = ledger.look(Seen(None, errors=0, trigger_ms=5))
+
+    (fresh,) = (gap for gap in found if gap not in before)
+    assert (fresh.why, fresh.state, fresh.to_ms) == (GapWhy.UNKNOWN, GapState.HEALING, ledger.now)
+
+
+def test_a_gap_that_begins_like_the_one_before_is_another_one() -> None:
+    """Both begin when the hook was first looked after; while the first is filled, the second may open."""
+    ledger = Ledger()
+    ledger.look()
+    (first,) = ledger.look(Seen(GapWhy.DISABLED))
+    ledger.look()
+
+    found = ledger.look(Seen(GapWhy.DISABLED))
+
+    assert {(gap.state, gap.from_ms) for gap in found} == {
+        (GapState.HEALING, first.from_ms),
+        (GapState.OPEN, first.from_ms),
+    }
+
+
+def test_a_clock_that_was_ahead_hides_nothing() -> None:
+    """The last good look was an hour ahead; a gap begins before now all the same."""
+    ledger = Ledger().settled()
+    ledger.look(after=60)
+    ledger.look()
+
+    found = ledger.look(Seen(GapWhy.DISABLED), after=-60)
+
+    (fresh,) = (gap for gap in found if gap.state is GapState.OPEN)
+    assert fresh.from_ms == ledger.now - OVERLAP_MS
+
+
+def test_what_is_listed_for_long_was_well_when_the_look_began() -> None:
+    """A hook may break after it was listed; so the next gap begins before the list, and the last one ends after it."""
+    ledger = Ledger().settled()
+    began, ended = ledger.now + MINUTE, ledger.now + 3 * MINUTE
+    look = Look(ended, MINUTE, {PAIR: WELL}, {}, None, began)
+
+    change = coverage.after_look(look, ledger.coverage, {})
+    closing = coverage.after_look(look, ledger.coverage, {PAIR: opened(PAIR, began, GapWhy.DISABLED)})
+
+    assert change.looked_ms == began
+    assert [gap.to_ms for gap in closing.gaps] == [ended]
+
+
+def test_what_a_person_mends_between_two_looks_is_a_gap() -> None:
+    """The next look finds all well; hooks that nobody looked after yet have no gap."""
+    ledger = Ledger().settled()
+    found = {PAIR: Seen(GapWhy.DISABLED), (1001, "TeamCreated"): Seen(GapWhy.MISSING)}
+
+    change = coverage.before_mending(found, ledger.coverage, {}, ledger.now)
+
+    assert [(gap.pair, gap.why, gap.state) for gap in change.gaps] == [(PAIR, GapWhy.DISABLED, GapState.OPEN)]
+    assert (change.looked_ms, change.pairs, coverage.before_mending(found, Coverage(), {}, 1).gaps) == (None, {}, [])

@@ -29,8 +29,9 @@ from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis.client import StoreClient
 
-CHUNK: Final = 500
-"""Candidates whose records are in memory together: in one order over all kinds, fetched kind by kind."""
+CHUNK: Final = 2_000
+"""Candidates whose records are in memory together: in one order over all kinds, fetched kind by kind. A smaller one
+would leave more batches half full: each is a call."""
 
 _STORED_AT_ONCE: Final = 50
 
@@ -92,10 +93,12 @@ class Maker:
             read_at = self._clock()
             records = self._records(fresh, made)
             entries = list(self._entries(fresh, records, read_at, made))
+            yield made
             for at in range(0, len(entries), _STORED_AT_ONCE):
                 self._check()
-                self._store(entries[at : at + _STORED_AT_ONCE], made)
-            yield made
+                stored = Made()
+                self._store(entries[at : at + _STORED_AT_ONCE], stored)
+                yield stored
 
     def complete(self, candidates: Iterable[Candidate]) -> int:
         """Give kept events what the routes lack that a person asks for; return how many deliveries were made."""

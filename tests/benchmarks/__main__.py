@@ -10,7 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import cost, delivery, flatness, ingest, latency, memory, nocode, open_loop, outage, report, scale
+from tests.benchmarks import (
+    backfill,
+    cost,
+    delivery,
+    flatness,
+    ingest,
+    latency,
+    memory,
+    nocode,
+    open_loop,
+    outage,
+    report,
+    scale,
+)
 from tests.benchmarks.results import Result
 from tests.benchmarks.rounds import say
 
@@ -53,6 +66,7 @@ BENCHMARKS: Mapping[str, Callable[[Form], Result]] = {
     "outage": lambda f: outage.run(rounds=f.turns(1, 5)),
     "flatness": lambda f: flatness.run(events=f.size(60_000, 1_000_000)),
     "nocode": lambda f: nocode.run(rounds=f.turns(3, 9), calls=f.size(1_000, 5_000)),
+    "backfill": lambda f: backfill.run(locations=f.size(1_500, 1_500) // sum(backfill.KINDS.values())),
     "cost": lambda f: cost.run(seconds=f.length(4.0, 15.0)),
 }
 """What there is to measure, in the order of the report."""

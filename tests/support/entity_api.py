@@ -25,8 +25,8 @@ def iso(at_ms: int) -> str:
 
 class EntityApi:
     """The server. *records*: by kind and Id. *ignored*: filters that it ignores, in lower case. *answers*: by kind, a
-    status that it answers instead. *needs*: by kind, a filter without which a search is refused. *before_page* is called before each page of a search, with its number,
-    *before_record* before one record."""
+    status that it answers instead. *needs*: by kind, a filter without which a search is refused. *before_page* is
+    called before each page of a search, with its number, *before_record* before one record."""
 
     def __init__(self) -> None:
         self.records: dict[str, dict[int, dict[str, Any]]] = {}
@@ -102,7 +102,7 @@ class EntityApi:
         paths = {kind.path: kind.name for kind in KINDS.values()}
         if path in paths:
             kind = paths[path]
-            if self.needs.get(kind, "id") not in params and "id" not in params and kind in self.needs:
+            if kind in self.needs and "id" not in params and self.needs[kind] not in params:
                 return 400, {"Message": "Missing required filter"}
             return (self.answers[kind], {"Message": "no"}) if kind in self.answers else (200, self._page(kind, params))
         path, _, number = path.rpartition("/")

@@ -41,6 +41,20 @@ def _names(snapshot: StatusSnapshot, levels: dict[str, Level] | None = None) -> 
     return [one.name for one in alert_conditions.found(snapshot, levels or {}, patience_ms=5 * MINUTE)]
 
 
+def test_a_location_is_told_by_number_and_name() -> None:
+    """Of hooks in trouble and of a location that is silent; a number without a name stands alone."""
+    troubled = dataclasses.replace(
+        WELL,
+        hooks=HooksFound(NOW - MINUTE, 20, {1001: {"disabled": 2}}),
+        silences={1002: Silence(NOW - 600 * MINUTE, 99.0)},
+        names={1001: "London"},
+    )
+
+    titles = [one.title for one in alert_conditions.found(troubled, {}, patience_ms=5 * MINUTE)]
+
+    assert titles == ["Hooks of business 1001 London: 2 disabled", "Business 1002 is unusually silent"]
+
+
 def test_nothing_is_wrong_while_all_is_well() -> None:
     """Old dead deliveries, an emptied queue of an old table and a night without events are no states."""
     assert _names(WELL, {"dead": Level(4), "filter/announce": Level(3, NOW - 31 * MINUTE)}) == []

@@ -51,7 +51,11 @@
     tests/workers/test_work.py::test_sigterm_finishes_what_runs_and_gives_back_what_was_only_held
     tests/deploy/test_upgrade.py::test_both_versions_side_by_side
 9. What no hook brought is found.
+    tests/test_nothing_missed.py::test_handlers_see_all_that_happened_each_once
+    tests/receiver/cli/registrar/test_killed.py::test_killed_at_any_call_nothing_is_missed_and_nothing_is_made_twice
     tests/receiver/cli/registrar/test_night.py::test_a_night_is_made_good
+    tests/receiver/registrar/test_coverage.py::test_a_gap_that_begins_like_the_one_before_is_another_one
+    tests/receiver/reconcile/test_doubts.py::test_a_change_within_seconds_of_the_creation_is_told_by_the_audit_trail
     tests/receiver/registrar/test_coverage.py::test_a_gap_opens_at_the_last_good_look_and_closes_at_the_next
     tests/receiver/reconcile/test_filling.py::test_what_happened_in_a_gap_becomes_events_each_once
     tests/receiver/reconcile/test_filling.py::test_cut_off_anywhere_it_makes_nothing_twice

@@ -25,8 +25,9 @@ from receiver.storage.queue.route_limits import Target
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget
-from receiver.storage.shared.gap_ledger import BusinessNames, CoverageChange, GapLedger, GapWhy, PairHealth, opened
+from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapWhy, PairHealth, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState

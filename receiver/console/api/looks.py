@@ -22,7 +22,9 @@ def events(request: PageRequest) -> Facts:
     found = event_search.find(request.services.archive, what, after=event_search.cursor(request), most=most)
     hide = not request.session.identity.may_act
     return {
-        "events": [json_views.brief(stored, redact=hide) for stored in found.events],
+        "events": [
+            json_views.brief(stored, redact=hide, names=request.services.names.all()) for stored in found.events
+        ],
         "more": found.more,
         "is_cut": found.is_cut,
         "looked_at": found.looked_at,

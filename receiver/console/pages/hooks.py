@@ -60,6 +60,7 @@ def _plan(plan: Plan, names: Mapping[int, str]) -> dict[str, Any]:
             {
                 "op": str(change.op),
                 "business_id": change.business_id,
+                "business": names.get(change.business_id),
                 "action": change.action,
                 "hook_id": change.hook_id,
                 "subject": wording.subject(change, names),

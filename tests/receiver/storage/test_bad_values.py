@@ -39,8 +39,9 @@ from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared import signature_readings
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget
-from receiver.storage.shared.gap_ledger import BusinessNames, CoverageChange, GapLedger, GapWhy, PairHealth, opened
+from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapWhy, PairHealth, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState

@@ -160,6 +160,7 @@ def _by_hand(client: redis.Redis, kept: list[Envelope]) -> None:
     client.set(keys.ROUTES, ROUTES % 10)
     client.zadd("fd:lanes", {"late:key": 1})
     client.setnx("fd:gates:clock", "1")
+    client.set("fd:t:odd:lane", "1")
     client.hset(keys.counters(0), "accepted", 1)
     client.rpush(keys.wake("default"), "1")
     client.zadd(keys.SEALED, {str(hour): hour})

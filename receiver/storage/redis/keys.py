@@ -65,7 +65,7 @@ in it, `{n}` counts an event's deliveries from 1.
                            JSON; fd:routes:changes: list: when they changed (failures/route_versions.py)
     fd:mark                string: a random mark that distinguishes this store from a replacement (`data_loss.py`)
     fd:mark:looked         string: Unix ms of the last check of the mark, by which an older copy is recognised
-    fd:losses              hash: mark of a lost store to what was known about it, as JSON; and each key that was set aside
+    fd:losses              hash: mark of a lost store to what was known about it, as JSON; and keys that were set aside
     fd:aside:{key}         a key that was of another type than its own, as it was; for a month (scripts/mending.lua)
     fd:registrar:health    string: the condition of the hooks at the registrar's last check, as JSON
     fd:acts                stream: who did what, for a year; its group `log`: how far they have been logged

@@ -12,7 +12,8 @@ from receiver.core.settings import Settings
 from receiver.core.suggest import hint
 from receiver.process import logs
 from receiver.routing.loading import read_table
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection, schema_version
 from receiver.storage.shared.business_names import BusinessNames

@@ -11,7 +11,8 @@ from typing import Any, Final
 import orjson
 import redis
 
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from receiver.core import timestamps
 from receiver.nexudus import fingerprint
 from receiver.routing.flow_rules import Ending, Flow, Occurrence
-from receiver.routing.table import Matched, Route
+from receiver.routing.route import Route
+from receiver.routing.table import Matched
 from receiver.storage.model.entries import PlannedDelivery, terms, timed_terms
 
 

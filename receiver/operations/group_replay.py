@@ -6,7 +6,7 @@ from typing import Final
 from receiver.core.errors import EventUnknown
 from receiver.failures.failure_groups import Failure
 from receiver.operations.replay import Replay, Replayed
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from receiver.storage.query.stored_event import StoredEvent
 
 MOST: Final = 100_000

@@ -8,7 +8,8 @@ import redis
 from receiver.core.errors import EventUnknown, StorageUnavailable
 from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.ingest import delivery_plan
-from receiver.routing.table import Matched, Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import Matched, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import PlannedDelivery
 from receiver.storage.query.stored_event import StoredEvent

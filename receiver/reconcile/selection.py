@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.routing.table import Matched, Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import Matched, RoutingTable
 
 
 @dataclass(frozen=True, slots=True)

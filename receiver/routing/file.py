@@ -24,7 +24,8 @@ from receiver.routing.document import (
 )
 from receiver.routing.enrichment import Enrichment
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
-from receiver.routing.table import Example, Reconciling, Route, RoutingTable
+from receiver.routing.route import Example, Route
+from receiver.routing.table import Reconciling, RoutingTable
 from receiver.routing.values import NAME
 from receiver.routing.yaml_lines import Marked
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.core import durations
 from receiver.routing.document import Document
-from receiver.routing.table import NEVER
+from receiver.routing.route import NEVER
 
 _LISTS_OR_ONE = ("action", "business", "cancelled_by")
 _MILLISECONDS = ("timeout", "retry")

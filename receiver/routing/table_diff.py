@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from receiver.routing.flow_rules import Flow
-from receiver.routing.table import Matched, Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import Matched, RoutingTable
 
 EXAMPLES = 3
 """Event ids that are kept as examples for each kind of difference of a route: the first ones that were compared."""

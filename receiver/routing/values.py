@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from receiver.core import durations
 from receiver.core.suggest import hint
-from receiver.routing import enrichment, table
+from receiver.routing import enrichment, route
 from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import ENTITY, Key, Limit, PlannedTime
@@ -125,13 +125,13 @@ def _duration(least_ms: int, most_ms: int) -> Callable[[object], int]:
 def _action(value: object, info: ValidationInfo) -> str:
     pattern = _text(value)
     known: Collection[str] = (info.context or {}).get("known_actions", ())
-    if pattern == table.NEVER:
+    if pattern == route.NEVER:
         raise Unfit("None is Nexudus's name for no action; no event has it")
     if not _PATTERN.fullmatch(pattern):
         raise Unfit(f"{pattern[:60]!r} is not an action; write a name, or a wildcard with * for any characters")
-    if pattern == "*" or any(table.matches((pattern,), name) for name in known):
+    if pattern == "*" or any(route.matches((pattern,), name) for name in known):
         return pattern
-    names = set(known) - {table.NEVER}
+    names = set(known) - {route.NEVER}
     what = "no action of Nexudus matches" if "*" in pattern else "unknown action"
     raise Unfit(f"{what} {pattern!r}{hint(pattern.rstrip('*') or pattern, names)}")
 

@@ -9,7 +9,7 @@ from receiver.core.events import Event
 from receiver.core.settings import from_environ
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from tests.benchmarks.results import Result, Row, Spread
 from tests.benchmarks.rounds import say
 from tests.benchmarks.stand import Stand

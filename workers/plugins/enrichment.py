@@ -16,8 +16,9 @@ from receiver.nexudus import record_types
 from receiver.nexudus.records.record import Record
 from receiver.reconcile.kinds import KINDS
 from receiver.routing.enrichment import Enrichment, NoId
+from receiver.routing.explanation import why_it_is_not_true
 from receiver.routing.filters import Verdict
-from receiver.routing.table import Route, why_it_is_not_true
+from receiver.routing.route import Route
 from workers.api import Discard
 from workers.enriched_records import EnrichedRecords, plain_records
 from workers.plugins.injection import NexudusProvider

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from workers.plugins import loader
 from workers.plugins.enrichment import with_enrichment
 from workers.plugins.injection import CheckedTransport, NexudusProvider

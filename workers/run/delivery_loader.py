@@ -9,7 +9,8 @@ from receiver.core.errors import HandlerError
 from receiver.core.events import Business, Event
 from receiver.process import logs
 from receiver.routing.flow_rules import Flow
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import Claim
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
 from workers.plugins import loader, route_handler

@@ -3,7 +3,7 @@ waiting for its target. Pure functions."""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
 from receiver.storage.queue.route_limits import Target
 from workers.run.delivery_loader import NotReady

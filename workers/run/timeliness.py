@@ -2,7 +2,7 @@
 
 from receiver.core import durations, timestamps
 from receiver.core.events import Event
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from workers.api import Discard
 from workers.plugins import loader
 

@@ -16,7 +16,7 @@ from receiver.failures.failure_ledger import FailureLedger
 from receiver.operations.edited_replay import LONGEST, EditedReplay
 from receiver.operations.group_replay import GroupReplay
 from receiver.operations.replay import Replay, Replayed
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.shared.audit_log import AuditLog
 

@@ -7,7 +7,8 @@ from receiver.cli.health.template_check import sample_event
 from receiver.cli.ui import output
 from receiver.core.errors import Problem
 from receiver.nexudus import actions
-from receiver.routing.table import Route, RoutingTable, matches
+from receiver.routing.route import Route, matches
+from receiver.routing.table import RoutingTable
 from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe, masked
 from workers.templates import TemplateFailed

@@ -7,7 +7,8 @@ from typing import Any
 from receiver.core.events import Event
 from receiver.core.suggest import hint, nearest
 from receiver.nexudus import actions, record_types, samples
-from receiver.routing.table import Route, RoutingTable, matches
+from receiver.routing.route import Route, matches
+from receiver.routing.table import RoutingTable
 from workers.plugins import enrichment
 from workers.plugins.loader import Handler
 from workers.templates import Expression, Template, TemplateFailed, templates_in

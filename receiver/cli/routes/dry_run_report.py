@@ -6,7 +6,7 @@ import orjson
 
 from receiver.cli.ui import output
 from receiver.core.events import Event
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from workers.enriched_records import plain_records
 from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe, masked

@@ -12,7 +12,8 @@ from receiver.core.errors import Problem, RoutesError, UsageError
 from receiver.core.settings import PREFIX
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 
 FILE: Final = "the route"
 LONGEST: Final = 65_536

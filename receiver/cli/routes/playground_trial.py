@@ -18,7 +18,8 @@ from receiver.cli.routes import dry_run_report, playground_rules, try_handler
 from receiver.core.errors import FrontdeskError, HandlerError, RoutesError, UsageError
 from receiver.core.events import Business, Event
 from receiver.nexudus import samples
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 from receiver.storage.queue.checkpoints import Steps
 from workers.once import remember_in
 from workers.plugins.loader import Handler

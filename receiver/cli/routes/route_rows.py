@@ -8,7 +8,8 @@ from receiver.core import durations, timestamps
 from receiver.core.errors import StorageUnavailable
 from receiver.nexudus import fingerprint
 from receiver.routing.flow_rules import Flow, Occurrence
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 from receiver.storage.queue.flow_control import Gate, Gates
 
 HEADINGS = ("name", "action", "business", "handler", "queue", "enabled")

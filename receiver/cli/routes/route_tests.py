@@ -8,7 +8,9 @@ from typing import Any
 from receiver.cli.ui import output
 from receiver.core.errors import Problem, UsageError
 from receiver.nexudus import actions, payload
-from receiver.routing.table import Example, Route, RoutingTable, explain, matches
+from receiver.routing.explanation import explain
+from receiver.routing.route import Example, Route, matches
+from receiver.routing.table import RoutingTable
 
 _NO_BUSINESS = 1
 """The location of a test when neither it nor its route names one."""

@@ -19,7 +19,9 @@ from receiver.core.durations import show
 from receiver.core.errors import UsageError
 from receiver.core.events import Business, Event, EventStatus, Origin, Outcome
 from receiver.nexudus import actions, samples
-from receiver.routing.table import Route, RoutingTable, explain, matches
+from receiver.routing.explanation import explain
+from receiver.routing.route import Route, matches
+from receiver.routing.table import RoutingTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
 from workers.nexudus.nexudus_transport import NexudusTransport

@@ -11,7 +11,8 @@ import orjson
 from receiver.console.framework.page import Done, Facts, Operation, Page, PageRequest, Shown
 from receiver.core.errors import RequestRefused
 from receiver.nexudus import samples
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 
 LONGEST: Final = 65_536
 _MOST_NAMES: Final = 500

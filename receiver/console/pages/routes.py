@@ -10,7 +10,7 @@ from receiver.core import durations, timestamps
 from receiver.core.errors import UsageError
 from receiver.nexudus import actions
 from receiver.routing.flow_rules import Flow
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 from receiver.storage.queue.flow_control import Gate
 
 _ROWS: Final = 100

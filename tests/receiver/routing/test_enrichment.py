@@ -6,8 +6,10 @@ from receiver.core.errors import RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
 from receiver.routing.enrichment import NoId
+from receiver.routing.explanation import explain
 from receiver.routing.filters import Filter
-from receiver.routing.table import Route, RoutingTable, explain
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 
 ROUTE = """\
 routes:

@@ -9,7 +9,7 @@ from receiver.nexudus.actions import CODES
 from receiver.routing import file
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import Flow, Key, Occurrence
-from receiver.routing.table import Route
+from receiver.routing.route import Route
 
 
 def route(keys: str) -> Route:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.nexudus import actions
-from receiver.routing import file, table
+from receiver.routing import file, route
 from receiver.routing.filters import Filter
-from receiver.routing.table import Route, RoutingTable
+from receiver.routing.route import Route
+from receiver.routing.table import RoutingTable
 
 
 def parse(text: str) -> RoutingTable:
@@ -105,12 +106,12 @@ def test_wildcards_match_as_a_regular_expression_would(patterns: list[str], acti
         re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), action) for pattern in patterns
     )
 
-    assert table.matches(patterns, action) == expected
+    assert route.matches(patterns, action) == expected
 
 
 def test_a_hostile_wildcard_is_matched_without_backtracking() -> None:
     """Thirty stars against a long name; a naive regular expression would not come back."""
-    assert not table.matches(["*a" * 30 + "b"], "a" * 2_000)
+    assert not route.matches(["*a" * 30 + "b"], "a" * 2_000)
 
 
 _ROUTES = st.builds(

@@ -282,7 +282,7 @@ def test_a_column_can_be_an_expression(url: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("data.Cost >", "is no expression: is no CEL"),
+        ("data.Cost >", "is no expression: is not CEL"),
         ("dta.Cost", "is no expression: unknown variable 'dta'; did you mean data?"),
         ("data.map(x, x)", "is no expression: map\\(\\) is refused"),
         (5, "is no expression"),

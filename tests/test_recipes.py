@@ -17,6 +17,7 @@ from tests.conftest import StartFrontdesk
 from tests.support import postgres
 from tests.support.journey import Journey
 from tests.support.mail import MailServer, a_mail_server
+from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import run, wait_until
 from tests.test_secrecy import personal_data
 from tests.workers.handlers.targets import Target, a_target
@@ -26,6 +27,9 @@ ACTIONS = (
     "CoworkerContractActivate", "CoworkerContractCancel", "CoworkerCreate", "HelDeskMessageCreated", "DeliveryCreated",
     "CoworkerInvoiceCreate", "CoworkerInvoicePaid",
 )  # fmt: skip
+ZOE = 1_409_384_711
+"""A customer of the simulated Nexudus."""
+
 HEAD = "defaults: {time_zone: Europe/Paris, currency: EUR}\nlocations:\n  1001: {name: Eiffel}\n"
 
 
@@ -48,7 +52,7 @@ class Targets:
             "DOORS_URL": self.http["doors"].url(), "DOORS_TOKEN": "door-token", "CRM_URL": self.http["crm"].url(),
             "CRM_TOKEN_URL": self.http["crm"].url(path="/token"), "CRM_CLIENT_ID": "us", "CRM_CLIENT_SECRET": "s3cr3t",
             "TICKETS_URL": self.http["tickets"].url(), "TICKETS_USER": "api", "TICKETS_PASSWORD": "pass",
-            "REMINDERS_URL": f"{chat}/reminders", "BADGES_URL": self.http["badges"].url(),
+            "FRONTDESK_NEXUDUS_TOKEN": "recipes", "BADGES_URL": self.http["badges"].url(),
             "DATABASE_URL": self.databases["bookings"], "INVOICES_URL": self.databases["invoices"],
         }  # fmt: skip
 
@@ -160,13 +164,18 @@ def test_reminders_move_with_their_bookings_and_are_called_off(
     both = recipes.added(HEAD, recipes.read("reminder-before-bookings"), file="routes.yaml")
     (tmp_path / "routes.yaml").write_text(recipes.added(both, recipes.read("overdue-invoices"), file="routes.yaml"))
     hour, now = timedelta(hours=1), timedelta()
-    with a_target() as chat, a_mail_server() as mail:
-        stack.settings |= {"REMINDERS_URL": f"json://127.0.0.1:{chat.port}", "MAIL_URL": mail.url()}
+    with a_mail_server() as mail, ExitStack() as end:
+        nexudus = SimulatedNexudus(stack.start("simulate", "--port", "0", "--rate", "0"))
+        end.callback(nexudus.close)
+        nexudus.change("spaces/coworkers", ZOE, Email="zoe@example.com")
+        stack.settings |= {"FRONTDESK_NEXUDUS_URL": nexudus.url}
+        user = {"FRONTDESK_NEXUDUS_USERNAME": "demo@example.com", "FRONTDESK_NEXUDUS_PASSWORD": "demo"}
+        stack.settings |= user | {"MAIL_URL": mail.url()}
         stack.serve()
         stack.start("work")
 
         def post(action: str, number: int, **fields: object) -> str:
-            answer = stack.posted(action, _body(action, number, **fields))
+            answer = stack.posted(action, _body(action, number, **{"CoworkerId": ZOE} | fields))
             assert answer.status == 202, answer
             return str(json.loads(answer.body)["events"][0]["id"])
 
@@ -192,14 +201,11 @@ def test_reminders_move_with_their_bookings_and_are_called_off(
         assert ended[cancelled]["error"] == f"called off by BookingDelete: {gone}"
         assert ended[paid]["error"] == f"called off by CoworkerInvoicePaid: {receipt}"
         assert "too late: its time was " in ended[late]["error"]
-        sent = [json.loads(request.body)["message"] for request in chat.received]
-        assert len(sent) == 2
-        assert [word for word in ("waits", "moved") if any(f"Notes: {word}" in one for one in sent)] == [
-            "waits",
-            "moved",
-        ]
+        reminders = [one for one in mail.messages if one["to"] == "zoe@example.com"]
+        told = {word for one in reminders for word in ("waits", "moved") if f"notes: {word}" in one.get_content()}
+        assert (told, len(reminders)) == ({"waits", "moved"}, 2)
         assert datetime.now(UTC) > due
-        (message,) = mail.messages
+        (message,) = [one for one in mail.messages if one not in reminders]
         assert message["subject"] == "Invoice FE-2026-00417 is overdue"
         counted = stack.lines("audit")[0]
         assert (counted["unaccounted"], counted["events"]["routed"]) == (0, 9)

@@ -25,6 +25,11 @@ def test_every_chapter_is_there() -> None:
 
     assert chapters == {
         *("Install", "Size", "Secure", "Upgrade", "Rotate keys and secrets", "Back up and restore"),
-        *("The store is lost entirely", "A receiver's disk is lost", "Wrong routes are deployed"),
+        *(
+            "A key of the store has a wrong type",
+            "The store is lost entirely",
+            "A receiver's disk is lost",
+            "Wrong routes are deployed",
+        ),
         *("What each failure looks like, and what is safe", "Alerts"),
     }

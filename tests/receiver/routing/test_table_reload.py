@@ -317,7 +317,7 @@ def test_a_process_that_starts_while_the_file_is_written_waits_for_all_of_it(tmp
     path.write_text("routes:\n")
     writing = threading.Thread(target=_Growing(path, routes(*wanted).splitlines(keepends=True)).write)
     writing.start()
-    one = current(tmp_path, still_s=3.0)
+    one = current(tmp_path, still_s=6.0)
     one.start()
     writing.join()
 

@@ -70,6 +70,7 @@ def test_the_routes_are_listed(folder: Path) -> None:
         **dict.fromkeys(("order", "debounce", "delay", "limit", "concurrency", "per", "max_age")),
         "give_up": "3d",
         "at": None,
+        "enrich": {},
         "cancelled_by": [],
         "line": 3,
     }

@@ -63,7 +63,7 @@ def test_what_waits_is_listed_with_its_time(tmp_path: Path, redis_url: str) -> N
     rows = run("events", "--status", "in_flight", "--json", settings=settings, cwd=tmp_path)
     shown = run("show", one.envelope.id, "--json", settings=settings, cwd=tmp_path)
 
-    assert "remind: its time at 2031-03-02T10:15:00.000Z" in " ".join(table.out.split())
+    assert "remind: its time at 2031-03-02T10:15:00" in " ".join(table.out.split())
     for ran in (rows, shown):
         (delivery,) = json.loads(ran.out)["deliveries"]
         assert (delivery["waits_for"], delivery["next_attempt_at"]) == ("its time", "2031-03-02T10:15:00.000Z")

@@ -481,12 +481,12 @@ class TestNeither:
     def test_a_store_that_is_only_slow_is_asked_once_more(
         self, redis_url: str, client: redis.Redis, tmp_path: Path
     ) -> None:
-        """An event that ran out of patience on its way to the store, when the spool cannot take it."""
+        """A call that got no reply within its 2 s, when the spool cannot take the event."""
         (tmp_path / "file").write_text("in the way")
 
         async def work(keeper: KeepOrSpool) -> Counter[str]:
             assert await keep_many(keeper, numbered(1)) == {"accepted": 1}
-            await asyncio.to_thread(client.client_pause, 4_000)
+            await asyncio.to_thread(client.client_pause, 2_600)
             return await keep_many(keeper, numbered(3, 10))
 
         assert keeping(redis_url, tmp_path / "file" / "spool", work, patience_s=3.0) == {"accepted": 3}

@@ -123,6 +123,24 @@ def test_a_claim_loses_nothing_over_it(client: redis.Redis) -> None:
     assert sorted(one.job[:20] for one in claimed.claims) == sorted(one.envelope.id for one in batch)
 
 
+def test_a_claim_that_fails_costs_no_other_delivery(client: redis.Redis) -> None:
+    """Those behind it are claimed at once; those before it are held, as those whose reply was lost."""
+    batch = [entry(b"%d" % number) for number in range(5)]
+    keep_all(client, *batch)
+    first, second, odd, *behind = (one.envelope.id for one in batch)
+    client.delete(keys.state(odd))
+    client.set(keys.state(odd), "odd")
+    queue = DeliveryQueue(client)
+    queue.begin_lease("ann", 60_000)
+
+    claimed = queue.claim("ann", ["default"], 10)
+
+    assert claimed is not None
+    assert [one.job[:20] for one in claimed.claims] == behind
+    assert {job[:20] for job in queue.held("ann")} == {first, second, *behind}
+    assert told(client) == {}, "nobody has read that key again"
+
+
 def test_it_is_an_alert_until_somebody_acknowledges_it(client: redis.Redis) -> None:
     """By its name; a lane's, which may tell of a person, by a digest. The losses themselves may be what is odd."""
     client.mset({keys.LOSSES: "odd", keys.GAPS: "odd", "fd:o:announce:ada@example.com": "odd"})

@@ -102,6 +102,15 @@ local function take(queue, job)
     claimed[#claimed + 1] = hand_over(worker, queue, job, id, n, state)
 end
 
+-- A value that this script cannot read costs no other delivery: those behind go back, and what was handed over is noted as
+-- held, so that the worker finds out that it has it.
+local function give_up(queue, jobs, first, why)
+    for at = #jobs, first, -1 do redis.call('LPUSH', queue_key(queue), jobs[at]) end
+    with_each('ZADD', started)
+    with_each('SADD', held)
+    error(why, 0)
+end
+
 for i = first_queue, #ARGV do make_due(ARGV[i]) end
 for i = first_queue, #ARGV do
     local queue = ARGV[i]
@@ -109,7 +118,10 @@ for i = first_queue, #ARGV do
     while #claimed < max and rounds < ROUNDS do
         local jobs = redis.call('LPOP', queue_key(queue), max - #claimed)
         if not jobs then break end
-        for _, job in ipairs(jobs) do take(queue, job) end
+        for at, job in ipairs(jobs) do
+            local is_taken, why = pcall(take, queue, job)
+            if not is_taken then give_up(queue, jobs, at + 1, why) end
+        end
         rounds = rounds + 1
     end
     if redis.call('LLEN', queue_key(queue)) > 0 then

@@ -12,9 +12,10 @@ from receiver.storage.accounting import data_loss
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import EventReader
+from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys, schema_version
 from receiver.storage.redis.client import StoreClient, replies
-from tests.support.events import entry
+from tests.support.events import entry, keep_all
 
 
 def told(client: redis.Redis) -> dict[str, str]:
@@ -106,6 +107,38 @@ def test_a_report_goes_on(redis_url: str, client: redis.Redis) -> None:
 
     asyncio.run(report())
     assert client.hgetall(keys.SPOOLS) == {b"a:1": b"{}"}
+
+
+def test_a_claim_loses_nothing_over_it(client: redis.Redis) -> None:
+    """It has taken jobs out of their queue when it looks for the newest event of their record."""
+    batch = [entry(b"%d" % number) for number in range(5)]
+    keep_all(client, *batch)
+    client.set(keys.newest("Booking:1"), "odd")
+    queue = DeliveryQueue(client)
+    queue.begin_lease("ann", 60_000)
+
+    claimed = queue.claim("ann", ["default"], 10)
+
+    assert claimed is not None
+    assert sorted(one.job[:20] for one in claimed.claims) == sorted(one.envelope.id for one in batch)
+
+
+def test_a_claim_that_fails_costs_no_other_delivery(client: redis.Redis) -> None:
+    """Those behind it are claimed at once; those before it are held, as those whose reply was lost."""
+    batch = [entry(b"%d" % number) for number in range(5)]
+    keep_all(client, *batch)
+    first, second, odd, *behind = (one.envelope.id for one in batch)
+    client.delete(keys.state(odd))
+    client.set(keys.state(odd), "odd")
+    queue = DeliveryQueue(client)
+    queue.begin_lease("ann", 60_000)
+
+    claimed = queue.claim("ann", ["default"], 10)
+
+    assert claimed is not None
+    assert [one.job[:20] for one in claimed.claims] == behind
+    assert {job[:20] for job in queue.held("ann")} == {first, second, *behind}
+    assert told(client) == {}, "nobody has read that key again"
 
 
 def test_it_is_an_alert_until_somebody_acknowledges_it(client: redis.Redis) -> None:

@@ -6,6 +6,7 @@ local function entity_key(entity) return bucket_key(tonumber(string.sub(redis.sh
 
 local function superseded(id, entity)
     if not entity then return 0 end
-    local newest = redis.call('HGET', entity_key(entity), entity)
-    return newest and newest > id and 1 or 0
+    -- A key of a wrong type tells nothing, and whoever claims has taken jobs out of their queue already.
+    local newest = redis.pcall('HGET', entity_key(entity), entity)
+    return type(newest) == 'string' and newest > id and 1 or 0
 end

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator
 
 from receiver.core import durations
+from receiver.core.csv_cells import csv_cell
 from receiver.core.events import Event
 from receiver.nexudus import actions
 
@@ -24,6 +25,7 @@ __all__ = [
     "Retry",
     "Seconds",
     "TargetDown",
+    "csv_cell",
     "entity_of",
     "previewed_by",
     "seconds_to_wait",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from receiver.core.csv_cells import csv_cell
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import plain
 from receiver.operations import json_views
@@ -20,9 +21,6 @@ _REST: Final = "other_fields"
 _MOST_COLUMNS: Final = 300
 _LOOKED_AT: Final = 1_000
 _LOOKED_AT_BYTES: Final = 16 * 1_048_576
-
-_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a text begins that spreadsheets take for a formula, in full width, too."""
 
 
 def check(file: Path) -> None:
@@ -70,7 +68,7 @@ def _table(stream: Any, events: Iterable[StoredEvent], names: Mapping[int, str])
     first = _first(rest)
     columns = list(dict.fromkeys(name for stored in first for name in _record(stored)))[:_MOST_COLUMNS]
     writer = csv.writer(stream)
-    writer.writerow([*_OURS, *map(_cell, columns), _REST])
+    writer.writerow([*_OURS, *map(csv_cell, columns), _REST])
     number = 0
     for source in (first, rest):
         for stored in source:
@@ -98,7 +96,7 @@ def _row(stored: StoredEvent, columns: list[str], names: Mapping[int, str]) -> l
     others = {name: value for name, value in record.items() if name not in known}
     ours = [shape[name] for name in _OURS[:-2]]
     values = [*ours, stored.envelope.entity, deliveries, *(record.get(name) for name in columns), others or None]
-    return [_cell(value) for value in values]
+    return [csv_cell(value) for value in values]
 
 
 def _record(stored: StoredEvent) -> Mapping[str, Any]:
@@ -107,19 +105,3 @@ def _record(stored: StoredEvent) -> Mapping[str, Any]:
     except ValueError:
         return {"body": stored.envelope.body.decode("utf-8", "replace")}
     return record if isinstance(record, dict) else {"body": orjson.dumps(record).decode()}
-
-
-def _cell(value: object) -> str:
-    """Return a cell: a number as it is, and a text on one line that is a text for every spreadsheet."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case str():
-            text = plain(value)
-        case _:
-            text = plain(orjson.dumps(value, default=str).decode())
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -1,5 +1,6 @@
 """archive appends whole lines, also when many write at once, when a writer dies, and when the disk is full."""
 
+import csv
 import json
 import os
 import signal
@@ -165,6 +166,66 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
 
     assert limited.returncode == 42
     assert file.read_bytes() == before
+
+
+def _rows(file: Path) -> list[list[str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))
+
+
+def test_csv_has_a_header_chosen_columns_and_the_whole_record(tmp_path: Path) -> None:
+    """What a spreadsheet takes for a formula, and what breaks a line, is a text on one line."""
+    record = {"Id": 77, "Name": '=HYPERLINK("x")', "Notes": "one\ntwo", "Price": -12.5, "Cancelled": False}
+    options = {"path": str(tmp_path), "format": "csv", "columns": ["Name", "Notes", "Price", "Cancelled", "Missing"]}
+    handler = loader.load("archive", options, environ={}, folder=tmp_path)
+
+    handler.call(an_event(data=record))
+    handler.call(an_event())
+
+    (file,) = tmp_path.iterdir()
+    header, first, second = _rows(file)
+    assert header[-7:] == ["superseded", "Name", "Notes", "Price", "Cancelled", "Missing", "data"]
+    assert first[:7] == [
+        *("00m5x2k1qabcdefg0001", "00m5x2k1qabcdefg0001", "BookingCreate", "41", "1001"),
+        *("2026-03-14T15:09:26.535000+00:00", "webhook"),
+    ]
+    assert first[-6:-1] == ['\'=HYPERLINK("x")', "one\\x0atwo", "-12.5", "false", ""]
+    assert json.loads(first[-1].replace("\\\\n", "n")) | {"Notes": ""} == record | {"Notes": ""}
+    assert (len(second), second[-6]) == (len(header), "")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_other_columns_begin_another_file(tmp_path: Path) -> None:
+    """After an edit of the route, and when routes share a folder; each file keeps its own columns, and JSON its own."""
+
+    def add(*columns: str) -> str:
+        return archiving.append(tmp_path, an_event(), clock=lambda: DAY, columns=columns).name
+
+    assert [add("Id"), add("Id", "Notes"), add("Id"), append(tmp_path).name, add("Id", "Notes")] == [
+        *("2026-03-14.csv", "2026-03-14-2.csv", "2026-03-14.csv", "2026-03-14.jsonl", "2026-03-14-2.csv"),
+    ]
+    assert [len(_rows(tmp_path / name)) for name in ("2026-03-14.csv", "2026-03-14-2.csv")] == [3, 3]
+    for number in range(18):
+        add(f"Field{number}")
+    with pytest.raises(archiving.NotArchived, match="20 files of 2026-03-14 with other columns"):
+        add("One more")
+
+
+@pytest.mark.parametrize("left", [10, 300, 100_000])
+def test_what_a_crash_left_of_a_row_is_gone(left: int, tmp_path: Path) -> None:
+    """An open quote would take in the rows behind it. A header that is not whole is written anew."""
+    file = archiving.append(tmp_path, an_event(), clock=lambda: DAY, columns=["Notes"])
+    whole = file.read_bytes()
+    if left < len(whole):
+        file.write_bytes(whole[:left])
+    else:
+        file.write_bytes(whole + b'"' + b"x" * left)
+
+    archiving.append(tmp_path, an_event(), clock=lambda: DAY, columns=["Notes"])
+
+    rows = _rows(file)
+    assert [row[0] for row in rows] == ["id"] + ["00m5x2k1qabcdefg0001"] * (2 if left > len(whole) else 1)
+    assert {len(row) for row in rows} == {11}
 
 
 @pytest.mark.parametrize("trap", ["link", "pipe", "folder"])

@@ -55,7 +55,7 @@ def test_the_routes_are_listed(folder: Path) -> None:
     dear, doors, off = objects(routes(folder, "--json"))
     now = ("state", "waiting", "paused_at", "paused_by", "down_since", "told_to_wait_until")
     assert {doors.pop(name) for name in now} == {None}  # there is no store to ask
-    expected = {
+    expected: dict[str, object] = {
         "name": "doors",
         "action": ["BookingCreate", "BookingDelete"],
         "business": [1001, 1002],

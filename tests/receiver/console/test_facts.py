@@ -138,6 +138,9 @@ def test_what_comes_live_is_filtered_too(house: House, known: dict[str, str]) ->
     client.close()
 
 
+ROUTE = "{name: tried, action: BookingCreate, handler: log}"
+
+
 def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str, str]) -> None:
     """All that the console can do, but for explaining, which changes and reveals nothing."""
     began = datetime.now(UTC)
@@ -157,6 +160,8 @@ def test_every_act_is_kept_with_who_when_and_what(house: House, known: dict[str,
         "/replay": ("replay", {"action": "BookingCreate"}),
         "/stop": ("bulk.stop", {}),
         "/quarantine/release": ("release", {}),
+        "/playground": ("unmask", {"yaml": ROUTE, "event": known["well"]}),
+        "/playground/send": ("try", {"yaml": ROUTE, "action": "BookingCreate"}),
     }
     assert {act.path for act in OPERATIONS} == {*done, "/routes/explain", "/hooks/apply"}, "an act that nobody tests"
 

@@ -302,9 +302,7 @@ def test_the_same_question_from_a_thousand_deliveries_costs_one_call(bench: Benc
     ids = [bench.keep_record(a_booking(number), "name", "name-async") for number in range(1, 501)]
     before = simulated.state()["calls"]
 
-    bench.work(
-        "--processes", "2"
-    )  # without --burst: deliveries may wait for the answer that another process has asked for
+    bench.work("--processes", "2")  # not --burst: deliveries may wait for an answer that another process asks for
 
     assert {bench.ended(event_id).status.value for event_id in ids} == {"succeeded"}
     assert {seen["name"] for seen in bench.seen()} == {"Zoë Lindqvist"}

@@ -170,7 +170,7 @@ def test_axe_finds_nothing(house: House, lived_in: dict[str, str], browser: Brow
     for name, path in _paths(lived_in).items():
         page.goto(f"{house.url}{path}")
         look(name)
-    page.get_by_role("button", name="Keyboard").click(force=True)
+    page.evaluate("document.getElementById('keys').showPopover()")  # its button is not there on a phone
     look("keys")
     page.goto(f"{house.url}/events/nothing")
     look("failed")

@@ -195,6 +195,7 @@ def test_hooks_tells_what_nexudus_and_the_store_know(
     assert len(rows) == PAIRS
     assert rows[0] == {
         "business_id": 1001,
+        "business": "Location 1001",
         "action": "BookingCreate",
         "action_code": 6,
         "hook_id": made[1001, 6],

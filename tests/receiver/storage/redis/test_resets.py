@@ -68,9 +68,7 @@ def test_a_call_on_a_connection_that_was_reset_is_storage_unavailable(link: Link
                 await asyncio.to_thread(link.tell, "reset")
                 with pytest.raises(StorageUnavailable):
                     await store.memory(timeout_s=5.0)
-                with contextlib.suppress(
-                    StorageUnavailable
-                ):  # a raw connection knows of it, sooner or later
+                with contextlib.suppress(StorageUnavailable):  # a raw connection knows of it, sooner or later
                     await store.report({}, [""], timeout_s=5.0)
 
     _on_uvloop(main)

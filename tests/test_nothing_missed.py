@@ -201,6 +201,8 @@ def test_handlers_see_all_that_happened_each_once(night: Night) -> None:
     assert {thing for thing, number in _things(evening).items() if saw[thing] < number} == set(), "heard and not seen"
     assert {one["origin"] for one in night.seen()} == {"webhook", "backfill"}
     assert max(Counter(one["key"] for one in night.seen()).values()) == 1
-    cannot = {gap.action for gap in night.ledger.gaps() if gap.state is GapState.CANNOT}
+    # A message to a customer who was deleted meanwhile leads to no location; which customer that is, is chance.
+    named = [gap for gap in night.ledger.gaps() if gap.state is GapState.CANNOT and "to no location" not in gap.cannot]
+    cannot = {gap.action for gap in named}
     assert cannot == set(actions.NAMES) - set(TOLD), "nothing is left unsaid"
     assert night.audit()["unaccounted"] == 0

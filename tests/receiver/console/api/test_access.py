@@ -138,10 +138,9 @@ def test_an_edited_record_keeps_its_numbers_and_what_is_none_is_refused(api: Api
     made = api.call("POST", f"/events/{api.well}/edit", b'{"data": {"Id": 7, "Price": 12345678901234567890}}')
     wrong = api.call("POST", f"/events/{api.well}/edit", b'{"data": {"Id": NaN}}')
 
-    assert made.status in (200, 400)
-    if made.status == 200:
-        told = api.post(f"/events/{made.json()['id']}/reveal")
-        assert told["data"]["Price"] in (12345678901234567890, 1.2345678901234567e19)
+    assert made.status == 200, made
+    told = api.post(f"/events/{made.json()['id']}/reveal")
+    assert told["data"]["Price"] == 12345678901234567890
     _refused(wrong, 400)
 
 

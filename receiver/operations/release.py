@@ -108,7 +108,11 @@ class Release:
 
     def would_pass(self, stored: StoredEvent) -> bool:
         """Whether a request would be released, as far as can be known before it is tried."""
-        return _obstacle(stored) is None and self.check(stored.envelope).reason is None
+        return self.reason_to_stay(stored) is None
+
+    def reason_to_stay(self, stored: StoredEvent) -> str | None:
+        """Return why a request would not be released, None if it would."""
+        return _obstacle(stored) or self.check(stored.envelope).reason
 
     def is_blind_to(self, stored: StoredEvent) -> bool:
         """Whether a request stays because no secret of its location is known here."""

@@ -42,11 +42,12 @@ def release(
     context = Context()
     tool = _tool(context, force=force)
     ids = event_options.chosen(context.archive, event_ids, which.filter(status=EventStatus.QUARANTINED))
-    passing, blind = _counted(tool, event_options.read(context.archive, ids))
+    staying, is_blind = _staying(tool, event_options.read(context.archive, ids))
+    passing = len(ids) - len(staying)
     question = f"Release {passing} of {len(ids)} quarantined requests{', whatever their signatures say' * force}?"
     if dry_run or not terminal.agreed("release", question, yes=yes):
-        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": blind})
-        return 1 if blind else 0
+        _report(json, {"checked": len(ids), "released": passing, "dry_run": True, "events": [], "kept": staying})
+        return 1 if is_blind else 0
     AuditLog(context.client).record("release", requests=len(ids), force=force or None, **which.told())
     results = [tool.run(stored) for stored in event_options.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
@@ -58,14 +59,14 @@ def release(
     return 1 if any(result.is_blind for result in results) or (kept and event_ids) else 0
 
 
-def _counted(tool: Release, requests: Iterable[StoredEvent]) -> tuple[int, list[dict[str, str]]]:
-    """Return how many requests would pass, and those that cannot be checked here, each with the reason."""
-    passing, blind = 0, list[dict[str, str]]()
+def _staying(tool: Release, requests: Iterable[StoredEvent]) -> tuple[list[dict[str, str]], bool]:
+    """Return the requests that would not pass, each with the reason, and whether one cannot be checked here."""
+    found, is_blind = list[dict[str, str]](), False
     for stored in requests:
-        passing += tool.would_pass(stored)
-        if tool.is_blind_to(stored):
-            blind.append({"id": stored.envelope.id, "reason": tool.check(stored.envelope).reason or ""})
-    return passing, blind
+        if reason := tool.reason_to_stay(stored):
+            found.append({"id": stored.envelope.id, "reason": reason})
+            is_blind = is_blind or tool.is_blind_to(stored)
+    return found, is_blind
 
 
 def _tool(context: Context, *, force: bool) -> Release:

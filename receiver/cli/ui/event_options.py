@@ -46,13 +46,16 @@ class Origin:
         """
         if self.action is not None and self.action not in CODES:
             output.warn(f"--action: {self.action[:60]!r} is not a known action{hint(self.action, CODES)}")
+        since_ms, until_ms = timestamps.parse("--since", self.since), timestamps.parse("--until", self.until)
+        if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+            raise UsageError(f"--since: {self.since} is not before --until {self.until}")
         return EventFilter(
             action=self.action,
             business_id=self.business,
             route=route,
             status=status,
-            since_ms=timestamps.parse("--since", self.since),
-            until_ms=timestamps.parse("--until", self.until),
+            since_ms=since_ms,
+            until_ms=until_ms,
         )
 
 

@@ -99,7 +99,7 @@ def _arrival(stored: StoredEvent, values: Facts) -> list[dict[str, Any]]:
     envelope = stored.envelope
     checked = f"the signature matched ({envelope.verified_by})" if envelope.verified_by else "no signature was checked"
     steps = [
-        _step(at, "received", f"{len(envelope.body)} bytes from {envelope.origin}"),
+        _step(at, "received", f"{len(envelope.body):,} bytes from {envelope.origin}"),
         _step(at, "verified", f"the token of the hook's URL is valid; {checked}"),
     ]
     if envelope.quarantine:

@@ -208,13 +208,6 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
 });
 
-// On a phone the navigation is wider than the screen.
-// Not by scrollIntoView: in Chromium, Tab would then go on from there and pass the link that skips to the content.
-const current = document.querySelector("nav :is([aria-current], .within)");
-for (let strip = current?.parentElement; strip?.closest("nav"); strip = strip.parentElement) {
-  const [inner, outer] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
-  strip.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
-}
 localise(document);
 new MutationObserver((changes) => {
   for (const change of changes) for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) localise(node);

@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from receiver.storage.redis import connection
+from receiver.storage.shared.business_names import BusinessNames
+from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapState, GapWhy, PairHealth, opened
 from tests.conftest import find_program
 from tests.receiver.console.browsing import WIDTHS, signed_in
 from tests.receiver.console.house import ADMIN, CHANGED_SECRET, VIEWER, House
@@ -35,9 +38,29 @@ Response.prototype.text = async function () {
 """
 
 
+def look_as_the_registrar(house: House) -> None:
+    """Leave in the store what a look at the hooks of two locations leaves: one gap is open, one was healed."""
+    now_ms = time.time_ns() // 1_000_000
+    routed = ("BookingCreate", "BookingUpdate", "TeamCreated", "TariffDelete", "CoworkerCreate")
+    pairs = {(place, action): PairHealth(now_ms, now_ms) for place in (1001, 1002) for action in routed}
+    open_gap = opened((1001, "TeamCreated"), now_ms - 3_600_000, GapWhy.DISABLED)
+    healed = replace(
+        opened((1002, "BookingUpdate"), now_ms - 7_200_000, GapWhy.MISSING),
+        to_ms=now_ms - 3_600_000,
+        state=GapState.HEALED,
+        found=12,
+        made=9,
+        known=3,
+    )
+    with connection.connect(house.settings["FRONTDESK_REDIS_URL"]) as client:
+        GapLedger(client).apply(CoverageChange(now_ms, False, pairs, (), [open_gap, healed]))
+        BusinessNames(client).remember({1001: "London Bridge", 1002: "Madrid Centro"})
+
+
 @pytest.fixture(scope="module")
 def lived_in(house: House) -> dict[str, str]:
     """Events of every kind; their ids by what they are."""
+    look_as_the_registrar(house)
     for number, action in enumerate(("CoworkerCheckin", "VisitorRegistered", "CoworkerInvoicePaid", "BookingUpdate")):
         for more in range(6):
             house.post(action, number=100 * number + more, business_id=1001 + more % 2)
@@ -52,6 +75,8 @@ def lived_in(house: House) -> dict[str, str]:
     house.wait_for_status(found["dead"], "dead")
     house.wait_for_status(found["well"], "succeeded")
     found["group"] = wait_until(lambda: house.facts("/failures")["groups"], "a group of failures")[0]["id"]
+    for word in ("pause", "resume"):
+        assert run(word, "announce-paid", settings=house.settings, cwd=house.folder).status == 0
     found["entity"] = house.facts(f"/events/{found['well']}")["entity"]
     return found
 
@@ -99,6 +124,10 @@ def test_every_page_fits_and_is_kept_as_a_picture(
             page.emulate_media(color_scheme=scheme)
             page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+        for link in page.get_by_role("navigation", name="Pages").get_by_role("link").all():
+            box = link.bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= size[0], (name, link.text_content())
 
     page.goto(f"{house.url}/")
     keep("sign-in")

@@ -136,6 +136,7 @@ def test_no_cell_of_a_table_is_a_formula(redis_url: str, client: redis.Redis, tm
         (["--entity", "Booking"], "write its kind and its Id, as in Booking:123"),
         (["--entity", "Booking:1\x1b[31m"], "is not a record"),
         (["--after", "x"], "is not the id of an event"),
+        (["--since", "5m", "--until", "1h"], "--since: 5m is not before --until 1h"),
         (["--text", ""], "give 1 to 300 characters"),
         (["--text", "x" * 301], "give 1 to 300 characters"),
     ],

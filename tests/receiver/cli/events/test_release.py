@@ -36,6 +36,8 @@ def test_release_counts_then_releases_and_records_the_act(redis_url: str, client
     acts = [json.loads(line) for line in frontdesk(redis_url, tmp_path, "acts", "--json").out.splitlines()]
 
     assert (dry["checked"], dry["released"], dry["dry_run"]) == (2, 1, True)
+    assert [one["id"] for one in dry["kept"]] == [junk.envelope.id]
+    assert "not JSON" in dry["kept"][0]["reason"]
     assert (stays["released"], {one["id"]: one["reason"] for one in stays["kept"]}) == (
         0,
         dict.fromkeys((forged.envelope.id, junk.envelope.id), f"{signature.HEADER} is missing"),

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from receiver.core.errors import Problem, RoutesError
 from receiver.core.events import Business
 from receiver.core.suggest import nearest
-from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import (
+from receiver.routing.document import validation_messages, yaml_lines
+from receiver.routing.document.shapes import (
     Defaults,
     Document,
     EnrichShape,
@@ -22,12 +22,12 @@ from receiver.routing.document import (
     ReconcileShape,
     RouteShape,
 )
+from receiver.routing.document.values import NAME
+from receiver.routing.document.yaml_lines import Marked
 from receiver.routing.enrichment import Enrichment
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.route import Example, Route
 from receiver.routing.table import Reconciling, RoutingTable
-from receiver.routing.values import NAME
-from receiver.routing.yaml_lines import Marked
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""

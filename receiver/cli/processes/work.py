@@ -20,10 +20,10 @@ from receiver.failures.route_versions import RouteVersions
 from receiver.process import standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
+from receiver.routing.document.values import QUEUE
 from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
-from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.queue.held_lanes import HeldLanes

@@ -16,8 +16,8 @@ from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
+from receiver.routing.document.schema import schema as json_schema
 from receiver.routing.explanation import Explanation
-from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import RoutingTable
 from receiver.storage.query.stored_event import StoredEvent
 

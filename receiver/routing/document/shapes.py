@@ -1,14 +1,13 @@
 """The shape of routes.yaml: every key, with the sentence that the JSON Schema of it shows (`frontdesk routes schema`).
 
-Closed to unknown keys. What each kind of value may be is in `receiver.routing.values`.
+Closed to unknown keys. What each kind of value may be is in `receiver.routing.document.values`.
 """
 
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from receiver.routing.flow_rules import Key
-from receiver.routing.values import (
+from receiver.routing.document.values import (
     DAY_MS,
     Actions,
     AllOrLocations,
@@ -42,6 +41,7 @@ from receiver.routing.values import (
     only_list,
     only_text,
 )
+from receiver.routing.flow_rules import Key
 
 MAX_ROUTES = 5_000
 MAX_EXAMPLES = 1_000

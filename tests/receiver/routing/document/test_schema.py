@@ -4,7 +4,7 @@ import re
 
 from receiver.nexudus import actions
 from receiver.routing import file
-from receiver.routing.schema import schema
+from receiver.routing.document.schema import schema
 
 
 def test_the_schema_names_every_key() -> None:

@@ -10,12 +10,11 @@ from cyclopts import Parameter
 
 from receiver.cli.registrar import gap_filling
 from receiver.cli.registrar.factory import RegistrarTools, opened
-from receiver.cli.registrar.gap_filling import Watcher
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import SettingsError
 from receiver.core.sanitize import counted
 from receiver.reconcile.filling import Report
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
 from receiver.storage.shared.audit_log import operator

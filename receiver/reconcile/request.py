@@ -1,4 +1,4 @@
-"""What a person wants back-filled, gaps of the ledger or all that happened since a time, and who is told of it. Pure."""
+"""What a person wants back-filled, gaps of the ledger or all that happened since a time, and who is told of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ class Manner:
 
 
 def replay(
-    *event_ids: Annotated[str, Parameter(name="ID")],
+    *event_ids: Annotated[str, Parameter(name="ID", help="the ids of events")],
     which: SelectionOptions = EVERYTHING,
     group: str | None = None,
     with_: Annotated[Path | None, Parameter(name="--with")] = None,

@@ -37,7 +37,7 @@ def recipes(
     name
         A recipe.
     append
-        Add it to routes.yaml, of which nothing else is changed.
+        Add it to routes.yaml. The rest of the file stays as it is.
     """
     if name is None:
         if append:

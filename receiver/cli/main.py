@@ -17,7 +17,10 @@ COMMANDS = {
     "alerts": ("receiver.cli.health.alerts:alerts", "List what is wrong now; send a test to FRONTDESK_ALERT_URLS."),
     "apply": ("receiver.cli.registrar.plan:apply", "Bring the webhooks at Nexudus in step with routes.yaml."),
     "audit": ("receiver.cli.health.audit:audit", "Account for every event and every delivery."),
-    "backfill": ("receiver.cli.registrar.backfill:backfill", "Make events of what no webhook brought."),
+    "backfill": (
+        "receiver.cli.registrar.backfill:backfill",
+        "Find changes for which no webhook arrived, and make events.",
+    ),
     "check": ("receiver.cli.health.check:check", "Check settings, routes and handlers, as in a deployment pipeline."),
     "console": ("receiver.cli.processes.console:console", "Serve the web console."),
     "drain": ("receiver.cli.events.drain:drain", "Move the events of a spool into the store."),

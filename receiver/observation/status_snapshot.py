@@ -85,18 +85,7 @@ def look(client: redis.Redis) -> StatusSnapshot:
     """Take a snapshot in about fifteen round trips. Raises StorageUnavailable."""
     status = StoreStatus(client)
     now_ms = status.now_ms()
-    quarantine, lately, hooks, acts, counters, alerts, expired = replies(
-        client,
-        [
-            ("HGET", keys.QUARANTINE, "total"),
-            ("ZCOUNT", keys.standing(EventStatus.QUARANTINED), now_ms - LATELY_MS, "+inf"),
-            ("GET", keys.REGISTRAR_HEALTH),
-            ("HGETALL", keys.REGISTRAR_COUNTS),
-            ("HGETALL", keys.METER),
-            ("HGETALL", keys.ALERTS),
-            ("GET", keys.EXPIRY),
-        ],
-    )
+    quarantine, lately, hooks, acts, counters, alerts, expired = replies(client, _single_keys(now_ms))
     counts, oldest_ms = _gaps(client, now_ms)
     return StatusSnapshot(
         now_ms=now_ms,
@@ -122,6 +111,19 @@ def look(client: redis.Redis) -> StatusSnapshot:
         gap_ms=oldest_ms,
         names=BusinessNames(client).all(),
     )
+
+
+def _single_keys(now_ms: int) -> list[tuple[str | int, ...]]:
+    """Return the commands that read what one key holds; they share a round trip."""
+    return [
+        ("HGET", keys.QUARANTINE, "total"),
+        ("ZCOUNT", keys.standing(EventStatus.QUARANTINED), now_ms - LATELY_MS, "+inf"),
+        ("GET", keys.REGISTRAR_HEALTH),
+        ("HGETALL", keys.REGISTRAR_COUNTS),
+        ("HGETALL", keys.METER),
+        ("HGETALL", keys.ALERTS),
+        ("GET", keys.EXPIRY),
+    ]
 
 
 def _gaps(client: redis.Redis, now_ms: int) -> tuple[dict[GapState, int], int]:

@@ -1,5 +1,6 @@
-"""What a person wants back-filled: gaps of the ledger, or all that happened since a time. Pure."""
+"""What a person wants back-filled, gaps of the ledger or all that happened since a time, and who is told of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from receiver.core.errors import UsageError
@@ -46,3 +47,17 @@ class BackfillRequest:
             and (not self.action or gap.action in self.action)
             and (not self.business or gap.business_id in self.business)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What is told while gaps are filled. *expect*, *read*: pages of answers that are to come, and have come. *check*
+    may raise a FrontdeskError to end it."""
+
+    waiting: Callable[[str], None] = lambda _who: None
+    asked: Callable[[str], None] = lambda _kind: None
+    expect: Callable[[int], None] = lambda _number: None
+    read: Callable[[int], None] = lambda _number: None
+    begin: Callable[[int], None] = lambda _number: None
+    advance: Callable[[int], None] = lambda _number: None
+    check: Callable[[], None] = lambda: None

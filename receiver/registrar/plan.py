@@ -1,4 +1,4 @@
-"""The plan: what has to change at Nexudus so that its registrations follow routes.yaml. Pure; a plan is a value."""
+"""The plan: what has to change so that the hooks follow routes.yaml. Pure; `hooks_at_nexudus.py` asks Nexudus."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -20,8 +20,8 @@ from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, HookCondition, Op
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
+from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.plan import Plan, WantedHooks
-from receiver.registrar.planner import Planner
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import BusinessNames

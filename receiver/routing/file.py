@@ -1,9 +1,8 @@
 """From the text of routes.yaml to a routing table, or to everything that is wrong with it, each with its line."""
 
 import hashlib
-import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,17 @@ from pydantic import ValidationError
 
 from receiver.core.errors import Problem, RoutesError
 from receiver.core.events import Business
-from receiver.core.suggest import nearest
-from receiver.routing import validation_messages, yaml_lines
-from receiver.routing.document import (
-    Defaults,
-    Document,
-    EnrichShape,
-    ExampleShape,
-    LocationShape,
-    ReconcileShape,
-    RouteShape,
-)
+from receiver.routing.document import validation_messages, yaml_lines
+from receiver.routing.document.key_checks import KeyChecks, name_of
+from receiver.routing.document.shapes import Defaults, Document, LocationShape, ReconcileShape, RouteShape
+from receiver.routing.document.yaml_lines import Marked
 from receiver.routing.enrichment import Enrichment
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.route import Example, Route
 from receiver.routing.table import Reconciling, RoutingTable
-from receiver.routing.values import NAME
-from receiver.routing.yaml_lines import Marked
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
-
-_DOCUMENT_KEYS = tuple(Document.model_fields)
-_DEFAULT_KEYS = tuple(Defaults.model_fields)
-_LOCATION_KEYS = tuple(LocationShape.model_fields)
-_RECONCILE_KEYS = tuple(ReconcileShape.model_fields)
-_ROUTE_KEYS = tuple(field.alias or name for name, field in RouteShape.model_fields.items())
-_ENRICH_KEYS = tuple(EnrichShape.model_fields)
-_EXAMPLE_KEYS = tuple(ExampleShape.model_fields)
 
 
 def read(path: Path, *, known_actions: Collection[str]) -> RoutingTable:
@@ -78,7 +60,7 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
         problems.append(Problem(file, 0, f"{what}; it needs at least `routes:` and a list of routes"))
     if not isinstance(document.value, dict):
         raise RoutesError(tuple(problems))
-    checked = _Check(document, file)
+    checked = KeyChecks(document, file)
     value = checked.document(document.value)
     try:
         shape = Document.model_validate(value, context={"known_actions": known_actions})
@@ -90,122 +72,6 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
     if problems or checked.problems:
         raise RoutesError(validation_messages.ordered([*problems, *checked.problems]))
     return _table(shape, document, text, file)
-
-
-class _Check:
-    """What pydantic cannot see or say: keys that do not belong, keys without a value, names that are given twice."""
-
-    def __init__(self, document: Marked, file: str) -> None:
-        self._document = document
-        self._file = file
-        self.problems: list[Problem] = []
-
-    def document(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return *value* without what is reported here already."""
-        tidy = self._tidy(value, (), _DOCUMENT_KEYS, "routes.yaml")
-        if isinstance(tidy.get("defaults"), dict):
-            tidy["defaults"] = self._tidy(tidy["defaults"], ("defaults",), _DEFAULT_KEYS, "defaults")
-        if isinstance(tidy.get("locations"), dict):
-            tidy["locations"] = {
-                key: self._tidy(one, ("locations", key), _LOCATION_KEYS, "a location") if isinstance(one, dict) else one
-                for key, one in tidy["locations"].items()
-            }
-        if isinstance(tidy.get("reconcile"), dict):
-            tidy["reconcile"] = self._tidy(tidy["reconcile"], ("reconcile",), _RECONCILE_KEYS, "reconcile")
-        if isinstance(tidy.get("queues"), list):
-            self._refuse_twice(enumerate(tidy["queues"]), ("queues",))
-        if isinstance(tidy.get("routes"), list):
-            routes = tidy["routes"] = list(tidy["routes"])
-            self._refuse_clashes([route if isinstance(route, dict) else {} for route in routes])
-            for at, route in enumerate(routes):
-                if isinstance(route, dict):
-                    routes[at] = self._route(route, ("routes", at))
-        return tidy
-
-    def _route(self, route: Mapping[Any, Any], path: yaml_lines.Path) -> dict[str, Any]:
-        tidy = self._tidy(route, path, _ROUTE_KEYS, "a route")
-        if isinstance(tidy.get("tests"), list):
-            tidy["tests"] = [
-                self._tidy(one, (*path, "tests", at), _EXAMPLE_KEYS, "a test") if isinstance(one, dict) else one
-                for at, one in enumerate(tidy["tests"])
-            ]
-        if isinstance(tidy.get("enrich"), dict):
-            tidy["enrich"] = {
-                name: self._tidy(one, (*path, "enrich", name), _ENRICH_KEYS, "an enriched record")
-                if isinstance(one, dict)
-                else one
-                for name, one in tidy["enrich"].items()
-            }
-        return tidy
-
-    def _report(self, path: yaml_lines.Path, message: str) -> None:
-        self.problems.append(Problem(self._file, self._document.line(path), message))
-
-    def _tidy(
-        self, value: Mapping[Any, Any], path: yaml_lines.Path, known: tuple[str, ...], what: str
-    ) -> dict[str, Any]:
-        tidy: dict[str, Any] = {}
-        for key, content in value.items():
-            meant = key
-            if key not in known:
-                meant = "action" if key == "on" else nearest(str(key), known)
-                self._report((*path, key), _unknown(key, meant, known, what))
-            elif content is None:
-                self._report((*path, key), f"{key}: is empty; give it a value, or remove the key")
-            else:
-                tidy[key] = content
-                continue
-            if meant in _PLACEHOLDERS and value.get(meant) is None:
-                tidy[meant] = _PLACEHOLDERS[meant]
-        return tidy
-
-    def _refuse_twice(self, values: Iterator[tuple[int, Any]], path: yaml_lines.Path) -> None:
-        seen: dict[str, int] = {}
-        for at, value in values:
-            if isinstance(value, str) and seen.setdefault(value, at) != at:
-                self._report((*path, at), f"{value!r} stands in the list already")
-
-    def _refuse_clashes(self, routes: list[dict[Any, Any]]) -> None:
-        seen: dict[str, int] = {}
-        for at, route in enumerate(routes):
-            name = _name_of(route.get("name"), route.get("handler"))
-            if name is None:
-                continue
-            if not re.fullmatch(NAME, name):
-                self._report(("routes", at), "no name can be made from its handler's; give the route a `name`")
-            elif name in seen:
-                line = self._document.line(("routes", seen[name]))
-                if "name" in route:
-                    self._report(("routes", at, "name"), f"name: route {name!r} is already defined on line {line}")
-                else:
-                    message = f"would be called {name!r} like the route on line {line}; give this one a `name`"
-                    self._report(("routes", at), message)
-            else:
-                seen[name] = at
-
-
-_PLACEHOLDERS: dict[str, Any] = {"action": "*", "handler": "log", "routes": []}
-"""What stands in for a needed key that is reported as empty or misspelt, so that it is not reported as missing too."""
-
-
-def _name_of(name: object, handler: object) -> str | None:
-    """Return the route's name: as given, else the handler's (of `module:function` the function's) made fit.
-
-    None: there is neither, which is reported elsewhere.
-    """
-    if isinstance(name, str):
-        return name if re.fullmatch(NAME, name) else None
-    if name is not None or not isinstance(handler, str) or not handler:
-        return None
-    function = re.split(r"[:.]", handler)[-1] if ":" in handler else handler
-    return re.sub(r"[^a-z0-9]+", "-", function.lower()).strip("-")[:40].strip("-")
-
-
-def _unknown(key: object, meant: str | None, known: tuple[str, ...], what: str) -> str:
-    if key == "on":
-        return "'on' is no key here (and YAML 1.1 reads it as true); write `action`"
-    hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(known)}"
-    return f"unknown key {str(key)[:60]!r} in {what}; {hint}"
 
 
 def _table(shape: Document, document: Marked, text: str, file: str) -> RoutingTable:
@@ -234,7 +100,7 @@ def _reconciling(shape: ReconcileShape) -> Reconciling:
 
 def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:
     return Route(
-        name=str(_name_of(shape.name, shape.handler)),
+        name=str(name_of(shape.name, shape.handler)),
         actions=tuple(dict.fromkeys(shape.action)),
         businesses=None if shape.business is None else frozenset(shape.business),
         where=shape.where,

@@ -18,7 +18,7 @@ from receiver.console.asgi import OPERATIONS, PAGES
 from receiver.console.framework.page import API
 from receiver.core import settings
 from receiver.core.settings import PREFIX, Settings
-from receiver.routing import document
+from receiver.routing.document.shapes import Defaults, Document, ExampleShape, LocationShape, RouteShape, keys_of
 from receiver.simulator.faults import Knobs
 from tests.documents.pages import ROOT, commands, page
 from workers.handlers.archive import archive
@@ -104,9 +104,8 @@ def test_every_setting_is_explained_with_a_value_that_is_not_its_default(name: s
 
 
 def _keys() -> Iterator[str]:
-    shapes = (document.Document, document.Defaults, document.LocationShape, document.RouteShape, document.ExampleShape)
-    for shape in shapes:
-        yield from (field.alias or name for name, field in shape.model_fields.items())
+    for shape in (Document, Defaults, LocationShape, RouteShape, ExampleShape):
+        yield from keys_of(shape)
 
 
 @pytest.mark.parametrize("key", sorted(set(_keys())))

@@ -37,6 +37,19 @@ class SimulatedNexudus:
         self.url = process.wait_for(r"simulated at (http://\S+)")[1]
         self._http = httpx2.Client(base_url=self.url, timeout=30)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What whoever calls it sets, with limits that do not slow a test down."""
+        return {
+            "FRONTDESK_NEXUDUS_URL": self.url,
+            "FRONTDESK_NEXUDUS_USERNAME": "demo@example.com",
+            "FRONTDESK_NEXUDUS_PASSWORD": "demo",
+            "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
+            "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
+            "FRONTDESK_NEXUDUS_CALLS_PER_HOUR": "1000000",
+            "FRONTDESK_NEXUDUS_WRITES_PER_DAY": "1000000",
+        }
+
     def close(self) -> None:
         """Close our connections."""
         self._http.close()

@@ -23,11 +23,11 @@ from workers.plugins.safe_error_text import masked, one_line
 class Handler:
     """A handler with its options. *call* runs it; when *is_async*, the result of *call* must be awaited.
 
-    *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors.
-    *record* is the type that a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *paths* are
-    the options that are paths, by name; *options* are all of them, as the handler gets them. *preview*
-    returns what it would send for an event, if it can tell (`previewed_by`). *enrich* returns an event with the records
-    that its route enriches, *why_not* why the filter of the route does not let such an event pass; None: it has none.
+    *secrets* are the values of `env/NAME` and `file/PATH`; asterisks replace them in errors. *record* is the type that
+    a handler asks for by `Event[Booking]`; None: it takes the record as a dict. *options* are as the handler gets them.
+    *preview* returns what it would send for an event, if it can tell (`previewed_by`). *enrich* returns an event with
+    the records that its route enriches, *why_not* why the filter of the route does not let such an event pass; None: it
+    has none.
     """
 
     name: str
@@ -35,11 +35,15 @@ class Handler:
     call: Callable[[Event], Any]
     secrets: tuple[str, ...] = field(default=(), repr=False)
     record: Any = None
-    paths: Mapping[str, Path] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     preview: Callable[[Event], Mapping[str, Any]] | None = None
     enrich: Callable[[Event], Event] | None = None
     why_not: Callable[[Event], str | None] | None = None
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The options that are paths, by name."""
+        return {name: value for name, value in self.options.items() if isinstance(value, Path)}
 
 
 def installed() -> tuple[str, ...]:
@@ -84,7 +88,6 @@ def load(
         call=call,
         secrets=secrets,
         record=record,
-        paths={option: value for option, value in converted.items() if isinstance(value, Path)},
         options=converted,
         preview=_preview(function, converted),
     )

@@ -7,6 +7,7 @@ names and filters. Nothing can be called or imported in a template; output, step
 
 from workers.templates.errors import TemplateFailed
 from workers.templates.expression import Expression
-from workers.templates.template import ColumnTemplates, Template, ValueTemplate, templates_in
+from workers.templates.template import Template
+from workers.templates.value_template import ColumnTemplates, ValueTemplate, templates_in
 
 __all__ = ["ColumnTemplates", "Expression", "Template", "TemplateFailed", "ValueTemplate", "templates_in"]

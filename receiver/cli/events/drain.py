@@ -59,11 +59,15 @@ def drain(
 
     Parameters
     ----------
-    set_aside: also retry the files set aside: events that the store refused or that an earlier version could not read
-    forget: the name of a spool whose disk is lost: its events are given up and no longer counted as spooled
-    yes: do not ask before a spool is forgotten; needed without a terminal
-    wait: how long to wait for running receivers to drain their own spools, as 60s or plain seconds; for a hook before
-        they stop
+    set_aside
+        also retry the files set aside: events that the store refused, or that an earlier version could not read
+    forget
+        the name of a spool whose disk is lost: its events are given up and no longer counted as spooled
+    wait
+        how long to wait for running receivers to drain their own spools, as 60s or plain seconds; for a hook that runs
+        before they stop
+    yes
+        do not ask before a spool is forgotten; needed without a terminal
     """
     context = Context()
     folder = _folder(directory, context.settings)

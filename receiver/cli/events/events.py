@@ -151,7 +151,9 @@ class EventSearch:
                 return
 
 
-def show(event_id: Annotated[str, Parameter(name="ID")], /, *, redact: bool = False, json: Json = False) -> None:
+def show(
+    event_id: Annotated[str, Parameter(name="ID", help="its id")], /, *, redact: bool = False, json: Json = False
+) -> None:
     """Show one event: the record, how it was verified, its deliveries and every attempt.
 
     Unless --redact is given, the audit log records who saw the texts (`frontdesk acts`), as it does for the console.

@@ -31,9 +31,10 @@ def failures(
     reason: str = "",
     json: Annotated[bool, Parameter(help="one JSON object per line")] = False,
 ) -> None:
-    """List dead and failing deliveries in groups: those of one route with the same error, whatever it quotes.
+    """List dead and failing deliveries in groups: those of one route with the same error.
 
-    A group that has no failures any more is closed, and listed for a day. `frontdesk replay --group` replays one.
+    Numbers, ids and quoted texts in errors do not count. A group whose last failure is gone is closed, and listed for
+    another day. `frontdesk replay --group` replays a group.
 
     Parameters
     ----------
@@ -42,9 +43,9 @@ def failures(
     since
         only groups that failed since then; a time (2026-05-01T12:00:00Z), a date, or an age with its unit (2h)
     acknowledge
-        say that the group with this id is known: its alert ends, until it is closed and comes back
+        mark the group with this id as known: its alert ends. If it is closed and its error comes back, it is open again
     snooze
-        the same, for a while
+        mark the group with this id as known for the time of --for
     for_
         how long to snooze, by default an hour
     reason

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx2
 import orjson
+from cyclopts import Parameter
 
 from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
@@ -34,27 +35,12 @@ _FILE: Final = "listen.json"
 _MOST_PLACES: Final = 50
 
 
-def listen(
-    *,
-    to: str,
-    action: str | None = None,
-    business: int | None = None,
-    route: str | None = None,
-    since: str | None = None,
-    redact: bool = False,
-    console: str | None = None,
-    secret: str | None = None,
-    once: bool = False,
-) -> None:
-    """Send copies of live events to a program on this machine, as `forward` would send them, until Ctrl-C.
-
-    Nothing is taken from anybody: deliveries go on as before. It goes on where it stopped last time. The token is that
-    of FRONTDESK_ADMIN_TOKEN, or with --redact that of FRONTDESK_VIEWER_TOKEN. The audit log records who listens.
+@dataclass(frozen=True, kw_only=True)
+class CopiedEvents:
+    """Which events are copied, and how.
 
     Parameters
     ----------
-    to
-        the URL that gets a POST for each event, such as http://127.0.0.1:3000/hooks
     action
         only events of this action
     business
@@ -62,9 +48,42 @@ def listen(
     route
         only events with a delivery by this route
     since
-        begin there instead: a time, a date, or an age with its unit (2h)
+        begin here, not where the last run stopped: a time, a date, or an age with its unit (2h)
     redact
         mask the texts of records
+    """
+
+    action: str | None = None
+    business: int | None = None
+    route: str | None = None
+    since: str | None = None
+    redact: bool = False
+
+    def query(self) -> dict[str, str]:
+        """Return what the API is asked for, without where to begin."""
+        query = {"action": self.action, "business": self.business, "route": self.route}
+        asked = {name: str(value) for name, value in query.items() if value is not None}
+        return asked | ({"redact": "true"} if self.redact else {})
+
+
+def listen(
+    *,
+    to: str,
+    copied: Annotated[CopiedEvents, Parameter(name="*")] = CopiedEvents(),
+    console: str | None = None,
+    secret: str | None = None,
+    once: bool = False,
+) -> None:
+    """Send copies of live events to a program on this machine, as `forward` would send them, until Ctrl-C.
+
+    Workers and handlers notice nothing: the deliveries of the events go on as before. Each run begins where the last
+    one with the same options stopped. The token is that of FRONTDESK_ADMIN_TOKEN, or with --redact that of
+    FRONTDESK_VIEWER_TOKEN. The audit log records who listens.
+
+    Parameters
+    ----------
+    to
+        the URL that gets a POST for each event, such as http://127.0.0.1:3000/hooks
     console
         the console's URL, by default the one on this machine; elsewhere it must be https
     secret
@@ -77,11 +96,10 @@ def listen(
     base = console_access.api(read, console)
     target = _checked_target(to)
     signing = _signing(secret)
-    query = {"action": action, "business": business, "route": route, "redact": "true" if redact else None}
-    asked = {name: str(value) for name, value in query.items() if value is not None}
+    asked = copied.query()
     places = _Places(read.data_dir / _FILE, f"{base} {to} {sorted(asked.items())}")
-    token = console_access.own_token("listen", read, is_admin=not redact)
-    source = _Source(base, token, asked, since, None if since else places.known())
+    token = console_access.own_token("listen", read, is_admin=not copied.redact)
+    source = _Source(base, token, asked, copied.since, None if copied.since else places.known())
     output.say(f"Copies of events go to {plain(to)}, signed with {signing}. Ctrl-C stops it.")
     _copy(source, places, target, signing, once=once)
 

@@ -17,7 +17,7 @@ _SHOWN = 20
 
 
 def release(
-    *event_ids: Annotated[str, Parameter(name="ID")],
+    *event_ids: Annotated[str, Parameter(name="ID", help="the ids of quarantined requests")],
     which: OriginOptions = ANYWHERE,
     force: bool = False,
     dry_run: bool = False,

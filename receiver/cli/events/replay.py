@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -28,16 +29,41 @@ class _Tool(Protocol):
     def run(self, stored: StoredEvent) -> Replayed: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How events are replayed.
+
+    Parameters
+    ----------
+    limit
+        the most events, the oldest first
+    rate
+        the most events per second
+    dry_run
+        replay nothing; print how many events and deliveries it would be
+    yes
+        do not ask for confirmation; needed without a terminal
+    json
+        print one object
+    """
+
+    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    rate: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 200.0
+    dry_run: bool = False
+    yes: bool = False
+    json: bool = False
+
+    def stops_before(self, question: str) -> bool:
+        """Ask the question, unless it is a dry run; say whether to stop here. Raises UsageError without a terminal."""
+        return self.dry_run or not terminal.agreed("replay", question, yes=self.yes)
+
+
 def replay(
-    *event_ids: Annotated[str, Parameter(name="ID")],
+    *event_ids: Annotated[str, Parameter(name="ID", help="the ids of events")],
     which: SelectionOptions = EVERYTHING,
     group: str | None = None,
     with_: Annotated[Path | None, Parameter(name="--with")] = None,
-    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
-    rate: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 200.0,
-    dry_run: bool = False,
-    yes: bool = False,
-    json: Annotated[bool, Parameter(help="print one object")] = False,
+    manner: Annotated[Manner, Parameter(name="*")] = Manner(),
 ) -> int:
     """Route kept events again by the current routes, and deliver them.
 
@@ -52,30 +78,22 @@ def replay(
     with_
         a file with an edited record of the one event that is named: it becomes a new event, and the original stays; -
         for standard input
-    limit
-        the most events, the oldest first
-    rate
-        the most events per second
-    dry_run
-        only count the events and deliveries
-    yes
-        do not ask for confirmation; needed without a terminal
     """
     context = Context()
     wanted = which.wanted()
     if with_ is not None:
         _refuse_beside("--with", group is not None, len(event_ids) != 1 or wanted != EventFilter(route=which.route))
-        return _edited(context, event_ids[0], with_, which.route, dry_run=dry_run, yes=yes, json=json)
+        return _edited(context, event_ids[0], with_, which.route, manner)
     tool, ids = _chosen(context, event_ids, which, group)
-    ids = ids[:limit]
+    ids = ids[: manner.limit]
     count = sum(len(tool.routes(stored)) for stored in event_options.read(context.archive, ids))
-    if dry_run or not terminal.agreed("replay", f"Replay {len(ids)} events, which makes {count} deliveries?", yes=yes):
-        _report(json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
+    if manner.stops_before(f"Replay {len(ids)} events, which makes {count} deliveries?"):
+        _report(manner.json, {"events": len(ids), "deliveries": count, "dry_run": True, "skipped": []})
         return 0
     AuditLog(context.client).record("replay", events=len(ids), group=group, **which.told())
-    stored = event_options.paced(context.archive, ids, "replaying", rate=rate, shown=not json)
+    stored = event_options.paced(context.archive, ids, "replaying", rate=manner.rate, shown=not manner.json)
     made, skipped = _summed(_again(tool, one) for one in stored)
-    _report(json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
+    _report(manner.json, {"events": len(ids), "deliveries": made, "dry_run": False, "skipped": skipped})
     return 1 if skipped and (event_ids or not made) else 0
 
 
@@ -108,9 +126,7 @@ def _summed(results: Iterable[Replayed]) -> tuple[int, list[dict[str, str]]]:
     return made, skipped
 
 
-def _edited(
-    context: Context, event_id: str, file: Path, route: str | None, *, dry_run: bool, yes: bool, json: bool
-) -> int:
+def _edited(context: Context, event_id: str, file: Path, route: str | None, manner: Manner) -> int:
     """Send an edited record of one event."""
     if route is not None:
         context.route("replay", route)
@@ -118,13 +134,11 @@ def _edited(
     tool = EditedReplay(context.writable, context.table, route=route)
     edit = tool.check(original, _read(file))
     what = f"{len(edit.changed)} changed fields ({', '.join(edit.changed[:10]) or 'none'}), which makes "
-    if dry_run or not terminal.agreed(
-        "replay", f"Send {original.envelope.id} with {what}{len(edit.routes)} deliveries?", yes=yes
-    ):
-        _tell_edit(json, original, edit.changed, edit.routes, None)
+    if manner.stops_before(f"Send {original.envelope.id} with {what}{len(edit.routes)} deliveries?"):
+        _tell_edit(manner.json, original, edit.changed, edit.routes, None)
         return 0
     AuditLog(context.client).record("edit", event_id=original.envelope.id, fields=len(edit.changed), route=route)
-    _tell_edit(json, original, edit.changed, edit.routes, tool.run(original, edit))
+    _tell_edit(manner.json, original, edit.changed, edit.routes, tool.run(original, edit))
     return 0
 
 

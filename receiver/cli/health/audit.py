@@ -29,8 +29,8 @@ def audit(
     full
         check every event, also of hours that were in order before, and every index that should list it
     repair
-        create a job for each delivery that has lost its own, and delete the remains of events whose record is gone
-        because the store failed while it kept them
+        create a job for each delivery that has lost its own, and delete the remains of events that were never stored
+        completely, because the store failed meanwhile
     write_off
         give up events that have lost their state or their record. Events whose record survives become unrouted and can
         be replayed; the others, and all their deliveries, are counted as expired

@@ -23,8 +23,8 @@ from receiver.nexudus.records.record import kind_of
 from receiver.nexudus.webhooks import Webhooks
 from receiver.observation import unsigned
 from receiver.process import logs
+from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Planner
 from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, preflight, redis_url

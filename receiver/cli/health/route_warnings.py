@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from receiver.nexudus import samples
 from receiver.nexudus.actions import NAMES, entity_kind
-from receiver.routing.document import MAX_ROUTES
+from receiver.routing.document.shapes import MAX_ROUTES
 from receiver.routing.route import Route, calls_off, matches
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import keep_script

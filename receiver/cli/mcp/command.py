@@ -11,14 +11,14 @@ from receiver.process import logs
 def mcp(*, write: bool = False, console: str | None = None) -> None:
     """Offer what the console shows to an assistant: tools of the Model Context Protocol on standard input and output.
 
-    It asks the console's API. Records are masked. It shows the token of FRONTDESK_VIEWER_TOKEN, else that of
-    FRONTDESK_ADMIN_TOKEN. It requires the extra `mcp`: pip install 'frontdesk[mcp]'.
+    It asks the console's API, with the token of FRONTDESK_VIEWER_TOKEN or else FRONTDESK_ADMIN_TOKEN. Records are
+    masked. It requires the extra `mcp`: pip install 'frontdesk[mcp]'.
 
     Parameters
     ----------
     write
         also offer tools that replay, release, pause, resume, acknowledge and back-fill, with the token of
-        FRONTDESK_ADMIN_TOKEN; the audit log has its owner's name
+        FRONTDESK_ADMIN_TOKEN; the audit log records each use under the name of that token
     console
         the console's URL, by default the one on this machine; elsewhere it must be https
     """

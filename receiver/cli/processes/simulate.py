@@ -1,6 +1,7 @@
 """`frontdesk simulate`: a Nexudus on this machine."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -108,13 +109,23 @@ def simulate(
         simulated_outage.begin(demo.completed(current), port, values.duration_ms("--outage", outage))
         return
     standard_streams.detach_output()
-    tenant = Tenant({number: f"Location {number}" for number in business or _businesses(current)})
-    account, knobs = _account(current, manner.token_lifetime), manner.knobs()
-    reading = current.reading or "dotnet-ascii"
-    application = app.build(
-        tenant, account, knobs, secret_of=lambda number: _secret(current, number), reading=reading, file=state
-    )
+    account = _account(current, manner.token_lifetime)
+    application = _application(current, account, manner.knobs(), business or _businesses(current), state)
     _serve(application, host, simulated_outage.port_of(current) if port is None else port, account.username)
+
+
+def _application(
+    current: Settings, account: Account, knobs: Knobs, businesses: Iterable[int], state: Path | None
+) -> Starlette:
+    """Return the simulator with these locations, which signs as *current* says."""
+    return app.build(
+        Tenant({number: f"Location {number}" for number in businesses}),
+        account,
+        knobs,
+        secret_of=lambda number: _secret(current, number),
+        reading=current.reading or "dotnet-ascii",
+        file=state,
+    )
 
 
 def _serve(application: Starlette, host: str, port: int, username: str) -> None:

@@ -14,15 +14,16 @@ from receiver.cli.health import alerts
 from receiver.cli.ui import output
 from receiver.core.errors import HandlerError, UsageError
 from receiver.core.sanitize import plain
+from receiver.core.settings import Settings
 from receiver.core.suggest import nearest
 from receiver.failures.route_versions import RouteVersions
 from receiver.process import standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
+from receiver.routing.document.values import QUEUE
 from receiver.routing.loading import load_table
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
-from receiver.routing.values import QUEUE
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
 from receiver.storage.queue.held_lanes import HeldLanes
@@ -60,9 +61,7 @@ def work(
     read = context.settings
     table = load_table(read)
     table.start(strict=True)
-    if table.table:
-        _say_what_cannot_run(table.table, read.routes.resolve().parent, NexudusTransport(read))
-        _say_what_no_route_names(table.table, queue)
+    _warn_of_routes(table.table, queue, read)
     if burst:
         schema_version.settle(context.client)  # whoever waits for the end of it is told that the store is away
     launch = Launch(threads, queue, burst, grace, dict(os.environ))
@@ -102,6 +101,13 @@ def _check(processes: int, threads: int, queues: Iterable[str]) -> None:
 
 def _names(table: RoutingTable | None) -> tuple[str, ...]:
     return tuple(route.name for route in table.routes) if table else ()
+
+
+def _warn_of_routes(table: RoutingTable | None, queues: Iterable[str], read: Settings) -> None:
+    """Say at the start what workers cannot run, and which queue is served for nothing."""
+    if table is not None:
+        _say_what_cannot_run(table, read.routes.resolve().parent, NexudusTransport(read))
+        _say_what_no_route_names(table, queues)
 
 
 def _say_what_no_route_names(table: RoutingTable, queues: Iterable[str]) -> None:

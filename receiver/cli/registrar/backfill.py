@@ -10,12 +10,11 @@ from cyclopts import Parameter
 
 from receiver.cli.registrar import gap_filling
 from receiver.cli.registrar.factory import RegistrarTools, opened
-from receiver.cli.registrar.gap_filling import Watcher
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import SettingsError
 from receiver.core.sanitize import counted
 from receiver.reconcile.filling import Report
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
 from receiver.storage.shared.audit_log import operator
@@ -41,13 +40,13 @@ class Wanted(BackfillRequest):
     route
         only for this route; may be repeated
     include
-        weak: also what can only be guessed
+        weak: also events that Nexudus does not prove, and that are only probable
     dry_run
-        count, and make nothing
+        make no events; print how many there would be
     yes
-        do not ask
+        do not ask for confirmation; needed without a terminal
     json
-        print one object for programs
+        print one object
     """
 
     dry_run: bool = False
@@ -56,10 +55,10 @@ class Wanted(BackfillRequest):
 
 
 def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
-    """Make events of what no webhook brought, by what the API of Nexudus shows.
+    """Find changes for which no webhook arrived, through the API of Nexudus, and make their events.
 
     Without --since it fills the gaps of `frontdesk gaps` that are due or wait for a person. With --since it looks at
-    everything since then. What is kept already, or was made before, is not made again.
+    all changes since then. An event that is stored already is not made again.
     """
     with opened("backfill", needs=(), alone=False, can_wait=True) as registrar:
         if registrar.store is None:

@@ -17,8 +17,8 @@ from receiver.nexudus.budget import Budget
 from receiver.nexudus.client import Client
 from receiver.nexudus.credentials import credentials
 from receiver.nexudus.webhooks import Webhooks
+from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.ownership import Ownership
-from receiver.registrar.planner import Planner
 from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection

@@ -1,8 +1,7 @@
 """Filling the gaps that a person asks for: for `frontdesk backfill` and for the console."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import redis
@@ -14,7 +13,7 @@ from receiver.nexudus.entities import Entities
 from receiver.reconcile import windows
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.healing import LOCK, Restraint
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
@@ -23,20 +22,6 @@ from receiver.storage.shared.lock import Lock
 
 _DUE: Final = (GapState.HEALING, GapState.CONFIRM, GapState.CANNOT)
 _PATIENCE_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """What is told while gaps are filled. *expect*, *read*: pages of answers that are to come, and have come. *check*
-    may raise a FrontdeskError to end it."""
-
-    waiting: Callable[[str], None] = lambda _who: None
-    asked: Callable[[str], None] = lambda _kind: None
-    expect: Callable[[int], None] = lambda _number: None
-    read: Callable[[int], None] = lambda _number: None
-    begin: Callable[[int], None] = lambda _number: None
-    advance: Callable[[int], None] = lambda _number: None
-    check: Callable[[], None] = lambda: None
 
 
 def chosen(registrar: RegistrarTools, table: RoutingTable, wanted: BackfillRequest, prefix: str = "--") -> list[Gap]:

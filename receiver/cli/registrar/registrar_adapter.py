@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from receiver.cli.registrar import apply_plan, gap_filling, hooks
 from receiver.cli.registrar.factory import RegistrarTools, opened
-from receiver.cli.registrar.gap_filling import Watcher
 from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 from receiver.registrar import hook_health
 from receiver.registrar.plan import Plan, Scope, WantedHooks
 
@@ -64,17 +63,8 @@ class RegistrarAdapter:
         with self._backfill() as registrar:
             return len(gap_filling.chosen(registrar, registrar.routes(), wanted, prefix=""))
 
-    def fill(
-        self,
-        wanted: BackfillRequest,
-        *,
-        who: str,
-        begin: Callable[[int], None],
-        advance: Callable[[int], None],
-        check: Callable[[], None],
-    ) -> int:
-        """Fill gaps as an act of *who*, and return how many events it made. *check* may raise to end it."""
-        watcher = Watcher(begin=begin, advance=advance, check=check)
+    def fill(self, wanted: BackfillRequest, *, who: str, watcher: Watcher) -> int:
+        """Fill gaps as an act of *who*, and return how many events it made."""
         with self._backfill() as registrar:
             table = registrar.routes()
             gaps = gap_filling.chosen(registrar, table, wanted, prefix="")

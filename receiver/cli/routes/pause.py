@@ -12,7 +12,7 @@ from receiver.storage.queue.flow_control import Gates
 from receiver.storage.shared.audit_log import AuditLog, operator
 
 Json = Annotated[bool, Parameter(help="print one object")]
-RouteName = Annotated[str, Parameter(name="ROUTE")]
+RouteName = Annotated[str, Parameter(name="ROUTE", help="its name in routes.yaml")]
 
 
 def pause(route: RouteName, /, *, json: Json = False) -> None:

@@ -18,7 +18,7 @@ from receiver.core.errors import RoutesError, UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus import actions
 from receiver.routing import file as routes_file
-from receiver.routing import yaml_lines
+from receiver.routing.document import yaml_lines
 
 _REFERENCE = re.compile(r"\benv/([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -37,7 +37,7 @@ def recipes(
     name
         A recipe.
     append
-        Add it to routes.yaml, of which nothing else is changed.
+        Add it to routes.yaml. The rest of the file stays as it is.
     """
     if name is None:
         if append:

@@ -16,12 +16,12 @@ from receiver.core import timestamps
 from receiver.core.errors import UsageError
 from receiver.core.suggest import hint
 from receiver.nexudus.actions import CODES
+from receiver.routing.document.schema import schema as json_schema
 from receiver.routing.explanation import Explanation
-from receiver.routing.schema import schema as json_schema
 from receiver.routing.table import RoutingTable
 from receiver.storage.query.stored_event import StoredEvent
 
-app = cyclopts.App(name="routes", help="Show the routes, as routes.yaml says them.")
+app = cyclopts.App(name="routes", help="Show the routes of routes.yaml.")
 app.command(routes_diff.diff)
 
 Json = Annotated[bool, Parameter(help="one JSON object per line")]
@@ -99,7 +99,7 @@ def _kept_action(event_id: str, context: Context) -> str:
 
 @app.command
 def schema() -> None:
-    """Print the JSON Schema of routes.yaml, with which editors complete and check the file."""
+    """Print the JSON Schema of routes.yaml. Editors complete and check the file with it."""
     print(orjson.dumps(json_schema(CODES), option=orjson.OPT_INDENT_2).decode())
 
 

@@ -70,12 +70,17 @@ def trial(
     event = _event(context, table, chosen, source, action, business, runs=not dry_run)
     event = at_business(event, table.business(event.business_id))
     why_not = why_not_matched(table, chosen, event)
-    if not json and chosen.is_timed and why_not is None:
-        starts = explain(chosen, event.business_id, event.action, event.data)
-        output.say(f"note: for a worker, {starts.note}")
+    if not json and why_not is None:
+        _say_when_it_starts(chosen, event)
     if dry_run:
         return dry_run_report.report(dry_run_report.told(chosen, event, handler, why_not), json=json)
     return _run(chosen, event, handler, why_not, json=json)
+
+
+def _say_when_it_starts(route: Route, event: Event) -> None:
+    if route.is_timed:
+        starts = explain(route, event.business_id, event.action, event.data)
+        output.say(f"note: for a worker, {starts.note}")
 
 
 def _run(route: Route, event: Event, handler: loader.Handler, why_not: str | None, *, json: bool) -> int:

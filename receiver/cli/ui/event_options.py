@@ -24,6 +24,10 @@ class Origin:
 
     Parameters
     ----------
+    action
+        only events of this action, such as BookingCreate
+    business
+        only events of this location
     since
         a time (2026-05-01T12:00:00Z), a date (2026-05-01, 20260501), or an age with its unit (2h)
     until
@@ -65,6 +69,8 @@ class Selection(Origin):
 
     Parameters
     ----------
+    route
+        only events with a delivery by this route
     status
         quarantined, unrouted, in_flight, dead, succeeded, discarded or expired
     """

@@ -10,7 +10,7 @@ from receiver.console.framework.page import Done, Facts, PageRequest
 from receiver.console.pages import quarantine, replays
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 
 
 def replay(request: PageRequest) -> Facts:
@@ -45,7 +45,8 @@ def backfill(request: PageRequest) -> Done:
         raise UsageError("gaps: none is due; list them, or give since to look at a time without one")
 
     def run(count: ProgressReport, stop: threading.Event) -> str:
-        made = service.fill(wanted, who=who, begin=count.expect, advance=_steps(count), check=_check(stop))
+        watcher = Watcher(begin=count.expect, advance=_steps(count), check=_check(stop))
+        made = service.fill(wanted, who=who, watcher=watcher)
         return "" if made else "it made no events"
 
     request.services.bulk.start(Progress("backfill", who, 0), run)

@@ -19,7 +19,7 @@ from receiver.operations.edited_replay import EditedReplay
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs
-from receiver.reconcile.request import BackfillRequest
+from receiver.reconcile.request import BackfillRequest, Watcher
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader
@@ -40,15 +40,7 @@ class Backfill(Protocol):
 
     def gaps(self, wanted: BackfillRequest) -> int: ...
 
-    def fill(
-        self,
-        wanted: BackfillRequest,
-        *,
-        who: str,
-        begin: Callable[[int], None],
-        advance: Callable[[int], None],
-        check: Callable[[], None],
-    ) -> int: ...
+    def fill(self, wanted: BackfillRequest, *, who: str, watcher: Watcher) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,14 +142,7 @@ class Records:
             named = {"EntityName": living.kind, "EntityId": living.id, "LogEntryType": _DELETED}
             self.add("LogEntry", living.business_id, moment, named | {"Description": f"{living.kind} was deleted"})
         if living.kind == "Booking":
-            shown = {name: value for name, value in living.record.items() if name not in ("Id", "UniqueId")}
-            cancelled = {
-                "OriginalBookingId": str(living.id),
-                "CancelledOn": views.stamp(moment),
-                "CancellationReason": 1,
-            }
-            times = {"CreatedOn": views.stamp(moment), "UpdatedOn": views.stamp(moment)}
-            self.add("CancelledBooking", living.business_id, moment, shown | times | cancelled)
+            self.add("CancelledBooking", living.business_id, moment, views.cancelled(living, moment))
 
     def vanish(self, living: Living) -> None:
         """Take a record away, and nothing tells of it."""

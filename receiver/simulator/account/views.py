@@ -45,6 +45,18 @@ def rows(found: Iterable[Living]) -> list[Fields]:
     return [row(living) for living in found]
 
 
+def cancelled(living: Living, moment: datetime) -> Fields:
+    """Return the fields of the CancelledBooking that a booking leaves when it is deleted."""
+    shown = {name: value for name, value in living.record.items() if name not in ("Id", "UniqueId")}
+    return shown | {
+        "CreatedOn": stamp(moment),
+        "UpdatedOn": stamp(moment),
+        "OriginalBookingId": str(living.id),
+        "CancelledOn": stamp(moment),
+        "CancellationReason": 1,
+    }
+
+
 def cut(value: Any) -> Any:
     """Return a time without its ticks, and everything else as it is."""
     if isinstance(value, str) and value[10:11] == "T" and value[19:20] == ".":

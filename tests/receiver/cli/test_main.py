@@ -1,7 +1,9 @@
 """What every command has in common: a wrong call is one sentence and exit status 1, never a traceback."""
 
+from importlib import import_module
 from pathlib import Path
 
+import cyclopts
 import pytest
 
 from receiver.cli import main
@@ -79,3 +81,20 @@ def test_every_command_is_listed_with_what_it_does_and_explains_itself() -> None
         assert name in listed
         assert sentence.split()[0] in listed
     assert "A route that is still busy with an event" in explained
+
+
+@pytest.mark.parametrize("name", sorted(main.COMMANDS))
+def test_every_argument_and_option_has_a_sentence(name: str) -> None:
+    """None is left out of the docstring, or lost in it by a wrong form."""
+    module, _, attribute = main.COMMANDS[name][0].partition(":")
+    found = getattr(import_module(module), attribute)
+    commands = [found]
+    if isinstance(found, cyclopts.App):
+        commands = [found.default_command, *(found[one].default_command for one in found if not one.startswith("-"))]
+
+    for command in commands:
+        app = cyclopts.App()
+        app.default(command)
+        arguments = app.assemble_argument_collection(parse_docstring=True)
+        silent = [one.names for one in arguments if one.show and not one.children and not one.parameter.help]
+        assert silent == []

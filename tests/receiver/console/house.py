@@ -77,13 +77,7 @@ class House(Stack):
         if nexudus:
             self.settings |= {
                 "FRONTDESK_PUBLIC_URL": f"http://127.0.0.1:{self.settings['FRONTDESK_PORT']}",
-                "FRONTDESK_NEXUDUS_URL": nexudus.url,
-                "FRONTDESK_NEXUDUS_USERNAME": "demo@example.com",
-                "FRONTDESK_NEXUDUS_PASSWORD": "demo",
-                "FRONTDESK_NEXUDUS_CALLS_PER_MINUTE": "10000",
-                "FRONTDESK_NEXUDUS_WRITES_PER_MINUTE": "10000",
-                "FRONTDESK_NEXUDUS_CALLS_PER_HOUR": "1000000",
-                "FRONTDESK_NEXUDUS_WRITES_PER_DAY": "1000000",
+                **nexudus.settings,
             }
 
     @property

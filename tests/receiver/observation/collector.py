@@ -1,12 +1,12 @@
 """A real OTLP/HTTP collector that keeps the spans it receives."""
 
 import gzip
-import http.server
-import threading
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.http_server import LocalServer, SilentHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,14 @@ class Received:
     attributes: dict[str, Any]
 
 
-class Collector(http.server.ThreadingHTTPServer):
+class Collector(LocalServer):
     """Listens at *url*."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Export)
         self.spans: list[Received] = []
         self.paths: set[str] = set()
         self.raw = b""
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        super().__init__(_Export)
 
     @property
     def url(self) -> str:
@@ -52,12 +42,12 @@ class Collector(http.server.ThreadingHTTPServer):
         return [span for span in self.spans if span.name == name]
 
 
-class _Export(http.server.BaseHTTPRequestHandler):
+class _Export(SilentHandler):
     server: Collector
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - its name
         """Keep the spans and answer."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         self.server.paths.add(self.path)
@@ -67,12 +57,7 @@ class _Export(http.server.BaseHTTPRequestHandler):
             service = _values(resource.resource.attributes)["service.name"]
             for scope in resource.scope_spans:
                 self.server.spans += [_received(span, service) for span in scope.spans]
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name it has there
-        """Stay silent."""
+        self.answer(200)
 
 
 def _received(span: Any, service: str) -> Received:

@@ -1,28 +1,18 @@
 """A real HTTP endpoint that alerts arrive at, as Apprise's json:// sends them."""
 
-import http.server
 import json
-import threading
-from typing import Any, Self
+from typing import Any
+
+from tests.support.http_server import LocalServer, SilentHandler
 
 
-class Mailbox(http.server.ThreadingHTTPServer):
+class Mailbox(LocalServer):
     """Keeps what is posted to it; answers *status*."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Post)
         self.status = 200
         self.posts: list[dict[str, Any]] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        super().__init__(_Post)
 
     @property
     def url(self) -> str:
@@ -35,17 +25,12 @@ class Mailbox(http.server.ThreadingHTTPServer):
         return [post["title"] for post in self.posts]
 
 
-class _Post(http.server.BaseHTTPRequestHandler):
+class _Post(SilentHandler):
     server: Mailbox
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - its name
         """Keep it and answer."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         if self.server.status == 200:
             self.server.posts.append(json.loads(body))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name it has there
-        """Stay silent."""
+        self.answer(self.server.status)

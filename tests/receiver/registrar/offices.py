@@ -9,9 +9,9 @@ from receiver.nexudus import actions
 from receiver.nexudus.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change
+from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Plan, Scope, WantedHooks
-from receiver.registrar.planner import Planner
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from tests.support.nexudus import CountingBudget, SimulatedNexudus

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from receiver.core.errors import Problem, RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
+from receiver.routing.document.shapes import RouteShape, keys_of
 from receiver.routing.table import RoutingTable
 
 FULL = """\
@@ -125,7 +126,7 @@ routes:
   - {handler: archive}
 """)
 
-    keys = ", ".join(file._ROUTE_KEYS)
+    keys = ", ".join(keys_of(RouteShape))
     assert found == [
         (1, "businesses[1]: 'x' is not the number of a Nexudus location"),
         (1, "businesses[2]: -1 is not the number of a Nexudus location"),
@@ -356,7 +357,7 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["url", "queue", "retry"]), inner),
     max_leaves=6,
 )  # fmt: skip
-_KEYS = st.sampled_from([*file._ROUTE_KEYS, "order", "on", "x"])
+_KEYS = st.sampled_from([*keys_of(RouteShape), "order", "on", "x"])
 
 
 @given(st.lists(st.dictionaries(_KEYS, _VALUES, max_size=8), max_size=4), st.dictionaries(_KEYS, _VALUES, max_size=2))

@@ -11,8 +11,8 @@ from receiver.core import timestamps
 from receiver.core.errors import RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
+from receiver.routing.document.schema import schema
 from receiver.routing.flow_rules import FURTHEST, NO_ENTITY, Occurrence
-from receiver.routing.schema import schema
 from receiver.routing.table import RoutingTable
 
 REMIND = """\

@@ -2,10 +2,17 @@
 recording results (acknowledge.lua); duplicates, limits and order are decided here. `source` returns the text that Redis
 runs.
 
+How to read them. The head of a script says what it does, its arguments and what it returns. An event has an id of 20
+characters, its delivery `{id}-{n}`, the RQ job of an attempt `{id}-{n}-{serial}`. `n .. 's'` is the field s of delivery
+n in the event's state `fd:d:{id}`; `storage/redis/keys.py` explains the letters and every key. `now_ms` is the server's
+clock (Unix ms) when the script began. `iso` is the time as RQ writes it into its jobs. Names of keys are made in the
+scripts, so only two take KEYS: there is no cluster (docs/decisions/no-cluster.md). A number that is written into a key
+goes through string.format, because Lua would write a large one as 1e+14.
+
 The first lines of a script name the files of `shared/` that it uses: `-- include: keys, time`, and after `-- on
 demand:` those that few of its calls need. A shared file may include others. At each call, Redis creates every function
 of a script again, for a sixth of a microsecond each, so shared files are small. A file on demand is one function,
-`open_{file}`, which also contains the files that only it includes."""
+`open_{file}`, which also contains the files that only it includes. Lines of comment are left out of what Redis gets."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -1,17 +1,18 @@
 -- include: attempts, counters, finish, ids, jobs, keys, lanes, lists, requeue, states, time
 -- on demand: gates, targets
--- Records how attempts ended and says what becomes of their deliveries.
+-- Records how attempts ended, and decides what becomes of their deliveries: they end, or wait for another attempt.
 --
 -- ARGV: worker, the time as RQ writes it, then for each attempt
---   job id, verdict, delay in ms, RQ timeout in seconds of the next job, the attempt as JSON ('' for none), what it says
---   of the target ('' for nothing; 'd' it is down, 'b' it asked to wait for the delay, and behind the letter the age in ms
---   at which waiting for it ends)
+--   job id, verdict, delay in ms, RQ timeout in seconds of the next job, the attempt as JSON ('' for none), what the attempt
+--   says of the target: '' for nothing, else 'd' (it is down) or 'b' (it asked to wait for the delay), followed by the number
+--   of ms after which a delivery that waits for its target is given up
 -- Verdicts: s succeeded, c discarded, d dead, r failed and to be run again after the delay, u to be run again after the
--- delay at no charge, g given back unrun to the front of its queue, n given back unrun because the worker does not know its
--- route or handler, p put off unrun for the delay, because its time is later now.
+-- delay at no charge, g given back unrun to the front of its queue, n given back unrun because the worker does not know
+-- its route or handler, p put off unrun for the delay, because its time is later now.
 -- Returns the job ids that were stale: the delivery is no longer this worker's, and nothing was changed.
 
--- What was put off is looked at at least so often: whoever did so may not have read today's routes.
+-- A delivery that was put off goes to a worker again after this time at the latest: the worker that put it off may have
+-- had an older routes.yaml, with another time.
 local LOOKED_AT_AGAIN_MS = 3600000
 
 local worker, iso = ARGV[1], ARGV[2]

@@ -1,15 +1,17 @@
 -- include: counters, lanes, spooled_lanes, time
--- Says what of ordered routes may wait in a spool, and lets lanes go on that need not wait any more. See spooled_lanes.lua.
+-- Announces which lanes of ordered routes have events in a spool, and lets those lanes go on that need not wait for one
+-- any more. spooled_lanes.lua explains why lanes wait. A receiver calls it many times a second.
 --
--- ARGV: name of the spool ('' for none: only the lanes are looked at), Unix ms at which this is said, ms for which it is to
---   be believed, kind (`n`, `l`, `a` as in spooled_lanes.lua; `x`: the spool is left, nobody need wait for it), the id up to which
---   all that its receiver took is in the store
--- Returns how many lanes went on, and 1 when the list of the lanes of the spool is lost (0 when not).
--- What was said earlier and comes later changes nothing.
+-- ARGV: name of the spool ('' for none: only the lanes are checked), Unix ms at which the receiver sent this, ms for
+-- which it
+--   is valid, kind (`n`, `l`, `a` as in spooled_lanes.lua; `x`: the spool has no receiver any more, and nobody waits for it),
+--   the id up to which every event that its receiver took is in the store
+-- Returns how many lanes went on, and 1 when the list of the spool's lanes is lost (0 when not).
+-- An announcement that arrives after a newer one of the same spool changes nothing.
 
 local LANES_AT_ONCE = 128
 local FORGOTTEN_MS = 20000
-local MOST_COUNTED_MS = 2000  -- while nobody was heard for longer, the store was away
+local MOST_COUNTED_MS = 2000  -- a longer silence of all receivers means that the store was away; it counts as this much
 local LISTED_FOR_MS = 60000
 local spool, sent, lease, kind, done = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 if spool == '' and redis.call('EXISTS', 'fd:receivers', 'fd:lanes') == 0 then return {0, 0} end
@@ -28,7 +30,7 @@ elseif spool ~= '' then
         local list = 'fd:spooled:' .. spool
         if kind == 'n' then redis.call('DEL', list) end
         if kind == 'l' and redis.call('PEXPIRE', list, LISTED_FOR_MS) == 0 then kind, is_lost = 'a', 1 end
-        -- A call that comes late says what was true when it was sent.
+        -- A call that arrives late is about the moment at which it was sent.
         redis.call('HSET', 'fd:receivers', spool,
             string.format('%d %d %d %s %s', math.min(sent, now_ms), lease, up, kind, done))
     end

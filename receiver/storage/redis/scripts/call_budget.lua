@@ -1,6 +1,14 @@
--- Take one call (and one write) from the buckets that all processes share, or say how long to wait.
--- KEYS: 1 the buckets' hash; 2 the hash of the long windows. ARGV: 1 "1" for a write; 2 "1" for the registrar; 3, 4 burst
--- and rate per second of calls; 5, 6 of writes; 7 calls in an hour; 8 writes in a day. Returns 0 when taken, else the microseconds to wait.
+-- Takes one call to Nexudus (and one write) from the budget that all processes share, or says how long to wait.
+--
+-- Two kinds of limits must allow it: token buckets for the limits per minute, and counts in slots for those per hour
+-- and day.
+--
+-- KEYS: hash of the buckets, hash of the slots
+-- ARGV: '1' for a write, '1' for the registrar, burst and rate per second of calls, burst and rate per second of
+-- writes,
+--   calls in an hour, writes in a day
+-- Returns 0 when the call is taken, else the microseconds to wait before asking again.
+
 local MOST_IN_A_SLOT = 1000000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -22,8 +30,8 @@ for i = 1, is_write and 2 or 1 do
     wait = math.max(wait, math.ceil((1 - levels[i]) / rates[i] * 1000000) + 100)
   end
 end
--- The long windows count by slots, "c" a minute of calls and "w" a quarter of an hour of writes. One slot more than the
--- window has is looked at, so that no stretch of that length holds more than the limit.
+-- The limits per hour and day count by slots: a minute of calls (`c`), a quarter of an hour of writes (`w`). One slot
+-- more than the window has is added up, so that no hour and no day holds more than the limit, wherever it begins.
 local counted, over = redis.call('HGETALL', KEYS[2]), {}
 local windows = {c = {60000000, 60, tonumber(ARGV[7])}, w = {900000000, 96, tonumber(ARGV[8])}}
 local is_long = false
@@ -46,7 +54,8 @@ for kind, window in pairs(windows) do
     is_long = true
   end
 end
--- The registrar goes first: while it waits for a bucket, nobody else takes what it waits for.
+-- The registrar goes first: `first` is the time (in microseconds) until which its next call is reserved, and others
+-- wait.
 if not is_first and first > now then
   wait = math.max(wait, first - now + 1000)
 end

@@ -1,8 +1,8 @@
 -- include: keys, quarantine
--- Writes another reason into the envelope of a quarantined event.
+-- Replaces the envelope of a quarantined event by one with another reason, and counts its new size.
 --
 -- ARGV: event id, envelope
--- Returns 1, or 0 when the event is not quarantined (any more).
+-- Returns 1; 0 when the event is not quarantined (any more), and then nothing is changed.
 
 local id, envelope = ARGV[1], ARGV[2]
 local state = redis.call('HMGET', state_key(id), 'k', 'h')

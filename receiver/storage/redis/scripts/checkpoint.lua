@@ -1,9 +1,9 @@
 -- include: keys
--- Remembers which steps of a delivery its handler has taken, for as long as the event is kept.
+-- Begins or completes a step of a handler (`once`). Steps are remembered as long as the event is kept.
 --
--- ARGV: event id, step (with the route in front of it), steps at most; to remember that it was taken: the result, as JSON
--- Begins the step when there is no result. Returns what was known of it: '' nothing, '?' that it was begun, else the
--- result; 'full' when the event has too many steps; false when the event is not kept, or was erased.
+-- ARGV: event id, step (`{route}/{step}`), steps that an event may have; to complete the step also its result, as JSON
+-- Returns what was known of the step before: '' nothing, '?' that it was begun, else its result. 'full' when the event
+-- has too many steps, and the step is not begun; false when the event is not kept, or was erased.
 
 local id, step, most, result = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local key = 'fd:once:' .. id

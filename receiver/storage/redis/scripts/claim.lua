@@ -1,17 +1,17 @@
 -- include: counters, dates, handover, ids, jobs, keys, lists, rules, time
 -- on demand: gates
--- Claims up to *max* deliveries for a worker: first makes due what waited, then takes from the queues in their order.
--- A delivery is in a queue or in one worker's hands at every moment, never in neither.
+-- Claims up to *max* deliveries for a worker: first it queues those whose time has come, then it takes from the queues
+-- in their order. At every moment a delivery is either in a queue or with one worker, never in neither.
 --
--- ARGV: worker, max, rules of today's routes (gates.lua), the number of routes that the worker cannot run and their names,
---   the number of those that it was asked for and can run and their names, then the queues in the order they are to be
---   served
+-- ARGV: worker, max, rules of the routes (rules.lua), the number of routes that the worker cannot run and their names,
+--   the number of routes that an earlier call asked about and the worker can run, and their names, then its queues, the most
+--   urgent first
 -- Returns false when the worker's lease is over (it must take a new one under a new name), else
---   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, routes of which the
---   worker is to say whether it can run them, and for each claimed delivery:
+--   Unix ms at which the next waiting delivery is due (0: none waits), number of foreign jobs refused, routes about which
+--   the worker must say with its next call whether it can run them, and for each claimed delivery:
 --   job id, queue, route, attempts, failures, unknown since, deaths, origin, superseded (1/0), envelope
--- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible. A delivery that the
--- worker cannot run is parked for one that can; but one that nobody could run for an hour is claimed, to be ended.
+-- Jobs of anybody else are not run: they go to RQ's registry of failed jobs, where they stay visible. A delivery that
+-- the worker cannot run is parked for one that can; but one that nobody could run for an hour is claimed, to be ended.
 
 local DUE_AT_ONCE = 256
 local UNKNOWN_FOR_MS = 3600000
@@ -36,8 +36,8 @@ local gates = (rules or cannot or redis.call('EXISTS', 'fd:gates') == 1)
 local next_due, asked, refused = 0, {}, 0
 if gates then next_due, asked = gates.look() end
 
--- What is due goes in front of what waits in its queue: it came earlier, and behind a backlog a retry would come too late to
--- show that its target is up.
+-- A delivery that is due goes to the front of its queue: its event came earlier than those there, and behind a backlog
+-- a retry would run too late to show that its target is up again.
 local function make_due(queue)
     local key = scheduled_key(queue)
     local due = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms / 1000, 'LIMIT', 0, DUE_AT_ONCE)
@@ -56,7 +56,7 @@ local function make_due(queue)
         end
         if waits then
             if redis.call('EXISTS', job_key(job)) == 1 then
-                -- It waits for a worker since now: what tells how far a queue is behind goes by when its jobs were made.
+                -- It waits for a worker from now on. The age of a queue is measured by when its jobs were created.
                 redis.call('HSET', job_key(job), 'status', 'queued', 'created_at', rq_time(tonumber(clock[1])))
             end
             if id then ours[#ours + 1] = job else redis.call('RPUSH', queue_key(queue), job) end
@@ -102,8 +102,8 @@ local function take(queue, job)
     claimed[#claimed + 1] = hand_over(worker, queue, job, id, n, state)
 end
 
--- A value that this script cannot read costs no other delivery: those behind go back, and what was handed over is noted as
--- held, so that the worker finds out that it has it.
+-- When a damaged value stops this script, no other delivery may get lost: the jobs behind it go back into the queue,
+-- and those handed over are noted as held, so that the worker finds out that it has them.
 local function give_up(queue, jobs, first, why)
     for at = #jobs, first, -1 do redis.call('LPUSH', queue_key(queue), jobs[at]) end
     with_each('ZADD', started)

@@ -1,10 +1,10 @@
 -- include: handover, ids, jobs, keys, rules, time
 -- on demand: gates
--- Puts one delivery into the hands of a stock RQ worker, which took the job from the queue itself.
+-- Claims one delivery for a stock RQ worker, which took the job from the queue itself.
 --
--- ARGV: worker (a name for this one run), job id, lease in ms, rules of today's routes (gates.lua)
--- Returns the delivery as claim.lua does, or false when the job is stale or its delivery has to wait. RQ deletes the job
--- itself in a moment, so a delivery that waits gets another.
+-- ARGV: worker (a name for this one run), job id, lease in ms, rules of the routes (rules.lua)
+-- Returns the delivery as claim.lua does; false when the job is stale or its delivery has to wait. RQ deletes the job
+-- when the worker is done with it, so a delivery that has to wait gets a new job.
 
 local worker, job, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local id, n, serial = parse_job(job)

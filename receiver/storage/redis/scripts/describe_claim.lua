@@ -1,8 +1,8 @@
 -- include: handover, ids, keys
--- Describes a delivery that is in a worker's hands, as claim.lua did, and changes nothing.
+-- Describes a delivery that a worker holds, and changes nothing.
 --
 -- ARGV: job id
--- Returns false when the job is stale.
+-- Returns the delivery as claim.lua does; false when the job is stale.
 
 local job = ARGV[1]
 local id, n, serial = parse_job(job)

@@ -1,10 +1,15 @@
--- Marks a store that has no mark, notes that it was looked at, and writes down what it has lost, as somebody knows.
+-- Finds out whether the store has lost data, and writes the loss down.
 --
--- ARGV: the mark for a store without one; the mark that is remembered, or ''; when the store was looked at last, as is
--- remembered; the loss of it, as JSON
--- Another mark: all is lost. A last look that is a minute older than the one that is remembered: what came between is.
--- Returns the mark of the store ('': it takes no writes), when it was looked at last, the last result of maintenance, and 1
--- when the loss was not written down yet. A store that takes no writes, because it is full, is no error here.
+-- The store holds a random mark and the time of the last check. Processes remember both, also on their disks. If the
+-- store has another mark than a process remembers, all its data is lost; if its last check is more than a minute older
+-- than the one that the process remembers, what was written between the two is lost.
+--
+-- ARGV: a mark for a store that has none; the mark that the process remembers ('' for none); Unix ms of the last check
+-- that
+--   it remembers; the loss as JSON, to be written down if there is one
+-- Returns the mark of the store ('' when it takes no writes), Unix ms of its last check, the last result of maintenance
+-- as JSON, and 1 when a loss was written down that was not known yet (else 0). A store that takes no writes is no
+-- error.
 
 local LAST = 253402300799999  -- the end of the year 9999: whatever comes later is no time
 local time = redis.call('TIME')
@@ -22,8 +27,8 @@ if ARGV[2] ~= '' and mark ~= '' then
     end
 end
 local is_new = lost and redis.pcall('HSETNX', 'fd:losses', lost, ARGV[4]) == 1
--- Never back: the clock of a replica that takes over may be behind.
+-- The time never goes back: the clock of a replica that takes over may be behind.
 local latest = string.format('%.0f', math.max(looked, now))
--- What could not be noted is not remembered either, or the store would seem to have lost it.
+-- Return what the store holds, not what it should: a process that remembered more would take that for a loss.
 looked = redis.pcall('SET', 'fd:mark:looked', latest).ok and latest or string.format('%.0f', looked)
 return {mark, looked, redis.call('GET', 'fd:audit') or '', is_new and 1 or 0}

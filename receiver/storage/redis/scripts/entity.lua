@@ -1,8 +1,8 @@
 -- include: keys
--- Tells which events are about an entity. Changes nothing.
+-- Picks the events that are about one entity, and changes nothing.
 --
 -- ARGV: entity, ids of events (some hundred)
--- Returns those of the ids, in their order.
+-- Returns the ids of those events, in the order of ARGV.
 
 local found = {}
 for at = 2, #ARGV do

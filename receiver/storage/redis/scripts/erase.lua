@@ -1,12 +1,12 @@
 -- include: counters, entities, finish, keys, quarantine, states, withdraw
--- Puts an empty record in the place of an event's own, ends its deliveries and clears what was said about it.
--- The event stays counted as what it is, so the audit stays at 0.
+-- Erases an event: replaces its record by an empty one, ends its deliveries, and clears the errors of its attempts.
+-- The event is still counted as before, so the audit stays at 0.
 --
--- ARGV: event id, the envelope without the record, the delivery to begin with, deliveries at most
--- The first call sees that no further delivery is made, each ends some, and the last one puts the record away: whoever is
--- cut off between them finds the event again.
--- Returns how many deliveries were cancelled, and the one to begin the next call with (0: that was all); false when the
--- event is not kept.
+-- ARGV: event id, the envelope without the record, number of the delivery to begin with, deliveries at most
+-- An event with many deliveries takes several calls. The first one prevents that further deliveries are made, each ends
+-- some, and the last one replaces the record: a command that was interrupted finds the event again by its record.
+-- Returns how many deliveries were cancelled, and the number to begin the next call with (0: that was all); false when
+-- the event is not kept.
 
 local id, envelope, first, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local key = state_key(id)

@@ -1,16 +1,17 @@
 -- include: counters, entities, ids, indexes, keys, lists, quarantine, states, time
--- Looks at one page of a list of ids, and takes out those whose time is over. A cursor says where the next page begins, so
--- the ids that stay keep their places, and the list its order.
+-- Goes through one page of a list of ids, and takes out those whose retention is over. A cursor says where the next
+-- page begins, so ids that stay are not moved, and the list keeps its order.
 --
--- ARGV: the list (its name behind the prefix of lists), ids at most (fewer are looked at when their deliveries are many),
+-- ARGV: the list (its name behind the prefix of lists), ids at most (fewer are looked at when their deliveries are
+-- many),
 --   retention in ms of ordinary events, and of dead, unrouted and quarantined ones
--- The list of an hour decides: its events expire here. A narrower list (by action, business, route) only forgets ids that
--- have no state any more.
--- Returns how many ids were looked at, how many were taken out, 1 when the turn is complete (else 0), and the Unix ms at
--- which the first of those that stayed may be over (0: none stayed).
+-- The list of an hour decides: its events expire here. A narrower list (by action, business, route) only forgets ids
+-- that have no state any more.
+-- Returns how many ids were read, how many were taken out, 1 when the list is read to its end (else 0), and the
+-- earliest Unix ms at which the retention of one that stayed may be over (0: none stayed).
 --
--- The cursor (a field of `fd:turning`): how many ids in front were looked at and stay, how many ids are left to look at,
--- the Unix ms of above so far, and the last id in front. What joins the list during a turn is for the next one.
+-- The cursor is a field of `fd:turning`: how many ids in front were read and stay, how many ids are left to read, the
+-- earliest Unix ms so far, and the last id in front. An id that joins the list meanwhile is left for the next turn.
 
 local list, most, retention, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local key = INDEX .. list
@@ -45,7 +46,8 @@ local function expire(id, state)
     redis.call('SADD', 'fd:stale:' .. hour, '*')
 end
 
--- When an event may be over: not while a delivery of it is in flight, nor earlier than its time after the last one ended.
+-- When an event may be over: not while a delivery of it is in flight, nor earlier than its time after the last one
+-- ended.
 local function over_at(id, state)
     if state.is_damaged then return now_ms + retention + 1 end
     local is_kept = state.k ~= nil
@@ -66,8 +68,8 @@ local function close()
     end
 end
 
--- Release 0.2.0 turned lists round behind a mark, and its cursor was a number alone. What it left in the middle is turned
--- to its end, so that the ids are in their order again. Returns how many were moved; nil when nothing was left.
+-- Release 0.2.0 turned lists round behind a mark, and its cursor was a number alone. What it left in the middle is
+-- turned to its end, so that the ids are in their order again. Returns how many were moved; nil when nothing was left.
 local function finish_rotation(cursor)
     if not cursor or not tonumber(cursor) then return nil end
     local left = redis.call('LPOS', key, TURNING_MARK)
@@ -82,7 +84,8 @@ local function finish_rotation(cursor)
     return math.max(#moved, 1)
 end
 
--- Where to go on: ids in front, ids left, the earliest moment. From the beginning, if somebody else took out ids in front.
+-- Where to go on: ids in front, ids left, the earliest moment. From the beginning, if somebody else took out ids in
+-- front.
 local function begin(cursor)
     local front, left, earliest, last = string.match(cursor or '', '^(%d+) (%d+) (%d+) (.*)$')
     if front and (front == '0' or redis.call('LINDEX', key, front - 1) == last) then

@@ -1,11 +1,12 @@
 -- include: keys, states
--- Tells which deliveries of events fail: dead ones, and those in flight with an ended attempt. Changes nothing. Of an
--- event that was erased none does: nobody can do anything about it.
+-- Lists the failing deliveries of events: those that are dead, and those in flight of which an attempt has ended.
+-- Changes nothing. Deliveries of erased events are left out, because nobody can do anything about them.
 --
--- ARGV: for each event its id and what this script last called its version ('' when the caller knows nothing of it)
--- Returns how many events were looked at (fewer than asked for when they are large; at least one), then for each event
--- that is not of that version: id, version ('' while something is in flight: it may change unseen), then for each such
--- delivery: number, route, state, the last and the first record of its ended attempts, both cut.
+-- ARGV: for each event its id, and the version of it that this script returned last ('' when the caller has none)
+-- Returns how many events were read (fewer than asked for when they are large; at least one), then for each event of
+-- another version: id, version ('' while a delivery is in flight, because it may change without a new version), then
+-- for each failing delivery: number, route, state, the last and the first record of its ended attempts, both cut to
+-- 2,000 bytes.
 
 local MOST_DELIVERIES, MOST_OF_ONE, MOST_BYTES, LONGEST = 2000, 20000, 4194304, 2000
 

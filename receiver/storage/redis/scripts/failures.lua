@@ -1,9 +1,13 @@
 -- include: lists
--- Writes what a look at all failures found, unless somebody else has written since this one began.
+-- Writes the groups of failures that a scan found, unless another scan has written since this one began.
 --
--- ARGV: what `~` held when it began ('' for nothing), what it holds now, 'all' when everything else is written anew or 'same',
---   how many acts end with their groups, their ids, then id and group in turn
--- Returns 1, or 0 when nothing was written.
+-- The field `~` of fd:failures holds what the last scan has to say of itself, as JSON. It also serves as the version.
+--
+-- ARGV: what `~` held when the scan began ('' for nothing), what it is to hold, 'all' to replace all groups or 'same'
+-- to keep
+--   those that are not named, the number of groups that ended and their ids (what people said of them is deleted), then for
+--   each group: its id, the group as JSON
+-- Returns 1; 0 when another scan was faster, and nothing was written.
 
 if (redis.call('HGET', 'fd:failures', '~') or '') ~= ARGV[1] then return 0 end
 local ended, groups = {}, {}

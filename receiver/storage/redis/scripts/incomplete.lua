@@ -1,14 +1,15 @@
 -- include: counters, ids, indexes, keys
 -- on demand: leftovers
--- Finds events that have a state and no envelope, and clears away what is left of them. A call that failed in the middle
--- left such events behind: up to release 0.2.0 for good, and since then until the next call with their ids. Or somebody
--- took the envelope of an event away that was kept: that event is listed by its hour, and is counted.
+-- Finds events that have a state and no envelope, and removes what is left of them. There are two causes. A call of
+-- keep.lua failed in the middle: up to release 0.2.0 its events stayed like this, since then the next call with their
+-- ids completes them. Or the envelope of a kept event was deleted: such an event is in the list of its hour, and is
+-- counted.
 --
 -- ARGV: 'scan', a cursor of SCAN, keys at most; or the time as RQ writes it, then ids, behind
---   'look'   to look again whether they are incomplete
---   'clear'  to clear away those that are and are not listed: they were never kept
---   'drop'   to clear away the state of all that are; who is listed is counted, and is for write_off.lua then
--- Returns the ids for which that is so; of a scan the next cursor in front.
+--   'look'   to check again whether they are incomplete
+--   'clear'  to remove those that are incomplete and not listed: they were never kept
+--   'drop'   to remove the state of all that are incomplete; one that is listed is counted, and is left to write_off.lua
+-- Returns the ids that are incomplete (with 'clear' also not listed); of a scan, with the next cursor in front.
 
 local verb = ARGV[1]
 local function is_incomplete(id)

@@ -1,23 +1,25 @@
 -- include: counters, entities, ids, indexes, jobs, keys, lists, new_delivery, quarantine, states, time
 -- on demand: lane_placement, timed_placement, leftovers
--- Keeps a batch of events: deduplicates, stores, indexes, counts, makes their deliveries and enqueues them.
+-- Stores a batch of events: recognises duplicates, writes, indexes and counts the others, makes their deliveries and
+-- queues them.
 --
--- A script error keeps what was written before it. So everything that can be wrong with the arguments is found before the
--- first write, and the envelopes are written last: an event is kept when both its state and its envelope are there. A state
--- without an envelope is what a call left that failed in the middle. It is no event yet: the next call with its id makes
--- it one, after it has cleared away what was left (leftovers.lua).
+-- Redis does not undo what a script wrote before an error. So all arguments are checked before the first write, and the
+-- envelopes are written last: an event is kept when both its state and its envelope are there. A state without an
+-- envelope was left by a call that failed in the middle. It is no event yet: the next call with its id removes what is
+-- left (leftovers.lua) and stores the event.
 --
 -- ARGV: the time as RQ writes it, bytes that quarantine may hold in all and for one hook, for how many ms the id of a
---   duplicate stays resolvable (0 for requests that wait for the answer and are told the first id), then for each event
---   id, kind ('r', 'q', 'p' for one that was quarantined under this id and is put right now, or 'm' for one that is kept
---   and gets its next portion of deliveries), action, business, entity, its bucket, fingerprint, window in ms, envelope,
---   routes in the shadow (joined by commas), number of portions of further deliveries, number of deliveries,
+--   duplicate leads to that of the first event (0 for requests that wait for the answer: they are told the first id), then
+--   for each event
+--   id, kind ('r' to be routed, 'q' to be quarantined, 'p' quarantined under this id and released now, 'm' stored already,
+--   to get its next portion of deliveries), action, business, entity, its bucket, fingerprint, window in ms, envelope,
+--   routes in the shadow that match (joined by commas), number of portions of further deliveries, number of deliveries,
 --   then the portions (each a JSON array of deliveries, to be made by later calls of kind 'm'), and for each delivery:
 --   route, queue, RQ timeout in seconds, terms ('' for none, else as new_delivery.lua reads them)
--- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the id
--- that was kept first; of kind 'p' also 'n': it is not quarantined (any more); of kind 'm' only 'm', followed by the number
--- of portions that are left.
--- Idempotent by id: an event that is there already is answered as it was and not touched.
+-- Returns for each event 'a' accepted, 'q' quarantined, 'f' not kept because quarantine is full, or 'd' followed by the
+-- id that was kept first; of kind 'p' also 'n': it is not quarantined (any more); of kind 'm' only 'm', followed by the
+-- number of portions that are left. A call may be repeated: an event that is there already gets the answer that it got
+-- before, and is not touched.
 
 local iso = ARGV[1]
 local quarantine_limit, hook_limit = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -78,8 +80,8 @@ end
 
 local envelopes, indexes, listed, queues, received, hours = {}, {}, {}, {}, {}, {}
 
--- Whether an event is kept already. Nearly always none of a batch has a state, which one call tells; the batch itself may
--- hold one twice. One that is listed lacks nothing but its envelope: its list was written after all the rest.
+-- Whether an event is kept already. Nearly always none of a batch has a state, which one call tells; the batch itself
+-- may hold one twice. One that is listed lacks nothing but its envelope: its list was written after all the rest.
 local stored = {}
 local none_is_there = #events > 0 and redis.call('EXISTS', unpack(state_keys)) == 0
 local function is_there(event)
@@ -95,9 +97,10 @@ local function is_there(event)
     return false
 end
 
--- Where fingerprints are looked for, and two looks for the whole call: whether there is anything in the generation before,
--- and whether every hash exists that is written, or one may be made here that has to expire. Both hold as long as no event
--- of the call writes into the generation before that of another.
+-- Fingerprints are in hashes: one for each generation (a stretch of time as long as the window) and bucket. Two
+-- questions are asked once for the whole call, not for each event: whether the generation before holds anything, and
+-- whether all hashes of this generation exist (a new one must be given its expiry). If the events are not all of one
+-- generation, neither is assumed.
 local before, now, generations = {}, {}, {}
 local may_be_before, may_be_new = true, true
 local function hash_key(window, generation, bucket)
@@ -122,7 +125,8 @@ local function place_fingerprints()
 end
 place_fingerprints()
 
--- What was left half-written has claimed its fingerprint, and is nobody's first. Nor is what is no id.
+-- Whether *first*, found under the fingerprint of *event*, is an event that makes it a duplicate. A half-written event
+-- has claimed its fingerprint too, and does not; nor does a value that is no id.
 local function is_first(event, first)
     if #first ~= 20 or not id_ms(first) then return false end
     return first == event.id or stored[first] or redis.call('EXISTS', envelope_key(first)) == 1
@@ -159,8 +163,8 @@ local function first_of(event)
     return nil
 end
 
--- An event from a spool was answered under its own id, which therefore has to lead to the first. It may come again, when
--- the reply to a drained batch was lost, and is then not counted again.
+-- An event from a spool was answered with its own id, so that id must lead to the first event. Returns whether the
+-- duplicate is to be counted: one that comes again, because the reply to a drained batch was lost, is not.
 local function is_new_duplicate(event, first)
     if alias_ms == 0 then return true end
     return redis.call('SET', 'fd:alias:' .. event.id, first, 'NX', 'PX', alias_ms)
@@ -174,7 +178,7 @@ end
 
 local place, place_timed, calls_off
 
--- Takes those out of an event's deliveries that are to call off what waits, and find nothing.
+-- Removes from an event's deliveries those that only call off a waiting delivery, when none waits.
 local function take_out_idle(event)
     if not calls_off then place_timed, calls_off = open_timed_placement() end
     local left = {}
@@ -216,7 +220,7 @@ local function make_deliveries(event, state)
     return ended
 end
 
--- What a route in the shadow would have got is found and counted under its name, and is no delivery.
+-- Notes the routes in the shadow that match: the event is listed under them, and gets no delivery.
 local function note_shadow(event, state)
     if event.shadow == '' then return end
     state[#state + 1] = 'w'; state[#state + 1] = event.shadow
@@ -280,7 +284,7 @@ local function fits_quarantine(event)
     return true
 end
 
--- Makes a quarantined request the event that it was all along: accepted, indexed and counted it is already.
+-- Routes a quarantined event. It is accepted, indexed and counted already.
 local function release(event)
     local state = read_state(event.id)
     if not state or state.k ~= 'q' then return 'n' end
@@ -346,7 +350,8 @@ for queue, jobs in pairs(queues) do
 end
 for hook, ms in pairs(received) do redis.call('HSET', 'fd:received', hook, ms) end
 for hour in pairs(hours) do
-    -- A store that lost everything while receivers run is of their layout: events without one would be the first release's.
+    -- A store that lost everything while receivers run is of their layout: events without one would be the first
+    -- release's.
     if redis.call('ZADD', 'fd:hours', hour, hour) == 1 then redis.call('SET', 'fd:layout', 3, 'NX') end
 end
 write_counts()

@@ -1,9 +1,10 @@
 -- include: time
--- Begins or renews the leases of workers. What a worker holds is safe while its lease runs; once it is over and somebody
--- has recovered what it held, the lease cannot be renewed, so a worker that was frozen finds out.
+-- Begins or renews the leases of workers. While its lease runs, nobody takes the deliveries that a worker holds. When
+-- it is over and they were given to others (recover.lua), it cannot be renewed: so a worker that was frozen learns of
+-- its loss.
 --
 -- ARGV: 'begin' or 'renew', lease in ms, then workers
--- Returns the workers whose lease is over.
+-- Returns the workers whose lease could not be renewed.
 
 local gone = {}
 for i = 3, #ARGV do

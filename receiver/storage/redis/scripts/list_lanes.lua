@@ -1,7 +1,8 @@
--- Lists lanes that have events in a spool. See spooled_lanes.lua.
+-- Adds lanes to the list of those that have events in a spool. spooled_lanes.lua explains what for.
 --
--- ARGV: name of the spool, for how many ms the list is kept, then for each lane: its name, the last id of it
--- Returns how many lanes are listed.
+-- ARGV: name of the spool, ms for which the list is kept, then for each lane: its name, the id of its last event in the
+-- spool
+-- Returns how many lanes the list holds.
 
 local key = 'fd:spooled:' .. ARGV[1]
 redis.call('HSET', key, '', '')

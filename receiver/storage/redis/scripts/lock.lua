@@ -1,11 +1,16 @@
--- Take, keep or give back a lock. KEYS: 1 the lock, 2 its fence counter.
--- ARGV: 1 "take", "keep" or "free"; 2 who; 3 milliseconds; 4 the fencing token (for keep and free).
--- take: returns {token, ""} or {0, holder}. keep, free: {1, ""} when it was still ours, else {0, holder or ""}.
+-- Takes, keeps or frees a lock, which expires by itself. Each holder gets a fencing token, a number above all earlier
+-- ones.
+--
+-- KEYS: the lock, the counter of its fencing tokens
+-- ARGV: 'take', 'keep' or 'free', who, ms until it expires, the fencing token (for 'keep' and 'free')
+-- Returns for 'take' the token and '', or 0 and who holds the lock; for 'keep' and 'free' 1 and '' when the lock was
+-- still the caller's, else 0 and who holds it ('' for nobody).
+
 local held = redis.call('HMGET', KEYS[1], 'token', 'who')
 if ARGV[1] == 'take' then
   if held[1] then return {0, held[2]} end
   local token = redis.pcall('INCR', KEYS[2])
-  if type(token) == 'table' then  -- a counter that is no number: go on from one that is above any that was given out
+  if type(token) == 'table' then  -- the counter is damaged: go on from the Unix second, which is above every token so far
     token = tonumber(redis.call('TIME')[1])
     redis.call('SET', KEYS[2], token)
   end

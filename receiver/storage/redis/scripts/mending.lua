@@ -1,8 +1,10 @@
--- In front of a script that met a key of a wrong type, or a counter that is no number, when it is run again: here such a
--- value is out of the way before a call is repeated. The first run costs nothing for it.
+-- Lets a script run to its end although a key has the wrong type or a counter is no number. When a script fails for
+-- that, the client runs it again with this text in front of it: `redis.call` and `redis.pcall` are replaced by ones
+-- that move the bad value away and repeat the command. So the first run, nearly always the only one, costs nothing.
 --
--- A key is renamed to fd:aside:{key}, where it stays for a month, and noted as a loss: what it should have held is gone. A
--- name that may tell of a person (a lane's) is noted as its digest. So many losses are noted at most:
+-- A key is renamed to fd:aside:{key}, where it stays for 31 days, and noted in fd:losses: what it should have held is
+-- gone. A key whose name may tell of a person (of a lane, for example) is noted by its digest. At most so many losses
+-- are noted:
 local MOST_NOTED = 100
 local KEPT_MS = 31 * 86400000
 local OF_LETTER = {H = 'hash', L = 'list', R = 'list', S = 'set', X = 'stream', Z = 'zset'}
@@ -11,6 +13,7 @@ local OF_STRINGS = {SET = true, SETEX = true, STRLEN = true}
 local plain = redis
 local redis = setmetatable({}, {__index = plain})
 
+-- The name under which a key is noted as lost.
 local function noted_name(key)
     if string.find(key, '^fd:[owg]:') or string.find(key, '[^%w:._/-]') or #key > 100 then
         return string.match(key, '^%w*:?%w*:?') .. plain.sha1hex(key)
@@ -18,6 +21,7 @@ local function noted_name(key)
     return key
 end
 
+-- Renames a key of the type *is*, and notes the loss.
 local function set_aside(key, is)
     local aside = 'fd:aside:' .. key
     plain.call('RENAME', key, aside)
@@ -29,6 +33,8 @@ local function set_aside(key, is)
     redis.call('HSET', 'fd:losses', noted_name(key), loss)
 end
 
+-- Moves away what *command* cannot work on: the whole key when its type is wrong, else the one counter *field* of a
+-- hash.
 local function mend(command, key, field)
     command = string.upper(command)
     local wanted = not OF_STRINGS[command] and OF_LETTER[string.sub(command, 1, 1)] or 'string'
@@ -40,6 +46,7 @@ local function mend(command, key, field)
     end
 end
 
+-- Whether a reply is an error that `mend` can do something about.
 local function is_in_the_way(reply)
     local said = type(reply) == 'table' and reply.err or ''
     return string.find(said, 'WRONGTYPE', 1, true) or string.find(said, 'hash value is not an integer', 1, true)

@@ -1,8 +1,8 @@
 -- include: indexes
--- Adds the counters of an hour that has no events any more to those of hour 0, the sum of all that is long over.
+-- Adds the counters of an hour whose events have all expired to those of hour 0, which is the sum of all such hours.
 --
 -- ARGV: hour
--- Returns 1 when it was done, 0 when the hour has events.
+-- Returns 1; 0 when the hour still has events, and then nothing is changed.
 
 local hour = ARGV[1]
 if redis.call('EXISTS', INDEX .. hour) == 1 or hour == '0' then return 0 end

@@ -1,8 +1,8 @@
 -- include: ids, indexes, keys
--- Says which events are missing from a list that should name them, and puts them there if asked to.
+-- Finds events that are missing from a list that should name them, and adds them if asked to.
 --
--- ARGV: 'look' or 'repair', then for each: the list (its name behind the prefix of lists), event id
--- Returns the ids that are, or until now were, missing. One without a state cannot be put anywhere.
+-- ARGV: 'look' or 'repair', then for each event: the list (its name without the prefix `fd:i:`), event id
+-- Returns the ids that were missing when the call began. One without a state is not added even by 'repair'.
 
 local mends = ARGV[1] == 'repair'
 local missing = {}

@@ -1,12 +1,12 @@
 -- include: held, ids, keys, lanes, requeue, states
--- Says of deliveries that were seen without a live job whether they still are, and gives those a new one if asked to.
--- The new job has the next serial, so a job that turns up after all is stale and does nothing.
+-- Checks deliveries that a survey found adrift (in flight, but with no job that anybody will run), and gives those that
+-- still are a new job if asked to. The new job has the next serial, so an old job that turns up after all does nothing.
 --
--- ARGV: the time as RQ writes it, 'look' or 'repair', then job ids
--- Returns the jobs whose deliveries are, or until now were, adrift.
+-- ARGV: the time as RQ writes it, 'look' or 'repair', then the ids of the jobs that should exist
+-- Returns the jobs whose deliveries were adrift when the call began.
 
--- Positions looked at from each end of a queue. The caller has read the queue in whole before it asks; what it cannot have
--- seen is what was put back meanwhile, and that stands at an end.
+-- How far from each end of a queue a job is searched. The caller has read the whole queue shortly before; a job that
+-- came back meanwhile is near one of its ends.
 local NEAR = 20000
 local TIMEOUT_S = '180'
 local iso, mends = ARGV[1], ARGV[2] == 'repair'

@@ -1,8 +1,8 @@
 -- include: jobs, time
--- Pauses a route, or lets it go again.
+-- Pauses a route, or resumes it.
 --
--- ARGV: 'pause' or 'resume', route, who
--- Returns 1 when that changed anything, else 0.
+-- ARGV: 'pause' or 'resume', route, who does it
+-- Returns 1; 0 when the route was paused (or not paused) already.
 
 local verb, route, who = ARGV[1], ARGV[2], ARGV[3]
 if verb == 'pause' then
@@ -12,7 +12,8 @@ if verb == 'pause' then
     return 1
 end
 if redis.call('HDEL', 'fd:paused', route) == 0 then return 0 end
--- What it held waits for its target from now on, if that is down, and the next one tries it at once.
+-- If the target of the route is down, the deliveries that the pause held wait for it from now on, and one probes it at
+-- once.
 redis.call('HSET', 'fd:g:' .. route, 'resumed', now_ms)
 if redis.call('HEXISTS', 'fd:g:' .. route, 'next') == 1 then redis.call('HSET', 'fd:g:' .. route, 'next', now_ms) end
 redis.call('ZADD', 'fd:gates', now_ms, route)

@@ -1,8 +1,8 @@
 -- include: keys, states, time
--- Puts right an event's own count of deliveries in flight, by counting them.
+-- Corrects the number of deliveries in flight that events hold in their state, by counting them.
 --
 -- ARGV: event ids
--- Returns how many counts were wrong.
+-- Returns for how many events the number was wrong.
 
 local wrong = 0
 for _, id in ipairs(ARGV) do

@@ -1,12 +1,14 @@
 -- include: counters, finish, ids, keys, requeue, time
--- Gives back what a dead worker held. What it was running when it died runs again alone, in a process of its own, so that
--- the delivery that kills its process is found and its neighbours are not blamed; three deaths while alone are poison.
+-- Takes deliveries back that a dead worker held. Those that it was running are run again alone, each in a process of
+-- its own: so a delivery that kills its process is found, and the others are not blamed. One whose process dies three
+-- times while it runs alone is poison, and dead.
 --
--- ARGV: worker ('' for the one whose lease has been over for longest), most jobs to give back in this call,
---   'known' when the pairs that follow, job id and Unix ms at which it began ('' if nobody knows), are exactly those that it
---   was running, 'unknown' when it may have run any it held
--- Returns the worker, jobs given back unrun, jobs to be run alone, poisoned jobs, and whether it still holds some (1/0);
--- false when no lease is over. The worker's lease ends when it holds nothing more.
+-- ARGV: worker ('' for the one whose lease ended first), jobs at most, 'known' when the pairs that follow are exactly
+-- the
+--   jobs that it was running, or 'unknown' when it may have run any that it held; then the pairs: job id, Unix ms at which
+--   it began ('' if nobody knows)
+-- Returns the worker, jobs that go back to their queues unrun, jobs to be run alone, poisoned jobs, and 1 when the
+-- worker still holds some (else 0, and its lease is removed); false when no lease is over.
 
 local POISON = 3
 local worker, most, known = ARGV[1], tonumber(ARGV[2]), ARGV[3] == 'known'

@@ -1,8 +1,7 @@
 -- include: counters, ids, indexes, jobs, keys, new_delivery, requeue, states, time
 -- on demand: lane_placement, timed_placement
--- Makes new deliveries of an event that is kept: the same event, the same key, origin `replay`.
--- A route whose last delivery is still in flight is left alone. A dead delivery of a replayed route ends as discarded,
--- because its successor now stands for it.
+-- Makes new deliveries of an event that is kept, with the same key and the origin `replay`. A route whose last delivery
+-- is still in flight gets none. If the last one is dead, it becomes discarded, because the new one takes its place.
 --
 -- ARGV: the time as RQ writes it, event id, 'dead' to replay dead deliveries only or 'all',
 --   then for each delivery: route, queue, RQ timeout in seconds, terms ('' for none, else as new_delivery.lua reads them)
@@ -32,7 +31,8 @@ local function is_listed(route)
 end
 
 local hour, made, ended, place, place_timed = id_hour(id), {}, 0, nil, nil
--- It joins the end of its lane, and replaces nobody there: whoever asks for a replay wants it run.
+-- Makes one delivery; *before* is the last one of its route, nil for none. It joins the end of its lane and replaces
+-- nothing there, because whoever asks for a replay wants it to run.
 local function make(delivery, before)
     local fields = {n .. 'r', delivery.route, n .. 'q', delivery.queue, n .. 'm', 'replay'}
     local begins = 'q'

@@ -1,12 +1,15 @@
 -- include: time
--- Answers of Nexudus, kept for a short while for whoever asks the same, and fetched by one of them while the others wait.
+-- Caches answers of Nexudus for a short while. Of callers with the same question one asks Nexudus, the others wait.
 --
--- ARGV: what to do, and then
---   take: name, token, ms that fetching may take, Unix ms since when the answer must have been fetched (0: any)
---     returns {'kept', answer}, {'fetch', generation, now} when this caller is to fetch it, or {'wait'} while another does
---   put: name, token, generation and now of the take, ms to keep the answer, answer (empty: there is none)
---   forget: name
---   clear: takes all answers away; one that is being fetched meanwhile is not kept when it comes. Returns how many
+-- ARGV: the verb, then what it takes
+--   take: name of the question, token of the caller, ms that fetching may take, Unix ms before which the answer must not have
+--     been fetched (0: any). Returns {'kept', answer}; {'fetch', generation, now} when this caller is to fetch the answer;
+--     {'wait'} while another one does
+--   put: name, token, generation and now from the take, ms to keep the answer, answer ('' when there is none). Returns 1
+--     when the answer is kept, else 0
+--   forget: name. Returns how many keys were deleted
+--   clear: nothing. Deletes all answers, and returns how many
+-- An answer that is being fetched when it is forgotten or cleared is not kept.
 
 local what, name, token = ARGV[1], ARGV[2], ARGV[3]
 local names, generation = 'fd:nexudus:answers', 'fd:nexudus:generation'
@@ -24,7 +27,7 @@ if what == 'put' then
     if redis.call('GET', flight_key(name)) ~= token then return 0 end
     redis.call('DEL', flight_key(name))
     if ARGV[7] == '' or (redis.call('GET', generation) or '0') ~= ARGV[4] then return 0 end
-    -- As old as the question: the record may have changed since.
+    -- The answer is as old as its question: the record may have changed while Nexudus answered.
     redis.call('HSET', answer_key(name), 'at', ARGV[5], 'answer', ARGV[7])
     redis.call('PEXPIRE', answer_key(name), ARGV[6])
     redis.call('ZREMRANGEBYSCORE', names, '-inf', now_ms)
@@ -32,7 +35,8 @@ if what == 'put' then
     return 1
 end
 
--- What is being fetched may be older than what made us forget: it is not kept, either.
+-- Deleting the flight as well keeps an answer out that is being fetched, because it may be older than the change that
+-- made the caller forget.
 if what == 'forget' then return redis.call('DEL', answer_key(name), flight_key(name)) end
 
 local gone = 0

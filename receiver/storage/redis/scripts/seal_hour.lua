@@ -1,7 +1,8 @@
--- Seals an hour that was found in order, if nothing has moved since; until then its counters stand for its events.
+-- Seals an hour whose counters were found to agree with its events. From then on the audit reads the counters alone,
+-- until one of them changes (counters.lua unseals the hour).
 --
--- ARGV: hour, then the names and values of all its counters as they were when its events were looked at
--- Returns 1 when the hour is sealed now, else 0.
+-- ARGV: hour, then the names and values of all its counters as they were when its events were counted
+-- Returns 1 when the hour is sealed now; 0 when a counter has changed meanwhile.
 
 local hour = ARGV[1]
 local expected, count_expected = {}, 0

@@ -1,7 +1,7 @@
 -- include: counters, lanes, spooled_lanes
--- Lets lanes go on whose events of a spool have been drained. See spooled_lanes.lua.
+-- Lets lanes go on whose events have been drained from a spool. spooled_lanes.lua explains why they waited.
 --
--- ARGV: name of the spool, the id up to which all of its lanes is in the store, the lanes
+-- ARGV: name of the spool, the id up to which every event of its lanes is in the store, the lanes
 -- Returns nothing.
 
 local spool, done = ARGV[1], ARGV[2]

@@ -1,15 +1,15 @@
 -- include: held, indexes, keys, requeue, states
--- Looks at one page of an hour's events as they are at this instant, and changes nothing.
+-- Counts one page of an hour's events as they are now, finds what is wrong with them, and changes nothing.
 --
 -- ARGV: hour, position of the first id, ids at most
 -- Returns
---   how many ids were looked at: fewer than asked for, when their deliveries are many;
+--   how many ids were read: fewer than asked for, when they have many deliveries;
 --   its events that are unrouted, quarantined, routed, its deliveries that succeeded, are dead, discarded, in flight;
 --   ids without a state; ids without a record; ids whose own count of deliveries in flight is wrong;
---   jobs of deliveries that wait for a time or run, but stand in no schedule and in no living worker's hands, or are held
---   where nobody will let them go;
---   jobs of deliveries that are queued: whether they are in a queue is for the caller to find out, because looking for
---   one job takes as long as reading the whole queue;
+--   jobs of deliveries that are adrift: they should wait for a time or run, but no schedule has them and no living worker
+--   holds them; or they are held where nothing will let them go;
+--   jobs of deliveries that are queued: the caller checks whether a queue has them, because finding one job takes as long as
+--   reading the whole queue;
 --   1 when there may be more ids, else 0.
 
 local hour, first, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

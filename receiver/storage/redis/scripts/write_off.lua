@@ -1,15 +1,17 @@
 -- include: counters, ids, indexes, keys, time
--- Accounts for events of one hour that have lost their state, if its counters are still what they were when the others
--- were looked at: the lost ones are what the counters say beyond those, and nobody can say more.
+-- Puts the counters of one hour right for events that have lost their state. What such an event and its deliveries were
+-- counted as is known only as a sum: it is what the counters hold beyond the intact events. So this is done only if no
+-- counter has changed since those were counted.
 --
--- An event whose record is still there is unrouted (or quarantined) from now on; one that is gone altogether leaves what
--- it was counted as and is counted as expired. Whatever deliveries they had are counted as expired.
+-- Events whose record survives become unrouted (or quarantined). Events whose record is gone as well are counted as
+-- expired; so are all deliveries that the lost events had.
 --
--- ARGV: hour; how many of the others are unrouted, quarantined, routed, and of their deliveries succeeded, dead,
---   discarded, in flight; how many counters there are; their names and values; then for each lost event: id, and `u`, or
---   the hook (business/action) whose quarantine holds it, or `-` when its record is gone, too
--- Returns how many are kept again and how many are written off; false when something moved, or when the counters say
--- something else than that these are lost.
+-- ARGV: hour; how many intact events are unrouted, quarantined, routed, and how many of their deliveries succeeded, are
+-- dead,
+--   discarded, in flight; the number of counters; their names and values; then for each lost event: id, and `u`, or the hook
+--   (business/action) whose quarantine holds it, or `-` when its record is gone as well
+-- Returns how many events became unrouted or quarantined, and how many were written off; false, with nothing changed,
+-- when a counter has changed, or when the counters do not say that exactly these events are lost.
 
 local hour, counters = ARGV[1], tonumber(ARGV[9])
 local expected = {}

@@ -5,53 +5,36 @@ Whatever happens: of an entity at most one waits, and it is the newest; nothing 
 is run twice or lost; the audit finds nothing; and at the end everything can be run to its end.
 """
 
-import os
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule
 
-from receiver.operations.erasure import Erasure
-from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import timed_terms
 from receiver.storage.model.keep_script import rq_time
-from receiver.storage.queue.flow_control import Gates
-from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
+from receiver.storage.queue.queue import Acknowledgement, Attempt, Verdict
 from receiver.storage.queue.route_limits import Rule
-from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
-from tests.support.deliveries import LEASE_MS
+from tests.support.delivery_machine import FINAL, QUEUES, START, DeliveryMachine, Known, run_histories
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
-LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
-QUEUES = ("default", keys.ISOLATED)
 KEYS = ("x", "y", "z")
 RULES = (Rule("narrow", concurrency=1), Rule("limited", limit=3, period_ms=DAY_MS))
 ROUTES = ("narrow", "limited", "plain")
-FINAL = ("succeeded", "dead", "discarded")
-START = 1_700_000_000.0
 PAST, LATER = (1_600_000_000_000, 1_600_000_000_001), (4_000_000_000_000, 4_000_000_000_001)
 Ending = Literal["", "action", "where", "no time"]
 
 
 @dataclass
-class One:
-    """What the model knows of a delivery."""
+class One(Known):
+    """A delivery. *lane*: its route and entity."""
 
-    id: str
     lane: tuple[str, str]
     updated: int
     ending: Ending
     due: int
-    state: str = "waits"
-    claim: Claim | None = None
-    worker: str = ""
-    deaths: int = 0
 
 
 @dataclass
@@ -65,20 +48,15 @@ class Word:
     planned: One | None
 
 
-class Timed(RuleBasedStateMachine):
-    """The machine; made for one empty server."""
+class Timed(DeliveryMachine[One]):
+    """Deliveries that wait for a time, and what calls them off."""
+
+    routes = ROUTES
 
     def __init__(self, client: redis.Redis) -> None:
-        super().__init__()
-        self.client: Any = client
-        client.flushall()
-        self.queue = DeliveryQueue(client)
-        self.gates = Gates(client)
-        self.calls = StoreClient(client, "replay")
-        self.all: dict[str, One] = {}
+        super().__init__(client)
         self.words: dict[tuple[str, str], Word] = {}
         self.unrouted = 0
-        self.turn = 0
 
     # -- the rules ----------------------------------------------------------------------------------------------------
 
@@ -94,7 +72,7 @@ class Timed(RuleBasedStateMachine):
     def keep(self, route: str, key: str, updated: int, due: int, ending: Ending, late_s: int, *, fails: bool) -> None:
         """An event of an entity; perhaps one that waited in a spool, or whose first call failed."""
         self.turn += 1
-        fails = fails and ending == "" and not self._waiting((route, key))  # what ends others counts them, later
+        fails = fails and ending == "" and not self.waiting_in((route, key))  # what ends others counts them, later
         written = timed_terms(key, "", 0 if ending else due, updated, ending, "Why")
         event = entry(b'{"Id":%d}' % self.turn, routes=[route], at=START + self.turn - late_s, terms=written)
         if fails:
@@ -106,9 +84,7 @@ class Timed(RuleBasedStateMachine):
     @rule(most=st.integers(1, 4))
     def claim(self, most: int) -> None:
         """A worker of its own claims what it may."""
-        self.turn += 1
-        worker = f"worker-{self.turn}"
-        self.queue.begin_lease(worker, LEASE_MS)
+        worker = self.a_worker()
         claimed = self.queue.claim(worker, QUEUES, most, RULES)
         assert claimed is not None
         for claim in claimed.claims:
@@ -118,7 +94,7 @@ class Timed(RuleBasedStateMachine):
             assert [other for other in self._of(one.lane) if other.state == "runs"] == []
             one.state, one.claim, one.worker = "runs", claim, worker
 
-    @precondition(lambda self: self._running())
+    @precondition(lambda self: self.running())
     @rule(
         data=st.data(),
         verdict=st.sampled_from(
@@ -128,29 +104,8 @@ class Timed(RuleBasedStateMachine):
     )
     def acknowledge(self, data: st.DataObject, verdict: Verdict, *, later: bool) -> None:
         """An attempt ends somehow, or does not begin because its time is later now."""
-        one = data.draw(st.sampled_from(self._running()))
-        self._end(one, verdict, DAY_MS if later else 0)
-
-    @precondition(lambda self: self._running())
-    @rule(data=st.data(), ran=st.booleans())
-    def a_worker_dies(self, data: st.DataObject, *, ran: bool) -> None:
-        """With all it held; it was running all of it, or none."""
-        worker = data.draw(st.sampled_from(sorted({one.worker for one in self._running()})))
-        held = [one for one in self._running() if one.worker == worker]
-        recovered = self.queue.recover(worker, {one.claim.job: 0 for one in held if one.claim} if ran else {})
-        assert recovered is not None
-        for one in held:
-            one.state = "dead" if one.claim and one.claim.job in recovered.poisoned else "waits"
-
-    @precondition(lambda self: self.all)
-    @rule(data=st.data())
-    def erase(self, data: st.DataObject) -> None:
-        """A delivery is cancelled wherever it is."""
-        event = data.draw(st.sampled_from(sorted(self.all)))[:20]
-        Erasure(self.client).erase([event])
-        for other in self.all.values():
-            if other.id[:20] == event and other.state not in FINAL:
-                other.state = "discarded"
+        one = data.draw(st.sampled_from(self.running()))
+        self.end(one, verdict, DAY_MS if later else 0)
 
     @precondition(lambda self: any(one.state in FINAL for one in self.all.values()))
     @rule(data=st.data())
@@ -167,94 +122,30 @@ class Timed(RuleBasedStateMachine):
                     other.state = "discarded"
             self._place(One(delivery.decode(), one.lane, one.updated, one.ending, one.due), is_asked=True)
 
-    @rule(route=st.sampled_from(ROUTES), verb=st.sampled_from(["pause", "resume"]))
-    def pause(self, route: str, verb: str) -> None:
-        """Somebody pauses a route, or lets it go again."""
-        if verb == "pause":
-            self.gates.pause(route, "ann")
-        else:
-            self.gates.resume(route)
-
-    @rule()
-    def time_passes(self) -> None:
-        """What is scheduled is due, and limits are free again."""
-        for queue in QUEUES:
-            for job in self.client.zrange(f"rq:scheduled:{queue}", 0, -1):
-                self.client.zadd(f"rq:scheduled:{queue}", {job: 0})
-        self.client.delete("fd:l:limited/")
-        for gate, score in self.client.zrange(keys.GATES, 0, -1, withscores=True):
-            if score != float("inf"):
-                self.client.zadd(keys.GATES, {gate: 0})
-
-    @precondition(lambda self: any(one.state == "waits" for one in self.all.values()))
-    @rule(data=st.data())
-    def lose_and_repair(self, data: st.DataObject) -> None:
-        """Where a delivery waits it vanishes: the audit names its event, and repair puts it back."""
-        name = data.draw(st.sampled_from(sorted(one.id for one in self.all.values() if one.state == "waits")))
-        for key in self.client.scan_iter("fd:w:*"):
-            self.client.zrem(key, name)
-        for queue in QUEUES:
-            for job in self.client.lrange(keys.rq_queue(queue), 0, -1):
-                if job.decode().rpartition("-")[0] == name:
-                    self.client.lrem(keys.rq_queue(queue), 0, job)
-            for job in self.client.zrange(f"rq:scheduled:{queue}", 0, -1):
-                if job.decode().rpartition("-")[0] == name:
-                    self.client.zrem(f"rq:scheduled:{queue}", job)
-        assert set(Audit(self.client).run().offenders) <= {name[:20]}
-        assert Audit(self.client).run(repair=True).unaccounted == 0
-
     # -- what must be true --------------------------------------------------------------------------------------------
 
     @invariant()
     def one_waits_for_each_entity(self) -> None:
         """At most, but for one that was given back; at most one runs beside it."""
         for lane in self.words:
-            assert len([one for one in self._waiting(lane) if one.claim is None]) <= 1
+            assert len([one for one in self.waiting_in(lane) if one.claim is None]) <= 1
             assert len([one for one in self._of(lane) if one.state == "runs"]) <= 1
 
-    @invariant()
-    def everything_is_accounted_for(self) -> None:
-        """With the model's own numbers, and nobody who waits is forgotten."""
-        report = Audit(self.client).run(full=True)
-        assert (report.unaccounted, report.offenders) == (0, ())
-        states = Counter(one.state for one in self.all.values())
-        assert report.deliveries == {
-            "created": len(self.all),
-            **{name: states[name] for name in FINAL},
-            "in_flight": states["waits"] + states["runs"],
-            "expired": 0,
-        }
-        assert report.events["unrouted"] == self.unrouted
+    def events_unrouted(self) -> int:
+        """Those that were to call something off, and found nothing."""
+        return self.unrouted
 
     def teardown(self) -> None:
-        """Once nothing stands in the way, everything that waits is run to its end, and nothing is left of it."""
-        for one in self._running():
-            self._end(one, "succeeded", 0)
-        for route in ROUTES:
-            self.gates.resume(route)
-        for _ in range(20 + 4 * len(self.all)):
-            if all(one.state in FINAL for one in self.all.values()):
-                break
-            self.time_passes()
-            self.claim(5)
-            for one in self._running():
-                self._end(one, "succeeded", 0)
-        assert {one.state for one in self.all.values()} <= set(FINAL)
-        self.everything_is_accounted_for()
-        self.time_passes()
-        self.claim(1)
-        assert {key.decode() for key in self.client.scan_iter("fd:[owr]:*")} == set()
+        """What was said of entities is forgotten some time."""
+        super().teardown()
         assert all(self.client.pttl(key) > 0 for key in self.client.scan_iter("fd:t:*"))
 
     # -- the model ----------------------------------------------------------------------------------------------------
 
-    def _running(self) -> list[One]:
-        return sorted((one for one in self.all.values() if one.state == "runs"), key=lambda one: one.id)
-
     def _of(self, lane: tuple[str, str]) -> list[One]:
         return [one for one in self.all.values() if one.lane == lane]
 
-    def _waiting(self, lane: tuple[str, str]) -> list[One]:
+    def waiting_in(self, lane: tuple[str, str]) -> list[One]:
         return [one for one in self._of(lane) if one.state == "waits"]
 
     def _is_older(self, one: One, word: Word) -> bool:
@@ -271,7 +162,7 @@ class Timed(RuleBasedStateMachine):
     def _place(self, one: One, *, is_asked: bool) -> None:
         """What becomes of a new delivery, and of those that it meets."""
         word, event = self.words.get(one.lane), one.id[:20]
-        waiting = self._waiting(one.lane)
+        waiting = self.waiting_in(one.lane)
         is_older = word is not None and self._is_older(one, word)
         planned = word.planned if word else None
         if one.ending == "where" and (is_older or not waiting):
@@ -296,17 +187,16 @@ class Timed(RuleBasedStateMachine):
         if one.ending:
             one.state = "discarded"
 
-    def _end(self, one: One, verdict: Verdict, delay_ms: int) -> None:
+    def end(self, one: One, verdict: Verdict, delay_ms: int = 0) -> None:
+        """One that a newer one follows is not run again."""
         claim = one.claim
         assert claim is not None
         attempt = Attempt(claim.attempts + 1, "succeeded" if verdict == "succeeded" else "failed", 1, 2, one.worker)
         ended = Acknowledgement(claim.job, verdict, delay_ms, 30_000, None if verdict == "put_off" else attempt)
-        assert self.queue.acknowledge("stranger", [ended]) == (claim.job,)
-        assert self.queue.acknowledge(one.worker, [ended]) == ()
-        assert self.queue.acknowledge(one.worker, [ended]) == (claim.job,)
+        self.acknowledged(one, ended)
         if verdict in FINAL:
             one.state = verdict
-        elif verdict in ("retry", "put_off", "uncharged") and self._waiting(one.lane):
+        elif verdict in ("retry", "put_off", "uncharged") and self.waiting_in(one.lane):
             one.state = "discarded"  # a newer one follows it
         else:
             one.state = "waits"
@@ -314,16 +204,5 @@ class Timed(RuleBasedStateMachine):
 
 @pytest.mark.timeout(900)
 def test_whatever_waits_for_its_time_is_the_newest(client: redis.Redis) -> None:
-    """Many random histories; FRONTDESK_TEST_LONG makes them more and longer."""
-
-    class OnThisServer(Timed):
-        def __init__(self) -> None:
-            super().__init__(client)
-
-    many, long = (100, 80) if LONG else (15, 30)
-    run_state_machine_as_test(
-        OnThisServer,
-        settings=settings(
-            max_examples=many, stateful_step_count=long, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    """Many random histories."""
+    run_histories(lambda: Timed(client), many=15)

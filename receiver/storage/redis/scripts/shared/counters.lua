@@ -1,6 +1,7 @@
 -- Counters of events and deliveries, by hour.
 
--- Counters are summed here and written once, at the end of a script. An hour whose counters move is no longer sealed.
+-- `count` only adds up; `write_counts`, the last step of a script that counts, writes each counter once. An hour whose
+-- counters change is no longer sealed (seal_hour.lua).
 local sums = {}
 
 local function count(hour, what, by)
@@ -12,7 +13,8 @@ end
 local function write_counts()
     for hour, of_hour in pairs(sums) do
         for what, by in pairs(of_hour) do
-            -- A counter that is no number begins anew, and the audit finds what it lacks: no script fails after its writes.
+            -- A damaged counter begins again at this sum, and the audit finds the difference: an error would be worse
+            -- here, because the script has written already.
             local sum = redis.pcall('HINCRBY', 'fd:c:' .. hour, what, by)
             if type(sum) == 'table' then redis.call('HSET', 'fd:c:' .. hour, what, by) end
         end

@@ -1,7 +1,8 @@
 -- include: counters, ids, jobs, keys, lanes, states, time
 -- How deliveries end.
 
--- Gives back the place that a delivery holds before a gate: *pass* is `k` and the gate's name. Who waits there may go on.
+-- Frees the place that a delivery holds under a limit of concurrency, and has the gate checked, so that the next one
+-- goes on. *pass*: the field `g` of the delivery; only one that is `k` and the name of a gate holds a place.
 local function give_place_back(pass, delivery)
     if string.sub(pass, 1, 1) ~= 'k' then return end
     local gate = string.sub(pass, 2)
@@ -13,9 +14,9 @@ local function give_place_back(pass, delivery)
     wake(redis.call('HGET', state_key(id), n .. 'q') or 'default')
 end
 
--- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for neither.
--- *in_flight*: how many deliveries of the event are, this one included; nil: that has to be looked up. *attempts*: how many
--- have ended, to be written down along with it; nil: that is written already.
+-- Ends delivery n of an event as *state* (`s`, `d` or `c`). *had*: its lane `l` and what it may pass, `g`; nil for
+-- neither. *in_flight*: how many deliveries of the event are in flight, this one included; nil: read it. *attempts*:
+-- how many attempts have ended; nil: that is written already.
 local function finish(id, n, state, had, iso, in_flight, attempts)
     local key = state_key(id)
     local left = (tonumber(in_flight or redis.call('HGET', key, 'p')) or 0) - 1
@@ -32,12 +33,12 @@ local function finish(id, n, state, had, iso, in_flight, attempts)
     if had.l then leave_lane(had.l, id .. '-' .. n, iso) end
 end
 
--- Says in the record of a delivery how it ended without having been run.
+-- Appends to the attempts of a delivery how and why it ended without being run.
 local function note_end(delivery, outcome, why)
     redis.call('RPUSH', 'fd:a:' .. delivery, cjson.encode({outcome = outcome, ended_ms = now_ms, error = why}))
 end
 
--- Why a delivery is dead whose target was waited for too long.
+-- The reason of a delivery that waited too long for its target.
 local function gave_up_after(ms)
     return string.format('gave up: its target was waited for, %d s long', ms / 1000)
 end

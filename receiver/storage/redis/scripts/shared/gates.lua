@@ -1,33 +1,37 @@
 -- include: finish, ids, jobs, keys, lists, requeue, time, withdraw
--- Gates: what stands between a delivery that is queued and a worker. A route has one gate of its own, shut by a pause, by a
--- target that asked to wait and by one that is down; and one for its limits, or one for each key that they count by.
--- A delivery that finds a gate shut is held (`h`) before it, uncharged, in the order of its event's arrival.
+-- Gates: what a queued delivery must pass before a worker gets it. A route has two kinds. The gate `{route}` is shut
+-- while the route is paused, while its target is down, and while its target asks to wait. The gate `{route}/{key}`
+-- counts the limits of the route (limit, concurrency); key is '' when they count all deliveries together, else the
+-- value of `per`. A delivery that finds a gate shut is held (`h`) there. It uses no attempt, and keeps the order in
+-- which its event came.
 --
---   fd:gates       sorted set: every gate that is shut, waited at, or watched, to the Unix ms at which to look at it next
---   fd:w:{gate}    sorted set: the deliveries that wait there; all scores are 0, so that ids order them. A parked delivery has
---                  a negative score, see `park`
---   fd:g:{route}   hash: until, from (its target asked to wait), open, pace, next (it is down), ramp (why it is spared), allow,
---                  resumed (when its last pause ended), parked (when to look at it once no delivery is parked there)
---   fd:r:{gate}    set: deliveries that have a place of its concurrency;  fd:l:{gate}: list: when the last ones began
---   fd:down:{route} sorted set: the deliveries that found the target down, since one found it up
---   fd:paused      hash: route to who paused it and when
---
--- Gates are named `{route}` and `{route}/{key}`.
+--   fd:gates        sorted set: every gate that is shut, is waited at, or is watched, to the Unix ms of its next check
+--   fd:w:{gate}     sorted set: the deliveries that wait there; all scores are 0, so that ids order them. A parked delivery has
+--                   a negative score, see `park`
+--   fd:g:{route}    hash, times in Unix ms. The target asked to wait: `from` when, `until` when. It is down: `open` since when,
+--                   `next` when one delivery probes it, `pace` ms until the probe after that. It was one of the two:
+--                   `ramp` which (`d` or `a`), `allow` how many deliveries may run beyond one. `resumed` when the last pause
+--                   ended; `parked` when to check the gate after the last parked delivery has left
+--   fd:r:{gate}     set: the deliveries that run under a limit of concurrency
+--   fd:l:{gate}     list: Unix ms at which the last attempts began under a limit
+--   fd:down:{route} sorted set: the deliveries that found the target down since it was last up, to Unix ms
+--   fd:paused       hash: route to who paused it and when, as JSON
 
--- Returns what works the gates, by today's *rules*. All of it is made here, at the first need: most calls have none.
--- *claimer*, for a worker that claims: *room*, how many deliveries it takes; *cannot* and *can*, the routes that it has said
--- it cannot run and can run; *serves*, whether it serves a queue.
+-- Returns the functions that work the gates, as a table (see its end), for these *rules* (rules.lua). They are made
+-- when a call first needs them, because most calls need none. *claimer* describes a worker that claims: *room*, how
+-- many deliveries it takes; *cannot* and *can*, the routes that it said it cannot run and can run; *serves*, a function
+-- that says whether it serves a queue.
 local function open_gates(rules, claimer)
     local LOOKED_AT_ONCE, LET_GO_AT_ONCE, MOST_LET_GO, MOST_PASSED_BY = 16, 256, 512, 512
-    -- A worker leaves gates of routes that it cannot run to others. A gate that none of them looks at for so long is looked
-    -- at by any: they may be of an earlier version, or stock workers, which look at no gate.
+    -- A worker leaves the gates of routes that it cannot run to workers that can. If none has checked such a gate for
+    -- this long, any worker does: those that can may be of an earlier version, or stock workers, which check no gates.
     local UNSEEN_MS = 2000
     local PARKED = 10000000000000
     local RAMP_MS = 1000                              -- how often one is let go to a target that says neither yes nor no
     local FIRST_PACE_MS, LONGEST_PACE_MS = 5000, 300000
-    -- So many deliveries in a row, for so long: a first attempt that fails and is made good soon is no target that is
-    -- down. Or so many more at once, when the next one would be dead: a burst must not die before that is over. Forgotten
-    -- after the last time.
+    -- A target is down when DOWN_AFTER deliveries in a row found it so over DOWN_LASTS_MS: a failure that is over
+    -- sooner does not count. It is also down when DOWN_AT_ONCE deliveries found it so and one of them would be dead: a
+    -- burst must not die within those two seconds. What was counted is forgotten DOWN_FOR_MS after the last one.
     local DOWN_AFTER, DOWN_LASTS_MS, DOWN_AT_ONCE, DOWN_FOR_MS = 5, 2000, 20, 600000
     local GIVE_UP_MS = 259200000
     local CHECK_PLACES_MS = 30000
@@ -35,17 +39,19 @@ local function open_gates(rules, claimer)
 
     local has_gates = redis.call('EXISTS', 'fd:gates') == 1
 
+    -- Schedules the next check of a gate at *when* (Unix ms, or '+inf' for never).
     local function look_at(gate, when)
         redis.call('ZADD', 'fd:gates', when, gate)
         has_gates = true
     end
 
-    -- Has a gate looked at then, unless it is to be looked at earlier.
+    -- Schedules a check of a gate at *when*, unless an earlier one is scheduled.
     local function look_by(gate, when)
         redis.call('ZADD', 'fd:gates', 'LT', when, gate)
         has_gates = true
     end
 
+    -- The gate of a route as a table, from its fields in fd:g:{route}.
     local function seen_from(g)
         -- A time that began in the future was set before the clock jumped back; it is over.
         local function ms(value) return tonumber(value or 0) or 0 end
@@ -53,11 +59,12 @@ local function open_gates(rules, claimer)
             is_told_to_wait = ms(g[1]) > now_ms and ms(g[2]) <= now_ms + CLOCK_SLACK_MS,
             until_ms = ms(g[1]), is_down = g[3] and true or false, next_ms = ms(g[4]),
             ramp = g[5], pace = tonumber(g[6] or FIRST_PACE_MS) or FIRST_PACE_MS, allow = ms(g[7]), parked = g[8] and ms(g[8]),
-            -- Since when one waits for the target that does not say so itself, because a pause held it first.
+            -- Since when a delivery waits for the target that has no `v` of its own, because a pause held it first.
             waits_since_ms = g[9] and math.max(ms(g[9]), ms(g[2]), ms(g[3])),
         }
     end
 
+    -- The gate of a route, read once for a call (until `seen[route]` is cleared, because something changed it).
     local seen = {}
     local function route_gate(route)
         local gate = seen[route]
@@ -72,7 +79,8 @@ local function open_gates(rules, claimer)
         return gate
     end
 
-    -- Why a delivery may not pass the gate of its route, and when to look at the gate again; nil when it may.
+    -- Why a delivery may not pass the gate of its route (`p` paused, `a` asked to wait, `d` down, or down before), and
+    -- when to check the gate again; nil when it may.
     local function shut(route, pass)
         local gate = route_gate(route)
         if gate.is_paused then return 'p', '+inf' end
@@ -81,8 +89,8 @@ local function open_gates(rules, claimer)
         if gate.ramp and not pass and redis.call('EXISTS', waiting_key(route)) == 1 then return gate.ramp end
     end
 
-    -- How many more may begin now under a limit, and when the next may if none. What began is remembered for one period, so
-    -- that no stretch of that length sees more than the limit.
+    -- How many more attempts may begin now under a limit, and when the next one may if none. The starts of one whole
+    -- period are remembered, so that no period, wherever it begins, has more starts than the limit.
     local function left_of_limit(gate, rule)
         local key = 'fd:l:' .. gate
         local began = redis.call('LLEN', key)
@@ -102,6 +110,7 @@ local function open_gates(rules, claimer)
         return rule.limit - began
     end
 
+    -- Notes that a delivery begins under the limits of a gate.
     local function take_place(gate, rule, delivery)
         if rule.limit then
             redis.call('RPUSH', 'fd:l:' .. gate, now_ms)
@@ -110,7 +119,8 @@ local function open_gates(rules, claimer)
         if rule.concurrency then redis.call('SADD', 'fd:r:' .. gate, delivery) end
     end
 
-    -- Why a delivery may not pass the gate of its limits, and when to look at it again; nil when it may.
+    -- Why a delivery may not pass the gate of its limits (`c` concurrency, `l` limit), and when to check it again; nil
+    -- when it may.
     local function crowded(gate, rule, pass)
         if rule.concurrency and redis.call('SCARD', 'fd:r:' .. gate) >= rule.concurrency then
             return 'c', now_ms + CHECK_PLACES_MS
@@ -126,8 +136,9 @@ local function open_gates(rules, claimer)
 
     local function give_up_after_ms(route) return rules[route] and rules[route].give_up or GIVE_UP_MS end
 
-    -- Holds a delivery before a gate. *waits* says why; *when* is when to look at the gate, nil when that is known; *longest*
-    -- is for how many ms its target is waited for. A worker that holds it knows its route.
+    -- Holds a delivery at a gate. *waits* says why; *when*: Unix ms of the next check of the gate, nil when one is
+    -- scheduled; *pass*: the field `g` of the delivery, whose place is freed; *longest*: for how many ms it may wait
+    -- for its target. The worker knows its route, so a note that workers did not (`b`) is deleted.
     local function hold(id, n, job, gate, waits, when, pass, longest)
         local key = state_key(id)
         redis.call('HSET', key, n .. 's', 'h', n .. 'w', waits)
@@ -149,8 +160,8 @@ local function open_gates(rules, claimer)
         has_gates = true
     end
 
-    -- Lets a delivery that is about to be run pass its gates, or holds it. Returns whether it was held. *state* is what
-    -- read_delivery returned.
+    -- Lets a delivery that a worker is about to get pass its gates, or holds it. Returns whether it is held. *state* is
+    -- what read_delivery (handover.lua) returned.
     local function is_held_back(id, n, job, state)
         local route, pass, rule = state[3], state[10] or nil, rules and rules[state[3]]
         if not has_gates and not rule then return false end
@@ -161,7 +172,8 @@ local function open_gates(rules, claimer)
         end
         if not rule or not (rule.limit or rule.concurrency) or (pass and string.sub(pass, 1, 1) == 'k') then return false end
         local gate = route .. '/' .. (redis.call('HGET', state_key(id), n .. 'u') or '')
-        -- The one that finds out whether the target is up again is let through: else nobody might ever find out.
+        -- While the target is down, this is the delivery that probes it: limits do not apply, or nothing might ever
+        -- probe it.
         if not route_gate(route).is_down then
             waits, when = crowded(gate, rule, pass)
             if waits then
@@ -174,9 +186,9 @@ local function open_gates(rules, claimer)
         return false
     end
 
-    -- Parks a delivery whose route or handler its worker does not know, before the gate of its route and in front of all that
-    -- wait there, until a worker looks that knows it. What it may pass, and a place that it has, stay its own. Its score
-    -- tells since when nobody could run it.
+    -- Parks a delivery whose route or handler its worker does not know: it waits at the gate of its route, in front of
+    -- all others there, for a worker that knows it. It keeps its field `g` and its place. Its score is negative, and
+    -- says since when no worker could run it (Unix ms minus PARKED).
     local function park(id, n, job, route)
         local key = state_key(id)
         redis.call('HSETNX', key, n .. 'b', now_ms)
@@ -189,7 +201,7 @@ local function open_gates(rules, claimer)
         seen[route] = nil
     end
 
-    -- The first that wait before a gate, or are parked there (*from*, *to*: scores). What is no delivery is taken out.
+    -- The first *most* deliveries at a gate with a score between *from* and *to*. What is no delivery is removed.
     local function first_at(gate, from, to, most)
         local found = {}
         for _, delivery in ipairs(redis.call('ZRANGEBYSCORE', waiting_key(gate), from, to, 'LIMIT', 0, most)) do
@@ -202,8 +214,9 @@ local function open_gates(rules, claimer)
         return found
     end
 
-    -- Puts deliveries that wait before a gate into their queues: to the front when their turn in the queue has come before,
-    -- else to the end. Returns how many went.
+    -- Puts deliveries that wait at a gate into their queues: to the front (*front*) when their turn in the queue had
+    -- come before, else to the end. *pass*: their new field `g`; *rule*: the rule under which they begin; nil for
+    -- neither. Returns how many went.
     local function let_go(gate, deliveries, pass, rule, front)
         local queues, went = {}, 0
         if #deliveries > 0 then redis.call('ZREM', waiting_key(gate), unpack(deliveries)) end
@@ -239,13 +252,14 @@ local function open_gates(rules, claimer)
         return went
     end
 
-    -- Lets the first *most* go that wait before a gate, but are not parked there.
+    -- Lets the first *most* deliveries go that wait at a gate and are not parked there.
     local function let_go_on(gate, most, pass, rule)
         return let_go(gate, first_at(gate, 0, '+inf', most), pass, rule, pass)
     end
 
-    -- Lets parked deliveries go: to a worker that knows their route as many as it has room for of the queues that it
-    -- serves, else as many as may go at once. Returns how many went, and whether some are left.
+    -- Lets parked deliveries go. *is_known*: the worker knows their route; then as many go as it has room for, of the
+    -- queues that it serves. Else LET_GO_AT_ONCE go, for other workers. Returns how many went, and whether some are
+    -- left.
     local function let_parked_go(route, is_known)
         local first = first_at(route, '-inf', '(0', LET_GO_AT_ONCE)
         local going, served = {}, not is_known and #first or 0
@@ -268,8 +282,8 @@ local function open_gates(rules, claimer)
         return let_go(route, going, nil, nil, true), is_left
     end
 
-    -- Ends those among the first that wait whose target has been waited for too long. Returns how many, and when the next
-    -- ones are to be ended.
+    -- Ends those of the first waiting deliveries that have waited too long for their target. Returns how many, and the
+    -- Unix ms at which to end the next ones.
     local function give_up(route, gate)
         local longest = give_up_after_ms(route)
         local first = first_at(route, 0, '+inf', LET_GO_AT_ONCE)
@@ -293,7 +307,7 @@ local function open_gates(rules, claimer)
         return ended, ended > 0 and #first == LET_GO_AT_ONCE and now_ms or next_ms
     end
 
-    -- Forgets a gate before which nobody waits, unless something is still known of it.
+    -- Forgets a gate at which nothing waits, unless its target is down or was found down lately.
     local function look_away(route, gate)
         if gate.is_down then return look_at(route, '+inf') end
         if redis.call('EXISTS', 'fd:down:' .. route) == 1 then return look_at(route, now_ms + DOWN_FOR_MS) end
@@ -301,7 +315,8 @@ local function open_gates(rules, claimer)
         redis.call('ZREM', 'fd:gates', route)
     end
 
-    -- Looks at a gate at which nobody is parked.
+    -- Checks the gate of a route at which nothing is parked, and lets go what may. Returns how many were let go or
+    -- ended.
     local function look_at_waiting(route, gate)
         if gate.is_paused then look_at(route, '+inf') return 0 end
         local went, again_ms = give_up(route, gate)
@@ -330,7 +345,7 @@ local function open_gates(rules, claimer)
         return went
     end
 
-    -- Returns how many were let go or ended, and whether that is all for this call.
+    -- Checks the gate of a route. Returns how many were let go or ended, and whether that is all for this call.
     local function look_at_route(route, gate, is_known)
         local went, is_left = 0, false
         if gate.parked then
@@ -347,7 +362,7 @@ local function open_gates(rules, claimer)
         return went, is_left
     end
 
-    -- Takes back the places of deliveries that do not run any more; a worker of an earlier version did not give them back.
+    -- Frees the places of deliveries that do not run any more: workers of an earlier version did not free them.
     local function check_places(gate)
         for _, delivery in ipairs(redis.call('SMEMBERS', 'fd:r:' .. gate)) do
             local id, n = parse_delivery(delivery)
@@ -358,6 +373,7 @@ local function open_gates(rules, claimer)
         end
     end
 
+    -- Checks the gate of a route's limits, and lets go as many as they allow. Returns how many.
     local function look_at_limits(gate)
         local rule = rules[string.match(gate, '^[^/]*')]
         local most, next_ms = LET_GO_AT_ONCE, now_ms
@@ -383,14 +399,15 @@ local function open_gates(rules, claimer)
         return went
     end
 
-    -- After the clock has jumped back, everything is looked at now: what it waits for was told by the old clock.
+    -- If the server's clock has jumped back, checks every gate now: the times of their next checks were set by the old
+    -- clock.
     local function mind_the_clock()
         local last = redis.call('SET', 'fd:gates:clock', now_ms, 'GET')
         if not last or (tonumber(last) or 0) <= now_ms + CLOCK_SLACK_MS then return end
         for _, gate in ipairs(redis.call('ZRANGEBYSCORE', 'fd:gates', now_ms, '(+inf')) do look_at(gate, now_ms) end
     end
 
-    -- Whether a gate is for other workers to look at: this one cannot run its route, or has yet to say whether it can.
+    -- Whether other workers are to check a gate: this one cannot run its route, or has not said yet whether it can.
     local asked, unseen = {}, {}
     local function is_for_others(gate, route)
         if claimer.cannot[route] then return true end
@@ -405,8 +422,8 @@ local function open_gates(rules, claimer)
         return look_at_route(route, route_gate(route), claimer.can[route])
     end
 
-    -- Looks at the gates whose time has come, and lets go on what may. Returns when to look again (0: at nothing), and the
-    -- routes of which the worker is to say whether it can run them.
+    -- Checks the gates whose time has come, and lets go what may. Returns the Unix ms of the next check (0: none is
+    -- due), and the routes about which the worker must say whether it can run them.
     local function look_at_gates()
         if not has_gates then return 0, asked end
         mind_the_clock()
@@ -435,8 +452,8 @@ local function open_gates(rules, claimer)
         return first[2] and math.ceil(tonumber(first[2])) or 0, asked
     end
 
-    -- Lets those go for whom nobody has looked that knows their route. To be called once everything is claimed, so that they
-    -- are in their queues when others claim.
+    -- Checks the gates that no worker has checked that knows their route. Called after everything is claimed, so that
+    -- what it lets go stays in the queues for other workers.
     local function look_at_unseen()
         for _, gate in ipairs(unseen) do look(gate, string.match(gate, '^[^/]*')) end
     end

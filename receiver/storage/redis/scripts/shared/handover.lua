@@ -1,5 +1,5 @@
 -- include: entities, keys, lists
--- How a delivery gets into the hands of a worker.
+-- How a worker gets a delivery.
 
 -- What a worker needs to know of delivery n: state, serial, route, attempts, failures, unknown since, deaths, origin,
 -- entity; and for the gates: what it may pass.
@@ -8,13 +8,13 @@ local function read_delivery(id, n)
         'y', n .. 'g')
 end
 
--- Whether the job of that serial is the delivery's current one and waits to be run. A stock RQ scheduler moves jobs into
--- their queue without telling us, so one that waited for its time may be there already.
+-- Whether the job of that serial is the delivery's current one and waits to be run. Its state may still be `w` although
+-- its job is in a queue: a stock RQ scheduler moves jobs there without changing our state.
 local function may_run(state, serial)
     return (state[1] == 'q' or state[1] == 'w') and tonumber(state[2] or 1) == serial
 end
 
--- What a worker is told of a delivery, but for the envelope, which comes last.
+-- What a worker gets of a delivery (claim.lua lists it), except the envelope, which `enclose` appends.
 local function describe(queue, job, id, state)
     return {
         job, queue, state[3], state[4] or '0', state[5] or '0', state[6] or '0', state[7] or '0', state[8] or '',
@@ -22,8 +22,8 @@ local function describe(queue, job, id, state)
     }
 end
 
--- Puts a delivery into a worker's hands, and returns what the worker is told of it. That the worker holds it
--- (`fd:held:`) is for the caller to note: it may be one of many.
+-- Marks a delivery as running at a worker, and returns what the worker gets of it. The caller must add the job to
+-- `fd:held:{worker}`; it is left to the caller because there may be many, for which one command is enough.
 local function hand_over(worker, queue, job, id, n, state)
     if state[1] == 'w' then
         redis.call('ZREM', scheduled_key(queue), job)
@@ -33,7 +33,7 @@ local function hand_over(worker, queue, job, id, n, state)
     return describe(queue, job, id, state)
 end
 
--- Puts the envelopes behind what workers are told.
+-- Appends the envelope to each description of *told*, and returns *told*. An envelope that is gone is an empty text.
 local function enclose(told)
     if #told == 0 then return told end
     for from = 1, #told, PORTION do

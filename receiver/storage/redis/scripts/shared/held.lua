@@ -1,13 +1,13 @@
 -- include: ids, keys, states
--- Where deliveries are held.
+-- Where a held delivery stands, and whether something will let it go from there.
 
--- The gate before which delivery n of a route waits: that of the route, or that of the key its limits count by.
+-- The gate at which a delivery waits. *waits*: its field `w`; *per*: its field `u`, the key by which its limits count.
 local function gate_of(route, waits, per)
     if waits == 'l' or waits == 'c' then return route .. '/' .. (per or '') end
     return route
 end
 
--- Whether the delivery of that id leads its lane: it is in flight there, and waits for nobody in it.
+-- Whether a delivery is the head of its lane: it is in flight, and does not wait for another one of the lane.
 local function leads(lane, delivery)
     local id, n = parse_delivery(delivery)
     if not id then return false end
@@ -15,8 +15,8 @@ local function leads(lane, delivery)
     return state[1] and not FINAL[state[1]] and state[2] == lane and not (state[1] == 'h' and state[3] == 'o')
 end
 
--- Whether a held delivery stands where somebody will let it go: in a lane behind another that leads, or that will be looked
--- at, or before a gate that will be.
+-- Whether something will let a held delivery go: the head of its lane when it ends, a check of its lane, or a check of
+-- its gate. The arguments are fields of its state.
 local function is_held_rightly(id, n, route, waits, lane, per)
     local delivery = id .. '-' .. n
     if waits == 'o' then

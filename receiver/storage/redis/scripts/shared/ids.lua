@@ -1,4 +1,4 @@
--- What ids of events, deliveries and jobs say.
+-- What the ids of events (20 characters), deliveries (`event-n`) and jobs (`event-n-serial`) hold.
 
 local HOUR_MS = 3600000
 
@@ -7,8 +7,8 @@ local function id_ms(id) return tonumber(string.sub(id, 1, 9), 36) end
 
 local function id_hour(id) return math.floor(id_ms(id) / HOUR_MS) end
 
--- event id, delivery number, serial of a job id of ours; nil for a job of anybody else. The number of a delivery stays a
--- text: it is in the names of fields, and Lua takes a microsecond to write a number.
+-- event id, delivery number, serial of a job id of ours; nil for a job of anybody else. The number of a delivery stays
+-- a text: it is in the names of fields, and Lua takes a microsecond to write a number.
 local function parse_job(job)
     local id, n, serial = string.match(job, '^(%w+)%-(%d+)%-(%d+)$')
     if id and #id == 20 then return id, n, tonumber(serial) end

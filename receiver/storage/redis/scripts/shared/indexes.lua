@@ -1,8 +1,8 @@
 -- Lists of ids.
 
--- In front of the name of each list; `storage/redis/keys.py` has the names.
+-- The prefix of every list; `storage/redis/keys.py` explains their names.
 local INDEX = 'fd:i:'
 
--- In a list of ids, what stands in the place of one that is being taken out (expire_page.lua), and where release 0.2.0 began to turn
--- the list round. No reader of this release sees the former.
+-- Not an id. expire_page.lua writes it over the ids that it takes out, and removes it in the same call. Release 0.2.0
+-- marked with it how far it had moved the ids of a list to its end.
 local TURNING_MARK = '-'

@@ -1,17 +1,18 @@
--- include: finish, ids, keys, lanes, states, time, withdraw
--- Where a new delivery begins which its route has wait for something.
+-- include: begin, finish, ids, keys, lanes, states, time, withdraw
+-- Where a new delivery begins whose route has `order`, `debounce`, `delay` or limits.
 
--- Returns the function that decides where a new delivery begins which its route has wait for something; made at the first
--- need.
+-- Returns the function `place` below. It is made when the first such delivery of a call needs it.
 local function open_lane_placement()
     local SUPERSEDED_AT_ONCE = 16
     local MOST_DELAYS = 10  -- a key that never falls quiet is delivered so often nevertheless
 
-    -- Waits that no worker can end: meanwhile a newer one takes the place as ever.
+    -- What a delivery waits for that no worker can end (the `w` of its state). A newer delivery replaces such a one
+    -- even when its key has not been quiet for long.
     local STANDS_STILL = {o = true, p = true, a = true, d = true}
 
-    -- Ends what waits in a lane before a newer delivery, and neither what runs nor what may run after *longest* ms of unrest.
-    -- Returns the event of a still newer one that waits there, if any does, and since when the key has not been quiet.
+    -- Ends the deliveries that wait in a lane, for a newer one of *event* replaces them. What runs stays; so does what
+    -- waits only because its key was not quiet, once that has lasted *longest* ms. Returns the event of a still newer
+    -- delivery that waits there (nil: there is none), and the Unix ms since when the key has not been quiet.
     local function supersede(lane, event, longest)
         local key, since = lane_key(lane), now_ms
         for _, other in ipairs(redis.call('ZRANGE', key, 0, SUPERSEDED_AT_ONCE - 1)) do
@@ -32,8 +33,10 @@ local function open_lane_placement()
         return nil, since
     end
 
-    -- Decides where a new delivery begins and adds the fields that say so to *fields*: 'q' in its queue, 'w' in the schedule,
-    -- 'h' held in its lane, 'c' nowhere, because a newer one of its key waits already. *at*: when it was asked for.
+    -- Decides where a new delivery begins, and appends the fields of its state to *fields*. Returns 'q' for its queue,
+    -- 'w' for the schedule, 'h' when its lane holds it, 'c' for nowhere, because a newer one of its key waits already.
+    -- *at*: Unix ms at which it was asked for; *replaces*: whether a debounced one replaces those that wait (a replay
+    -- does not).
     local function place(id, n, delivery, at, replaces, fields)
         local lane, delay = delivery.lane, delivery.delay
         local function set(letter, value) fields[#fields + 1] = n .. letter; fields[#fields + 1] = value end
@@ -48,23 +51,8 @@ local function open_lane_placement()
             return 'c'
         end
         local waits = delay == 0 and '' or delivery.is_debounced and 'b' or 'y'
-        if waits ~= '' then set('t', due) end
         if waits == 'b' then set('d', since) end
-        if delivery.per ~= '' then set('u', delivery.per) end
-        if lane then
-            set('l', lane)
-            if not join_lane(lane, id .. '-' .. n, at) then
-                set('s', 'h'); set('w', 'o'); set('e', delivery.timeout_s .. waits)
-                return 'h'
-            end
-        end
-        if waits == '' then
-            set('s', 'q')
-            return 'q'
-        end
-        set('s', 'w'); set('w', waits)
-        redis.call('ZADD', scheduled_key(delivery.queue), due / 1000, id .. '-' .. n .. '-1')
-        return 'w'
+        return begin_delivery(id, n, delivery, at, waits, due, set)
     end
 
     return place

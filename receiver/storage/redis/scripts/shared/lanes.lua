@@ -1,13 +1,12 @@
 -- include: held, ids, keys, requeue, spooled_lanes, states, time
--- What the scripts share that end deliveries or make them: lanes, in which the deliveries of one key follow one another,
--- and the places that deliveries hold before the gates of their routes.
+-- Lanes: the deliveries of one key of an ordered route follow one another.
 --
--- A lane `{route}:{key}` is a sorted set of the deliveries of that key in flight. Its head has score 0 and is the only one
--- that may run; the others are held (`h`, waiting for `o`), have no job, and are scored by when they were asked for. A lane
--- exists only while something of its key is in flight.
+-- A lane `{route}:{key}` is a sorted set of the deliveries of that key in flight. Its head has score 0 and is the only
+-- one that may run; the others are held (`h`, waiting for `o`), have no job, and are scored by when they were asked
+-- for. A lane exists only while something of its key is in flight.
 
--- Gives a lane a head when the last one has left: the first of those that wait. What has ended without leaving the lane (a
--- worker of an earlier version did not know of it) is passed over.
+-- Makes the first delivery that waits in a lane its head, when the last head has left, and queues it. Deliveries that
+-- ended without leaving the lane (at a worker of an earlier version, which knew of no lanes) are removed.
 local function advance(lane, iso)
     local key = lane_key(lane)
     while true do
@@ -35,8 +34,8 @@ local function advance(lane, iso)
     end
 end
 
--- Puts a new delivery into its lane. *at*: Unix ms at which it was asked for. Returns whether it is the head. Another delivery
--- of the same event leads although its state is not written yet.
+-- Puts a new delivery into its lane, and returns whether it is the head. *at*: Unix ms at which it was asked for. A
+-- first delivery of the same event counts as a head that runs, although its state is not written yet.
 local function join_lane(lane, delivery, at)
     local key, id = lane_key(lane), string.sub(delivery, 1, 20)
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -54,6 +53,7 @@ local function join_lane(lane, delivery, at)
     return true
 end
 
+-- Takes a delivery out of its lane; if it was the head, the next one becomes the head.
 local function leave_lane(lane, delivery, iso)
     local key = lane_key(lane)
     redis.call('ZREM', key, delivery)
@@ -61,8 +61,9 @@ local function leave_lane(lane, delivery, iso)
     if first[1] and tonumber(first[2]) ~= 0 then advance(lane, iso) end
 end
 
--- The event whose delivery waits behind the head of a lane and takes its place: what the head did not do, it need not try
--- again. Returns it and why the head ends. It is debounced and newer, or planned (`at`), then also when the head did not fail.
+-- Says whether the delivery behind the head of a lane replaces the head, which has had an attempt and would wait for
+-- the next one. Returns the event of that delivery and the reason for the head to end; nil when the head goes on. A
+-- planned delivery (`at`) always replaces the head; a debounced one does if it is newer and the attempt has failed.
 local function successor(lane, event, has_failed)
     local second = redis.call('ZRANGE', lane_key(lane), 1, 1)[1]
     if not second then return nil end

@@ -1,9 +1,10 @@
 -- include: counters, entities, finish, ids, keys, lanes, quarantine, states, withdraw
--- How what a call left that failed in the middle is cleared away.
+-- Removes what a call of keep.lua left that failed in the middle.
 
--- Returns the function that clears away what a call left that failed in the middle: the state of an event without its
--- envelope, its jobs, and its places in lanes, in the schedule and before gates, where it would hold up others. Made at the
--- first need. *is_listed*: the event was kept once, so what it was counted as stays counted (write_off.lua sees to it).
+-- Returns a function that removes the state of an event without an envelope, its jobs, and its places in lanes, in the
+-- schedule and at gates, where it would hold up others. The function is made when a call first needs it. Its arguments:
+-- event id, the time as RQ writes it, *is_listed*: the event was kept once, so its counters stay (write_off.lua
+-- corrects them).
 local function open_leftovers()
     local function clear_delivery(id, n, state, is_listed, iso)
         local delivery = id .. '-' .. n

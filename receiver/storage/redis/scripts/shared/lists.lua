@@ -1,6 +1,6 @@
--- Many values at once.
+-- Commands with many values at once.
 
--- Ids to append, by list, so that each list is written once.
+-- Collects *value* for *key* in the table *lists*, so that `with_each` writes each key once.
 local function append(lists, key, value)
     local list = lists[key]
     if list then list[#list + 1] = value else lists[key] = {value} end

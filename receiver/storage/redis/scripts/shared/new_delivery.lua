@@ -1,8 +1,11 @@
--- A delivery that is to be made.
+-- How the arguments that describe a new delivery are read.
 
--- Reads a delivery that is to be made; nil when its arguments are malformed. *terms* say what it is to wait for, as the
--- receiver wrote it: lane, key of its limits, delay in ms, 'd' when it is debounced; or behind `|@` when it starts
--- (timed_placement.lua); '' for nothing.
+-- Returns a delivery as a table; nil when its arguments are malformed. *terms* say what it waits for, one of
+--   ''                                            nothing
+--   'lane|per|delay|d'                            lane and key of its limits ('' for none), delay in ms, 'd' when debounced
+--   '|@|lane|per|due|updated|ending|why'          of a route with `at`: Unix ms at which it starts, Unix second in which its
+--                                                 record was changed, '' or why it starts nothing but only ends others (`c`
+--                                                 cancelled_by, `w` filter, `n` no time), its action or why it has no time
 local function new_delivery(route, queue, timeout_s, terms)
     if not tonumber(timeout_s) then return nil end
     local delivery = {route = route, queue = queue, timeout_s = timeout_s}

@@ -1,13 +1,13 @@
 -- include: keys
--- What quarantine takes of the store.
+-- How many bytes of the store the quarantined events use.
 
--- The bytes of the store that a quarantined event takes by an envelope of *size* bytes: an allocator rounds up by a quarter
--- at most; keys, state and the places in five lists were measured as 380 (Valkey 9) to 495 bytes (Redis 7.0).
+-- The bytes that a quarantined event with an envelope of *size* bytes uses, at most: an allocator rounds up by a
+-- quarter, and keys, state and the entries in five lists were measured as 380 (Valkey 9) to 495 bytes (Redis 7.0).
 local function quarantine_cost(size) return math.ceil(size * 1.25) + 512 end
 
--- Gives back what a quarantined event takes of the bytes that quarantine may hold. An event of release 0.2.0 has not noted
--- what it takes, and was counted by its envelope alone. With the last event the counts begin anew: releases that run side
--- by side take off less than this one has put on.
+-- Subtracts what an event uses when it leaves quarantine. An event of release 0.2.0 does not say how much it uses, and
+-- was counted by its envelope alone. When the last event leaves, all counts begin again at 0, because a release 0.2.0
+-- beside this one subtracts less than this one has added.
 local function leave_quarantine(id, state)
     if redis.call('ZCARD', 'fd:x:quarantined') <= 1 then
         redis.call('DEL', 'fd:quarantine')
@@ -21,7 +21,7 @@ local function leave_quarantine(id, state)
     end
 end
 
--- Counts that the envelope of a quarantined event is about to be replaced by one of *size* bytes.
+-- Corrects the counts before the envelope of a quarantined event is replaced by one of *size* bytes.
 local function resize_quarantined(id, hook, size)
     local more = size - redis.call('STRLEN', envelope_key(id))
     local counted = redis.call('HGET', state_key(id), 'c')

@@ -1,5 +1,5 @@
 -- include: jobs, keys, time
--- How a delivery goes back to where it waits for a worker.
+-- How a delivery goes back to its queue or into the schedule, and how it is taken from a worker.
 
 local ISOLATED = 'frontdesk-isolated'
 
@@ -21,7 +21,7 @@ local function requeue(id, n, serial, queue, due_ms, timeout_s, iso, front)
     wake(queue)
 end
 
--- Takes a job out of a worker's hands. RQ's own entry for it goes too.
+-- Takes a job from the worker that holds it, also in RQ's own list of running jobs.
 local function let_go(worker, queue, job)
     redis.call('SREM', 'fd:held:' .. worker, job)
     redis.call('ZREM', 'rq:wip:' .. queue, job .. ':' .. worker)

@@ -1,7 +1,8 @@
--- What is in the arguments of scripts that deal with routes' limits.
+-- Arguments that several scripts have: the limits of routes, and sets of names.
 
--- Reads rules from ARGV: their number, then for each route, limit, period in ms, concurrency, age in ms at which waiting
--- for its target ends; 0 for what it does not say. Returns them by route, nil for none, and the position behind them.
+-- Reads rules from ARGV: their number, then for each its route, limit (starts in a period), period in ms, concurrency,
+-- ms for which its deliveries wait for a target; 0 where the route says nothing. Returns the rules by route (nil when
+-- there are none) and the position behind them.
 local function read_rules(at)
     local number = tonumber(ARGV[at])
     if number == 0 then return nil, at + 1 end

@@ -1,25 +1,27 @@
 -- include: time
--- What keeps the order of a lane while events of it wait in the spool of a receiver, where the store cannot see them.
+-- Keeps the order of lanes while older events of them are in the spool of a receiver, where the store cannot see them.
+-- So receivers announce (announce_spool.lua, list_lanes.lua) which lanes their spools hold, and a delivery waits while
+-- an older event of its lane may be in a spool.
 --
---   fd:receivers        hash: the name of a spool to what was said of it last, `at lease heard kind done`: Unix ms at which it
---                       was said, ms for which that is to be believed, the uptime at which it was heard, whether the spool
---                       holds nothing of any lane (`n`), something of the lanes that are listed (`l`) or of any (`a`), and
---                       the id up to which all that its receiver took is in the store. The field '' is the uptime (ms for
---                       which the store was there to be spoken to) and the Unix ms at which it was counted last
---   fd:spooled:{spool}  hash: lane to the last id of it in that spool; the field '' tells that the list is there
---   fd:lanes            sorted set: lanes whose first delivery waits for a receiver, to the Unix ms at which to look again
+--   fd:receivers        hash: spool to its last announcement, `at lease heard kind done`: Unix ms at which it was sent, ms for
+--                       which it is valid, the uptime at which it arrived, whether the spool holds events of no lane (`n`),
+--                       of the lanes that are listed (`l`) or perhaps of any lane (`a`), and the id up to which every event
+--                       that its receiver took is in the store. The field '' holds the uptime, which is the ms for which
+--                       the store could be reached by anybody, and the Unix ms at which it was measured last
+--   fd:spooled:{spool}  hash: lane to its last event in that spool; the field '' says that the list exists
+--   fd:lanes            sorted set: lanes whose first delivery waits for a receiver, to the Unix ms of their next check
 --
--- Who is silent for longer than is to be believed may have spooled anything that is newer than what it said last. It is
--- waited for until it speaks, or until it is forgotten (announce_spool.lua).
+-- A receiver whose announcement is no longer valid may have spooled events of any lane since then. Deliveries wait for
+-- it until it announces again, or until announce_spool.lua forgets it.
 
--- Returns what is written of a spool in fd:receivers as a table; nil when it is not ours.
+-- Returns an announcement in fd:receivers as a table; nil for a text of another form.
 local function read_said(said)
     local at, lease, heard, kind, done = string.match(said or '', '^(%d+) (%d+) (%d+) ([nla]) (%w*)$')
     if at then return {at = tonumber(at), lease = tonumber(lease), heard = tonumber(heard), kind = kind, done = done} end
 end
 
--- Whether an older event of a lane than that of this id may wait in a spool. Nobody is waited for as long as all is well,
--- which one look tells for a whole call.
+-- Whether a spool may hold an event of a lane that is older than *id*. The announcements are read once for a whole
+-- call; as long as all is well, there is no receiver to wait for.
 local waited_for
 
 local function must_wait(lane, id)
@@ -45,5 +47,5 @@ local function must_wait(lane, id)
     return false
 end
 
--- Has a lane looked at soon whose first delivery waits for a receiver.
+-- Schedules a check, 50 ms from now, of a lane whose first delivery waits for a receiver.
 local function look_again(lane) redis.call('ZADD', 'fd:lanes', now_ms + 50, lane) end

@@ -3,10 +3,12 @@
 
 local FINAL = {s = 'succeeded', d = 'dead', c = 'discarded'}
 
--- All fields of an event's state, by name; nil when there is none. One that does not tell how many deliveries there are
--- `is_damaged` and has none: the audit names it, and retention leaves it.
+-- A state that names more deliveries is damaged.
 local MOST_MADE = 1000000
 
+-- All fields of an event's state by their names (`storage/redis/keys.py` explains the letters); nil when it has none. A
+-- state without a valid number of deliveries gets the number 0 and `is_damaged`: the audit names it, and retention
+-- leaves it.
 local function read_state(id)
     local flat = redis.call('HGETALL', state_key(id))
     if #flat == 0 then return nil end

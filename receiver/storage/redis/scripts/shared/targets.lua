@@ -1,10 +1,10 @@
 -- include: attempts, finish, jobs, keys, time
--- What attempts say of the targets of their routes: that they are down, asked to wait, or are up.
+-- What follows when an attempt shows that the target of its route is down, asks to wait, or is up.
 
--- Returns the function that heeds what an attempt says; made at the first need, as the gates are.
+-- Returns the function `heed` below; like the gates, it is made when a call first needs it.
 local function open_targets(gates)
-    -- Notes that a delivery found the target of its route down. *dies*: it has no attempt left. Returns whether the route
-    -- is to wait for it now.
+    -- Notes that a delivery found the target of its route down. *dies*: it has no attempt left. Returns whether the
+    -- target counts as down, so that the deliveries of the route wait for it.
     local function note_down(route, delivery, dies)
         if gates.of_route(route).is_down then return true end
         local key = 'fd:down:' .. route
@@ -24,7 +24,8 @@ local function open_targets(gates)
         return is_down
     end
 
-    -- Notes that the target of a route answered. After it was down, or asked to wait, each answer lets two more go to it.
+    -- Notes that the target of a route answered. After it was down or asked to wait, each answer lets two more
+    -- deliveries run.
     local function note_up(route, queue)
         if not redis.call('ZSCORE', 'fd:gates', route) then return end
         local gate = gates.of_route(route)
@@ -39,7 +40,7 @@ local function open_targets(gates)
         wake(queue)
     end
 
-    -- The target asked to wait: its whole route does.
+    -- Notes that the target asked to wait for *delay* ms: all deliveries of its route do.
     local function note_busy(route, delay)
         local gate = gates.of_route(route)
         local till = now_ms + delay
@@ -50,7 +51,7 @@ local function open_targets(gates)
         gates.forget(route)
     end
 
-    -- Holds a delivery whose target has to be waited for, or ends it when it has been waited for too long.
+    -- Holds a delivery until its target is back, or ends it as dead when it has waited longer than *longest* ms.
     local function wait_for_target(id, n, serial, queue, timeout_s, waits, longest, route, had, attempt, iso)
         local since = tonumber(redis.call('HGET', state_key(id), n .. 'v') or now_ms)
         if now_ms - since > longest then
@@ -67,7 +68,8 @@ local function open_targets(gates)
         wake(queue)
     end
 
-    -- Sees to what an attempt says of the target of its route. Returns whether that settles what becomes of the delivery.
+    -- Does what follows from *sign* (acknowledge.lua: what the attempt says of the target). Returns whether the
+    -- delivery is dealt with: it waits for the target, or has ended. If not, the verdict decides.
     local function heed(id, n, serial, state, verdict, delay, timeout_s, attempt, sign, iso)
         local route = redis.call('HGET', state_key(id), n .. 'r')
         local says, longest = string.sub(sign, 1, 1), tonumber(string.sub(sign, 2))

@@ -1,17 +1,20 @@
--- include: finish, ids, keys, lanes, states, time, withdraw
--- Where the delivery of a route with `at` begins, and what its event ends.
+-- include: begin, finish, ids, keys, states, time, withdraw
+-- Where the delivery of a route with `at` begins, and which waiting deliveries its event ends.
 --
--- Of one entity at most one delivery waits for its time, in the lane of the entity; what runs goes on. An event replaces it,
--- or calls it off, unless it is older than the event that did so last: by the second in which its record was changed, and
--- within one second by when the event came, but that a call-off by an action holds against all of its second.
+-- Of one entity at most one delivery waits for its time, in the lane of the entity. A delivery that runs goes on
+-- whatever comes. An event replaces the one that waits, or calls it off, unless it is older than the event that did so
+-- last. Of two events that is older whose record was changed in an earlier second; within one second, the one that came
+-- earlier. One exception: when an action called the delivery off (`cancelled_by`), no event of the same second plans it
+-- again.
 --
---   fd:t:{lane}  string: what was said last of that entity, `updated event verb due delivery action`: the record's second (0:
---                unknown) and the id of the event; `p` it planned a delivery, `c` its action, `w` its filter or `n` a missing
---                time called it off; when the last planned delivery is due, which that is, and the action of the event. Kept
---                until 35 days after that is due, and after it was said
+--   fd:t:{lane}  string: the last decision about that entity, `updated event verb due delivery action`. updated: Unix second in
+--                which the record was changed (0: unknown); event: id of the event that decided; verb: `p` it planned a
+--                delivery, or the delivery was called off by its action (`c`), by the filter (`w`), or because it has no time
+--                (`n`); due: Unix ms at which the delivery planned last is due; delivery: its id; action: of the event. Kept
+--                for 35 days after it was written, or after due if that is later
 
--- Returns two functions, made at the first need: one that decides where a delivery begins, one that says whether an event that
--- its filter does not match calls anything off, and remembers it when it does not.
+-- Returns two functions, `place` and `calls_off` below. They are made when the first such delivery of a call needs
+-- them.
 local function open_timed_placement()
     local REMEMBERED_MS = 35 * 86400000
     local LOOKED_AT_ONCE = 16
@@ -40,7 +43,8 @@ local function open_timed_placement()
         return id < word.id
     end
 
-    -- Whether the delivery that was planned last has been run for that time; of one that is expired this is taken for granted.
+    -- Whether the delivery that was planned last was for the time *due*, and has succeeded. One that has expired since
+    -- is believed to have succeeded.
     local function is_delivered(event, word, due)
         local id, n = parse_delivery(word.delivery)
         if not id or id == event or tonumber(word.due) ~= due then return false end
@@ -48,7 +52,8 @@ local function open_timed_placement()
         return not letter or letter == 's'
     end
 
-    -- Calls *act* for each delivery of a lane that waits and does not run. Returns the last of them.
+    -- Calls *act* (which may be nil) for each delivery of a lane that waits. Returns the last of them; nil when none
+    -- waits.
     local function each_waiting(lane, act)
         local found = nil
         for _, other in ipairs(redis.call('ZRANGE', lane_key(lane), 0, LOOKED_AT_ONCE - 1)) do
@@ -69,7 +74,7 @@ local function open_timed_placement()
         return 'replaced by a newer event: ' .. id
     end
 
-    -- Ends what waits in a lane. Returns the last of it.
+    -- Ends the deliveries that wait in a lane. Returns the last of them; nil when none waited.
     local function clear(lane, why)
         return each_waiting(lane, function(other, id, n, state)
             withdraw(id, n, state)
@@ -79,35 +84,21 @@ local function open_timed_placement()
         end)
     end
 
-    -- What an event says of itself that ends others and starts nothing.
+    -- The reason written into the record of a delivery that starts nothing: it only ended others.
     local function own_end(delivery, ended)
         if delivery.ending == 'n' then return 'no time: ' .. delivery.why end
         if delivery.ending == 'w' then return 'called off ' .. (ended or 'nothing') .. ': `where` does not match' end
         return 'called off ' .. (ended or 'nothing: no delivery waited')
     end
 
+    -- Returns where the delivery begins, as `place` does.
     local function start(id, n, delivery, set)
-        local lane, due = delivery.lane, delivery.due
-        local waits = due > now_ms and 't' or ''
-        if waits ~= '' then set('t', due) end
-        if delivery.per ~= '' then set('u', delivery.per) end
-        if lane then
-            set('l', lane)
-            if not join_lane(lane, id .. '-' .. n, now_ms) then
-                set('s', 'h'); set('w', 'o'); set('e', delivery.timeout_s .. waits)
-                return 'h'
-            end
-        end
-        if waits == '' then
-            set('s', 'q')
-            return 'q'
-        end
-        set('s', 'w'); set('w', waits)
-        redis.call('ZADD', scheduled_key(delivery.queue), due / 1000, id .. '-' .. n .. '-1')
-        return 'w'
+        local waits = delivery.due > now_ms and 't' or ''
+        return begin_delivery(id, n, delivery, now_ms, waits, delivery.due, set)
     end
 
-    -- Decides where a new delivery begins, as `place` of lane_placement.lua does. *is_asked*: it is a replay.
+    -- Decides where a new delivery begins, with the result of `place` of lane_placement.lua. *is_asked*: it is a
+    -- replay, which runs even if its time has been served already.
     local function place(id, n, delivery, is_asked, fields)
         local lane, verb = delivery.lane, delivery.ending == '' and 'p' or delivery.ending
         local function set(letter, value) fields[#fields + 1] = n .. letter; fields[#fields + 1] = value end
@@ -131,6 +122,8 @@ local function open_timed_placement()
         return ends(own_end(delivery, ended))
     end
 
+    -- Whether an event that the filter does not match calls off a delivery that waits. If none waits, it only writes
+    -- down that the event was seen, so that an older event that comes later plans nothing.
     local function calls_off(id, delivery)
         local word = delivery.lane and read_word(delivery.lane)
         if not delivery.lane or word and is_older(id, delivery, word) then return false end

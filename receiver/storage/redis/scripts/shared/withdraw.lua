@@ -1,8 +1,9 @@
 -- include: held, keys, requeue
--- How a delivery in flight is taken from wherever it is.
+-- How a delivery in flight is removed from where it waits or runs.
 
--- Takes a delivery in flight from wherever it waits or runs, but not out of its lane. A job that is in its queue stays
--- there: it is stale from now on, and whoever takes it finds nothing to do. *state*: its fields, by their letters.
+-- Removes a delivery in flight from its worker, the schedule or its gate, but not from its lane. A job in a queue stays
+-- there: it is stale now, and does nothing when a worker takes it. *state*: its fields by their letters, as read_place
+-- returns them.
 local function withdraw(id, n, state)
     local job = id .. '-' .. n .. '-' .. (state.j or 1)
     local queue = redis.call('HGET', job_key(job), 'origin') or state.q
@@ -16,7 +17,7 @@ end
 
 local LETTERS = {'s', 'j', 'q', 'o', 'w', 'u', 'r', 'l', 'g', 'd'}
 
--- The fields of delivery n that `withdraw` and `finish` go by.
+-- The fields of delivery n that `withdraw` and `finish` need, by their letters.
 local function read_place(id, n)
     local names = {}
     for i, letter in ipairs(LETTERS) do names[i] = n .. letter end

@@ -3,8 +3,8 @@
 import re
 
 from receiver.nexudus import actions
-from receiver.routing import file
-from receiver.routing.schema import schema
+from receiver.routing.document.schema import schema
+from receiver.routing.document.shapes import Defaults, Document, RouteShape, keys_of
 
 
 def test_the_schema_names_every_key() -> None:
@@ -12,9 +12,9 @@ def test_the_schema_names_every_key() -> None:
     made = schema(actions.CODES)
     route = made["$defs"]["RouteShape"]
 
-    assert tuple(made["properties"]) == file._DOCUMENT_KEYS
-    assert tuple(route["properties"]) == file._ROUTE_KEYS
-    assert tuple(made["$defs"]["Defaults"]["properties"]) == file._DEFAULT_KEYS
+    assert tuple(made["properties"]) == keys_of(Document)
+    assert tuple(route["properties"]) == keys_of(RouteShape)
+    assert tuple(made["$defs"]["Defaults"]["properties"]) == keys_of(Defaults)
     assert all(value["description"] for value in route["properties"].values())
     assert route["required"] == ["action", "handler"]
     assert (made["additionalProperties"], route["additionalProperties"]) == (False, False)

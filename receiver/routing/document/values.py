@@ -1,9 +1,11 @@
-"""The kinds of values that keys of routes.yaml take, each with one sentence for a value that does not fit."""
+"""The types of the keys of routes.yaml, and the values that only it has: actions, locations, filters, handlers, limits.
+
+Each has one sentence for a value that does not fit.
+"""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
@@ -11,6 +13,20 @@ from receiver.core import durations
 from receiver.core.suggest import hint
 from receiver.routing import enrichment, route
 from receiver.routing.cel.expressions import ExpressionRefused
+from receiver.routing.document.plain_values import (
+    MAX_COUNT,
+    Unfit,
+    count,
+    duration,
+    fits,
+    kind_of,
+    mapping,
+    one_or_list,
+    only_list,
+    only_text,
+    switch,
+    time_zone,
+)
 from receiver.routing.filters import Filter
 from receiver.routing.flow_rules import ENTITY, Key, Limit, PlannedTime
 
@@ -22,78 +38,12 @@ MAX_LIMIT = 10_000
 """The largest number of starts in one period of a limit; the store remembers each start for the period."""
 
 MAX_CONCURRENCY = 10_000
-MAX_COUNT = 1_000_000
 
 _DURATION = {"anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"}, {"type": "number"}]}
 _LOCATION = {"type": "integer", "minimum": 1}
 _HANDLER = re.compile(r"[A-Za-z0-9_.-]{1,100}|[A-Za-z_][\w.]{0,100}:[A-Za-z_][\w.]{0,100}", re.ASCII)
 _LIMIT = re.compile(r"(\d{1,9})\s*/\s*([smh])", re.ASCII)
 _PATTERN = re.compile(r"[A-Za-z0-9*]{1,64}")
-
-
-class Unfit(ValueError):
-    """A value that a key does not take. It is a ValueError, so pydantic collects it."""
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "nothing", bool: "true or false", int: "a number", float: "a number", str: "text"}
-    return names.get(type(value), "a list" if isinstance(value, list | tuple) else "a mapping")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Unfit(f"must be text, not {_kind(value)}" + ("; put it in quotes" if value is not None else ""))
-    return value
-
-
-only_text = _text
-
-
-def fits(pattern: str, words: str) -> Callable[[object], str]:
-    """Return a check that a text matches *pattern*; the error explains it with *words*."""
-
-    def check(value: object) -> str:
-        written = _text(value)
-        if not re.fullmatch(pattern, written, re.ASCII):
-            raise Unfit(f"{written[:60]!r} does not fit; {words}")
-        return written
-
-    return check
-
-
-def one_or_list(value: object) -> object:
-    """Return a list; a single value becomes a list of one."""
-    if isinstance(value, list | tuple):
-        if not value:
-            raise Unfit("is an empty list; remove the key, or put something in")
-        return value
-    return [value]
-
-
-def only_list(value: object) -> object:
-    """Return a list; refuse anything else, single values too."""
-    if not isinstance(value, list | tuple):
-        raise Unfit(f"must be a list, like [a, b], not {_kind(value)}")
-    return value
-
-
-def mapping(value: object) -> object:
-    """Return a mapping whose keys are words; refuse anything else."""
-    if not isinstance(value, dict):
-        raise Unfit(f"must be a mapping, like {{key: value}}, not {_kind(value)}")
-    for key in value:
-        if not isinstance(key, str):
-            raise Unfit(f"key {key!r} must be a word")
-    return value
-
-
-def _switch(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"yes": True, "on": True, "no": False, "off": False}
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    raise Unfit(f"must be true or false, not {_kind(value)}")
 
 
 def _business(value: object) -> int:
@@ -111,19 +61,8 @@ def _businesses(value: object) -> object:
     return one_or_list(value)
 
 
-def _duration(least_ms: int, most_ms: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        milliseconds = durations.parse(value)
-        if not least_ms <= milliseconds <= most_ms:
-            least, most = durations.show(least_ms), durations.show(most_ms)
-            raise Unfit(f"{value!r} is not between {least} and {most}")
-        return milliseconds
-
-    return check
-
-
 def _action(value: object, info: ValidationInfo) -> str:
-    pattern = _text(value)
+    pattern = only_text(value)
     known: Collection[str] = (info.context or {}).get("known_actions", ())
     if pattern == route.NEVER:
         raise Unfit("None is Nexudus's name for no action; no event has it")
@@ -148,7 +87,7 @@ def _record_or_path(value: object) -> object:
         return mapping(value)
     if isinstance(value, str) and value:
         return value
-    raise Unfit(f"must be a record, like {{Id: 1}}, or the path of a file with one, not {_kind(value)}")
+    raise Unfit(f"must be a record, like {{Id: 1}}, or the path of a file with one, not {kind_of(value)}")
 
 
 def _where(value: object, info: ValidationInfo) -> Filter:
@@ -160,7 +99,7 @@ def _where(value: object, info: ValidationInfo) -> Filter:
 
 def _expression(what: Literal["filter", "key", "time"], value: object, records: Collection[str] = ()) -> Filter:
     try:
-        return Filter(_text(value), yields=what, records=records)
+        return Filter(only_text(value), yields=what, records=records)
     except ExpressionRefused as error:
         raise Unfit(f"the {what} {error}" if str(error).startswith(("is ", "has ")) else str(error)) from None
 
@@ -172,7 +111,9 @@ def _record_id(value: object) -> Filter:
 def named_records(value: object) -> object:
     """A mapping of names to the records that they stand for."""
     if not isinstance(value, dict):
-        raise Unfit(f"must be a mapping, like {{member: {{kind: Coworker, id: data.CoworkerId}}}}, not {_kind(value)}")
+        raise Unfit(
+            f"must be a mapping, like {{member: {{kind: Coworker, id: data.CoworkerId}}}}, not {kind_of(value)}"
+        )
     if len(value) > enrichment.MOST:
         raise Unfit(f"names {len(value)} records, and may name {enrichment.MOST}")
     for name in value:
@@ -183,25 +124,8 @@ def named_records(value: object) -> object:
     return value
 
 
-def _time_zone(value: object) -> str:
-    written = _text(value)
-    try:
-        ZoneInfo(written)
-    except (OSError, ValueError, KeyError):
-        near = hint(written[:60], available_timezones())
-        raise Unfit(f"there is no time zone {written[:60]!r}{near or '; write one like Europe/Paris'}") from None
-    return written
-
-
-def by_number(value: object) -> object:
-    """Return a mapping whose keys are numbers; refuse anything else."""
-    if not isinstance(value, dict):
-        raise Unfit(f"must be a mapping, like {{1001: {{name: Paris}}}}, not {_kind(value)}")
-    return value
-
-
 def _handler(value: object) -> str:
-    written = _text(value)
+    written = only_text(value)
     if not _HANDLER.fullmatch(written):
         raise Unfit(f"{written[:60]!r} is neither the name of a handler nor module:function")
     return written
@@ -229,17 +153,9 @@ def _limit(value: object) -> Limit:
     return Limit(count, durations.parse(f"1{unit}"), f"{count}/{unit}")
 
 
-def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_COUNT:
-        raise Unfit(
-            f"must be a whole number from 0 to {MAX_COUNT}, not {_kind(value) if type(value) is not int else value}"
-        )
-    return value
-
-
 def _concurrency(value: object) -> int:
     if type(value) is not int or value < 0:
-        raise Unfit(f"must be a whole number, not {_kind(value) if type(value) is not int else value}")
+        raise Unfit(f"must be a whole number, not {kind_of(value) if type(value) is not int else value}")
     if value == 0:
         raise Unfit("a concurrency of 0 would let nothing through; to hold a route, use frontdesk pause")
     if value > MAX_CONCURRENCY:
@@ -247,8 +163,8 @@ def _concurrency(value: object) -> int:
     return value
 
 
-Timeout = Annotated[int, BeforeValidator(_duration(1, DAY_MS)), WithJsonSchema(_DURATION)]
-RetryDelay = Annotated[int, BeforeValidator(_duration(0, 30 * DAY_MS)), WithJsonSchema(_DURATION)]
+Timeout = Annotated[int, BeforeValidator(duration(1, DAY_MS)), WithJsonSchema(_DURATION)]
+RetryDelay = Annotated[int, BeforeValidator(duration(0, 30 * DAY_MS)), WithJsonSchema(_DURATION)]
 Retry = Annotated[tuple[RetryDelay, ...], Field(max_length=MAX_RETRIES), BeforeValidator(only_list)]
 Name = Annotated[
     str,
@@ -269,9 +185,9 @@ AllOrLocations = Annotated[
     BeforeValidator(_businesses),
     WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": _LOCATION, "minItems": 1}]}),
 ]
-TimeZone = Annotated[str, BeforeValidator(_time_zone), WithJsonSchema({"type": "string"})]
+TimeZone = Annotated[str, BeforeValidator(time_zone), WithJsonSchema({"type": "string"})]
 Currency = Annotated[str, BeforeValidator(fits("[A-Z]{3}", "a currency is three capital letters, like EUR"))]
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Switch = Annotated[bool, BeforeValidator(switch)]
 RecordId = Annotated[Filter, BeforeValidator(_record_id), WithJsonSchema({"type": "string"})]
 RecordKind = Annotated[
     str,
@@ -293,6 +209,6 @@ Concurrency = Annotated[
     BeforeValidator(_concurrency),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY}),
 ]
-Period = Annotated[int, BeforeValidator(_duration(DAY_MS // 24, 366 * DAY_MS)), WithJsonSchema(_DURATION)]
-Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_COUNT})]
-Wait = Annotated[int, BeforeValidator(_duration(1, 30 * DAY_MS)), WithJsonSchema(_DURATION)]
+Period = Annotated[int, BeforeValidator(duration(DAY_MS // 24, 366 * DAY_MS)), WithJsonSchema(_DURATION)]
+Count = Annotated[int, BeforeValidator(count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_COUNT})]
+Wait = Annotated[int, BeforeValidator(duration(1, 30 * DAY_MS)), WithJsonSchema(_DURATION)]

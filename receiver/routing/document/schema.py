@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from receiver.core import durations
-from receiver.routing.document import Document
+from receiver.routing.document.shapes import Document
 from receiver.routing.route import NEVER
 
 _LISTS_OR_ONE = ("action", "business", "cancelled_by")

@@ -1,4 +1,4 @@
-"""Looks at Nexudus and at the routes, and makes a plan of the difference."""
+"""Asks Nexudus what is there (locations, actions, hooks), checks routes.yaml by it, and has the plan made (`plan`)."""
 
 from collections.abc import Collection, Mapping
 

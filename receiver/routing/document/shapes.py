@@ -1,14 +1,14 @@
 """The shape of routes.yaml: every key, with the sentence that the JSON Schema of it shows (`frontdesk routes schema`).
 
-Closed to unknown keys. What each kind of value may be is in `receiver.routing.values`.
+Closed to unknown keys. What the values may be is in `values.py` and `plain_values.py`.
 """
 
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from receiver.routing.flow_rules import Key
-from receiver.routing.values import (
+from receiver.routing.document.plain_values import Unfit, by_number, fits, mapping, only_list, only_text
+from receiver.routing.document.values import (
     DAY_MS,
     Actions,
     AllOrLocations,
@@ -32,16 +32,11 @@ from receiver.routing.values import (
     Switch,
     Timeout,
     TimeZone,
-    Unfit,
     Wait,
     Where,
-    by_number,
-    fits,
-    mapping,
     named_records,
-    only_list,
-    only_text,
 )
+from receiver.routing.flow_rules import Key
 
 MAX_ROUTES = 5_000
 MAX_EXAMPLES = 1_000
@@ -222,3 +217,8 @@ class Document(_Shape):
         Field(max_length=MAX_ROUTES),
         BeforeValidator(only_list),
     ]
+
+
+def keys_of(shape: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a shape as one writes them."""
+    return tuple(field.alias or name for name, field in shape.model_fields.items())

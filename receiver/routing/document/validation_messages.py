@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.core.errors import Problem
-from receiver.routing import yaml_lines
-from receiver.routing.yaml_lines import Marked
+from receiver.routing.document import yaml_lines
+from receiver.routing.document.yaml_lines import Marked
 
 _SENTENCES = {
     "missing": "is missing",

@@ -32,10 +32,10 @@ def python(name: str) -> Path:
     return folder / "bin"
 
 
-def node() -> Path:
-    """Return the folder of the programs for Node, their packages beside them. Raises Missing."""
+def node(peer: str) -> Path:
+    """Return the folder of a peer that runs on Node, its packages beside its programs. Raises Missing."""
     _node_program()
-    source, folder = _PEERS / "bullmq", HOME / "node"
+    source, folder = _PEERS / peer, HOME / peer
     lock = source / "package-lock.json"
     if not _is_made(folder, lock):
         shutil.rmtree(folder, ignore_errors=True)
@@ -43,8 +43,7 @@ def node() -> Path:
         # Not `npm ci`: it refuses a lock that names no index ("omit-lockfile-registry-resolved"), `install` obeys it.
         _run(program("npm", "npm"), "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
         _made(folder, lock)
-    for file in source.glob("*.mjs"):
-        shutil.copy(file, folder)
+    shutil.copytree(source, folder, dirs_exist_ok=True)  # programs that were changed since
     return folder
 
 
@@ -59,7 +58,7 @@ def program(name: str, package: str) -> str:
 def _node_program() -> None:
     shown = subprocess.run([program("node", "nodejs"), "--version"], capture_output=True, text=True, check=False).stdout
     if int(shown.strip().removeprefix("v").partition(".")[0] or 0) < _LEAST_NODE:
-        raise Missing(f"node {shown.strip()} is too old for Fastify 5; it needs {_LEAST_NODE} or newer")
+        raise Missing(f"node {shown.strip()} is too old for these peers; they need {_LEAST_NODE} or newer")
 
 
 def _run(*argv: str, cwd: Path | None = None) -> None:

@@ -103,7 +103,7 @@ def _huey(_: Stand, wait_ms: int) -> list[Command]:
 
 def bullmq(_: Stand, wait_ms: int) -> list[Command]:
     """Two processes, or one for jobs that wait; 50 jobs at a time in each."""
-    folder = environments.node()
+    folder = environments.node("bullmq")
     command = Command([environments.program("node", "nodejs"), folder / "worker.mjs"], _waits(wait_ms), folder)
     return [command] * (1 if wait_ms else 2)
 
@@ -124,7 +124,7 @@ def _by_module(module: str, environment: str = "") -> Callable[[Stand, int], Non
 
 
 def _preload_bullmq(stand: Stand, number: int) -> None:
-    folder = environments.node()
+    folder = environments.node("bullmq")
     stand.run(Command([environments.program("node", "nodejs"), folder / "preload.mjs", str(number)], cwd=folder))
 
 

@@ -10,7 +10,7 @@ from tests.benchmarks.results import Bar, Chart, Result, Row, Spread, Table
 from tests.benchmarks.rounds import Rounds
 from tests.benchmarks.stand import Stand, settle
 
-_GOALS = {receivers.RQ: 8.0, receivers.ARQ: 6.0, receivers.CELERY: 15.0, receivers.BULLMQ: 1.6}
+_GOALS = {receivers.RQ: 8.0, receivers.ARQ: 6.0, receivers.CELERY: 15.0, receivers.BULLMQ: 1.6, receivers.NODE_RED: 3.0}
 _WARM_UP_S = 0.5
 _DRAINED_WITHIN_S = 15.0
 _HOW = (

@@ -1,5 +1,6 @@
 """Who takes events in: Frontdesk, the yardstick and the peers, one process each."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ RQ = "Starlette + rq.enqueue"
 ARQ = "FastAPI + arq"
 CELERY = "FastAPI + Celery"
 BULLMQ = "Fastify + BullMQ"
+NODE_RED = "Node-RED + Redis"
 WEBHOOK = "webhook (Debian)"
 CEILING = "ceiling of the generator"
 
@@ -73,8 +75,27 @@ def _ours(stand: Stand, port: int) -> Command:
 
 
 def _bullmq(_: Stand, port: int) -> Command:
-    folder = environments.node()
+    folder = environments.node("bullmq")
     return Command([environments.program("node", "nodejs"), folder / "receiver.mjs", str(port)], cwd=folder)
+
+
+def _node_red(stand: Stand, port: int) -> Command:
+    """Node-RED as its users build such a flow: an `http in` node that leaves the body as it is, a function node, the
+    node that most add for Redis (`node-red-contrib-redis`), an `http response` node. The editor is off.
+
+    The function checks the HMAC over the raw bytes, in constant time, and answers 401 to a wrong one; it parses the
+    body and writes each record as JSON again. Each is pushed to a list, and 202 follows the server's reply, so what was
+    answered is in the append-only file. It does not look for duplicates, route, filter, index, count or log, has no
+    token in the path and no spool: a store that is down leaves the request without an answer. Nothing takes from the
+    list; a flow that does would need a second node and has no attempts and no retries.
+    """
+    folder = environments.node("nodered")
+    home = stand.folder / "node-red"
+    home.mkdir(exist_ok=True)
+    shutil.copy(folder / "flows.json", home)
+    red = folder / "node_modules" / "node-red" / "red.js"
+    options = ("--settings", folder / "settings.js", "--userDir", home, "--port", str(port))
+    return Command([environments.program("node", "nodejs"), red, *options, "flows.json"], cwd=folder)
 
 
 def _webhook(stand: Stand, port: int) -> Command:
@@ -99,6 +120,7 @@ PEERS = (
     Receiver(ARQ, lambda _, port: uvicorn(port, "arq_peer", environments.python("arq")), "arq:queue"),
     Receiver(CELERY, lambda _, port: uvicorn(port, "celery_peer", environments.python("python")), "celery"),
     Receiver(BULLMQ, _bullmq, "bull:events:wait"),
+    Receiver(NODE_RED, _node_red, "node-red:events"),
     Receiver(WEBHOOK, _webhook),
 )
 GENERATOR = Receiver(CEILING, _ceiling)

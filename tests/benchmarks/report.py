@@ -16,6 +16,7 @@ SHORT, GOALS, COSTS = "benchmarks", "goals", "costs"
 DECIDING = {
     "ingest / Starlette + rq.enqueue": "events received a second, beside Starlette with RQ",
     "ingest / FastAPI + Celery": "events received a second, beside FastAPI with Celery",
+    "ingest / Node-RED + Redis": "events received a second, beside Node-RED that keeps them in Redis",
     "deliveries / rq worker": "deliveries a second, beside `rq worker`",
     "deliveries / Celery": "deliveries a second, beside Celery",
     "request sent to handler started, idle: p99": "from the request to the start of the handler, 99 % of requests",

@@ -88,10 +88,10 @@ wanted it in the shadow, e 1 when its record was erased. For delivery n, behind 
 discarded), w what a held or waiting one waits for (`delivery_state`), l its lane, u the key its limits count by, e RQ
 timeout of its first job while a lane holds it, g what it may pass (`r` the gate of its route, `k` and a gate's name: it
 has a place there), v Unix ms since when it waits for its target, d Unix ms since when the key of a debounced one is not
-quiet, j serial of its RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it, t
-Unix ms until which it waits, b Unix ms since when workers cannot run it that do not know its route or handler, c
-deaths of the process that ran it, i 1 while it must run alone, k deaths while it did, m origin when not the event's
-own. What is absent is zero, or for j one.
+quiet, j serial of its RQ job, a attempts ended, f those that count against its schedule, o the worker that holds it
+(empty: nobody does any more), t Unix ms until which it waits, b Unix ms since when workers cannot run it that do not
+know its route or handler, c deaths of the process that ran it, i 1 while it must run alone, k deaths while it did, m
+origin when not the event's own. What is absent is zero, or for j one.
 
 The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
 its delivery is stale, and does nothing whichever worker runs it.

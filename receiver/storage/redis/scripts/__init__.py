@@ -11,16 +11,28 @@ goes through string.format, because Lua would write a large one as 1e+14.
 
 The first lines of a script name the files of `shared/` that it uses: `-- include: keys, time`, and after `-- on
 demand:` those that few of its calls need. A shared file may include others. At each call, Redis creates every function
-of a script again, for a sixth of a microsecond each, so shared files are small. A file on demand is one function,
-`open_{file}`, which also contains the files that only it includes. Lines of comment are left out of what Redis gets."""
+of a script again, for a sixth of a microsecond each. So a script gets only those declarations of shared files that it
+reaches. A file on demand is one function, `open_{file}`, which also contains the functions that only it reaches. Lines
+of comment are left out of what Redis gets."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
 _INCLUDE = "-- include: "
 _ON_DEMAND = "-- on demand: "
+_DECLARED = re.compile(r"local (function )?(\w+)")
+_WORD = re.compile(r"\w+")
+
+
+class _Item(NamedTuple):
+    """A declaration of a shared file: a function, or a value."""
+
+    name: str
+    is_function: bool
+    text: str
 
 
 class _Part(NamedTuple):
@@ -33,22 +45,25 @@ class _Part(NamedTuple):
 
 @cache
 def source(name: str) -> str:
-    """Return the script *name* with the files that it includes before it."""
+    """Return the script *name* with what it uses of the files that it includes before it."""
     script = _read(f"{name}.lua")
     included = _closure(script.include)
-    opened = [_filled(one, included) for one in script.on_demand]
-    return "\n".join([*(_shared(one).text for one in included), *opened, script.text])
+    offered = _items(included)
+    inside = {one: _items(_closure(_shared(one).include, included)) for one in script.on_demand}
+    wanted = set[str]().union(*(_reached(offered + inside[one], _shared(one).text) for one in script.on_demand))
+    # Values stay outside: what one function on demand changes is there for the others.
+    values = {item.name for item in offered if item.name in wanted and not item.is_function}
+    own = _reached(offered, " ".join([script.text, *values]))
+    opened = [
+        _filled(one, [item for item in offered if item.name not in own] + inside[one]) for one in script.on_demand
+    ]
+    return "\n".join([*(item.text for item in offered if item.name in own), *opened, script.text])
 
 
 @cache
 def mending(name: str) -> str:
     """Return the script *name* as it is run again when it met a value that no call can use (`mending.lua`)."""
     return f"{source('mending')}\n{source(name)}"
-
-
-def includes(name: str) -> tuple[str, ...]:
-    """Return the shared files that a script includes, each after the files that it includes itself."""
-    return _closure(_read(f"{name}.lua").include)
 
 
 def _closure(names: Iterable[str], there: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -61,14 +76,39 @@ def _closure(names: Iterable[str], there: tuple[str, ...] = ()) -> tuple[str, ..
     return tuple(found)
 
 
-def _filled(name: str, there: tuple[str, ...]) -> str:
-    """Return the function in the file *name*; the files that it includes and that are not *there* come first in it."""
-    part = _shared(name)
+def _filled(name: str, offered: Sequence[_Item]) -> str:
+    """Return the function in the file *name*, with what it reaches of *offered* at its beginning."""
+    text = _shared(name).text
     opening = f"local function open_{name}("
-    before, _, rest = part.text.partition(opening)
+    before, _, rest = text.partition(opening)
     arguments, _, body = rest.partition("\n")
-    inside = [_shared(one).text for one in _closure(part.include, there)]
+    wanted = _reached(offered, text)
+    inside = [item.text for item in offered if item.name in wanted]
     return "\n".join([before + opening + arguments, *inside, body])
+
+
+def _items(names: Iterable[str]) -> list[_Item]:
+    """Return what shared files declare at their left margin, in their order."""
+    found: list[_Item] = []
+    for name in names:
+        for line in _shared(name).text.splitlines():
+            if declared := _DECLARED.match(line):
+                found.append(_Item(declared[2], bool(declared[1]), line))
+            else:
+                found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line}")
+    return found
+
+
+def _reached(items: Iterable[_Item], text: str) -> set[str]:
+    """Return the names of the items that *text* uses, and that these use."""
+    texts = {item.name: item.text for item in items}
+    found: set[str] = set()
+    new = [text]
+    while new:
+        named = texts.keys() & set(_WORD.findall(new.pop())) - found
+        found |= named
+        new += [texts[one] for one in named]
+    return found
 
 
 def _shared(name: str) -> _Part:

@@ -27,7 +27,7 @@ for at = 3, #ARGV, 6 do
     local id, n, serial = parse_job(job)
     local key = state_key(id)
     local state = redis.call('HMGET', key, n .. 's', n .. 'j', n .. 'o', n .. 'q', n .. 'l', n .. 'g', n .. 'i',
-        'p', n .. 'a')
+        'p', n .. 'a', n .. 't', n .. 'b')
     if state[1] ~= 'x' or state[3] ~= worker or tonumber(state[2] or 1) ~= serial then
         stale[#stale + 1] = job
     else
@@ -65,7 +65,7 @@ for at = 3, #ARGV, 6 do
                     finish(id, n, 'c', had, iso)
                 elseif FINAL[verdict] then
                     local attempts = note_attempt(id, n, attempt) and (tonumber(state[9]) or 0) + 1
-                    finish(id, n, verdict, had, iso, state[8] or nil, attempts)
+                    finish(id, n, verdict, had, iso, state[8] or nil, attempts, not (state[7] or state[10] or state[11]))
                 else
                     record(id, n, attempt)
                     redis.call('HDEL', key, n .. 'o', n .. 'i', n .. 'b')

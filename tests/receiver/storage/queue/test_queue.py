@@ -95,6 +95,25 @@ def test_an_end_is_recorded_and_leaves_nothing_of_rq(
     assert counters[f"d_{status.value}"] == counters["d_created"] == 1
 
 
+def test_an_end_leaves_no_field_of_the_way_there(client: redis.Redis, deliveries: DeliveryQueue) -> None:
+    """Neither of one that waited for its retry, nor of one that ran alone after its worker died; nobody holds it."""
+    first, second = entry(b"1"), entry(b"2", entity="Booking:2")
+    keep_all(client, first, second)
+    waited, died = claim_all(deliveries)
+    deliveries.acknowledge("ann", [ended(waited, "retry", delay_ms=1)])
+    assert deliveries.recover("ann", {died.job: 1}) is not None
+    deliveries.begin_lease("ann", 60_000)
+    (again,) = wait_until(lambda: claim_all(deliveries), "the retry to come due")
+    (alone,) = claim_all(deliveries, queues=(keys.ISOLATED,))
+
+    deliveries.acknowledge("ann", [ended(again, "succeeded"), ended(alone, "succeeded")])
+
+    for kept in (first, second):
+        state = client.hgetall(keys.state(kept.envelope.id))
+        assert not {b"1t", b"1w", b"1b", b"1i"} & state.keys()
+        assert (state[b"1s"], state[b"p"], state.get(b"1o", b"")) == (b"s", b"0", b"")
+
+
 def test_routes_of_one_event_end_apart(client: redis.Redis, deliveries: DeliveryQueue) -> None:
     """One succeeds, one dies, one goes on; the event is in flight until all have ended, then dead."""
     kept = entry(routes=("a", "b", "c"))

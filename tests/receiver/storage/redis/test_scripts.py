@@ -31,6 +31,21 @@ def _used(path: str) -> set[str]:
     return set(re.findall(r"(?<![.:\w])[A-Za-z_]\w*", code)) - declared_here
 
 
+def _names(text: str) -> set[str]:
+    """What a text declares at its left margin; each once."""
+    found = re.findall(r"^local (?:function )?(\w+)", text, re.MULTILINE)
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def _locals(text: str) -> set[str]:
+    return set(re.findall(r"local (?:function )?(\w+)", text))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"(?<![.:\w])[A-Za-z_]\w*", re.sub(r"'[^']*'", "", text)))
+
+
 def _header(path: str, head: str) -> list[str]:
     lines = _FOLDER.joinpath(path).read_text().splitlines()
     return [name for line in lines if line.startswith(head) for name in line.removeprefix(head).split(", ")]
@@ -53,12 +68,23 @@ def test_a_file_names_exactly_what_it_uses(path: str) -> None:
 
 @pytest.mark.parametrize("name", _NAMES)
 def test_the_server_takes_every_script(client: redis.Redis, name: str) -> None:
-    """Its compiler bounds the locals and upvalues of a function. What a script includes is in it once."""
+    """Its compiler bounds the locals and upvalues of a function."""
+    client.script_load(scripts.source(name))
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_script_is_linked_with_what_it_reaches(name: str) -> None:
+    """What it uses is there, before it; a function on demand brings what only it uses; nothing is created in vain."""
     source = scripts.source(name)
-    client.script_load(source)
-    for part in scripts.includes(name):
-        for declared in _declared(part):
-            assert len(re.findall(rf"^local (?:function )?{declared}\b", source, re.MULTILINE)) == 1
+    own = re.sub(r"^\s*--.*\n|^\n", "", _FOLDER.joinpath(f"{name}.lua").read_text(), flags=re.MULTILINE).rstrip("\n")
+    assert source.endswith(own)
+    outside, *opened = re.split(r"^(?=local function open_)", source.removesuffix(own), flags=re.MULTILINE)
+
+    there = _names(outside)
+    assert _words(outside + own) & _OF.keys() - {f"open_{part}" for part in _SHARED} <= there | _locals(own)
+    for part in opened:
+        assert _words(part) & _OF.keys() <= there | _locals(part)
+    assert [one for one in there if len(re.findall(rf"\b{one}\b", source)) == 1] == []
 
 
 def test_the_prefix_of_lists_is_spelt_once() -> None:

@@ -16,6 +16,10 @@ from receiver.storage.redis import connection
 from tests.support import postgres
 from tests.support.processes import Process, Valkey, command, environment
 
+# Hundreds of processes are started: without compiled modules, each would take a second instead of half of one.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # No example fails because it took long, nor because making it did: on a busy machine that says nothing of us.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

@@ -23,6 +23,7 @@ import redis
 
 from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
+from tests.support import forked
 
 DEADLINE_S = 100.0
 """How long a test waits for something that takes a second. It ends a test that hangs; it judges none that is slow."""
@@ -90,10 +91,24 @@ def run(
     *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = DEADLINE_S
 ) -> Ran:
     """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
+    environ = _importable(environment(settings))
+    try:
+        if forked.can_run(settings or {}):
+            status, out, err = forked.run(arguments, environ, cwd or Path.cwd(), timeout_s)
+        else:
+            status, out, err = _started(command(*arguments), environ, cwd, timeout_s)
+    except forked.TooLate as late:
+        raise AssertionError(f"waited {timeout_s:.0f} s for the end of {arguments}, which printed {late}") from None
+    return Ran(status, out.decode(), err.decode())
+
+
+def _started(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path | None, timeout_s: float
+) -> tuple[int, bytes, bytes]:
     try:
         ended = subprocess.run(
-            command(*arguments),
-            env=_importable(environment(settings)),
+            argv,
+            env=environ,
             cwd=cwd,
             capture_output=True,
             stdin=subprocess.DEVNULL,
@@ -101,9 +116,8 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        printed = (late.stdout or b"") + (late.stderr or b"")
-        raise AssertionError(f"waited {timeout_s:.0f} s for the end of {late.cmd}, which printed {printed!r}") from None
-    return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        raise forked.TooLate((late.stdout or b"") + (late.stderr or b"")) from None
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 def _importable(environ: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import gc
 import importlib
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import struct
@@ -28,52 +28,95 @@ _LENGTH = struct.Struct("!Q")
 _AT_START = ("PYTHON", "LC_", "LANG", "TZ", "COLUMNS", "OTEL_")
 
 
-def can_run(settings: Mapping[str, str]) -> bool:
-    """Whether a command with these *settings* can be forked: Python and libraries read none of them at their start."""
-    return not any(name.startswith(_AT_START) for name in settings)
+def importable(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which this tree is found from every folder."""
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), environ.get("PYTHONPATH")]))}
+
+
+_ENVIRON = importable(os.environ) | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+
+
+def can_run(environ: Mapping[str, str]) -> bool:
+    """Whether a command with this environment can be forked: what is read while Python starts is the same here."""
+    return all(_ENVIRON.get(name) == value for name, value in environ.items() if name.startswith(_AT_START))
 
 
 class TooLate(Exception):
     """The command did not end in time; it was killed. Its argument is what it had printed, both streams."""
 
 
+class Forked:
+    """A command that was forked, with as much of the interface of `subprocess.Popen` as tests use."""
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, out: int, err: int) -> None:
+        """Start `frontdesk ARGUMENTS` in a session of its own. *out*, *err*: files for what it writes."""
+        self.returncode: int | None = None
+        request = {"arguments": arguments, "environ": dict(environ), "cwd": str(cwd)}
+        reading, writing = os.pipe()
+        self._answer = os.fdopen(reading, "rb", buffering=0)
+        try:
+            _server().fork(json.dumps(request).encode(), [out, err, writing])
+        finally:
+            os.close(writing)
+        self.pid = int(self._answer.readline())
+
+    def poll(self) -> int | None:
+        """Return the status if it has ended."""
+        return self._status(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the status once it has ended. Raises TimeoutExpired."""
+        if (status := self._status(timeout)) is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to it alone, if it has not ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _status(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._answer], [], [], timeout)[0]:
+            self.returncode = int(self._answer.readline())
+            self._answer.close()
+        return self.returncode
+
+
 def run(arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, timeout_s: float) -> tuple[int, bytes, bytes]:
     """Run `frontdesk ARGUMENTS` to its end. Returns its status and what it wrote to its two streams. Raises TooLate."""
-    request = json.dumps({"arguments": arguments, "environ": dict(environ), "cwd": str(cwd)}).encode()
-    pipes = [os.pipe() for _ in range(3)]  # standard output, standard error, what the forking process answers
+    (out, write_out), (err, write_err) = os.pipe(), os.pipe()
     try:
-        _server().fork(request, [written for _, written in pipes])
+        command = Forked(arguments, environ, cwd, write_out, write_err)
     finally:
-        for _, written in pipes:
-            os.close(written)
-    ours = [read for read, _ in pipes]
+        os.close(write_out)
+        os.close(write_err)
     try:
-        out, err, answer = _read_all(ours, time.monotonic() + timeout_s)
+        printed = _read_all((out, err), time.monotonic() + timeout_s)
+    except TooLate:
+        command.send_signal(signal.SIGKILL)
+        command.wait()
+        raise
     finally:
-        for read in ours:
-            os.close(read)
-    return int(answer.split()[1]), out, err
+        os.close(out)
+        os.close(err)
+    return command.wait(), *printed
 
 
-def _read_all(files: Sequence[int], deadline: float) -> list[bytes]:
-    """Read pipes to their ends. The last one begins with the number of the process to kill when that takes too long."""
+def _read_all(files: tuple[int, int], deadline: float) -> tuple[bytes, bytes]:
+    """Read two pipes to their ends."""
     contents = dict.fromkeys(files, b"")
-    with selectors.DefaultSelector() as selector:
-        for file in files:
-            selector.register(file, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
-                out, err, answer = (contents[file] for file in files)
-                with contextlib.suppress(ProcessLookupError, IndexError):
-                    os.kill(int(answer.split()[0]), signal.SIGKILL)
-                raise TooLate(out + err)
-            for key, _ in ready:
-                chunk = os.read(key.fd, 65_536)
-                contents[key.fd] += chunk
-                if not chunk:
-                    selector.unregister(key.fd)
-    return [contents[file] for file in files]
+    left = list(files)
+    while left:
+        ready, _, _ = select.select(left, [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TooLate(b"".join(contents.values()))
+        for file in ready:
+            chunk = os.read(file, 65_536)
+            contents[file] += chunk
+            if not chunk:
+                left.remove(file)
+    return contents[files[0]], contents[files[1]]
 
 
 class _Server:
@@ -88,7 +131,7 @@ class _Server:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"},
+                env=_ENVIRON,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C ends the tests, and their end ends this
             )
@@ -169,6 +212,7 @@ def _become(request: Mapping[str, Any], out: int, err: int) -> None:
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
+    os.setsid()
     sys.argv = ["frontdesk", *request["arguments"]]
     _leave(command.main)
 

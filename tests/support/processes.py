@@ -91,9 +91,9 @@ def run(
     *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = DEADLINE_S
 ) -> Ran:
     """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
-    environ = _importable(environment(settings))
+    environ = forked.importable(environment(settings))
     try:
-        if forked.can_run(settings or {}):
+        if forked.can_run(environ):
             status, out, err = forked.run(arguments, environ, cwd or Path.cwd(), timeout_s)
         else:
             status, out, err = _started(command(*arguments), environ, cwd, timeout_s)
@@ -120,11 +120,6 @@ def _started(
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def _importable(environ: dict[str, str]) -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    return environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH")]))}
-
-
 class Process:
     """A started program; what it prints (both streams) goes to *log*, so that it never blocks on us."""
 
@@ -140,17 +135,23 @@ class Process:
         """*fds*: open files that it inherits under the same numbers."""
         self.log = log
         self._argv = [str(word) for word in argv]
+        complete = None if environ is None else forked.importable(environ)
         with log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=None if environ is None else _importable(dict(environ)),
-                cwd=cwd,
-                pass_fds=fds,
-                start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
-            )
+            self.popen = self._start(output.fileno(), complete, cwd, fds)
+
+    def _start(
+        self, output: int, environ: Mapping[str, str] | None, cwd: Path | None, fds: Sequence[int]
+    ) -> "subprocess.Popen[bytes] | forked.Forked":
+        return subprocess.Popen(
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environ,
+            cwd=cwd,
+            pass_fds=fds,
+            start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
+        )
 
     @property
     def pid(self) -> int:
@@ -226,6 +227,22 @@ class Process:
 
     def __str__(self) -> str:
         return f"{self._argv} (process {self.pid}) that printed:\n{self.output[-4000:]}\n"
+
+
+class Command(Process):
+    """`frontdesk ARGUMENTS`, forked from a process that has imported it: it is there at once. Where its start is what a
+    test is about, it takes `Process(command(...))`."""
+
+    def __init__(self, *arguments: str, log: Path, environ: Mapping[str, str], cwd: Path | None = None) -> None:
+        self._arguments = arguments
+        super().__init__(command(*arguments), log=log, environ=environ, cwd=cwd)
+
+    def _start(
+        self, output: int, environ: Mapping[str, str] | None, cwd: Path | None, fds: Sequence[int]
+    ) -> "subprocess.Popen[bytes] | forked.Forked":
+        if environ is None or not forked.can_run(environ):
+            return super()._start(output, environ, cwd, fds)
+        return forked.Forked(self._arguments, environ, cwd or Path.cwd(), output, output)
 
 
 def is_alive(pid: int) -> bool:

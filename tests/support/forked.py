@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,14 +49,14 @@ class TooLate(Exception):
 class Forked:
     """A command that was forked, with as much of the interface of `subprocess.Popen` as tests use."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, out: int, err: int) -> None:
-        """Start `frontdesk ARGUMENTS` in a session of its own. *out*, *err*: files for what it writes."""
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, streams: Sequence[int]) -> None:
+        """Start `frontdesk ARGUMENTS` in a session of its own. *streams*: files for its input, output and errors."""
         self.returncode: int | None = None
         request = {"arguments": arguments, "environ": dict(environ), "cwd": str(cwd)}
         reading, writing = os.pipe()
         self._answer = os.fdopen(reading, "rb", buffering=0)
         try:
-            _server().fork(json.dumps(request).encode(), [out, err, writing])
+            _server().fork(json.dumps(request).encode(), [*streams, writing])
         finally:
             os.close(writing)
         self.pid = int(self._answer.readline())
@@ -77,17 +78,22 @@ class Forked:
                 os.kill(self.pid, number)
 
     def _status(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._answer], [], [], timeout)[0]:
+        if self.returncode is None and _readable([self._answer.fileno()], timeout):
             self.returncode = int(self._answer.readline())
             self._answer.close()
         return self.returncode
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, timeout_s: float) -> tuple[int, bytes, bytes]:
+def run(
+    arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, stdin: bytes, timeout_s: float
+) -> tuple[int, bytes, bytes]:
     """Run `frontdesk ARGUMENTS` to its end. Returns its status and what it wrote to its two streams. Raises TooLate."""
     (out, write_out), (err, write_err) = os.pipe(), os.pipe()
     try:
-        command = Forked(arguments, environ, cwd, write_out, write_err)
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            command = Forked(arguments, environ, cwd, [given.fileno(), write_out, write_err])
     finally:
         os.close(write_out)
         os.close(write_err)
@@ -108,7 +114,7 @@ def _read_all(files: tuple[int, int], deadline: float) -> tuple[bytes, bytes]:
     contents = dict.fromkeys(files, b"")
     left = list(files)
     while left:
-        ready, _, _ = select.select(left, [], [], max(0.0, deadline - time.monotonic()))
+        ready = _readable(left, max(0.0, deadline - time.monotonic()))
         if not ready:
             raise TooLate(b"".join(contents.values()))
         for file in ready:
@@ -117,6 +123,13 @@ def _read_all(files: tuple[int, int], deadline: float) -> tuple[bytes, bytes]:
             if not chunk:
                 left.remove(file)
     return contents[files[0]], contents[files[1]]
+
+
+def _readable(files: Sequence[int], timeout_s: float | None) -> list[int]:
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return [file for file, _ in poll.poll(None if timeout_s is None else timeout_s * 1_000)]
 
 
 class _Server:
@@ -164,7 +177,7 @@ def _serve(control: socket.socket) -> None:
     gc.freeze()
     minders = 0
     while True:
-        header, streams, _, _ = socket.recv_fds(control, _LENGTH.size, 3)
+        header, streams, _, _ = socket.recv_fds(control, _LENGTH.size, 4)
         if not header:
             break
         with control.makefile("rb", buffering=0) as stream:
@@ -188,25 +201,25 @@ def _serve(control: socket.socket) -> None:
 
 def _mind(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     """Fork the command, wait for its end and tell its status: several may run at once, and each has a parent."""
-    out, err, answer = streams
+    *its, answer = streams
     command = os.fork()
     if command == 0:
         os.close(answer)
-        _become(request, out, err)
+        _become(request, its)
         sys.exit("a command does not return")
-    os.close(out)
-    os.close(err)
+    for one in its:
+        os.close(one)
     os.write(answer, f"{command}\n".encode())
     status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
     os.write(answer, f"{status}\n".encode())
     os._exit(0)
 
 
-def _become(request: Mapping[str, Any], out: int, err: int) -> None:
+def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Be the process of one command."""
     from receiver import __main__ as command
 
-    for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), out, err)):
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.environ.clear()

@@ -88,22 +88,26 @@ class Ran:
 
 
 def run(
-    *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = DEADLINE_S
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    timeout_s: float = DEADLINE_S,
 ) -> Ran:
     """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
     environ = forked.importable(environment(settings))
     try:
         if forked.can_run(environ):
-            status, out, err = forked.run(arguments, environ, cwd or Path.cwd(), timeout_s)
+            status, out, err = forked.run(arguments, environ, cwd or Path.cwd(), stdin, timeout_s)
         else:
-            status, out, err = _started(command(*arguments), environ, cwd, timeout_s)
+            status, out, err = _started(command(*arguments), environ, cwd, stdin, timeout_s)
     except forked.TooLate as late:
         raise AssertionError(f"waited {timeout_s:.0f} s for the end of {arguments}, which printed {late}") from None
     return Ran(status, out.decode(), err.decode())
 
 
 def _started(
-    argv: Sequence[str], environ: Mapping[str, str], cwd: Path | None, timeout_s: float
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path | None, stdin: bytes, timeout_s: float
 ) -> tuple[int, bytes, bytes]:
     try:
         ended = subprocess.run(
@@ -111,7 +115,7 @@ def _started(
             env=environ,
             cwd=cwd,
             capture_output=True,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             timeout=timeout_s,
             check=False,
         )
@@ -191,7 +195,7 @@ class Process:
     def wait(self, *, timeout_s: float = DEADLINE_S) -> int:
         """Return the exit status; fail when the process does not end in time."""
         wait_until(lambda: not self.is_running, lambda: f"the end of {self}", timeout_s=timeout_s)
-        return self.popen.returncode
+        return self.popen.wait(DEADLINE_S)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
@@ -242,7 +246,9 @@ class Command(Process):
     ) -> "subprocess.Popen[bytes] | forked.Forked":
         if environ is None or not forked.can_run(environ):
             return super()._start(output, environ, cwd, fds)
-        return forked.Forked(self._arguments, environ, cwd or Path.cwd(), output, output)
+        with Path(os.devnull).open("rb") as nothing:
+            streams = [nothing.fileno(), output, output]
+            return forked.Forked(self._arguments, environ, cwd or Path.cwd(), streams)
 
 
 def is_alive(pid: int) -> bool:

@@ -42,13 +42,19 @@ _SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 def wait_until(
     condition: Callable[[], T | None], what: str | Callable[[], str] = "it", *, timeout_s: float = DEADLINE_S
 ) -> T:
-    """Return the first true value of *condition*; fail the test when there is none in time."""
+    """Return the first true value of *condition*; fail the test when there is none in time.
+
+    What is waited for gets half of the time: a look that takes long, as a command does, is not repeated at once.
+    """
     deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() > deadline:
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
+        ended = time.monotonic()
+        if ended > deadline:
             raise AssertionError(f"waited {timeout_s:.0f} s for {what if isinstance(what, str) else what()}")
-        time.sleep(0.02)
-    return value
+        time.sleep(max(0.02, ended - began))
 
 
 def free_port() -> int:

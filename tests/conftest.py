@@ -14,7 +14,11 @@ from hypothesis import HealthCheck, settings
 
 from receiver.storage.redis import connection
 from tests.support import postgres
-from tests.support.processes import Process, Valkey, command, environment
+from tests.support.processes import Command, Process, Valkey, command, environment
+
+# Hundreds of processes are started: without compiled modules, each would take a second instead of half of one.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # No example fails because it took long, nor because making it did: on a busy machine that says nothing of us.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,14 +112,24 @@ class StartFrontdesk(Protocol):
 
 
 @pytest.fixture
-def frontdesk(tmp_path: Path) -> Iterator[StartFrontdesk]:
+def starts_anew() -> bool:
+    """Whether `frontdesk` starts Python for each command, for rooms whose tests are about starting."""
+    return False
+
+
+@pytest.fixture
+def frontdesk(tmp_path: Path, starts_anew: bool) -> Iterator[StartFrontdesk]:
     """Start commands of Frontdesk; all are gone when the test ends, in the order of their start."""
     started: list[Process] = []
 
     def start(*arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
         environ = environment({"FRONTDESK_DATA_DIR": str(tmp_path / "var"), **(settings or {})})
         log = tmp_path / f"{len(started)}-{arguments[0] if arguments else 'frontdesk'}.log"
-        process = Process(command(*arguments), log=log, environ=environ, cwd=cwd)
+        process = (
+            Process(command(*arguments), log=log, environ=environ, cwd=cwd)
+            if starts_anew
+            else Command(*arguments, log=log, environ=environ, cwd=cwd)
+        )
         started.append(process)
         return process
 

@@ -1,59 +1,18 @@
 """The entry point of one worker process. Its parent (`frontdesk work`) starts it with its configuration as JSON."""
 
-import json
-import os
 import sys
 
-from receiver.core import settings
-from receiver.core.errors import FrontdeskError, StorageUnavailable
-from receiver.observation import tracing
-from receiver.process import logs, standard_streams
-from receiver.routing.loading import load_table
-from receiver.storage.queue.checkpoints import Steps
-from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import connection
-from workers.nexudus.nexudus_transport import NexudusTransport
-from workers.once import remember_in
-from workers.run.attempt_log import AttemptLog
-from workers.run.attempt_spans import TracedDeliveryLoader
-from workers.run.capacity import ASYNC_LIMIT
-from workers.run.delivery_loader import DeliveryLoader
-from workers.run.process import WorkerConfig, WorkerProcess, leave
-from workers.run.queue_order import ServedQueues
-from workers.run.shared_counters import SharedCounters
-from workers.run.shared_state import SharedState
-
-
-def main(argument: str) -> int:
-    """Run one worker process to its end."""
-    message = json.loads(argument)
-    config = WorkerConfig(**message["orders"])
-    read = settings.from_environ(os.environ)
-    logs.configure(read.log_level, read.log_format)
-    url = connection.url_of(read)
-    deliveries, recorder = (DeliveryQueue(connection.connect(url)) for _ in range(2))
-    remember_in(Steps(connection.connect(url)))
-    table = load_table(read)
-    table.start()
-    table.start_watching()
-    traces = tracing.opened(read, "frontdesk-worker")
-    arguments = (lambda: table.table, os.environ, read.routes.resolve().parent, NexudusTransport(read))
-    loader = TracedDeliveryLoader(*arguments, traces) if traces else DeliveryLoader(*arguments)
-    queues = ServedQueues(message["queues"], table, deliveries)
-    state = SharedState(message["board"], config.threads + ASYNC_LIMIT)
-    counts = SharedCounters(message["counts"])
-    attempts = AttemptLog(read.log_level, read.log_format)
-    status = WorkerProcess(config, deliveries, recorder, loader, queues, state, counts, attempts).run()
-    if traces:
-        traces.close()
-    return status
-
+from receiver.process import garbage, standard_streams
 
 if __name__ == "__main__":
     standard_streams.install()
     standard_streams.detach_output()  # a handler may print
+    with garbage.not_collected():
+        from receiver.core.errors import FrontdeskError, StorageUnavailable
+        from workers import entry
+        from workers.run.process import leave
     try:
-        status = main(sys.argv[1])
+        status = entry.main(sys.argv[1])
     except (FrontdeskError, StorageUnavailable):
         status = 1
     leave(status)

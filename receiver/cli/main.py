@@ -1,5 +1,7 @@
 """The one command, `frontdesk`. Each command lives in the module of its noun and is imported only when it is called."""
 
+import contextlib
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -70,6 +72,14 @@ def build(*, listing: bool = False) -> cyclopts.App:
     for name, (target, sentence) in COMMANDS.items():
         app.command(target, name=name, help=sentence if listing else None)
     return app
+
+
+def import_command(words: Sequence[str]) -> None:
+    """Import the module of the command that *words* call. If it cannot be imported, calling the command says why."""
+    target, _ = COMMANDS.get(words[0] if words else "", ("", ""))
+    if target:
+        with contextlib.suppress(Exception):
+            importlib.import_module(target.partition(":")[0])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

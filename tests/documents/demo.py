@@ -12,10 +12,9 @@ from typing import ClassVar
 from receiver.storage.redis import connection
 from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
-from tests.documents.forked import Commands
 from tests.documents.pages import ROOT
 from tests.support.events import entry, keep_all
-from tests.support.processes import Process, Ran, command, environment, free_port, wait_until
+from tests.support.processes import Process, Ran, command, environment, free_port, run, wait_until
 
 ENDLESS = {"tail", "listen", "serve", "work", "watch", "console", "simulate", "up"}
 """Commands that go on until they are stopped."""
@@ -70,12 +69,11 @@ class Demo:
     Somebody listens for alerts at *alert_port*; a spool is lost whenever one is to be forgotten.
     """
 
-    def __init__(self, folder: Path, files: Mapping[str, str], commands: Commands, alert_port: int) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str], alert_port: int) -> None:
         routes = (ROOT / "routes.yaml").read_text() + FAILING
         for name, text in {"routes.yaml": routes, "failing.py": FAILING_HANDLER, **files}.items():
             (folder / name).write_text(text)
         self.folder = folder
-        self.commands = commands
         self.settings = {
             "FRONTDESK_DATA_DIR": str(folder / "var"),
             "FRONTDESK_PORT": str(free_port()),
@@ -112,7 +110,7 @@ class Demo:
         """Run a command that ends."""
         if "--forget" in arguments:
             self._lose_a_spool()
-        return self.commands.run(*arguments, settings=self.settings | dict(settings or {}), cwd=self.folder)
+        return run(*arguments, settings=self.settings | dict(settings or {}), cwd=self.folder)
 
     def start(self, *arguments: str, **settings: str) -> Process:
         """Start a command that stays."""

@@ -13,7 +13,6 @@ import pytest
 
 from receiver.cli import main
 from tests.documents.demo import ENDING, ENDLESS, Demo, listening
-from tests.documents.forked import Commands
 from tests.documents.pages import ROOT, Page, page, pages, quoted_commands
 
 RUN = (("README.md", "docs/routes.md", "docs/handlers.md", "docs/api.md"), ("docs/operate.md",))
@@ -68,11 +67,11 @@ def _run_tool(program: str, arguments: list[str]) -> str | None:
 @pytest.mark.needs("curl")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("names", RUN, ids=lambda names: names[0])
-def test_the_commands_do_what_the_page_says(names: Sequence[str], tmp_path: Path, commands: Commands) -> None:
+def test_the_commands_do_what_the_page_says(names: Sequence[str], tmp_path: Path) -> None:
     """They end with 0, or go on until they are stopped; nothing prints a traceback."""
     files = {file: text for name in names for file, text in page(name).files.items()}
     with listening() as port:
-        demo = Demo(tmp_path, files, commands, port)
+        demo = Demo(tmp_path, files, port)
         try:
             failed = [wrong for name in names for words in page(name).commands if (wrong := _run(demo, words))]
         finally:

@@ -12,9 +12,9 @@ import pytest
 
 from receiver.core import settings
 from tests.documents.demo import Listener, listening
-from tests.documents.forked import Commands
 from tests.documents.pages import ROOT, Page, page, pages
 from tests.support.handled import an_event
+from tests.support.processes import run
 from workers.records import Coworker, CoworkerInvoice
 
 TRIED = {"sh", "yaml", "python", "json", "nginx", "toml", "mermaid", "text", ""}
@@ -37,14 +37,14 @@ def _write(files: dict[str, str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", WITH_ROUTES, ids=lambda page: page.name)
-def test_every_routes_yaml_passes_check(page: Page, tmp_path: Path, commands: Commands) -> None:
+def test_every_routes_yaml_passes_check(page: Page, tmp_path: Path) -> None:
     """With the modules and files that stand on the same page beside it."""
     examples = [block.text for block in page.blocks if block.language == "yaml"]
     _write(page.files, tmp_path)
 
     for text in examples:
         (tmp_path / "routes.yaml").write_text(text)
-        ran = commands.run("check", settings=ENVIRONMENT, cwd=tmp_path)
+        ran = run("check", settings=ENVIRONMENT, cwd=tmp_path)
         assert ran.status == 0, f"{page.name}:\n{text}\n{ran.err}"
 
 
@@ -65,17 +65,17 @@ def test_every_block_is_of_a_language_that_is_known(page: Page) -> None:
     assert "```" not in page.prose
 
 
-def test_the_handler_of_the_readme_is_loaded_and_its_options_are_checked(tmp_path: Path, commands: Commands) -> None:
+def test_the_handler_of_the_readme_is_loaded_and_its_options_are_checked(tmp_path: Path) -> None:
     """As the sentence below it says; without its required option, that is named."""
     _write(page("README.md").files, tmp_path)
     (tmp_path / "routes.yaml").write_text(
         "routes: [{action: BookingCreate, handler: 'announcements:announce', with: {webhook_url: 'http://x.example'}}]"
     )
-    ran = commands.run("check", settings={}, cwd=tmp_path)
+    ran = run("check", settings={}, cwd=tmp_path)
     (tmp_path / "routes.yaml").write_text("routes: [{action: BookingCreate, handler: 'announcements:announce'}]")
 
     assert ran.status == 0, ran
-    assert "webhook_url" in commands.run("check", settings={}, cwd=tmp_path).err
+    assert "webhook_url" in run("check", settings={}, cwd=tmp_path).err
 
 
 class Known:

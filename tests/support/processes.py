@@ -23,6 +23,7 @@ import redis
 
 from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
+from tests.support import forked
 
 DEADLINE_S = 100.0
 """How long a test waits for something that takes a second. It ends a test that hangs; it judges none that is slow."""
@@ -41,13 +42,19 @@ _SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 def wait_until(
     condition: Callable[[], T | None], what: str | Callable[[], str] = "it", *, timeout_s: float = DEADLINE_S
 ) -> T:
-    """Return the first true value of *condition*; fail the test when there is none in time."""
+    """Return the first true value of *condition*; fail the test when there is none in time.
+
+    What is waited for gets half of the time: a look that takes long, as a command does, is not repeated at once.
+    """
     deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() > deadline:
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
+        ended = time.monotonic()
+        if ended > deadline:
             raise AssertionError(f"waited {timeout_s:.0f} s for {what if isinstance(what, str) else what()}")
-        time.sleep(0.02)
-    return value
+        time.sleep(max(0.02, ended - began))
 
 
 def free_port() -> int:
@@ -87,28 +94,40 @@ class Ran:
 
 
 def run(
-    *arguments: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, timeout_s: float = DEADLINE_S
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    timeout_s: float = DEADLINE_S,
 ) -> Ran:
     """Run `frontdesk ARGUMENTS` to its end. *cwd*: where; default: the root of this tree."""
+    environ = forked.importable(environment(settings))
+    try:
+        if forked.can_run(environ):
+            status, out, err = forked.run(arguments, environ, cwd or Path.cwd(), stdin, timeout_s)
+        else:
+            status, out, err = _started(command(*arguments), environ, cwd, stdin, timeout_s)
+    except forked.TooLate as late:
+        raise AssertionError(f"waited {timeout_s:.0f} s for the end of {arguments}, which printed {late}") from None
+    return Ran(status, out.decode(), err.decode())
+
+
+def _started(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path | None, stdin: bytes, timeout_s: float
+) -> tuple[int, bytes, bytes]:
     try:
         ended = subprocess.run(
-            command(*arguments),
-            env=_importable(environment(settings)),
+            argv,
+            env=environ,
             cwd=cwd,
             capture_output=True,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        printed = (late.stdout or b"") + (late.stderr or b"")
-        raise AssertionError(f"waited {timeout_s:.0f} s for the end of {late.cmd}, which printed {printed!r}") from None
-    return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-
-
-def _importable(environ: dict[str, str]) -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    return environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH")]))}
+        raise forked.TooLate((late.stdout or b"") + (late.stderr or b"")) from None
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 class Process:
@@ -126,17 +145,23 @@ class Process:
         """*fds*: open files that it inherits under the same numbers."""
         self.log = log
         self._argv = [str(word) for word in argv]
+        complete = None if environ is None else forked.importable(environ)
         with log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=None if environ is None else _importable(dict(environ)),
-                cwd=cwd,
-                pass_fds=fds,
-                start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
-            )
+            self.popen = self._start(output.fileno(), complete, cwd, fds)
+
+    def _start(
+        self, output: int, environ: Mapping[str, str] | None, cwd: Path | None, fds: Sequence[int]
+    ) -> "subprocess.Popen[bytes] | forked.Forked":
+        return subprocess.Popen(
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environ,
+            cwd=cwd,
+            pass_fds=fds,
+            start_new_session=True,  # Ctrl-C in a terminal ends pytest, which then ends this in its own way
+        )
 
     @property
     def pid(self) -> int:
@@ -176,7 +201,7 @@ class Process:
     def wait(self, *, timeout_s: float = DEADLINE_S) -> int:
         """Return the exit status; fail when the process does not end in time."""
         wait_until(lambda: not self.is_running, lambda: f"the end of {self}", timeout_s=timeout_s)
-        return self.popen.returncode
+        return self.popen.wait(DEADLINE_S)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
@@ -212,6 +237,24 @@ class Process:
 
     def __str__(self) -> str:
         return f"{self._argv} (process {self.pid}) that printed:\n{self.output[-4000:]}\n"
+
+
+class Command(Process):
+    """`frontdesk ARGUMENTS`, forked from a process that has imported it: it is there at once. Where its start is what a
+    test is about, it takes `Process(command(...))`."""
+
+    def __init__(self, *arguments: str, log: Path, environ: Mapping[str, str], cwd: Path | None = None) -> None:
+        self._arguments = arguments
+        super().__init__(command(*arguments), log=log, environ=environ, cwd=cwd)
+
+    def _start(
+        self, output: int, environ: Mapping[str, str] | None, cwd: Path | None, fds: Sequence[int]
+    ) -> "subprocess.Popen[bytes] | forked.Forked":
+        if environ is None or not forked.can_run(environ):
+            return super()._start(output, environ, cwd, fds)
+        with Path(os.devnull).open("rb") as nothing:
+            streams = [nothing.fileno(), output, output]
+            return forked.Forked(self._arguments, environ, cwd or Path.cwd(), streams)
 
 
 def is_alive(pid: int) -> bool:

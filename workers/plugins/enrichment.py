@@ -7,6 +7,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from receiver.core.errors import HandlerError, NexudusError
@@ -24,9 +25,6 @@ from workers.enriched_records import EnrichedRecords, plain_records
 from workers.plugins.injection import NexudusProvider
 from workers.plugins.loader import Handler
 from workers.plugins.typed_records import RecordUnfit
-
-_PATHS = {kind.name: kind.path for kind in KINDS.values()}
-_PATHS |= {name: one.PATH for name, one in record_types.by_name().items() if one.PATH}
 
 
 class Filtered(Discard):
@@ -88,7 +86,7 @@ class Enricher:
 
 def kind_name(kind: str) -> str:
     """Return the name of a kind that may be written as a path, "spaces/coworkers"."""
-    return next((name for name, path in _PATHS.items() if path == kind), kind)
+    return next((name for name, path in _paths().items() if path == kind), kind)
 
 
 def with_enrichment(handler: Handler, route: Route, provider: NexudusProvider | None) -> Handler:
@@ -126,15 +124,22 @@ def _id(one: Enrichment, event: Event) -> int | None:
 
 def _read(get: Callable[[str, int], dict[str, Any]], one: Enrichment, number: int) -> dict[str, Any] | None:
     try:
-        return get(_PATHS.get(one.kind, one.kind), number)
+        return get(_paths().get(one.kind, one.kind), number)
     except NexudusError as error:
         if error.gone:
             return None
         raise NotEnriched(f"enrich: {one.name!r} cannot be read: {error}") from error
 
 
+@cache
+def _paths() -> dict[str, str]:
+    """Return the path of each kind of record by its name; at the first use, as it makes all their types."""
+    typed = {name: one.PATH for name, one in record_types.by_name().items() if one.PATH}
+    return {kind.name: kind.path for kind in KINDS.values()} | typed
+
+
 def _kinds(like: str) -> list[str]:
-    return sorted(_PATHS.values() if "/" in like else _PATHS)
+    return sorted(_paths().values() if "/" in like else _paths())
 
 
 def _types(route: Route) -> Mapping[str, type[Record]]:

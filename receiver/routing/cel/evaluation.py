@@ -4,16 +4,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cel
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from receiver.routing.cel import expressions, numbers
+from receiver.routing.cel import expressions, library, numbers
 from receiver.routing.cel.expressions import FUNCTIONS, ExpressionRefused, Reading
 from receiver.routing.cel.functions import RENAMED
 from receiver.routing.cel.functions import functions as ours
 from receiver.routing.cel.tokens import Token, tokens_of
+
+if TYPE_CHECKING:
+    from cel import Program
 
 _PATTERN_SHARE = 50
 """A pattern must be so small that the regex library's limit (10 MiB compiled) holds it this many times."""
@@ -23,7 +25,7 @@ _PATTERN_SHARE = 50
 class Evaluation:
     """One way of evaluating an expression: as it is written, or with all numbers as decimals."""
 
-    program: cel.Program
+    program: "Program"
     functions: dict[str, Any]
     with_decimals: bool = False
 
@@ -100,10 +102,10 @@ def _why(error: Exception, source: str) -> str:
     return f"{function} cannot work with a value of the record (null, another type or another format)"
 
 
-def compiled(source: str) -> cel.Program:
+def compiled(source: str) -> "Program":
     """Compile an expression. Raises ExpressionRefused, which explains where the parser stopped and why."""
     try:
-        return cel.compile(source)
+        return library.program(source)
     except ValueError as error:
         raise ExpressionRefused(f"is not CEL{_what_is_wrong(source, str(error))}") from None
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from tests.support.http import Answer, request
 from tests.support.nexudus import SimulatedNexudus
-from tests.support.processes import Process, Valkey, command, environment, free_port, wait_until
+from tests.support.processes import Command, Process, Valkey, environment, free_port, wait_until
 from tests.support.stack import Stack
 
 ADMIN = "alice-has-a-token"
@@ -88,7 +88,7 @@ class House(Stack):
     def start(self, *arguments: str) -> Process:
         """Start a command that stays."""
         log = self.folder / f"{arguments[0]}.log"
-        process = Process(command(*arguments), log=log, environ=environment(self.settings), cwd=self.folder)
+        process = Command(*arguments, log=log, environ=environment(self.settings), cwd=self.folder)
         self._stack.callback(process.end)
         return process
 

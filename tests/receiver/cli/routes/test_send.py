@@ -1,9 +1,6 @@
 """`frontdesk send` posts signed events through a real door and tells what became of them."""
 
 import base64
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +9,9 @@ import pytest
 
 from tests.receiver.web.doorkeeper import KEYS
 from tests.receiver.web.running import Running, Start, start
+from tests.support.processes import Ran, run
 
 __all__ = ["start"]
-
-ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -24,18 +20,14 @@ def running(start: Start) -> Running:
     return start(secrets=[[None, "s3cr3t"], [1002, "of-1002"]])
 
 
-def _send(
-    running: Running, *arguments: str, secrets: str = "s3cr3t", stdin: bytes = b""
-) -> "subprocess.CompletedProcess[bytes]":
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
-    environ |= {
+def _send(running: Running, *arguments: str, secrets: str = "s3cr3t", stdin: bytes = b"") -> Ran:
+    settings = {
         "FRONTDESK_URL_KEYS": KEYS[0],
         "FRONTDESK_PORT": str(running.port),
         "FRONTDESK_HOST": "0.0.0.0",
         "FRONTDESK_WEBHOOK_SECRETS": secrets,
     }
-    command = [sys.executable, "-m", "receiver", "send", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, env=environ, cwd=ROOT, timeout=60, check=False)
+    return run("send", *arguments, settings=settings, stdin=stdin)
 
 
 def _bodies(running: Running) -> list[bytes]:
@@ -47,8 +39,8 @@ def test_one_sample_is_sent_signed(running: Running) -> None:
     ended = _send(running, "HelDeskMessageCreated")
 
     (kept,) = running.kept()
-    assert ended.returncode == 0
-    assert ended.stdout.decode() == f"accepted: {kept['id']}\n"
+    assert ended.status == 0
+    assert ended.out == f"accepted: {kept['id']}\n"
     assert (kept["action_code"], kept["verified_by"]) == (45, "raw")
 
 
@@ -56,8 +48,8 @@ def test_many_samples_have_ids_of_their_own(running: Running) -> None:
     """None is a duplicate; the summary says how many and how fast."""
     ended = _send(running, "BookingCreate", "--count", "200", "--json")
 
-    told = orjson.loads(ended.stdout)
-    assert (ended.returncode, told["sent"], told["events"], told["refused"]) == (0, 200, {"accepted": 200}, {})
+    told = orjson.loads(ended.out)
+    assert (ended.status, told["sent"], told["events"], told["refused"]) == (0, 200, {"accepted": 200}, {})
     assert [event["status"] for event in told["first"]] == ["accepted"] * 200
     assert sorted(told["milliseconds"]) == ["max", "p50", "p99"]
     assert len({orjson.loads(body)["Id"] for body in _bodies(running)}) == 200
@@ -65,7 +57,7 @@ def test_many_samples_have_ids_of_their_own(running: Running) -> None:
 
 def test_a_rate_is_kept(running: Running) -> None:
     """Twenty at a hundred a second take at least 190 ms."""
-    told = orjson.loads(_send(running, "BookingCreate", "--count", "20", "--rate", "100", "--json").stdout)
+    told = orjson.loads(_send(running, "BookingCreate", "--count", "20", "--rate", "100", "--json").out)
 
     assert told["seconds"] >= 0.19
 
@@ -75,8 +67,8 @@ def test_a_file_is_sent_as_it_is(running: Running, tmp_path: Path) -> None:
     file = tmp_path / "body.json"
     file.write_bytes(b'[ {"Id":7,  "Price":0.09000} ]\n')
 
-    assert _send(running, "RobotDances", str(file)).returncode == 0
-    assert _send(running, "BookingCreate", "-", stdin=b"{broken").stdout.startswith(b"quarantined: ")
+    assert _send(running, "RobotDances", str(file)).status == 0
+    assert _send(running, "BookingCreate", "-", stdin=b"{broken").out.startswith("quarantined: ")
     assert _bodies(running) == [b'{"Id":7,  "Price":0.09000}', b"{broken"]
 
 
@@ -87,7 +79,7 @@ def test_a_file_sent_often_gets_ids(running: Running, tmp_path: Path) -> None:
 
     ended = _send(running, "BookingCreate", str(file), "--count", "3")
 
-    assert (ended.returncode, b"3 accepted" in ended.stdout) == (0, True)
+    assert (ended.status, "3 accepted" in ended.out) == (0, True)
     assert [orjson.loads(body)["Name"] for body in _bodies(running)] == ["x"] * 3
 
 
@@ -105,8 +97,8 @@ def test_a_refusal_is_an_error(start: Start) -> None:
 
     ended = _send(running, "BookingCreate", "--count", "3", secrets="wrong")
 
-    assert ended.returncode == 1
-    assert ended.stderr.decode() == "frontdesk: 3 of 3 refused: 401 Unauthorized\n"
+    assert ended.status == 1
+    assert ended.err == "frontdesk: 3 of 3 refused: 401 Unauthorized\n"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +122,7 @@ def test_a_wrong_call_is_one_sentence(running: Running, arguments: Sequence[str]
     """Where, what, remedy; nothing is sent."""
     ended = _send(running, *arguments)
 
-    assert ended.returncode == 1
-    assert ended.stderr.decode().startswith(f"frontdesk: {sentence}")
-    assert ended.stderr.count(b"\n") == 1
+    assert ended.status == 1
+    assert ended.err.startswith(f"frontdesk: {sentence}")
+    assert ended.err.count("\n") == 1
     assert running.kept() == []

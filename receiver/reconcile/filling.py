@@ -10,6 +10,7 @@ import redis
 
 from receiver.core import timestamps
 from receiver.nexudus.entities import Entities
+from receiver.reconcile import changed_routes
 from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.id_sets import IdSets
 from receiver.reconcile.known import Known
@@ -108,6 +109,7 @@ class Filling:
 
     def _fill(self, wanted: Sequence[Gap]) -> Report:
         tools, orders = self._tools, self._orders
+        changed_routes.tell(tools.client, orders.selection, wanted)
         survey = self._survey(wanted, id_sets := IdSets(tools.client, tools.entities))
         made = MadeChanges(tools.client, {gap.pair for gap in wanted})
         if not orders.is_dry:
@@ -203,11 +205,13 @@ class Filling:
         after = self._counted(gap, counts)
         cut = survey.interrupted.get(gap.action) or counts.failed.get(gap.action)
         if cut and gap.tries + 1 < MOST_TRIES:
-            return replace(after, state=GapState.HEALING, tries=gap.tries + 1, done_ms=self._now_ms(), cannot=cut)
+            tries = gap.tries + 1
+            cut = f"{cut} (try {tries} of {MOST_TRIES}; the next one comes by itself)"
+            return replace(after, state=GapState.HEALING, tries=tries, done_ms=self._now_ms(), cannot=cut)
         if is_crowded or gap.action in survey.crowded or self._orders.selection.waits(*gap.pair):
             why = survey.crowded.get(gap.action, "")
             return replace(after, state=GapState.CONFIRM, cannot=why)
-        why = (cut and f"{cut}; tried {MOST_TRIES} times") or survey.cannot.get(gap.action) or gap.cannot
+        why = (cut and f"{cut} (tried {MOST_TRIES} times)") or survey.cannot.get(gap.action) or gap.cannot
         state = GapState.CANNOT if why else GapState.HEALED
         return replace(after, state=state, cannot=why, tries=0, done_ms=self._now_ms())
 

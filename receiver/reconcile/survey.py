@@ -38,7 +38,8 @@ def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
     """Return what of a search cannot be used, in a sentence; empty: nothing. Customers of no location are nobody's."""
     if listing.ahead:
         return (
-            f"{listing.ahead} records of {kind} have a time that is still to come, so it is unknown when they changed"
+            f"{listing.ahead} records of {kind} have a time that is still to come, so it is unknown when they changed; "
+            "is the clock of this machine right?"
         )
     homeless = sum(place is None for place in places.values())
     if homeless and kind != "Coworker":

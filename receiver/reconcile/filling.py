@@ -13,7 +13,7 @@ from receiver.nexudus.entities import Entities
 from receiver.reconcile import changed_routes
 from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.known import Known
+from receiver.reconcile.known import Known, Newest
 from receiver.reconcile.listing import MOST_ROWS
 from receiver.reconcile.maker import Made, Maker, calls_for
 from receiver.reconcile.selection import Selection
@@ -154,6 +154,7 @@ class Filling:
             asked=tools.asked,
             expect=tools.expect,
             read=tools.read,
+            kept=Newest(tools.client).place,
             id_sets=id_sets if self._orders.selection.table.reconcile.deletes == "daily" else None,
         )
         return surveyor.survey(wanted, weak=self._orders.weak)

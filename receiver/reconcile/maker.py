@@ -21,7 +21,7 @@ from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
 from receiver.operations.replay import Replay
 from receiver.reconcile.candidates import Candidate, key_of
 from receiver.reconcile.kinds import KINDS
-from receiver.reconcile.known import REMEMBERED_MS, Known
+from receiver.reconcile.known import REMEMBERED_MS, Known, Newest
 from receiver.reconcile.known import fingerprint as made_print
 from receiver.reconcile.selection import Selection, TableFor, lacking
 from receiver.storage.model import change_claims, keep_script
@@ -62,6 +62,7 @@ class Maker:
     ) -> None:
         self._calls = StoreClient(client, "keep")
         self._archive = EventReader(client)
+        self._newest = Newest(client)
         self._replay = {name: Replay(client, selection.table, route=name) for name in lacking(selection)}
         self._entities = entities
         self._selection = selection
@@ -160,7 +161,7 @@ class Maker:
 
     def _record_of(self, candidate: Candidate, records: Mapping[tuple[str, int], Row]) -> dict[str, Any] | None:
         if candidate.rule.is_bare:
-            last = self._known.last_kept(f"{actions.entity_kind(candidate.action)}:{candidate.number}")
+            last = self._newest.of(f"{actions.entity_kind(candidate.action)}:{candidate.number}")
             kept = None if last is None or last.loss else _object(last.envelope.body)
             return {"Id": candidate.number} | ({"LastKept": kept} if kept else {})
         row = records.get((candidate.kind, candidate.fetch))

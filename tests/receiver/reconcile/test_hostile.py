@@ -251,6 +251,23 @@ def test_a_record_of_no_location_is_told_of(outage: Outage) -> None:
     assert outage.one().cannot == "1 records of Booking lead to no location, so it is unknown whose events they are"
 
 
+def test_a_record_whose_parent_was_deleted_is_where_its_kept_event_is(outage: Outage) -> None:
+    """A message to a customer who was deleted since: one that a hook brought is known, and no flaw of the gap."""
+    for number in (1, 2):
+        outage.api.put("CoworkerMessage", number, outage.middle, CoworkerId=5, BusinessId=None)
+    outage.gaps("CoworkerMessageCreate", businesses=(1001, 1002))
+    outage.hook("CoworkerMessageCreate", {"Id": 1}, 1002, outage.middle)
+
+    outage.fill()
+    sentence = "1 records of CoworkerMessage lead to no location, so it is unknown whose events they are"
+    assert [(one.state, one.cannot) for one in outage.ledger.gaps()] == [("cannot", sentence)] * 2
+    outage.hook("CoworkerMessageCreate", {"Id": 2}, 1001, outage.middle)
+    outage.fill()
+
+    assert outage.made() == []
+    assert [(one.state, one.known, one.cannot) for one in outage.ledger.gaps()] == [("healed", 1, "")] * 2
+
+
 def test_what_can_only_be_guessed_is_named_unless_it_is_asked_for(outage: Outage) -> None:
     """And so is what nothing tells."""
     outage.api.put("Business", 1001, outage.begin - 90 * HOUR, outage.middle)

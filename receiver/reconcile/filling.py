@@ -7,22 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import redis
-import structlog
 
 from receiver.core import timestamps
-from receiver.nexudus.entities import BATCH_SIZE, Entities
+from receiver.nexudus.entities import Entities
+from receiver.reconcile import changed_routes
 from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.kinds import KINDS
-from receiver.reconcile.known import Known
+from receiver.reconcile.known import Known, Newest
 from receiver.reconcile.listing import MOST_ROWS
-from receiver.reconcile.maker import Made, Maker
+from receiver.reconcile.maker import Made, Maker, calls_for
 from receiver.reconcile.selection import Selection
 from receiver.reconcile.survey import Surveyor
 from receiver.reconcile.times import plain
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import DONE, Gap, GapLedger, GapState
+from receiver.storage.shared.made_changes import MadeChanges
 
 MOST_TRIES: Final = 5
 """How often a gap is tried whose filling a fault of Nexudus cut off, before it says that it cannot be known."""
@@ -93,7 +93,6 @@ class Filling:
     def __init__(self, tools: Tools, orders: Orders) -> None:
         self._tools = tools
         self._orders = orders
-        self._log = structlog.get_logger()
 
     def fill(self, gaps: Iterable[Gap]) -> Report:
         """Fill gaps that are closed. Raises CredentialsRefused, StorageUnavailable, and what *check* raises.
@@ -110,29 +109,27 @@ class Filling:
 
     def _fill(self, wanted: Sequence[Gap]) -> Report:
         tools, orders = self._tools, self._orders
-        id_sets = IdSets(tools.client, tools.entities)
-        surveyor = Surveyor(
-            tools.entities,
-            now_ms=self._now_ms(),
-            most=self._most_rows(),
-            check=tools.check,
-            asked=tools.asked,
-            expect=tools.expect,
-            read=tools.read,
-            id_sets=id_sets if orders.selection.table.reconcile.deletes == "daily" else None,
-        )
-        survey = surveyor.survey(wanted, weak=orders.weak)
+        changed_routes.tell(tools.client, orders.selection, wanted)
+        survey = self._survey(wanted, id_sets := IdSets(tools.client, tools.entities))
+        made = MadeChanges(tools.client, {gap.pair for gap in wanted})
+        if not orders.is_dry:
+            made.begin()
         known = Known(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
         known.refresh()
         for one in survey.earlier:
             known.event(one)
-        maker = Maker(tools.client, tools.entities, orders.selection, known, check=tools.check, clock=tools.clock)
+
+        def check() -> None:
+            tools.check()
+            made.go_on()
+
+        maker = Maker(tools.client, tools.entities, orders.selection, known, check=check, clock=tools.clock)
         counts = _Counts(Counter(one.gap for one in survey.candidates))
         fresh = maker.sift(survey.candidates, Made())
         if orders.is_dry:
             unmade = Counter(one.gap for one in fresh)
             dry = tuple(self._dry(gap, survey, counts, unmade) for gap in wanted)
-            return Report(dry, tools.entities.calls, _calls_for(fresh))
+            return Report(dry, tools.entities.calls, calls_for(fresh))
         crowded = frozenset(one.gap for one in fresh) if self._is_over_limit(fresh) else frozenset[str]()
         completed = 0
         if not crowded:
@@ -141,14 +138,26 @@ class Filling:
             self._make(maker, fresh, wanted, counts)
             for compared in survey.compared:
                 id_sets.remember(compared, self._now_ms())
+        made.end()
         done = tuple(self._ended(gap, survey, counts, gap.id in crowded) for gap in wanted)
         self._write(done)
         self._record(done)
         return Report(done, tools.entities.calls, completed=completed)
 
-    def _most_rows(self) -> int:
-        limit = self._orders.limit
-        return MOST_ROWS if limit is None else max(limit * _ROWS_FOR_AN_EVENT, _LEAST_ROWS)
+    def _survey(self, wanted: Sequence[Gap], id_sets: IdSets) -> Survey:
+        tools, limit = self._tools, self._orders.limit
+        surveyor = Surveyor(
+            tools.entities,
+            now_ms=self._now_ms(),
+            most=MOST_ROWS if limit is None else max(limit * _ROWS_FOR_AN_EVENT, _LEAST_ROWS),
+            check=tools.check,
+            asked=tools.asked,
+            expect=tools.expect,
+            read=tools.read,
+            kept=Newest(tools.client).place,
+            id_sets=id_sets if self._orders.selection.table.reconcile.deletes == "daily" else None,
+        )
+        return surveyor.survey(wanted, weak=self._orders.weak)
 
     def _is_over_limit(self, fresh: Sequence[Candidate]) -> bool:
         return self._orders.limit is not None and len(fresh) > self._orders.limit
@@ -197,11 +206,13 @@ class Filling:
         after = self._counted(gap, counts)
         cut = survey.interrupted.get(gap.action) or counts.failed.get(gap.action)
         if cut and gap.tries + 1 < MOST_TRIES:
-            return replace(after, state=GapState.HEALING, tries=gap.tries + 1, done_ms=self._now_ms(), cannot=cut)
+            tries = gap.tries + 1
+            cut = f"{cut} (try {tries} of {MOST_TRIES}; the next one comes by itself)"
+            return replace(after, state=GapState.HEALING, tries=tries, done_ms=self._now_ms(), cannot=cut)
         if is_crowded or gap.action in survey.crowded or self._orders.selection.waits(*gap.pair):
             why = survey.crowded.get(gap.action, "")
             return replace(after, state=GapState.CONFIRM, cannot=why)
-        why = (cut and f"{cut}; tried {MOST_TRIES} times") or survey.cannot.get(gap.action) or gap.cannot
+        why = (cut and f"{cut} (tried {MOST_TRIES} times)") or survey.cannot.get(gap.action) or gap.cannot
         state = GapState.CANNOT if why else GapState.HEALED
         return replace(after, state=state, cannot=why, tries=0, done_ms=self._now_ms())
 
@@ -233,12 +244,3 @@ class Filling:
                     gone=gap.gone,
                     cannot=gap.cannot or None,
                 )
-
-
-def _calls_for(fresh: Iterable[Candidate]) -> int:
-    """Return about how many calls it takes to fetch the records of candidates."""
-    numbers: dict[str, set[int]] = {}
-    for one in fresh:
-        if not one.rule.is_bare:
-            numbers.setdefault(one.kind, set()).add(one.fetch)
-    return sum(-(-len(some) // BATCH_SIZE) if KINDS[kind].is_whole else len(some) for kind, some in numbers.items())

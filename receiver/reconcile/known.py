@@ -6,6 +6,7 @@ that tells when it happened, to the second; where there is none, by the time at 
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import redis
@@ -27,6 +28,9 @@ _EARLIER_MS: Final = 3_600_000
 
 _AGAIN_MS: Final = 120_000
 """What was kept while it was read is read again."""
+
+_HASHES_AT_ONCE: Final = 64
+"""A first load may ask for 200,000 events; they are spread over 1,024 hashes."""
 
 _Occurrence = tuple[str, int, str]
 
@@ -88,22 +92,39 @@ class Known:
 
     def made(self, fingerprints: Sequence[bytes]) -> list[str | None]:
         """Return for each fingerprint the id of the event that claimed it within the time it is remembered, or None."""
-        now_ms = self._calls.now_ms()
-        generation = now_ms // REMEMBERED_MS
-        asked = [
-            ("hget", *keys.fingerprints(REMEMBERED_MS, one, each))
-            for each in fingerprints
-            for one in (generation - 1, generation, generation + 1)
-        ]
-        found = self._calls.ask_each(asked) if asked else []
-        firsts = [next((one for one in found[at : at + 3] if one), None) for at in range(0, len(found), 3)]
-        return [None if first is None else decoding.text(first) for first in firsts]
+        generation = self._calls.now_ms() // REMEMBERED_MS
+        places: dict[str, list[tuple[int, bytes]]] = {}
+        for one in (generation - 1, generation, generation + 1):
+            for at, each in enumerate(fingerprints):
+                key, name = keys.fingerprints(REMEMBERED_MS, one, each)
+                places.setdefault(key, []).append((at, name))
+        firsts: list[str | None] = [None] * len(fingerprints)
+        rest = iter(places.items())
+        while some := list(islice(rest, _HASHES_AT_ONCE)):
+            replies = self._calls.ask_each(("hmget", key, [name for _, name in listed]) for key, listed in some)
+            for (_, listed), found in zip(some, replies, strict=True):
+                for (at, _), first in zip(listed, found, strict=True):
+                    firsts[at] = firsts[at] or (decoding.text(first) if first else None)
+        return firsts
 
-    def last_kept(self, entity: str) -> StoredEvent | None:
-        """Return the newest event of an entity, such as `Booking:7`."""
+
+class Newest:
+    """The newest kept event of each entity."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._calls = StoreClient(client)
+        self._archive = EventReader(client)
+
+    def of(self, entity: str) -> StoredEvent | None:
+        """Return that of an entity, such as `Booking:7`. Raises StorageUnavailable."""
         newest = self._calls.ask("hget", keys.newest(entity), entity)
         found = self._archive.many([decoding.text(newest)]) if newest else ()
         return next(iter(found), None)
+
+    def place(self, entity: str) -> int | None:
+        """Return its location. Raises StorageUnavailable."""
+        found = self.of(entity)
+        return None if found is None else found.envelope.business_id
 
 
 def _record(envelope: Envelope) -> tuple[int | None, Mapping[str, Any]]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
+
 from receiver.core.errors import FrontdeskError
 from receiver.nexudus.entities import PAGE_SIZE, Entities, Page, Row
 from receiver.reconcile.kinds import KINDS
@@ -89,6 +91,8 @@ class Lister:
             whole.ahead, whole.others, whole.total = listing.ahead, listing.others, listing.total
             if listing.is_whole and listing.is_steady:
                 return listing
+            if attempt == 1:
+                structlog.get_logger().warning("pages.moved", kind=ask.kind, reason=_moved(listing))
         if whole.is_whole:
             return whole
         raise Unreliable(
@@ -158,6 +162,13 @@ class Lister:
             found.ahead += 1
         else:
             found.rows[row["Id"]] = {name: value for name, value in row.items() if name in KEPT}
+
+
+def _moved(listing: Listing) -> str:
+    """Say why a list is read once more."""
+    if listing.is_steady:
+        return f"Nexudus announced {listing.total} records and showed {len(listing.rows)}; its pages are read again"
+    return "records came or went while the pages of Nexudus were read; they are read again, and each record counts once"
 
 
 def _fits(row: Row, name: str, text: str) -> bool:

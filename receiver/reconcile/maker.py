@@ -16,15 +16,15 @@ from receiver.core.errors import NexudusError
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest.hook_plan import HookPlan
-from receiver.nexudus import actions, canonical_record, fingerprint, payload
+from receiver.nexudus import actions, canonical_record, changes, fingerprint, payload
 from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
 from receiver.operations.replay import Replay
 from receiver.reconcile.candidates import Candidate, key_of
 from receiver.reconcile.kinds import KINDS
-from receiver.reconcile.known import REMEMBERED_MS, Known
+from receiver.reconcile.known import REMEMBERED_MS, Known, Newest
 from receiver.reconcile.known import fingerprint as made_print
 from receiver.reconcile.selection import Selection, TableFor, lacking
-from receiver.storage.model import keep_script
+from receiver.storage.model import change_claims, keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis.client import StoreClient
@@ -62,6 +62,7 @@ class Maker:
     ) -> None:
         self._calls = StoreClient(client, "keep")
         self._archive = EventReader(client)
+        self._newest = Newest(client)
         self._replay = {name: Replay(client, selection.table, route=name) for name in lacking(selection)}
         self._entities = entities
         self._selection = selection
@@ -69,6 +70,7 @@ class Maker:
         self._check = check
         self._clock = clock
         self._mint = IdGenerator()
+        self._told: set[tuple[int, str, int, bytes | None]] = set()
 
     def sift(self, candidates: Iterable[Candidate], made: Made) -> list[Candidate]:
         """Return those that are not known yet; a kept event gets what routes of a person's choice lack."""
@@ -159,7 +161,7 @@ class Maker:
 
     def _record_of(self, candidate: Candidate, records: Mapping[tuple[str, int], Row]) -> dict[str, Any] | None:
         if candidate.rule.is_bare:
-            last = self._known.last_kept(f"{actions.entity_kind(candidate.action)}:{candidate.number}")
+            last = self._newest.of(f"{actions.entity_kind(candidate.action)}:{candidate.number}")
             kept = None if last is None or last.loss else _object(last.envelope.body)
             return {"Id": candidate.number} | ({"LastKept": kept} if kept else {})
         row = records.get((candidate.kind, candidate.fetch))
@@ -192,8 +194,21 @@ class Maker:
         entry = plan.entry(envelope, parsed)
         if not entry.wanted and table.is_narrowed:
             return None
-        claim = made_print(candidate, self._selection.routes)
+        claim = self._claim(candidate, record, is_narrowed=table.is_narrowed)
         return entry._replace(fingerprint=claim, window_ms=REMEMBERED_MS)
+
+    def _claim(self, candidate: Candidate, record: Row, *, is_narrowed: bool) -> bytes:
+        """Return what keeps this from being made twice, and a hook's event of the same change from being kept, too.
+
+        Other rows may tell several occurrences of one record, and each route that a person names gets its own: such an
+        event is made whoever has claimed its change.
+        """
+        change = changes.of(changes.field_of(candidate.action), record)
+        told = (candidate.business_id, candidate.action, candidate.number, change)
+        is_one_of_several = bool(self._selection.routes) or told in self._told
+        self._told.add(told)
+        how = change_claims.made(is_narrowed=is_narrowed, is_one_of_several=is_one_of_several)
+        return change_claims.claiming(made_print(candidate, self._selection.routes), how, change)
 
     def _store(self, some: Sequence[tuple[Candidate, Entry]], made: Made) -> None:
         """Store events in their order. Raises StorageUnavailable; what was stored already is known the next time."""
@@ -207,6 +222,15 @@ class Maker:
                     pass
                 counts = made.made if receipt and receipt.status == "accepted" else made.known
                 counts[by_id[entry.envelope.id].gap] += 1
+
+
+def calls_for(fresh: Iterable[Candidate]) -> int:
+    """Return about how many calls it takes to fetch the records of candidates."""
+    numbers: dict[str, set[int]] = {}
+    for one in fresh:
+        if not one.rule.is_bare:
+            numbers.setdefault(one.kind, set()).add(one.fetch)
+    return sum(-(-len(some) // BATCH_SIZE) if KINDS[kind].is_whole else len(some) for kind, some in numbers.items())
 
 
 def _object(body: bytes) -> Any:

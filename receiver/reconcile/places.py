@@ -1,20 +1,28 @@
 """Which location each row of a search belongs to: by its own field, or by the record that it names."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
 from receiver.reconcile.kinds import KINDS, Kind
 
 _DEEPEST = 3
+_MOST_LOST = 1_000
 
 
 class Places:
-    """Finds locations, and remembers those of records that others name. *wanted*: the locations that have a gap."""
+    """Finds locations, and remembers those of records that others name. *wanted*: the locations that have a gap.
+    *kept*: the location of the newest kept event of an entity, such as `CoworkerMessage:7`, or None."""
 
-    def __init__(self, entities: Entities, wanted: Collection[int]) -> None:
+    def __init__(
+        self,
+        entities: Entities,
+        wanted: Collection[int],
+        kept: Callable[[str], int | None] = lambda _entity: None,
+    ) -> None:
         self._entities = entities
         self._wanted = wanted
+        self._kept = kept
         self._known: dict[tuple[str, int], int | None] = {}
 
     def of(self, kind: str, rows: Collection[Row], *, depth: int = 0) -> dict[int, int | None]:
@@ -28,6 +36,9 @@ class Places:
             found |= {row["Id"]: self._known.get((parent, _number(row.get(field)) or 0)) for row in homeless}
         elif homeless and kind == "Coworker":
             found |= {row["Id"]: self._of_customer(row["Id"]) for row in homeless}
+        if not depth and kind not in ("Coworker", "AuditTrailEntry"):  # the record that it names was deleted since
+            lost = [number for number, place in found.items() if place is None][:_MOST_LOST]
+            found |= {number: self._kept(f"{kind}:{number}") for number in lost}
         return found
 
     def _learn(self, parent: Kind, numbers: Iterable[int], depth: int) -> None:

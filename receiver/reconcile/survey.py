@@ -38,7 +38,8 @@ def _flaw(kind: str, listing: Listing, places: Mapping[int, int | None]) -> str:
     """Return what of a search cannot be used, in a sentence; empty: nothing. Customers of no location are nobody's."""
     if listing.ahead:
         return (
-            f"{listing.ahead} records of {kind} have a time that is still to come, so it is unknown when they changed"
+            f"{listing.ahead} records of {kind} have a time that is still to come, so it is unknown when they changed; "
+            "is the clock of this machine right?"
         )
     homeless = sum(place is None for place in places.values())
     if homeless and kind != "Coworker":
@@ -62,19 +63,21 @@ class Surveyor:
         expect: Callable[[int], None] = lambda _number: None,
         read: Callable[[int], None] = lambda _number: None,
         id_sets: IdSets | None = None,
+        kept: Callable[[str], int | None] = lambda _entity: None,
     ) -> None:
-        """*id_sets* None: the Ids of kinds are not compared."""
+        """*id_sets* None: the Ids of kinds are not compared. *kept*: see Places."""
         self._entities = entities
         self._id_sets = id_sets
         self._lister = Lister(entities, now_ms=now_ms, most=most, expect=expect, read=read)
         self._check = check
         self._asked = asked
         self._expect = expect
+        self._kept = kept
 
     def survey(self, gaps: Collection[Gap], *, weak: bool = False) -> Survey:
         """Return what happened in *gaps*. *weak*: guesses, too. Raises CredentialsRefused, and what *check* raises."""
         found, within = Survey(), Gaps(gaps)
-        places = Places(self._entities, within.businesses)
+        places = Places(self._entities, within.businesses, self._kept)
         actions = set(within.actions)
         for action in within.actions:
             if reason := reason_against(action, weak=weak, has_ids=self._id_sets is not None):

@@ -1,7 +1,9 @@
 """Keeps the gap ledger: after each look of the registrar, and when it could not look."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import structlog
 
@@ -11,14 +13,27 @@ from receiver.registrar.plan import Plan, WantedHooks
 from receiver.storage.shared.gap_ledger import CoverageChange, Gap, GapLedger, GapState, Pair
 from receiver.storage.shared.registrar_state import RegistrarState
 
+_JUMP_MS: Final = 60_000
+"""By how much a clock differs from the time that passed before that is worth a word."""
+
 
 class GapKeeper:
-    """Writes what looks say. *every_ms*: how often they come. Every method raises StorageUnavailable."""
+    """Writes what looks say. *every_ms*: how often they come; *steady*: seconds, by a clock that nobody sets. Every
+    method raises StorageUnavailable."""
 
-    def __init__(self, ledger: GapLedger, memory: RegistrarState, *, every_ms: int) -> None:
+    def __init__(
+        self,
+        ledger: GapLedger,
+        memory: RegistrarState,
+        *,
+        every_ms: int,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger = ledger
         self._memory = memory
         self._every_ms = every_ms
+        self._steady = steady
+        self._looked_at: tuple[int, float] | None = None
         self._log = structlog.get_logger()
 
     def looked(
@@ -40,6 +55,7 @@ class GapKeeper:
             reached=unreachable() is None,
             began_ms=began_ms,
         )
+        self._tell_of_the_clock(now_ms, before.looked_ms)
         change = coverage.after_look(look, before, still_open)
         self._ledger.apply(change)
         self._log_gaps(change.gaps)
@@ -54,6 +70,19 @@ class GapKeeper:
         """Note which hooks a person is about to mend: between two looks, nobody else would know that they were bad."""
         found = coverage.seen(plan, wanted.pairs())
         self._open_only(coverage.before_mending(found, self._ledger.coverage(), self._open(), now_ms))
+
+    def _tell_of_the_clock(self, now_ms: int, looked_ms: int) -> None:
+        """Log that the clock of this machine was set, which shifts where gaps begin and may open one for every hook."""
+        before, steady = self._looked_at, self._steady()
+        self._looked_at = now_ms, steady
+        ahead_ms = now_ms - before[0] - int((steady - before[1]) * 1_000) if before else min(now_ms - looked_ms, 0)
+        if abs(ahead_ms) < _JUMP_MS:
+            return
+        if ahead_ms > 0:
+            what = "went ahead, or it slept; a gap is opened for every webhook, and back-fill looks at all of it"
+        else:
+            what = "went back; gaps begin 15 minutes before the earlier of both times"
+        self._log.warning("clock.jumped", ahead_s=ahead_ms // 1_000, reason=f"the clock of this machine {what}")
 
     def _open_only(self, change: CoverageChange) -> None:
         self._ledger.apply(change)

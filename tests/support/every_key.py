@@ -17,6 +17,7 @@ from receiver.observation.alerts.notifier import Notifier
 from receiver.routing import file
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import Retention, RetentionSchedule
+from receiver.storage.model import change_claims
 from receiver.storage.model.entries import terms
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.flow_control import Gates
@@ -29,6 +30,7 @@ from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapWhy, PairHealth, opened
 from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.made_changes import MadeChanges
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 from receiver.storage.shared.response_cache import ResponseCache
@@ -115,6 +117,9 @@ def _registrar(client: redis.Redis) -> None:
     gap = opened((1001, "BookingCreate"), now_ms, GapWhy.DISABLED)
     GapLedger(client).apply(CoverageChange(now_ms, True, {(1001, "BookingCreate"): health}, (), (gap,)))
     BusinessNames(client).remember({1001: "Here"})
+    MadeChanges(client, [(1001, "BookingCreate")]).begin()
+    claimed = entry(b"claimed")
+    keep_all(client, claimed._replace(fingerprint=change_claims.claiming(claimed.fingerprint or b"", b"h", b"")))
     client.hset(keys.ids("Tariff"), mapping={"at_ms": now_ms, "7": 1001})
     SharedBudget(client, (5, 5.0), (5, 5.0), first=True).take(write=True)
 

@@ -12,13 +12,15 @@ from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe, masked
 
 
-def told(route: Route, event: Event, handler: Handler, why_not: str | None) -> dict[str, Any]:
+def told(
+    route: Route, event: Event, handler: Handler, why_not: str | None, *, name: str | None = None
+) -> dict[str, Any]:
     """Return what would become of an event, as JSON says it; nothing is sent.
 
-    *why_not*: why the route does not match, as far as that can be told from the event alone.
+    *why_not*: why the route does not match, as far as that can be told from the event alone. *name*: the location's.
     """
     about: dict[str, Any] = {"route": route.name, "handler": route.handler, "event_id": event.id}
-    about |= {"action": event.action, "business_id": event.business_id}
+    about |= {"action": event.action, "business_id": event.business_id, "business": name}
     enriched, error = _enriched(handler, event)
     if why_not is None and handler.why_not and not error:
         why_not = handler.why_not(enriched)
@@ -36,9 +38,8 @@ def report(found: dict[str, Any], *, json: bool) -> int:
     if json:
         output.json_line(found)
         return 1 if found["error"] else 0
-    output.say(
-        f"{found['action']} at business {found['business_id']} -> route {found['route']}, handler {found['handler']}"
-    )
+    where = f"{found['business_id']} {found['business'] or ''}".rstrip()
+    output.say(f"{found['action']} at business {where} -> route {found['route']}, handler {found['handler']}")
     if found["why_not"]:
         output.say(f"note: the route does not match this event: {found['why_not']}")
     for name, record in found["enriched"].items():

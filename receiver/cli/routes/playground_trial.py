@@ -75,18 +75,19 @@ def tried(asked: dict[str, Any]) -> dict[str, Any]:
     playground_rules.refuse_forbidden(route, saved, sends=asked["send"])
     event = _event(context, route, table, saved, asked)
     found: dict[str, Any] = {"problems": [], "sent": None}
+    name = context.names.get(event.business_id)
     why_not = try_handler.why_not_matched(table, route, event)
     try:
         handler = try_handler.load_handler(route, context)
     except HandlerError as error:
         found |= {"route": route.name, "handler": route.handler, "event_id": event.id, "action": event.action}
-        found |= {"business_id": event.business_id, "enriched": {}, "would_send": None}
+        found |= {"business_id": event.business_id, "business": name, "enriched": {}, "would_send": None}
         return found | {"why_not": why_not, "error": str(error)}
     if asked["send"]:
         if asked["event"]:
             remember_in(Steps(context.client))  # what was done for a kept event is done
         found["sent"] = _sent(route, handler, event)
-    return found | dry_run_report.told(route, event, handler, why_not)
+    return found | dry_run_report.told(route, event, handler, why_not, name=name)
 
 
 def _saved(context: Context) -> RoutingTable | None:

@@ -1,6 +1,7 @@
 """`routes`: the routing table as it is read, why an event goes where it goes, and the schema of the file."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from receiver.routing.document.schema import schema as json_schema
 from receiver.routing.explanation import Explanation
 from receiver.routing.table import RoutingTable
 from receiver.storage.query.stored_event import StoredEvent
+from receiver.storage.shared.business_names import place
 
 app = cyclopts.App(name="routes", help="Show the routes of routes.yaml.")
 app.command(routes_diff.diff)
@@ -77,13 +79,14 @@ def explain(
     if action not in CODES:
         output.warn(f"{action!r} is not a known action{hint(action, CODES)}")
     found = _records(event, context)
-    location = business or found[0][1] or _any_location(table)
+    location = business or found[0][1] or _any_location(table, context.names)
     for record, _ in found:
         explained = table.explain(location, action, record)
         keyless = route_rows.keyless(table, location, action, record)
         if json:
             shown = [_shape(each) | {"no_key": keyless.get(each.route)} for each in explained]
-            output.json_line({"action": action, "business_id": location, "routes": shown})
+            where = {"business_id": location, "business": context.names.get(location)}
+            output.json_line({"action": action, **where, "routes": shown})
         else:
             output.table(("route", "matches", "why not"), [_row(each, keyless.get(each.route)) for each in explained])
 
@@ -156,11 +159,11 @@ def _of_file(path: Path, most: int) -> list[dict[str, Any]]:
     return records
 
 
-def _any_location(table: RoutingTable) -> int:
+def _any_location(table: RoutingTable, names: Mapping[int, str]) -> int:
     """Return a location to explain for when none was named, and say so where a route asks which one it is."""
     named = sorted({number for route in table.routes for number in route.businesses or ()})
     listed = () if table.businesses == "all" else table.businesses
     location = next(iter((*listed, *named)), 1)
     if named or any(route.where and "business_id" in route.where.source for route in table.routes):
-        output.warn(f"explained for business {location}; --business selects another one")
+        output.warn(f"explained for business {place(location, names)}; --business selects another one")
     return location

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from receiver.routing.route import Route, matches
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import place
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.once import remember_in
 from workers.plugins import loader, route_handler
@@ -73,8 +75,9 @@ def trial(
     if not json and why_not is None:
         _say_when_it_starts(chosen, event)
     if dry_run:
-        return dry_run_report.report(dry_run_report.told(chosen, event, handler, why_not), json=json)
-    return _run(chosen, event, handler, why_not, json=json)
+        told = dry_run_report.told(chosen, event, handler, why_not, name=context.names.get(event.business_id))
+        return dry_run_report.report(told, json=json)
+    return _run(chosen, event, handler, why_not, names=context.names, json=json)
 
 
 def _say_when_it_starts(route: Route, event: Event) -> None:
@@ -83,14 +86,17 @@ def _say_when_it_starts(route: Route, event: Event) -> None:
         output.say(f"note: for a worker, {starts.note}")
 
 
-def _run(route: Route, event: Event, handler: loader.Handler, why_not: str | None, *, json: bool) -> int:
+def _run(
+    route: Route, event: Event, handler: loader.Handler, why_not: str | None, *, names: Mapping[int, str], json: bool
+) -> int:
     started = time.monotonic()
     result = execution.run_alone(handler, event, route.timeout_ms / 1_000)
     duration_ms = round((time.monotonic() - started) * 1_000)
     if json:
-        output.json_line(_as_json(route, event, why_not, result, duration_ms))
+        told = {"business": names.get(event.business_id)}
+        output.json_line(_as_json(route, event, why_not, result, duration_ms) | told)
     else:
-        _say(route, event, why_not, result, duration_ms)
+        _say(route, event, why_not, result, duration_ms, names)
     return 0 if result.outcome in {Outcome.SUCCEEDED, Outcome.DISCARDED} else 1
 
 
@@ -230,8 +236,15 @@ def _as_json(
     }
 
 
-def _say(route: Route, event: Event, why_not: str | None, result: AttemptResult, duration_ms: int) -> None:
-    what = f"{event.action} at business {event.business_id}, event {event.id} ({event.origin})"
+def _say(
+    route: Route,
+    event: Event,
+    why_not: str | None,
+    result: AttemptResult,
+    duration_ms: int,
+    names: Mapping[int, str],
+) -> None:
+    what = f"{event.action} at business {place(event.business_id, names)}, event {event.id} ({event.origin})"
     output.say(f"{what} -> route {route.name}, handler {route.handler}")
     if why_not:
         output.say(f"note: the route does not match this event: {why_not}")

@@ -90,10 +90,10 @@ class IncompleteEvents:
         return found
 
     def _free_fingerprints(self, gone: set[bytes]) -> None:
-        """Delete their fingerprints: a new event would otherwise be a duplicate of one that was never stored."""
-        for key in self._calls.scan("fd:f:*"):
+        """Delete what they claim: a new event would otherwise be a duplicate of one that was never stored."""
+        for key in (key for pattern in ("fd:f:*", "fd:made:*") for key in self._calls.scan(pattern)):
             claims = self._calls.ask("hgetall", key)
-            if free := [field for field, event_id in claims.items() if event_id in gone]:
+            if free := [field for field, claim in claims.items() if claim[: ids.LENGTH] in gone]:
                 self._calls.ask("hdel", key, *free)
 
 

@@ -56,8 +56,9 @@ def timed_terms(
 class Entry(NamedTuple):
     """One event on its way into the store, with the deliveries that its routes ask for.
 
-    *fingerprint* None: the event is never a duplicate, and no other is a duplicate of it (quarantine). *window_ms*: for
-    how long an event with the same fingerprint is a duplicate. *packed*: the encoded envelope, if it is known already.
+    *fingerprint* None: the event is never a duplicate, and no other is a duplicate of it (quarantine); else 16 bytes,
+    and the change that the event claims (`change_claims`). *window_ms*: for how long an event with the same fingerprint
+    is a duplicate. *packed*: the encoded envelope, if it is known already.
     """
 
     envelope: Envelope

@@ -17,6 +17,9 @@ in it, `{n}` counts an event's deliveries from 1.
                            that are too old to be counted separately
     fd:x:{status}          sorted set of ids, by time: quarantined, unrouted, dead
     fd:f:{window}:{g}:{b}  hash: fingerprint to id, for generation g of a window, spread over 1024 buckets
+    fd:made                hash: {business}/{action} that was back-filled to the Unix ms until which hooks' events claim
+                           their changes; fd:made:{g}:{hook}: which, for generation g of 31 days: hash, entity and time
+                           of a change to the id of its event (shared/changes.lua)
     fd:n:{b}               hash: entity to the id of its newest event, spread over 4096 buckets
     fd:received            hash: {business}/{action} to Unix ms of the last event stored
     fd:queues              set: every queue that ever held a delivery
@@ -121,6 +124,7 @@ REGISTRAR_COUNTS = "fd:registrar:counts"
 GAPS = "fd:gaps"
 COVERAGE = "fd:coverage"
 COVERAGE_LOOKED = "fd:coverage:looked"
+MADE = "fd:made"
 BUSINESSES = "fd:businesses"
 SPOOLS = "fd:spools"
 UNSEALED = "fd:unsealed"
@@ -210,7 +214,7 @@ def standing(status: str) -> str:
 
 def fingerprints(window_ms: int, generation: int, fingerprint: bytes) -> tuple[str, bytes]:
     """Where a fingerprint of that generation of a window is, as keep.lua writes it: the hash and the field."""
-    return f"fd:f:{window_ms}:{generation}:{fingerprint[0] * 4 + fingerprint[1] // 64}", fingerprint[1:]
+    return f"fd:f:{window_ms}:{generation}:{fingerprint[0] * 4 + fingerprint[1] // 64}", fingerprint[1:16]
 
 
 def newest(entity: str) -> str:

@@ -57,9 +57,8 @@ def test_an_event_is_tagged_and_routed() -> None:
     assert (envelope.body, envelope.entity, envelope.origin) == (BODY[1:-1], "Booking:5", "webhook")
     assert (envelope.verified_by, envelope.quarantine, envelope.routes) == (None, None, HandTable.hash)
     assert entry.wanted == (PlannedDelivery("announce", "default", 30_000), PlannedDelivery("mirror", "bulk", 60_000))
-    assert entry.fingerprint == fingerprint.of(
-        1001, "BookingCreate", canonical_record.of({"Id": 5, "FullName": "Jose"})
-    )
+    parsed = canonical_record.of({"Id": 5, "FullName": "Jose"})
+    assert entry.fingerprint == fingerprint.of(1001, "BookingCreate", parsed) + b"h"
     assert entry.window_ms == 86_400_000
 
 

@@ -19,6 +19,7 @@ from receiver.reconcile.selection import Selection
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import keep_script
+from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis.client import StoreClient
@@ -75,6 +76,17 @@ class Outage:
 
     def hook(self, action: str, record: dict[str, Any], business_id: int = 1001, at_ms: int | None = None) -> str:
         """Keep an event as a hook brings it; return its id."""
+        entry = self.brought(action, record, business_id, at_ms)
+        self.keep(entry)
+        return entry.envelope.id
+
+    def keep(self, *entries: Entry, alias_ms: int = 0) -> list[Receipt | None]:
+        """Keep events as a receiver does, in one call; return what their senders are answered."""
+        arguments = keep_script.arguments(entries, alias_ms=alias_ms)
+        return keep_script.receipts(entries, StoreClient(self.store, "keep").run("keep", *arguments))
+
+    def brought(self, action: str, record: dict[str, Any], business_id: int = 1001, at_ms: int | None = None) -> Entry:
+        """Return what a receiver makes of the record that a hook brings."""
         at_ms = self.now if at_ms is None else at_ms
         (parsed,) = payload.split(orjson.dumps([record]))
         envelope = Envelope(
@@ -86,9 +98,7 @@ class Outage:
             body=parsed.raw,
             entity=fingerprint.entity(action, record),
         )
-        entry = HookPlan(business_id, action, self.table, dedup_window_ms=86_400_000).entry(envelope, parsed)
-        StoreClient(self.store, "keep").run("keep", *keep_script.arguments([entry]))
-        return envelope.id
+        return HookPlan(business_id, action, self.table, dedup_window_ms=86_400_000).entry(envelope, parsed)
 
     def events(self, origin: str = "backfill") -> list[StoredEvent]:
         """Return the events of this origin, the oldest first."""

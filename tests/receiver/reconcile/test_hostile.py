@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from receiver.failures.route_versions import RouteVersions
 from receiver.reconcile.filling import MOST_TRIES
 from receiver.reconcile.selection import Selection
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table
@@ -123,10 +125,16 @@ def test_rows_that_move_between_pages_are_found(outage: Outage) -> None:
     outage.api.before_page = move
     outage.gaps("TeamCreated")
 
-    outage.fill()
+    with capture_logs() as logs:
+        outage.fill()
 
     assert {number for _, _, number in outage.made()} == set(range(2, 31))
     assert (outage.one().state, outage.one().gone) == ("healed", 0)
+    (told,) = [one for one in logs if one["event"] == "pages.moved"]
+    assert told["kind"] == "Team"
+    assert told["reason"] == (
+        "records came or went while the pages of Nexudus were read; they are read again, and each record counts once"
+    )
 
 
 @pytest.mark.parametrize("year", [1970, 2099])
@@ -142,7 +150,13 @@ def test_impossible_times_make_nothing(outage: Outage, year: int) -> None:
 
     assert outage.made() == ([(1001, "TeamUpdated", 1)] if year == 2099 else [])
     assert outage.one().state == "cannot"
-    assert ("1970" if year == 1970 else "still to come") in outage.one().cannot
+    assert outage.one().cannot == (
+        "Nexudus ignores the filter from_Team_UpdatedOn: it shows a Team of 1970-01-01 00:00 UTC; nothing was made of "
+        "it"
+        if year == 1970
+        else "1 records of Team have a time that is still to come, so it is unknown when they changed; is the clock of "
+        "this machine right?"
+    )
 
 
 def test_a_time_out_in_the_middle_leaves_the_gap_to_be_filled(outage: Outage) -> None:
@@ -166,16 +180,23 @@ def test_a_time_out_in_the_middle_leaves_the_gap_to_be_filled(outage: Outage) ->
 
 
 def test_an_answer_that_never_comes_is_not_waited_for(outage: Outage) -> None:
-    """The second page hangs: nothing of the first is made."""
-    outage.api.page_size = 10
-    for number in range(1, 31):
+    """Page 58 hangs: nothing of those before it is made, and the gap says so until a later run reads them all."""
+    outage.api.page_size = 2
+    for number in range(1, 121):
         outage.api.put("Team", number, outage.middle)
-    outage.api.hang_at = ("Team", 2)
+    outage.api.hang_at = ("Team", 58)
     outage.gaps("TeamCreated")
 
     outage.fill()
 
     assert (outage.made(), outage.one().state, outage.one().tries) == ([], "healing", 1)
+    assert outage.one().cannot == (
+        f"Nexudus gave no answer to GET /api/spaces/teams at {outage.api.url}: timed out; is it up, and is "
+        "FRONTDESK_NEXUDUS_URL right? (try 1 of 5; the next one comes by itself)"
+    )
+    outage.api.hang_at = None
+    outage.fill()
+    assert (len(outage.made()), outage.one().state, outage.one().cannot) == (120, "healed", "")
 
 
 def test_records_that_cannot_be_fetched_leave_the_gap_to_be_filled(outage: Outage) -> None:
@@ -230,6 +251,23 @@ def test_a_record_of_no_location_is_told_of(outage: Outage) -> None:
     assert outage.one().cannot == "1 records of Booking lead to no location, so it is unknown whose events they are"
 
 
+def test_a_record_whose_parent_was_deleted_is_where_its_kept_event_is(outage: Outage) -> None:
+    """A message to a customer who was deleted since: one that a hook brought is known, and no flaw of the gap."""
+    for number in (1, 2):
+        outage.api.put("CoworkerMessage", number, outage.middle, CoworkerId=5, BusinessId=None)
+    outage.gaps("CoworkerMessageCreate", businesses=(1001, 1002))
+    outage.hook("CoworkerMessageCreate", {"Id": 1}, 1002, outage.middle)
+
+    outage.fill()
+    sentence = "1 records of CoworkerMessage lead to no location, so it is unknown whose events they are"
+    assert [(one.state, one.cannot) for one in outage.ledger.gaps()] == [("cannot", sentence)] * 2
+    outage.hook("CoworkerMessageCreate", {"Id": 2}, 1001, outage.middle)
+    outage.fill()
+
+    assert outage.made() == []
+    assert [(one.state, one.known, one.cannot) for one in outage.ledger.gaps()] == [("healed", 1, "")] * 2
+
+
 def test_what_can_only_be_guessed_is_named_unless_it_is_asked_for(outage: Outage) -> None:
     """And so is what nothing tells."""
     outage.api.put("Business", 1001, outage.begin - 90 * HOUR, outage.middle)
@@ -248,14 +286,35 @@ def test_what_can_only_be_guessed_is_named_unless_it_is_asked_for(outage: Outage
 
 
 def test_a_route_that_changed_since_is_the_route_of_now(outage: Outage) -> None:
-    """Events are routed by the table of today."""
+    """Events are routed by the table of today, and the log says that it is another one."""
     outage.api.put("Team", 1, outage.middle)
     outage.gaps("TeamCreated")
-    outage.table = table("{name: other, action: TeamCreated, handler: log}")
+    for route in ("{name: other, action: T*, handler: log}", "{name: other, action: TeamCreated, handler: log}"):
+        outage.table = table(route, "{name: same, action: TeamCreated, handler: log}")
+        RouteVersions(outage.store, lambda: outage.table, lambda _: "1").turn()
+
+    with capture_logs() as logs:
+        outage.fill(selection=Selection(outage.table))
+
+    assert [one.route for one in outage.events()[0].deliveries] == ["other", "same"]
+    (told,) = [one for one in logs if one["event"] == "route.changed"]
+    assert told["route"] == "other"
+    assert told["reason"] == (
+        "workers got another action after the gap began; what was missed goes to the route as it is now"
+    )
+
+
+def test_a_route_that_is_gone_since_gets_nothing(outage: Outage) -> None:
+    """Nexudus is not even asked, and the gap says why."""
+    outage.api.put("Team", 1, outage.middle)
+    outage.gaps("TeamCreated", businesses=(1001, 1002))
+    outage.table = table("{name: other, action: TeamCreated, business: 1002, handler: log}")
 
     outage.fill(selection=Selection(outage.table))
 
-    assert [one.route for one in outage.events()[0].deliveries] == ["other"]
+    (gone, stays) = outage.ledger.gaps()
+    assert (outage.made(), gone.state, stays.state) == ([], "cannot", "healed")
+    assert gone.cannot == "no route wants TeamCreated of location 1001 any more"
 
 
 def test_a_clock_that_jumped_makes_nothing_twice(outage: Outage) -> None:
@@ -270,6 +329,6 @@ def test_a_clock_that_jumped_makes_nothing_twice(outage: Outage) -> None:
 
     again = outage.fill(longer)
 
-    assert [one.made for one in again.gaps] == [0, 0]
+    assert [(one.made, one.known, one.state, one.cannot) for one in again.gaps] == [(0, 1, "healed", "")] * 2
     assert len(outage.made()) == 2
     assert iso(outage.middle) == outage.api.records["Team"][1]["CreatedOn"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from receiver.core.errors import LockLost, NexudusError
 from receiver.registrar.gap_keeper import GapKeeper
@@ -32,6 +33,7 @@ class World:
         self.why_behind: str | None = None
         self.probes = 0
         self.now_ms = 1_000 * DAY
+        self.steady_s = 5.0
         self.leads = True
         self.lock = Lock(client, "registrar")
         self.memory = RegistrarState(client)
@@ -60,7 +62,7 @@ class World:
             lambda: self.table,
             self.unreachable,
             lambda: self.why_behind,
-            GapKeeper(self.ledger, self.memory, every_ms=60_000),
+            GapKeeper(self.ledger, self.memory, every_ms=60_000, steady=lambda: self.steady_s),
             self.names,
         )
         return Reconciler(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
@@ -322,3 +324,53 @@ def test_what_is_done_long_ago_is_forgotten(world: World) -> None:
         ("BookingUpdate", "open"),
         ("BookingCreate", "cannot"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("jump_s", "gaps", "sentence"),
+    [
+        (
+            3_600,
+            len(FEW),
+            "went ahead, or it slept; a gap is opened for every webhook, and back-fill looks at all of it",
+        ),
+        (-3_600, 0, "went back; gaps begin 15 minutes before the earlier of both times"),
+        (30, 0, ""),
+    ],
+)
+def test_a_clock_that_jumps_is_told_of_once(world: World, jump_s: int, gaps: int, sentence: str) -> None:
+    """Between two rounds a minute passes; what the clock says beyond that is a jump. No gap is lost by it."""
+    watch = world.watch()
+    for _ in range(2):
+        watch.reconcile()
+        world.now_ms += 60_000
+        world.steady_s += 60
+    world.now_ms += jump_s * 1_000
+
+    with capture_logs() as logs:
+        for _ in range(2):
+            watch.reconcile()
+            world.now_ms += 60_000
+            world.steady_s += 60
+
+    told = [(one["ahead_s"], one["reason"]) for one in logs if one["event"] == "clock.jumped"]
+    assert told == ([(jump_s, f"the clock of this machine {sentence}")] if sentence else [])
+    found = world.ledger.gaps()
+    assert [(gap.why, gap.state) for gap in found] == [(GapWhy.UNKNOWN, GapState.HEALING)] * gaps
+    world.disable_all()
+    watch.reconcile()
+    bad = [gap for gap in world.ledger.gaps() if gap.why is GapWhy.DISABLED]
+    assert len(bad) == len(FEW)
+    assert all(gap.from_ms <= world.now_ms - 60_000 for gap in bad)
+
+
+def test_a_registrar_that_starts_with_a_clock_that_is_behind_says_so(world: World) -> None:
+    """It was set back while nobody looked."""
+    world.watch().reconcile()
+    world.watch().reconcile()
+    world.now_ms -= 7_200_000
+
+    with capture_logs() as logs:
+        world.watch().reconcile()
+
+    assert [one["ahead_s"] for one in logs if one["event"] == "clock.jumped"] == [-7_200]

@@ -1,5 +1,5 @@
 -- include: counters, entities, ids, indexes, jobs, keys, lists, new_delivery, quarantine, states, time
--- on demand: lane_placement, timed_placement, leftovers
+-- on demand: changes, lane_placement, timed_placement, leftovers
 -- Stores a batch of events: recognises duplicates, writes, indexes and counts the others, makes their deliveries and
 -- queues them.
 --
@@ -144,7 +144,7 @@ end
 -- at for events that waited in a spool, and for as long as clocks may differ.
 local function first_of(event)
     if event.fingerprint == '' then return nil end
-    local field = string.sub(event.fingerprint, 2)
+    local field = string.sub(event.fingerprint, 2, 16)
     local first = may_be_before and near(event, event.bucket_before, field)
     local next_ms = event.ms - event.ms % event.window + event.window
     if not first and next_ms < now_ms + HOUR_MS then
@@ -162,6 +162,11 @@ local function first_of(event)
     end
     return nil
 end
+
+-- Where back-fill was at work, an event is a duplicate of one of the same change, too.
+local same_change, claim_change
+if redis.call('EXISTS', 'fd:made') == 1 then same_change, claim_change = open_changes(events, is_first) end
+local function first_kept(event) return same_change and same_change(event) or first_of(event) end
 
 -- An event from a spool was answered with its own id, so that id must lead to the first event. Returns whether the
 -- duplicate is to be counted: one that comes again, because the reply to a drained batch was lost, is not.
@@ -254,6 +259,7 @@ local function store(event)
     stored[event.id] = true
     envelopes[#envelopes + 1] = envelope_key(event.id); envelopes[#envelopes + 1] = event.envelope
     send('HSET', state_key(event.id), state)
+    if claim_change then claim_change(event) end  -- once it has a state, which tells whether it was kept
     if event.further then
         redis.call('DEL', portions_key(event.id))
         redis.call('RPUSH', portions_key(event.id), unpack(ARGV, event.further[1], event.further[2]))
@@ -288,7 +294,7 @@ end
 local function release(event)
     local state = read_state(event.id)
     if not state or state.k ~= 'q' then return 'n' end
-    local first = first_of(event)
+    local first = first_kept(event)
     if first and first ~= event.id then return 'd' .. first end
     leave_quarantine(event.id, state)
     redis.call('ZREM', 'fd:x:quarantined', event.id)
@@ -329,7 +335,7 @@ for i, event in ipairs(events) do
     elseif event.kind == 'm' then
         reply = extend(event)
     elseif not is_there(event) then
-        local first = first_of(event)
+        local first = first_kept(event)
         if first and first ~= event.id then
             reply = 'd' .. first
             if is_new_duplicate(event, first) then count(event.hour, 'duplicates') end

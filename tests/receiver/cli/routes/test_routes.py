@@ -150,6 +150,17 @@ def test_explain_without_a_location_takes_one_that_the_file_names(folder: Path) 
     assert "explained for business 1001; --business selects another one" in ran.err
 
 
+def test_explain_names_the_location(folder: Path) -> None:
+    """Beside its number, in the sentence and in JSON."""
+    (folder / "routes.yaml").write_text(f"locations: {{1001: {{name: Soho}}}}\n{ROUTES}")
+    (folder / "one.json").write_text('{"Id": 1, "Price": 150}')
+
+    ran = routes(folder, "explain", "BookingCreate", "one.json", "--json")
+
+    assert (objects(ran)[0]["business_id"], objects(ran)[0]["business"]) == (1001, "Soho")
+    assert "explained for business 1001 Soho; --business" in ran.err
+
+
 def test_explain_an_event_that_is_kept(folder: Path, redis_url: str) -> None:
     """With its own location, read from the store by its id."""
     with connection.connect(redis_url) as client:

@@ -9,6 +9,7 @@ import pytest
 
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.business_names import BusinessNames
 from tests.support import events, processes
 from tests.support.processes import Ran
 from tests.workers.handlers.targets import a_target
@@ -122,7 +123,7 @@ def test_without_a_file_a_sample_of_the_routes_action_is_taken(trial: Try, tmp_p
     assert (said["action"], said["outcome"], said["error"]) == ("CoworkerInvoicePaid", "discarded", "Discard: not ours")
     assert said.keys() == {
         "route", "handler", "event_id", "action", "business_id", "origin", "why_not", "outcome", "error",
-        "retry_after_ms", "uncharged", "duration_ms",
+        "retry_after_ms", "uncharged", "duration_ms", "business",
     }  # fmt: skip
 
 
@@ -132,13 +133,20 @@ def test_a_kept_event_is_tried_by_its_id(trial: Try, tmp_path: Path, redis_url: 
     unreadable = events.entry(b"{", quarantine="not JSON")
     with connection.connect(redis_url) as client:
         events.keep_all(client, booked, unreadable)
+        BusinessNames(client).remember({1002: "Soho"})
         before = sorted(client.scan_iter())
         taken = trial("writes", booked.envelope.id, FRONTDESK_REDIS_URL=redis_url)
+        dry = trial("writes", booked.envelope.id, "--dry-run", FRONTDESK_REDIS_URL=redis_url)
+        dry_object = the_object(
+            trial("writes", booked.envelope.id, "--dry-run", "--json", FRONTDESK_REDIS_URL=redis_url)
+        )
         after = sorted(client.scan_iter())
         (act,) = AuditLog(client).newest()
 
     assert (taken.status, taken.err) == (0, "")
-    assert taken.out.startswith(f"BookingCreate at business 1002, event {booked.envelope.id} (webhook) -> ")
+    assert taken.out.startswith(f"BookingCreate at business 1002 Soho, event {booked.envelope.id} (webhook) -> ")
+    assert dry.out.startswith("BookingCreate at business 1002 Soho -> ")
+    assert (dry_object["business_id"], dry_object["business"]) == (1002, "Soho")
     key = f"{booked.envelope.id}-writes"
     assert (tmp_path / "written").read_text() == f"booked BookingCreate 6 1002 78 {key}"
     assert after == sorted([*before, keys.ACTS.encode()])

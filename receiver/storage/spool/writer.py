@@ -37,19 +37,23 @@ class _Call:
     reply: Reply
 
 
-class Writer(threading.Thread):
+class Writer:
     """Carries out operations on one spool file, and replies on the event loop that requested them.
 
     While the disk fails, entries are refused (RequestRefused 503) and the disk is tried again; the thread never stops.
     """
 
     def __init__(self, handle: SpoolHandle) -> None:
-        super().__init__(name="spool", daemon=True)
         self._handle = handle
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._jobs: queue.SimpleQueue[_Append | _Call | None] = queue.SimpleQueue()
         self._left_over: _Call | None = None
         self._failed_at = float("-inf")
         self._failure = ""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
     def append(self, record: SpoolRow, reply: Reply) -> None:
         """Call *reply* when the record is on disk."""
@@ -63,8 +67,11 @@ class Writer(threading.Thread):
         """End the thread after all operations requested so far, and release the slot."""
         self._jobs.put(None)
 
-    def run(self) -> None:
-        """Carry out the operations in their order until `finish`."""
+    def join(self, timeout_s: float) -> None:
+        """Wait until the thread has ended, at most this long."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
         while (job := self._left_over or self._jobs.get()) is not None:
             self._left_over = None
             if isinstance(job, _Append):

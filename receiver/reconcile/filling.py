@@ -11,9 +11,9 @@ import structlog
 
 from receiver.core import timestamps
 from receiver.nexudus.entities import BATCH_SIZE, Entities
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.known import Known
 from receiver.reconcile.listing import MOST_ROWS
 from receiver.reconcile.maker import Made, Maker

@@ -4,27 +4,17 @@ Every process reads the same settings and requires only those that it needs (`Se
 FRONTDESK_ variables.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from receiver.core.cleaning import clean, whole_network
+from receiver.core.cleaning import clean
 from receiver.core.durations import Milliseconds
 from receiver.core.errors import SettingsError
+from receiver.core.setting_values import BaseUrl, Host, List, NamedToken, Network, WebhookSecret
 from receiver.core.suggest import nearest
 
 PREFIX = "FRONTDESK_"
@@ -37,75 +27,7 @@ _KUBERNETES = re.compile(
 _KUBERNETES_PORT = re.compile(r"FRONTDESK_(\w+_)?PORT")
 """The same, but only with a value like tcp://10.0.0.1:8000, because two of our settings have such names."""
 
-_BASE64 = re.compile(r"(?=.{16})(?:[A-Za-z0-9+/_-]{4})*[A-Za-z0-9+/_-]{2}(?:==|[A-Za-z0-9+/_-]=)")
-"""The output of `openssl rand -base64`: the `=` of its padding does not separate a name from a token."""
-
 Names = Mapping[str, str]
-
-
-def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    parts = [part.strip() for part in re.split(r"[,\r\n]", value) if part.strip()]
-    if not parts:
-        raise ValueError("holds nothing but commas; write what they separate, or leave it empty")
-    return parts
-
-
-def _base_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError("must be http:// or https://, a host and perhaps a path, without a query")
-    return value.rstrip("/")
-
-
-class WebhookSecret(BaseModel):
-    """A Nexudus shared secret. *business_id*: the only location whose hooks it signs; None: it signs those of all."""
-
-    model_config = ConfigDict(frozen=True)
-
-    business_id: int | None
-    secret: SecretStr
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        business, equals, secret = (part.strip() for part in value.partition("="))
-        if equals and re.fullmatch("[0-9]+", business):
-            if not secret:
-                raise ValueError(f"business {business[:20]} has an empty secret, which anybody could sign with")
-            return {"business_id": int(business), "secret": secret}
-        return {"business_id": None, "secret": value}
-
-
-class NamedToken(BaseModel):
-    """A token that signs somebody in to the console. *name* tells people apart in `frontdesk acts`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    token: SecretStr
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        name, equals, token = value.partition("=")
-        if not equals or _BASE64.fullmatch(value):
-            return {"name": "operator", "token": value}
-        if not name or not token.strip("="):
-            raise ValueError("a name or a token is empty; write a token, or name=token")
-        return {"name": name, "token": token}
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(whole_network)]
-Host = Annotated[str, AfterValidator(lambda host: re.sub(r"\A\[(.*)\]\Z", r"\1", host))]
-"""An address or a name; an IPv6 address perhaps in brackets, as URLs write it."""
-
-_List = BeforeValidator(_split)
 
 
 class Settings(BaseModel):
@@ -119,10 +41,10 @@ class Settings(BaseModel):
     host: Host = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535)
     console_port: int = Field(8001, ge=0, le=65_535)
-    trusted_proxies: Annotated[tuple[Network, ...], _List] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], List] = ()
     public_url: BaseUrl | None = None
-    url_keys: Annotated[tuple[SecretStr, ...], _List] = ()
-    webhook_secrets: Annotated[tuple[WebhookSecret, ...], _List] = ()
+    url_keys: Annotated[tuple[SecretStr, ...], List] = ()
+    webhook_secrets: Annotated[tuple[WebhookSecret, ...], List] = ()
     signature_reading: Literal["any", "raw", "dotnet-ascii"] = "any"
     on_bad_signature: Literal["quarantine", "reject"] = "quarantine"
     max_connections: int = Field(1_000, ge=1, le=100_000)
@@ -146,9 +68,9 @@ class Settings(BaseModel):
     nexudus_writes_per_minute: int = Field(60, ge=1, le=10_000)
     nexudus_calls_per_hour: int = Field(5_000, ge=1, le=1_000_000)
     nexudus_writes_per_day: int = Field(5_000, ge=1, le=1_000_000)
-    admin_token: Annotated[tuple[NamedToken, ...], _List] = ()
-    viewer_token: Annotated[tuple[NamedToken, ...], _List] = ()
-    alert_urls: Annotated[tuple[SecretStr, ...], _List] = ()
+    admin_token: Annotated[tuple[NamedToken, ...], List] = ()
+    viewer_token: Annotated[tuple[NamedToken, ...], List] = ()
+    alert_urls: Annotated[tuple[SecretStr, ...], List] = ()
     alert_after: Milliseconds = 300_000
     watch_every: Milliseconds = 60_000
     traces_url: BaseUrl | None = None
@@ -210,7 +132,7 @@ def _is_kubernetes(name: str, value: str) -> bool:
 
 
 def _is_list(field: str) -> bool:
-    return _List in Settings.model_fields[field].metadata
+    return List in Settings.model_fields[field].metadata
 
 
 def _read(name: str, environ: Names) -> tuple[str, str]:

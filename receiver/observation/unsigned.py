@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from receiver.core.settings import WebhookSecret
+from receiver.core.setting_values import WebhookSecret
 from receiver.process import logs
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable

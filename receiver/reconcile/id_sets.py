@@ -11,7 +11,7 @@ from typing import Final
 import redis
 
 from receiver.nexudus.entities import PAGE_SIZE, Entities
-from receiver.reconcile.kinds import KINDS
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.listing import MOST_ROWS, Unreliable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys

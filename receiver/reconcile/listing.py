@@ -11,7 +11,7 @@ import structlog
 
 from receiver.core.errors import FrontdeskError
 from receiver.nexudus.entities import PAGE_SIZE, Entities, Page, Row
-from receiver.reconcile.kinds import KINDS
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.rules import KEPT, Ask
 from receiver.reconcile.times import minute, moment, plain
 

@@ -18,9 +18,9 @@ from receiver.core.ids import IdGenerator
 from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, canonical_record, changes, fingerprint, payload
 from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
+from receiver.nexudus.record_kinds import KINDS
 from receiver.operations.replay import Replay
 from receiver.reconcile.candidates import Candidate, key_of
-from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.known import REMEMBERED_MS, Known, Newest
 from receiver.reconcile.known import fingerprint as made_print
 from receiver.reconcile.selection import Selection, TableFor, lacking

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
-from receiver.reconcile.kinds import KINDS, Kind
+from receiver.nexudus.record_kinds import KINDS, Kind
 
 _DEEPEST = 3
 _MOST_LOST = 1_000

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from receiver.reconcile.kinds import KINDS
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.rules import NEVER_UPDATED_MS, Ask, Inside, Row, Rule, Stage, Sure
 from receiver.reconcile.times import moment
 

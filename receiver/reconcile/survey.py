@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile import doubts, histories
 from receiver.reconcile.candidates import (
     Candidate,
@@ -20,7 +21,6 @@ from receiver.reconcile.candidates import (
     reason_against,
 )
 from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.kinds import KINDS
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
 from receiver.reconcile.rule_table import RULES

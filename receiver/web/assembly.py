@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,12 +72,9 @@ def receiver(current: Settings) -> Receiver:
     traces = tracing.opened(current, "frontdesk-receiver")
     log = RequestLog(current.log_level, current.log_format)
     notes = RequestNotes(ClientAddresses(current.trusted_proxies), log, metrics)
-    shared = MetricsScrape(client)
     url_keys = [key.get_secret_value() for key in current.url_keys]
 
-    def tasks() -> Iterator[Coroutine[Any, Any, None]]:
-        yield from _tasks(current, client, table, keeper, metrics, ingest)
-        yield degraded.run()
+    tasks = partial(_tasks, current, client, table, keeper, metrics, ingest, degraded)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Receiver) -> AsyncIterator[None]:
@@ -85,10 +83,7 @@ def receiver(current: Settings) -> Receiver:
             yield
             app.is_draining = True
             metrics.add_up()
-        log.flush()
-        standard_streams.ERROR.flush()  # some servers end their processes without Python's work at exit
-        if traces:
-            traces.close()
+        _flush(log, traces)
 
     traced = TracedIngest(ingest, traces) if traces else ingest
     return Receiver(
@@ -96,11 +91,19 @@ def receiver(current: Settings) -> Receiver:
         probes=Probe(url_keys[0], notes),
         can_keep=keeper.ready,
         counts=metrics,
-        shared=shared,
+        shared=MetricsScrape(client),
         degraded=degraded.reasons,
         lifespan=lifespan,
         again=lambda: receiver(current),
     )
+
+
+def _flush(log: RequestLog, traces: tracing.Tracing | None) -> None:
+    """Write what is still in memory: some servers end their processes without Python's work at exit."""
+    log.flush()
+    standard_streams.ERROR.flush()
+    if traces:
+        traces.close()
 
 
 def limits(current: Settings) -> Limits:
@@ -119,12 +122,14 @@ def _tasks(
     keeper: KeepOrSpool,
     metrics: IngestMetrics,
     ingest: Ingest,
+    degraded: Degraded,
 ) -> Iterator[Coroutine[Any, Any, None]]:
     yield beside.measure_spools(keeper, metrics)
     yield beside.count_files_set_aside(keeper, metrics)
     yield beside.publish_failed_filters(client, metrics)
     yield beside.share_readings(client, ingest.verifier)
     yield unsigned.watch(current.webhook_secrets, table)
+    yield degraded.run()
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from receiver.nexudus import actions
-from receiver.reconcile.kinds import KINDS
+from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.rule_table import RULES
 from receiver.reconcile.rules import Rule, Sure
 

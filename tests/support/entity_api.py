@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from receiver.nexudus.client import Client, Patience
 from receiver.nexudus.oauth import BearerToken
-from receiver.reconcile.kinds import KINDS
+from receiver.nexudus.record_kinds import KINDS
 from tests.support.nexudus import CountingBudget
 
 HURRY = Patience(attempts=2, first_pause_s=0.001, longest_pause_s=0.01, silence_s=0.5, connect_s=1, give_up_s=2)

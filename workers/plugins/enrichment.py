@@ -14,8 +14,8 @@ from receiver.core.errors import HandlerError, NexudusError
 from receiver.core.events import Event
 from receiver.core.suggest import hint
 from receiver.nexudus import record_types
+from receiver.nexudus.record_kinds import KINDS
 from receiver.nexudus.records.record import Record
-from receiver.reconcile.kinds import KINDS
 from receiver.routing.enrichment import Enrichment, NoId
 from receiver.routing.explanation import why_it_is_not_true
 from receiver.routing.filters import Verdict

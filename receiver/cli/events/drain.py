@@ -2,19 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from receiver.cli.context import Context
+from receiver.cli.events import drain_report
+from receiver.cli.events.drain_report import Outcome
 from receiver.cli.ui import output, terminal, values
-from receiver.core import timestamps
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
-from receiver.observation.store_status import StoreStatus
 from receiver.storage.keep import drain as emptying
 from receiver.storage.keep.drain import Drained
 from receiver.storage.keep.lane_announcements import LaneAnnouncements
@@ -22,25 +20,12 @@ from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.shared.audit_log import AuditLog
-from receiver.storage.spool import count, rejected, reports, slots
-from receiver.storage.spool.reports import SpoolReport
+from receiver.storage.spool import count, reports, slots
 from receiver.storage.spool.spool import Spool
 
 _REPORT_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.2
 _NO_WAIT = "0s"
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What came of it. *left*: events that stay. *skipped*: files of receivers that run. *failed*: a sentence each.
-    *staying*: why files that lie aside stay there, when they were tried again."""
-
-    drained: Drained = field(default_factory=Drained)
-    left: int = 0
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    staying: dict[Path, str] = field(default_factory=dict)
 
 
 def drain(
@@ -71,9 +56,7 @@ def drain(
     """
     context = Context()
     folder = _folder(directory, context.settings)
-    question = f"Give up the events of the spool {forget!r}? They cannot be recovered."
-    if forget is not None and not terminal.agreed("drain --forget", question, yes=yes):
-        output.say("Nothing was forgotten.")
+    if forget is not None and not _may_forget(forget, yes=yes):
         return 0
     _wait(folder, values.duration_ms("--wait", wait) / 1_000)
     acts = AuditLog(context.writable)
@@ -83,8 +66,16 @@ def drain(
     if outcome.skipped and wait != _NO_WAIT:
         outcome.left += count.events(folder)
     _record(acts, outcome)
-    _report(folder, outcome, _silent(context), json=json)
+    drain_report.report(folder, outcome, drain_report.silent_spools(context.client), json=json)
     return 1 if outcome.left or outcome.failed or outcome.staying else 0
+
+
+def _may_forget(name: str, *, yes: bool) -> bool:
+    question = f"Give up the events of the spool {name!r}? They cannot be recovered."
+    is_agreed = terminal.agreed("drain --forget", question, yes=yes)
+    if not is_agreed:
+        output.say("Nothing was forgotten.")
+    return is_agreed
 
 
 def _forget(context: Context, acts: AuditLog, name: str) -> None:
@@ -94,7 +85,7 @@ def _forget(context: Context, acts: AuditLog, name: str) -> None:
     acts.record("drain.forget", spool=name)
 
 
-def _record(acts: AuditLog, outcome: _Outcome) -> None:
+def _record(acts: AuditLog, outcome: Outcome) -> None:
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
@@ -128,12 +119,12 @@ def _folder(directory: Path | None, current: Settings) -> Path:
     return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
 
 
-async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> _Outcome:
+async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> Outcome:
     current = context.settings
     alias_ms = max(current.retention, current.retention_kept)
     replicas = current.replicas if current.durability == "replicated" else 0
     store = Store(connection.connect_async(context.redis_url), replicas=replicas)
-    outcome, clock = _Outcome(), StoreClock()
+    outcome, clock = Outcome(), StoreClock()
     try:
         opened = await _open(folder, outcome)
         asked = clock.steady_now()
@@ -149,7 +140,7 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
     return outcome
 
 
-async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
+async def _open(folder: Path, outcome: Outcome) -> list[Spool]:
     """Take every spool of the folder that nobody owns."""
     opened = []
     try:
@@ -167,7 +158,7 @@ async def _open(folder: Path, outcome: _Outcome) -> list[Spool]:
 
 
 async def _empty(
-    spool: Spool, store: Store, clock: StoreClock, outcome: _Outcome, alias_ms: int, advance: terminal.Advance
+    spool: Spool, store: Store, clock: StoreClock, outcome: Outcome, alias_ms: int, advance: terminal.Advance
 ) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()
@@ -189,65 +180,3 @@ async def _empty(
     finally:
         outcome.left += spool.depth
         await spool.close()
-
-
-def _silent(context: Context) -> list[SpoolReport]:
-    """Return the spools that hold events and have not reported for a while."""
-    now_ms = StoreStatus(context.client).now_ms()
-    return [report for report in reports.reports(context.client) if report.depth and report.is_orphaned(now_ms)]
-
-
-def _report(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport], *, json: bool) -> None:
-    if json:
-        output.json_line(_shape(folder, outcome, silent))
-    else:
-        _print(folder, outcome, silent)
-
-
-def _shape(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
-    return {
-        "folder": str(folder),
-        **outcome.drained.counts(),
-        "left": outcome.left,
-        "skipped": outcome.skipped,
-        "failed": outcome.failed,
-        "aside": [str(file) for file in rejected.files(folder)],
-        "silent": [_silent_json(report) for report in silent],
-    }
-
-
-def _silent_json(report: SpoolReport) -> dict[str, object]:
-    return {
-        "name": report.name,
-        "host": report.host,
-        "folder": report.folder,
-        "events": report.depth,
-        "oldest_at": timestamps.show(report.oldest_ms),
-        "reported_at": timestamps.show(report.reported_ms),
-    }
-
-
-def _print(folder: Path, outcome: _Outcome, silent: Sequence[SpoolReport]) -> None:
-    done = outcome.drained
-    output.say(f"{done.kept} events of {folder} were moved into the store; {done.duplicates} were there already.")
-    if outcome.left:
-        output.warn(f"{outcome.left} events are still in {folder}")
-    for name in outcome.skipped:
-        output.say(f"{name} was skipped: the receiver that runs on it drains it.")
-    if done.held_back:
-        stay = f"{done.held_back} quarantined requests stay, because quarantine is full."
-        output.say(f"{stay} Release some or wait, then drain again.")
-    if done.set_aside:
-        output.say(f"{done.set_aside} events were set aside, because the store refuses them.")
-    for file in rejected.files(folder):
-        why = outcome.staying.get(file, "it is counted nowhere; `frontdesk drain --set-aside` retries it")
-        output.warn(f"{file} is set aside: {why}")
-    for sentence in outcome.failed:
-        output.warn(sentence)
-    if silent:
-        output.say("")
-        rows = [(one.name, one.host, one.folder, one.depth, timestamps.show(one.reported_ms)) for one in silent]
-        output.table(("silent spool", "host", "folder", "events", "last heard of"), rows)
-        output.say(
-            "Start a receiver on that folder, or drain it. If its disk is lost, run `frontdesk drain --forget NAME`."
-        )

@@ -10,7 +10,8 @@ from receiver.cli.ui import values
 from receiver.console.api.endpoint import BASE
 from receiver.console.auth.sessions import Authenticator, Identity, Role
 from receiver.core.errors import SettingsError, UsageError
-from receiver.core.settings import NamedToken, Settings
+from receiver.core.setting_values import NamedToken
+from receiver.core.settings import Settings
 
 _PORT_FILE: Final = "console.port"
 

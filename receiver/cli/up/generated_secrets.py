@@ -12,7 +12,8 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from receiver.core.errors import SettingsError
-from receiver.core.settings import NamedToken, Settings, WebhookSecret
+from receiver.core.setting_values import NamedToken, WebhookSecret
+from receiver.core.settings import Settings
 
 MADE: Final = ("url_keys", "webhook_secrets", "admin_token")
 """Settings that can be made here; each is one file of its name."""

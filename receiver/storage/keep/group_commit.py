@@ -2,7 +2,6 @@
 
 A single event does not wait; under load, events collect into batches while an earlier call is running: a few events
 wait for the call before theirs. No request is answered before the reply to the batch that holds its event.
-
 A batch is one call and one callback: its events have no task and no future of their own.
 """
 

@@ -212,8 +212,7 @@ class Store:
         return (("SET", keys.WAITED_FOR, ""), ("WAIT", self._replicas, confirm_ms)) if self._replicas else ()
 
     def _judge(self, replies: Replies, confirm_ms: int) -> list[bytes]:
-        """Return the reply to a write. Raises the first refusal among the replies, StorageUnavailable when too few
-        replicas have confirmed."""
+        """Return the reply to a write. Raises the first refusal, and StorageUnavailable if too few replicas confirm."""
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
@@ -233,8 +232,7 @@ class Store:
         return replies
 
     async def _read_quarantine_limit(self) -> int:
-        """Return a tenth of the server's memory limit, so that forged requests cannot use the memory for real
-        events."""
+        """Return a tenth of the server's memory limit: forged requests must not use up that of real events."""
         now = asyncio.get_running_loop().time()
         if now - self._limit_read_at > _LIMIT_AGE_S:
             memory = await self._client.info("memory")

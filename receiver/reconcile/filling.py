@@ -32,6 +32,9 @@ _LEAST_ROWS: Final = 10_000
 """How much a search may find without asking a person: rows that are read cost calls, too."""
 
 
+_ITS_ROUTES_WAIT: Final = "a route waits for a person (backfill: confirm); `frontdesk backfill` serves it"
+
+
 @dataclass(frozen=True, slots=True)
 class Orders:
     """How gaps are filled. *limit* None: a person asks, whatever the number. *window_ms* None: however far back.
@@ -175,7 +178,7 @@ class Filling:
     def _unserved(self, gap: Gap) -> Gap:
         selection = self._orders.selection
         if selection.waits(*gap.pair):
-            return replace(gap, state=GapState.CONFIRM)
+            return replace(gap, state=GapState.CONFIRM, cannot=_ITS_ROUTES_WAIT)
         wants = bool(selection.table.candidates(*gap.pair))
         never = "its routes take no back-filled events (backfill: never)"
         why = never if wants else f"no route wants {gap.action} of location {gap.business_id} any more"
@@ -210,7 +213,8 @@ class Filling:
             cut = f"{cut} (try {tries} of {MOST_TRIES}; the next one comes by itself)"
             return replace(after, state=GapState.HEALING, tries=tries, done_ms=self._now_ms(), cannot=cut)
         if is_crowded or gap.action in survey.crowded or self._orders.selection.waits(*gap.pair):
-            why = survey.crowded.get(gap.action, "")
+            over = f"more than {self._orders.limit} events at once (reconcile.limit); `frontdesk backfill` makes them"
+            why = survey.crowded.get(gap.action) or (over if is_crowded else _ITS_ROUTES_WAIT)
             return replace(after, state=GapState.CONFIRM, cannot=why)
         why = (cut and f"{cut} (tried {MOST_TRIES} times)") or survey.cannot.get(gap.action) or gap.cannot
         state = GapState.CANNOT if why else GapState.HEALED

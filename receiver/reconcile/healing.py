@@ -101,7 +101,8 @@ class Healer:
         if table is None or not (due or self._kinds_due(table)):
             return None
         if table.reconcile.backfill == "confirm":
-            self._ledger.write(replace(gap, state=GapState.CONFIRM) for gap in due)
+            why = "reconcile.backfill is confirm; `frontdesk backfill` fills it"
+            self._ledger.write(replace(gap, state=GapState.CONFIRM, cannot=why) for gap in due)
             return None
         with Lock(self._client, LOCK) as lock:
             if lock.take() is not None:

@@ -30,7 +30,10 @@ def rows(lister: Lister, ask: Ask, window: Window, check: Callable[[], None]) ->
     wide = Window(window.from_ms - _ZONES_MS, window.to_ms + _ZONES_MS)
     attempted = lister.rows(Ask("CoworkerInvoice", "LastPaymentAttemptLocal"), wide).rows
     if len(attempted) > MOST_INVOICES:
-        raise TooMany(f"the histories of {len(attempted)} invoices are asked for one by one, more than {MOST_INVOICES}")
+        raise TooMany(
+            f"the histories of {len(attempted)} invoices are asked for one by one, more than {MOST_INVOICES}; "
+            "`frontdesk backfill` with --since and --until for a shorter time asks for fewer"
+        )
     whole = Listing()
     for number in attempted:
         check()

@@ -18,6 +18,8 @@ from receiver.reconcile.times import minute, moment, plain
 MOST_ROWS: Final = 250_000
 """Rows of one search. A row is kept with the fields that the rules look at, which take about 2 KB."""
 
+BY_HAND: Final = "`frontdesk backfill` reads them"
+
 _AHEAD_MS: Final = 10 * 60_000
 """How far ahead of ours the clock of Nexudus may be."""
 
@@ -131,7 +133,7 @@ class Lister:
 
     def _check_size(self, ask: Ask, page: Page) -> None:
         if page.total is not None and page.total > self._most:
-            raise TooMany(f"a search of {ask.kind} finds {page.total} records, more than {self._most}")
+            raise TooMany(f"a search of {ask.kind} finds {page.total} records, more than {self._most}; {BY_HAND}")
 
     def _check_filter(self, ask: Ask, page: Page) -> None:
         """Guard 1. As many as without the filter is suspicious; a window in which nothing can be settles it."""

@@ -145,7 +145,7 @@ def _show(report: Report, wanted: Wanted) -> None:
         )
         return
     made = "to make" if wanted.dry_run else "made"
-    output.table(("action", "found", made, "known", "gone", "cannot be known"), rows)
+    output.table(("action", "found", made, "known", "gone", "remark"), rows)
     total = sum(gap.made for gap in report.gaps)
     if wanted.dry_run:
         output.say(

@@ -21,7 +21,18 @@ _COLOURS = {
     GapState.CANNOT: "red",
 }
 
-_HEADINGS = ("business", "name", "action", "from", "to", "why", "state", "found", "made", "known", "gone", "cannot")
+_HEADINGS = (
+    *("business", "name", "action", "from (UTC)", "to", "why", "state"),
+    *("found", "made", "known", "gone", "remark"),
+)
+
+_NEXT = {
+    GapState.OPEN: "open: the webhook is not healthy yet; `frontdesk hooks` says why",
+    GapState.HEALING: "healing: `frontdesk watch` fills it by itself",
+    GapState.CONFIRM: "confirm: waits for you; `frontdesk backfill --dry-run` counts its events, without --dry-run it"
+    " makes them",
+    GapState.CANNOT: "cannot: the remark says what is missing; once that is mended, `frontdesk backfill` tries again",
+}
 
 
 def gaps(
@@ -63,6 +74,9 @@ def gaps(
         output.table(_HEADINGS, [_row(gap, names) for gap in found])
     undone = sum(gap.state != GapState.HEALED for gap in found)
     output.say(f"{counted(len(found), 'gap')}, {undone} not healed")
+    for one, sentence in _NEXT.items():
+        if any(gap.state is one for gap in found):
+            output.say(sentence)
 
 
 def _row(gap: Gap, names: dict[int, str]) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.core import timestamps
 from receiver.nexudus import actions
-from receiver.storage.shared.gap_ledger import Coverage, Gap, GapState, Pair
+from receiver.storage.shared.gap_ledger import Coverage, Gap, GapState, GapWhy, Pair
 
 _MOST_GAPS: Final = 200
 _MOST_BUSINESSES: Final = 30
@@ -18,6 +18,14 @@ _WORDS: Final = {
     GapState.CONFIRM: "needs confirmation",
     GapState.HEALED: "healed",
     GapState.CANNOT: "cannot be known",
+}
+
+_CAUSES: Final = {
+    GapWhy.DISABLED: "the webhook was disabled",
+    GapWhy.MISSING: "the webhook was missing",
+    GapWhy.ERRORS: "calls of the webhook failed",
+    GapWhy.RECEIVER_DOWN: "no receiver answered",
+    GapWhy.UNKNOWN: "nobody knows whether the webhook worked",
 }
 
 
@@ -53,16 +61,20 @@ def _cells(business: int, coverage: Coverage, newest: Mapping[Pair, Gap]) -> dic
 def _cell(pair: Pair, coverage: Coverage, newest: Mapping[Pair, Gap]) -> dict[str, str]:
     health, gap = coverage.pairs.get(pair), newest.get(pair)
     if gap is None:
-        since = timestamps.show(health.since_ms if health else None) or ""
-        return {"state": SOLID, "why": f"healthy at each look since {since[:16].replace('T', ' ')}"}
+        since = _minute(health.since_ms if health else None)
+        return {"state": SOLID, "why": f"healthy at each look since {since} UTC"}
     return {"state": gap.state.value, "why": _sentence(gap)}
 
 
 def _sentence(gap: Gap) -> str:
-    begin, end = (timestamps.show(gap.from_ms) or "")[:16], (timestamps.show(gap.to_ms) or "now")[:16]
-    told = f"{_WORDS[gap.state]}: {gap.why.value} from {begin} to {end}".replace("T", " ")
+    begin, end = _minute(gap.from_ms), "now" if gap.to_ms is None else _minute(gap.to_ms)
+    told = f"{_WORDS[gap.state]}: {_CAUSES[gap.why]}, UTC {begin} to {end}"
     counts = f"; {gap.found} found, {gap.made} made, {gap.known} known, {gap.gone} gone" if gap.to_ms else ""
     return told + counts + (f"; {gap.cannot}" if gap.cannot else "")
+
+
+def _minute(at_ms: int | None) -> str:
+    return (timestamps.show(at_ms) or "")[:16].replace("T", " ")
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
@@ -74,6 +86,7 @@ def more(_request: PageRequest, values: Facts) -> Mapping[str, Any]:
     found = {action for one in values["businesses"] for action in one["actions"]}
     return {
         "rows": _ordered(found),
+        "causes": {why.value: cause for why, cause in _CAUSES.items()},
         "words": {state.value: word for state, word in _WORDS.items()} | {SOLID: "healthy"},
     }
 

@@ -267,8 +267,10 @@ def test_above_the_limit_a_person_is_asked(outage: Outage) -> None:
 
     (waiting,) = outage.fill(limit=2).gaps
     assert (waiting.state, waiting.found, waiting.made, outage.made()) == ("confirm", 3, 0, [])
+    assert waiting.cannot == "more than 2 events at once (reconcile.limit); `frontdesk backfill` makes them"
     (healed,) = outage.fill().gaps
 
+    assert (healed.cannot, healed.known) == ("", 0)
     assert (healed.state, healed.made, len(outage.made())) == ("healed", 3, 3)
 
 
@@ -297,12 +299,14 @@ def test_routes_say_whether_they_take_what_is_found(outage: Outage) -> None:
     outage.fill()
     first = [[delivery.route for delivery in one.deliveries] for one in outage.events()]
     states = outage.states()
+    waits = {one.action: one.cannot for one in outage.ledger.gaps()}["TeamCreated"]
     report = outage.fill(selection=Selection(outage.table, is_asked=True))
 
     assert first == [["a"]]
     assert states == {"TeamCreated": "confirm", "TeamUpdated": "cannot", "TariffCreate": "cannot"}
     assert [[delivery.route for delivery in one.deliveries] for one in outage.events()] == [["a", "b"]]
     assert report.completed == 1
+    assert waits == "a route waits for a person (backfill: confirm); `frontdesk backfill` serves it"
     reasons = {one.action: one.cannot for one in outage.ledger.gaps()}
     assert reasons["TariffCreate"] == "no route wants TariffCreate of location 1001 any more"
     assert "never" in reasons["TeamUpdated"]

@@ -7,6 +7,7 @@ import os
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import redis
 
 from receiver.nexudus.entities import PAGE_SIZE, Entities
@@ -21,6 +22,7 @@ BYTES_PER_ROW = 4_000
 BESIDES = 20_000_000
 
 
+@pytest.mark.timeout(3_600)
 def test_a_kind_with_very_many_rows_is_read_once_in_bounded_memory(
     nexudus: SimulatedNexudus, client: redis.Redis
 ) -> None:

@@ -50,7 +50,12 @@ def test_gaps_are_listed_one_object_a_line(client: redis.Redis, redis_url: str) 
     }
     assert [(row["state"], row["to"], row["business"]) for row in rows[1:]] == [("open", None, None)]
     assert [orjson.loads(line)["id"] for line in some] == [OPEN.id]
-    assert "London" in run("gaps", settings=settings).out
+    shown = run("gaps", settings=settings).out
+    assert "London" in shown
+    assert shown.splitlines()[-2:] == [
+        "2 gaps, 1 not healed",
+        "open: the webhook is not healthy yet; `frontdesk hooks` says why",
+    ]
 
 
 def test_a_state_that_is_none_is_refused(redis_url: str) -> None:

@@ -39,7 +39,12 @@ def test_each_cell_says_what_is_known(house: House) -> None:
         "TeamCreated": "open",
         "TariffDelete": "cannot",
     }
-    assert place["actions"]["TariffDelete"]["why"].endswith("0 found, 0 made, 0 known, 0 gone; nothing tells")
+    why = {action: cell["why"] for action, cell in place["actions"].items()}
+    assert why["TariffDelete"].startswith("cannot be known: the webhook was missing, UTC ")
+    assert why["TariffDelete"].endswith("0 found, 0 made, 0 known, 0 gone; nothing tells")
+    assert why["TeamCreated"].endswith(" to now")
+    assert why["BookingCreate"].endswith(" UTC")
     assert {one["state"] for one in told["gaps"]} == {"open", "cannot"}
     assert "gap open" in page
+    assert "<td>the webhook was missing</td>" in page
     assert "London &lt;b&gt;" in page

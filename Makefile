@@ -36,8 +36,8 @@ check: .venv/tested ## formatter, linter, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/tested ## the tests
-	$(BIN)/pytest -n $(JOBS)
+unit: .venv/tested ## the tests; TESTS=tests/receiver/routing: some of them
+	$(BIN)/pytest -n $(JOBS) $(TESTS)
 
 bench: .venv/tested ## benchmarks beside the peers, about ten minutes; BENCH=--full, BENCH='ingest --rounds 9', ...
 	$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -54,7 +54,7 @@ MOVED := $(shell [ ! -e .venv/installed ] || [ "$$(cat .venv/installed)" = "$(CU
 
 .venv/installed: $(LOCK) pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
-		|| { echo "$(PYTHON) is not Python 3.11 to 3.14; name one: make PYTHON=python3.12" >&2; exit 1; }
+		|| { echo "$(PYTHON) is not Python 3.11 to 3.14 (3.15 lacks wheels of lz4, orjson, PyYAML): make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "$(PYTHON) lacks venv; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv

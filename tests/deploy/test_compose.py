@@ -167,6 +167,7 @@ def test_another_version_comes_one_receiver_after_the_other() -> None:
     assert os.access(DEPLOY / "compose-upgrade.sh", os.X_OK)
 
 
+@pytest.mark.needs("git")
 def test_git_takes_up_nothing_of_an_installation() -> None:
     """Secrets, settings and routes that the head of compose.yaml lets one write beside it."""
     for name in ("secrets/url-keys", "config/routes.yaml", ".env", "frontdesk.env"):

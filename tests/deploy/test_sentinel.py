@@ -9,10 +9,9 @@ import pytest
 import redis
 import yaml
 
-from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection, preflight
 from tests.support.events import entry, keep_all
-from tests.support.processes import Process, free_port, wait_until
+from tests.support.processes import Process, free_port, server_program, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICES: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.sentinel.yaml").read_text())["services"]
@@ -46,9 +45,9 @@ class Store:
         text = text.replace("valkey 6379", f"127.0.0.1 {self.ports['valkey']}")
         text = re.sub(r"--replica-announce-ip \S+", "--replica-announce-ip 127.0.0.1", text)
         # Without the delay a replica waits 5 s for others to sync with it.
-        mine = f"exec {server_binary.find()} --port {self.ports[name]} --repl-diskless-sync-delay 0"
+        mine = f"exec {server_program()} --port {self.ports[name]} --repl-diskless-sync-delay 0"
         text = text.replace("exec valkey-server --dir", f"{mine} --dir")
-        return text.replace("exec valkey-server", f"exec {server_binary.find()}")
+        return text.replace("exec valkey-server", f"exec {server_program()}")
 
     @property
     def url(self) -> str:

@@ -8,9 +8,8 @@ from typing import Self
 
 import redis
 
-from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
-from tests.support.processes import Process, Valkey, free_port, wait_until
+from tests.support.processes import Process, Valkey, free_port, server_program, wait_until
 
 SERVICE = "front"
 DOWN_AFTER_MS = 2_500
@@ -102,7 +101,7 @@ class Ensemble:
 
     def _watching(self, number: int) -> Process:
         config = self._folder / f"sentinel-{number}.conf"
-        return Process([server_binary.find(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
+        return Process([server_program(), config, "--sentinel"], log=self._folder / f"sentinel-{number}.log")
 
     def _other(self, server: Valkey) -> Valkey:
         return self.servers[1] if server is self.servers[0] else self.servers[0]

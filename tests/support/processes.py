@@ -288,6 +288,12 @@ def get(url: str, *, timeout_s: float = 5.0) -> int:
             return 0
 
 
+def server_program() -> Path:
+    """Return the program of the stores that tests start: what FRONTDESK_TEST_SERVER names, or the embedded server."""
+    named = os.environ.get("FRONTDESK_TEST_SERVER")
+    return Path(named) if named else server_binary.find()
+
+
 class Valkey(Process):
     """A server of a test's own, with what `deploy/` demands: append-only, noeviction.
 
@@ -322,7 +328,7 @@ class Valkey(Process):
 
     def start_again(self) -> Self:
         """Start the server, or start it again, and wait until it answers."""
-        super().__init__([server_binary.find(), *self._options], log=self._folder / "log", environ=self._environ)
+        super().__init__([server_program(), *self._options], log=self._folder / "log", environ=self._environ)
         try:
             wait_until(self._answers, lambda: f"a PONG from {self}")
         except BaseException:

@@ -14,11 +14,10 @@ import redis
 import redis.asyncio
 
 from receiver.core.errors import SettingsError
-from receiver.storage.embedded import server_binary
 from receiver.storage.redis import connection
 from receiver.storage.redis.raw_connection import RawConnections
 from tests.conftest import StartValkey
-from tests.support.processes import Process, Valkey, free_port, wait_until
+from tests.support.processes import Process, Valkey, free_port, server_program, wait_until
 
 
 def test_a_client_reaches_the_server_and_says_its_name(redis_url: str) -> None:
@@ -189,7 +188,7 @@ class TestSentinel:
             "sentinel auth-pass front p@ss\nsentinel down-after-milliseconds front 500\n"
             "sentinel failover-timeout front 3000\n"
         )
-        process = Process([server_binary.find(), config, "--sentinel"], log=tmp_path / "sentinel.log")
+        process = Process([server_program(), config, "--sentinel"], log=tmp_path / "sentinel.log")
         with connection.connect(f"redis://127.0.0.1:{port}") as client:
             wait_until(lambda: _replicas(client), process.__str__)
         nobody = free_port()

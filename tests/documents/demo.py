@@ -14,7 +14,7 @@ from receiver.storage.spool import reports
 from receiver.storage.spool.handle import Contents
 from tests.documents.pages import ROOT
 from tests.support.events import entry, keep_all
-from tests.support.processes import Process, Ran, command, environment, free_port, run, wait_until
+from tests.support.processes import Command, Process, Ran, environment, free_port, run, wait_until
 
 ENDLESS = {"tail", "listen", "serve", "work", "watch", "console", "simulate", "up"}
 """Commands that go on until they are stopped."""
@@ -116,7 +116,7 @@ class Demo:
         """Start a command that stays."""
         log = self.folder / f"{arguments[0]}.log"
         log.unlink(missing_ok=True)
-        return Process(command(*arguments), log=log, environ=environment(self.settings | settings), cwd=self.folder)
+        return Command(*arguments, log=log, environ=environment(self.settings | settings), cwd=self.folder)
 
     def follow(self, *arguments: str) -> None:
         """Start a command that stays, and stop it when it has said something. The demo itself runs already."""

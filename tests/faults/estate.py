@@ -16,7 +16,7 @@ import orjson
 
 from tests.conftest import program
 from tests.faults.ensemble import Ensemble
-from tests.support.processes import Process, command, environment, free_port, wait_until
+from tests.support.processes import Command, Process, environment, free_port, wait_until
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 BUSINESSES = (1001, 1002)
@@ -193,7 +193,7 @@ class Estate:
             }
         )
         log = self.folder / f"{self._logs}-{arguments[0]}.log"
-        return self._tended(Process(command(*arguments), log=log, environ=environ, cwd=self.folder))
+        return self._tended(Command(*arguments, log=log, environ=environ, cwd=self.folder))
 
     def _tended(self, process: Process) -> Process:
         self._stack.callback(process.end)

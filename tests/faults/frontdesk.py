@@ -25,7 +25,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Orders
 from tests.faults.stand import STARTS_WITHIN_S, Fsync, Stand
 from tests.support import http
-from tests.support.processes import Process, Ran, children_of, command, environment, run
+from tests.support.processes import Command, Process, Ran, children_of, environment, run
 
 KEY = "a-key-of-the-faults"
 SECRET = "hush"
@@ -183,7 +183,7 @@ class Frontdesk(Stand):
                 **settings,
             }
         )
-        return Process(command(*arguments), log=self._log(arguments[0]), environ=environ, cwd=self.folder)
+        return Command(*arguments, log=self._log(arguments[0]), environ=environ, cwd=self.folder)
 
 
 class HighlyAvailable(Frontdesk):

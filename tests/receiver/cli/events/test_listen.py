@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from tests.receiver.console.house import ADMIN, VIEWER, House, built
 from tests.support.http import Answer, request
-from tests.support.processes import Process, Ran, command, environment, run, wait_until
+from tests.support.processes import Command, Ran, environment, run, wait_until
 
 SECRET = "whsec_c2VjcmV0c2VjcmV0c2VjcmV0"
 
@@ -201,7 +201,7 @@ def test_it_follows_until_it_is_stopped(house: House, laptop: str, tmp_path: Pat
     """A console that goes away is waited for; Ctrl-C ends it."""
     settings = {"FRONTDESK_DATA_DIR": str(tmp_path), "FRONTDESK_ADMIN_TOKEN": ADMIN}
     arguments = ("listen", "--to", laptop, "--console", house.url, "--secret", SECRET)
-    process = Process(command(*arguments), log=tmp_path / "log", environ=environment(settings), cwd=tmp_path)
+    process = Command(*arguments, log=tmp_path / "log", environ=environment(settings), cwd=tmp_path)
     try:
         process.wait_for("Ctrl-C stops it")
         wait_until(lambda: (tmp_path / "listen.json").exists(), "its place")

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from receiver.storage.embedded import embedded_server
 from receiver.storage.redis import connection
 from tests.conftest import StartFrontdesk
-from tests.support.processes import Process, Ran, children_of, get, is_alive, run, wait_until
+from tests.support.processes import Process, Ran, children_of, command, environment, get, is_alive, run, wait_until
 
 HANDLED = r"event\.handled .*action={}\b"
 
@@ -44,6 +44,28 @@ def _up(folder: Path, frontdesk: StartFrontdesk, *arguments: str, **settings: st
     return process
 
 
+class Demo(NamedTuple):
+    """A demo that is up, and its folder."""
+
+    up: Process
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """For all tests that look and leave it as it is."""
+    folder = tmp_path_factory.mktemp("demo")
+    ports = {"FRONTDESK_PORT": "0", "FRONTDESK_CONSOLE_PORT": "0"}
+    process = Process(command("up", "--demo"), log=folder / "log", environ=environment(ports), cwd=folder)
+    try:
+        process.wait_for(r"^frontdesk \| Frontdesk is up\.$")
+        yield Demo(process, folder)
+        process.stop()
+    finally:
+        process.end()
+        embedded_server.stop(folder / "var", grace_s=2)
+
+
 def _beside(folder: Path, *arguments: str) -> Ran:
     """Run another command in the same folder, without any setting: the way a newcomer does in a second terminal."""
     return run(*arguments, cwd=folder)
@@ -65,39 +87,52 @@ def _url(process: Process) -> str:
     return process.wait_for(r"hooks    (http://\S+)/hooks/")[1]
 
 
-def test_a_newcomer_sees_events_handled_within_the_minute(up: Process, folder: Path) -> None:
+def test_it_prints_a_link_that_signs_in_to_the_console_once(demo: Demo) -> None:
+    """The console is part of it, with a token of its own making that is nowhere in what is printed."""
+    link = demo.up.wait_for(r"sign in  (http://\S+/console/enter\?link=\S+)")[1]
+    token = (demo.folder / "var" / "secrets" / "admin-token").read_text().strip()
+
+    assert (_visit(link), _visit(link)) == (303, 403)
+    assert _visit(link.partition("/enter")[0] + "/api/overview", token) == 200
+    another = _beside(demo.folder, "console", "--link")
+    assert another.status == 0
+    assert _visit(another.out.strip()) == 303, "at the port that was free, which need not be the usual one"
+    assert token not in demo.up.output + another.out
+
+
+def test_a_newcomer_sees_events_handled_within_the_minute(demo: Demo) -> None:
     """Several actions, through the real door; `frontdesk events` beside it finds the store without any setting."""
     for action in ("BookingCreate", "CoworkerCheckin", "VisitorRegistered"):
-        up.wait_for(HANDLED.format(action))
+        demo.up.wait_for(HANDLED.format(action))
 
-    wait_until(lambda: any(event["status"] == "succeeded" for event in _events(folder)), "a succeeded event")
-    assert {event["status"] for event in _events(folder)} <= {"succeeded", "in_flight"}
+    wait_until(lambda: any(event["status"] == "succeeded" for event in _events(demo.folder)), "a succeeded event")
+    assert {event["status"] for event in _events(demo.folder)} <= {"succeeded", "in_flight"}
 
 
-def test_what_nexudus_fires_is_registered_with_it(up: Process, folder: Path) -> None:
+def test_what_nexudus_fires_is_registered_with_it(demo: Demo) -> None:
     """The events come through real registrations; `frontdesk hooks` beside it shows them, healthy."""
-    up.wait_for(r"nexudus +\| Nexudus is simulated at")
-    up.wait_for(HANDLED.format("BookingCreate"))
+    demo.up.wait_for(r"nexudus +\| Nexudus is simulated at")
+    demo.up.wait_for(HANDLED.format("BookingCreate"))
 
-    ran = _beside(folder, "hooks", "--json")
+    ran = _beside(demo.folder, "hooks", "--json")
     rows = [json.loads(line) for line in ran.out.splitlines()]
     assert ran.status == 0, ran.err
     assert len(rows) == 15, "five actions at three locations"
     assert {row["state"] for row in rows} == {"healthy"}
     assert any(row["last_received_at"] for row in rows if row["action"] == "BookingCreate")
-    assert _beside(folder, "plan").status == 0
+    assert _beside(demo.folder, "plan").status == 0
 
 
-def test_a_newcomer_can_switch_the_webhooks_off(up: Process, folder: Path) -> None:
+def test_a_newcomer_can_switch_the_webhooks_off(demo: Demo) -> None:
     """By the command that the demo prints. The registrar enables them again when that is over."""
-    up.wait_for(HANDLED.format("BookingCreate"))
-    up.wait_for(r"gap +\S+ simulate --outage 1m")
+    demo.up.wait_for(HANDLED.format("BookingCreate"))
+    demo.up.wait_for(r"gap +\S+ simulate --outage 1m")
 
-    ran = _beside(folder, "simulate", "--outage", "1s")
+    ran = _beside(demo.folder, "simulate", "--outage", "1s")
 
     assert (ran.status, ran.err) == (0, "")
-    wait_until(lambda: _states(folder) - {"healthy"}, lambda: f"hooks that are off: {_states(folder)}")
-    wait_until(lambda: _states(folder) == {"healthy"}, lambda: f"healthy hooks: {_states(folder)}")
+    wait_until(lambda: _states(demo.folder) - {"healthy"}, lambda: f"hooks that are off: {_states(demo.folder)}")
+    wait_until(lambda: _states(demo.folder) == {"healthy"}, lambda: f"healthy hooks: {_states(demo.folder)}")
 
 
 def _states(folder: Path) -> set[str]:
@@ -120,13 +155,13 @@ def test_ctrl_c_stops_all_of_it_and_the_data_stays(up: Process, folder: Path, fr
     assert ids <= {event["id"] for event in _events(folder)}
 
 
-def test_a_second_one_over_the_same_data_is_refused(up: Process, folder: Path) -> None:
+def test_a_second_one_over_the_same_data_is_refused(demo: Demo) -> None:
     """It would end with the first one's server."""
-    ran = run("up", settings={"FRONTDESK_PORT": "0"}, cwd=folder)
+    ran = run("up", settings={"FRONTDESK_PORT": "0"}, cwd=demo.folder)
 
     assert ran.status == 1
-    assert f"frontdesk up already runs here (process {up.pid}); stop it first" in ran.err
-    assert up.is_running
+    assert f"frontdesk up already runs here (process {demo.up.pid}); stop it first" in ran.err
+    assert demo.up.is_running
 
 
 def test_a_store_that_dies_is_started_again(up: Process, folder: Path) -> None:
@@ -144,16 +179,16 @@ def test_a_store_that_dies_is_started_again(up: Process, folder: Path) -> None:
     assert before <= {event["id"] for event in _events(folder)}
 
 
-@pytest.mark.parametrize("command", ["serve", "work"])
-def test_a_part_that_dies_is_started_again(up: Process, command: str) -> None:
+@pytest.mark.parametrize("part", ["serve", "work"])
+def test_a_part_that_dies_is_started_again(up: Process, part: str) -> None:
     """kill -9 of the receiver or the worker; the other parts go on."""
     up.wait_for(HANDLED.format("BookingCreate"))
-    first = _child(up, command)
+    first = _child(up, part)
 
     os.kill(first, signal.SIGKILL)
 
     up.wait_for(r"was ended by signal 9; it is started again")
-    second = wait_until(lambda: next((p for p in [_maybe(up, command)] if p not in (None, first)), None), up.__str__)
+    second = wait_until(lambda: next((p for p in [_maybe(up, part)] if p not in (None, first)), None), up.__str__)
     handled = up.output.count("event.handled")
     wait_until(lambda: up.output.count("event.handled") > handled + 3, up.__str__)
     assert second != first
@@ -221,29 +256,16 @@ def test_a_registrar_that_cannot_start_harms_nobody(folder: Path, frontdesk: Sta
     assert process.stop() == 0
 
 
-def test_no_part_sees_a_secret_of_another(up: Process, folder: Path) -> None:
+def test_no_part_sees_a_secret_of_another(demo: Demo) -> None:
     """The worker's environment names no URL key, and no environment holds one: they come as files."""
-    key = (folder / "var" / "secrets" / "url-keys").read_bytes().strip()
-    environ = {name: Path(f"/proc/{_child(up, name)}/environ").read_bytes() for name in ("serve", "work")}
+    key = (demo.folder / "var" / "secrets" / "url-keys").read_bytes().strip()
+    environ = {name: Path(f"/proc/{_child(demo.up, name)}/environ").read_bytes() for name in ("serve", "work")}
 
     assert b"FRONTDESK_URL_KEYS_FILE=" in environ["serve"]
     assert b"URL_KEYS" not in environ["work"]
     assert b"WEBHOOK_SECRETS" not in environ["work"]
     assert key not in environ["serve"] + environ["work"]
-    assert key not in up.output.encode()
-
-
-def test_it_prints_a_link_that_signs_in_to_the_console_once(up: Process, folder: Path) -> None:
-    """The console is part of it, with a token of its own making that is nowhere in what is printed."""
-    link = up.wait_for(r"sign in  (http://\S+/console/enter\?link=\S+)")[1]
-    token = (folder / "var" / "secrets" / "admin-token").read_text().strip()
-
-    assert (_visit(link), _visit(link)) == (303, 403)
-    assert _visit(link.partition("/enter")[0] + "/api/overview", token) == 200
-    another = _beside(folder, "console", "--link")
-    assert another.status == 0
-    assert _visit(another.out.strip()) == 303, "at the port that was free, which need not be the usual one"
-    assert token not in up.output + another.out
+    assert key not in demo.up.output.encode()
 
 
 def test_a_link_leads_to_the_console_wherever_it_found_a_port(folder: Path, frontdesk: StartFrontdesk) -> None:

@@ -156,9 +156,13 @@ class _Server:
             self._control.sendall(request)
 
     def close(self) -> None:
-        """End it."""
+        """End it; it waits a while for commands that a test left behind."""
         self._control.close()
-        self._popen.wait()
+        try:
+            self._popen.wait(10)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
 
 
 @cache

@@ -52,10 +52,8 @@ def release(
     results = [tool.run(stored) for stored in event_options.paced(context.archive, ids, "releasing", shown=not json)]
     kept = [{"id": result.event_id, "reason": result.reason} for result in results if result.reason]
     made = [event_id for result in results for event_id in result.events]
-    _report(
-        json,
-        {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept},
-    )
+    told = {"checked": len(ids), "released": len(results) - len(kept), "dry_run": False, "events": made, "kept": kept}
+    _report(json, told)
     return 1 if any(result.is_blind for result in results) or (kept and event_ids) else 0
 
 

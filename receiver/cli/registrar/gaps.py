@@ -1,5 +1,6 @@
 """`frontdesk gaps`: the intervals in which a hook was not known to be healthy, and what became of them."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -72,6 +73,11 @@ def gaps(
         return
     if found:
         output.table(_HEADINGS, [_row(gap, names) for gap in found])
+    _sum_up(found)
+
+
+def _sum_up(found: Sequence[Gap]) -> None:
+    """Say how many there are, and what comes next for those that are not healed."""
     undone = sum(gap.state != GapState.HEALED for gap in found)
     output.say(f"{counted(len(found), 'gap')}, {undone} not healed")
     for one, sentence in _NEXT.items():

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from receiver.cli.context import Context
-from receiver.cli.routes import dry_run_report, playground_rules, try_handler
+from receiver.cli.routes import dry_run_report, playground_rules, trial_events, try_handler
 from receiver.core.errors import FrontdeskError, HandlerError, RoutesError, UsageError
 from receiver.core.events import Business, Event
 from receiver.nexudus import samples
@@ -101,15 +101,15 @@ def _event(
     context: Context, route: Route, table: RoutingTable, saved: RoutingTable | None, asked: dict[str, Any]
 ) -> Event:
     if asked["event"]:
-        event = try_handler.stored_event(context, route, asked["event"])
+        event = trial_events.stored_event(context, route, asked["event"])
     elif asked["action"] in samples.names():
         now = datetime.now(UTC)
         record = samples.record(asked["action"], now=now, number=int(now.timestamp()))
-        event = try_handler.new_event(route, asked["action"], try_handler.first_business(table, route), record)
+        event = trial_events.new_event(route, asked["action"], trial_events.first_business(table, route), record)
     else:
         raise UsageError("choose a sample, or the id of a kept event")
     known = table.locations.get(event.business_id) or (saved.business(event.business_id) if saved else Business())
-    return try_handler.at_business(event, known)
+    return trial_events.at_business(event, known)
 
 
 def _sent(route: Route, handler: Handler, event: Event) -> dict[str, Any]:

@@ -1,40 +1,27 @@
 """`frontdesk try`: run one handler here, on one event; nothing is recorded or retried."""
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
 
 from receiver.cli.context import Context
-from receiver.cli.routes import dry_run_report, route_tests
+from receiver.cli.routes import dry_run_report, trial_events
 from receiver.cli.ui import output
 from receiver.cli.up import demo
-from receiver.core import ids
 from receiver.core.durations import show
-from receiver.core.errors import UsageError
-from receiver.core.events import Business, Event, EventStatus, Origin, Outcome
-from receiver.nexudus import actions, samples
+from receiver.core.events import Event, Outcome
 from receiver.routing.explanation import explain
-from receiver.routing.route import Route, matches
+from receiver.routing.route import Route
 from receiver.routing.table import RoutingTable
-from receiver.storage.queue.checkpoints import Steps
-from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import place
 from workers.nexudus.nexudus_transport import NexudusTransport
-from workers.once import remember_in
 from workers.plugins import loader, route_handler
 from workers.run import execution
 from workers.run.execution import AttemptResult
-
-_EVENT_ID = re.compile(r"[0-9a-z]{20,32}")
-_NO_BUSINESS = 1
-"""The location of a trial when neither the command nor the routes name one."""
 
 
 def trial(
@@ -64,13 +51,12 @@ def trial(
     json
         Print one JSON object.
     """
-    if business is not None and business < 1:
-        raise UsageError(f"try: --business {business} is not a location; ids begin at 1")
+    trial_events.check_business(business)
     context = Context()
     table, chosen = context.table, context.route("try", route)
     handler = load_handler(chosen, context)
-    event = _event(context, table, chosen, source, action, business, runs=not dry_run)
-    event = at_business(event, table.business(event.business_id))
+    event = trial_events.event_of(context, table, chosen, source, action, business, runs=not dry_run)
+    event = replace(event, business=table.business(event.business_id))
     why_not = why_not_matched(table, chosen, event)
     if not json and why_not is None:
         _say_when_it_starts(chosen, event)
@@ -105,110 +91,6 @@ def load_handler(route: Route, context: Context) -> loader.Handler:
     folder = context.settings.routes.resolve().parent
     transport = NexudusTransport(demo.completed(context.settings))
     return route_handler.load(route, environ=os.environ, folder=folder, transport=transport)
-
-
-def _first_action(route: Route) -> str:
-    """Return the first action that the route wants, of a wildcard the first known one that it stands for."""
-    for pattern in route.actions:
-        if "*" not in pattern:
-            return pattern
-        found = next((name for name in samples.names() if matches((pattern,), name)), None)
-        if found is not None:
-            return found
-    raise UsageError(f"try: route {route.name} lists no known action; choose one with --action")
-
-
-def first_business(table: RoutingTable, route: Route) -> int:
-    """Return a location whose events the route wants."""
-    if route.businesses:
-        return min(route.businesses)
-    return table.businesses[0] if table.businesses and table.businesses != "all" else _NO_BUSINESS
-
-
-def _event(
-    context: Context,
-    table: RoutingTable,
-    route: Route,
-    source: str | None,
-    action: str | None,
-    business: int | None,
-    *,
-    runs: bool,
-) -> Event:
-    if source is not None and not Path(source).exists():
-        event = stored_event(context, route, source)
-        if runs:
-            AuditLog(context.client).record("try", route=route.name, event_id=event.id)  # the handler does what it does
-            remember_in(Steps(context.client))  # what was done for a kept event is done
-        event = replace(event, action=action or event.action, business_id=business or event.business_id)
-        return replace(event, action_code=actions.code_of(event.action))
-    action = action or _first_action(route)
-    business = business or first_business(table, route)
-    if source is None:
-        now = datetime.now(UTC)
-        if action not in samples.names():
-            raise UsageError(f"try: there is no sample of {output.plain(action)[:80]!r}; give a file or an event id")
-        record = samples.record(action, now=now, number=int(now.timestamp()))
-        return new_event(route, action, business, record)
-    return new_event(route, action, business, _read(Path(source), context.settings.max_body))
-
-
-def at_business(event: Event, business: Business) -> Event:
-    """Return *event* with what is said of its location."""
-    return replace(event, business=business)
-
-
-def _read(file: Path, most: int) -> dict[str, Any]:
-    try:
-        return dict(route_tests.read(file, most))
-    except UsageError as error:
-        raise UsageError(f"try: {error}") from None
-
-
-def new_event(route: Route, action: str, business: int, record: dict[str, Any]) -> Event:
-    """Return an event that has just come, as the handler of a route gets it."""
-    identifier = ids.IdGenerator()()
-    return _as_event(route, identifier, action, business, datetime.now(UTC), "simulated", record)
-
-
-def stored_event(context: Context, route: Route, event_id: str) -> Event:
-    """Return a kept event as the handler of a route gets it. Raises UsageError, EventUnknown, StorageUnavailable."""
-    if not _EVENT_ID.fullmatch(event_id):
-        raise UsageError(f"try: {output.plain(event_id)[:200]!r} is neither a file nor the id of an event")
-    stored = context.archive.get(event_id)
-    envelope = stored.envelope
-    try:
-        record = envelope.record()
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or stored.status == EventStatus.QUARANTINED:  # whatever it holds may be forged
-        reason = stored.unreadable or envelope.quarantine
-        raise UsageError(f"try: event {event_id} holds no record for a handler: {reason}")
-    received_at, origin = envelope.received_at, envelope.origin
-    return _as_event(route, envelope.id, envelope.action, envelope.business_id, received_at, origin, record)
-
-
-def _as_event(
-    route: Route,
-    identifier: str,
-    action: str,
-    business: int,
-    received_at: datetime,
-    origin: Origin,
-    record: dict[str, Any],
-) -> Event:
-    return Event(
-        id=identifier,
-        key=f"{identifier}-{route.name}",
-        action=action,
-        action_code=actions.code_of(action),
-        business_id=business,
-        received_at=received_at,
-        origin=origin,
-        attempt=1,
-        superseded=False,
-        data=record,
-    )
 
 
 def why_not_matched(table: RoutingTable, route: Route, event: Event) -> str | None:

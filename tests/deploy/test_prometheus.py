@@ -199,8 +199,9 @@ def test_every_metric_that_is_named_is_told(frontdesk: StartFrontdesk, redis_url
         _post(url, b'[{"Id":2}]')
         _post(url, b"no JSON")
         frontdesk("work", settings=settings)
+        counted = ("handler_seconds_count", "where_failed", "frontdesk_retries_total{")
         text = wait_until(
-            lambda: found if "handler_seconds_count" in (found := _scrape(url)) and "where_failed" in found else None,
+            lambda: found if all(map((found := _scrape(url)).__contains__, counted)) else None,
             "what the workers counted",
         )
         client.close()

@@ -16,7 +16,7 @@ from receiver.core.events import EventStatus, Outcome
 from receiver.failures.error_patterns import pattern_of
 from receiver.failures.failure_groups import Failure, id_of
 from receiver.storage.model import decoding
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient
 
 MOST_DEAD: Final = 200_000
@@ -95,7 +95,7 @@ class FailureScan:
     def _waiting(self) -> Iterator[str]:
         """Yield the events with a delivery that waits for a time, or before a gate."""
         queues, gates = self._calls.ask_each([("smembers", keys.QUEUES), ("zrange", keys.GATES, 0, _PAGE)])
-        lists = [keys.rq_scheduled(decoding.text(queue)) for queue in sorted({*queues, keys.ISOLATED.encode()})]
+        lists = [rq_keys.scheduled(decoding.text(queue)) for queue in sorted({*queues, rq_keys.ISOLATED.encode()})]
         lists += [keys.waiting(decoding.text(gate)) for gate in gates]
         seen = 0
         for key in lists:

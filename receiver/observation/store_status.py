@@ -14,7 +14,7 @@ from receiver.storage.accounting import data_loss, maintenance
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
-from receiver.storage.redis import keys, preflight
+from receiver.storage.redis import keys, preflight, rq_keys
 from receiver.storage.redis.client import StoreClient, replies
 from receiver.storage.spool import reports
 from receiver.storage.spool.reports import SpoolReport
@@ -53,7 +53,7 @@ class Worker:
 
     def serves(self, queue: str) -> bool:
         """Whether it runs deliveries of that queue."""
-        return queue in self.queues or (keys.EVERY_QUEUE in self.queues and queue != keys.ISOLATED)
+        return queue in self.queues or (rq_keys.EVERY_QUEUE in self.queues and queue != rq_keys.ISOLATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ class StoreStatus:
         names = sorted(decoding.text(name) for name in known)
         asked: list[tuple[str, ...]] = []
         for name in names:
-            queue = keys.rq_queue(name)
-            asked += [("LLEN", queue), ("ZCARD", keys.rq_scheduled(name)), ("LINDEX", queue, "0")]
+            queue = rq_keys.queue(name)
+            asked += [("LLEN", queue), ("ZCARD", rq_keys.scheduled(name)), ("LINDEX", queue, "0")]
         found = replies(self._client, asked)
         first = [decoding.text(job) if job else "" for job in found[2::3]]
-        since = replies(self._client, [("HGET", keys.rq_job(job), "created_at") for job in first])
+        since = replies(self._client, [("HGET", rq_keys.job(job), "created_at") for job in first])
         return tuple(
             Queue(name, int(ready), int(scheduled), _milliseconds(made))
             for name, ready, scheduled, made in zip(names, found[::3], found[1::3], since, strict=True)
@@ -99,7 +99,7 @@ class StoreStatus:
         for raw, _ in leases:
             held = keys.held(decoding.text(raw))
             asked += [
-                ("HMGET", keys.rq_worker(decoding.text(raw)), "birth", "pid", "hostname", keys.SERVES),
+                ("HMGET", rq_keys.worker(decoding.text(raw)), "birth", "pid", "hostname", rq_keys.SERVES),
                 ("SCARD", held),
                 ("SRANDMEMBER", held, str(_MOST_HELD)),
             ]
@@ -113,8 +113,8 @@ class StoreStatus:
     def stock_workers(self) -> tuple[tuple[str, ...], ...]:
         """Return the queues of each stock RQ worker that RQ believes to live."""
         members, leases = replies(self._client, [("SMEMBERS", "rq:workers"), ("ZRANGE", keys.WORKERS, 0, -1)])
-        ours = {keys.rq_worker(decoding.text(name)) for name in leases}
-        asked = [("HMGET", key, "queues", "death", keys.SERVES) for key in members if decoding.text(key) not in ours]
+        ours = {rq_keys.worker(decoding.text(name)) for name in leases}
+        asked = [("HMGET", key, "queues", "death", rq_keys.SERVES) for key in members if decoding.text(key) not in ours]
         found = replies(self._client, asked)
         return tuple(
             tuple(queues.decode(errors="replace").split(","))
@@ -185,7 +185,7 @@ def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: in
         since,
         pid,
         host,
-        tuple(queue for queue in queues.split(",") if queue) or (keys.EVERY_QUEUE,),
+        tuple(queue for queue in queues.split(",") if queue) or (rq_keys.EVERY_QUEUE,),
     )
 
 

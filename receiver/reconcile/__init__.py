@@ -1,5 +1,5 @@
 """Back-fill: what no hook brought is looked up in the entity APIs of Nexudus and becomes events.
 
-`rules` says for each action what is asked and when an event is made, `kinds` where records are and where they belong;
-both are values. `survey` asks Nexudus, `known` asks the store, `maker` makes the events, `healing` does it for gaps.
+`rules/` says for each action what is asked and when an event is made: values only. `survey` asks Nexudus, `known` asks
+the store, `maker` makes the events, `healing` does it for gaps.
 """

@@ -6,8 +6,8 @@ from typing import Final
 
 from receiver.reconcile.id_sets import Compared
 from receiver.reconcile.listing import Window
-from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import Ask, Row, Rule, Sure, audit_ask, entity_of
+from receiver.reconcile.rules.rule import Ask, Row, Rule, Sure, audit_ask, entity_of
+from receiver.reconcile.rules.table import RULES
 from receiver.reconcile.times import second
 from receiver.storage.shared.gap_ledger import Gap
 

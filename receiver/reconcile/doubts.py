@@ -6,7 +6,7 @@ from typing import Any
 
 from receiver.reconcile.candidates import Candidate
 from receiver.reconcile.listing import Window
-from receiver.reconcile.rules import CREATING_MS, NEVER_UPDATED_MS, Row, Stage
+from receiver.reconcile.rules.rule import CREATING_MS, NEVER_UPDATED_MS, Row, Stage
 from receiver.reconcile.times import moment
 
 _SECOND_MS = 1_000

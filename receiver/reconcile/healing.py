@@ -12,11 +12,11 @@ from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.id_sets import EVERY_MS, IdSets
-from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import entity_of
+from receiver.reconcile.rules.rule import entity_of
+from receiver.reconcile.rules.table import RULES
 from receiver.reconcile.selection import Selection
 from receiver.routing.table import RoutingTable
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 from receiver.storage.redis.client import StoreClient
 from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
@@ -58,7 +58,7 @@ class Restraint:
             self._lock.check()
 
     def _is_busy(self) -> bool:
-        lengths = self._calls.ask_all("llen", map(keys.rq_queue, self._queues))
+        lengths = self._calls.ask_all("llen", map(rq_keys.queue, self._queues))
         return any(length > _BUSY_LENGTH for length in lengths)
 
 

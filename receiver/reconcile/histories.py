@@ -6,7 +6,7 @@ from typing import Final
 
 from receiver.core.errors import NexudusError
 from receiver.reconcile.listing import Lister, Listing, TooMany, Window
-from receiver.reconcile.rules import Ask
+from receiver.reconcile.rules.rule import Ask
 
 MOST_INVOICES: Final = 500
 """Searches of one back-fill, one for each invoice."""

@@ -12,7 +12,7 @@ import structlog
 from receiver.core.errors import FrontdeskError
 from receiver.nexudus.entities import PAGE_SIZE, Entities, Page, Row
 from receiver.nexudus.record_kinds import KINDS
-from receiver.reconcile.rules import KEPT, Ask
+from receiver.reconcile.rules.rule import KEPT, Ask
 from receiver.reconcile.times import minute, moment, plain
 
 MOST_ROWS: Final = 250_000

@@ -23,8 +23,8 @@ from receiver.reconcile.candidates import (
 from receiver.reconcile.id_sets import IdSets
 from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
 from receiver.reconcile.places import Places
-from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import KEPT, changes_ask, entity_of
+from receiver.reconcile.rules.rule import KEPT, changes_ask, entity_of
+from receiver.reconcile.rules.table import RULES
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)

@@ -13,7 +13,7 @@ import redis
 
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection, keys, rq_keys
 from receiver.storage.spool import slots
 from tests.conftest import StartFrontdesk
 from tests.deploy.previous import release
@@ -83,7 +83,7 @@ def test_what_it_left_is_read_as_it_read_it(client: redis.Redis, settings: dict[
 
 def test_all_of_it_is_finished(client: redis.Redis, settings: dict[str, str], tmp_path: Path) -> None:
     """Queued, waiting, running when their worker died, dead, quarantined, spooled: all of it ends as it should."""
-    for key in (keys.rq_scheduled("default"), keys.WORKERS):  # the month is over, and so is its worker's lease
+    for key in (rq_keys.scheduled("default"), keys.WORKERS):  # the month is over, and so is its worker's lease
         members: Any = client.zrange(key, 0, -1)
         client.zadd(key, dict.fromkeys(members, 1))
     recovered = DeliveryQueue(client).recover()  # which workers do 15 s after their start

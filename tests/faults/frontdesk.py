@@ -17,7 +17,7 @@ from receiver.nexudus import hook_urls, samples, signature
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 from receiver.storage.spool import slots
 from tests.faults import deeds, load
 from tests.faults.ensemble import Ensemble
@@ -245,6 +245,6 @@ def left_behind(client: redis.Redis) -> Iterator[str]:
         found = sorted(key.decode() for key in client.scan_iter(pattern, count=1_000))
         if found:
             yield f"{len(found)} keys {pattern} are left, such as {found[0]}"
-    for queue in ("doors", "default", "bulk", keys.ISOLATED):
-        if length := client.llen(keys.rq_queue(queue)):
+    for queue in ("doors", "default", "bulk", rq_keys.ISOLATED):
+        if length := client.llen(rq_keys.queue(queue)):
             yield f"{length} jobs are left in the queue {queue}"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import redis
 
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 
 LEASE_MS = 60_000
 
 
 def claim_all(
-    client: redis.Redis, worker: str = "ann", queues: Sequence[str] = ("default", keys.ISOLATED)
+    client: redis.Redis, worker: str = "ann", queues: Sequence[str] = ("default", rq_keys.ISOLATED)
 ) -> tuple[Claim, ...]:
     """Claim whatever is there, for a worker whose lease begins now."""
     deliveries = DeliveryQueue(client)

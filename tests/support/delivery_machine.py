@@ -19,11 +19,11 @@ from receiver.operations.erasure import Erasure
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient
 from tests.support.deliveries import LEASE_MS
 
-QUEUES = ("default", keys.ISOLATED)
+QUEUES = ("default", rq_keys.ISOLATED)
 FINAL = ("succeeded", "dead", "discarded")
 START = 1_700_000_000.0
 
@@ -123,9 +123,9 @@ class DeliveryMachine(RuleBasedStateMachine, Generic[K]):
         for key in self.client.scan_iter("fd:w:*"):
             self.client.zrem(key, name)
         for queue in QUEUES:
-            for job in self.client.lrange(keys.rq_queue(queue), 0, -1):
+            for job in self.client.lrange(rq_keys.queue(queue), 0, -1):
                 if job.decode().rpartition("-")[0] == name:
-                    self.client.lrem(keys.rq_queue(queue), 0, job)
+                    self.client.lrem(rq_keys.queue(queue), 0, job)
             for job in self.client.zrange(f"rq:scheduled:{queue}", 0, -1):
                 if job.decode().rpartition("-")[0] == name:
                     self.client.zrem(f"rq:scheduled:{queue}", job)

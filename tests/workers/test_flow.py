@@ -8,7 +8,7 @@ from collections import defaultdict
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import terms
 from receiver.storage.queue.flow_control import Gates
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
@@ -24,7 +24,7 @@ def keep(bench: Bench, number: int, route: str, written: str = "") -> str:
 
 def kill_a_worker(bench: Bench) -> None:
     """kill -9 of one worker process."""
-    pids = {int(pid) for pid in (bench.client.hget(keys.rq_worker(name), "pid") for name in bench.workers()) if pid}
+    pids = {int(pid) for pid in (bench.client.hget(rq_keys.worker(name), "pid") for name in bench.workers()) if pid}
     os.kill(min(pids), signal.SIGKILL)
 
 

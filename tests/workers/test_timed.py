@@ -14,7 +14,7 @@ from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, payload
 from receiver.routing import file
 from receiver.storage.accounting.audit import Audit
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 from tests.support.bench import Bench
 from tests.support.events import DAY_MS, keep_all
 from tests.support.processes import wait_until
@@ -51,7 +51,7 @@ def timed(handler: str = "deeds:ok", **more: object) -> dict[str, object]:
 
 def kill_a_worker(bench: Bench) -> None:
     """kill -9 of one worker process."""
-    pids = {int(pid) for pid in (bench.client.hget(keys.rq_worker(name), "pid") for name in bench.workers()) if pid}
+    pids = {int(pid) for pid in (bench.client.hget(rq_keys.worker(name), "pid") for name in bench.workers()) if pid}
     os.kill(min(pids), signal.SIGKILL)
 
 
@@ -101,7 +101,7 @@ def test_it_is_put_off_when_the_route_of_today_says_later(bench: Bench, by: str)
     assert waits.next_attempt_ms
     assert waits.next_attempt_ms > (time.time() + 1.9 * 3_600) * 1_000
     soon = time.time() + 3_600
-    assert bench.client.zcount(keys.rq_scheduled("default"), 0, soon) == 1
+    assert bench.client.zcount(rq_keys.scheduled("default"), 0, soon) == 1
     assert Audit(bench.client).run(full=True).unaccounted == 0
 
 

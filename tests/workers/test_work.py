@@ -14,7 +14,7 @@ from receiver.core.ids import milliseconds_of
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.maintenance import last_result
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
@@ -376,7 +376,7 @@ def test_no_queue_starves_behind_those_before_it(bench: Bench) -> None:
         return [int(str(seen["id"])) // 1_000 for seen in bench.seen()]
 
     wait_until(lambda: set(served()) == {0, 1, 2}, lambda: f"all of the queues to be served: {served()}")
-    assert all(bench.client.llen(keys.rq_queue(queue)) for queue in queues)
+    assert all(bench.client.llen(rq_keys.queue(queue)) for queue in queues)
     assert served()[0] == 0
 
 

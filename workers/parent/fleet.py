@@ -19,7 +19,7 @@ from receiver.process import end_signals, logs
 from receiver.process.background import PeriodicTask
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import keys, schema_version
+from receiver.storage.redis import rq_keys, schema_version
 from workers.parent import overdue
 from workers.parent.child import ChildProcess, Launch
 from workers.parent.fleet_counters import FleetCounters
@@ -167,11 +167,11 @@ class Fleet:
             for _ in range(self._processes - regular - (self._done if self._launch.burst else 0)):
                 self._start(self._launch.queues)
         for _ in range(self._missing_alone(now)):
-            self._start([keys.ISOLATED], alone=True)
+            self._start([rq_keys.ISOLATED], alone=True)
 
     def _missing_alone(self, now: float) -> int:
         """Return how many processes to start for deliveries that must run alone: one, and more when it is slow."""
-        waiting = self._deliveries.length(keys.ISOLATED)
+        waiting = self._deliveries.length(rq_keys.ISOLATED)
         isolated = [child for child in self._children if child.alone]
         running = [child.running() for child in isolated]
         is_slow = any(now - one.began > _SLOW_S for each in running for one in each)

@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from receiver.process import logs
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 
 _log = logs.get()
 
@@ -36,7 +36,7 @@ class RqRegistration:
         worker.pid = pid
         worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state("busy")
-        client.hset(keys.rq_worker(name), keys.SERVES, ",".join(queues) or keys.EVERY_QUEUE)
+        client.hset(rq_keys.worker(name), rq_keys.SERVES, ",".join(queues) or rq_keys.EVERY_QUEUE)
         self._worker = worker
 
     def _guarded(self, call: Callable[[], None]) -> None:

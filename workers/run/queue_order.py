@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.queue.queue import DeliveryQueue
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 
 _QUEUES_AGE_S = 5.0
 
@@ -50,4 +50,4 @@ class ServedQueues:
             self._read_at = now
         table = self._table.table
         named = table.queues if table else ("default",)
-        return (*named, *sorted(self._known - {*named, keys.ISOLATED}))
+        return (*named, *sorted(self._known - {*named, rq_keys.ISOLATED}))

@@ -6,7 +6,7 @@ from typing import Any, Final
 from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.core import ids, timestamps
 from receiver.observation.store_status import Worker
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 
 _SHOWN: Final = 10
 _MOST_WORKERS: Final = 200
@@ -38,7 +38,7 @@ def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) 
         "name": worker.name,
         "host": worker.host,
         "pid": worker.pid,
-        "queues": [queue for queue in worker.queues if queue != keys.EVERY_QUEUE],
+        "queues": [queue for queue in worker.queues if queue != rq_keys.EVERY_QUEUE],
         "since": worker.since,
         "is_live": worker.is_live(now_ms),
         "lease_until": timestamps.show(worker.lease_ms),

@@ -8,7 +8,7 @@ from typing import Self
 
 from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient
 
 _MOST_HELD = 10_000
@@ -53,9 +53,9 @@ class CompactSet:
         a job that stays in the queue is never skipped.
         """
         jobs = cls()
-        queues = {decoding.text(queue) for queue in calls.ask("smembers", keys.QUEUES)} | {keys.ISOLATED}
+        queues = {decoding.text(queue) for queue in calls.ask("smembers", keys.QUEUES)} | {rq_keys.ISOLATED}
         for queue in sorted(queues):
-            key = keys.rq_queue(queue)
+            key = rq_keys.queue(queue)
             # Twice the length: jobs that join while we read move the rest further from the tail.
             for turn in range(int(calls.ask("llen", key)) * 2 // _PAGE + 2):
                 page = calls.ask("lrange", key, -_PAGE * (turn + 1), -_PAGE * turn - 1)

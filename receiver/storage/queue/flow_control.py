@@ -13,7 +13,7 @@ import orjson
 import redis
 
 from receiver.storage.model import decoding
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient, replies
 
 _MOST = 10_000
@@ -121,7 +121,7 @@ class Gates:
         held = frozenset(paused)
         if not held:
             return
-        queues = [keys.rq_queue(decoding.text(name)) for name in self._calls.ask("smembers", keys.QUEUES)]
+        queues = [rq_keys.queue(decoding.text(name)) for name in self._calls.ask("smembers", keys.QUEUES)]
         found = replies(self._client, [("LRANGE", queue, 0, _GLANCE - 1) for queue in queues])
         jobs = [match for queue in found for match in map(_JOB.fullmatch, queue) if match]
         asked = [("HMGET", keys.state(job[1].decode()), job[2] + b"r", job[2] + b"s", job[2] + b"j") for job in jobs]

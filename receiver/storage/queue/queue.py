@@ -11,7 +11,7 @@ from receiver.core.events import Envelope, Origin
 from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown", "put_off"]
@@ -181,7 +181,7 @@ class DeliveryQueue:
 
     def length(self, queue: str) -> int:
         """Return how many jobs are in a queue now."""
-        return int(self._calls.ask("llen", keys.rq_queue(queue)))
+        return int(self._calls.ask("llen", rq_keys.queue(queue)))
 
     def wait(self, queues: Sequence[str], timeout_s: float) -> None:
         """Sleep until a job is put into one of the queues, at most *timeout_s* (at least 10 ms)."""

@@ -1,8 +1,7 @@
-"""Every Redis key of ours, and the few of RQ's that we write. `scripts/shared/keys.lua` has names for scripts.
+"""Every Redis key of ours. `scripts/shared/keys.lua` has names for scripts, `rq_keys.py` those of RQ that we write.
 
-The layout, version 3. Version 1, the first release's, had no lanes and gates; since version 3 an envelope is packed
-with a dictionary (`storage/model/codec.py`). `{id}` is an event's id, `{hour}` the Unix hour
-in it, `{n}` counts an event's deliveries from 1.
+Layout version 3: version 1, the first release's, had no lanes and gates; since version 3 an envelope is packed with a
+dictionary (`storage/model/codec.py`). `{id}`: an event's id; `{hour}`: its Unix hour; `{n}`: its deliveries from 1.
 
     fd:layout              version of this layout (storage/redis/schema_version.py)
     fd:e:{id}              string: the envelope, compressed; written once
@@ -32,8 +31,7 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:unmade              set: the events that have such deliveries
     fd:incomplete          hash: events found with a state but no envelope; and `cursor`, the progress of the search
     fd:nexudus:budget      hash: two token buckets, of all calls to Nexudus and of writes; forgotten after ten minutes
-    fd:nexudus:budget:long hash: calls of each minute of the last hour, writes of each quarter of the last day; a key of
-                           its own, because 0.2.0 has the other one forgotten after ten minutes
+    fd:nexudus:budget:long hash: calls of each minute of the last hour, writes of each quarter of the last day
     fd:nexudus:answer:{q}  hash: what Nexudus answered to a question of a handler, and when it was asked; for a minute.
                            fd:nexudus:flight:{q}: who is asking it now; fd:nexudus:answers: sorted set of the
                            questions, by when their answers end; fd:nexudus:generation: how often all were cleared
@@ -57,8 +55,8 @@ in it, `{n}` counts an event's deliveries from 1.
     fd:stale               set: hours whose narrower lists hold ids of expired events; fd:stale:{hour}: which lists
     fd:waited-for          string, empty: written again after each batch that replicas have to confirm
     fd:retention           string: the times of retention from which fd:due was computed
-    fd:expiry              string: when retention was applied last, and how far it is behind, as JSON
-    fd:audit               string: the last result of maintenance, as JSON
+    fd:expiry, fd:audit    strings: when retention was applied last and how far it is behind; the last result of
+                           maintenance; each as JSON
     fd:meter               hash: the counters of all processes, for metrics (observation/metrics_store.py)
     fd:rhythm              hash: business to how many events usually come in each hour of the week
     fd:alerts              hash: the current alerts, since when, and where they were sent (alerts/alert_state.py)
@@ -96,19 +94,17 @@ quiet, j serial of its RQ job, a attempts ended, f those that count against its 
 know its route or handler, c deaths of the process that ran it, i 1 while it must run alone, k deaths while it did, m
 origin when not the event's own. What is absent is zero, or for j one.
 
-The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is never used twice, so a job that is not the current one of
-its delivery is stale, and does nothing whichever worker runs it.
+The RQ job of an attempt is `{id}-{n}-{serial}`. A serial is used once: a job that is not its delivery's current one is
+stale, and does nothing whichever worker runs it.
 """
 
 import hashlib
 
-PREFIX = "fd:"
 INDEX = "fd:i:"
 LAYOUT = "fd:layout"
 LAYOUT_VERSION = 3
-"""Raise it by one, here and in keep.lua, at most once for each release, if the release writes something that the
-previous one does not handle. The previous release must still work with the same store: tests/deploy/test_upgrade.py
-runs both."""
+"""Raise it, here and in keep.lua, at most once a release, if it writes something that the previous one does not handle.
+The previous release must still work with the same store: tests/deploy/test_upgrade.py runs both."""
 
 HOURS = "fd:hours"
 RECEIVED = "fd:received"
@@ -153,14 +149,6 @@ ACTS = "fd:acts"
 PAUSED = "fd:paused"
 READINGS = "fd:readings"
 GATES = "fd:gates"
-
-SERVES = "frontdesk"
-"""The field that we add to what RQ knows of a worker of ours: its queues, or EVERY_QUEUE."""
-
-EVERY_QUEUE = "*"
-
-ISOLATED = "frontdesk-isolated"
-"""The queue of deliveries that were running when a process died: each runs alone in a process of its own."""
 
 
 def envelope(event_id: str) -> str:
@@ -242,11 +230,6 @@ def held(worker: str) -> str:
     return f"fd:held:{worker}"
 
 
-def rq_job(job: str) -> str:
-    """RQ's hash of a job."""
-    return f"rq:job:{job}"
-
-
 def gate(route: str) -> str:
     """What is known of the target of a route."""
     return f"fd:g:{route}"
@@ -265,18 +248,3 @@ def lane(lane: str) -> str:
 def spent(digest: str) -> str:
     """That a sign-in link or a session of the console is used up."""
     return f"fd:spent:{digest}"
-
-
-def rq_queue(queue: str) -> str:
-    """RQ's list of job ids waiting in a queue."""
-    return f"rq:queue:{queue}"
-
-
-def rq_scheduled(queue: str) -> str:
-    """RQ's sorted set of job ids that wait for a time, scored by Unix seconds."""
-    return f"rq:scheduled:{queue}"
-
-
-def rq_worker(worker: str) -> str:
-    """What RQ knows of a worker process."""
-    return f"rq:worker:{worker}"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from receiver.nexudus import hook_urls
-from receiver.storage.redis import connection, keys
+from receiver.storage.redis import connection, keys, rq_keys
 from receiver.storage.shared.audit_log import AuditLog
 from tests.receiver.console.house import ADMIN, House, built
 from tests.support.events import entry, keep_all
@@ -81,7 +81,7 @@ def _put(house: House) -> list[str]:
         AuditLog(client).record(SCRIPT, who=HOSTILE[1], event_id=HOSTILE[2], x=HOSTILE[3])
         client.zadd(keys.WORKERS, {SCRIPT: 4 * 10**12})
         client.hset(
-            keys.rq_worker(SCRIPT), mapping={"birth": SCRIPT, "queues": SCRIPT, "pid": SCRIPT, "hostname": SCRIPT}
+            rq_keys.worker(SCRIPT), mapping={"birth": SCRIPT, "queues": SCRIPT, "pid": SCRIPT, "hostname": SCRIPT}
         )
         client.hset(keys.RECEIVED, f"1/{SCRIPT}", 1)
     return [each.envelope.id for each in (one, damaged, torn)]

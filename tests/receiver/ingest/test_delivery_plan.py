@@ -16,7 +16,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.model.entries import PlannedDelivery
 from receiver.storage.query.event_reader import EventReader
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 from tests.support.events import DAY_MS, keep_all
 
 REMIND = """\
@@ -119,4 +119,4 @@ def test_a_replayed_delete_calls_off_by_the_table_of_today(client: redis.Redis) 
     assert Replay(client, TABLE).run(reader.get(misfit)).reason == "no route of today's table wants it"
     report = Audit(client).run(full=True)
     assert (report.unaccounted, report.events["routed"], report.events["unrouted"]) == (0, 2, 1)
-    assert client.zcard(keys.rq_scheduled("default")) == 0
+    assert client.zcard(rq_keys.scheduled("default")) == 0

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from receiver.nexudus import changes
-from receiver.reconcile.rule_table import RULES
-from receiver.reconcile.rules import Stage, Sure
+from receiver.reconcile.rules.rule import Stage, Sure
+from receiver.reconcile.rules.table import RULES
 from receiver.reconcile.selection import Selection
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.damaged_events import IncompleteEvents

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.storage.redis import keys
+from receiver.storage.redis import rq_keys
 from tests.support.bench import Bench
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
@@ -150,6 +150,6 @@ def test_what_ends_together_is_recorded_together(bench: Bench) -> None:
 
     assert bench.work("--processes", "1", "--burst").wait() == 0
 
-    assert bench.client.llen(keys.rq_queue("default")) == 0
+    assert bench.client.llen(rq_keys.queue("default")) == 0
     assert len(bench.seen()) == 1_000
     assert bench.client.info("commandstats")["cmdstat_evalsha"]["calls"] < 500

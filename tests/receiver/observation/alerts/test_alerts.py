@@ -15,7 +15,7 @@ from receiver.observation.alerts.notifier import Message, Notifier
 from receiver.observation.status_snapshot import StatusSnapshot
 from receiver.observation.store_status import Silence
 from receiver.storage.accounting.maintenance import AuditResult
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.conftest import StartFrontdesk, StartValkey
 from tests.receiver.failures.failing import keep_failing
 from tests.receiver.observation.mailbox import Mailbox
@@ -86,7 +86,7 @@ def test_a_state_that_heals_by_itself_is_not_told(client: redis.Redis, mailbox: 
     monitor = AlertMonitor(client, Notifier([mailbox.url]), patience_ms=300_000, routes=tuple)
 
     monitor.turn()
-    client.delete(keys.rq_queue("default"))
+    client.delete(rq_keys.queue("default"))
     monitor.turn()
     monitor.stop()
 

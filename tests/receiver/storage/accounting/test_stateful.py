@@ -25,12 +25,12 @@ from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.retention import Retention
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.queue import Claim, DeliveryQueue, Verdict
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.support.deliveries import LEASE_MS, acknowledge
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
 LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
-QUEUES = ("default", keys.ISOLATED)
+QUEUES = ("default", rq_keys.ISOLATED)
 ROUTES = ("a", "b", "c")
 POISON = 3
 START = 1_700_000_000.0
@@ -285,7 +285,7 @@ class Conservation(RuleBasedStateMachine):
         number = event.deliveries.index(delivery) + 1 if delivery.state == "x" else self._number(event, delivery)
         job = f"{event.id}-{number}-{int(self.client.hget(keys.state(event.id), f'{number}j') or 1)}"
         for queue in QUEUES:
-            self.client.lrem(keys.rq_queue(queue), 0, job)
+            self.client.lrem(rq_keys.queue(queue), 0, job)
             self.client.zrem(f"rq:scheduled:{queue}", job)
         for held in self.client.scan_iter(keys.held("*")):
             self.client.srem(held, job)
@@ -329,7 +329,7 @@ class Conservation(RuleBasedStateMachine):
     @invariant()
     def every_delivery_is_in_one_place(self) -> None:
         """In a queue once, or waiting once, or in one worker's hands; and nowhere when it has ended."""
-        queued = Counter(job for queue in QUEUES for job in self.client.lrange(keys.rq_queue(queue), 0, -1))
+        queued = Counter(job for queue in QUEUES for job in self.client.lrange(rq_keys.queue(queue), 0, -1))
         waiting = Counter(job for queue in QUEUES for job in self.client.zrange(f"rq:scheduled:{queue}", 0, -1))
         held = Counter(job for key in self.client.scan_iter(keys.held("*")) for job in self.client.smembers(key))
         jobs = {key.removeprefix(b"rq:job:") for key in self.client.scan_iter("rq:job:*")}
@@ -349,7 +349,7 @@ class Conservation(RuleBasedStateMachine):
         """At last everything that can still run is run to its end, once."""
         if self._in_state("w"):
             self.time_passes()
-        while any(self.client.llen(keys.rq_queue(queue)) for queue in QUEUES):
+        while any(self.client.llen(rq_keys.queue(queue)) for queue in QUEUES):
             self.claim(4)
         for delivery in self._in_state("x"):
             assert delivery.claim is not None

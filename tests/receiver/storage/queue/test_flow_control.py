@@ -14,7 +14,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Target
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 from tests.support.processes import wait_until
 
@@ -43,7 +43,7 @@ class Desk:
 
     def claim(self, most: int = 100) -> tuple[Claim, ...]:
         """Claim what may go."""
-        claimed = self.queue.claim("ann", ["default", keys.ISOLATED], most, self.rules)
+        claimed = self.queue.claim("ann", ["default", rq_keys.ISOLATED], most, self.rules)
         assert claimed is not None
         return claimed.claims
 

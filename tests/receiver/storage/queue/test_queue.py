@@ -10,7 +10,7 @@ from receiver.core.events import DeliveryStatus, EventStatus
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredEvent
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.support.events import entry, keep_all
 from tests.support.processes import wait_until
 
@@ -104,7 +104,7 @@ def test_an_end_leaves_no_field_of_the_way_there(client: redis.Redis, deliveries
     assert deliveries.recover("ann", {died.job: 1}) is not None
     deliveries.begin_lease("ann", 60_000)
     (again,) = wait_until(lambda: claim_all(deliveries), "the retry to come due")
-    (alone,) = claim_all(deliveries, queues=(keys.ISOLATED,))
+    (alone,) = claim_all(deliveries, queues=(rq_keys.ISOLATED,))
 
     deliveries.acknowledge("ann", [ended(again, "succeeded"), ended(alone, "succeeded")])
 
@@ -258,7 +258,7 @@ def test_what_a_dead_worker_only_held_goes_back_and_what_it_ran_runs_alone(
     assert (recovered.unrun, recovered.alone, recovered.more) == ((claims[1].job,), (claims[0].job,), False)
     (unrun,) = claim_all(deliveries, "bob")
     assert (unrun.envelope, unrun.attempts, unrun.deaths) == (held.envelope, 0, 0)
-    (alone,) = claim_all(deliveries, "bob", [keys.ISOLATED])
+    (alone,) = claim_all(deliveries, "bob", [rq_keys.ISOLATED])
     assert (alone.envelope, alone.attempts, alone.failures, alone.deaths) == (ran.envelope, 1, 0, 1)
     attempt = only(client, ran.envelope.id).deliveries[0].attempts[0]
     assert (attempt["outcome"], attempt["started_ms"]) == ("crashed", 1_700_000_000_000)
@@ -275,7 +275,7 @@ def test_three_deaths_while_alone_are_poison(client: redis.Redis, deliveries: De
     for death in range(3):
         worker = f"alone-{death}"
         deliveries.begin_lease(worker, LEASE_MS)
-        (claim,) = claim_all(deliveries, worker, [keys.ISOLATED])
+        (claim,) = claim_all(deliveries, worker, [rq_keys.ISOLATED])
         recovered = deliveries.recover(worker, {claim.job: 0})
         poisoned.append(bool(recovered and recovered.poisoned == (claim.job,)))
 
@@ -293,7 +293,7 @@ def test_after_a_run_alone_that_only_failed_it_is_a_delivery_like_any_other(
     keep_all(client, entry(queue="doors"))
     (claim,) = claim_all(deliveries, queues=["doors"])
     deliveries.recover("ann", {claim.job: 0})
-    (alone,) = claim_all(deliveries, "bob", [keys.ISOLATED])
+    (alone,) = claim_all(deliveries, "bob", [rq_keys.ISOLATED])
 
     deliveries.acknowledge("bob", [ended(alone, "retry")])
 

@@ -15,7 +15,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import StoredDelivery
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.client import StoreClient
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
@@ -118,7 +118,7 @@ def test_its_action_calls_it_off(client: redis.Redis, booking: Booking) -> None:
     assert booking.delivery(first).error == f"called off by BookingDelete: {gone}"
     assert booking.delivery(gone).error == f"called off {first}-1"
     assert EventReader(client).get(gone).status == EventStatus.DISCARDED
-    assert client.zcard(keys.rq_scheduled("default")) == 0
+    assert client.zcard(rq_keys.scheduled("default")) == 0
     assert booking.delivery(booking.delete()).error == "called off nothing: no delivery waited"
     balanced(client, created=3, discarded=3)
     assert Audit(client).run().events["routed"] == 3
@@ -318,5 +318,5 @@ def test_thousands_are_moved_at_once(client: redis.Redis) -> None:
                 ],
             )
     balanced(client, created=2 * number, discarded=number, in_flight=number)
-    assert client.zcard(keys.rq_scheduled("default")) == number
-    assert client.zcount(keys.rq_scheduled("default"), LATER / 1_000, LATER / 1_000) == number
+    assert client.zcard(rq_keys.scheduled("default")) == number
+    assert client.zcount(rq_keys.scheduled("default"), LATER / 1_000, LATER / 1_000) == number

@@ -14,7 +14,7 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.queue.route_limits import Rule, Runnable, Target
-from receiver.storage.redis import keys
+from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 
 LEASE_MS = 60_000
@@ -160,7 +160,7 @@ def test_gates_of_an_unknown_route_are_left_to_who_knows_it(client: redis.Redis,
 
     assert old.claim() == ()
     assert [state(client, event) for event in events[1:]] == ["limit"] * 2
-    assert client.llen(keys.rq_queue("default")) == 0
+    assert client.llen(rq_keys.queue("default")) == 0
 
     probe_at = int(time.time() * 1_000) + HOUR_MS
     client.hset(keys.gate(ROUTE), mapping={"open": probe_at - 2 * HOUR_MS, "pace": HOUR_MS, "next": probe_at})
@@ -189,17 +189,17 @@ def test_stock_workers_and_earlier_versions_get_it_too(client: redis.Redis, old:
     (event,) = keep(client, 1)
     assert old.claim() == ()
     assert old.claim() == ()
-    assert client.llen(keys.rq_queue("default")) == 0
+    assert client.llen(rq_keys.queue("default")) == 0
     since = client.hget(keys.state(event), "1b")
     let_pass(client, 3_000)
 
     assert old.claim() == ()
-    assert client.lrange(keys.rq_queue("default"), 0, -1) == [f"{event}-1-1".encode()]
+    assert client.lrange(rq_keys.queue("default"), 0, -1) == [f"{event}-1-1".encode()]
     assert old.claim() == ()
     assert (state(client, event), client.hget(keys.state(event), "1b")) == ("unknown route", since)
     let_pass(client, 3_000)
     old.claim()
-    client.lpop(keys.rq_queue("default"))  # as RQ does
+    client.lpop(rq_keys.queue("default"))  # as RQ does
 
     claim = old.queue.take("stock:1", f"{event}-1-1", LEASE_MS)
     assert claim is not None
@@ -227,7 +227,7 @@ def test_what_nobody_can_run_for_an_hour_is_handed_over_to_be_ended(client: redi
 
 def test_a_worker_finds_out_by_the_first_one(client: redis.Redis, new: Worker) -> None:
     """It gives it back as unknown: with the timeout that it had, alone if it must run alone, and to who knows it."""
-    old = Worker(client, "old", knows=False, queues=(keys.ISOLATED, "default"))
+    old = Worker(client, "old", knows=False, queues=(rq_keys.ISOLATED, "default"))
     old.runnable = Runnable()
     (event,) = keep(client, 1)
     client.hset(f"rq:job:{event}-1-1", "timeout", 86_400)
@@ -235,7 +235,7 @@ def test_a_worker_finds_out_by_the_first_one(client: redis.Redis, new: Worker) -
     old.queue.recover("old", {claim.job: 0})
     old.queue.begin_lease("old", LEASE_MS)
     (claim,) = old.claim()
-    assert claim.queue == keys.ISOLATED
+    assert claim.queue == rq_keys.ISOLATED
 
     old.end(claim, verdict="unknown")
 
@@ -243,7 +243,7 @@ def test_a_worker_finds_out_by_the_first_one(client: redis.Redis, new: Worker) -
     assert client.hget(f"rq:job:{event}-1-3", "timeout") == b"86400"
     assert state(client, event) == "unknown route"
     assert new.claim() == ()
-    assert client.lrange(keys.rq_queue(keys.ISOLATED), 0, -1) == [f"{event}-1-3".encode()]
+    assert client.lrange(rq_keys.queue(rq_keys.ISOLATED), 0, -1) == [f"{event}-1-3".encode()]
 
 
 @pytest.mark.parametrize("verdict", ["uncharged", "give_back", "retry"])
@@ -287,7 +287,7 @@ def test_an_earlier_version_finds_and_repairs_nothing(client: redis.Redis, old: 
     event = popped[0][0].decode()[:20]
     client.hset(keys.state(event), "1s", "q")
     client.hdel(keys.state(event), "1w")
-    client.rpush(keys.rq_queue("default"), f"{event}-1-1")
+    client.rpush(rq_keys.queue("default"), f"{event}-1-1")
 
     (claim,) = new.claim()
     assert ids((claim,)) == [event]

@@ -1,6 +1,6 @@
 """What a rule of back-fill is: what it asks, when it makes an event, and how sure that is. Pure.
 
-A rule sees one row of a search and says at which moment the thing happened, or that it did not. `rule_table` has them.
+A rule sees one row of a search and says at which moment the thing happened, or that it did not. `table` has them.
 """
 
 from collections.abc import Callable, Mapping

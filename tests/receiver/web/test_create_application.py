@@ -1,5 +1,6 @@
 """The receiver under other ASGI servers, by the settings of the environment, and under Starlette's test client."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,13 @@ from tests.support.processes import Process, environment, free_port
 KEY = "a-url-key"
 PATH = hook_urls.path(KEY, 1001, "BookingCreate")
 BODY = b'[{"Id":1,"FullName":"Jose"}]'
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of whoever runs the tests, and of the tests themselves, are none of the application's."""
+    for name in [name for name in os.environ if name.startswith("FRONTDESK_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

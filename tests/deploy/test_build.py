@@ -17,7 +17,13 @@ from tests.conftest import StartValkey
 from tests.support.processes import Process, free_port
 
 ROOT = Path(__file__).parents[2]
-TEXT = re.sub(r"\\\n\s*", "", (ROOT / "deploy" / "Dockerfile").read_text())
+
+
+def _joined(name: str) -> str:
+    return re.sub(r"\\\n\s*", "", (ROOT / "deploy" / name).read_text())
+
+
+TEXT = _joined("Dockerfile")
 BUILD, RUNTIME = (stage.splitlines() for stage in re.split(r"^FROM .*$", TEXT, flags=re.MULTILINE)[1:])
 COMMANDS = ("apply", "audit", "check", "console", "drain", "plan", "release", "replay", "serve", "watch", "work")
 
@@ -106,9 +112,29 @@ def image() -> Iterator[Image]:
 
 @pytest.mark.timeout(600)
 def test_what_is_built_runs(image: Image, start_valkey: StartValkey) -> None:
-    """The one image holds every command and nothing to build with, and its receiver is healthy."""
+    """The one image holds every command and nothing to build with, its receiver is healthy, and it takes plugins."""
     _assert_complete(image)
     _assert_healthy(image, start_valkey(port=free_port()).url)
+    _assert_takes_a_plugin(image)
+
+
+def _assert_takes_a_plugin(image: Image) -> None:
+    """What plugin.Dockerfile runs puts a handler where a worker finds it, by the pip of the system's Python."""
+    python = Path(image.folder / "opt/frontdesk/bin/python").resolve()
+    if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+        return  # Debian's Python brings no pip; that of the image does
+    program, source = image.folder / "opt/frontdesk/bin/frontdesk", image.folder / "src"
+    subprocess.run([program, "new-handler", "door-codes"], cwd=source, env=image.environ, timeout=60, check=True)
+    (command,) = re.findall(r"^RUN (.*)", _joined("plugin.Dockerfile"), re.MULTILINE)
+
+    image.run([f"RUN {command.replace('${PACKAGE}', 'door-codes')}"])
+
+    (source / "routes.yaml").write_text(
+        "routes:\n  - {name: doors, action: BookingCreate, handler: door-codes, with: {file: /tmp/doors}}\n"
+    )
+    environ = image.environ | {"FRONTDESK_ROUTES": str(source / "routes.yaml")}
+    checked = subprocess.run([program, "check"], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stderr
 
 
 def _assert_healthy(image: Image, redis_url: str) -> None:

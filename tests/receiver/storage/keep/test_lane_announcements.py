@@ -104,7 +104,7 @@ def test_who_is_silent_is_waited_for_until_it_speaks(desk: Desk) -> None:
     """What is newer than what it said last may follow something in its spool; what is older does not."""
     calls = StoreClient(desk.client, "announce_spool")
     before, after = numbered(1), numbered(2, "other")
-    done = after.envelope.id[:9]
+    done = before.envelope.id[:9]  # of the same millisecond as the second, or of an earlier one
 
     def say(lease_ms: int, kind: str, done: str) -> int:
         return int(calls.run("announce_spool", "here/000", calls.now_ms(), lease_ms, kind, done)[0])

@@ -46,7 +46,7 @@ profile: .venv/tested ## where a request and a delivery spend their time: flame 
 	$(BIN)/python -m tests.benchmarks.profile
 
 faults: .venv/tested ## the long fault suite, and fuzzing for minutes
-	FRONTDESK_TEST_LONG=1 $(BIN)/pytest tests/faults tests/fuzz tests/receiver/cli/registrar/test_killed.py tests/receiver/reconcile/test_many_rows.py -n 1
+	TESTS_LONG=1 $(BIN)/pytest tests/faults tests/fuzz tests/receiver/cli/registrar/test_killed.py tests/receiver/reconcile/test_many_rows.py -n 1
 
 # A virtual environment knows the folder that it was made in: where this tree was moved or copied, it is made anew.
 MOVED := $(shell [ ! -e .venv/installed ] || [ "$$(cat .venv/installed)" = "$(CURDIR)" ] || echo moved)

@@ -25,7 +25,7 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
-LEFT_OUT = frozenset(os.environ.get("FRONTDESK_TEST_WITHOUT", "").split())
+LEFT_OUT = frozenset(os.environ.get("TESTS_WITHOUT", "").split())
 """Programs whose tests are left out on purpose, also under CI=true: .ci/other-python says which and why."""
 
 
@@ -46,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for name in mark.args:
             if name in LEFT_OUT:
-                pytest.skip(f"LEFT OUT by FRONTDESK_TEST_WITHOUT: what needs {name}")
+                pytest.skip(f"LEFT OUT by TESTS_WITHOUT: what needs {name}")
             if not find_program(name):
                 sentence = f"NOT TESTED: {name} is not installed on this machine"
                 if os.environ.get("CI") == "true":

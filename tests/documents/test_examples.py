@@ -116,7 +116,7 @@ def test_the_test_of_a_handler_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_value_of_a_setting_is_one(page: Page) -> None:
     """`FRONTDESK_NAME=value` between backticks or in a command is read without complaint; capitals are filled in."""
-    examples = re.findall(r"[`\s]FRONTDESK_(?!TEST_)([A-Z_]+)=([^`\s]+)", page.text)
+    examples = re.findall(r"[`\s]FRONTDESK_([A-Z_]+)=([^`\s]+)", page.text)
 
     for name, value in examples:
         if name.removesuffix("_FILE").lower() in settings.SECRETS and name.endswith("_FILE"):
@@ -126,11 +126,11 @@ def test_every_value_of_a_setting_is_one(page: Page) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_setting_that_a_page_names_is_one(page: Page) -> None:
-    """By its name, or the name of its file. Those of FRONTDESK_TEST_ are for whoever runs these tests."""
+    """By its name, or the name of its file."""
     known = {settings.PREFIX + field.upper() for field in settings.Settings.model_fields}
     known |= {f"{settings.PREFIX}{field.upper()}_FILE" for field in settings.SECRETS}
 
-    assert set(re.findall(rf"\b{settings.PREFIX}(?!TEST_)[A-Z][A-Z_]+", page.text)) <= known
+    assert set(re.findall(rf"\b{settings.PREFIX}[A-Z][A-Z_]+", page.text)) <= known
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:

@@ -23,8 +23,8 @@ from tests.faults.stock import Stock
 
 def main(names: Sequence[str]) -> int:
     """Run everything, or the campaigns of these names; 1 when anything is not as promised."""
-    seed = int(os.environ.get("FRONTDESK_TEST_SEED", "4"))
-    print(f"FRONTDESK_TEST_SEED={seed}")
+    seed = int(os.environ.get("TESTS_SEED", "4"))
+    print(f"TESTS_SEED={seed}")
     every = campaigns.long(seed)
     if unknown := set(names) - {one.name for one in every}:
         sys.exit(f"no such campaign: {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in every)}")

@@ -12,8 +12,8 @@ from tests.faults.disk import NoDisk
 
 RecordProperty = Callable[[str, object], None]
 
-IS_LONG = os.environ.get("FRONTDESK_TEST_LONG") == "1"
-SEED = int(os.environ.get("FRONTDESK_TEST_SEED", "4"))
+IS_LONG = os.environ.get("TESTS_LONG") == "1"
+SEED = int(os.environ.get("TESTS_SEED", "4"))
 
 
 @pytest.mark.timeout(900)

@@ -8,7 +8,7 @@ import pytest
 from tests.faults import upheaval
 from tests.faults.estate import Estate
 
-IS_LONG = os.environ.get("FRONTDESK_TEST_LONG") == "1"
+IS_LONG = os.environ.get("TESTS_LONG") == "1"
 
 
 @pytest.mark.needs("nginx")

@@ -17,7 +17,7 @@ from receiver.storage.query.event_reader import EventReader
 from tests.conftest import StartValkey
 from tests.support.processes import environment, run
 
-SECONDS = 60 if os.environ.get("FRONTDESK_TEST_LONG") == "1" else 4
+SECONDS = 60 if os.environ.get("TESTS_LONG") == "1" else 4
 CLIENT_IS_GONE = "the handler is closed"
 """How uvloop says it."""
 

@@ -215,8 +215,8 @@ class DeliveryMachine(RuleBasedStateMachine, Generic[K]):
 
 
 def run_histories(machine: Callable[[], RuleBasedStateMachine], *, many: int) -> None:
-    """Run many random histories of 30 steps; FRONTDESK_TEST_LONG makes them 100 of 80."""
-    long = bool(os.environ.get("FRONTDESK_TEST_LONG"))
+    """Run many random histories of 30 steps; TESTS_LONG makes them 100 of 80."""
+    long = bool(os.environ.get("TESTS_LONG"))
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]  # any callable that makes one
         settings=settings(

@@ -289,8 +289,8 @@ def get(url: str, *, timeout_s: float = 5.0) -> int:
 
 
 def server_program() -> Path:
-    """Return the program of the stores that tests start: what FRONTDESK_TEST_SERVER names, or the embedded server."""
-    named = os.environ.get("FRONTDESK_TEST_SERVER")
+    """Return the program of the stores that tests start: what TESTS_SERVER names, or the embedded server."""
+    named = os.environ.get("TESTS_SERVER")
     return Path(named) if named else server_binary.find()
 
 

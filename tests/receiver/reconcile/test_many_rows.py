@@ -1,6 +1,6 @@
 """A kind with very many rows, really paged: each is counted once, in as many calls as pages, in bounded memory.
 
-5,000 rows; with FRONTDESK_TEST_LONG=1 (`make faults`) 200,000.
+5,000 rows; with TESTS_LONG=1 (`make faults`) 200,000.
 """
 
 import os
@@ -16,7 +16,7 @@ from receiver.reconcile.selection import Selection
 from tests.receiver.reconcile.outage import gap, table
 from tests.support.nexudus import SimulatedNexudus
 
-ROWS = 200_000 if os.environ.get("FRONTDESK_TEST_LONG") else 5_000
+ROWS = 200_000 if os.environ.get("TESTS_LONG") else 5_000
 AT_ONCE = 5_000
 BYTES_PER_ROW = 4_000
 BESIDES = 20_000_000

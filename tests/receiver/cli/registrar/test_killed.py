@@ -30,11 +30,11 @@ routes: [{name: all, action: [TeamCreated, TeamUpdated, TeamDeleted, BlogPostUpd
 """
 NIGHT = ("TeamCreated", "TeamUpdated", "TeamDeleted", "TeamCreated", "BlogPostUpdate")
 MOST_CALLS = 400
-STRIDE = 1 if os.environ.get("FRONTDESK_TEST_LONG") else 7
+STRIDE = 1 if os.environ.get("TESTS_LONG") else 7
 """How many calls to Nexudus further each run gets; the kinds of outage begin at different ones."""
 
 MOST_STORE_CALLS = 4_000
-STORE_STRIDE = 5 if os.environ.get("FRONTDESK_TEST_LONG") else 61
+STORE_STRIDE = 5 if os.environ.get("TESTS_LONG") else 61
 """The same of calls to the store. Odd: the call that is held is by turns not done and done."""
 
 

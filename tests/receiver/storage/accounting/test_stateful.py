@@ -29,7 +29,7 @@ from receiver.storage.redis import keys, rq_keys
 from tests.support.deliveries import LEASE_MS, acknowledge
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
-LONG = bool(os.environ.get("FRONTDESK_TEST_LONG"))
+LONG = bool(os.environ.get("TESTS_LONG"))
 QUEUES = ("default", rq_keys.ISOLATED)
 ROUTES = ("a", "b", "c")
 POISON = 3
@@ -377,7 +377,7 @@ class Conservation(RuleBasedStateMachine):
 
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_whatever_happens(client: redis.Redis) -> None:
-    """Many random histories; FRONTDESK_TEST_LONG makes them more and longer."""
+    """Many random histories; TESTS_LONG makes them more and longer."""
 
     class OnThisServer(Conservation):
         def __init__(self) -> None:

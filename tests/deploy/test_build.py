@@ -130,7 +130,7 @@ def _assert_takes_a_plugin(image: Image) -> None:
     image.run([f"RUN {command.replace('${PACKAGE}', 'door-codes')}"])
 
     (source / "routes.yaml").write_text(
-        "routes:\n  - {name: doors, action: BookingCreate, handler: door-codes, with: {file: /tmp/doors}}\n"
+        "routes:\n  - {name: doors, action: BookingCreate, handler: door-codes, with: {file: doors.txt}}\n"
     )
     environ = image.environ | {"FRONTDESK_ROUTES": str(source / "routes.yaml")}
     checked = subprocess.run([program, "check"], env=environ, capture_output=True, text=True, timeout=60, check=False)

@@ -9,7 +9,7 @@ from typing import Final
 import redis
 
 from receiver.core import timestamps
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.entities import Entities
 from receiver.reconcile import changed_routes
 from receiver.reconcile.candidates import Candidate, Survey
 from receiver.reconcile.id_sets import IdSets

@@ -9,7 +9,7 @@ import redis
 import structlog
 
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.id_sets import EVERY_MS, IdSets
 from receiver.reconcile.rules.rule import entity_of

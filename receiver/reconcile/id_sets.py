@@ -10,7 +10,7 @@ from typing import Final
 
 import redis
 
-from receiver.nexudus.entities import PAGE_SIZE, Entities
+from receiver.nexudus.api.entities import PAGE_SIZE, Entities
 from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.listing import MOST_ROWS, Unreliable
 from receiver.storage.model import decoding

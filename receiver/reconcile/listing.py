@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from receiver.core.errors import FrontdeskError
-from receiver.nexudus.entities import PAGE_SIZE, Entities, Page, Row
+from receiver.nexudus.api.entities import PAGE_SIZE, Entities, Page, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.rules.rule import KEPT, Ask
 from receiver.reconcile.times import minute, moment, plain

@@ -17,7 +17,7 @@ from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, canonical_record, changes, fingerprint, payload
-from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
+from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.operations.replay import Replay
 from receiver.reconcile.candidates import Candidate, key_of

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from receiver.nexudus.entities import BATCH_SIZE, Entities, Row
+from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS, Kind
 
 _DEEPEST = 3

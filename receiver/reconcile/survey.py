@@ -6,7 +6,7 @@ A kind that cannot be searched is named and left out, and the others go on.
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
+from receiver.nexudus.api.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile import doubts, histories
 from receiver.reconcile.candidates import (

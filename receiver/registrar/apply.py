@@ -10,8 +10,8 @@ from typing import Any
 
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
-from receiver.nexudus.registration import Registration
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.registration import Registration
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar.change import Change, ChangeKey, HookState, Op
 from receiver.registrar.plan import DESCRIPTION, Plan
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar.change import Op
 from receiver.registrar.plan import Pair, Plan
 from receiver.storage.shared.gap_ledger import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from receiver.core import timestamps
 from receiver.nexudus import actions
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar.change import Change, HookCondition
 from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan

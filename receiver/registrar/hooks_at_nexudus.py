@@ -6,8 +6,8 @@ import structlog
 
 from receiver.core.errors import CredentialsRefused, NexudusError, Problem, RoutesError
 from receiver.nexudus import actions
-from receiver.nexudus.registration import Registration
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.registration import Registration
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar import plan
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Plan, Scope, WantedHooks

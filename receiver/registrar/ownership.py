@@ -12,7 +12,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from receiver.nexudus import actions, hook_urls
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 
 _PORTS = {"http": 80, "https": 443}
 _ACTIONS = {code: name for name, code in actions.CODES.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar.change import DUPLICATE, UNROUTED, Change, HookState, Op
 from receiver.registrar.ownership import Owned, Owner, Ownership, name_of
 

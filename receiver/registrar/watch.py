@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from receiver.core.errors import NexudusError
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar import hook_health
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change, ChangeKey, HookCondition, Op

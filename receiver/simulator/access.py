@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.nexudus.oauth import totp_code
+from receiver.nexudus.api.oauth import totp_code
 
 _MOST_TOKENS = 10_000
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from receiver.nexudus import actions
-from receiver.nexudus.entities import Entities
-from receiver.nexudus.entities import Row as Record
+from receiver.nexudus.api.entities import Entities
+from receiver.nexudus.api.entities import Row as Record
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.selection import Selection
 from receiver.routing import file

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from receiver.nexudus.client import Client, Patience
-from receiver.nexudus.oauth import BearerToken
+from receiver.nexudus.api.client import Client, Patience
+from receiver.nexudus.api.oauth import BearerToken
 from receiver.nexudus.record_kinds import KINDS
 from tests.support.nexudus import CountingBudget
 

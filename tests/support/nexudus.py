@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx2
 
-from receiver.nexudus.budget import Budget
-from receiver.nexudus.client import Client, Patience
-from receiver.nexudus.oauth import BearerToken, Password
+from receiver.nexudus.api.budget import Budget
+from receiver.nexudus.api.client import Client, Patience
+from receiver.nexudus.api.oauth import BearerToken, Password
 from tests.support.processes import Process
 
 HURRY = Patience(first_pause_s=0.001, longest_pause_s=0.01, silence_s=10)

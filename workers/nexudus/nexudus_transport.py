@@ -19,9 +19,9 @@ import redis
 
 from receiver.core.errors import CredentialsRefused, HandlerError, NexudusError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
-from receiver.nexudus import budget
-from receiver.nexudus.client import Call, Client, Patience
-from receiver.nexudus.credentials import credentials
+from receiver.nexudus.api import budget
+from receiver.nexudus.api.client import Call, Client, Patience
+from receiver.nexudus.api.credentials import credentials
 from receiver.storage.redis import connection
 from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.response_cache import CacheLookup, ResponseCache

@@ -16,11 +16,11 @@ from receiver.cli.ui import output
 from receiver.core import outbound, settings
 from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus import budget
-from receiver.nexudus.client import Client
-from receiver.nexudus.credentials import credentials
+from receiver.nexudus.api import budget
+from receiver.nexudus.api.client import Client
+from receiver.nexudus.api.credentials import credentials
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.nexudus.records.record import kind_of
-from receiver.nexudus.webhooks import Webhooks
 from receiver.observation import unsigned
 from receiver.process import logs
 from receiver.registrar.hooks_at_nexudus import Planner

@@ -13,7 +13,7 @@ from receiver.cli.health import alerts
 from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
 from receiver.cli.ui import values
 from receiver.core.errors import SettingsError
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.entities import Entities
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask

@@ -12,11 +12,11 @@ from receiver.cli.ui import values
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
-from receiver.nexudus import budget
-from receiver.nexudus.budget import Budget
-from receiver.nexudus.client import Client
-from receiver.nexudus.credentials import credentials
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api import budget
+from receiver.nexudus.api.budget import Budget
+from receiver.nexudus.api.client import Client
+from receiver.nexudus.api.credentials import credentials
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.ownership import Ownership
 from receiver.routing.loading import read_table

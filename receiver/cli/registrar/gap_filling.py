@@ -9,7 +9,7 @@ import redis
 from receiver.cli.registrar.factory import RegistrarTools
 from receiver.core import timestamps
 from receiver.core.errors import SettingsError, UsageError
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.entities import Entities
 from receiver.reconcile import windows
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.healing import LOCK, Restraint

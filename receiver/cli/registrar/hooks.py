@@ -9,7 +9,7 @@ from rich.text import Text
 from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.cli.ui import output
 from receiver.core.errors import NexudusError, RoutesError, StorageUnavailable
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar import hook_health
 from receiver.registrar.change import HookCondition
 from receiver.registrar.hook_health import HookRow

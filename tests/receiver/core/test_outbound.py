@@ -7,9 +7,9 @@ import pytest
 
 from receiver.core import outbound
 from receiver.core.errors import NexudusError, SettingsError
-from receiver.nexudus.budget import LocalBudget
-from receiver.nexudus.client import Call, Client, Patience
-from receiver.nexudus.oauth import BearerToken
+from receiver.nexudus.api.budget import LocalBudget
+from receiver.nexudus.api.client import Call, Client, Patience
+from receiver.nexudus.api.oauth import BearerToken
 from tests.support import processes
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -12,8 +12,8 @@ from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, fingerprint, payload
-from receiver.nexudus.client import Client
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.client import Client
+from receiver.nexudus.api.entities import Entities
 from receiver.reconcile.filling import Filling, Orders, Report, Tools
 from receiver.reconcile.selection import Selection
 from receiver.routing import file

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from receiver.nexudus.entities import Entities
+from receiver.nexudus.api.entities import Entities
 from receiver.reconcile.healing import Healer
 from receiver.reconcile.id_sets import EVERY_MS
 from receiver.storage.shared.gap_ledger import CoverageChange, PairHealth

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from receiver.nexudus.entities import PAGE_SIZE, Entities
+from receiver.nexudus.api.entities import PAGE_SIZE, Entities
 from receiver.reconcile.filling import Filling, Orders, Tools
 from receiver.reconcile.selection import Selection
 from tests.receiver.reconcile.outage import gap, table

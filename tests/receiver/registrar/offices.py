@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from receiver.core.errors import NexudusError
 from receiver.nexudus import actions
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
 from receiver.registrar.change import Change
 from receiver.registrar.hooks_at_nexudus import Planner

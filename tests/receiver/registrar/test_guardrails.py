@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from receiver.nexudus import actions
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import ChangeKey, Op
 from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back

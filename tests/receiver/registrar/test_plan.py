@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions, hook_urls
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api.registration import Registration
 from receiver.registrar import plan
 from receiver.registrar.change import Change, Op
 from receiver.registrar.ownership import Owner, Ownership, name_of

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from receiver.nexudus import actions, samples, signature
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import wait_until

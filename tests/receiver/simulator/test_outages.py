@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.outages import Outage, Outages
 from tests.receiver.simulator.test_firing import Catcher

@@ -1,6 +1,6 @@
 """`frontdesk simulate --outage`: a newcomer switches the webhooks of a running simulator off."""
 
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.support.nexudus import SimulatedNexudus
 from tests.support.processes import free_port, run
 

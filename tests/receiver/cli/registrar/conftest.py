@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.receiver.cli.registrar.registrations import FOREIGN, ROUTES
 from tests.support.nexudus import SimulatedNexudus
 

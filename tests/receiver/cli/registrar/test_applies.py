@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 
 from receiver.nexudus import actions, hook_urls
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.conftest import StartFrontdesk
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from receiver.nexudus import actions, hook_urls
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.receiver.cli.registrar.registrations import (
     PAIRS,
     ROUTES,

@@ -5,8 +5,8 @@ import pytest
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
 from receiver.console.framework.hooks_cache import HooksCache, digest_of
 from receiver.core.errors import UsageError
-from receiver.nexudus.registration import Registration
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.registration import Registration
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.receiver.cli.registrar.registrations import PAIRS, assert_converged, ours
 from tests.support.nexudus import SimulatedNexudus
 

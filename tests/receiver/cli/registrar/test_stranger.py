@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from receiver.nexudus import actions
-from receiver.nexudus.oauth import totp_code
+from receiver.nexudus.api.oauth import totp_code
 from tests.support.processes import run
 
 EMPTY = {"Records": [], "HasNextPage": False, "TotalItems": 0}

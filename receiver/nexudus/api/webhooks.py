@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus import registration
-from receiver.nexudus.client import Call, Client
-from receiver.nexudus.registration import Registration
+from receiver.nexudus.api import registration
+from receiver.nexudus.api.client import Call, Client
+from receiver.nexudus.api.registration import Registration
 
 _HOOKS = "/api/sys/webhooks"
 _BUSINESSES = "/api/sys/businesses"

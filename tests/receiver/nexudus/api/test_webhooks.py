@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus.client import Client
-from receiver.nexudus.oauth import BearerToken, Password
-from receiver.nexudus.webhooks import Webhooks
+from receiver.nexudus.api.client import Client
+from receiver.nexudus.api.oauth import BearerToken, Password
+from receiver.nexudus.api.webhooks import Webhooks
 from tests.support.nexudus import DEMO, CountingBudget, SimulatedNexudus
 
 RECORD = {"BusinessId": 1001, "Name": "n", "Action": 6, "URL": "https://a.example/", "Description": "d", "Active": True}

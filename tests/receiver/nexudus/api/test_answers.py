@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.core.errors import NexudusError
-from receiver.nexudus import answers
-from receiver.nexudus.answers import Answer
+from receiver.nexudus.api import answers
+from receiver.nexudus.api.answers import Answer
 
 VALIDATION = (
     b'{"Message":"Name: is a required field","Value":null,"WasSuccessful":false,'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.nexudus.budget import LocalBudget
+from receiver.nexudus.api.budget import LocalBudget
 
 
 class Clock:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus import oauth
-from receiver.nexudus.oauth import Password, PasswordTokens
+from receiver.nexudus.api import oauth
+from receiver.nexudus.api.oauth import Password, PasswordTokens
 
 
 class Endpoint:

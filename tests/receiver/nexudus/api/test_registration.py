@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.core.errors import NexudusError
-from receiver.nexudus import registration
+from receiver.nexudus.api import registration
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

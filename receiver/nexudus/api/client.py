@@ -1,7 +1,7 @@
 """The HTTP client of the Nexudus API: signs in, keeps to the call budget, and repeats calls after throttling and
 faults. Time, tries and the size of answers are bounded.
 
-The calls themselves are in `receiver.nexudus.webhooks` and `entities`; `receiver.nexudus.answers` interprets answers.
+The calls themselves are in `webhooks` and `entities` beside it; `answers` interprets what comes back.
 """
 
 import random
@@ -17,10 +17,10 @@ import structlog
 from receiver import __version__
 from receiver.core import outbound
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus import answers
-from receiver.nexudus.answers import Answer
-from receiver.nexudus.budget import Budget
-from receiver.nexudus.oauth import BearerToken, Password, PasswordTokens, Tokens
+from receiver.nexudus.api import answers
+from receiver.nexudus.api.answers import Answer
+from receiver.nexudus.api.budget import Budget
+from receiver.nexudus.api.oauth import BearerToken, Password, PasswordTokens, Tokens
 
 _LARGEST_ANSWER = 32 * 1_048_576
 """Bytes. 500 hooks are about 0.3 MB."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.core.errors import NexudusError
-from receiver.nexudus.client import Call, Client
+from receiver.nexudus.api.client import Call, Client
 
 Row = Mapping[str, Any]
 

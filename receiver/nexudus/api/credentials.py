@@ -5,7 +5,7 @@ import socket
 
 from receiver.core.errors import SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus.oauth import BearerToken, Password
+from receiver.nexudus.api.oauth import BearerToken, Password
 
 
 def credentials(current: Settings, role: str) -> BearerToken | Password:

@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from receiver.nexudus import actions
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Stage, Sure
-from receiver.reconcile.rules.table import RULES
 from receiver.storage.shared.gap_ledger import GapLedger, GapState
 from tests.conftest import StartFrontdesk
 from tests.support.locks import let_run_out

@@ -1,5 +1,5 @@
-"""Back-fill: what no hook brought is looked up in the entity APIs of Nexudus and becomes events.
+"""Back-fill: changes that no webhook brought are found through the entity APIs of Nexudus and become events.
 
-`rules/` says for each action what is asked and when an event is made: values only. `survey` asks Nexudus, `known` asks
-the store, `maker` makes the events, `healing` does it for gaps.
+`rules/` says for each action what is asked and when an event is made, `search/` asks Nexudus, `known_events` asks the
+store, `event_maker` makes the events. `backfill_run` does all of it once; `automatic_backfill` does it when a gap ends.
 """

@@ -6,7 +6,7 @@ import redis
 import structlog
 
 from receiver.failures import route_versions
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.route_selection import Selection
 from receiver.storage.shared.gap_ledger import Gap
 
 

@@ -9,8 +9,8 @@ from typing import Final
 from receiver.nexudus import actions
 from receiver.nexudus.api.entities import Entities
 from receiver.nexudus.api.entities import Row as Record
-from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
+from receiver.reconcile.route_selection import Selection
 from receiver.routing import file
 from receiver.storage.shared.gap_ledger import Gap, GapState, GapWhy
 from tests.benchmarks.results import Result, Row, Spread

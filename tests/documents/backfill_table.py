@@ -4,8 +4,8 @@ from pathlib import Path
 
 from receiver.nexudus import actions
 from receiver.nexudus.record_kinds import KINDS
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Rule, Sure
-from receiver.reconcile.rules.table import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "backfill.md"
 _HEAD = "| # | action | asked | an event is made if | sure |\n|---|---|---|---|---|\n"

@@ -17,7 +17,7 @@ from receiver.nexudus.api.entities import Entities
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
-from receiver.reconcile.healing import Healer
+from receiver.reconcile.automatic_backfill import Healer
 from receiver.registrar import probe, watch_schedule
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails

@@ -13,8 +13,8 @@ from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import SettingsError
 from receiver.core.sanitize import counted
-from receiver.reconcile.filling import Report
-from receiver.reconcile.request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_run import Report
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
 from receiver.storage.shared.audit_log import operator

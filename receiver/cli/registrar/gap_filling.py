@@ -10,11 +10,11 @@ from receiver.cli.registrar.factory import RegistrarTools
 from receiver.core import timestamps
 from receiver.core.errors import SettingsError, UsageError
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile import windows
-from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.healing import LOCK, Restraint
-from receiver.reconcile.request import BackfillRequest, Watcher
-from receiver.reconcile.selection import Selection
+from receiver.reconcile import since_windows
+from receiver.reconcile.automatic_backfill import LOCK, Restraint
+from receiver.reconcile.backfill_request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
+from receiver.reconcile.route_selection import Selection
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy
@@ -44,9 +44,9 @@ def chosen(registrar: RegistrarTools, table: RoutingTable, wanted: BackfillReque
     made = [
         Gap(f"{pair}-{begin}", *pair, begin, end, GapWhy.UNKNOWN, GapState.HEALING)
         for pair in pairs
-        for begin, end in windows.to_look_at(
+        for begin, end in since_windows.to_look_at(
             (since_ms, until_ms),
-            solid=None if wanted.route else windows.solid(pair, coverage, gaps, expired_ms),
+            solid=None if wanted.route else since_windows.solid(pair, coverage, gaps, expired_ms),
         )
     ]
     return [gap for gap in made if wanted.names(gap)]

@@ -8,7 +8,7 @@ from receiver.cli.registrar import apply_plan, gap_filling, hooks
 from receiver.cli.registrar.factory import RegistrarTools, opened
 from receiver.console.framework.hooks_cache import HooksSnapshot, digest_of
 from receiver.core.errors import FrontdeskError
-from receiver.reconcile.request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_request import BackfillRequest, Watcher
 from receiver.registrar import hook_health
 from receiver.registrar.plan import Plan, Scope, WantedHooks
 

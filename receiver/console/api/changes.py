@@ -10,7 +10,7 @@ from receiver.console.framework.page import Done, Facts, PageRequest
 from receiver.console.pages import quarantine, replays
 from receiver.core.errors import UsageError
 from receiver.core.sanitize import counted
-from receiver.reconcile.request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_request import BackfillRequest, Watcher
 
 
 def replay(request: PageRequest) -> Facts:

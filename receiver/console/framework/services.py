@@ -19,7 +19,7 @@ from receiver.operations.edited_replay import EditedReplay
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
 from receiver.process import logs
-from receiver.reconcile.request import BackfillRequest, Watcher
+from receiver.reconcile.backfill_request import BackfillRequest, Watcher
 from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.query.event_reader import EventReader

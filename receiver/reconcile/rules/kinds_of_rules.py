@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from receiver.nexudus.record_kinds import KINDS
+from receiver.reconcile.record_times import moment
 from receiver.reconcile.rules.rule import NEVER_UPDATED_MS, Ask, Inside, Row, Rule, Stage, Sure
-from receiver.reconcile.times import moment
 
 
 def created(row: Row, _inside: Inside) -> int | None:

@@ -14,8 +14,8 @@ from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.api.client import Client
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
+from receiver.reconcile.route_selection import Selection
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import keep_script

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.failures.route_versions import RouteVersions
-from receiver.reconcile.filling import MOST_TRIES
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.backfill_run import MOST_TRIES
+from receiver.reconcile.route_selection import Selection
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table
 from tests.support.entity_api import EntityApi, iso
 

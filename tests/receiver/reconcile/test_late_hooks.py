@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from receiver.nexudus import changes
+from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Stage, Sure
-from receiver.reconcile.rules.table import RULES
-from receiver.reconcile.selection import Selection
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.accounting.damaged_events import IncompleteEvents
 from receiver.storage.model import spool_row

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from receiver.nexudus.api.entities import PAGE_SIZE, Entities
-from receiver.reconcile.filling import Filling, Orders, Tools
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.backfill_run import Filling, Orders, Tools
+from receiver.reconcile.route_selection import Selection
 from tests.receiver.reconcile.outage import gap, table
 from tests.support.nexudus import SimulatedNexudus
 

@@ -7,8 +7,8 @@ import orjson
 import redis
 
 from receiver.nexudus import actions
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Stage, Sure
-from receiver.reconcile.rules.table import RULES
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from tests.conftest import StartFrontdesk

@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Final
 
 from receiver.nexudus.actions import CODES
-from receiver.reconcile.rules.billing import BILLING
+from receiver.reconcile.record_times import moment
+from receiver.reconcile.rules.billing_rules import BILLING
 from receiver.reconcile.rules.kinds_of_rules import at, audited, became_true, by_ids, create, no, update
 from receiver.reconcile.rules.rule import Ask, Inside, Row, Rule, Stage, Sure
-from receiver.reconcile.times import moment
 
 
 def _checked_in(row: Row, inside: Inside) -> int | None:

@@ -20,10 +20,10 @@ from receiver.nexudus import actions, canonical_record, changes, fingerprint, pa
 from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.operations.replay import Replay
-from receiver.reconcile.candidates import Candidate, key_of
-from receiver.reconcile.known import REMEMBERED_MS, Known, Newest
-from receiver.reconcile.known import fingerprint as made_print
-from receiver.reconcile.selection import Selection, TableFor, lacking
+from receiver.reconcile.known_events import REMEMBERED_MS, Known, Newest
+from receiver.reconcile.known_events import fingerprint as made_print
+from receiver.reconcile.route_selection import Selection, TableFor, lacking
+from receiver.reconcile.search.candidates import Candidate, key_of
 from receiver.storage.model import change_claims, keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader

@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.api.entities import BATCH_SIZE, PAGE_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
-from receiver.reconcile import doubts, histories
-from receiver.reconcile.candidates import (
+from receiver.reconcile.rules.action_rules import RULES
+from receiver.reconcile.rules.rule import KEPT, changes_ask, entity_of
+from receiver.reconcile.search import early_updates, invoice_histories
+from receiver.reconcile.search.candidates import (
     Candidate,
     Gaps,
     Question,
@@ -20,11 +22,9 @@ from receiver.reconcile.candidates import (
     questions,
     reason_against,
 )
-from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.listing import Lister, Listing, TooMany, Unreliable
-from receiver.reconcile.places import Places
-from receiver.reconcile.rules.rule import KEPT, changes_ask, entity_of
-from receiver.reconcile.rules.table import RULES
+from receiver.reconcile.search.id_sets import IdSets
+from receiver.reconcile.search.listing import Lister, Listing, TooMany, Unreliable
+from receiver.reconcile.search.record_locations import Places
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)
@@ -125,7 +125,7 @@ class Surveyor:
         self._check()
         self._asked(question.ask.kind)
         try:
-            listing = histories.rows(self._lister, question.ask, gaps.window(question), self._check)
+            listing = invoice_histories.rows(self._lister, question.ask, gaps.window(question), self._check)
             rows = self._whole(question, listing)
             located = places.of(question.ask.kind, rows)
             candidates = list(from_rows(question, rows, located, gaps))
@@ -156,7 +156,7 @@ class Surveyor:
         actions = dict.fromkeys(one.action for one in doubted)
         try:
             if KINDS[kind].is_audited:
-                found.candidates += doubts.told(doubted, rows, self._changes(kind, doubted, rows))
+                found.candidates += early_updates.told(doubted, rows, self._changes(kind, doubted, rows))
                 return
         except CredentialsRefused:
             raise
@@ -167,11 +167,11 @@ class Surveyor:
             if isinstance(error, NexudusError) and _is_passing(error):
                 found.interrupted |= dict.fromkeys(actions, str(error))
                 return
-        found.cannot |= doubts.unknown(kind, doubted, rows, found.candidates)
+        found.cannot |= early_updates.unknown(kind, doubted, rows, found.candidates)
 
     def _changes(self, kind: str, doubted: Iterable[Candidate], rows: Mapping[int, Row]) -> list[Row]:
         ask = changes_ask(kind)
-        listing = self._lister.rows(ask, doubts.window(doubted, rows))
+        listing = self._lister.rows(ask, early_updates.window(doubted, rows))
         return self._whole(Question(ask, ()), listing)
 
     def _compare(self, action: str, gaps: Gaps, found: Survey) -> None:

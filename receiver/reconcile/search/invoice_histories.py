@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from receiver.core.errors import NexudusError
-from receiver.reconcile.listing import Lister, Listing, TooMany, Window
 from receiver.reconcile.rules.rule import Ask
+from receiver.reconcile.search.listing import Lister, Listing, TooMany, Window
 
 MOST_INVOICES: Final = 500
 """Searches of one back-fill, one for each invoice."""

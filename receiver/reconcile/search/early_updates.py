@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from receiver.reconcile.candidates import Candidate
-from receiver.reconcile.listing import Window
+from receiver.reconcile.record_times import moment
 from receiver.reconcile.rules.rule import CREATING_MS, NEVER_UPDATED_MS, Row, Stage
-from receiver.reconcile.times import moment
+from receiver.reconcile.search.candidates import Candidate
+from receiver.reconcile.search.listing import Window
 
 _SECOND_MS = 1_000
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.healing import Healer
-from receiver.reconcile.id_sets import EVERY_MS
+from receiver.reconcile.automatic_backfill import Healer
+from receiver.reconcile.search.id_sets import EVERY_MS
 from receiver.storage.shared.gap_ledger import CoverageChange, PairHealth
 from tests.receiver.reconcile.outage import Outage, table
 

@@ -12,7 +12,7 @@ import redis
 
 from receiver.nexudus.api.entities import PAGE_SIZE, Entities
 from receiver.nexudus.record_kinds import KINDS
-from receiver.reconcile.listing import MOST_ROWS, Unreliable
+from receiver.reconcile.search.listing import MOST_ROWS, Unreliable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.client import StoreClient

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from receiver.reconcile.id_sets import Compared
-from receiver.reconcile.listing import Window
+from receiver.reconcile.record_times import second
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Ask, Row, Rule, Sure, audit_ask, entity_of
-from receiver.reconcile.rules.table import RULES
-from receiver.reconcile.times import second
+from receiver.reconcile.search.id_sets import Compared
+from receiver.reconcile.search.listing import Window
 from receiver.storage.shared.gap_ledger import Gap
 
 NEAR_BEFORE_MS: Final = 2 * 60_000

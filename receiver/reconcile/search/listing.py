@@ -12,8 +12,8 @@ import structlog
 from receiver.core.errors import FrontdeskError
 from receiver.nexudus.api.entities import PAGE_SIZE, Entities, Page, Row
 from receiver.nexudus.record_kinds import KINDS
+from receiver.reconcile.record_times import minute, moment, plain
 from receiver.reconcile.rules.rule import KEPT, Ask
-from receiver.reconcile.times import minute, moment, plain
 
 MOST_ROWS: Final = 250_000
 """Rows of one search. A row is kept with the fields that the rules look at, which take about 2 KB."""

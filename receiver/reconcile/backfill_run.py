@@ -11,14 +11,14 @@ import redis
 from receiver.core import timestamps
 from receiver.nexudus.api.entities import Entities
 from receiver.reconcile import changed_routes
-from receiver.reconcile.candidates import Candidate, Survey
-from receiver.reconcile.id_sets import IdSets
-from receiver.reconcile.known import Known, Newest
-from receiver.reconcile.listing import MOST_ROWS
-from receiver.reconcile.maker import Made, Maker, calls_for
-from receiver.reconcile.selection import Selection
-from receiver.reconcile.survey import Surveyor
-from receiver.reconcile.times import plain
+from receiver.reconcile.event_maker import Made, Maker, calls_for
+from receiver.reconcile.known_events import Known, Newest
+from receiver.reconcile.record_times import plain
+from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.search.candidates import Candidate, Survey
+from receiver.reconcile.search.id_sets import IdSets
+from receiver.reconcile.search.listing import MOST_ROWS
+from receiver.reconcile.search.survey import Surveyor
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import DONE, Gap, GapLedger, GapState

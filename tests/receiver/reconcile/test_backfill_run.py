@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from receiver.core.errors import LockLost
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.route_selection import Selection
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.shared.audit_log import AuditLog
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table

@@ -12,8 +12,8 @@ from typing import Any, Final
 import redis
 
 from receiver.core.events import Envelope
-from receiver.reconcile.candidates import NEAR_AFTER_MS, NEAR_BEFORE_MS, Candidate, key_of
-from receiver.reconcile.rules.table import RULES
+from receiver.reconcile.rules.action_rules import RULES
+from receiver.reconcile.search.candidates import NEAR_AFTER_MS, NEAR_BEFORE_MS, Candidate, key_of
 from receiver.storage.model import decoding
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent

@@ -10,11 +10,11 @@ import structlog
 
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.filling import Filling, Orders, Report, Tools
-from receiver.reconcile.id_sets import EVERY_MS, IdSets
+from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
+from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import entity_of
-from receiver.reconcile.rules.table import RULES
-from receiver.reconcile.selection import Selection
+from receiver.reconcile.search.id_sets import EVERY_MS, IdSets
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import rq_keys
 from receiver.storage.redis.client import StoreClient

@@ -19,7 +19,7 @@ from receiver.failures.failure_records import META, FailureGroup, Said, Summary
 from receiver.failures.failure_scan import FailureScan
 from receiver.storage.model import codec
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient, replies
+from receiver.storage.redis.store_client import StoreClient, replies
 
 PATIENCE_MS: Final = 30_000
 """For how long others leave looking to the process that looked last."""

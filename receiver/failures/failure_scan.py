@@ -17,7 +17,7 @@ from receiver.failures.error_patterns import pattern_of
 from receiver.failures.failure_groups import Failure, id_of
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 MOST_DEAD: Final = 200_000
 """Dead events that are looked at, the oldest of those that are kept first."""

@@ -15,7 +15,7 @@ from receiver.routing.route import Route
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 MOST_CHANGES: Final = 1_000
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from receiver.core.events import Envelope
 from receiver.ingest.delivery_plan import DeliveryPlan, Failures, Table
-from receiver.nexudus import actions, changes, fingerprint, payload
+from receiver.nexudus import actions, change_identity, fingerprint, payload
 from receiver.storage.model import change_claims
 from receiver.storage.model.codec import Packer
 from receiver.storage.model.entries import Entry
@@ -37,7 +37,7 @@ class HookPlan:
         self._deliveries = DeliveryPlan(table, business_id, action) if table else None
         self._window_ms = fingerprint.window_ms(action, dedup_window_ms)
         self._fingerprints = fingerprint.Fingerprints(business_id, action)
-        self._changes_by = changes.field_of(action)
+        self._changes_by = change_identity.field_of(action)
         self._packer = Packer(business_id, action, self.action_code, self._routes)
 
     def received(
@@ -67,7 +67,7 @@ class HookPlan:
     ) -> Entry:
         """Return what the store keeps of an event: with its fingerprint, and its deliveries by today's table."""
         wanted = self._deliveries.wanted(record.data, failures) if self._deliveries else ()
-        change = changes.of(self._changes_by, record.data)
+        change = change_identity.of(self._changes_by, record.data)
         claims = change_claims.claiming(self._fingerprints.of(record.lasting), change_claims.OF_HOOK, change)
         return _new(Entry, (envelope, claims, self._window_ms, wanted, packed))
 

@@ -18,8 +18,8 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest.delivery_plan import Table
-from receiver.ingest.evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
 from receiver.ingest.hook_plan import HookPlan
+from receiver.ingest.request_evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
 from receiver.nexudus import actions, payload
 from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics

@@ -13,7 +13,7 @@ import redis
 from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import replies
+from receiver.storage.redis.store_client import replies
 
 WEEK: Final = 168
 MOST_BUSINESSES: Final = 500

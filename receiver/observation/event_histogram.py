@@ -16,7 +16,7 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import replies
+from receiver.storage.redis.store_client import replies
 
 _MOST_PLACES = 5_000
 

@@ -18,7 +18,7 @@ import redis
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import replies
+from receiver.storage.redis.store_client import replies
 
 HANDLER_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; beyond the last there is one more bucket."""

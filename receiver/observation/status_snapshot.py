@@ -17,7 +17,7 @@ from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
 from receiver.storage.queue.flow_control import Gate, Gates
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import replies
+from receiver.storage.redis.store_client import replies
 from receiver.storage.shared import registrar_state
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import GapLedger, GapState

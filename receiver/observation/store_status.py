@@ -15,7 +15,7 @@ from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys, preflight, rq_keys
-from receiver.storage.redis.client import StoreClient, replies
+from receiver.storage.redis.store_client import StoreClient, replies
 from receiver.storage.spool import reports
 from receiver.storage.spool.reports import SpoolReport
 

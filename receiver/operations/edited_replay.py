@@ -19,7 +19,7 @@ from receiver.routing.table import Matched, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.stored_event import StoredEvent
-from receiver.storage.redis.client import StoreClient, is_refusal
+from receiver.storage.redis.store_client import StoreClient, is_refusal
 
 LONGEST: Final = 1_048_576
 """Bytes of an edited record."""

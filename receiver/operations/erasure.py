@@ -21,7 +21,7 @@ from receiver.nexudus import actions
 from receiver.operations import unpacking
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.spool import rewriting
 from receiver.storage.spool.rewriting import Rewritten
 

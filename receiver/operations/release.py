@@ -16,15 +16,15 @@ import redis
 from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope, EventStatus
-from receiver.ingest.evaluation import Accepted, Request, evaluate
 from receiver.ingest.hook_plan import HookPlan
+from receiver.ingest.request_evaluation import Accepted, Request, evaluate
 from receiver.nexudus import fingerprint, payload, signature
 from receiver.nexudus.verification import Verifier
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import codec, keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.stored_event import StoredEvent
-from receiver.storage.redis.client import StoreClient, is_refusal
+from receiver.storage.redis.store_client import StoreClient, is_refusal
 from receiver.storage.shared import signature_readings
 
 

@@ -13,7 +13,7 @@ from receiver.routing.table import Matched, RoutingTable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import PlannedDelivery
 from receiver.storage.query.stored_event import StoredEvent
-from receiver.storage.redis.client import StoreClient, is_refusal
+from receiver.storage.redis.store_client import StoreClient, is_refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from receiver.reconcile.rules.rule import entity_of
 from receiver.reconcile.search.id_sets import EVERY_MS, IdSets
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports

@@ -16,7 +16,7 @@ from receiver.core.errors import NexudusError
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
 from receiver.ingest.hook_plan import HookPlan
-from receiver.nexudus import actions, canonical_record, changes, fingerprint, payload
+from receiver.nexudus import actions, canonical_record, change_identity, fingerprint, payload
 from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.operations.replay import Replay
@@ -27,7 +27,7 @@ from receiver.reconcile.search.candidates import Candidate, key_of
 from receiver.storage.model import change_claims, keep_script
 from receiver.storage.model.entries import Entry
 from receiver.storage.query.event_reader import EventReader
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 CHUNK: Final = 2_000
 """Candidates whose records are in memory together: in one order over all kinds, fetched kind by kind. A smaller one
@@ -203,7 +203,7 @@ class Maker:
         Other rows may tell several occurrences of one record, and each route that a person names gets its own: such an
         event is made whoever has claimed its change.
         """
-        change = changes.of(changes.field_of(candidate.action), record)
+        change = change_identity.of(change_identity.field_of(candidate.action), record)
         told = (candidate.business_id, candidate.action, candidate.number, change)
         is_one_of_several = bool(self._selection.routes) or told in self._told
         self._told.add(told)

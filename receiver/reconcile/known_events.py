@@ -18,7 +18,7 @@ from receiver.storage.model import decoding
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 REMEMBERED_MS: Final = 31 * 86_400_000
 """How long the store remembers what back-fill made, although the event may be over."""

@@ -15,14 +15,14 @@ from receiver.core.errors import SettingsError
 from receiver.nexudus import signature
 from receiver.process import end_signals
 from receiver.simulator.access import Access, Account
-from receiver.simulator.account.entities import Entities
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.entity_views import Entities
+from receiver.simulator.account.record_store import Records
 from receiver.simulator.account.tenant import Tenant
-from receiver.simulator.api import Api
 from receiver.simulator.control import Control
 from receiver.simulator.faults import Knobs
 from receiver.simulator.firing import Firing
 from receiver.simulator.outages import Outages
+from receiver.simulator.rest_api import Api
 
 _SAVE_EVERY_S = 1.0
 

@@ -11,16 +11,16 @@ from starlette.routing import Route
 from receiver.nexudus import actions
 from receiver.simulator.access import Access
 from receiver.simulator.account import kinds, views
-from receiver.simulator.account.errors import Unknown
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.record_store import Records
+from receiver.simulator.account.refusals import Unknown
 from receiver.simulator.account.scene import Order
 from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.account.views import Living
-from receiver.simulator.answers import json_response, read_json
-from receiver.simulator.api import Api
 from receiver.simulator.faults import Knobs
 from receiver.simulator.firing import Firing
 from receiver.simulator.outages import Outage, Outages
+from receiver.simulator.responses import json_response, read_json
+from receiver.simulator.rest_api import Api
 
 _MOST_TOLD = 10_000
 

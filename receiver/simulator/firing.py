@@ -18,7 +18,7 @@ import httpx2
 
 from receiver.nexudus import actions, signature
 from receiver.simulator.account import kinds, life
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.record_store import Records
 from receiver.simulator.account.scene import Happening, Order
 from receiver.simulator.account.tenant import Record, Tenant
 from receiver.simulator.faults import Knobs

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from receiver.observation import receiver_metrics
-from receiver.web import answers, hook_endpoint, probe
+from receiver.web import answers, hook_endpoint, probe_endpoint
 
 _READY_WITHIN_S = 2.0
 
@@ -40,7 +40,7 @@ class Receiver(Starlette):
         super().__init__(
             routes=[
                 Route(hook_endpoint.PATH, hooks),
-                Route(probe.PATH, probes),
+                Route(probe_endpoint.PATH, probes),
                 Route(hook_endpoint.ELSEWHERE, hooks),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),

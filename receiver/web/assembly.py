@@ -12,8 +12,8 @@ import redis
 
 from receiver.core import settings
 from receiver.core.settings import Settings
-from receiver.ingest.evaluation import Policy
 from receiver.ingest.ingest import Ingest
+from receiver.ingest.request_evaluation import Policy
 from receiver.nexudus import actions
 from receiver.observation import tracing, unsigned
 from receiver.observation.degraded import Degraded
@@ -32,7 +32,7 @@ from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
 from receiver.web.connections.connection_budget import Limits
 from receiver.web.hook_endpoint import HookEndpoint
-from receiver.web.probe import Probe
+from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog
 from receiver.web.request_notes import RequestNotes
 from receiver.web.request_spans import TracedIngest

@@ -13,8 +13,8 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.evaluation import Request
 from receiver.ingest.ingest import IngestResult
+from receiver.ingest.request_evaluation import Request
 from receiver.nexudus import hook_urls, signature
 from receiver.nexudus.hook_urls import Hook
 from receiver.process import logs

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from receiver.core.errors import RequestRefused
-from receiver.ingest.evaluation import Request
 from receiver.ingest.ingest import IngestResult
+from receiver.ingest.request_evaluation import Request
 from receiver.observation.tracing import Tracing
 from receiver.web.hook_endpoint import Accepting
 

@@ -19,7 +19,7 @@ from tests.support.processes import Process, command, environment
 from workers.handlers import sql_store
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.plugins import route_handler
-from workers.plugins.enrichment import Enricher
+from workers.plugins.enrichment_reader import Enricher
 from workers.plugins.injection import NexudusProvider
 from workers.templates import Template
 

@@ -10,7 +10,7 @@ from receiver.core.events import Business
 from tests.documents.pages import blocks, page
 from tests.support.handled import an_event
 from workers.templates import Template, TemplateFailed
-from workers.templates.filters import FILTERS
+from workers.templates.template_filters import FILTERS
 
 SECTION = page("docs/routes.md").sections["Templates"]
 ROWS = re.findall(r"^\| `(.+?)` \| (.*?) \|(.*)\|$", SECTION.partition("| template |")[2], re.MULTILINE)

@@ -20,7 +20,7 @@ from receiver.storage.accounting.audit import Audit
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from tests.support.deliveries import LEASE_MS
 
 QUEUES = ("default", rq_keys.ISOLATED)

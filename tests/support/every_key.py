@@ -24,7 +24,7 @@ from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, DeliveryQueue
 from receiver.storage.queue.route_limits import Target
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget

@@ -27,7 +27,8 @@ import httpx2
 
 from workers import Event, Retry
 from workers.api import previewed_by, seconds_to_wait
-from workers.handlers import outgoing, tokens
+from workers.handlers import access_tokens, outgoing
+from workers.handlers.access_tokens import Tokens
 from workers.handlers.exchange import TargetResponse
 from workers.handlers.http_options import (
     Auth,
@@ -43,7 +44,6 @@ from workers.handlers.http_options import (
 )
 from workers.handlers.outgoing import Outgoing
 from workers.handlers.sender import NotDelivered, Route, Sender, shown
-from workers.handlers.tokens import Tokens
 from workers.templates import Template
 
 SUCCESS = ("2xx",)
@@ -143,12 +143,12 @@ def _authorized(request: Outgoing, auth: Auth | None) -> Outgoing:
 
 
 async def _new_token(sender: Sender, auth: OAuth2, route: Route) -> tuple[str, float]:
-    headers, body = tokens.request_of(auth)
+    headers, body = access_tokens.request_of(auth)
     url = httpx2.URL(auth.token_url)
     target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path or b"/")
     answer = await sender.send("POST", target, headers | {"host": url.netloc.decode("ascii")}, body, route)
     judge(answer, f"{shown(target)} was asked for a token and", now=datetime.now(UTC))
-    return tokens.token_in(answer, shown(target))
+    return access_tokens.token_in(answer, shown(target))
 
 
 async def post(sender: Sender, event: Event, request: Outgoing, secret: str | None, route: Route) -> TargetResponse:

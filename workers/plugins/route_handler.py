@@ -5,7 +5,7 @@ from pathlib import Path
 
 from receiver.routing.route import Route
 from workers.plugins import loader
-from workers.plugins.enrichment import with_enrichment
+from workers.plugins.enrichment_reader import with_enrichment
 from workers.plugins.injection import CheckedTransport, NexudusProvider
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from receiver.core.events import Event, Outcome
 from workers import target_errors
 from workers.api import Discard, Retry
-from workers.plugins.enrichment import Filtered
+from workers.plugins.enrichment_reader import Filtered
 from workers.plugins.loader import Handler
 from workers.plugins.safe_error_text import describe
 from workers.plugins.typed_records import RecordUnfit

@@ -5,9 +5,9 @@ event: `option.render(event)`. A `ValueTemplate` is a tree of YAML whose strings
 names and filters. Nothing can be called or imported in a template; output, steps and time are bounded.
 """
 
-from workers.templates.errors import TemplateFailed
 from workers.templates.expression import Expression
 from workers.templates.template import Template
+from workers.templates.template_errors import TemplateFailed
 from workers.templates.value_template import ColumnTemplates, ValueTemplate, templates_in
 
 __all__ = ["ColumnTemplates", "Expression", "Template", "TemplateFailed", "ValueTemplate", "templates_in"]

@@ -14,8 +14,9 @@ from jinja2.utils import pass_context
 from jinja2.visitor import NodeTransformer
 
 from receiver.core.suggest import hint, nearest
-from workers.templates import filters, limits
-from workers.templates.errors import TemplateFailed
+from workers.templates import limits
+from workers.templates.template_errors import TemplateFailed
+from workers.templates.template_filters import FILTERS, shown
 
 _ALLOWED = {
     *("Template", "Output", "TemplateData", "Name", "Const", "Getattr", "Getitem", "Filter", "Test", "If", "For"),
@@ -46,7 +47,7 @@ def _each(values: Any) -> Iterator[Any]:
 
 
 def _concat(*parts: Any) -> str:
-    return "".join(map(filters.shown, parts))
+    return "".join(map(shown, parts))
 
 
 @pass_context
@@ -54,7 +55,7 @@ def _inserted(context: Context, value: Any) -> str:
     """Return what is inserted into text for the value of an expression."""
     if isinstance(value, Undefined):
         str(value)  # raises
-    text = filters.shown(value)
+    text = shown(value)
     limits.bounded(text)
     return text if limits.current.escape is None else limits.current.escape(text)
 
@@ -84,7 +85,11 @@ class Environment(SandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(undefined=_Undefined, optimized=False, finalize=_inserted, keep_trailing_newline=True)
         self.globals = {}
-        self.filters = {**filters.FILTERS, "_each": _each, "_concat": lambda *parts: limits.bounded(_concat(*parts))}
+        self.filters = {
+            **FILTERS,
+            "_each": _each,
+            "_concat": lambda *parts: limits.bounded(_concat(*parts)),
+        }
         self.tests = {name: self.tests[name] for name in _TESTS}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -151,8 +156,8 @@ def _why_not(node: nodes.Node) -> str | None:
         return "a loop cannot be recursive"
     if isinstance(node, nodes.Assign) and not isinstance(node.target, nodes.Name):
         return "set takes one name"
-    if isinstance(node, nodes.Filter) and (node.name not in filters.FILTERS or node.dyn_args or node.dyn_kwargs):
-        return f"there is no filter {node.name!r}{hint(node.name, [*filters.FILTERS])}"
+    if isinstance(node, nodes.Filter) and (node.name not in FILTERS or node.dyn_args or node.dyn_kwargs):
+        return f"there is no filter {node.name!r}{hint(node.name, [*FILTERS])}"
     if isinstance(node, nodes.Test) and node.name not in _TESTS:
         return f"there is no test {node.name!r}{hint(node.name, _TESTS)}"
     return None

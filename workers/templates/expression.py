@@ -6,8 +6,8 @@ from typing import Any
 
 from receiver.routing.cel.expressions import ExpressionRefused
 from receiver.routing.filters import Filter
-from workers.templates.errors import TemplateFailed
 from workers.templates.names import NAMES
+from workers.templates.template_errors import TemplateFailed
 
 
 class Expression:

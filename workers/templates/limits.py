@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sized
 from typing import Any
 
-from workers.templates.errors import TemplateFailed
+from workers.templates.template_errors import TemplateFailed
 
 LONGEST_SOURCE = 20_000
 """Characters of one template."""

@@ -15,9 +15,9 @@ from receiver.core.suggest import nearest
 from workers.api import Reference
 from workers.templates import limits
 from workers.templates.environment import ENVIRONMENT, reason_of
-from workers.templates.errors import TemplateFailed
-from workers.templates.filters import shown
 from workers.templates.names import NAMES, names_of
+from workers.templates.template_errors import TemplateFailed
+from workers.templates.template_filters import shown
 
 _RESULT = "result"
 _MARKS = ("{{", "{%", "{#")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from receiver.cli.context import Context
 from receiver.cli.events import drain_report
 from receiver.cli.events.drain_report import Outcome
-from receiver.cli.ui import output, terminal, values
+from receiver.cli.ui import option_values, output, terminal
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
 from receiver.storage.keep import drain as emptying
@@ -58,7 +58,7 @@ def drain(
     folder = _folder(directory, context.settings)
     if forget is not None and not _may_forget(forget, yes=yes):
         return 0
-    _wait(folder, values.duration_ms("--wait", wait) / 1_000)
+    _wait(folder, option_values.duration_ms("--wait", wait) / 1_000)
     acts = AuditLog(context.writable)
     if forget is not None:
         _forget(context, acts, forget)

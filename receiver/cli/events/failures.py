@@ -6,7 +6,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from receiver.cli.context import Context
-from receiver.cli.ui import output, values
+from receiver.cli.ui import option_values, output
 from receiver.core import timestamps
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.failures import route_changes
@@ -82,7 +82,7 @@ def _say(context: Context, acknowledged: str | None, snoozed: str | None, for_: 
     if acknowledged is not None:
         said = ledger.acknowledge(group.id, operator(), reason)
     else:
-        for_ms = values.duration_ms("--for", for_)
+        for_ms = option_values.duration_ms("--for", for_)
         if not 0 < for_ms <= _LONGEST_SNOOZE_MS:
             raise UsageError("--for: a group is snoozed for at most 30 days")
         said = ledger.snooze(group.id, operator(), reason, for_ms)

@@ -9,7 +9,7 @@ from receiver.core.suggest import hint, nearest
 from receiver.nexudus import actions, record_types, samples
 from receiver.routing.route import Route, matches
 from receiver.routing.table import RoutingTable
-from workers.plugins import enrichment
+from workers.plugins import enrichment_reader
 from workers.plugins.loader import Handler
 from workers.templates import Expression, Template, TemplateFailed, templates_in
 from workers.templates.names import names_of
@@ -26,7 +26,7 @@ def warnings(table: RoutingTable, route: Route, handler: Handler) -> Iterator[st
         return
     wanted = [name for name in actions.NAMES if matches(route.actions, name)]
     by_kind = {actions.entity_kind(name): name for name in reversed(wanted)}
-    enriched = {one.name: enrichment.kind_name(one.kind) for one in route.enrich}
+    enriched = {one.name: enrichment_reader.kind_name(one.kind) for one in route.enrich}
     for path, template in found:
         line = _line(route, path, template)
         misnamed = [*_unknown(template, by_kind), *_unknown_of_enriched(template, enriched)]
@@ -46,7 +46,7 @@ def _broken(
     table: RoutingTable, route: Route, template: Template | Expression, by_kind: Mapping[str, str]
 ) -> Iterator[tuple[int, str]]:
     """Yield why a template cannot be rendered for samples; not of one that reads records without a sample."""
-    kinds = {one.name: enrichment.kind_name(one.kind) for one in route.enrich}
+    kinds = {one.name: enrichment_reader.kind_name(one.kind) for one in route.enrich}
     if any(name in kinds and not _sample(kinds[name]) for name, *_ in template.reads):
         return
     failed: dict[str, list[str]] = {}
@@ -119,5 +119,5 @@ def sample_event(table: RoutingTable, route: Route, action: str) -> Event:
         superseded=False,
         data=samples.record(action, now=samples.WRITTEN, number=0),
         business=table.business(business_id),
-        enriched={one.name: _sample(enrichment.kind_name(one.kind)) for one in route.enrich},
+        enriched={one.name: _sample(enrichment_reader.kind_name(one.kind)) for one in route.enrich},
     )

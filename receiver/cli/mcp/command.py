@@ -27,7 +27,7 @@ def mcp(*, write: bool = False, console: str | None = None) -> None:
     base = console_access.api(read, console)
     token = console_access.own_token("mcp", read, is_admin=write)
     try:
-        from receiver.cli.mcp import server
+        from receiver.cli.mcp import mcp_server
     except ImportError as error:
         raise SettingsError(f"mcp: {error.name} is not installed; pip install 'frontdesk[mcp]'") from None
-    server.serve(base, token, write=write)
+    mcp_server.serve(base, token, write=write)

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from receiver.cli.context import Context
 from receiver.cli.processes import simulated_outage
-from receiver.cli.ui import output, values
+from receiver.cli.ui import option_values, output
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, UsageError
 from receiver.core.settings import Settings
@@ -106,7 +106,7 @@ def simulate(
     """
     current = generated_secrets.completed(Context().settings)
     if outage is not None:
-        simulated_outage.begin(demo.completed(current), port, values.duration_ms("--outage", outage))
+        simulated_outage.begin(demo.completed(current), port, option_values.duration_ms("--outage", outage))
         return
     standard_streams.detach_output()
     account = _account(current, manner.token_lifetime)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from receiver.cli.ui import output, values
+from receiver.cli.ui import option_values, output
 from receiver.core.errors import NexudusError
 from receiver.core.settings import Settings
 
@@ -17,7 +17,7 @@ _TIMEOUT_S = 5
 def port_of(current: Settings) -> int:
     """Return the port of a simulator on this machine: that of FRONTDESK_NEXUDUS_URL if it names one, else 8002."""
     parts = urlsplit(current.nexudus_url)
-    return parts.port if parts.port and values.is_loopback(parts.hostname or "") else _PORT
+    return parts.port if parts.port and option_values.is_loopback(parts.hostname or "") else _PORT
 
 
 def begin(current: Settings, port: int | None, duration_ms: int) -> None:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from receiver.cli.health import alerts
 from receiver.cli.registrar.factory import LOCK, RegistrarTools, opened
-from receiver.cli.ui import values
+from receiver.cli.ui import option_values
 from receiver.core.errors import SettingsError
 from receiver.nexudus.api.entities import Entities
 from receiver.process import end_signals, standard_streams
@@ -50,8 +50,8 @@ def watch(*, every: str | None = None, grace: str = "7d", once: Annotated[bool, 
         Compare once and end; exit status 1 when something could not be done. A change that has to wait (for the grace
         period, for an answer of the receiver) is not a failure.
     """
-    given_ms = None if every is None else max(values.duration_ms("--every", every), 100)
-    grace_ms = values.duration_ms("--grace", grace)
+    given_ms = None if every is None else max(option_values.duration_ms("--every", every), 100)
+    grace_ms = option_values.duration_ms("--grace", grace)
     end_signals.answer(lambda *_: sys.exit(0))
     standard_streams.detach_output()
     with opened("watch", alone=False) as registrar:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import redis
 
 from receiver.cli.context import Context
-from receiver.cli.ui import values
+from receiver.cli.ui import option_values
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
@@ -22,7 +22,7 @@ from receiver.registrar.ownership import Ownership
 from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
-from receiver.storage.redis.client import guarded
+from receiver.storage.redis.store_client import guarded
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.call_budget import SharedBudget
 
@@ -82,7 +82,7 @@ def opened(
 def check_public_url(url: str) -> None:
     """Raise SettingsError unless events travel to *url* encrypted, or do not leave this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or values.is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or option_values.is_loopback(parts.hostname or ""):
         return
     raise SettingsError("FRONTDESK_PUBLIC_URL: must be https://; plain http is for this machine alone (127.0.0.1)")
 

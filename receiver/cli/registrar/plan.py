@@ -14,7 +14,7 @@ from rich.text import Text
 
 from receiver.cli.registrar import apply_plan
 from receiver.cli.registrar.factory import RegistrarTools, opened
-from receiver.cli.ui import output, terminal, values
+from receiver.cli.ui import option_values, output, terminal
 from receiver.core.errors import UsageError
 from receiver.registrar import probe, wording
 from receiver.registrar.apply import Applied
@@ -86,7 +86,7 @@ def apply(
     json
         Print one JSON object: the changes that are done, pending and failed.
     """
-    patience_s = values.duration_ms("--wait", wait) / 1_000
+    patience_s = option_values.duration_ms("--wait", wait) / 1_000
     if json and not yes:
         raise UsageError("apply --json cannot ask for confirmation; add --yes, or run plan --json first")
     scope = reach.scope()

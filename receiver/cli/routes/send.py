@@ -18,7 +18,7 @@ import orjson
 from cyclopts import Parameter
 
 from receiver.cli.routes.send_report import SendReport
-from receiver.cli.ui import output, terminal, values
+from receiver.cli.ui import option_values, output, terminal
 from receiver.cli.up import generated_secrets
 from receiver.core import settings
 from receiver.core.errors import UsageError
@@ -147,7 +147,7 @@ def _from_file(action: str, file: Path, count: int) -> Body:
 
 
 def _target(current: Settings, url: str | None, business: int, action: str) -> _Target:
-    base = url or values.base_url(current.host, current.port)
+    base = url or option_values.base_url(current.host, current.port)
     if not re.match(r"https?://[^/]", base):
         raise UsageError(f"--url {base}: must begin with http:// or https://")
     own = [each for each in current.webhook_secrets if each.business_id == business]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from receiver.cli.ui import values
+from receiver.cli.ui import option_values
 from receiver.console.api.endpoint import BASE
 from receiver.console.auth.sessions import Authenticator, Identity, Role
 from receiver.core.errors import SettingsError, UsageError
@@ -25,7 +25,7 @@ def make(current: Settings) -> str:
 
 def address(current: Settings) -> str:
     """Return where the console is found from this machine."""
-    return values.base_url(current.host, current.console_port)
+    return option_values.base_url(current.host, current.console_port)
 
 
 def named(tokens: Iterable[NamedToken]) -> list[tuple[str, str]]:
@@ -39,7 +39,7 @@ def api(current: Settings, given: str | None) -> str:
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError("--console: give the console's URL, as https://frontdesk.example/console")
-    if parts.scheme == "http" and not values.is_loopback(parts.hostname):
+    if parts.scheme == "http" and not option_values.is_loopback(parts.hostname):
         raise UsageError("--console: records and the token must not travel without TLS; give an https URL")
     return base.removesuffix("/console") + BASE
 

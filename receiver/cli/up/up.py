@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from receiver.cli.ui import values
+from receiver.cli.ui import option_values
 from receiver.cli.up import console_access, generated_secrets, up_prerequisites, up_processes
 from receiver.cli.up import demo as nexudus
 from receiver.core import settings as environment
@@ -135,7 +135,7 @@ def _announce(settings: Settings, screen: PrefixedOutput, ready: threading.Event
 
 
 def _receiver(settings: Settings) -> str:
-    return values.base_url(settings.host, settings.port)
+    return option_values.base_url(settings.host, settings.port)
 
 
 def _console(settings: Settings) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from receiver.console.api import answers, change_answers, changes, inputs
+from receiver.console.api import change_answers, changes, event_answers, inputs
 from receiver.console.api.endpoint import Endpoint
 from receiver.console.pages import entity, event, failures, hooks, quarantine, replays, routes
 
@@ -14,7 +14,7 @@ CHANGES: Final = (
         "routes",
         "Which routes match a record, and why the others do not.",
         routes.explain,
-        answers.Explanation,
+        event_answers.Explanation,
         body=inputs.Explain,
         for_viewers=True,
     ),
@@ -25,7 +25,7 @@ CHANGES: Final = (
         "events",
         "One event with its record as it is; the audit log has who asked.",
         event.reveal,
-        answers.ShownEvent,
+        event_answers.ShownEvent,
         body=inputs.Nothing,
         tool=False,
     ),
@@ -36,7 +36,7 @@ CHANGES: Final = (
         "events",
         "The events of one record with all values; the audit log has who asked.",
         entity.reveal,
-        answers.Story,
+        event_answers.Story,
         query=inputs.EntityQuery,
         body=inputs.Nothing,
         tool=False,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from receiver.console.api.answers import Next, Time
+from receiver.console.api.event_answers import Next, Time
 
 
 class Gap(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from receiver.console.api import answers, change_answers, copies, hook_answers, inputs, looks, status_answers
+from receiver.console.api import change_answers, copies, event_answers, hook_answers, inputs, looks, status_answers
 from receiver.console.api.endpoint import Endpoint
 from receiver.console.pages import coverage, entity, event, failures, hooks, overview, routes, workers
 
@@ -24,7 +24,7 @@ LOOKS: Final = (
         "events",
         "Events, newest first.",
         looks.events,
-        answers.Events,
+        event_answers.Events,
         query=inputs.EventQuery,
     ),
     Endpoint(
@@ -34,7 +34,7 @@ LOOKS: Final = (
         "events",
         "One event with its deliveries and attempts; its record is masked.",
         event.facts,
-        answers.ShownEvent,
+        event_answers.ShownEvent,
         query=inputs.Query,
     ),
     Endpoint(
@@ -44,7 +44,7 @@ LOOKS: Final = (
         "events",
         "Which routes of the current table match a stored event, and why the others do not.",
         looks.explain_event,
-        answers.Explanation,
+        event_answers.Explanation,
         query=inputs.Query,
     ),
     Endpoint(
@@ -54,7 +54,7 @@ LOOKS: Final = (
         "events",
         "All events of one record, newest first, with what changed from one to the next; values are masked.",
         entity.facts,
-        answers.Story,
+        event_answers.Story,
         query=inputs.EntityQuery,
     ),
     Endpoint(
@@ -64,7 +64,7 @@ LOOKS: Final = (
         "events",
         "Copies of the next events in the order of their arrival, for a program that follows them.",
         copies.facts,
-        answers.Copies,
+        event_answers.Copies,
         query=inputs.CopiesQuery,
         tool=False,
     ),
@@ -75,7 +75,7 @@ LOOKS: Final = (
         "failures",
         "Dead and failing deliveries, grouped by route and error.",
         failures.facts,
-        answers.Failures,
+        event_answers.Failures,
         query=inputs.FailureQuery,
     ),
     Endpoint(
@@ -85,7 +85,7 @@ LOOKS: Final = (
         "failures",
         "One group of failures, with the error of its sample and what changed on the route before.",
         failures.one_group,
-        answers.ShownFailureGroup,
+        event_answers.ShownFailureGroup,
         query=inputs.Query,
     ),
     Endpoint(

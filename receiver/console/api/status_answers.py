@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from receiver.console.api.answers import Next, Time
+from receiver.console.api.event_answers import Next, Time
 
 
 class Gate(BaseModel):

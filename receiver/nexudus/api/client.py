@@ -17,10 +17,10 @@ import structlog
 from receiver import __version__
 from receiver.core import outbound
 from receiver.core.errors import CredentialsRefused, NexudusError
-from receiver.nexudus.api import answers
-from receiver.nexudus.api.answers import Answer
+from receiver.nexudus.api import response_parsing
 from receiver.nexudus.api.budget import Budget
 from receiver.nexudus.api.oauth import BearerToken, Password, PasswordTokens, Tokens
+from receiver.nexudus.api.response_parsing import Answer
 
 _LARGEST_ANSWER = 32 * 1_048_576
 """Bytes. 500 hooks are about 0.3 MB."""
@@ -150,7 +150,7 @@ class Client:
             other = self._tokens.after_refusal(token)
             if other is not None:
                 answer = self._try(call, other)
-        return answers.read(answer, call=str(call), role=call.role)
+        return response_parsing.read(answer, call=str(call), role=call.role)
 
     def _request_token(self, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
         call = Call("POST", "/api/token", form=form, headers=headers)
@@ -161,7 +161,7 @@ class Client:
                 " check FRONTDESK_NEXUDUS_USERNAME, _PASSWORD and _TOTP",
                 status=answer.status,
             )
-        return answers.read(answer, call=str(call))
+        return response_parsing.read(answer, call=str(call))
 
     def _try(self, call: Call, token: str | None) -> Answer:
         """Send the call until its answer is neither throttling nor a temporary fault, or no further try is allowed."""

@@ -12,7 +12,7 @@ import orjson
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import replies
+from receiver.storage.redis.store_client import replies
 
 _LEVEL: Final = "~"
 

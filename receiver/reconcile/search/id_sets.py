@@ -15,7 +15,7 @@ from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.search.listing import MOST_ROWS, Unreliable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 EVERY_MS: Final = 86_400_000
 """How old a set may be."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from receiver.nexudus import actions
 from receiver.simulator.account import billing, kinds
 from receiver.simulator.account.kinds import KINDS, Fields
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.record_store import Records
 from receiver.simulator.account.scene import Happening, Order, Scene, Told
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from receiver.simulator.account import kinds
 from receiver.simulator.account.kinds import Fields
-from receiver.simulator.account.records import Records, Suits
+from receiver.simulator.account.record_store import Records, Suits
 from receiver.simulator.account.views import Living, stamp
 
 

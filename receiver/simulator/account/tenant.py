@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from receiver.nexudus import actions
-from receiver.simulator.account.errors import Invalid, Unknown
+from receiver.simulator.account.refusals import Invalid, Unknown
 
 MOST_HOOKS = 100_000
 STRIKES = 10

@@ -27,7 +27,7 @@ from receiver.storage.accounting.index_check import IndexCheck
 from receiver.storage.accounting.missing_jobs import MissingJobs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.spool.count import SpoolCount
 
 PAGE = 256

@@ -16,7 +16,7 @@ from receiver.storage.accounting.hour_counters import FOUND, HourCounters
 from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _KEYS_AT_ONCE = 1_000
 _IDS_AT_ONCE = 64

@@ -27,7 +27,7 @@ from receiver.core.sanitize import counted
 from receiver.process import logs
 from receiver.storage.accounting import maintenance
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient, replies
+from receiver.storage.redis.store_client import StoreClient, replies
 
 _FILE: Final = "store.json"
 _WRITE_EVERY_MS: Final = 60_000

@@ -8,7 +8,7 @@ from receiver.storage.accounting.missing_jobs import CompactSet
 from receiver.storage.model import decoding
 from receiver.storage.query import stored_event
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _PAGE = 256
 _ASKED_AT_ONCE = 16

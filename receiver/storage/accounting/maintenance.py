@@ -18,7 +18,7 @@ from receiver.process import logs
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.model import decoding, keep_script
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient, is_refusal
+from receiver.storage.redis.store_client import StoreClient, is_refusal
 from receiver.storage.shared.audit_log import AuditLogForwarder
 from receiver.storage.shared.lock import Lock
 from receiver.storage.spool import reports

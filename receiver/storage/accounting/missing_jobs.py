@@ -9,7 +9,7 @@ from typing import Self
 from receiver.storage.model import decoding
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _MOST_HELD = 10_000
 _ASKED_AT_ONCE = 64

@@ -26,7 +26,7 @@ from receiver.core.durations import HOUR_MS
 from receiver.process import logs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.lock import Lock
 
 INTERVAL_MS = 10_000

@@ -11,7 +11,7 @@ from receiver.storage.keep.lane_announcements import LaneAnnouncements
 from receiver.storage.keep.store import Store
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Receipt
-from receiver.storage.redis.client import is_refusal
+from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.spool import Spool, Spooled
 

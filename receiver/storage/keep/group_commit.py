@@ -17,7 +17,7 @@ from receiver.storage.keep.store import Store
 from receiver.storage.keep.tasks import end, outcome_of
 from receiver.storage.keep.unanswered import Settle, Unanswered, Waiting, answer_all, next_batch
 from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
-from receiver.storage.redis.client import is_refusal
+from receiver.storage.redis.store_client import is_refusal
 
 _BATCHES_IN_FLIGHT = 6
 """Those that reach a store together share what it waits for: its disk under `appendfsync always`, its replicas."""

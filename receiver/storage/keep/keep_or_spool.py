@@ -22,8 +22,8 @@ from receiver.storage.keep.store_monitor import StoreMonitor
 from receiver.storage.keep.tasks import end, for_ever, outcome_of
 from receiver.storage.keep.unanswered import Waiting
 from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt, is_ordered
-from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
+from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.spool import Spool
 

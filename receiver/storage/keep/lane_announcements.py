@@ -13,8 +13,8 @@ from receiver.core.errors import StorageUnavailable
 from receiver.process import logs
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import lanes
-from receiver.storage.redis.client import is_refusal
 from receiver.storage.redis.clock import StoreClock
+from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool.spool import Spool, Spooled
 
 CALL_WITHIN_S = 2.0

@@ -19,8 +19,8 @@ from receiver.core.errors import LayoutUnknown, StorageUnavailable
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import clock, keys, mending, schema_version, scripts
-from receiver.storage.redis.client import guarded
 from receiver.storage.redis.raw_connection import Command, RawConnections, Replies
+from receiver.storage.redis.store_client import guarded
 
 OnReceipts = Callable[[list[Receipt | None] | StorageUnavailable | None], None]
 """Called with what `keep` returns or raises; None: nothing was done, and `keep` has to be called."""

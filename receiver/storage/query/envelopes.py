@@ -9,7 +9,7 @@ from receiver.core.events import Envelope
 from receiver.storage.model import codec, decoding
 from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _PAGE = 200
 """Envelopes that are in memory at a time; one may have a megabyte."""

@@ -11,7 +11,7 @@ from receiver.core import ids
 from receiver.core.durations import HOUR_MS
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _ID: Final = re.compile(rb"[0-9a-z]{%d}" % ids.LENGTH)
 _SIZES: Final = (100, 1_000, 5_000)

@@ -21,7 +21,7 @@ from receiver.storage.query.stored_event import (
     status_of,
 )
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _PAGE = 500
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 MOST = 256
 """Steps that the handlers of one event may take in all routes together."""

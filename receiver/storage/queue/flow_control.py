@@ -14,7 +14,7 @@ import redis
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient, replies
+from receiver.storage.redis.store_client import StoreClient, replies
 
 _MOST = 10_000
 """Gates that are read at most; there is one for each key of a route's limits for which deliveries wait."""

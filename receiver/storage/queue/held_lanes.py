@@ -2,7 +2,7 @@
 
 import redis
 
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _MOST_CALLS = 100
 

@@ -12,7 +12,7 @@ from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
 from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 Verdict = Literal["succeeded", "discarded", "dead", "retry", "uncharged", "give_back", "unknown", "put_off"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import redis
 
 from receiver.core.errors import StorageUnavailable
-from receiver.storage.redis.client import guarded
+from receiver.storage.redis.store_client import guarded
 
 LEAST_VERSION: Final = (6, 2)
 """The oldest version of Redis that works; Valkey reports the Redis version with which it is compatible. It introduced

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from receiver.core.errors import LayoutUnknown
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import guarded
+from receiver.storage.redis.store_client import guarded
 
 _SETTLE = """
 local mine, found = tonumber(ARGV[1]), redis.pcall('GET', KEYS[1])

@@ -19,7 +19,7 @@ from receiver.core.sanitize import encodable, writable
 from receiver.process import logs
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 KEPT_MS = 366 * 86_400_000
 _MOST = 100_000

@@ -9,7 +9,7 @@ import redis
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _LONGEST: Final = 200
 _FRESH_S: Final = 30.0

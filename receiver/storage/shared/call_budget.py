@@ -6,7 +6,7 @@ from collections.abc import Callable
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 _KEYS = (keys.NEXUDUS_BUDGET, keys.NEXUDUS_BUDGET_LONG)
 

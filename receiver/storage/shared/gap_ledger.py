@@ -15,7 +15,7 @@ import redis
 from receiver.core import timestamps
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 Pair = tuple[int, str]
 """A business and an action."""

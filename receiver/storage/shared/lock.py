@@ -17,7 +17,7 @@ import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 LEASE_MS = 10_000
 """How long a lock remains after its holder was killed."""

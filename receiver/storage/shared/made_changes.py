@@ -10,7 +10,7 @@ import redis
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.gap_ledger import Pair
 
 LEASE_MS: Final = 2 * 3_600_000

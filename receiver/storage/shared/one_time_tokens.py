@@ -5,7 +5,7 @@ import hashlib
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 
 class OneTimeTokens:

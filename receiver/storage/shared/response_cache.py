@@ -9,7 +9,7 @@ from typing import Literal
 
 import redis
 
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 LARGEST = 262_144
 """Bytes of an answer; a larger one is not cached."""

@@ -9,7 +9,7 @@ from typing import Final, Literal, cast
 import redis
 
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 
 Reading = Literal["raw", "dotnet-ascii"]
 

@@ -13,7 +13,7 @@ import redis
 
 from receiver.core.sanitize import writable
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.spool.handle import Contents
 
 REPORT_EVERY_S = 5.0

@@ -5,8 +5,8 @@ import gc
 from pathlib import Path
 
 from receiver.core.events import Envelope
-from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Ingest, IngestResult
+from receiver.ingest.request_evaluation import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file

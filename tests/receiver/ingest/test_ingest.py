@@ -11,8 +11,8 @@ import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest.delivery_plan import Table
-from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Arrival, Ingest, IngestResult
+from receiver.ingest.request_evaluation import Policy, Request
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file

@@ -22,7 +22,7 @@ from receiver.storage.model import keep_script
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy, opened
 from tests.support.entity_api import EntityApi
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.nexudus import changes
+from receiver.nexudus import change_identity
 from receiver.reconcile.route_selection import Selection
 from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Stage, Sure
@@ -18,7 +18,7 @@ from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from tests.receiver.reconcile.outage import HOUR, Outage, table
 from tests.support.entity_api import iso
 from tests.support.events import DAY_MS
@@ -297,7 +297,7 @@ def test_the_rules_agree_on_what_happens_once() -> None:
         if rule.sure is Sure.NO or rule.action == "CoworkerCheckin":
             continue  # its record is not documented; if it is the customer, it comes every day
         is_once = rule.stage in (Stage.CREATE, Stage.DELETE)
-        assert (changes.field_of(rule.action) == "") is is_once, rule.action
+        assert (change_identity.field_of(rule.action) == "") is is_once, rule.action
 
 
 def test_a_claim_of_a_wrong_type_costs_no_event(outage: Outage, client: redis.Redis) -> None:

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.evaluation import Policy
 from receiver.ingest.ingest import Ingest
+from receiver.ingest.request_evaluation import Policy
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
@@ -31,7 +31,7 @@ from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
 from receiver.web.connections.connection_budget import Limits
 from receiver.web.hook_endpoint import HookEndpoint
-from receiver.web.probe import Probe
+from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog
 from receiver.web.request_notes import RequestNotes
 

@@ -7,8 +7,8 @@ import pytest
 
 from receiver.nexudus import actions
 from receiver.simulator.account import kinds, life, views
-from receiver.simulator.account.errors import Unknown
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.record_store import Records
+from receiver.simulator.account.refusals import Unknown
 from receiver.simulator.account.scene import Happening, Order
 from receiver.simulator.faults import Knobs
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from receiver.simulator.account import search
-from receiver.simulator.account.errors import Invalid
+from receiver.simulator.account.refusals import Invalid
 from receiver.simulator.account.tenant import Tenant
 
 

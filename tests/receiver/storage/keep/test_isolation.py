@@ -13,7 +13,7 @@ from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry
 from receiver.storage.redis import connection, keys
-from receiver.storage.redis.client import is_refusal
+from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool import rejected, slots
 from receiver.storage.spool.spool import Spool
 from tests.receiver.storage.keep.test_keep_or_spool import assert_kept_once, spool_offline, until

@@ -18,8 +18,8 @@ from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, terms
 from receiver.storage.queue.held_lanes import HeldLanes
 from receiver.storage.redis import connection, scripts
-from receiver.storage.redis.client import StoreClient
 from receiver.storage.redis.clock import StoreClock
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.spool import slots
 from receiver.storage.spool.spool import Spool
 from tests.conftest import StartValkey

@@ -16,7 +16,7 @@ from receiver.storage.query.stored_event import StoredDelivery
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
 from receiver.storage.redis import keys, rq_keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from tests.support.deliveries import acknowledge, claim_all
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 

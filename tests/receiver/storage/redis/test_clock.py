@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from receiver.core import ids
-from receiver.ingest.evaluation import Policy, Request
 from receiver.ingest.ingest import Ingest, IngestResult
+from receiver.ingest.request_evaluation import Policy, Request
 from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.storage.accounting.audit import Audit

@@ -14,7 +14,7 @@ from receiver.storage.model.entries import Receipt
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.queue import DeliveryQueue
 from receiver.storage.redis import connection, keys, schema_version
-from receiver.storage.redis.client import StoreClient, replies
+from receiver.storage.redis.store_client import StoreClient, replies
 from tests.support.events import entry, keep_all
 
 

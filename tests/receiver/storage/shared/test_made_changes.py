@@ -4,7 +4,7 @@ import redis
 
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
-from receiver.storage.redis.client import StoreClient
+from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.made_changes import LEASE_MS, MadeChanges
 from tests.support.events import DAY_MS
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from receiver.simulator.account import kinds, views
-from receiver.simulator.account.errors import Unknown
 from receiver.simulator.account.kinds import KINDS, Fields
+from receiver.simulator.account.refusals import Unknown
 from receiver.simulator.account.views import Living
 
 _FIRST_ID = 1_500_000_000

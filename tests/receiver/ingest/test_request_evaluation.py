@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.ingest.evaluation import Accepted, Quarantined, Refused, Request, evaluate
+from receiver.ingest.request_evaluation import Accepted, Quarantined, Refused, Request, evaluate
 
 BODY = b'[{"Id":5},{"Id":6}]'
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from receiver.simulator.account.errors import Invalid
+from receiver.simulator.account.refusals import Invalid
 from receiver.simulator.account.tenant import Record
 
 _LARGEST_BODY = 1_048_576

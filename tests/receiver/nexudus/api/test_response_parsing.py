@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.core.errors import NexudusError
-from receiver.nexudus.api import answers
-from receiver.nexudus.api.answers import Answer
+from receiver.nexudus.api import response_parsing
+from receiver.nexudus.api.response_parsing import Answer
 
 VALIDATION = (
     b'{"Message":"Name: is a required field","Value":null,"WasSuccessful":false,'
@@ -40,7 +40,7 @@ def _answer(status: int, body: bytes = b"", **headers: str) -> Answer:
 def test_an_error_says_status_and_reason(answer: Answer, status: int, sentence: str) -> None:
     """One sentence; never a traceback, whatever the body holds."""
     with pytest.raises(NexudusError, match=sentence) as caught:
-        answers.read(answer, call="PUT /x", role="WebHook-Edit")
+        response_parsing.read(answer, call="PUT /x", role="WebHook-Edit")
 
     assert caught.value.status == status
 
@@ -48,7 +48,7 @@ def test_an_error_says_status_and_reason(answer: Answer, status: int, sentence: 
 def test_property_errors_are_carried() -> None:
     """For programs."""
     with pytest.raises(NexudusError, match="Name") as caught:
-        answers.read(_answer(400, VALIDATION), call="PUT /x")
+        response_parsing.read(_answer(400, VALIDATION), call="PUT /x")
 
     assert caught.value.properties == {"Name": "is a required field"}
 
@@ -109,7 +109,7 @@ def test_429_says_in_its_body_how_long_to_wait(answer: Answer, seconds: float | 
 def test_what_is_gone_and_what_may_be_final_is_told_from_a_fault(answer: Answer, gone: bool, ooops: bool) -> None:
     """Accounts differ in how they answer for a record that is not there."""
     with pytest.raises(NexudusError) as caught:
-        answers.read(answer, call="GET /x/1")
+        response_parsing.read(answer, call="GET /x/1")
 
     assert (caught.value.gone, caught.value.ooops) == (gone, ooops)
 
@@ -143,12 +143,12 @@ def test_retry_after_may_be_a_date(until: str, seconds: float) -> None:
 def test_being_asked_to_slow_down_is_no_refusal(answer: Answer, refusal: bool) -> None:
     """Who looks again later may well succeed."""
     with pytest.raises(NexudusError, match="Nexudus answered") as caught:
-        answers.read(answer, call="PUT /x")
+        response_parsing.read(answer, call="PUT /x")
 
     assert caught.value.is_refusal is refusal
 
 
 def test_a_good_answer_is_its_value() -> None:
     """Lists too; nothing for an empty one, such as a 204 to DELETE."""
-    assert answers.read(_answer(200, b"[1]"), call="GET /x") == [1]
-    assert answers.read(_answer(204), call="DELETE /x") is None
+    assert response_parsing.read(_answer(200, b"[1]"), call="GET /x") == [1]
+    assert response_parsing.read(_answer(204), call="DELETE /x") is None

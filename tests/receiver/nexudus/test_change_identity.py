@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from receiver.nexudus import changes
+from receiver.nexudus import change_identity
 
 
 def _of(action: str, record: dict[str, Any]) -> bytes | None:
-    return changes.of(changes.field_of(action), record)
+    return change_identity.of(change_identity.field_of(action), record)
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_times_are_compared_by_the_second_however_they_are_written(written: Any,
 )
 def test_the_field_is_the_one_that_the_change_moves(action: str, field: str | None) -> None:
     """A payment moves PaidOn and not UpdatedOn; of some changes a record tells nothing, and some happen once."""
-    assert changes.field_of(action) == field
+    assert change_identity.field_of(action) == field

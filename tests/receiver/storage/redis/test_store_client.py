@@ -10,7 +10,7 @@ import receiver
 from receiver.core.errors import StorageUnavailable
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.redis import connection
-from receiver.storage.redis.client import guarded
+from receiver.storage.redis.store_client import guarded
 from tests.support.processes import free_port
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from receiver.nexudus import samples
 from receiver.simulator.account import life
-from receiver.simulator.account.entities import Entities
-from receiver.simulator.account.errors import Invalid, Unknown
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.entity_views import Entities
+from receiver.simulator.account.record_store import Records
+from receiver.simulator.account.refusals import Invalid, Unknown
 from receiver.simulator.account.scene import Order
 from receiver.simulator.faults import Knobs
 

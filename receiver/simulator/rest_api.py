@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from receiver.nexudus import actions
-from receiver.simulator import answers
+from receiver.simulator import responses
 from receiver.simulator.access import Access
 from receiver.simulator.account import kinds, search, views
-from receiver.simulator.account.entities import Entities, Written
-from receiver.simulator.account.errors import Invalid, Unknown
+from receiver.simulator.account.entity_views import Entities, Written
+from receiver.simulator.account.refusals import Invalid, Unknown
 from receiver.simulator.account.scene import Order
 from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.account.views import Living
@@ -84,21 +84,21 @@ class Api:
         if fault is Fault.THROTTLE_429:
             return Response(f"API calls quota exceeded. Wait {self._knobs.retry_after_s:g} seconds.", 429)
         if fault is Fault.OOOPS:
-            return answers.json_response({"Message": "Ooops! Something went wrong.", "WasSuccessful": False}, 500)
+            return responses.json_response({"Message": "Ooops! Something went wrong.", "WasSuccessful": False}, 500)
         if fault is Fault.ERROR:
-            return answers.json_response({"Message": "An error has occurred.", "WasSuccessful": False}, 500)
+            return responses.json_response({"Message": "An error has occurred.", "WasSuccessful": False}, 500)
         if fault is Fault.HTML:
-            return answers.page_of_html()
+            return responses.page_of_html()
         if fault in (Fault.CUT, Fault.HOLD):
-            return answers.Cut()
+            return responses.Cut()
         authorization = request.headers.get("authorization", "")
         if role is not None and (
             _role(request, role) in self._knobs.missing_roles or not self._access.allows(authorization)
         ):
-            return answers.json_response({"Message": "Authorization has been denied for this request."}, 401)
+            return responses.json_response({"Message": "Authorization has been denied for this request."}, 401)
         response = await self._carry_out(request, answering, lose=fault is Fault.LOST_WRITE)
         await self._hold(fault is Fault.HOLD_DONE)
-        return answers.Cut() if fault in (Fault.LOST_ANSWER, Fault.HOLD_DONE) else response
+        return responses.Cut() if fault in (Fault.LOST_ANSWER, Fault.HOLD_DONE) else response
 
     async def _hold(self, is_held: bool) -> None:
         if is_held:
@@ -110,62 +110,62 @@ class Api:
             return await answering(request, lose)
         except Unknown:
             return (
-                answers.json_response({"Message": "Not found."}, 404)
+                responses.json_response({"Message": "Not found."}, 404)
                 if self._knobs.unknown_is_404
-                else answers.page_of_html()
+                else responses.page_of_html()
             )
         except Invalid as error:
             wrong = {"AttemptedValue": error.attempted, "Message": error.message, "PropertyName": error.name}
-            return answers.json_response(
+            return responses.json_response(
                 {"Message": str(error), "Value": None, "Errors": [wrong], "WasSuccessful": False}, 400
             )
 
     async def _token(self, request: Request, _lose: bool) -> Response:
-        body = await answers.read_body(request)
+        body = await responses.read_body(request)
         is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)) if is_form else {}
         status, answer = self._access.grant(form, request.headers.get("client_id", ""))
-        return answers.json_response(answer, status)
+        return responses.json_response(answer, status)
 
     async def _search(self, request: Request, _lose: bool) -> Response:
         rows = search.matching(list(self._tenant.hooks.values()), request.query_params)
         listed = ({name: value for name, value in record.items() if name != "Description"} for record in rows)
-        return answers.json_response(self._page(request, list(listed)))
+        return responses.json_response(self._page(request, list(listed)))
 
     async def _get(self, request: Request, _lose: bool) -> Response:
-        return answers.json_response(self._tenant.get(request.path_params["id"]))
+        return responses.json_response(self._tenant.get(request.path_params["id"]))
 
     async def _create(self, request: Request, lose: bool) -> Response:
-        return answers.done(
-            "created", self._tenant.create(answers.as_object(await answers.read_json(request)), lose=lose)
+        return responses.done(
+            "created", self._tenant.create(responses.as_object(await responses.read_json(request)), lose=lose)
         )
 
     async def _update(self, request: Request, lose: bool) -> Response:
-        return answers.done(
-            "updated", self._tenant.update(answers.as_object(await answers.read_json(request)), lose=lose)
+        return responses.done(
+            "updated", self._tenant.update(responses.as_object(await responses.read_json(request)), lose=lose)
         )
 
     async def _delete(self, request: Request, lose: bool) -> Response:
         record = self._tenant.get(request.path_params["id"])
         self._tenant.delete(record["Id"], lose=lose)
-        return answers.done("deleted", record)
+        return responses.done("deleted", record)
 
     async def _enums(self, request: Request, _lose: bool) -> Response:
         if request.query_params.get("name") != "eWebhookAction":
-            return answers.json_response([])
-        return answers.json_response([{"Id": code, "Name": name} for name, code in actions.CODES.items()])
+            return responses.json_response([])
+        return responses.json_response([{"Id": code, "Name": name} for name, code in actions.CODES.items()])
 
     async def _search_others(self, request: Request, _lose: bool) -> Response:
         path, params = _path(request), self._heeded(request)
         if "id" in params:
-            return answers.json_response(self._entities.batch(path, search.ids(params["id"])))
+            return responses.json_response(self._entities.batch(path, search.ids(params["id"])))
         kind = kinds.BY_PATH[path].name if path in kinds.BY_PATH else ""
         if kind in self._knobs.failing_searches:
-            return answers.page_of_html()
+            return responses.page_of_html()
         if kind == "CoworkerInvoiceHistory" and self._knobs.histories_need_invoice:
             names = {name.lower() for name in params}
             if "coworkerinvoicehistory_coworkerinvoice" not in names:
-                return answers.json_response(
+                return responses.json_response(
                     {"Message": "Missing required filter: CoworkerInvoice", "WasSuccessful": False}, 400
                 )
         if self._knobs.hang_at_page and params.get("page") == str(self._knobs.hang_at_page):
@@ -175,7 +175,7 @@ class Api:
         shown, page["Records"] = page["Records"], views.rows(page["Records"])
         if self._knobs.moving_rows and page["HasNextPage"] and shown:
             self._move(shown[0])
-        return answers.json_response(page)
+        return responses.json_response(page)
 
     def _heeded(self, request: Request) -> dict[str, str]:
         """Return the parameters without the filters that the knobs have ignored."""
@@ -191,14 +191,14 @@ class Api:
             self._firing.fire(Order(action, row.business_id, datetime.now(UTC), row.id))
 
     async def _get_other(self, request: Request, _lose: bool) -> Response:
-        return answers.json_response(self._entities.get(_path(request), request.path_params["id"]))
+        return responses.json_response(self._entities.get(_path(request), request.path_params["id"]))
 
     async def _create_other(self, request: Request, lose: bool) -> Response:
-        sent = answers.as_object(await answers.read_json(request))
+        sent = responses.as_object(await responses.read_json(request))
         return self._written("created", self._entities.create(_path(request), sent, datetime.now(UTC), lose=lose))
 
     async def _update_other(self, request: Request, lose: bool) -> Response:
-        sent = answers.as_object(await answers.read_json(request))
+        sent = responses.as_object(await responses.read_json(request))
         return self._written("updated", self._entities.update(_path(request), sent, datetime.now(UTC), lose=lose))
 
     async def _delete_other(self, request: Request, lose: bool) -> Response:
@@ -208,7 +208,7 @@ class Api:
     def _written(self, what: str, written: Written) -> Response:
         record, happenings = written
         self._firing.tell(happenings)
-        return answers.done(what, record, "Record")
+        return responses.done(what, record, "Record")
 
     def _page(self, request: Request, rows: Sequence[Any]) -> dict[str, Any]:
         knobs = self._knobs

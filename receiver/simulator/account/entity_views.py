@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from receiver.simulator.account import kinds, life, records, search, views
-from receiver.simulator.account.errors import Invalid, Unknown
+from receiver.simulator.account import kinds, life, record_store, search, views
 from receiver.simulator.account.kinds import BY_PATH, Fields, Kind
-from receiver.simulator.account.records import Records
+from receiver.simulator.account.record_store import Records
+from receiver.simulator.account.refusals import Invalid, Unknown
 from receiver.simulator.account.scene import Happening, Order
 from receiver.simulator.account.views import Living
 
@@ -104,7 +104,7 @@ class Entities:
         was_there = self._records.was_there(kind.name, number)
         if was_there or kind.name in kinds.UNSEEDED or not 0 < number < 2**53:
             raise Unknown
-        return kinds.template(kind.name, self._now, number - records.FIRST_CUSTOMER) | {"Id": number}
+        return kinds.template(kind.name, self._now, number - record_store.FIRST_CUSTOMER) | {"Id": number}
 
     def _living(self, kind: Kind, number: int) -> Living:
         try:

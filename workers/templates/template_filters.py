@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
 from workers.templates import limits
-from workers.templates.errors import TemplateFailed
+from workers.templates.template_errors import TemplateFailed
 
 _THEIRS = (
     "abs", "capitalize", "dictsort", "first", "float", "int", "items", "last", "length", "list", "lower", "map", "max",

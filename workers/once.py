@@ -29,7 +29,7 @@ import orjson
 
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Event
-from receiver.storage.queue.checkpoints import Known, TooManySteps
+from receiver.storage.queue.checkpoints import KnownStep, TooManySteps
 from workers.api import Retry
 
 LARGEST_RESULT = 4_096
@@ -46,7 +46,7 @@ _PATIENCE_S = 60.0
 class StepStore(Protocol):
     """Remembers steps."""
 
-    def begin(self, event_id: str, step: str) -> Known | None:
+    def begin(self, event_id: str, step: str) -> KnownStep | None:
         """Record that a step starts, and return what was known of it. None: it cannot remember this event."""
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
@@ -76,16 +76,16 @@ class InMemorySteps:
         self._known: OrderedDict[tuple[str, str], bytes | None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, event_id: str, step: str) -> Known:
+    def begin(self, event_id: str, step: str) -> KnownStep:
         """Note that a step begins, and return what was known of it."""
         with self._lock:
             if (event_id, step) in self._known:
                 result = self._known[event_id, step]
-                return Known(begun=result is None, result=result)
+                return KnownStep(begun=result is None, result=result)
             self._known[event_id, step] = None
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
-            return Known()
+            return KnownStep()
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
         """Remember that a step was done."""
@@ -100,7 +100,7 @@ class _StepStores:
         self.process = InMemorySteps()
         self.store: StepStore | None = None
 
-    def begin(self, event_id: str, step: str) -> tuple[StepStore, Known]:
+    def begin(self, event_id: str, step: str) -> tuple[StepStore, KnownStep]:
         known = self.store.begin(event_id, step) if self.store else None
         if self.store and known:
             return self.store, known

@@ -29,7 +29,7 @@ class SettingsError(FrontdeskError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FileProblem:
     """One thing that is wrong in a file, as `frontdesk check` shows it. *line* counts from 1; 0: the whole file."""
 
     file: str
@@ -44,7 +44,7 @@ class Problem:
 class RoutesError(FrontdeskError):
     """The routing file is wrong. *problems* is never empty."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[FileProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 

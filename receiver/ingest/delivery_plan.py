@@ -12,7 +12,7 @@ from receiver.routing.table import Matched
 from receiver.storage.model.entries import PlannedDelivery, terms, timed_terms
 
 
-class Table(Protocol):
+class MatchingTable(Protocol):
     """What ingest needs of a routing table."""
 
     @property
@@ -23,7 +23,7 @@ class Table(Protocol):
     def match(self, business_id: int, action: str, record: dict[str, Any]) -> Matched: ...
 
 
-class Failures(Protocol):
+class FilterFailures(Protocol):
     """Counts the routes whose `where` or key could not be evaluated on an event."""
 
     def where_failed(self, route: str) -> None: ...
@@ -85,7 +85,7 @@ def _timed(
 class DeliveryPlan:
     """Which deliveries the events of one hook get. Where no record decides, they are made ready here."""
 
-    def __init__(self, table: Table, business_id: int, action: str) -> None:
+    def __init__(self, table: MatchingTable, business_id: int, action: str) -> None:
         self._table = table
         self._business_id = business_id
         self._action = action
@@ -97,7 +97,7 @@ class DeliveryPlan:
         )
         self._ready = self._deliveries(always, {}, None) if always is not None and is_ready else None
 
-    def wanted(self, record: dict[str, Any], failures: Failures | None) -> tuple[PlannedDelivery, ...]:
+    def wanted(self, record: dict[str, Any], failures: FilterFailures | None) -> tuple[PlannedDelivery, ...]:
         """Return the deliveries of one event, those that are only noted behind them."""
         if self._ready is not None:
             return self._ready

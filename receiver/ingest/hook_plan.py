@@ -6,7 +6,7 @@ A hook is a location and an action. Pure, but for what the record of an event co
 from collections.abc import Sequence
 
 from receiver.core.events import Envelope
-from receiver.ingest.delivery_plan import DeliveryPlan, Failures, Table
+from receiver.ingest.delivery_plan import DeliveryPlan, FilterFailures, MatchingTable
 from receiver.nexudus import actions, change_identity, fingerprint, payload
 from receiver.storage.model import change_claims
 from receiver.storage.model.codec import Packer
@@ -23,7 +23,7 @@ class HookPlan:
         self,
         business_id: int,
         action: str,
-        table: Table | None,
+        table: MatchingTable | None,
         *,
         dedup_window_ms: int,
         secrets: Sequence[tuple[str, str]] = (),
@@ -44,11 +44,11 @@ class HookPlan:
         self,
         event_id: str,
         received_ms: int,
-        record: payload.Record,
+        record: payload.BodyRecord,
         *,
         verified_by: str | None,
         trace: str,
-        failures: Failures | None,
+        failures: FilterFailures | None,
     ) -> Entry:
         """Return the entry of a record that has just been received."""
         entity = fingerprint.entity(self.action, record.data)
@@ -63,7 +63,11 @@ class HookPlan:
         return self.entry(envelope, record, failures, packed)
 
     def entry(
-        self, envelope: Envelope, record: payload.Record, failures: Failures | None = None, packed: bytes = b""
+        self,
+        envelope: Envelope,
+        record: payload.BodyRecord,
+        failures: FilterFailures | None = None,
+        packed: bytes = b"",
     ) -> Entry:
         """Return what the store keeps of an event: with its fingerprint, and its deliveries by today's table."""
         wanted = self._deliveries.wanted(record.data, failures) if self._deliveries else ()

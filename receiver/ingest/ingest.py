@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
-from receiver.ingest.delivery_plan import Table
+from receiver.ingest.delivery_plan import MatchingTable
 from receiver.ingest.hook_plan import HookPlan
 from receiver.ingest.request_evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
 from receiver.nexudus import actions, payload
@@ -49,7 +49,7 @@ class Ingest:
     def __init__(
         self,
         sink: EventSink,
-        table: Callable[[], Table | None],
+        table: Callable[[], MatchingTable | None],
         policy: Policy,
         metrics: IngestMetrics,
         clock: Callable[[], float] = time.time,
@@ -65,7 +65,7 @@ class Ingest:
         self._clock = clock
         self._mint = IdGenerator()
         self._plans: dict[tuple[int, str], HookPlan] = {}
-        self._planned_by: Table | None = None
+        self._planned_by: MatchingTable | None = None
         self._arrived: list[Arrival] = []
         self.verifier = Verifier(policy.secrets, policy.reading)
 
@@ -155,7 +155,7 @@ class Ingest:
         if one.plan is not None and isinstance(one.evaluated, Accepted):
             one.entries = [self._entry(one, one.plan, record) for record in one.evaluated.records]
 
-    def _entry(self, one: "Arrival", plan: HookPlan, record: payload.Record) -> Entry:
+    def _entry(self, one: "Arrival", plan: HookPlan, record: payload.BodyRecord) -> Entry:
         now = self._clock()
         return plan.received(
             self._mint(now),

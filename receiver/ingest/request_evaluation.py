@@ -42,7 +42,7 @@ QuarantineReason = Literal["signature", "compressed", "unreadable", "fault"]
 class Accepted(NamedTuple):
     """A request that can be read, and whose signature holds if one is required: each record becomes an event."""
 
-    records: tuple[payload.Record, ...]
+    records: tuple[payload.BodyRecord, ...]
 
 
 class Quarantined(NamedTuple):

@@ -20,7 +20,7 @@ _PATH = re.compile(r"/hooks/([1-9][0-9]{0,17})/([A-Za-z][A-Za-z0-9]{0,63})/([A-Z
 _NONCE = re.compile(r"[A-Za-z0-9._~=:-]{1,128}", re.ASCII)
 
 
-class Hook(NamedTuple):
+class HookPath(NamedTuple):
     """The parts of a hook's path. They must not be trusted until `is_authentic` has confirmed the token."""
 
     business_id: int
@@ -28,10 +28,10 @@ class Hook(NamedTuple):
     token: str
 
 
-def parse(path: str) -> Hook | None:
+def parse(path: str) -> HookPath | None:
     """Return the parts of a hook's path, or None when the path does not have that form."""
     match = _PATH.fullmatch(path)
-    return Hook(int(match[1]), match[2], match[3]) if match else None
+    return HookPath(int(match[1]), match[2], match[3]) if match else None
 
 
 @lru_cache(maxsize=4_096)
@@ -53,7 +53,7 @@ def url(public_url: str, key: str, business_id: int, action: str) -> str:
 
 def is_authentic(keys: Sequence[str], business_id: int, action: str, given: str) -> bool:
     """Return whether the token was made with one of our keys. Takes the same time for every wrong token."""
-    return _index(keys, Hook(business_id, action, given)) is not None
+    return _index(keys, HookPath(business_id, action, given)) is not None
 
 
 def key_index(keys: Sequence[str], hook_url: str) -> int | None:
@@ -74,7 +74,7 @@ def probe_answer(key: str, nonce: str) -> str | None:
     return hmac.digest(key.encode(), nonce.encode(), hashlib.sha256).hex()
 
 
-def _index(keys: Sequence[str], hook: Hook) -> int | None:
+def _index(keys: Sequence[str], hook: HookPath) -> int | None:
     found = None
     given = hook.token.encode("utf-8", "surrogatepass")
     for index, key in enumerate(keys):

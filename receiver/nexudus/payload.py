@@ -28,7 +28,7 @@ _SPACE_OR_COMMA = re.compile(r"[ \t\r\n,]*")
 _BOUNDARIES = json.JSONDecoder(parse_int=len, parse_float=len)
 
 
-class Record(NamedTuple):
+class BodyRecord(NamedTuple):
     """One record: *raw* is its own bytes, *data* their meaning, *lasting* what a fingerprint is made of."""
 
     raw: bytes
@@ -36,7 +36,7 @@ class Record(NamedTuple):
     lasting: Lasting
 
 
-def split(body: bytes) -> tuple[Record, ...]:
+def split(body: bytes) -> tuple[BodyRecord, ...]:
     """Return the records of a body. Raises ValueError with a reason, free of payload text, for what cannot be read."""
     text = body.removeprefix(b"\xef\xbb\xbf").strip(_SPACE)
     marks = text.translate(None, _NO_MARKS)  # short, so that counting them one by one costs little
@@ -53,8 +53,8 @@ def split(body: bytes) -> tuple[Record, ...]:
     _refuse_repeated_keys(text, marks, kept)
     if len(found) == 1:
         raw = text if found is not value else text[1:-1].strip(_SPACE)
-        return (Record(raw, found[0], kept[0]),)
-    return tuple(map(Record, _cut(text, len(found)), found, kept))
+        return (BodyRecord(raw, found[0], kept[0]),)
+    return tuple(map(BodyRecord, _cut(text, len(found)), found, kept))
 
 
 def _parse(text: bytes, marks: bytes) -> Any:

@@ -6,7 +6,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RecordKind:
     """A kind of record. *path*: where it is below `/api/`. *business*: the field that names its location.
 
     *parent*: where no field does, the field that names a record whose location it has, and the kind of that.
@@ -33,41 +33,41 @@ _AUDITED: Final = frozenset(
 )  # fmt: skip
 
 
-def _by_name(*kinds: Kind) -> MappingProxyType[str, Kind]:
+def _by_name(*kinds: RecordKind) -> MappingProxyType[str, RecordKind]:
     return MappingProxyType({kind.name: kind for kind in kinds})
 
 
 KINDS: Final = _by_name(
-    Kind("Coworker", "spaces/coworkers", "InvoicingBusinessId", is_whole=False),
-    Kind("Booking", "spaces/bookings", "", ("ResourceId", "Resource")),
-    Kind("CancelledBooking", "spaces/cancelledbookings", "", ("ResourceId", "Resource")),
-    Kind("Resource", "spaces/resources"),
-    Kind("CoworkerContract", "billing/coworkercontracts", "IssuedById"),
-    Kind("CoworkerInvoice", "billing/coworkerinvoices"),
-    Kind("CoworkerInvoiceHistory", "billing/coworkerinvoicehistories", "CoworkerInvoiceBusinessId"),
-    Kind("CoworkerLedgerEntry", "billing/coworkerledgerentries"),
-    Kind("CoworkerPaymentMethod", "billing/coworkerpaymentmethods"),
-    Kind("CoworkerProduct", "billing/coworkerproducts"),
-    Kind("CoworkerPricePlanHistory", "spaces/coworkerpriceplanhistories"),
-    Kind("Tariff", "billing/tariffs"),
-    Kind("Product", "billing/products"),
-    Kind("Proposal", "billing/proposals", "IssuedById"),
-    Kind("Checkin", "spaces/checkins"),
-    Kind("Visitor", "spaces/visitors"),
-    Kind("Team", "spaces/teams"),
-    Kind("CoworkerDelivery", "spaces/coworkerdeliveries"),
-    Kind("CoworkerMessage", "spaces/coworkermessages", "", ("CoworkerId", "Coworker")),
-    Kind("HelpDeskMessage", "support/helpdeskmessages"),
-    Kind("HelpDeskComment", "support/helpdeskcomments", "", ("HelpDeskMessageId", "HelpDeskMessage")),
-    Kind("CalendarEvent", "content/calendarevents"),
-    Kind("EventAttendee", "content/eventattendees"),
-    Kind("BlogPost", "content/blogposts"),
-    Kind("NewsLetterSubscriber", "content/newslettersubscribers"),
-    Kind("CommunityGroup", "community/communitygroups"),
-    Kind("CommunityThread", "community/communitythreads"),
-    Kind("CommunityMessage", "community/communitymessages", "", ("CommunityThreadId", "CommunityThread")),
-    Kind("FloorPlan", "sys/floorplans"),
-    Kind("FloorPlanDesk", "sys/floorplandesks", "FloorPlanBusinessId", ("FloorPlanId", "FloorPlan")),
-    Kind("Business", "sys/businesses", "Id"),
-    Kind("AuditTrailEntry", "sys/audittrailentries"),
+    RecordKind("Coworker", "spaces/coworkers", "InvoicingBusinessId", is_whole=False),
+    RecordKind("Booking", "spaces/bookings", "", ("ResourceId", "Resource")),
+    RecordKind("CancelledBooking", "spaces/cancelledbookings", "", ("ResourceId", "Resource")),
+    RecordKind("Resource", "spaces/resources"),
+    RecordKind("CoworkerContract", "billing/coworkercontracts", "IssuedById"),
+    RecordKind("CoworkerInvoice", "billing/coworkerinvoices"),
+    RecordKind("CoworkerInvoiceHistory", "billing/coworkerinvoicehistories", "CoworkerInvoiceBusinessId"),
+    RecordKind("CoworkerLedgerEntry", "billing/coworkerledgerentries"),
+    RecordKind("CoworkerPaymentMethod", "billing/coworkerpaymentmethods"),
+    RecordKind("CoworkerProduct", "billing/coworkerproducts"),
+    RecordKind("CoworkerPricePlanHistory", "spaces/coworkerpriceplanhistories"),
+    RecordKind("Tariff", "billing/tariffs"),
+    RecordKind("Product", "billing/products"),
+    RecordKind("Proposal", "billing/proposals", "IssuedById"),
+    RecordKind("Checkin", "spaces/checkins"),
+    RecordKind("Visitor", "spaces/visitors"),
+    RecordKind("Team", "spaces/teams"),
+    RecordKind("CoworkerDelivery", "spaces/coworkerdeliveries"),
+    RecordKind("CoworkerMessage", "spaces/coworkermessages", "", ("CoworkerId", "Coworker")),
+    RecordKind("HelpDeskMessage", "support/helpdeskmessages"),
+    RecordKind("HelpDeskComment", "support/helpdeskcomments", "", ("HelpDeskMessageId", "HelpDeskMessage")),
+    RecordKind("CalendarEvent", "content/calendarevents"),
+    RecordKind("EventAttendee", "content/eventattendees"),
+    RecordKind("BlogPost", "content/blogposts"),
+    RecordKind("NewsLetterSubscriber", "content/newslettersubscribers"),
+    RecordKind("CommunityGroup", "community/communitygroups"),
+    RecordKind("CommunityThread", "community/communitythreads"),
+    RecordKind("CommunityMessage", "community/communitymessages", "", ("CommunityThreadId", "CommunityThread")),
+    RecordKind("FloorPlan", "sys/floorplans"),
+    RecordKind("FloorPlanDesk", "sys/floorplandesks", "FloorPlanBusinessId", ("FloorPlanId", "FloorPlan")),
+    RecordKind("Business", "sys/businesses", "Id"),
+    RecordKind("AuditTrailEntry", "sys/audittrailentries"),
 )

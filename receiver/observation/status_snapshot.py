@@ -10,7 +10,7 @@ from receiver.core.events import EventStatus
 from receiver.failures import failure_ledger
 from receiver.failures.failure_records import Summary
 from receiver.observation import metrics_store
-from receiver.observation.store_status import Queue, Silence, StoreStatus, Worker
+from receiver.observation.store_status import QueueStatus, Silence, StoreStatus, WorkerStatus
 from receiver.storage.accounting import retention
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
@@ -37,8 +37,8 @@ class StatusSnapshot:
     """
 
     now_ms: int
-    queues: tuple[Queue, ...] = ()
-    workers: tuple[Worker, ...] = ()
+    queues: tuple[QueueStatus, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
     stock: tuple[tuple[str, ...], ...] = ()
     standing: Mapping[EventStatus, int] = field(default_factory=dict)
     quarantine_bytes: int = 0
@@ -59,7 +59,7 @@ class StatusSnapshot:
     gap_ms: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
 
-    def live_workers(self) -> tuple[Worker, ...]:
+    def live_workers(self) -> tuple[WorkerStatus, ...]:
         """Our worker processes with a valid lease."""
         return tuple(worker for worker in self.workers if worker.is_live(self.now_ms))
 

@@ -23,7 +23,7 @@ _MOST_HELD = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueStatus:
     """A queue: deliveries that can run now, those that wait for a time; *oldest_ms*: since when the first one waits."""
 
     name: str
@@ -33,7 +33,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerStatus:
     """A worker process. *lease_ms*: when its lease ends; *held*: how many deliveries it holds, *jobs*: up to fifty of
     them. *since*, *pid*, *queues* and *host* come from RQ and are empty when RQ does not know the worker; *queues* is
     `*` then, and for a worker that serves every queue."""
@@ -75,7 +75,7 @@ class StoreStatus:
         """The store's clock, in Unix milliseconds: the one that leases and schedules go by."""
         return StoreClient(self._client).now_ms()
 
-    def queues(self) -> tuple[Queue, ...]:
+    def queues(self) -> tuple[QueueStatus, ...]:
         """Return every queue that ever held a delivery, by name."""
         (known,) = replies(self._client, [("SMEMBERS", keys.QUEUES)])
         names = sorted(decoding.text(name) for name in known)
@@ -87,11 +87,11 @@ class StoreStatus:
         first = [decoding.text(job) if job else "" for job in found[2::3]]
         since = replies(self._client, [("HGET", rq_keys.job(job), "created_at") for job in first])
         return tuple(
-            Queue(name, int(ready), int(scheduled), _milliseconds(made))
+            QueueStatus(name, int(ready), int(scheduled), _milliseconds(made))
             for name, ready, scheduled, made in zip(names, found[::3], found[1::3], since, strict=True)
         )
 
-    def workers(self) -> tuple[Worker, ...]:
+    def workers(self) -> tuple[WorkerStatus, ...]:
         """Return every worker with a lease, by name, also one whose lease is over and not recovered yet."""
         (flat,) = replies(self._client, [("ZRANGE", keys.WORKERS, 0, -1, "WITHSCORES")])
         leases = list(zip(flat[::2], flat[1::2], strict=True))
@@ -175,9 +175,11 @@ class StoreStatus:
         return self.now_ms() // HOUR_MS
 
 
-def _worker(name: str, lease_ms: int, presence: Sequence[bytes | None], held: int, jobs: Sequence[bytes]) -> Worker:
+def _worker(
+    name: str, lease_ms: int, presence: Sequence[bytes | None], held: int, jobs: Sequence[bytes]
+) -> WorkerStatus:
     since, pid, host, queues = (value.decode(errors="replace") if value else "" for value in presence)
-    return Worker(
+    return WorkerStatus(
         name,
         lease_ms,
         held,

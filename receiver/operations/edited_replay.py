@@ -32,7 +32,7 @@ class Edit:
     """An edited record that may be sent: *changed* are the fields that differ from the original's, *routes* those that
     will get it."""
 
-    record: payload.Record
+    record: payload.BodyRecord
     changed: tuple[str, ...]
     routes: tuple[str, ...]
 
@@ -114,7 +114,7 @@ class _Only:
         return found.narrowed(lambda one: one.name == self._route)._replace(shadow=())
 
 
-def _read(body: bytes) -> payload.Record:
+def _read(body: bytes) -> payload.BodyRecord:
     try:
         records = payload.split(body)
     except ValueError as error:

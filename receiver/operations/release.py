@@ -36,7 +36,7 @@ class Checked:
     location is known here to check it with.
     """
 
-    records: tuple[payload.Record, ...] = ()
+    records: tuple[payload.BodyRecord, ...] = ()
     verified_by: str | None = None
     reason: str | None = None
     bad_signature: str | None = None

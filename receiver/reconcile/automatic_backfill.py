@@ -10,8 +10,8 @@ import structlog
 
 from receiver.core.errors import CredentialsRefused, FrontdeskError, LockLost
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.backfill_run import BackfillReport, BackfillRun, Orders, Tools
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import entity_of
 from receiver.reconcile.search.id_sets import EVERY_MS, IdSets
@@ -62,7 +62,7 @@ class Restraint:
         return any(length > _BUSY_LENGTH for length in lengths)
 
 
-class Healer:
+class AutomaticBackfill:
     """Fills the gaps that are due, by the routes of now. *routes* returns the table, None while there is none."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Healer:
         self._compared_s = 0.0
         self._log = structlog.get_logger()
 
-    def heal(self) -> Report | None:
+    def heal(self) -> BackfillReport | None:
         """Fill what is due. Returns None when nothing was, or somebody else is at it. Never raises FrontdeskError."""
         try:
             return self._heal()
@@ -95,7 +95,7 @@ class Healer:
             self._log.warning("backfill.failed", reason=str(error))
         return None
 
-    def _heal(self) -> Report | None:
+    def _heal(self) -> BackfillReport | None:
         table = self._routes()
         due = [] if table is None else self._due(table)
         if table is None or not (due or self._kinds_due(table)):
@@ -116,11 +116,11 @@ class Healer:
                 ledger=self._ledger,
                 clock=self._clock,
             )
-            orders = Orders(Selection(table), table.reconcile.limit, table.reconcile.window_ms)
-            report = Filling(tools, orders).fill(due)
+            orders = Orders(RouteSelection(table), table.reconcile.limit, table.reconcile.window_ms)
+            report = BackfillRun(tools, orders).fill(due)
             if kinds := self._kinds_due(table):
                 self._compared_s = self._clock()
-                Filling(replace(tools, ledger=None), orders).fill(self._daily(table, kinds))
+                BackfillRun(replace(tools, ledger=None), orders).fill(self._daily(table, kinds))
         self._tell(report)
         return report
 
@@ -155,7 +155,7 @@ class Healer:
             ready = [gap for gap in ready if now_ms - (gap.to_ms or 0) > _SPOOLS_WAIT_MS]
         return ready
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: BackfillReport) -> None:
         states = [gap.state for gap in report.gaps]
         self._log.info(
             "backfill.finished",

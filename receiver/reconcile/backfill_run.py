@@ -11,10 +11,10 @@ import redis
 from receiver.core import timestamps
 from receiver.nexudus.api.entities import Entities
 from receiver.reconcile import changed_routes
-from receiver.reconcile.event_maker import Made, Maker, calls_for
-from receiver.reconcile.known_events import Known, Newest
+from receiver.reconcile.event_maker import EventMaker, Made, calls_for
+from receiver.reconcile.known_events import KnownEvents, Newest
 from receiver.reconcile.record_times import plain
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.reconcile.search.candidates import Candidate, Survey
 from receiver.reconcile.search.id_sets import IdSets
 from receiver.reconcile.search.listing import MOST_ROWS
@@ -40,7 +40,7 @@ class Orders:
     """How gaps are filled. *limit* None: a person asks, whatever the number. *window_ms* None: however far back.
     *weak*: guesses, too. *is_dry*: make and write nothing."""
 
-    selection: Selection
+    selection: RouteSelection
     limit: int | None = None
     window_ms: int | None = None
     weak: bool = False
@@ -48,7 +48,7 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BackfillReport:
     """What a filling did. *calls* to Nexudus; *calls_left*: about how many more it takes to make what a dry run found;
     *completed*: deliveries that kept events got."""
 
@@ -90,14 +90,14 @@ class _Counts:
         self.failed |= made.failed
 
 
-class Filling:
+class BackfillRun:
     """Fills gaps by *orders*."""
 
     def __init__(self, tools: Tools, orders: Orders) -> None:
         self._tools = tools
         self._orders = orders
 
-    def fill(self, gaps: Iterable[Gap]) -> Report:
+    def fill(self, gaps: Iterable[Gap]) -> BackfillReport:
         """Fill gaps that are closed. Raises CredentialsRefused, StorageUnavailable, and what *check* raises.
 
         Cut off at any point and done again, it makes nothing twice.
@@ -107,17 +107,17 @@ class Filling:
         wanted = [self._clamped(gap) for gap in closed if orders.selection.serves(*gap.pair)]
         unserved = [self._unserved(gap) for gap in closed if not orders.selection.serves(*gap.pair)]
         self._write(unserved)
-        report = self._fill(wanted) if wanted else Report((), tools.entities.calls)
+        report = self._fill(wanted) if wanted else BackfillReport((), tools.entities.calls)
         return replace(report, gaps=(*unserved, *report.gaps))
 
-    def _fill(self, wanted: Sequence[Gap]) -> Report:
+    def _fill(self, wanted: Sequence[Gap]) -> BackfillReport:
         tools, orders = self._tools, self._orders
         changed_routes.tell(tools.client, orders.selection, wanted)
         survey = self._survey(wanted, id_sets := IdSets(tools.client, tools.entities))
         made = MadeChanges(tools.client, {gap.pair for gap in wanted})
         if not orders.is_dry:
             made.begin()
-        known = Known(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
+        known = KnownEvents(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))
         known.refresh()
         for one in survey.earlier:
             known.event(one)
@@ -126,13 +126,13 @@ class Filling:
             tools.check()
             made.go_on()
 
-        maker = Maker(tools.client, tools.entities, orders.selection, known, check=check, clock=tools.clock)
+        maker = EventMaker(tools.client, tools.entities, orders.selection, known, check=check, clock=tools.clock)
         counts = _Counts(Counter(one.gap for one in survey.candidates))
         fresh = maker.sift(survey.candidates, Made())
         if orders.is_dry:
             unmade = Counter(one.gap for one in fresh)
             dry = tuple(self._dry(gap, survey, counts, unmade) for gap in wanted)
-            return Report(dry, tools.entities.calls, calls_for(fresh))
+            return BackfillReport(dry, tools.entities.calls, calls_for(fresh))
         crowded = frozenset(one.gap for one in fresh) if self._is_over_limit(fresh) else frozenset[str]()
         completed = 0
         if not crowded:
@@ -145,7 +145,7 @@ class Filling:
         done = tuple(self._ended(gap, survey, counts, gap.id in crowded) for gap in wanted)
         self._write(done)
         self._record(done)
-        return Report(done, tools.entities.calls, completed=completed)
+        return BackfillReport(done, tools.entities.calls, completed=completed)
 
     def _survey(self, wanted: Sequence[Gap], id_sets: IdSets) -> Survey:
         tools, limit = self._tools, self._orders.limit
@@ -184,7 +184,7 @@ class Filling:
         why = never if wants else f"no route wants {gap.action} of location {gap.business_id} any more"
         return replace(gap, state=GapState.CANNOT, cannot=why, done_ms=self._now_ms())
 
-    def _make(self, maker: Maker, fresh: Sequence[Candidate], gaps: Sequence[Gap], counts: _Counts) -> None:
+    def _make(self, maker: EventMaker, fresh: Sequence[Candidate], gaps: Sequence[Gap], counts: _Counts) -> None:
         self._tools.begin(len(fresh))
         for made in maker.make(fresh):
             counts.add(made)

@@ -6,11 +6,11 @@ import redis
 import structlog
 
 from receiver.failures import route_versions
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.storage.shared.gap_ledger import Gap
 
 
-def tell(client: redis.Redis, selection: Selection, gaps: Iterable[Gap]) -> None:
+def tell(client: redis.Redis, selection: RouteSelection, gaps: Iterable[Gap]) -> None:
     """Log each route of *gaps* of which workers got another version since the gap began. Raises StorageUnavailable."""
     began: dict[str, int] = {}
     for gap in gaps:

@@ -20,9 +20,9 @@ from receiver.nexudus import actions, canonical_record, change_identity, fingerp
 from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.operations.replay import Replay
-from receiver.reconcile.known_events import REMEMBERED_MS, Known, Newest
+from receiver.reconcile.known_events import REMEMBERED_MS, KnownEvents, Newest
 from receiver.reconcile.known_events import fingerprint as made_print
-from receiver.reconcile.route_selection import Selection, TableFor, lacking
+from receiver.reconcile.route_selection import RouteSelection, TableFor, lacking
 from receiver.reconcile.search.candidates import Candidate, key_of
 from receiver.storage.model import change_claims, keep_script
 from receiver.storage.model.entries import Entry
@@ -47,15 +47,15 @@ class Made:
     """By action, why records could not be read."""
 
 
-class Maker:
+class EventMaker:
     """Makes events. *check* raises when it must not go on, and waits while live traffic goes first; *clock*: Unix s."""
 
     def __init__(
         self,
         client: redis.Redis,
         entities: Entities,
-        selection: Selection,
-        known: Known,
+        selection: RouteSelection,
+        known: KnownEvents,
         *,
         check: Callable[[], None],
         clock: Callable[[], float],
@@ -189,7 +189,7 @@ class Maker:
             routes=table.hash,
             entity=fingerprint.entity(candidate.action, record),
         )
-        parsed = payload.Record(raw, record, canonical_record.of(record))
+        parsed = payload.BodyRecord(raw, record, canonical_record.of(record))
         plan = HookPlan(envelope.business_id, envelope.action, table, dedup_window_ms=REMEMBERED_MS)
         entry = plan.entry(envelope, parsed)
         if not entry.wanted and table.is_narrowed:

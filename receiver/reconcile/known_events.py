@@ -41,7 +41,7 @@ def fingerprint(candidate: Candidate, routes: Collection[str] = ()) -> bytes:
     return hashlib.sha256("/".join(("backfill", *map(str, parts))).encode()).digest()[:16]
 
 
-class Known:
+class KnownEvents:
     """Knows what is kept of some actions since *since_ms*. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, actions: Iterable[str], *, since_ms: int) -> None:

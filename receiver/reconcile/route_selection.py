@@ -8,7 +8,7 @@ from receiver.routing.table import Matched, RoutingTable
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RouteSelection:
     """Which routes get what is found. *is_asked*: a person asks for it; *routes*: only these, empty: all."""
 
     table: RoutingTable
@@ -35,7 +35,7 @@ class Selection:
 class TableFor:
     """The table as ingest sees it: without the routes that get nothing of this."""
 
-    selection: Selection
+    selection: RouteSelection
     is_narrowed: bool = False
 
     @property
@@ -52,7 +52,7 @@ class TableFor:
         return taken
 
 
-def lacking(selection: Selection) -> list[str]:
+def lacking(selection: RouteSelection) -> list[str]:
     """Return the routes that kept events may lack: those that a person names, and those that waited for one."""
     if not selection.is_asked:
         return []

@@ -12,21 +12,21 @@ from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.api.registration import Registration
 from receiver.nexudus.api.webhooks import Webhooks
-from receiver.registrar.change import Change, ChangeKey, HookState, Op
+from receiver.registrar.change import ChangeKey, HookChange, HookState, Op
 from receiver.registrar.plan import DESCRIPTION, Plan
 
 _ROUNDS = 4
 _SILENCES = 3
 
-OnResult = Callable[[Change, NexudusError | None], None]
+OnResult = Callable[[HookChange, NexudusError | None], None]
 """Called after each change, with the error when it was refused or left unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RefusedChange:
     """A change that Nexudus refused."""
 
-    change: Change
+    change: HookChange
     error: NexudusError
 
 
@@ -34,9 +34,9 @@ class Failure:
 class Applied:
     """What became of a plan. *pending*: said to be done or never answered, and still not so on a fresh list."""
 
-    done: tuple[Change, ...]
-    pending: tuple[Change, ...]
-    failed: tuple[Failure, ...]
+    done: tuple[HookChange, ...]
+    pending: tuple[HookChange, ...]
+    failed: tuple[RefusedChange, ...]
 
     @property
     def is_complete(self) -> bool:
@@ -48,11 +48,11 @@ class Applied:
 class _Course:
     """What happened so far: changes that Nexudus said it did, and those it refused, by what they are."""
 
-    done: dict[ChangeKey, Change] = field(default_factory=dict)
-    refused: dict[ChangeKey, Failure] = field(default_factory=dict)
+    done: dict[ChangeKey, HookChange] = field(default_factory=dict)
+    refused: dict[ChangeKey, RefusedChange] = field(default_factory=dict)
     doubted: set[ChangeKey] = field(default_factory=set)
 
-    def open(self, plan: Plan) -> list[Change]:
+    def open(self, plan: Plan) -> list[HookChange]:
         """Return the changes of *plan* that were neither done nor refused."""
         return [change for change in plan.changes if change.key not in self.done and change.key not in self.refused]
 
@@ -86,7 +86,7 @@ class Applier:
         done = tuple(change for key, change in course.done.items() if key not in unreal)
         return Applied(done, left, tuple(course.refused.values()))
 
-    def _round(self, changes: list[Change], course: _Course) -> NexudusError | None:
+    def _round(self, changes: list[HookChange], course: _Course) -> NexudusError | None:
         """Carry out *changes*. Returns the error when so many in a row had no answer that it is time to look again.
 
         Either Nexudus is down, or somebody deleted the records: it may answer for those as for a fault of its own.
@@ -99,7 +99,7 @@ class Applier:
                 return silence
         return None
 
-    def _carry_out(self, change: Change, course: _Course) -> NexudusError | None:
+    def _carry_out(self, change: HookChange, course: _Course) -> NexudusError | None:
         """Carry out one change. Returns the error when it is not known what became of it, or of its hook."""
         try:
             written = self._write(change)
@@ -115,14 +115,14 @@ class Applier:
                 # The client tries a create once, since it may have been carried out: a fresh list will tell.
                 course.doubted.add(change.key)
                 return None
-            course.refused[change.key] = Failure(change, error)
+            course.refused[change.key] = RefusedChange(change, error)
         else:
             if written:
                 course.done[change.key] = change
                 self._on_result(change, None)
         return None
 
-    def _write(self, change: Change) -> bool:
+    def _write(self, change: HookChange) -> bool:
         """Write one change. Returns False when the record changed since the plan: it is planned again."""
         if change.hook_id is None:
             self._fence()
@@ -139,7 +139,7 @@ class Applier:
         return True
 
 
-def _new_record(change: Change) -> dict[str, Any]:
+def _new_record(change: HookChange) -> dict[str, Any]:
     assert change.after is not None  # noqa: S101 -- a create has nothing but an after
     return {
         "BusinessId": change.business_id,

@@ -54,7 +54,7 @@ class HookState:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HookChange:
     """One change. *before* is None for a create, *after* for a delete. *why* is a word or a few for people.
 
     *rotates*: the hook works by an older URL key, and gets the URL of the newest.

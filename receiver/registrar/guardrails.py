@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from receiver.core.errors import UnsafePlan
-from receiver.registrar.change import Change, ChangeKey
+from receiver.registrar.change import ChangeKey, HookChange
 from receiver.registrar.plan import Plan
 from receiver.storage.shared.registrar_state import Flap
 
@@ -51,7 +51,7 @@ class Guardrails:
 class Held:
     """A change that the watch does not make now, and why."""
 
-    change: Change
+    change: HookChange
     why: str
 
 
@@ -103,7 +103,7 @@ def hold_back(
     return now, tuple(held)
 
 
-def _reason(change: Change, guardrails: Guardrails, now_ms: int, remembered: Remembered) -> str | None:
+def _reason(change: HookChange, guardrails: Guardrails, now_ms: int, remembered: Remembered) -> str | None:
     doubt = remembered.doubts.get(change.key)
     if doubt is not None and now_ms - doubt.last_ms < guardrails.pause_ms(doubt):
         return "Nexudus accepted this change and does not show it; left alone for a while"

@@ -7,7 +7,7 @@ from typing import Any
 from receiver.core import timestamps
 from receiver.nexudus import actions
 from receiver.nexudus.api.registration import Registration
-from receiver.registrar.change import Change, HookCondition
+from receiver.registrar.change import HookChange, HookCondition
 from receiver.registrar.ownership import Owned, Owner, Ownership
 from receiver.registrar.plan import Pair, Plan
 
@@ -90,7 +90,7 @@ def _row(owned: Owned, condition: HookCondition, received: Mapping[Pair, int]) -
     return HookRow(*pair, registration, owned.key_index, received.get(pair), condition)
 
 
-def _condition(owned: Owned, change: Change | None, plan: Plan | None) -> HookCondition:
+def _condition(owned: Owned, change: HookChange | None, plan: Plan | None) -> HookCondition:
     registration = owned.registration
     if owned.owner is Owner.ELSEWHERE:
         return HookCondition.ELSEWHERE

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from receiver.core.errors import CredentialsRefused, NexudusError, Problem, RoutesError
+from receiver.core.errors import CredentialsRefused, FileProblem, NexudusError, RoutesError
 from receiver.nexudus import actions
 from receiver.nexudus.api.registration import Registration
 from receiver.nexudus.api.webhooks import Webhooks
@@ -33,7 +33,7 @@ class Planner:
         names = table.actions(actions.CODES) - {"None"}
         unknown = sorted(names - actions.CODES.keys())
         if unknown:
-            raise RoutesError((Problem(table.file, 0, f"{unknown[0]!r} is not an action that can be registered"),))
+            raise RoutesError((FileProblem(table.file, 0, f"{unknown[0]!r} is not an action that can be registered"),))
         wanted = WantedHooks(self._businesses(table), names)
         self._check_actions(wanted.actions)
         return wanted
@@ -64,7 +64,7 @@ class Planner:
         if unknown:
             shown = ", ".join(f"{number} {name}".strip() for number, name in list(known.items())[:20])
             what = f"businesses: {unknown[0]} is not a location that the API user sees; it sees {shown or 'none'}"
-            raise RoutesError((Problem(table.file, 0, what),))
+            raise RoutesError((FileProblem(table.file, 0, what),))
         return tuple(table.businesses)
 
     def _check_actions(self, wanted: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions
 from receiver.nexudus.api.registration import Registration
-from receiver.registrar.change import DUPLICATE, UNROUTED, Change, HookState, Op
+from receiver.registrar.change import DUPLICATE, UNROUTED, HookChange, HookState, Op
 from receiver.registrar.ownership import Owned, Owner, Ownership, name_of
 
 Pair = tuple[int, str]
@@ -41,7 +41,7 @@ class Plan:
     that has one, as it was found.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[HookChange, ...]
     ours: int
     unchanged: int
     foreign: int
@@ -137,17 +137,17 @@ def _ranked(pair: Pair, found: list[Owned], ownership: Ownership) -> list[Owned]
     )
 
 
-def _for_pair(pair: Pair, ranked: list[Owned], ownership: Ownership, scope: Scope) -> list[Change]:
+def _for_pair(pair: Pair, ranked: list[Owned], ownership: Ownership, scope: Scope) -> list[HookChange]:
     """Return what makes exactly one right hook out of those found; the first of them is kept."""
     right = _right(pair, ownership)
     if not ranked:
-        return [Change(Op.CREATE, *pair, None, None, right, "missing")]
+        return [HookChange(Op.CREATE, *pair, None, None, right, "missing")]
     changes = []
     kept = ranked[0].registration
     before = state_of(kept)
     if before != right:
         why, rotates = ", ".join(_differences(before, right)), before.active and _is_of_older_key(ranked[0])
-        changes.append(Change(Op.UPDATE, *pair, kept.id, before, right, why, rotates))
+        changes.append(HookChange(Op.UPDATE, *pair, kept.id, before, right, why, rotates))
     for owned in ranked[1:]:
         changes += _remove(owned, DUPLICATE, scope)
     return changes
@@ -157,17 +157,17 @@ def _is_of_older_key(owned: Owned) -> bool:
     return bool(owned.key_index) and not owned.home
 
 
-def _remove(owned: Owned, why: str, scope: Scope) -> list[Change]:
+def _remove(owned: Owned, why: str, scope: Scope) -> list[HookChange]:
     """Return the change that takes a hook away; none for one that is inactive already and may stay."""
     registration = owned.registration
     before = state_of(registration)
     business_id, action = registration.business_id, owned.action or before.action
     if scope.prune:
-        return [Change(Op.DELETE, business_id, action, registration.id, before, None, why)]
+        return [HookChange(Op.DELETE, business_id, action, registration.id, before, None, why)]
     if not registration.active:
         return []
     after = HookState(before.name, before.url, before.action, active=False)
-    return [Change(Op.DEACTIVATE, business_id, action, registration.id, before, after, why)]
+    return [HookChange(Op.DEACTIVATE, business_id, action, registration.id, before, after, why)]
 
 
 def state_of(registration: Registration) -> HookState:

@@ -17,7 +17,7 @@ from receiver.core.errors import NexudusError
 from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar import hook_health
 from receiver.registrar.apply import Applied, Applier
-from receiver.registrar.change import Change, ChangeKey, HookCondition, Op
+from receiver.registrar.change import ChangeKey, HookChange, HookCondition, Op
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails, Held, Remembered, hold_back
 from receiver.registrar.hooks_at_nexudus import Planner
@@ -33,7 +33,7 @@ _HOOK_PATH = re.compile(r"/hooks/\S*")
 _ACTS = {Op.CREATE: "created", Op.UPDATE: "updated", Op.DEACTIVATE: "deactivated", Op.DELETE: "deleted"}
 
 
-def act_of(change: Change) -> str:
+def act_of(change: HookChange) -> str:
     """Return what a change did, as logs and counters name it."""
     return "reenabled" if change.enables else _ACTS[change.op]
 
@@ -187,7 +187,7 @@ class Reconciler:
         self._leads()
         self._parts.lock.check()
 
-    def _log_result(self, change: Change, error: NexudusError | None) -> None:
+    def _log_result(self, change: HookChange, error: NexudusError | None) -> None:
         if error is not None:
             self._log.error("registration.refused", **_facts(change), status=error.status, reason=str(error))
             return
@@ -219,7 +219,7 @@ class Reconciler:
         self._logged.failing = {registration.id: registration.error_count for registration in plan.failing}
 
 
-def _facts(change: Change) -> dict[str, int | str]:
+def _facts(change: HookChange) -> dict[str, int | str]:
     """Return what logs say of a change; never its URL, whose token is a secret."""
     facts: dict[str, int | str] = {"business_id": change.business_id, "action": change.action}
     return facts | ({"hook_id": change.hook_id} if change.hook_id is not None else {})

@@ -4,19 +4,19 @@ import re
 from collections.abc import Mapping
 
 from receiver.core.sanitize import plain
-from receiver.registrar.change import Change, HookState, Op
+from receiver.registrar.change import HookChange, HookState, Op
 from receiver.storage.shared.business_names import place
 
 _TOKEN = re.compile(r"(/hooks/[^/]+/[^/]+/[^/]{1,4})[^/]*$")
 
 
-def subject(change: Change, names: Mapping[int, str]) -> str:
+def subject(change: HookChange, names: Mapping[int, str]) -> str:
     """Return which registration a change is about. *names*: those of the locations."""
     number = f" #{change.hook_id}" if change.hook_id is not None else ""
     return plain(f"{place(change.business_id, names)} {change.action}{number}")
 
 
-def words(change: Change) -> str:
+def words(change: HookChange) -> str:
     """Return what a change does."""
     if change.op is Op.CREATE and change.after is not None:
         return f"create {shown_url(change.after.url)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from receiver.core import timestamps
-from receiver.routing.filters import Filter, Verdict
+from receiver.routing.filters import Filter, FilterResult
 from receiver.routing.route import Route, calls_off, matches, place_obstacle
 
 
@@ -64,7 +64,7 @@ def explain(route: Route, business_id: int, action: str, record: Mapping[str, An
     return Explanation(route.name, matched=False, why_not=why_not, failed=failed, calls_off=route.is_timed)
 
 
-def why_it_is_not_true(where: Filter, verdict: Verdict) -> str:
+def why_it_is_not_true(where: Filter, verdict: FilterResult) -> str:
     """Return why a filter does not let an event pass."""
     if verdict.failure is not None:
         return f"its filter failed: {verdict.failure} ({where.source})"

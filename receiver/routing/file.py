@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from receiver.core.errors import Problem, RoutesError
+from receiver.core.errors import FileProblem, RoutesError
 from receiver.core.events import Business
 from receiver.routing.document import validation_messages, yaml_lines
 from receiver.routing.document.key_checks import KeyChecks, name_of
@@ -57,7 +57,7 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
     problems = list(document.problems)
     if not problems and not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "does not begin with keys"
-        problems.append(Problem(file, 0, f"{what}; it needs at least `routes:` and a list of routes"))
+        problems.append(FileProblem(file, 0, f"{what}; it needs at least `routes:` and a list of routes"))
     if not isinstance(document.value, dict):
         raise RoutesError(tuple(problems))
     checked = KeyChecks(document, file)
@@ -154,4 +154,4 @@ def _flow(shape: RouteShape) -> Flow | None:
 
 
 def _one(path: Path, line: int, message: str) -> RoutesError:
-    return RoutesError((Problem(str(path), line, message),))
+    return RoutesError((FileProblem(str(path), line, message),))

@@ -37,7 +37,7 @@ MAX_TEXT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FilterResult:
     """The result of a filter for an event. *failure*: why it could not be evaluated, without payload text; else
     None."""
 
@@ -46,7 +46,7 @@ class Verdict:
 
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_TRUE, _FALSE = Verdict(is_true=True), Verdict(is_true=False)
+_TRUE, _FALSE = FilterResult(is_true=True), FilterResult(is_true=False)
 
 
 class Filter:
@@ -103,14 +103,14 @@ class Filter:
 
     def judge(
         self, business_id: int, action: str, record: Mapping[str, Any], records: Mapping[str, Any] = _NONE
-    ) -> Verdict:
+    ) -> FilterResult:
         """Say whether the expression is true for one event; total over whatever the records hold."""
         result, failure = self.evaluate(business_id, action, record, records)
         if result is True:
             return _TRUE
         if result is False:
             return _FALSE
-        return Verdict(is_true=False, failure=failure or f"the result is {_kind(result)}, not true or false")
+        return FilterResult(is_true=False, failure=failure or f"the result is {_kind(result)}, not true or false")
 
     def evaluate(
         self, business_id: int, action: str, record: Mapping[str, Any], records: Mapping[str, Any] = _NONE

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import watchfiles
 
-from receiver.core.errors import Problem, RoutesError
+from receiver.core.errors import FileProblem, RoutesError
 from receiver.process import logs
 from receiver.routing import file
 from receiver.routing.last_good import LastGood
@@ -54,8 +54,8 @@ class CurrentTable:
         self._last_good = LastGood(data_dir, save, load)
         self._log = logs.get()
         self._table: RoutingTable | None = None
-        self._problems: tuple[Problem, ...] = ()
-        self._seen: str | tuple[Problem, ...] | None = None
+        self._problems: tuple[FileProblem, ...] = ()
+        self._seen: str | tuple[FileProblem, ...] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,7 +68,7 @@ class CurrentTable:
         return self._table
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[FileProblem, ...]:
         """The problems of the file in its current state; empty when `table` matches the file."""
         return self._problems
 
@@ -145,7 +145,7 @@ class CurrentTable:
         self._last_good.keep(text)
         return True
 
-    def _refuse(self, error: RoutesError, *, seen: str | tuple[Problem, ...]) -> None:
+    def _refuse(self, error: RoutesError, *, seen: str | tuple[FileProblem, ...]) -> None:
         if seen == self._seen:
             return
         self._seen, self._problems = seen, error.problems

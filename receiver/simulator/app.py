@@ -15,14 +15,14 @@ from receiver.core.errors import SettingsError
 from receiver.nexudus import signature
 from receiver.process import end_signals
 from receiver.simulator.access import Access, Account
-from receiver.simulator.account.entity_views import Entities
+from receiver.simulator.account.entity_views import EntityViews
 from receiver.simulator.account.record_store import Records
 from receiver.simulator.account.tenant import Tenant
 from receiver.simulator.control import Control
 from receiver.simulator.faults import Knobs
 from receiver.simulator.firing import Firing
 from receiver.simulator.outages import Outages
-from receiver.simulator.rest_api import Api
+from receiver.simulator.rest_api import SimulatorApi
 
 _SAVE_EVERY_S = 1.0
 
@@ -48,7 +48,7 @@ def build(
     access, outages, now = Access(account), Outages(tenant), datetime.now(UTC)
     records = Records(tenant.businesses, now, knobs)
     firing = Firing(tenant, records, outages, knobs, secret_of, reading)
-    api = Api(tenant, Entities(records, now), firing, access, knobs)
+    api = SimulatorApi(tenant, EntityViews(records, now), firing, access, knobs)
     control = Control(tenant, records, outages, access, knobs, firing, api)
 
     @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from receiver.simulator.faults import Knobs
 from receiver.simulator.firing import Firing
 from receiver.simulator.outages import Outage, Outages
 from receiver.simulator.responses import json_response, read_json
-from receiver.simulator.rest_api import Api
+from receiver.simulator.rest_api import SimulatorApi
 
 _MOST_TOLD = 10_000
 
@@ -64,7 +64,7 @@ class Control:
         access: Access,
         knobs: Knobs,
         firing: Firing,
-        api: Api,
+        api: SimulatorApi,
     ) -> None:
         self._tenant = tenant
         self._records = held

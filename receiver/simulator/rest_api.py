@@ -17,7 +17,7 @@ from receiver.nexudus import actions
 from receiver.simulator import responses
 from receiver.simulator.access import Access
 from receiver.simulator.account import kinds, search, views
-from receiver.simulator.account.entity_views import Entities, Written
+from receiver.simulator.account.entity_views import EntityViews, Written
 from receiver.simulator.account.refusals import Invalid, Unknown
 from receiver.simulator.account.scene import Order
 from receiver.simulator.account.tenant import Tenant
@@ -31,10 +31,10 @@ Answering = Callable[[Request, bool], Awaitable[Response]]
 """Answers a request; the flag says to pretend only, for a write that gets lost."""
 
 
-class Api:
+class SimulatorApi:
     """The API over *tenant* and *entities*; what calls make happen is told by *firing*."""
 
-    def __init__(self, tenant: Tenant, entities: Entities, firing: Firing, access: Access, knobs: Knobs) -> None:
+    def __init__(self, tenant: Tenant, entities: EntityViews, firing: Firing, access: Access, knobs: Knobs) -> None:
         self._tenant = tenant
         self._entities = entities
         self._firing = firing

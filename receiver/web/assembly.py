@@ -30,7 +30,7 @@ from receiver.storage.spool import slots
 from receiver.web import beside
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import Limits
+from receiver.web.connections.connection_budget import ConnectionLimits
 from receiver.web.hook_endpoint import HookEndpoint
 from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog
@@ -106,12 +106,12 @@ def _flush(log: RequestLog, traces: tracing.Tracing | None) -> None:
         traces.close()
 
 
-def limits(current: Settings) -> Limits:
+def limits(current: Settings) -> ConnectionLimits:
     """Return the bounds on connections."""
-    return Limits(
+    return ConnectionLimits(
         connections=current.max_connections,
         idle_s=current.idle_timeout / 1_000,
-        unfinished_bytes=max(Limits().unfinished_bytes, _BODIES_AT_LEAST * current.max_body),
+        unfinished_bytes=max(ConnectionLimits().unfinished_bytes, _BODIES_AT_LEAST * current.max_body),
     )
 
 

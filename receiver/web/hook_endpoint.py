@@ -16,7 +16,7 @@ from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.ingest.ingest import IngestResult
 from receiver.ingest.request_evaluation import Request
 from receiver.nexudus import hook_urls, signature
-from receiver.nexudus.hook_urls import Hook
+from receiver.nexudus.hook_urls import HookPath
 from receiver.process import logs
 from receiver.web import answers, bodies
 from receiver.web.answers import Headers
@@ -52,7 +52,7 @@ class HookEndpoint:
         self._url_keys = tuple(url_keys)
         self._max_body = max_body
         self._notes = notes
-        self._open: dict[str, Hook] = {}
+        self._open: dict[str, HookPath] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. The usual way is one function long: each further one costs on every event."""
@@ -87,7 +87,7 @@ class HookEndpoint:
         await send({"type": "http.response.body", "body": answer})
         self._notes.answered(scope, started, hook, 202, size, result)
 
-    async def _turn_away(self, scope: Scope, send: Send, hook: Hook | None, started: float) -> None:
+    async def _turn_away(self, scope: Scope, send: Send, hook: HookPath | None, started: float) -> None:
         if hook is None:
             await answers.refuse(send, 404)
             self._notes.stranger(scope, started, 404)
@@ -95,7 +95,7 @@ class HookEndpoint:
             await answers.refuse(send, 405, [(b"allow", b"POST")])
             self._notes.answered(scope, started, hook, 405)
 
-    def _find(self, scope: Scope) -> Hook | None:
+    def _find(self, scope: Scope) -> HookPath | None:
         """Return the hook that a path leads to, if its token is right.
 
         Paths with a right token are remembered. That says nothing about wrong ones: to be compared with them at all, a
@@ -114,7 +114,7 @@ class HookEndpoint:
         self,
         scope: Scope,
         send: Send,
-        hook: Hook,
+        hook: HookPath,
         started: float,
         why: RequestRefused | StorageUnavailable,
         size: int,
@@ -128,7 +128,7 @@ class HookEndpoint:
         self._notes.answered(scope, started, hook, status, size, error=str(why))
 
 
-def _request(hook: Hook, body: bytes, fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> Request:
+def _request(hook: HookPath, body: bytes, fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> Request:
     return Request(
         hook.business_id,
         hook.action,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from starlette.types import Scope
 
-from receiver.nexudus.hook_urls import Hook
+from receiver.nexudus.hook_urls import HookPath
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.storage.model.entries import Receipt
 from receiver.web.clients import ClientAddresses
@@ -24,7 +24,7 @@ class RequestNotes:
         self,
         scope: Scope,
         started: float,
-        hook: Hook,
+        hook: HookPath,
         status: int,
         size: int = 0,
         receipts: Sequence[Receipt] = (),

@@ -17,7 +17,7 @@ from receiver.core.errors import SettingsError
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
 from receiver.web.connections import open_files
-from receiver.web.connections.connection_budget import Budget, Limits
+from receiver.web.connections.connection_budget import ConnectionBudget, ConnectionLimits
 from receiver.web.connections.connection_limits import BoundedProtocol
 
 _BACKLOG = 2_048
@@ -83,12 +83,12 @@ def run(
     app: Application,
     listeners: Sequence[socket.socket],
     *,
-    limits: Limits,
+    limits: ConnectionLimits,
     metrics: IngestMetrics,
     drain_s: float = 0,
 ) -> None:
     """Serve until a signal asks to stop, then finish the requests that were accepted, and return."""
-    budget = Budget(open_files.fitting(limits, burst=_BACKLOG), metrics.connection_refused)
+    budget = ConnectionBudget(open_files.fitting(limits, burst=_BACKLOG), metrics.connection_refused)
     config = uvicorn.Config(
         app,
         http=cast("Any", functools.partial(BoundedProtocol, budget=budget)),

@@ -9,8 +9,8 @@ from typing import Final
 from receiver.nexudus import actions
 from receiver.nexudus.api.entities import Entities
 from receiver.nexudus.api.entities import Row as Record
-from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.backfill_run import BackfillReport, BackfillRun, Orders, Tools
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.routing import file
 from receiver.storage.shared.gap_ledger import Gap, GapState, GapWhy
 from tests.benchmarks.results import Result, Row, Spread
@@ -100,7 +100,7 @@ def _change(
     nexudus.stock(kind, business_id, since=since.isoformat(), until=until.isoformat(), count=number, fields=fields)
 
 
-def _fill(stand: Stand, nexudus: SimulatedNexudus, businesses: range, end: datetime) -> tuple[Report, int]:
+def _fill(stand: Stand, nexudus: SimulatedNexudus, businesses: range, end: datetime) -> tuple[BackfillReport, int]:
     to_ms = int(end.timestamp() * 1_000)
     from_ms = to_ms - int(_NIGHT.total_seconds() * 1_000)
     gaps = [
@@ -112,5 +112,5 @@ def _fill(stand: Stand, nexudus: SimulatedNexudus, businesses: range, end: datet
     with nexudus.client() as http:
         entities = _Counted(http)
         tools = Tools(stand.client, entities, check=lambda: None, clock=time.time)
-        report = Filling(tools, Orders(Selection(table))).fill(gaps)
+        report = BackfillRun(tools, Orders(RouteSelection(table))).fill(gaps)
     return report, entities.fetches

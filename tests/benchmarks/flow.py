@@ -16,7 +16,7 @@ import redis
 from receiver.storage.model import keep_script
 from receiver.storage.model.entries import terms
 from receiver.storage.queue.queue import Acknowledgement, DeliveryQueue
-from receiver.storage.queue.route_limits import Rule
+from receiver.storage.queue.route_limits import RouteRule
 from receiver.storage.redis import scripts
 from tests.support.events import entry
 from tests.support.processes import Valkey
@@ -32,7 +32,7 @@ class Case:
     name: str
     lane: Callable[[int], str] = lambda number: ""
     per: Callable[[int], str] = lambda number: ""
-    rules: Sequence[Rule] = ()
+    rules: Sequence[RouteRule] = ()
 
 
 def _each(number: int) -> str:
@@ -45,10 +45,10 @@ def cases(number: int) -> Iterator[Case]:
     yield Case("order, every delivery of its own key", lane=_each)
     yield Case("order, 100 keys", lane=lambda number: _each(number % 100))
     yield Case("order, one key for all", lane=lambda number: "one")
-    yield Case("limit that is never reached", rules=[Rule("announce", limit=10_000, period_ms=1)])
-    yield Case("concurrency that is never reached", rules=[Rule("announce", concurrency=1_000_000)])
-    yield Case("concurrency: 8, so that most are held", rules=[Rule("announce", concurrency=8)])
-    yield Case("concurrency: 1 per key, a key each", per=_each, rules=[Rule("announce", concurrency=1)])
+    yield Case("limit that is never reached", rules=[RouteRule("announce", limit=10_000, period_ms=1)])
+    yield Case("concurrency that is never reached", rules=[RouteRule("announce", concurrency=1_000_000)])
+    yield Case("concurrency: 8, so that most are held", rules=[RouteRule("announce", concurrency=8)])
+    yield Case("concurrency: 1 per key, a key each", per=_each, rules=[RouteRule("announce", concurrency=1)])
 
 
 def main() -> None:

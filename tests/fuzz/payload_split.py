@@ -39,7 +39,7 @@ def one(data: bytes) -> None:
         at = body.index(record.raw, at) + len(record.raw)
 
 
-def _split(data: bytes) -> tuple[tuple[payload.Record, ...] | None, str]:
+def _split(data: bytes) -> tuple[tuple[payload.BodyRecord, ...] | None, str]:
     try:
         return payload.split(data), ""
     except ValueError as reason:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from receiver.nexudus.api.budget import Budget
+from receiver.nexudus.api.budget import CallBudget
 from receiver.nexudus.api.client import Client, Patience
 from receiver.nexudus.api.oauth import BearerToken, Password
 from tests.support.processes import Process
@@ -127,7 +127,7 @@ class SimulatedNexudus:
 
     def client(
         self,
-        budget: Budget | None = None,
+        budget: CallBudget | None = None,
         credentials: BearerToken | Password = DEMO,
         sleep: Callable[[float], None] = lambda _: None,
     ) -> Client:

@@ -14,7 +14,7 @@ import redis
 from receiver.core.errors import StorageUnavailable
 from receiver.operations.erasure import Erasure
 from receiver.storage.accounting.retention import Retention
-from receiver.storage.queue.checkpoints import MOST, Known, Steps
+from receiver.storage.queue.checkpoints import MOST, KnownStep, Steps
 from receiver.storage.redis import connection, keys
 from tests.conftest import StartValkey
 from tests.support.bench import Bench
@@ -226,11 +226,11 @@ def test_an_event_has_a_bounded_number_of_steps(store: redis.Redis) -> None:
     """A handler that names them by something endless is told."""
     event = kept(store)
     for number in range(MOST):
-        assert Steps(store).begin(event.id, f"announce/{number}") == Known()
+        assert Steps(store).begin(event.id, f"announce/{number}") == KnownStep()
 
     with pytest.raises(ValueError, match=f"has {MOST} steps already"), once(event, "more"):
         pass
-    assert Steps(store).begin(event.id, "announce/1") == Known(begun=True)
+    assert Steps(store).begin(event.id, "announce/1") == KnownStep(begun=True)
 
 
 # -- without a store --------------------------------------------------------------------------------------------------

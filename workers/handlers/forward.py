@@ -43,7 +43,7 @@ from workers.handlers.http_options import (
     UrlTemplate,
 )
 from workers.handlers.outgoing import Outgoing
-from workers.handlers.sender import NotDelivered, Route, Sender, shown
+from workers.handlers.sender import NotDelivered, RequestRoute, Sender, shown
 from workers.templates import Template
 
 SUCCESS = ("2xx",)
@@ -94,7 +94,7 @@ async def forward(
     *allow_private*.
     """
     request = outgoing.made(event, url=url, method=method, headers=headers, body=body)
-    route = Route(timeout, allow_private=allow_private, proxy=proxy)
+    route = RequestRoute(timeout, allow_private=allow_private, proxy=proxy)
     try:
         async with asyncio.timeout(timeout):
             answer = await _answer(event, request, secret, auth, route)
@@ -118,7 +118,7 @@ def _without_user(url: str) -> str:
 
 
 async def _answer(
-    event: Event, request: Outgoing, secret: str | None, auth: Auth | None, route: Route
+    event: Event, request: Outgoing, secret: str | None, auth: Auth | None, route: RequestRoute
 ) -> TargetResponse:
     """Send the request; a second time with a new token, when the target does not accept the one that we have."""
     sender = _sender()
@@ -142,7 +142,7 @@ def _authorized(request: Outgoing, auth: Auth | None) -> Outgoing:
     return request.with_headers({"authorization": told})
 
 
-async def _new_token(sender: Sender, auth: OAuth2, route: Route) -> tuple[str, float]:
+async def _new_token(sender: Sender, auth: OAuth2, route: RequestRoute) -> tuple[str, float]:
     headers, body = access_tokens.request_of(auth)
     url = httpx2.URL(auth.token_url)
     target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path or b"/")
@@ -151,7 +151,9 @@ async def _new_token(sender: Sender, auth: OAuth2, route: Route) -> tuple[str, f
     return access_tokens.token_in(answer, shown(target))
 
 
-async def post(sender: Sender, event: Event, request: Outgoing, secret: str | None, route: Route) -> TargetResponse:
+async def post(
+    sender: Sender, event: Event, request: Outgoing, secret: str | None, route: RequestRoute
+) -> TargetResponse:
     """Send one request for *event*, signed with *secret*. Raises NotDelivered when there is no answer."""
     stamped = outgoing.stamped(request, event, secret)
     return await sender.send(request.method, request.target, stamped.headers, request.body, route)
@@ -170,7 +172,7 @@ async def send(
     """Do what `forward` promises of an event as it is, through *sender*. Raises NotDelivered and Retry as it does."""
     written = {name: Template(value) for name, value in headers.items()}
     request = outgoing.made(event, url=Template(url), headers=written)
-    answer = await post(sender, event, request, secret, Route(timeout_s, allow_private=allow_private))
+    answer = await post(sender, event, request, secret, RequestRoute(timeout_s, allow_private=allow_private))
     judge(answer, shown(request.target), now=datetime.now(UTC))
 
 

@@ -42,7 +42,7 @@ class NotDelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RequestRoute:
     """How a request gets to its target: within *timeout_s* seconds, to which addresses, and through which proxy."""
 
     timeout_s: float
@@ -81,7 +81,7 @@ class Sender:
         self._pools = weakref.WeakKeyDictionary()
 
     async def send(
-        self, method: str, url: httpcore2.URL, headers: Mapping[str, str], body: bytes, route: Route
+        self, method: str, url: httpcore2.URL, headers: Mapping[str, str], body: bytes, route: RequestRoute
     ) -> TargetResponse:
         """Send a request and return the answer. Raises NotDelivered when there is none in time, all in all."""
         where = shown(url)
@@ -103,7 +103,7 @@ class Sender:
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise NotDelivered(f"{where} cannot be reached: {reason}", target_down=True) from None
 
-    async def _addressed(self, url: httpcore2.URL, route: Route) -> tuple[httpcore2.URL, str | None]:
+    async def _addressed(self, url: httpcore2.URL, route: RequestRoute) -> tuple[httpcore2.URL, str | None]:
         """Return what a proxy is asked for: the address that was checked, and whose certificate it must show.
 
         A proxy would look the name up again, and might find a private address. Where those are allowed, it may.
@@ -117,7 +117,7 @@ class Sender:
         written = address.encode("ascii")
         return httpcore2.URL(scheme=url.scheme, host=written, port=url.port, target=url.target), host
 
-    async def _pool(self, route: Route) -> httpcore2.AsyncConnectionPool:
+    async def _pool(self, route: RequestRoute) -> httpcore2.AsyncConnectionPool:
         pools = self._pools.setdefault(asyncio.get_running_loop(), {})
         key = (route.allow_private, route.proxy)
         if key not in pools:

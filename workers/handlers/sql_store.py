@@ -38,7 +38,7 @@ def _parsed(url: str) -> sa.URL:
         raise ValueError("is no URL of a database; write it like postgresql+psycopg://user@host/name") from None
 
 
-class Table:
+class SqlTable:
     """A table as it is in its database. Threads may share it."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
@@ -168,14 +168,14 @@ class _Engines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._engines: dict[str, sa.Engine] = {}
-        self._tables: OrderedDict[tuple[str, str], Table] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, str], SqlTable] = OrderedDict()
 
-    def table(self, url: str, name: str) -> Table:
+    def table(self, url: str, name: str) -> SqlTable:
         with self._lock:
             if (url, name) not in self._tables:
                 if len(self._tables) >= _MOST_TABLES:
                     self._tables.popitem(last=False)
-                self._tables[url, name] = Table(self._engine(url), name)
+                self._tables[url, name] = SqlTable(self._engine(url), name)
             return self._tables[url, name]
 
     def _engine(self, url: str) -> sa.Engine:
@@ -208,5 +208,5 @@ def _begin_to_write(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-table: Callable[[str, str], Table] = _Engines().table
+table: Callable[[str, str], SqlTable] = _Engines().table
 """Return a table by the URL of its database and its name."""

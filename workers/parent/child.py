@@ -13,7 +13,7 @@ from workers.run.capacity import ASYNC_LIMIT
 from workers.run.execution import STUCK_AFTER_S
 from workers.run.process import WorkerConfig
 from workers.run.shared_counters import SharedCounters
-from workers.run.shared_state import Running, SharedState
+from workers.run.shared_state import RunningAttempt, SharedState
 
 FROZEN_AFTER_S = 10.0
 """Seconds without a heartbeat after which a process is killed."""
@@ -82,7 +82,7 @@ class ChildProcess:
         overdue = any(now > running.deadline + STUCK_AFTER_S for running in self._state.running())
         return overdue or silence > FROZEN_AFTER_S
 
-    def running(self) -> list[Running]:
+    def running(self) -> list[RunningAttempt]:
         """Return what it runs, or was running when it died."""
         return self._state.running()
 

@@ -18,7 +18,7 @@ from receiver.nexudus.record_kinds import KINDS
 from receiver.nexudus.records.record import Record
 from receiver.routing.enrichment import Enrichment, NoId
 from receiver.routing.explanation import why_it_is_not_true
-from receiver.routing.filters import Verdict
+from receiver.routing.filters import FilterResult
 from receiver.routing.route import Route
 from workers.api import Discard
 from workers.enriched_records import EnrichedRecords, plain_records
@@ -77,10 +77,10 @@ class Enricher:
             raise Filtered(f"its filter failed: {verdict.failure}" if verdict.failure else "")
         return enriched
 
-    def _verdict(self, event: Event) -> Verdict:
+    def _verdict(self, event: Event) -> FilterResult:
         where = self.route.where_at_work
         if where is None:
-            return Verdict(is_true=True)
+            return FilterResult(is_true=True)
         return where.judge(event.business_id, event.action, event.data, plain_records(event))
 
 

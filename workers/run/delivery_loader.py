@@ -12,7 +12,7 @@ from receiver.routing.flow_rules import Flow
 from receiver.routing.route import Route
 from receiver.routing.table import RoutingTable
 from receiver.storage.queue.queue import Claim
-from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, RouteRule, Runnable
 from workers.plugins import loader, route_handler
 from workers.plugins.injection import CheckedTransport
 from workers.run import timeliness
@@ -58,9 +58,11 @@ _IN_SHADOW = timeliness.discarding(
 """Runs for a delivery that was created before its route became a shadow route."""
 
 
-def _rule(name: str, flow: Flow) -> Rule:
+def _rule(name: str, flow: Flow) -> RouteRule:
     limit = flow.limit
-    return Rule(name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms)
+    return RouteRule(
+        name, limit.count if limit else 0, limit.period_ms if limit else 0, flow.concurrency, flow.give_up_ms
+    )
 
 
 class DeliveryLoader:
@@ -81,7 +83,7 @@ class DeliveryLoader:
         self._handlers: dict[tuple[object, ...], loader.Handler] = {}
         self._seen: RoutingTable | None = None
         self._ready: dict[str, tuple[Route, loader.Handler]] = {}
-        self._rules: tuple[Rule, ...] = ()
+        self._rules: tuple[RouteRule, ...] = ()
         self._runs: dict[str, bool] = {}
         self._runnable = NOTHING_KNOWN
         self._try_again_at = 0.0
@@ -113,7 +115,7 @@ class DeliveryLoader:
         event = self._event(claim)
         return LoadedDelivery(claim, route, timeliness.untimely(route, event, now_ms) or handler, event)
 
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[RouteRule, ...]:
         """Return the limits of the routes of the current table, for the next claim."""
         self._follow_table()
         return self._rules

@@ -16,7 +16,7 @@ _SLOT = struct.Struct("64sdd")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningAttempt:
     """One running attempt: its job, its start and its deadline (seconds of the monotonic clock)."""
 
     job: str
@@ -58,11 +58,11 @@ class SharedState:
         """Record that a slot is free."""
         self._memory[_HEADER.size + slot * _SLOT.size] = 0
 
-    def running(self) -> list[Running]:
+    def running(self) -> list[RunningAttempt]:
         """Return what is running now, or was running when the process died."""
         found = []
         for slot in range(self.slots):
             job, began, deadline = _SLOT.unpack_from(self._memory, _HEADER.size + slot * _SLOT.size)
             if job[0]:
-                found.append(Running(job.rstrip(b"\0").decode("ascii", "replace"), began, deadline))
+                found.append(RunningAttempt(job.rstrip(b"\0").decode("ascii", "replace"), began, deadline))
         return found

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from receiver.cli.context import Context
 from receiver.cli.events import drain_report
-from receiver.cli.events.drain_report import Outcome
+from receiver.cli.events.drain_report import DrainOutcome
 from receiver.cli.ui import option_values, output, terminal
 from receiver.core.errors import SpoolUnavailable, UsageError
 from receiver.core.settings import Settings
@@ -85,7 +85,7 @@ def _forget(context: Context, acts: AuditLog, name: str) -> None:
     acts.record("drain.forget", spool=name)
 
 
-def _record(acts: AuditLog, outcome: Outcome) -> None:
+def _record(acts: AuditLog, outcome: DrainOutcome) -> None:
     done = outcome.drained
     if done != Drained():
         acts.record("drain", kept=done.kept, duplicates=done.duplicates, held_back=done.held_back, left=outcome.left)
@@ -119,12 +119,12 @@ def _folder(directory: Path | None, current: Settings) -> Path:
     return inside if inside.is_dir() or not slots.used(directory) else directory.absolute()
 
 
-async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> Outcome:
+async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_shown: bool) -> DrainOutcome:
     current = context.settings
     alias_ms = max(current.retention, current.retention_kept)
     replicas = current.replicas if current.durability == "replicated" else 0
     store = Store(connection.connect_async(context.redis_url), replicas=replicas)
-    outcome, clock = Outcome(), StoreClock()
+    outcome, clock = DrainOutcome(), StoreClock()
     try:
         opened = await _open(folder, outcome)
         asked = clock.steady_now()
@@ -140,7 +140,7 @@ async def _drain(folder: Path, context: Context, *, set_aside: bool, is_bar_show
     return outcome
 
 
-async def _open(folder: Path, outcome: Outcome) -> list[Spool]:
+async def _open(folder: Path, outcome: DrainOutcome) -> list[Spool]:
     """Take every spool of the folder that nobody owns."""
     opened = []
     try:
@@ -158,7 +158,7 @@ async def _open(folder: Path, outcome: Outcome) -> list[Spool]:
 
 
 async def _empty(
-    spool: Spool, store: Store, clock: StoreClock, outcome: Outcome, alias_ms: int, advance: terminal.Advance
+    spool: Spool, store: Store, clock: StoreClock, outcome: DrainOutcome, alias_ms: int, advance: terminal.Advance
 ) -> None:
     """Empty one spool; a file that fails is told of and does not keep the others waiting."""
     before = Drained()

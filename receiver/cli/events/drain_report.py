@@ -15,7 +15,7 @@ from receiver.storage.spool.reports import SpoolReport
 
 
 @dataclass(slots=True)
-class Outcome:
+class DrainOutcome:
     """What came of it. *left*: events that stay. *skipped*: files of receivers that run. *failed*: a sentence each.
     *staying*: why files that lie aside stay there, when they were tried again."""
 
@@ -32,7 +32,7 @@ def silent_spools(client: redis.Redis) -> list[SpoolReport]:
     return [one for one in reports.reports(client) if one.depth and one.is_orphaned(now_ms)]
 
 
-def report(folder: Path, outcome: Outcome, silent: Sequence[SpoolReport], *, json: bool) -> None:
+def report(folder: Path, outcome: DrainOutcome, silent: Sequence[SpoolReport], *, json: bool) -> None:
     """Print what was drained, what stays and why, and which spools nobody drains."""
     if json:
         output.json_line(_shape(folder, outcome, silent))
@@ -40,7 +40,7 @@ def report(folder: Path, outcome: Outcome, silent: Sequence[SpoolReport], *, jso
         _print(folder, outcome, silent)
 
 
-def _shape(folder: Path, outcome: Outcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
+def _shape(folder: Path, outcome: DrainOutcome, silent: Sequence[SpoolReport]) -> dict[str, object]:
     return {
         "folder": str(folder),
         **outcome.drained.counts(),
@@ -63,7 +63,7 @@ def _silent_json(report: SpoolReport) -> dict[str, object]:
     }
 
 
-def _print(folder: Path, outcome: Outcome, silent: Sequence[SpoolReport]) -> None:
+def _print(folder: Path, outcome: DrainOutcome, silent: Sequence[SpoolReport]) -> None:
     done = outcome.drained
     output.say(f"{done.kept} events of {folder} were moved into the store; {done.duplicates} were there already.")
     if outcome.left:

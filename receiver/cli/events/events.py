@@ -15,7 +15,7 @@ from rich.text import Text
 from receiver.cli.context import Context
 from receiver.cli.events import export as files
 from receiver.cli.ui import output
-from receiver.cli.ui.event_options import EVERYTHING, MOST, Selection, SelectionOptions
+from receiver.cli.ui.event_options import EVERYTHING, MOST, EventSelection, SelectionOptions
 from receiver.core import ids, timestamps
 from receiver.core.errors import StorageUnavailable, UsageError
 from receiver.core.events import EventStatus
@@ -104,7 +104,7 @@ def _list(
         output.warn(f"searched back to {search.stopped_at}; go on with --after {search.last}")
 
 
-def _query(which: Selection, entity: str | None, text: str | None, after: str | None) -> SearchQuery:
+def _query(which: EventSelection, entity: str | None, text: str | None, after: str | None) -> SearchQuery:
     if entity is not None and not _ENTITY.fullmatch(entity):
         raise UsageError(f"--entity: {entity[:80]!r} is not a record; write its kind and its Id, as in Booking:123")
     if text is not None and not 0 < len(text) <= _LONGEST_TEXT:

@@ -24,7 +24,7 @@ from receiver.core.events import Event
 from receiver.core.sanitize import plain
 from receiver.process import logs
 from workers.handlers import forward, http_options, outgoing
-from workers.handlers.sender import NotDelivered, Route, Sender
+from workers.handlers.sender import NotDelivered, RequestRoute, Sender
 from workers.templates import Template
 
 _PAUSE_S: Final = 0.5
@@ -243,7 +243,7 @@ async def _posted(sender: Sender, event: Event, url: str, secret: str) -> str:
     """Send one event, and say how it was answered."""
     try:
         request = outgoing.made(event, url=Template(url))
-        answer = await forward.post(sender, event, request, secret, Route(_TIMEOUT_S, allow_private=True))
+        answer = await forward.post(sender, event, request, secret, RequestRoute(_TIMEOUT_S, allow_private=True))
     except NotDelivered as error:
         return f"not delivered: {error}"
     return str(answer.status)

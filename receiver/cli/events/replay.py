@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from receiver.cli.context import Context
 from receiver.cli.ui import event_options, output, terminal
-from receiver.cli.ui.event_options import EVERYTHING, Selection, SelectionOptions
+from receiver.cli.ui.event_options import EVERYTHING, EventSelection, SelectionOptions
 from receiver.core.errors import EventUnknown, UsageError
 from receiver.core.events import EventStatus
 from receiver.failures.failure_ledger import FailureLedger
@@ -98,7 +98,7 @@ def replay(
 
 
 def _chosen(
-    context: Context, event_ids: tuple[str, ...], which: Selection, group: str | None
+    context: Context, event_ids: tuple[str, ...], which: EventSelection, group: str | None
 ) -> tuple["_Tool", list[str]]:
     """Return what replays, and the ids of the events."""
     wanted = which.wanted()

@@ -8,7 +8,7 @@ from receiver.cli.context import Context
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import SpoolUnavailable
 from receiver.storage.accounting import data_loss
-from receiver.storage.accounting.audit import Audit, Report
+from receiver.storage.accounting.audit import Audit, AuditReport
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.spool import count, slots
 
@@ -61,7 +61,7 @@ def _stock(context: Context) -> count.SpoolCount | None:
         return None
 
 
-def _record(report: Report, acts: AuditLog, *, repair: bool) -> None:
+def _record(report: AuditReport, acts: AuditLog, *, repair: bool) -> None:
     """Tell what was changed, now and for good."""
     if repair:
         acts.record("audit.repair", repaired=report.repaired, cleared=report.cleared or None)
@@ -77,7 +77,7 @@ def _record(report: Report, acts: AuditLog, *, repair: bool) -> None:
         output.warn(f"{report.kept} events had lost their state and are unrouted now; {report.written_off} are expired")
 
 
-def _print(report: Report) -> None:
+def _print(report: AuditReport) -> None:
     output.table(("events", ""), list(report.events.items()))
     output.say("")
     output.table(("deliveries", ""), [(name.replace("_", " "), number) for name, number in report.deliveries.items()])

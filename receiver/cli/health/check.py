@@ -14,7 +14,7 @@ from receiver.cli.registrar.factory import check_public_url
 from receiver.cli.routes import route_tests
 from receiver.cli.ui import output
 from receiver.core import outbound, settings
-from receiver.core.errors import FrontdeskError, HandlerError, Problem, RoutesError, SettingsError
+from receiver.core.errors import FileProblem, FrontdeskError, HandlerError, RoutesError, SettingsError
 from receiver.core.settings import Settings
 from receiver.nexudus.api import budget
 from receiver.nexudus.api.client import Client
@@ -64,22 +64,22 @@ def check(
     problems += _public_url(read)
     problems += _alert_urls(read)
     for found in _spool(read):
-        problems.append(found) if isinstance(found, Problem) else warnings.append(found)
+        problems.append(found) if isinstance(found, FileProblem) else warnings.append(found)
     try:
         table = read_table(read.routes)
     except RoutesError as error:
         problems += error.problems
     else:
         for found in _routes(table, read, tables=online or create_tables, create=create_tables):
-            problems.append(found) if isinstance(found, Problem) else warnings.append(found)
+            problems.append(found) if isinstance(found, FileProblem) else warnings.append(found)
     warnings[:0] = unsigned.warnings(read.webhook_secrets, table)
     for found in _online(read, table) if online else ():
-        problems.append(found) if isinstance(found, Problem) else warnings.append(found)
+        problems.append(found) if isinstance(found, FileProblem) else warnings.append(found)
     _report(problems, warnings, json=json)
     return 1 if problems else 0
 
 
-def _routes(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[Problem | str]:
+def _routes(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[FileProblem | str]:
     yield from _handlers(table, read, tables=tables, create=create)
     yield from route_tests.problems(table, read.routes.resolve().parent, read.max_body)
     yield from route_warnings.strays(table)
@@ -87,26 +87,26 @@ def _routes(table: RoutingTable, read: Settings, *, tables: bool, create: bool) 
     yield from route_warnings.untimely(table)
 
 
-def _online(read: Settings, table: RoutingTable | None) -> Iterator[Problem | str]:
+def _online(read: Settings, table: RoutingTable | None) -> Iterator[FileProblem | str]:
     yield from _store(read)
     yield from _nexudus(read, table)
     if not _signs_in(read):
         yield "Nexudus was not checked: no credentials are set (FRONTDESK_NEXUDUS_USERNAME or _TOKEN)"
 
 
-def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
+def _settings(environ: Mapping[str, str]) -> tuple[Settings, list[FileProblem]]:
     """Return the settings without those that are wrong, and a problem for each of these.
 
     Reading stops at the first wrong one and names it; so it is taken away, and the rest is read again.
     """
-    rest, problems = dict(environ), list[Problem]()
+    rest, problems = dict(environ), list[FileProblem]()
     while True:
         try:
             read = settings.from_environ(rest)
             if read.redis_url:
                 redis_url.parse(read.redis_url.get_secret_value())
         except SettingsError as error:
-            problems.append(Problem(ENVIRONMENT, 0, str(error)))
+            problems.append(FileProblem(ENVIRONMENT, 0, str(error)))
             named = re.match(rf"{settings.PREFIX}\w+", str(error))
             wrong = {named[0], f"{named[0]}_FILE"} & rest.keys() if named else set[str]()
             if not wrong:
@@ -123,32 +123,32 @@ def _weak_settings(read: Settings) -> Iterator[str]:
             yield f"{which} has less than {_SHORT_KEY} characters; `openssl rand -hex 32` makes one that nobody guesses"
 
 
-def _public_url(read: Settings) -> Iterator[Problem]:
+def _public_url(read: Settings) -> Iterator[FileProblem]:
     try:
         if read.public_url:
             check_public_url(read.public_url)
     except SettingsError as error:
-        yield Problem(ENVIRONMENT, 0, str(error))
+        yield FileProblem(ENVIRONMENT, 0, str(error))
 
 
-def _alert_urls(read: Settings) -> Iterator[Problem]:
+def _alert_urls(read: Settings) -> Iterator[FileProblem]:
     """Say which URL for alerts is none; that its service takes a message is told by `frontdesk alerts --test`."""
     try:
         alerts.outgoing(read)
     except SettingsError as error:
-        yield Problem(ENVIRONMENT, 0, str(error))
+        yield FileProblem(ENVIRONMENT, 0, str(error))
 
 
-def _spool(read: Settings) -> Iterator[Problem | str]:
+def _spool(read: Settings) -> Iterator[FileProblem | str]:
     """Try the folder that a receiver spools in; that it cannot be made here is a warning, where it is not there yet."""
     if reason := folder_test.problem(read.data_dir, read.spool_max):
         sentence = (
             f"FRONTDESK_DATA_DIR: nothing can be spooled in {str(read.data_dir)!r} while the store is away: {reason}"
         )
-        yield Problem(ENVIRONMENT, 0, sentence) if read.data_dir.exists() else sentence
+        yield FileProblem(ENVIRONMENT, 0, sentence) if read.data_dir.exists() else sentence
 
 
-def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[Problem | str]:
+def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool) -> Iterator[FileProblem | str]:
     """Load the handler of each enabled route, as a worker would: it is there, takes its options, and they are set.
 
     With *tables*, also looks at those of the handler sql, and makes them to *create* them. Yields problems, and
@@ -165,7 +165,7 @@ def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool
                 handler = route_handler.load(route, environ=os.environ, folder=folder, transport=state)
         except HandlerError as error:
             line = route.option_lines.get(error.option or "", route.handler_line)
-            yield Problem(table.file, line, f"route {route.name!r}: {error}")
+            yield FileProblem(table.file, line, f"route {route.name!r}: {error}")
         else:
             yield from (
                 f"{table.file}:{route.option_lines.get(option, route.handler_line)}: route {route.name!r}: {sentence}"
@@ -178,16 +178,16 @@ def _handlers(table: RoutingTable, read: Settings, *, tables: bool, create: bool
             yield from route_warnings.other_records(table, route, kind_of(handler.record))
 
 
-def _store(read: Settings) -> Iterator[Problem | str]:
+def _store(read: Settings) -> Iterator[FileProblem | str]:
     """Say what the server is not but must be; what it does not tell, as managed ones, is a warning."""
     url = connection.url_of(read)
     try:
         with connection.connect(url) as client:
             fitness = preflight.look(client)
     except FrontdeskError as error:
-        yield Problem(ENVIRONMENT, 0, str(error))
+        yield FileProblem(ENVIRONMENT, 0, str(error))
     else:
-        yield from (Problem(f"{redis_url.parse(url)}", 0, sentence) for sentence in fitness.wrong)
+        yield from (FileProblem(f"{redis_url.parse(url)}", 0, sentence) for sentence in fitness.wrong)
         yield from (f"{redis_url.parse(url)}: {sentence}" for sentence in fitness.unknown)
 
 
@@ -195,7 +195,7 @@ def _signs_in(read: Settings) -> bool:
     return bool(read.nexudus_token or read.nexudus_username or read.nexudus_password)
 
 
-def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
+def _nexudus(read: Settings, table: RoutingTable | None) -> list[FileProblem]:
     """Sign in, and read what `plan` reads: the locations, the actions, the list of webhooks."""
     if not _signs_in(read):
         return []
@@ -210,11 +210,11 @@ def _nexudus(read: Settings, table: RoutingTable | None) -> list[Problem]:
     except RoutesError as error:
         return list(error.problems)
     except FrontdeskError as error:
-        return [Problem(ENVIRONMENT, 0, str(error))]
+        return [FileProblem(ENVIRONMENT, 0, str(error))]
     return []
 
 
-def _report(problems: list[Problem], warnings: list[str], *, json: bool) -> None:
+def _report(problems: list[FileProblem], warnings: list[str], *, json: bool) -> None:
     if json:
         shown = [{"file": each.file, "line": each.line, "message": each.message} for each in problems]
         output.json_line({"ok": not problems, "problems": shown, "warnings": warnings})

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.cli.health.template_check import sample_event
 from receiver.cli.ui import output
-from receiver.core.errors import Problem
+from receiver.core.errors import FileProblem
 from receiver.nexudus import actions
 from receiver.routing.route import Route, matches
 from receiver.routing.table import RoutingTable
@@ -16,7 +16,7 @@ from workers.templates import TemplateFailed
 HANDLER = "sql"
 
 
-def problems(table: RoutingTable, route: Route, handler: Handler, *, create: bool) -> Iterator[Problem]:
+def problems(table: RoutingTable, route: Route, handler: Handler, *, create: bool) -> Iterator[FileProblem]:
     """Yield what is wrong with the table of a route; with *create*, it is made first where it is not there."""
     if route.handler != HANDLER:
         return
@@ -26,7 +26,7 @@ def problems(table: RoutingTable, route: Route, handler: Handler, *, create: boo
         found = describe(error, handler.secrets)
     if found:
         line = route.option_lines.get("table", route.handler_line)
-        yield Problem(table.file, line, f"route {route.name!r}: {masked(found, handler.secrets)}")
+        yield FileProblem(table.file, line, f"route {route.name!r}: {masked(found, handler.secrets)}")
 
 
 def _look(table: RoutingTable, route: Route, handler: Handler, *, create: bool) -> str | None:

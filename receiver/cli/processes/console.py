@@ -38,7 +38,7 @@ from receiver.storage.shared.gap_ledger import GapLedger
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import Limits
+from receiver.web.connections.connection_budget import ConnectionLimits
 
 _CONNECTIONS = 500
 _TO_REDIS = 64
@@ -86,7 +86,7 @@ def _serve(current: Settings) -> None:
         server.run(
             Console(services, access, ClientAddresses(current.trusted_proxies)),
             listeners,
-            limits=Limits(connections=_CONNECTIONS, idle_s=current.idle_timeout / 1_000),
+            limits=ConnectionLimits(connections=_CONNECTIONS, idle_s=current.idle_timeout / 1_000),
             metrics=IngestMetrics(()),
         )
     services.bulk.stop()

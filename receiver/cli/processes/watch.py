@@ -17,7 +17,7 @@ from receiver.nexudus.api.entities import Entities
 from receiver.process import end_signals, standard_streams
 from receiver.process.alive_file import AliveFile
 from receiver.process.background import PeriodicTask
-from receiver.reconcile.automatic_backfill import Healer
+from receiver.reconcile.automatic_backfill import AutomaticBackfill
 from receiver.registrar import probe, watch_schedule
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
@@ -67,19 +67,19 @@ def watch(*, every: str | None = None, grace: str = "7d", once: Annotated[bool, 
                 leader.wait(0, waiting=lambda _: None)
                 applied = reconciler.reconcile()
                 return 0 if applied is not None and applied.is_complete else 1
-            with alerts.watching(registrar.settings), _healing(routes, every_ms):
+            with alerts.watching(registrar.settings), _filling_gaps(routes, every_ms):
                 routes.start_watching()
                 watch_schedule.run(reconciler.reconcile, leader, routes, every_s=every_ms / 1_000, sleep=leader.sleep)
     return 0
 
 
 @contextlib.contextmanager
-def _healing(routes: CurrentTable, every_ms: int) -> Iterator[None]:
+def _filling_gaps(routes: CurrentTable, every_ms: int) -> Iterator[None]:
     """Fill gaps meanwhile, in a thread with a client of its own: a filling may take long, and looks go on."""
     with opened("backfill", alone=False, can_wait=True) as registrar:
         assert registrar.store is not None  # noqa: S101 -- as above; for the type checker
-        healer = Healer(registrar.store, lambda: Entities(registrar.client), lambda: routes.table)
-        task = PeriodicTask("backfill", healer.heal, every_s=every_ms / 1_000)
+        backfill = AutomaticBackfill(registrar.store, lambda: Entities(registrar.client), lambda: routes.table)
+        task = PeriodicTask("backfill", backfill.heal, every_s=every_ms / 1_000)
         task.start()
         try:
             yield

@@ -9,7 +9,7 @@ from receiver.cli.registrar.factory import LOCK, RegistrarTools
 from receiver.cli.ui import output, terminal
 from receiver.core.errors import NexudusError, StorageUnavailable, UnsafePlan, UsageError
 from receiver.registrar.apply import Applied, Applier, OnResult
-from receiver.registrar.change import Change
+from receiver.registrar.change import HookChange
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.plan import Plan, WantedHooks
 from receiver.registrar.watch import act_of
@@ -90,7 +90,7 @@ def _recorded(registrar: RegistrarTools, who: str | None, *advance: Callable[[],
     """Yield what counts each change: in the bar and, when there is a store, for good. An act tells who did how much."""
     done: Counter[str] = Counter()
 
-    def on_result(change: Change, error: NexudusError | None) -> None:
+    def on_result(change: HookChange, error: NexudusError | None) -> None:
         for count in advance:
             count()
         if error is not None:

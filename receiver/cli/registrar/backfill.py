@@ -14,7 +14,7 @@ from receiver.cli.ui import output, terminal
 from receiver.core.errors import SettingsError
 from receiver.core.sanitize import counted
 from receiver.reconcile.backfill_request import BackfillRequest, Watcher
-from receiver.reconcile.backfill_run import Report
+from receiver.reconcile.backfill_run import BackfillReport
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import schema_version
 from receiver.storage.shared.audit_log import operator
@@ -78,7 +78,7 @@ def backfill(wanted: Annotated[Wanted, Parameter(name="*")] = Wanted()) -> int:
         return int(any(gap.state is GapState.HEALING for gap in report.gaps) and not wanted.dry_run)
 
 
-def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: Sequence[Gap]) -> Report:
+def _fill(registrar: RegistrarTools, table: RoutingTable, wanted: Wanted, gaps: Sequence[Gap]) -> BackfillReport:
     with _Progress() as progress:
         watcher = Watcher(
             waiting=lambda who: output.warn(f"{who} is filling gaps; waiting for it"),
@@ -118,12 +118,12 @@ class _Progress:
 
 def _show_none(wanted: Wanted) -> None:
     if wanted.json:
-        _show(Report((), calls=0), wanted)
+        _show(BackfillReport((), calls=0), wanted)
     else:
         output.say("No gap is due: `frontdesk gaps` lists all; --since looks at a time without one.")
 
 
-def _show(report: Report, wanted: Wanted) -> None:
+def _show(report: BackfillReport, wanted: Wanted) -> None:
     """Say for each action what was found, and why something cannot be known."""
     by_action: dict[str, list[Gap]] = {}
     for gap in report.gaps:

@@ -13,7 +13,7 @@ from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
 from receiver.nexudus.api import budget
-from receiver.nexudus.api.budget import Budget
+from receiver.nexudus.api.budget import CallBudget
 from receiver.nexudus.api.client import Client
 from receiver.nexudus.api.credentials import credentials
 from receiver.nexudus.api.webhooks import Webhooks
@@ -101,7 +101,7 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
     return store
 
 
-def _budget(current: Settings, store: redis.Redis | None, *, can_wait: bool) -> Budget:
+def _budget(current: Settings, store: redis.Redis | None, *, can_wait: bool) -> CallBudget:
     if store is None:
         return budget.local(current)
     shared = SharedBudget(store, **budget.limits(current), first=not can_wait)

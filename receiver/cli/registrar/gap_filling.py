@@ -13,8 +13,8 @@ from receiver.nexudus.api.entities import Entities
 from receiver.reconcile import since_windows
 from receiver.reconcile.automatic_backfill import LOCK, Restraint
 from receiver.reconcile.backfill_request import BackfillRequest, Watcher
-from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.backfill_run import BackfillReport, BackfillRun, Orders, Tools
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.routing.table import RoutingTable
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.gap_ledger import Gap, GapLedger, GapState, GapWhy
@@ -61,10 +61,10 @@ def fill(
     who: str,
     watcher: Watcher,
     is_dry: bool = False,
-) -> Report:
-    """Fill gaps, one process at a time, and record it as an act of *who*. Raises what `Filling.fill` raises."""
+) -> BackfillReport:
+    """Fill gaps, one process at a time, and record it as an act of *who*. Raises what `BackfillRun.fill` raises."""
     store = _store(registrar)
-    selection = Selection(table, is_asked=True, routes=frozenset(wanted.route))
+    selection = RouteSelection(table, is_asked=True, routes=frozenset(wanted.route))
     orders = Orders(selection, weak="weak" in wanted.include, is_dry=is_dry)
     with Lock(store, LOCK) as lock:
         lock.wait(_PATIENCE_S, waiting=watcher.waiting)
@@ -86,7 +86,7 @@ def fill(
             begin=watcher.begin,
             advance=watcher.advance,
         )
-        report = Filling(tools, orders).fill(gaps)
+        report = BackfillRun(tools, orders).fill(gaps)
     if not is_dry:
         made = sum(gap.made for gap in report.gaps)
         AuditLog(store).record("backfill", who, gaps=len(gaps), made=made, calls=report.calls)

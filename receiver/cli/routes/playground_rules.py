@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from receiver.core.errors import Problem, RoutesError, UsageError
+from receiver.core.errors import FileProblem, RoutesError, UsageError
 from receiver.core.settings import PREFIX
 from receiver.nexudus.actions import CODES
 from receiver.routing import file
@@ -33,7 +33,7 @@ def read_route(text: str) -> tuple[RoutingTable, Route]:
     try:
         table = file.parse(document, file=FILE, known_actions=CODES)
     except RoutesError as error:
-        moved = (Problem(one.file, max(one.line - shift, 0), one.message) for one in error.problems)
+        moved = (FileProblem(one.file, max(one.line - shift, 0), one.message) for one in error.problems)
         raise RoutesError(tuple(moved)) from None
     if len(table.routes) != 1:
         raise UsageError(f"there are {len(table.routes)} routes; the playground takes one")

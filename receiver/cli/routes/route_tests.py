@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.cli.ui import output
-from receiver.core.errors import Problem, UsageError
+from receiver.core.errors import FileProblem, UsageError
 from receiver.nexudus import actions, payload
 from receiver.routing.explanation import explain
 from receiver.routing.route import Example, Route, matches
@@ -16,7 +16,7 @@ _NO_BUSINESS = 1
 """The location of a test when neither it nor its route names one."""
 
 
-def problems(table: RoutingTable, folder: Path, most: int) -> Iterator[Problem]:
+def problems(table: RoutingTable, folder: Path, most: int) -> Iterator[FileProblem]:
     """Yield what is wrong: tests whose record cannot be read, and those that expect something else than happens.
 
     *folder*: where paths of records begin. *most*: bytes of a record's file. A route that is not enabled is tried too.
@@ -28,7 +28,7 @@ def problems(table: RoutingTable, folder: Path, most: int) -> Iterator[Problem]:
             except UsageError as error:
                 wrong = str(error)
             if wrong:
-                yield Problem(table.file, example.line, f"route {route.name!r}: test {number}: {wrong}")
+                yield FileProblem(table.file, example.line, f"route {route.name!r}: test {number}: {wrong}")
 
 
 def _try(route: Route, example: Example, folder: Path, most: int) -> str | None:

@@ -64,7 +64,7 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection(Origin):
+class EventSelection(Origin):
     """Where and when events came in, their route, and their status.
 
     Parameters
@@ -88,10 +88,10 @@ class Selection(Origin):
 Flat = Parameter(name="*")
 """Spreads the fields of a dataclass over options of their own names."""
 
-SelectionOptions = Annotated[Selection, Flat]
+SelectionOptions = Annotated[EventSelection, Flat]
 OriginOptions = Annotated[Origin, Flat]
 
-EVERYTHING = Selection()
+EVERYTHING = EventSelection()
 ANYWHERE = Origin()
 
 MOST = 1_000_000

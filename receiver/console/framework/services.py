@@ -35,7 +35,7 @@ class MakeReplay(Protocol):
     def __call__(self, table: RoutingTable, *, route: str | None = None, only_dead: bool = False) -> Replay: ...
 
 
-class Backfill(Protocol):
+class BackfillService(Protocol):
     """Fills gaps; see `receiver.cli.registrar.registrar_adapter.RegistrarAdapter`. Both raise FrontdeskError."""
 
     def gaps(self, wanted: BackfillRequest) -> int: ...
@@ -65,7 +65,7 @@ class Services:
     names: BusinessNames
     try_route: Callable[[Mapping[str, Any]], dict[str, Any]]
     audit: AuditCache
-    backfill: Backfill
+    backfill: BackfillService
     bulk: BulkTasks = field(default_factory=BulkTasks)
     draining: threading.Event = field(default_factory=threading.Event)
 

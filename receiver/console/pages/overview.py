@@ -13,7 +13,7 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.errors import UsageError
 from receiver.observation.event_histogram import Bucket
 from receiver.observation.status_snapshot import StatusSnapshot
-from receiver.observation.store_status import Queue, Silence, StoreStatus
+from receiver.observation.store_status import QueueStatus, Silence, StoreStatus
 from receiver.storage.query.stored_event import EventFilter, StoredEvent
 
 KINDS: Final = ("well", "dead", "unrouted", "quarantined")
@@ -124,7 +124,7 @@ def _bucket(bucket: Bucket) -> dict[str, int]:
     return {"start_ms": bucket.start_ms, "received": bucket.received, "well": bucket.well} | standing
 
 
-def _queue(queue: Queue, now_ms: int) -> dict[str, Any]:
+def _queue(queue: QueueStatus, now_ms: int) -> dict[str, Any]:
     oldest = max(now_ms - queue.oldest_ms, 0) if queue.oldest_ms else None
     return {"name": queue.name, "ready": queue.ready, "scheduled": queue.scheduled, "oldest_waiting_ms": oldest}
 

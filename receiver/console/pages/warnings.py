@@ -8,7 +8,7 @@ from receiver.core.events import EventStatus
 from receiver.core.sanitize import counted
 from receiver.observation.alerts import alert_conditions
 from receiver.observation.status_snapshot import StatusSnapshot
-from receiver.observation.store_status import Queue
+from receiver.observation.store_status import QueueStatus
 from receiver.routing.table_reload import CurrentTable
 
 _OVERDUE_MS: Final = 5 * 60_000
@@ -47,7 +47,7 @@ def found(routes: CurrentTable, snapshot: StatusSnapshot, hooks: HooksSnapshot |
         yield _one(f"{counted(quarantined, 'request')} in quarantine.", "/quarantine", "Check and release")
 
 
-def oldest_ms(queues: Sequence[Queue], now_ms: int) -> int | None:
+def oldest_ms(queues: Sequence[QueueStatus], now_ms: int) -> int | None:
     """Return the age of the oldest delivery that can run; None when there is none."""
     since = min((queue.oldest_ms for queue in queues if queue.oldest_ms), default=None)
     return None if since is None else max(now_ms - since, 0)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from receiver.console.framework.page import Facts, Page, PageRequest
 from receiver.core import ids, timestamps
-from receiver.observation.store_status import Worker
+from receiver.observation.store_status import WorkerStatus
 from receiver.storage.redis import rq_keys
 
 _SHOWN: Final = 10
@@ -33,7 +33,7 @@ def facts(request: PageRequest) -> Facts:
     }
 
 
-def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) -> dict[str, Any]:
+def _worker(worker: WorkerStatus, running: Mapping[str, dict[str, Any]], now_ms: int) -> dict[str, Any]:
     return {
         "name": worker.name,
         "host": worker.host,
@@ -47,7 +47,7 @@ def _worker(worker: Worker, running: Mapping[str, dict[str, Any]], now_ms: int) 
     }
 
 
-def _running(request: PageRequest, workers: tuple[Worker, ...]) -> dict[str, dict[str, Any]]:
+def _running(request: PageRequest, workers: tuple[WorkerStatus, ...]) -> dict[str, dict[str, Any]]:
     """Return the deliveries that workers run, by job."""
     jobs = [job for worker in workers[:_MOST_WORKERS] for job in worker.jobs[:_SHOWN]]
     events = request.services.archive.many(sorted({job[: ids.LENGTH] for job in jobs}))

@@ -21,7 +21,7 @@ DAY_S = 86_400
 _MOST_PER_SECOND = 10
 
 
-class Budget(Protocol):
+class CallBudget(Protocol):
     """A limit that every caller of the Nexudus API takes from before each call."""
 
     def take(self, *, write: bool) -> None:
@@ -47,7 +47,7 @@ def rate(per_minute: int) -> Rate:
     return Rate(burst=burst, per_second=(per_minute - burst + 1) / 60)
 
 
-class Limits(TypedDict):
+class CallLimits(TypedDict):
     """The parts of a budget that processes share: two buckets (burst, per second), and two counts."""
 
     calls: tuple[int, float]
@@ -56,10 +56,10 @@ class Limits(TypedDict):
     writes_per_day: int
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> CallLimits:
     """Return the limits that the settings allow."""
     calls, writes = rate(settings.nexudus_calls_per_minute), rate(settings.nexudus_writes_per_minute)
-    return Limits(
+    return CallLimits(
         calls=(calls.burst, calls.per_second),
         writes=(writes.burst, writes.per_second),
         calls_per_hour=settings.nexudus_calls_per_hour,
@@ -113,7 +113,7 @@ def local(settings: Settings) -> LocalBudget:
 class Joint:
     """Takes from several budgets, the strictest first, so that a waiting call has not yet taken from the others."""
 
-    def __init__(self, *budgets: Budget) -> None:
+    def __init__(self, *budgets: CallBudget) -> None:
         self._budgets = budgets
 
     def take(self, *, write: bool) -> None:

@@ -18,8 +18,8 @@ from receiver import __version__
 from receiver.core import outbound
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.api import response_parsing
-from receiver.nexudus.api.budget import Budget
-from receiver.nexudus.api.oauth import BearerToken, Password, PasswordTokens, Tokens
+from receiver.nexudus.api.budget import CallBudget
+from receiver.nexudus.api.oauth import BearerToken, Password, PasswordTokens, TokenSource
 from receiver.nexudus.api.response_parsing import Answer
 
 _LARGEST_ANSWER = 32 * 1_048_576
@@ -111,7 +111,7 @@ class Client:
         self,
         base_url: str,
         credentials: BearerToken | Password,
-        budget: Budget,
+        budget: CallBudget,
         *,
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -124,7 +124,7 @@ class Client:
         timeout = httpx2.Timeout(self._patience.silence_s, connect=self._patience.connect_s)
         with outbound.explained():
             self._http = httpx2.Client(timeout=timeout, follow_redirects=False, headers=_HEADERS)
-        self._tokens: Tokens = (
+        self._tokens: TokenSource = (
             credentials if isinstance(credentials, BearerToken) else PasswordTokens(credentials, self._request_token)
         )
 

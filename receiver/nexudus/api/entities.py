@@ -19,7 +19,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordPage:
     """One page of a search. *total* is the number of rows in all pages according to Nexudus; None if it does not
     say."""
 
@@ -35,7 +35,7 @@ class Entities:
         self._client = client
         self.calls = 0
 
-    def page(self, kind: str, path: str, params: Mapping[str, str | int]) -> Page:
+    def page(self, kind: str, path: str, params: Mapping[str, str | int]) -> RecordPage:
         """Return one page of a search; rows are partial."""
         call = Call("GET", f"/api/{path}", params=params, role=f"{kind}-List", attempts=_ATTEMPTS)
         answer = self._do(call)
@@ -43,7 +43,7 @@ class Entities:
             raise NexudusError(f"Nexudus answered {call} without Records and HasNextPage", status=200)
         total = answer.get("TotalItems")
         rows = _checked(answer.get("Records"), call)
-        return Page(rows, total if type(total) is int else None, answer["HasNextPage"])
+        return RecordPage(rows, total if type(total) is int else None, answer["HasNextPage"])
 
     def many(self, kind: str, path: str, numbers: Collection[int]) -> dict[int, Row]:
         """Return by Id those of at most BATCH_SIZE records that exist. The answer is an array, as documented.

@@ -20,7 +20,7 @@ TokenRequest = Callable[[Mapping[str, str], Mapping[str, str]], Any]
 """A function that posts a form with headers to the token endpoint and returns the JSON of its answer."""
 
 
-class Tokens(Protocol):
+class TokenSource(Protocol):
     """Gives the access token for the next call."""
 
     def current(self) -> str:

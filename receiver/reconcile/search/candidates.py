@@ -46,7 +46,7 @@ class Candidate:
         return self.moment_ms, self.rule.stage.value, self.number, self.action
 
 
-class Gaps:
+class GapIndex:
     """Gaps by (business, action): which of them holds a moment?"""
 
     def __init__(self, gaps: Iterable[Gap]) -> None:
@@ -69,10 +69,12 @@ class Gaps:
         """Return the gaps of a hook."""
         return self._by_pair.get((business_id, action), ())
 
-    def before(self) -> "Gaps":
+    def before(self) -> "GapIndex":
         """Return the time before each gap in which something happened whose event may have come in the gap."""
         some = (gap for gaps in self._by_pair.values() for gap in gaps)
-        return Gaps(replace(gap, from_ms=gap.from_ms - NEAR_AFTER_MS, to_ms=_second(gap.from_ms) - 1) for gap in some)
+        return GapIndex(
+            replace(gap, from_ms=gap.from_ms - NEAR_AFTER_MS, to_ms=_second(gap.from_ms) - 1) for gap in some
+        )
 
     def window(self, question: "Question") -> Window:
         """Return the smallest window that holds all gaps of a question; and what is before, where that matters."""
@@ -134,7 +136,7 @@ def reason_against(action: str, *, weak: bool, has_ids: bool) -> str:
 
 
 def from_rows(
-    question: Question, rows: Iterable[Row], places: Mapping[int, int | None], gaps: Gaps, *, doubted: bool = False
+    question: Question, rows: Iterable[Row], places: Mapping[int, int | None], gaps: GapIndex, *, doubted: bool = False
 ) -> Iterator[Candidate]:
     """Yield what *rows* tell of the gaps. *places*: the location of each row, by its Id.
 
@@ -149,7 +151,7 @@ def from_rows(
 
 
 def _of_row(
-    question: Question, rule: Rule, row: Row, business_id: int, gaps: Gaps, doubted: bool
+    question: Question, rule: Rule, row: Row, business_id: int, gaps: GapIndex, doubted: bool
 ) -> Iterator[Candidate]:
     if question.is_audit and doubted:
         return
@@ -171,7 +173,7 @@ def _of_row(
         return
 
 
-def from_ids(action: str, compared: Compared, gaps: Gaps) -> Iterator[Candidate]:
+def from_ids(action: str, compared: Compared, gaps: GapIndex) -> Iterator[Candidate]:
     """Yield the deletes that a comparison of Ids tells, each at the end of its gap: when it was is not known."""
     for number, business_id in sorted(compared.deleted.items()):
         for gap in gaps.of(business_id, action)[-1:]:

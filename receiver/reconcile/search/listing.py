@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from receiver.core.errors import FrontdeskError
-from receiver.nexudus.api.entities import PAGE_SIZE, Entities, Page, Row
+from receiver.nexudus.api.entities import PAGE_SIZE, Entities, RecordPage, Row
 from receiver.nexudus.record_kinds import KINDS
 from receiver.reconcile.record_times import minute, moment, plain
 from receiver.reconcile.rules.rule import KEPT, Ask
@@ -119,7 +119,7 @@ class Lister:
             found.total = page.total
         return found
 
-    def _pages(self, ask: Ask, window: Window) -> Iterator[Page]:
+    def _pages(self, ask: Ask, window: Window) -> Iterator[RecordPage]:
         for number in range(1, MOST_ROWS // PAGE_SIZE + 2):
             page = self._page(ask, _range(ask, minute(window.from_ms), _end(ask, window)), number, PAGE_SIZE)
             yield page
@@ -127,15 +127,15 @@ class Lister:
                 return
         raise Unreliable(f"Nexudus has no end of pages for a search of {ask.kind}; gave up after {MOST_ROWS} rows")
 
-    def _page(self, ask: Ask, ranged: Mapping[str, str], number: int, size: int) -> Page:
+    def _page(self, ask: Ask, ranged: Mapping[str, str], number: int, size: int) -> RecordPage:
         params: dict[str, str | int] = {**dict(ask.filters), **ranged, "orderBy": "Id", "page": number, "size": size}
         return self._entities.page(ask.kind, KINDS[ask.kind].path, params)
 
-    def _check_size(self, ask: Ask, page: Page) -> None:
+    def _check_size(self, ask: Ask, page: RecordPage) -> None:
         if page.total is not None and page.total > self._most:
             raise TooMany(f"a search of {ask.kind} finds {page.total} records, more than {self._most}; {BY_HAND}")
 
-    def _check_filter(self, ask: Ask, page: Page) -> None:
+    def _check_filter(self, ask: Ask, page: RecordPage) -> None:
         """Guard 1. As many as without the filter is suspicious; a window in which nothing can be settles it."""
         if not page.total or page.total != self._without_filter(ask):
             return

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from receiver.nexudus.api.entities import BATCH_SIZE, Entities, Row
-from receiver.nexudus.record_kinds import KINDS, Kind
+from receiver.nexudus.record_kinds import KINDS, RecordKind
 
 _DEEPEST = 3
 _MOST_LOST = 1_000
 
 
-class Places:
+class RecordLocations:
     """Finds locations, and remembers those of records that others name. *wanted*: the locations that have a gap.
     *kept*: the location of the newest kept event of an entity, such as `CoworkerMessage:7`, or None."""
 
@@ -41,7 +41,7 @@ class Places:
             found |= {number: self._kept(f"{kind}:{number}") for number in lost}
         return found
 
-    def _learn(self, parent: Kind, numbers: Iterable[int], depth: int) -> None:
+    def _learn(self, parent: RecordKind, numbers: Iterable[int], depth: int) -> None:
         missing = sorted({number for number in numbers if (parent.name, number) not in self._known})
         for some in _portions(missing):
             rows = self._entities.many(parent.name, parent.path, some)

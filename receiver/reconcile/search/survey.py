@@ -13,7 +13,7 @@ from receiver.reconcile.rules.rule import KEPT, changes_ask, entity_of
 from receiver.reconcile.search import early_updates, invoice_histories
 from receiver.reconcile.search.candidates import (
     Candidate,
-    Gaps,
+    GapIndex,
     Question,
     Survey,
     audit_questions,
@@ -24,7 +24,7 @@ from receiver.reconcile.search.candidates import (
 )
 from receiver.reconcile.search.id_sets import IdSets
 from receiver.reconcile.search.listing import Lister, Listing, TooMany, Unreliable
-from receiver.reconcile.search.record_locations import Places
+from receiver.reconcile.search.record_locations import RecordLocations
 from receiver.storage.shared.gap_ledger import Gap
 
 _PASSING = (0, 408, 429)
@@ -76,8 +76,8 @@ class Surveyor:
 
     def survey(self, gaps: Collection[Gap], *, weak: bool = False) -> Survey:
         """Return what happened in *gaps*. *weak*: guesses, too. Raises CredentialsRefused, and what *check* raises."""
-        found, within = Survey(), Gaps(gaps)
-        places = Places(self._entities, within.businesses, self._kept)
+        found, within = Survey(), GapIndex(gaps)
+        places = RecordLocations(self._entities, within.businesses, self._kept)
         actions = set(within.actions)
         for action in within.actions:
             if reason := reason_against(action, weak=weak, has_ids=self._id_sets is not None):
@@ -102,7 +102,9 @@ class Surveyor:
         found.candidates.sort(key=lambda one: one.order)
         return found
 
-    def _ask_trail(self, asked: Iterable[Question], gaps: Gaps, places: Places, found: Survey) -> frozenset[str]:
+    def _ask_trail(
+        self, asked: Iterable[Question], gaps: GapIndex, places: RecordLocations, found: Survey
+    ) -> frozenset[str]:
         """Ask the audit trail, and return the actions that it told. Where it is refused, the records have to do."""
         told: set[str] = set()
         for question in asked:
@@ -120,7 +122,7 @@ class Surveyor:
                 found.cannot |= {action: why for action, why in trail.cannot.items() if RULES[action].ask is None}
         return frozenset(told)
 
-    def _ask(self, question: Question, gaps: Gaps, places: Places, found: Survey) -> None:
+    def _ask(self, question: Question, gaps: GapIndex, places: RecordLocations, found: Survey) -> None:
         """Ask one question, and put what it tells into *found*."""
         self._check()
         self._asked(question.ask.kind)
@@ -174,7 +176,7 @@ class Surveyor:
         listing = self._lister.rows(ask, early_updates.window(doubted, rows))
         return self._whole(Question(ask, ()), listing)
 
-    def _compare(self, action: str, gaps: Gaps, found: Survey) -> None:
+    def _compare(self, action: str, gaps: GapIndex, found: Survey) -> None:
         """Compare the Ids of a kind with those of the last pass."""
         kind = entity_of(RULES[action])
         assert self._id_sets is not None  # noqa: S101 -- reason_against saw to it; for the type checker

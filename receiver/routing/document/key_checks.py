@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from receiver.core.errors import Problem
+from receiver.core.errors import FileProblem
 from receiver.core.suggest import nearest
 from receiver.routing.document import yaml_lines
 from receiver.routing.document.shapes import (
@@ -29,7 +29,7 @@ class KeyChecks:
     def __init__(self, document: Marked, file: str) -> None:
         self._document = document
         self._file = file
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
 
     def document(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return *value* without what is reported here already."""
@@ -70,7 +70,7 @@ class KeyChecks:
         return tidy
 
     def _report(self, path: yaml_lines.Path, message: str) -> None:
-        self.problems.append(Problem(self._file, self._document.line(path), message))
+        self.problems.append(FileProblem(self._file, self._document.line(path), message))
 
     def _tidy(
         self, value: Mapping[Any, Any], path: yaml_lines.Path, shape: type[BaseModel], what: str

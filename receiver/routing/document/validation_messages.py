@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from receiver.core.errors import Problem
+from receiver.core.errors import FileProblem
 from receiver.routing.document import yaml_lines
 from receiver.routing.document.yaml_lines import Marked
 
@@ -14,7 +14,7 @@ _SENTENCES = {
 }
 
 
-def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
+def problem(details: Mapping[str, Any], document: Marked, file: str) -> FileProblem:
     """Return one of pydantic's errors as a problem of the file, with its line."""
     path: yaml_lines.Path = details["loc"]
     keys = [part for part in path if isinstance(part, str) and part != "routes"]
@@ -37,9 +37,9 @@ def problem(details: Mapping[str, Any], document: Marked, file: str) -> Problem:
         where = "routes"
     elif not keys:
         where = "route"
-    return Problem(file, document.line(path), f"{where}: {sentence}" if where else sentence)
+    return FileProblem(file, document.line(path), f"{where}: {sentence}" if where else sentence)
 
 
-def ordered(problems: list[Problem]) -> tuple[Problem, ...]:
+def ordered(problems: list[FileProblem]) -> tuple[FileProblem, ...]:
     """Return each problem once, in the order of the file."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda one: one.line))

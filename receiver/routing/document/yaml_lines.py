@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from receiver.core.errors import Problem
+from receiver.core.errors import FileProblem
 
 MAX_DEPTH = 20
 """Levels of lists and mappings."""
@@ -37,7 +37,7 @@ class Marked:
 
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
         """Return the line of the value at *path*, or of the nearest one around it."""
@@ -57,7 +57,7 @@ def read(text: str, *, file: str) -> Marked:
     unfit = _NO_YAML.search(text)
     if unfit:
         line = text.count("\n", 0, unfit.start()) + 1
-        marked.problems.append(Problem(file, line, f"character {unfit[0]!a} is not allowed in YAML; remove it"))
+        marked.problems.append(FileProblem(file, line, f"character {unfit[0]!a} is not allowed in YAML; remove it"))
         return marked
     try:
         events = yaml.parse(text, _LOADER)
@@ -67,9 +67,9 @@ def read(text: str, *, file: str) -> Marked:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = min(mark.line + 1 if mark else 1, max(1, len(text.splitlines())))
-        marked.problems.append(Problem(file, line, _in_words(error, text, line)))
+        marked.problems.append(FileProblem(file, line, _in_words(error, text, line)))
     except (yaml.YAMLError, ValueError) as error:
-        marked.problems.append(Problem(file, 0, f"is not YAML: {error}"))
+        marked.problems.append(FileProblem(file, 0, f"is not YAML: {error}"))
     return marked
 
 
@@ -95,7 +95,7 @@ class _Composer:
                 self._marked.value = self._value(first, ())
 
     def _refuse(self, event: Any, message: str, *, fatal: bool = False) -> None:
-        self._marked.problems.append(Problem(self._file, event.start_mark.line + 1, message))
+        self._marked.problems.append(FileProblem(self._file, event.start_mark.line + 1, message))
         if fatal:
             raise _GiveUp
 

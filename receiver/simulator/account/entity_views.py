@@ -24,7 +24,7 @@ Written = tuple[Fields, list[Happening]]
 """The record as it is now, or was, and what happened by that."""
 
 
-class Entities:
+class EntityViews:
     """The records of *held*, as the API has them."""
 
     def __init__(self, held: Records, now: datetime) -> None:

@@ -41,7 +41,7 @@ _SCRIPTS = ("incomplete", "missing_ids", "missing_jobs", "recount_in_flight", "s
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AuditReport:
     """The result of an audit. *offenders*: ids of events that break a formula, at most 1,000. *unaccounted* counts all
     of them, and missing events whose ids are unknown. *repaired*: deliveries that had no live job and got one.
     *kept*, *written_off*: events that had lost their state (`damaged_events.py`). *cleared*: events that were never
@@ -118,7 +118,9 @@ class Audit:
         hours, sealed = self._hours()
         return sum(self._calls.ask_all("llen", [keys.index(hour) for hour in hours if full or hour not in sealed]))
 
-    def run(self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False) -> Report:
+    def run(
+        self, *, full: bool = False, repair: bool = False, clear: bool = False, write_off: bool = False
+    ) -> AuditReport:
         """Audit, and report what is wrong. Raises StorageUnavailable.
 
         *repair*: give deliveries without a live job a new one, and complete what was written only in part. *full*:
@@ -156,8 +158,8 @@ class Audit:
             self._incomplete.drop(incomplete - cleared)
         return cleared, incomplete - cleared
 
-    def _report(self, totals: HourCounters, offenders: set[str], unnamed: int) -> Report:
-        return Report(
+    def _report(self, totals: HourCounters, offenders: set[str], unnamed: int) -> AuditReport:
+        return AuditReport(
             events={name: totals[name] for name in ("accepted", *EVENTS)},
             deliveries={"created": totals["d_created"]} | {name: totals[f"d_{name}"] for name in DELIVERIES},
             spooled=self._spooled(),

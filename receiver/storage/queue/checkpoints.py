@@ -11,7 +11,7 @@ MOST = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownStep:
     """What is known about a step that was started before: its result as JSON if it was completed."""
 
     begun: bool = False
@@ -28,7 +28,7 @@ class Steps:
     def __init__(self, client: redis.Redis) -> None:
         self._calls = StoreClient(client, "checkpoint")
 
-    def begin(self, event_id: str, step: str) -> Known | None:
+    def begin(self, event_id: str, step: str) -> KnownStep | None:
         """Note that a step starts, and return what was known about it; None: the event is gone, so nothing is noted.
 
         Raises TooManySteps.
@@ -38,7 +38,7 @@ class Steps:
             return None
         if reply == b"full":
             raise TooManySteps(f"event {event_id} has {MOST} steps already; no more are remembered")
-        return Known(begun=reply == b"?", result=reply if reply not in (b"", b"?") else None)
+        return KnownStep(begun=reply == b"?", result=reply if reply not in (b"", b"?") else None)
 
     def done(self, event_id: str, step: str, result: bytes) -> None:
         """Note that a step was completed, with its result as JSON. Does nothing if the event is gone."""

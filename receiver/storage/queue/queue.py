@@ -10,7 +10,7 @@ import redis
 from receiver.core.events import Envelope, Origin
 from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
-from receiver.storage.queue.route_limits import NOTHING_KNOWN, Rule, Runnable, Target, written
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, RouteRule, Runnable, Target, written
 from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.store_client import StoreClient
 
@@ -108,7 +108,7 @@ class DeliveryQueue:
         worker: str,
         queues: Sequence[str],
         most: int,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[RouteRule] = (),
         runnable: Runnable = NOTHING_KNOWN,
     ) -> Claimed | None:
         """Claim up to *most* deliveries, from *queues* in this order, as far as *rules* allow.
@@ -121,7 +121,7 @@ class DeliveryQueue:
         next_due, refused, asked, *rows = reply
         return Claimed(tuple(_claim(row) for row in rows), int(next_due), int(refused), _texts(asked))
 
-    def take(self, worker: str, job: str, lease_ms: int, rules: Sequence[Rule] = ()) -> Claim | None:
+    def take(self, worker: str, job: str, lease_ms: int, rules: Sequence[RouteRule] = ()) -> Claim | None:
         """Claim the delivery of *job*, which a stock RQ worker took from its queue.
 
         None: the job is stale, or its delivery has to wait and will get another job.

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RouteRule:
     """The rules of a route in the current table, for claiming its deliveries; 0: no such rule.
 
     At most *limit* attempts start in any *period_ms*, and at most *concurrency* run at once. *give_up_ms* is the age at
@@ -56,6 +56,6 @@ class Runnable(NamedTuple):
 NOTHING_KNOWN = Runnable()
 
 
-def written(rules: Sequence[Rule]) -> list[str | int]:
+def written(rules: Sequence[RouteRule]) -> list[str | int]:
     """Return rules as arguments of a script."""
     return [len(rules), *(part for rule in rules for part in rule.parts())]

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Bounds on connections. Seconds and bytes.
 
     *idle_s* is longer than load balancers keep idle connections (up to 600 s), so that the load balancer closes them:
@@ -39,10 +39,10 @@ class Connection(Protocol):
 C = TypeVar("C", bound=Connection)
 
 
-class Budget:
+class ConnectionBudget:
     """The state shared by the connections of one server. *refused* is called with the limit that a connection hit."""
 
-    def __init__(self, limits: Limits, refused: Callable[[str], None]) -> None:
+    def __init__(self, limits: ConnectionLimits, refused: Callable[[str], None]) -> None:
         self.limits = limits
         self.refused = refused
         self._unfinished = 0

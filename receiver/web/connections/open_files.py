@@ -4,13 +4,13 @@ import sys
 from dataclasses import replace
 
 from receiver.process import logs
-from receiver.web.connections.connection_budget import Limits
+from receiver.web.connections.connection_budget import ConnectionLimits
 
 _OURS = 128
 """Open files besides the connections: those to the store, spools and routes."""
 
 
-def fitting(limits: Limits, *, burst: int) -> Limits:
+def fitting(limits: ConnectionLimits, *, burst: int) -> ConnectionLimits:
     """Return *limits* with as many connections as are possible, after raising the process's limit on open files.
 
     *burst*: connections that may be accepted at once before the first of them is counted.

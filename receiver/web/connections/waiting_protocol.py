@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from receiver.web import answers
-from receiver.web.connections.connection_budget import Budget
+from receiver.web.connections.connection_budget import ConnectionBudget
 
 REFUSED = "connection.refused"
 """Key in the ASGI scope: the status with which a connection was refused before the request's body was complete."""
@@ -38,7 +38,13 @@ class WaitingProtocol(HttpToolsProtocol):
     cycle: Any
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None, *, budget: Budget
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: Any = None,
+        *,
+        budget: ConnectionBudget,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.url, self.headers = b"", []

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
-from receiver.ingest.delivery_plan import Table
+from receiver.ingest.delivery_plan import MatchingTable
 from receiver.ingest.ingest import Arrival, Ingest, IngestResult
 from receiver.ingest.request_evaluation import Policy, Request
 from receiver.nexudus import actions, canonical_record, fingerprint, samples, signature
@@ -336,7 +336,7 @@ def test_the_reading_that_is_set_is_the_only_one(reading: str, raw: str, dotnet:
 def test_what_a_hook_is_planned_by_follows_the_routes() -> None:
     """A table that takes the place of another is used from the next event on, and the other way round."""
     keeper = MemoryKeeper()
-    tables: list[Table | None] = [HandTable(), SHADOWED, None, HandTable()]
+    tables: list[MatchingTable | None] = [HandTable(), SHADOWED, None, HandTable()]
     ingest = Ingest(keeper, lambda: tables[0], Policy(), IngestMetrics(actions.NAMES))
 
     for number in range(4):

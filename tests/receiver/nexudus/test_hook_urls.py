@@ -87,7 +87,7 @@ def test_what_is_no_hook_is_not_parsed(path: str) -> None:
 
 def test_a_hook_is_parsed() -> None:
     """Location, action, token; an action that nobody knows yet too."""
-    assert hook_urls.parse("/hooks/1001/RobotDances/abc") == hook_urls.Hook(1001, "RobotDances", "abc")
+    assert hook_urls.parse("/hooks/1001/RobotDances/abc") == hook_urls.HookPath(1001, "RobotDances", "abc")
 
 
 def test_the_probe_proves_the_key() -> None:

@@ -14,8 +14,8 @@ from receiver.ingest.hook_plan import HookPlan
 from receiver.nexudus import actions, fingerprint, payload
 from receiver.nexudus.api.client import Client
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.backfill_run import Filling, Orders, Report, Tools
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.backfill_run import BackfillReport, BackfillRun, Orders, Tools
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.routing import file
 from receiver.routing.table import RoutingTable
 from receiver.storage.model import keep_script
@@ -67,12 +67,12 @@ class Outage:
         self.ledger.write(made)
         return made
 
-    def fill(self, gaps: Iterable[Gap] | None = None, **orders: Any) -> Report:
+    def fill(self, gaps: Iterable[Gap] | None = None, **orders: Any) -> BackfillReport:
         """Fill gaps, by default those of the ledger."""
-        selection = orders.pop("selection", None) or Selection(self.table)
+        selection = orders.pop("selection", None) or RouteSelection(self.table)
         self.entities = Entities(self.http)
         tools = Tools(self.store, self.entities, check=orders.pop("check", lambda: None), ledger=self.ledger)
-        return Filling(tools, Orders(selection, **orders)).fill(self.ledger.gaps() if gaps is None else gaps)
+        return BackfillRun(tools, Orders(selection, **orders)).fill(self.ledger.gaps() if gaps is None else gaps)
 
     def hook(self, action: str, record: dict[str, Any], business_id: int = 1001, at_ms: int | None = None) -> str:
         """Keep an event as a hook brings it; return its id."""

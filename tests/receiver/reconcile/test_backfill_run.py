@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from receiver.core.errors import LockLost
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.storage.accounting.audit import Audit
 from receiver.storage.shared.audit_log import AuditLog
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table
@@ -300,7 +300,7 @@ def test_routes_say_whether_they_take_what_is_found(outage: Outage) -> None:
     first = [[delivery.route for delivery in one.deliveries] for one in outage.events()]
     states = outage.states()
     waits = {one.action: one.cannot for one in outage.ledger.gaps()}["TeamCreated"]
-    report = outage.fill(selection=Selection(outage.table, is_asked=True))
+    report = outage.fill(selection=RouteSelection(outage.table, is_asked=True))
 
     assert first == [["a"]]
     assert states == {"TeamCreated": "confirm", "TeamUpdated": "cannot", "TariffCreate": "cannot"}
@@ -324,7 +324,7 @@ def test_a_first_load_feeds_one_route(outage: Outage) -> None:
     new, outage.table = outage.table, table("{name: a, action: CoworkerCreate, handler: log}")
     outage.hook("CoworkerCreate", {"Id": 1}, at_ms=outage.middle)
     outage.table = new
-    load = Selection(outage.table, is_asked=True, routes=frozenset({"warehouse"}))
+    load = RouteSelection(outage.table, is_asked=True, routes=frozenset({"warehouse"}))
 
     for _ in range(2):
         outage.fill([gap], selection=load)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from receiver.failures.route_versions import RouteVersions
 from receiver.reconcile.backfill_run import MOST_TRIES
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.route_selection import RouteSelection
 from tests.receiver.reconcile.outage import HOUR, MINUTE, Outage, table
 from tests.support.entity_api import EntityApi, iso
 
@@ -296,7 +296,7 @@ def test_a_route_that_changed_since_is_the_route_of_now(outage: Outage) -> None:
         RouteVersions(outage.store, lambda: outage.table, lambda _: "1").turn()
 
     with capture_logs() as logs:
-        outage.fill(selection=Selection(outage.table))
+        outage.fill(selection=RouteSelection(outage.table))
 
     assert [one.route for one in outage.events()[0].deliveries] == ["other", "same"]
     (told,) = [one for one in logs if one["event"] == "route.changed"]
@@ -312,7 +312,7 @@ def test_a_route_that_is_gone_since_gets_nothing(outage: Outage) -> None:
     outage.gaps("TeamCreated", businesses=(1001, 1002))
     outage.table = table("{name: other, action: TeamCreated, business: 1002, handler: log}")
 
-    outage.fill(selection=Selection(outage.table))
+    outage.fill(selection=RouteSelection(outage.table))
 
     (gone, stays) = outage.ledger.gaps()
     assert (outage.made(), gone.state, stays.state) == ([], "cannot", "healed")

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.nexudus import change_identity
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.route_selection import RouteSelection
 from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Stage, Sure
 from receiver.storage.accounting.audit import Audit
@@ -198,7 +198,7 @@ def test_a_first_load_of_one_route_takes_nothing_from_the_others(outage: Outage)
     outage.table = table("{name: warehouse, action: TeamUpdated, handler: log}", AUTO)
     _put_team(outage)
     gaps = outage.gaps("TeamUpdated")
-    outage.fill(gaps, selection=Selection(outage.table, is_asked=True, routes=frozenset({"warehouse"})))
+    outage.fill(gaps, selection=RouteSelection(outage.table, is_asked=True, routes=frozenset({"warehouse"})))
 
     outage.keep(outage.brought("TeamUpdated", _team(outage)))
 
@@ -216,7 +216,7 @@ def test_a_route_is_loaded_although_the_change_was_made_before(outage: Outage) -
     outage.store.delete(keys.envelope(first.envelope.id), keys.state(first.envelope.id))
     outage.store.lrem(keys.index(first.envelope.hour, action="TeamUpdated"), 0, first.envelope.id)
 
-    outage.fill(gaps, selection=Selection(outage.table, is_asked=True, routes=frozenset({"warehouse"})))
+    outage.fill(gaps, selection=RouteSelection(outage.table, is_asked=True, routes=frozenset({"warehouse"})))
 
     (made,) = [one for one in outage.events() if one.envelope.id != first.envelope.id]
     assert [one.route for one in made.deliveries] == ["warehouse"]

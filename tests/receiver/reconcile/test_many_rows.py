@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from receiver.nexudus.api.entities import PAGE_SIZE, Entities
-from receiver.reconcile.backfill_run import Filling, Orders, Tools
-from receiver.reconcile.route_selection import Selection
+from receiver.reconcile.backfill_run import BackfillRun, Orders, Tools
+from receiver.reconcile.route_selection import RouteSelection
 from tests.receiver.reconcile.outage import gap, table
 from tests.support.nexudus import SimulatedNexudus
 
@@ -40,8 +40,8 @@ def test_a_kind_with_very_many_rows_is_read_once_in_bounded_memory(
     try:
         with nexudus.client() as http:
             tools = Tools(client, Entities(http), check=lambda: None, expect=expected.append, read=read.append)
-            orders = Orders(Selection(table(), is_asked=True), is_dry=True)
-            report = Filling(tools, orders).fill([gap("TeamCreated", 1001, since_ms, now_ms)])
+            orders = Orders(RouteSelection(table(), is_asked=True), is_dry=True)
+            report = BackfillRun(tools, orders).fill([gap("TeamCreated", 1001, since_ms, now_ms)])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

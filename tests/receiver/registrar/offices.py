@@ -8,7 +8,7 @@ from receiver.core.errors import NexudusError
 from receiver.nexudus import actions
 from receiver.nexudus.api.webhooks import Webhooks
 from receiver.registrar.apply import Applied, Applier
-from receiver.registrar.change import Change
+from receiver.registrar.change import HookChange
 from receiver.registrar.hooks_at_nexudus import Planner
 from receiver.registrar.ownership import Ownership
 from receiver.registrar.plan import Plan, Scope, WantedHooks
@@ -39,7 +39,7 @@ class Office:
     nexudus: SimulatedNexudus
     keys: tuple[str, ...] = ("key-1",)
     public_url: str = PUBLIC
-    told: list[tuple[Change, NexudusError | None]] = field(default_factory=list)
+    told: list[tuple[HookChange, NexudusError | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Open the client."""

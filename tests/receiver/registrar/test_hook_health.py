@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.registrar.change import DUPLICATE, UNROUTED, Change, HookCondition, HookState, Op
+from receiver.registrar.change import DUPLICATE, UNROUTED, HookChange, HookCondition, HookState, Op
 
 RIGHT = HookState("name", "https://example.com", "BookingCreate", active=True)
 OFF = HookState("name", "https://example.com", "BookingCreate", active=False)
@@ -24,4 +24,4 @@ def test_a_change_says_what_it_corrects(op: Op, before: HookState | None, why: s
     """By its operation and the hook before it; only a duplicate is known by its reason."""
     after = RIGHT if op in (Op.CREATE, Op.UPDATE) else None
 
-    assert Change(op, 1001, "BookingCreate", 7, before, after, why).condition is condition
+    assert HookChange(op, 1001, "BookingCreate", 7, before, after, why).condition is condition

@@ -11,7 +11,7 @@ from receiver.core.errors import UnsafePlan
 from receiver.nexudus import actions, hook_urls
 from receiver.nexudus.api.registration import Registration
 from receiver.registrar import plan
-from receiver.registrar.change import Change, Op
+from receiver.registrar.change import HookChange, Op
 from receiver.registrar.ownership import Owner, Ownership, name_of
 from receiver.registrar.plan import Scope, WantedHooks
 
@@ -178,7 +178,7 @@ def test_the_json_of_a_plan_is_as_documented() -> None:
     ]
 
 
-def _carried_out(changes: Iterable[Change], existing: list[Registration]) -> list[Registration]:
+def _carried_out(changes: Iterable[HookChange], existing: list[Registration]) -> list[Registration]:
     after = {registration.id: registration for registration in existing}
     fresh = 1_000
     for change in changes:

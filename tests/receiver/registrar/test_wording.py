@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from receiver.registrar import wording
-from receiver.registrar.change import Change, HookState, Op
+from receiver.registrar.change import HookChange, HookState, Op
 
 URL = "https://desk.example/hooks/1001/BookingCreate/"
 WANTED = HookState("Frontdesk BookingCreate", f"{URL}{'a' * 32}", "BookingCreate", True)
 
 
 def _words(before: HookState) -> str:
-    return wording.words(Change(Op.UPDATE, 1001, "BookingCreate", 7, before, WANTED, "drifted"))
+    return wording.words(HookChange(Op.UPDATE, 1001, "BookingCreate", 7, before, WANTED, "drifted"))
 
 
 def test_a_token_that_differs_only_in_what_is_cut_is_told() -> None:

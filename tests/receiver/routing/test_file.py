@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.core.errors import Problem, RoutesError
+from receiver.core.errors import FileProblem, RoutesError
 from receiver.nexudus import actions
 from receiver.routing import file
 from receiver.routing.document.shapes import RouteShape, keys_of
@@ -330,7 +330,7 @@ _FRAGMENTS = st.sampled_from(
 _FRAGMENTS |= st.sampled_from(["\n", "\n  ", "\t", ": ", "- ", "---\n", "...\n", '"*"', *"[]{},'\"|>?%#@"])
 
 
-def refused(text: str) -> tuple[Problem, ...]:
+def refused(text: str) -> tuple[FileProblem, ...]:
     """Return what is wrong with a text; nothing when it is a table."""
     try:
         table = parse(text)

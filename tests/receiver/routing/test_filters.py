@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from receiver.routing import filters
 from receiver.routing.cel.evaluation import Evaluation
 from receiver.routing.cel.expressions import ExpressionRefused
-from receiver.routing.filters import Filter, Verdict
+from receiver.routing.filters import Filter, FilterResult
 
 RECORD: dict[str, Any] = {
     "Id": 7,
@@ -32,7 +32,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def judge(source: str, record: dict[str, Any] | None = None) -> Verdict:
+def judge(source: str, record: dict[str, Any] | None = None) -> FilterResult:
     return Filter(source).judge(1001, "BookingCreate", RECORD if record is None else record)
 
 
@@ -88,7 +88,7 @@ def judge(source: str, record: dict[str, Any] | None = None) -> Verdict:
 )
 def test_filters_that_can_be_evaluated(source: str, is_true: bool) -> None:
     """CEL as its specification has it, over data, action and business_id."""
-    assert judge(source) == Verdict(is_true)
+    assert judge(source) == FilterResult(is_true)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_a_panic_of_the_extension_is_a_failure_and_an_interrupt_is_not() -> None
     one = Filter("data.A == 1")
 
     one._evaluations = (Evaluation(_Program(panic("it panicked")), {}),)  # type: ignore[arg-type]
-    assert one.judge(1, "x", {}) == Verdict(is_true=False, failure="the CEL library failed on it")
+    assert one.judge(1, "x", {}) == FilterResult(is_true=False, failure="the CEL library failed on it")
     for interrupt in (KeyboardInterrupt, SystemExit, _Interrupt):
         one._evaluations = (Evaluation(_Program(interrupt()), {}),)  # type: ignore[arg-type]
         with pytest.raises(interrupt):
@@ -355,12 +355,12 @@ def test_a_panic_of_the_extension_is_a_failure_and_an_interrupt_is_not() -> None
 def test_a_filter_is_shared_between_threads() -> None:
     """Compiled in one thread, evaluated in many at once."""
     one = Filter('data.Name.matches("^b") && data.Id > 1')
-    wrong: list[Verdict] = []
+    wrong: list[FilterResult] = []
 
     def evaluate(number: int) -> None:
         for _ in range(200):
             verdict = one.judge(1, "x", {"Name": "bob" if number % 2 else "eve", "Id": 5})
-            if verdict != Verdict(is_true=bool(number % 2)):
+            if verdict != FilterResult(is_true=bool(number % 2)):
                 wrong.append(verdict)
 
     threads = [threading.Thread(target=evaluate, args=(number,)) for number in range(8)]

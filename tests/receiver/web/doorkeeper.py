@@ -29,7 +29,7 @@ from receiver.storage.model.entries import Entry, OnResult, Receipt
 from receiver.web import server
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import Limits
+from receiver.web.connections.connection_budget import ConnectionLimits
 from receiver.web.hook_endpoint import HookEndpoint
 from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog
@@ -147,7 +147,7 @@ def main(options: dict[str, Any]) -> None:
     (listener,) = server.listen("127.0.0.1", 0)
     server.FINISH_WITHIN_S = options.get("finish_within_s", server.FINISH_WITHIN_S)
     print(listener.getsockname()[1], flush=True)
-    limits = Limits(**options.get("limits", {}))
+    limits = ConnectionLimits(**options.get("limits", {}))
     server.run(app, [listener], limits=limits, metrics=metrics, drain_s=options.get("drain_s", 0))
     log.flush()
 

@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from receiver.web import answers
-from receiver.web.connections.connection_budget import Budget, Limits
+from receiver.web.connections.connection_budget import ConnectionBudget, ConnectionLimits
 from receiver.web.connections.connection_limits import BoundedProtocol
 from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses
 from tests.support.processes import wait_until
@@ -105,7 +105,7 @@ async def _pour(data: bytes) -> list[int]:
     """Send to a server in this loop until it has answered everything; return the turn of each request."""
     app = _Turns()
     config = Config(app, log_config=None, access_log=False, ws="none")
-    budget = Budget(Limits(), lambda _: None)
+    budget = ConnectionBudget(ConnectionLimits(), lambda _: None)
     protocol: Any = partial(BoundedProtocol, config, ServerState(), {}, budget=budget)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, "127.0.0.1", 0)

@@ -10,7 +10,7 @@ from receiver.failures.failure_records import FailureGroup, Said, Summary
 from receiver.observation.alerts import alert_conditions, failure_alerts
 from receiver.observation.alerts.alert_state import Level
 from receiver.observation.status_snapshot import StatusSnapshot
-from receiver.observation.store_status import Queue, Silence, Worker
+from receiver.observation.store_status import QueueStatus, Silence, WorkerStatus
 from receiver.storage.accounting.data_loss import Loss
 from receiver.storage.accounting.maintenance import AuditResult
 from receiver.storage.queue.flow_control import Gate, Pause
@@ -21,10 +21,10 @@ from receiver.storage.spool.reports import SpoolReport
 NOW = 1_790_000_000_000
 MINUTE = 60_000
 
-WORKER = Worker("ann", NOW + 10_000, 0, (), "", "1", "host", ("*",))
+WORKER = WorkerStatus("ann", NOW + 10_000, 0, (), "", "1", "host", ("*",))
 WELL = StatusSnapshot(
     NOW,
-    queues=(Queue("default", 3, 1, NOW - MINUTE), Queue("retired", 0, 0, None)),
+    queues=(QueueStatus("default", 3, 1, NOW - MINUTE), QueueStatus("retired", 0, 0, None)),
     workers=(WORKER,),
     standing={EventStatus.DEAD: 4, EventStatus.QUARANTINED: 9, EventStatus.UNROUTED: 2},
     quarantined_lately=2,
@@ -72,11 +72,11 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
         ({"spools": (SpoolReport("s", "h", "/v", 0, 0, 0, NOW - 1_000, "full"),)}, "spool-unusable/s"),
         ({"unfit": {"eviction": "maxmemory-policy is allkeys-lru"}}, "server/eviction"),
         ({"losses": (Loss("0123", NOW - MINUTE, NOW),)}, "lost/0123"),
-        ({"queues": (Queue("default", 1, 0, NOW - 6 * MINUTE),)}, "waiting/default"),
+        ({"queues": (QueueStatus("default", 1, 0, NOW - 6 * MINUTE),)}, "waiting/default"),
         ({"workers": ()}, "worker/default"),
         ({"workers": (dataclasses.replace(WORKER, lease_ms=NOW - 1),)}, "worker/default"),
         ({"workers": (dataclasses.replace(WORKER, queues=("doors",)),)}, "worker/default"),
-        ({"queues": (Queue("frontdesk-isolated", 1, 0, NOW),)}, "worker/frontdesk-isolated"),
+        ({"queues": (QueueStatus("frontdesk-isolated", 1, 0, NOW),)}, "worker/frontdesk-isolated"),
         ({"gates": {"tell": Gate("tell", waiting=3, down_since_ms=NOW - MINUTE)}}, "target/tell"),
         ({"hooks": HooksFound(NOW, 3, {1001: {"disabled": 1}})}, "hook/1001"),
         ({"hooks": HooksFound(NOW, 3, {1002: {"failing": 1}})}, "hook/1002"),

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from receiver.nexudus.api.entities import Entities
-from receiver.reconcile.automatic_backfill import Healer
+from receiver.reconcile.automatic_backfill import AutomaticBackfill
 from receiver.reconcile.search.id_sets import EVERY_MS
 from receiver.storage.shared.gap_ledger import CoverageChange, PairHealth
 from tests.receiver.reconcile.outage import Outage, table
@@ -78,7 +78,7 @@ def test_the_registrar_compares_once_a_day(outage: Outage) -> None:
     outage.ledger.apply(CoverageChange(1, True, {(1001, "TariffDelete"): PairHealth(1, 1)}, (), ()))
     only = table("{action: TariffDelete, handler: log}", head="reconcile: {deletes: daily}")
     now = [time.time()]
-    healer = Healer(outage.store, lambda: Entities(outage.http), lambda: only, clock=lambda: now[0])
+    healer = AutomaticBackfill(outage.store, lambda: Entities(outage.http), lambda: only, clock=lambda: now[0])
     outage.api.put("Tariff", 1, 0)
     outage.api.put("Tariff", 2, 0)
 

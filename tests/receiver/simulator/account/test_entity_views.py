@@ -6,7 +6,7 @@ import pytest
 
 from receiver.nexudus import samples
 from receiver.simulator.account import life
-from receiver.simulator.account.entity_views import Entities
+from receiver.simulator.account.entity_views import EntityViews
 from receiver.simulator.account.record_store import Records
 from receiver.simulator.account.refusals import Invalid, Unknown
 from receiver.simulator.account.scene import Order
@@ -23,16 +23,16 @@ def records() -> Records:
 
 
 @pytest.fixture
-def entities(records: Records) -> Entities:
+def entities(records: Records) -> EntityViews:
     """Its API."""
-    return Entities(records, NOW)
+    return EntityViews(records, NOW)
 
 
-def _found(entities: Entities, path: str, **filters: str) -> list[int]:
+def _found(entities: EntityViews, path: str, **filters: str) -> list[int]:
     return [living.id for living in entities.search(path, filters)]
 
 
-def test_a_number_that_was_never_given_is_always_the_same_record(entities: Entities) -> None:
+def test_a_number_that_was_never_given_is_always_the_same_record(entities: EntityViews) -> None:
     """And a customer whom a sample names is that customer."""
     booking = samples.record("BookingCreate", now=NOW, number=3)
 
@@ -42,7 +42,7 @@ def test_a_number_that_was_never_given_is_always_the_same_record(entities: Entit
     assert (customer["Id"], customer["FullName"]) == (booking["CoworkerId"], booking["CoworkerFullName"])
 
 
-def test_what_is_written_is_found_again_and_happens(entities: Entities) -> None:
+def test_what_is_written_is_found_again_and_happens(entities: EntityViews) -> None:
     """Created, replaced (what is not sent is cleared), deleted; or only pretended to be."""
     made, created = entities.create("spaces/coworkers", {"FullName": "Ada", "Id": 1, "InvoicingBusinessId": 1003}, NOW)
     number = made["Id"]
@@ -63,7 +63,7 @@ def test_what_is_written_is_found_again_and_happens(entities: Entities) -> None:
         entities.get("spaces/coworkers", number)
 
 
-def test_what_is_deleted_is_gone_whatever_its_number(entities: Entities) -> None:
+def test_what_is_deleted_is_gone_whatever_its_number(entities: EntityViews) -> None:
     """The people of the samples too, and samples."""
     for path, number in (("spaces/coworkers", 1_409_384_711), ("spaces/bookings", 8)):
         entities.delete(path, number, NOW)
@@ -72,7 +72,7 @@ def test_what_is_deleted_is_gone_whatever_its_number(entities: Entities) -> None
         assert entities.batch(path, [number]) == []
 
 
-def test_what_there_is_not_is_unknown(entities: Entities) -> None:
+def test_what_there_is_not_is_unknown(entities: EntityViews) -> None:
     """Other paths, numbers that none can have; and a record without its number is invalid."""
     for path, number in (("spaces/nonsense", 1), ("spaces/coworkers", 0), ("", 1), ("sys/audittrailentries", 1)):
         with pytest.raises(Unknown):
@@ -92,13 +92,13 @@ def test_what_there_is_not_is_unknown(entities: Entities) -> None:
         ("sys/audittrailentries", {}, "Id: cannot be written"),
     ],
 )
-def test_what_does_not_fit_is_refused(entities: Entities, path: str, sent: dict[str, object], wrong: str) -> None:
+def test_what_does_not_fit_is_refused(entities: EntityViews, path: str, sent: dict[str, object], wrong: str) -> None:
     """By its type; and some records only Nexudus makes."""
     with pytest.raises(Invalid, match=wrong):
         entities.create(path, sent, NOW)
 
 
-def test_each_location_begins_with_records_of_the_months_before(entities: Entities) -> None:
+def test_each_location_begins_with_records_of_the_months_before(entities: EntityViews) -> None:
     """Rows are partial; a filter that is not known is ignored."""
     everyone = _found(entities, "spaces/coworkers")
 
@@ -110,7 +110,7 @@ def test_each_location_begins_with_records_of_the_months_before(entities: Entiti
     assert [living.record["Name"] for living in entities.search("sys/businesses", {})] == list(PLACES.values())
 
 
-def test_ranges_are_inclusive_in_utc_by_the_minute_or_second(entities: Entities, records: Records) -> None:
+def test_ranges_are_inclusive_in_utc_by_the_minute_or_second(entities: EntityViews, records: Records) -> None:
     """Whatever the case of their names; a bound of a minute is its first second."""
     (made,) = life.happen(records, Order("BookingCreate", 1001, NOW))
     number = made.record["Id"]
@@ -128,7 +128,7 @@ def test_ranges_are_inclusive_in_utc_by_the_minute_or_second(entities: Entities,
         assert (number in found) is is_in, bounds
 
 
-def test_several_at_once_are_whole_but_for_customers(entities: Entities, records: Records) -> None:
+def test_several_at_once_are_whole_but_for_customers(entities: EntityViews, records: Records) -> None:
     """And what is not there is left out."""
     (team,) = life.happen(records, Order("TeamCreated", 1001, NOW))
     (customer,) = life.happen(records, Order("CoworkerCreate", 1001, NOW))
@@ -141,7 +141,7 @@ def test_several_at_once_are_whole_but_for_customers(entities: Entities, records
     assert whole == entities.get("spaces/teams", team.record["Id"])
 
 
-def test_the_audit_trail_hides_what_it_is_about_in_its_rows(entities: Entities, records: Records) -> None:
+def test_the_audit_trail_hides_what_it_is_about_in_its_rows(entities: EntityViews, records: Records) -> None:
     """EntityId and OldValue take a second call."""
     (visit,) = life.happen(records, Order("VisitorNotification", 1002, NOW))
     filters = {"AuditTrailEntry_EntityShortName": "Visitor", "AuditTrailEntry_AuditType": "2"}
@@ -153,7 +153,7 @@ def test_the_audit_trail_hides_what_it_is_about_in_its_rows(entities: Entities, 
     assert whole["BusinessId"] == 1002
 
 
-def test_a_search_is_fresh_after_each_change(entities: Entities, records: Records) -> None:
+def test_a_search_is_fresh_after_each_change(entities: EntityViews, records: Records) -> None:
     """Though pages of one search are cut from one list. Without an order, what was touched last comes last."""
     before = _found(entities, "spaces/teams")
     life.happen(records, Order("TeamUpdated", 1001, NOW, number=before[0]))

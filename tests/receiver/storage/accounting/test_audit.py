@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from receiver.core.events import EventStatus
-from receiver.storage.accounting.audit import Audit, Report
+from receiver.storage.accounting.audit import Audit, AuditReport
 from receiver.storage.accounting.hour_counters import HourCounters
 from receiver.storage.accounting.missing_jobs import CompactSet
 from receiver.storage.accounting.retention import Retention
@@ -20,12 +20,12 @@ from tests.support.processes import wait_until
 HOUR_S = 3_600
 
 
-def audit(client: redis.Redis, *, full: bool = False, repair: bool = False) -> Report:
+def audit(client: redis.Redis, *, full: bool = False, repair: bool = False) -> AuditReport:
     """One audit."""
     return Audit(client).run(full=full, repair=repair)
 
 
-def assert_in_order(report: Report) -> None:
+def assert_in_order(report: AuditReport) -> None:
     """Both formulas hold, and nobody is named."""
     events, deliveries = dict(report.events), dict(report.deliveries)
     assert events.pop("accepted") == sum(events.values())

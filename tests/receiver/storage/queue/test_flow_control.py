@@ -13,7 +13,7 @@ from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
-from receiver.storage.queue.route_limits import Rule, Target
+from receiver.storage.queue.route_limits import RouteRule, Target
 from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 from tests.support.processes import wait_until
@@ -31,7 +31,7 @@ class Desk:
         self.queue = DeliveryQueue(client)
         self.queue.begin_lease("ann", LEASE_MS)
         self.archive = EventReader(client)
-        self.rules: tuple[Rule, ...] = ()
+        self.rules: tuple[RouteRule, ...] = ()
 
     def keep(self, number: int, route: str = "announce", terms: str = "") -> list[str]:
         """Keep so many events; return their ids."""
@@ -262,7 +262,7 @@ def test_a_delay_comes_before_the_first_attempt(desk: Desk) -> None:
 
 def test_no_stretch_of_time_sees_more_starts_than_the_limit(desk: Desk) -> None:
     """What waits is let go as the first starts grow old, in the order of its events; it costs no attempt."""
-    desk.rules = (Rule("announce", limit=2, period_ms=HOUR_MS),)
+    desk.rules = (RouteRule("announce", limit=2, period_ms=HOUR_MS),)
     events = desk.keep(5)
 
     claims = desk.claim()
@@ -281,7 +281,7 @@ def test_no_stretch_of_time_sees_more_starts_than_the_limit(desk: Desk) -> None:
 
 def test_a_place_is_given_to_the_next_whatever_becomes_of_who_had_it(desk: Desk) -> None:
     """Success, retry, erasure and death; what is given back unrun keeps its place."""
-    desk.rules = (Rule("announce", concurrency=1),)
+    desk.rules = (RouteRule("announce", concurrency=1),)
     events = desk.keep(4)
     (one,) = desk.claim()
     assert desk.waits(events[1]) == "concurrency"
@@ -304,7 +304,7 @@ def test_a_place_is_given_to_the_next_whatever_becomes_of_who_had_it(desk: Desk)
 
 def test_places_that_an_earlier_version_did_not_give_back_are_found(desk: Desk) -> None:
     """The gate is looked at now and then while it is full."""
-    desk.rules = (Rule("announce", concurrency=1),)
+    desk.rules = (RouteRule("announce", concurrency=1),)
     (event,) = desk.keep(1)
     desk.client.sadd("fd:r:announce/", "0" * 20 + "-1")
     assert desk.claim() == ()
@@ -317,7 +317,7 @@ def test_places_that_an_earlier_version_did_not_give_back_are_found(desk: Desk) 
 
 def test_limits_may_count_by_a_key(desk: Desk) -> None:
     """Each key has its own places; one that is full keeps no other waiting."""
-    desk.rules = (Rule("announce", concurrency=1),)
+    desk.rules = (RouteRule("announce", concurrency=1),)
     ann = desk.keep(2, terms=terms(per="ann"))
     bob = desk.keep(2, terms=terms(per="bob"))
 
@@ -327,7 +327,7 @@ def test_limits_may_count_by_a_key(desk: Desk) -> None:
 
 def test_a_limit_that_is_gone_from_the_table_holds_nobody(desk: Desk) -> None:
     """The table of today decides."""
-    desk.rules = (Rule("announce", limit=1, period_ms=DAY_MS),)
+    desk.rules = (RouteRule("announce", limit=1, period_ms=DAY_MS),)
     events = desk.keep(3)
     assert len(desk.claim()) == 1
     desk.rules = ()
@@ -339,7 +339,7 @@ def test_a_limit_that_is_gone_from_the_table_holds_nobody(desk: Desk) -> None:
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_a_clock_that_jumps_strands_nobody(desk: Desk, hours: int) -> None:
     """What was told by the old clock, an hour ahead or behind, is looked at by the new one."""
-    desk.rules = (Rule("announce", limit=1, period_ms=1_000),)
+    desk.rules = (RouteRule("announce", limit=1, period_ms=1_000),)
     events = desk.keep(2)
     assert len(desk.claim()) == 1
     then = int(time.time() * 1_000) - hours * 3_600_000
@@ -482,7 +482,7 @@ def test_one_delivery_that_fails_again_and_again_does_not_shut_its_route(desk: D
 
 def test_waiting_for_a_target_ends(desk: Desk) -> None:
     """Those that waited for too long are dead: `gave up`. They lose nothing else: they can be replayed."""
-    desk.rules = (Rule("announce", give_up_ms=DAY_MS),)
+    desk.rules = (RouteRule("announce", give_up_ms=DAY_MS),)
     events = desk.keep(7)
     _find_down(desk)
     assert desk.claim() == ()
@@ -507,7 +507,7 @@ def test_waiting_for_a_target_ends(desk: Desk) -> None:
 
 def test_however_many_wait_for_a_target_they_give_up_together(desk: Desk) -> None:
     """A look ends some hundreds; the next follows at once while there are more, not when the target is tried next."""
-    desk.rules = (Rule("announce", give_up_ms=15_000),)
+    desk.rules = (RouteRule("announce", give_up_ms=15_000),)
     events = [event for _ in range(15) for event in desk.keep(200)]
     _find_down(desk)
     while desk.waits(events[-1]) != "target down":
@@ -556,6 +556,6 @@ def test_a_stock_worker_finds_gates_shut_too(desk: Desk) -> None:
     gates.resume("announce")
     (claim,) = desk.claim()
     assert claim.job == f"{event}-1-2"
-    rules = (Rule("announce", concurrency=1),)
+    rules = (RouteRule("announce", concurrency=1),)
     (second,) = desk.keep(1)
     assert desk.queue.take("stock:2", f"{second}-1-1", LEASE_MS, rules) is not None

@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from receiver.storage.model.entries import terms
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Verdict
-from receiver.storage.queue.route_limits import Rule, Runnable, Target
+from receiver.storage.queue.route_limits import RouteRule, Runnable, Target
 from receiver.storage.redis import keys
 from tests.support.delivery_machine import FINAL, QUEUES, START, DeliveryMachine, Known, run_histories
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
@@ -24,9 +24,9 @@ from tests.support.events import DAY_MS, entry, half_keep, keep_all
 KEYS = ("x", "y")
 LIMIT, CONCURRENCY = 3, 2
 RULES = (
-    Rule("limited", limit=LIMIT, period_ms=DAY_MS),
-    Rule("narrow", concurrency=CONCURRENCY),
-    Rule("both", limit=LIMIT, period_ms=DAY_MS, concurrency=1),
+    RouteRule("limited", limit=LIMIT, period_ms=DAY_MS),
+    RouteRule("narrow", concurrency=CONCURRENCY),
+    RouteRule("both", limit=LIMIT, period_ms=DAY_MS, concurrency=1),
 )
 ROUTES = ("ordered", "limited", "narrow", "both", "plain")
 ORDERED = ("ordered", "both")

@@ -16,12 +16,12 @@ from hypothesis.stateful import invariant, precondition, rule
 from receiver.storage.model.entries import timed_terms
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Verdict
-from receiver.storage.queue.route_limits import Rule
+from receiver.storage.queue.route_limits import RouteRule
 from tests.support.delivery_machine import FINAL, QUEUES, START, DeliveryMachine, Known, run_histories
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
 KEYS = ("x", "y", "z")
-RULES = (Rule("narrow", concurrency=1), Rule("limited", limit=3, period_ms=DAY_MS))
+RULES = (RouteRule("narrow", concurrency=1), RouteRule("limited", limit=3, period_ms=DAY_MS))
 ROUTES = ("narrow", "limited", "plain")
 PAST, LATER = (1_600_000_000_000, 1_600_000_000_001), (4_000_000_000_000, 4_000_000_000_001)
 Ending = Literal["", "action", "where", "no time"]

@@ -13,7 +13,7 @@ from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
-from receiver.storage.queue.route_limits import Rule, Runnable, Target
+from receiver.storage.queue.route_limits import RouteRule, Runnable, Target
 from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 
@@ -29,7 +29,7 @@ class Worker:
         self.queue = DeliveryQueue(client)
         self.queue.begin_lease(name, LEASE_MS)
         self.queues = queues
-        self.rules: tuple[Rule, ...] = ()
+        self.rules: tuple[RouteRule, ...] = ()
         self.runnable = Runnable(can=(ROUTE,)) if knows else Runnable(cannot=(ROUTE,))
         self.handed = 0
 
@@ -134,7 +134,7 @@ def test_nothing_is_handed_back_while_somebody_knows_the_route(client: redis.Red
 
 def test_a_limit_counts_a_start_once_and_a_place_is_kept(client: redis.Redis, old: Worker, new: Worker) -> None:
     """What was let go under a limit and is met by the wrong worker starts with the right that it has."""
-    new.rules = (Rule(ROUTE, limit=3, period_ms=DAY_MS, concurrency=1),)
+    new.rules = (RouteRule(ROUTE, limit=3, period_ms=DAY_MS, concurrency=1),)
     events = keep(client, 4)
     ran: list[str] = []
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_a_limit_counts_a_start_once_and_a_place_is_kept(client: redis.Redis, ol
 
 def test_gates_of_an_unknown_route_are_left_to_who_knows_it(client: redis.Redis, old: Worker, new: Worker) -> None:
     """Its limits are those of its own table; so is the pace at which a target that is down is tried."""
-    new.rules = (Rule(ROUTE, limit=1, period_ms=DAY_MS),)
+    new.rules = (RouteRule(ROUTE, limit=1, period_ms=DAY_MS),)
     events = keep(client, 3)
     new.end(*new.claim())
     client.zadd(keys.GATES, {f"{ROUTE}/": time.time() * 1_000 - 1})

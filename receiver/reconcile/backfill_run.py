@@ -10,10 +10,10 @@ import redis
 
 from receiver.core import timestamps
 from receiver.nexudus.api.entities import Entities
+from receiver.nexudus.record_times import plain
 from receiver.reconcile import changed_routes
 from receiver.reconcile.event_maker import EventMaker, Made, calls_for
 from receiver.reconcile.known_events import KnownEvents, Newest
-from receiver.reconcile.record_times import plain
 from receiver.reconcile.route_selection import RouteSelection
 from receiver.reconcile.search.candidates import Candidate, Survey
 from receiver.reconcile.search.id_sets import IdSets

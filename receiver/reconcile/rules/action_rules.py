@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from receiver.nexudus.actions import CODES
-from receiver.reconcile.record_times import moment
+from receiver.nexudus.record_times import moment
 from receiver.reconcile.rules.billing_rules import BILLING
 from receiver.reconcile.rules.kinds_of_rules import at, audited, became_true, by_ids, create, no, update
 from receiver.reconcile.rules.rule import Ask, Inside, Row, Rule, Stage, Sure

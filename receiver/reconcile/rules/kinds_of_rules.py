@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from receiver.nexudus.record_kinds import KINDS
-from receiver.reconcile.record_times import moment
+from receiver.nexudus.record_times import moment
 from receiver.reconcile.rules.rule import NEVER_UPDATED_MS, Ask, Inside, Row, Rule, Stage, Sure
 
 

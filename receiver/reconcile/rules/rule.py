@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from receiver.nexudus import actions
-from receiver.reconcile.record_times import moment
+from receiver.nexudus.record_times import moment
 
 Row = Mapping[str, Any]
 Inside = Callable[[int], bool]

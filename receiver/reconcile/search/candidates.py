@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from receiver.reconcile.record_times import second
+from receiver.nexudus.record_times import second
 from receiver.reconcile.rules.action_rules import RULES
 from receiver.reconcile.rules.rule import Ask, Row, Rule, Sure, audit_ask, entity_of
 from receiver.reconcile.search.id_sets import Compared

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from receiver.reconcile.record_times import moment
+from receiver.nexudus.record_times import moment
 from receiver.reconcile.rules.rule import CREATING_MS, NEVER_UPDATED_MS, Row, Stage
 from receiver.reconcile.search.candidates import Candidate
 from receiver.reconcile.search.listing import Window

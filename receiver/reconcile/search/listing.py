@@ -12,7 +12,7 @@ import structlog
 from receiver.core.errors import FrontdeskError
 from receiver.nexudus.api.entities import PAGE_SIZE, Entities, RecordPage, Row
 from receiver.nexudus.record_kinds import KINDS
-from receiver.reconcile.record_times import minute, moment, plain
+from receiver.nexudus.record_times import minute, moment, plain
 from receiver.reconcile.rules.rule import KEPT, Ask
 
 MOST_ROWS: Final = 250_000

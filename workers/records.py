@@ -61,8 +61,8 @@ assumed to be the one of the REST API. *guessed*: neither; look at one with `fro
 """
 
 from receiver.nexudus.records.bookings import Booking, Checkin
+from receiver.nexudus.records.calendar_and_articles import BlogPost, CalendarEvent, EventAttendee, NewsLetterSubscriber
 from receiver.nexudus.records.contracts import CoworkerContract, Proposal, Tariff
-from receiver.nexudus.records.happenings import BlogPost, CalendarEvent, EventAttendee, NewsLetterSubscriber
 from receiver.nexudus.records.invoices import CoworkerInvoice, CoworkerLedgerEntry, CoworkerPaymentMethod
 from receiver.nexudus.records.messages import (
     ChatUserMessage,

@@ -1,3 +1,3 @@
-"""The `frontdesk` command. Commands only read options, call the room that does the work, and print; one folder for
+"""The `frontdesk` command. Commands only read options, call what does the work, and print; there is one folder for
 each kind.
 """

@@ -45,7 +45,7 @@ COMMANDS = {
     "replay": ("receiver.cli.events.replay:replay", "Deliver kept events again, by the current routes."),
     "resume": ("receiver.cli.routes.pause:resume", "Resume the deliveries of a paused route."),
     "routes": ("receiver.cli.routes.routes:app", "List the routes; explain, diff, schema."),
-    "send": ("receiver.cli.routes.send:send", "Post signed samples to a running receiver."),
+    "send": ("receiver.cli.events.send:send", "Post signed samples to a running receiver."),
     "serve": ("receiver.cli.processes.serve:serve", "Receive events from Nexudus."),
     "show": ("receiver.cli.events.events:show", "Show one event with its deliveries and attempts."),
     "simulate": ("receiver.cli.processes.simulate:simulate", "Run a simulated Nexudus on this machine."),

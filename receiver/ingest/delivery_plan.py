@@ -1,4 +1,6 @@
-"""Which deliveries an event gets: one for each route that matches it, with what each has to wait for. Pure."""
+"""Which deliveries an event gets: one for each route that matches it, with what each has to wait for. Pure.
+
+`receiver.routing.table` decides which routes match, also when a filter fails; this only counts such failures."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache

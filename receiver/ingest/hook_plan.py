@@ -72,7 +72,7 @@ class HookPlan:
         """Return what the store keeps of an event: with its fingerprint, and its deliveries by today's table."""
         wanted = self._deliveries.wanted(record.data, failures) if self._deliveries else ()
         change = change_identity.of(self._changes_by, record.data)
-        claims = change_claims.claiming(self._fingerprints.of(record.lasting), change_claims.OF_HOOK, change)
+        claims = change_claims.claiming(self._fingerprints.of(record.canonical), change_claims.OF_HOOK, change)
         return _new(Entry, (envelope, claims, self._window_ms, wanted, packed))
 
 

@@ -27,7 +27,7 @@ two different events equal and loses one, a field too few only delivers an event
 _Values = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 
-class Lasting(NamedTuple):
+class CanonicalRecord(NamedTuple):
     """*names*: a digest of the names. *values*: the values as JSON, in the order of the names. *quotes*: the least
     number of quotation marks, around keys and in values, that any JSON text of the record has."""
 
@@ -45,14 +45,14 @@ class _Shape(NamedTuple):
     keys: int
 
 
-def of(record: Mapping[str, Any]) -> Lasting:
+def of(record: Mapping[str, Any]) -> CanonicalRecord:
     """Return the canonical form of a record. Raises orjson.JSONEncodeError if it is nested deeper than 250 levels."""
     shape = _shape(tuple(record))
     values = orjson.dumps(shape.lasting(record))
     quotes = 2 * shape.keys + values.count(b'"')
     if shape.volatile is not None:
         quotes += orjson.dumps(shape.volatile(record)).count(b'"')
-    return Lasting(shape.digest, values, quotes)
+    return CanonicalRecord(shape.digest, values, quotes)
 
 
 @lru_cache(maxsize=128)  # names are hostile too, and each set of them may be as large as a body

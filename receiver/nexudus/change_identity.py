@@ -1,7 +1,8 @@
 """Which change of a record an event tells of: hooks bring, and back-fill makes, events of one change in other bytes.
 
 Two events of one location and action are of the same change if they have the same Id and this field to the second. It
-is stricter than what back-fill compares with kept events: an event that is taken for another is lost.
+is stricter than `Rule.key` of `receiver.reconcile.rules`, by which back-fill finds the kept event of what it found: an
+event that is taken for another is lost. `receiver.storage.model.change_claims` and `changes.lua` remember the changes.
 """
 
 from collections.abc import Mapping

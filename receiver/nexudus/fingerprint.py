@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from receiver.nexudus import actions
-from receiver.nexudus.canonical_record import Lasting
+from receiver.nexudus.canonical_record import CanonicalRecord
 
 REPEATING_WINDOW_MS = 60_000
 """Milliseconds for which an equal record counts as a duplicate, for actions that legitimately repeat."""
@@ -44,7 +44,7 @@ class Fingerprints:
         self._prefix = b"%d/%b/" % (business_id, action.encode())
         self._begun = lru_cache(maxsize=_MOST_BEGUN)(self._begin)
 
-    def of(self, record: Lasting) -> bytes:
+    def of(self, record: CanonicalRecord) -> bytes:
         """Return the 16 bytes that are equal for two events of one business and action if one is a duplicate."""
         digest = self._begun(record.names).copy()
         digest.update(_FRACTION.sub(b"", record.values))
@@ -55,7 +55,7 @@ class Fingerprints:
         return hashlib.sha256(self._prefix + names)
 
 
-def of(business_id: int, action: str, record: Lasting) -> bytes:
+def of(business_id: int, action: str, record: CanonicalRecord) -> bytes:
     """Return the fingerprint of one event."""
     return Fingerprints(business_id, action).of(record)
 

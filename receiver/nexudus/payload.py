@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from receiver.nexudus import canonical_record
-from receiver.nexudus.canonical_record import Lasting
+from receiver.nexudus.canonical_record import CanonicalRecord
 
 MAX_RECORDS = 1_000
 """Records in one body; Nexudus sends one."""
@@ -29,11 +29,11 @@ _BOUNDARIES = json.JSONDecoder(parse_int=len, parse_float=len)
 
 
 class BodyRecord(NamedTuple):
-    """One record: *raw* is its own bytes, *data* their meaning, *lasting* what a fingerprint is made of."""
+    """One record: *raw* is its own bytes, *data* their meaning, *canonical* what a fingerprint is made of."""
 
     raw: bytes
     data: dict[str, Any]
-    lasting: Lasting
+    canonical: CanonicalRecord
 
 
 def split(body: bytes) -> tuple[BodyRecord, ...]:
@@ -70,7 +70,7 @@ def _parse(text: bytes, marks: bytes) -> Any:
     return value
 
 
-def _refuse_repeated_keys(text: bytes, marks: bytes, kept: Iterable[Lasting]) -> None:
+def _refuse_repeated_keys(text: bytes, marks: bytes, kept: Iterable[CanonicalRecord]) -> None:
     """See that every key is there once: what a filter sees is then what any other reader of the bytes sees.
 
     A key that is there twice leaves its quotes in the text and nothing in the values. No value can hide them, for none

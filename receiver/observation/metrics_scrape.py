@@ -1,5 +1,5 @@
 """Answers a scrape of the store's metrics in time, even if the store or its name server hangs. The metrics themselves
-are in `receiver.observation.exposition`."""
+are in `receiver.observation.prometheus_exposition`."""
 
 import asyncio
 from concurrent.futures import Future
@@ -9,7 +9,7 @@ import redis
 
 from receiver.core.errors import StorageUnavailable
 from receiver.observation import status_snapshot
-from receiver.observation.exposition import exposition
+from receiver.observation.prometheus_exposition import exposition
 from receiver.process import background
 
 WITHIN_S: Final = 2.0

@@ -2,6 +2,8 @@
 
 An event about the person keeps its id, action, business and times; its record becomes `{}`. Its deliveries in flight
 end as discarded, and the errors of its attempts are cleared, because a handler may have put anything into them.
+`erase.lua` does that for one event. `frontdesk erase` runs all parts, the one for spools included, and says what
+remains elsewhere.
 """
 
 import re
@@ -18,7 +20,7 @@ from receiver.core import ids
 from receiver.core.errors import StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.nexudus import actions
-from receiver.operations import unpacking
+from receiver.operations import body_decoding
 from receiver.storage.model import codec, decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.store_client import StoreClient
@@ -46,7 +48,7 @@ class _Search:
     unsearched: int = 0
 
     def finds(self, envelope: Envelope) -> bool:
-        readings = unpacking.readings(envelope.body, envelope.headers)
+        readings = body_decoding.readings(envelope.body, envelope.headers)
         if any(self.subject.is_in(envelope._replace(body=body)) for body in readings.bodies):
             return True
         self.unsearched += not readings.is_whole

@@ -20,9 +20,9 @@ from receiver.reconcile.search.id_sets import IdSets
 from receiver.reconcile.search.listing import MOST_ROWS
 from receiver.reconcile.search.survey import Surveyor
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.backfill_claims import BackfillClaims
 from receiver.storage.shared.business_names import BusinessNames
 from receiver.storage.shared.gap_ledger import DONE, Gap, GapLedger, GapState
-from receiver.storage.shared.made_changes import MadeChanges
 
 MOST_TRIES: Final = 5
 """How often a gap is tried whose filling a fault of Nexudus cut off, before it says that it cannot be known."""
@@ -114,7 +114,7 @@ class BackfillRun:
         tools, orders = self._tools, self._orders
         changed_routes.tell(tools.client, orders.selection, wanted)
         survey = self._survey(wanted, id_sets := IdSets(tools.client, tools.entities))
-        made = MadeChanges(tools.client, {gap.pair for gap in wanted})
+        made = BackfillClaims(tools.client, {gap.pair for gap in wanted})
         if not orders.is_dry:
             made.begin()
         known = KnownEvents(tools.client, {gap.action for gap in wanted}, since_ms=min(gap.from_ms for gap in wanted))

@@ -1,4 +1,7 @@
-"""The plan: what has to change so that the hooks follow routes.yaml. Pure; `hooks_at_nexudus.py` asks Nexudus."""
+"""The plan: what has to change so that the hooks follow routes.yaml. Pure; `hooks_at_nexudus.py` asks Nexudus.
+
+A hook that Nexudus has disabled is enabled again; `guardrails` says when that has to wait.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping

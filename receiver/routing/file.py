@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from receiver.core.errors import FileProblem, RoutesError
 from receiver.core.events import Business
-from receiver.routing.document import validation_messages, yaml_lines
+from receiver.routing.document import pydantic_messages, yaml_lines
 from receiver.routing.document.key_checks import KeyChecks, name_of
 from receiver.routing.document.shapes import Defaults, Document, LocationShape, ReconcileShape, RouteShape
 from receiver.routing.document.yaml_lines import Marked
@@ -65,12 +65,10 @@ def parse(text: str, *, file: str, known_actions: Collection[str]) -> RoutingTab
     try:
         shape = Document.model_validate(value, context={"known_actions": known_actions})
     except ValidationError as error:
-        problems += [
-            validation_messages.problem(details, document, file) for details in error.errors(include_url=False)
-        ]
-        raise RoutesError(validation_messages.ordered([*problems, *checked.problems])) from None
+        problems += [pydantic_messages.problem(details, document, file) for details in error.errors(include_url=False)]
+        raise RoutesError(pydantic_messages.ordered([*problems, *checked.problems])) from None
     if problems or checked.problems:
-        raise RoutesError(validation_messages.ordered([*problems, *checked.problems]))
+        raise RoutesError(pydantic_messages.ordered([*problems, *checked.problems]))
     return _table(shape, document, text, file)
 
 

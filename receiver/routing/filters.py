@@ -2,7 +2,7 @@
 
 A filter reads `data` (the record), `action`, `business_id` and the records that a route enriches. Its result is true,
 false, or a failure: a missing field, a comparison with null, a result that is not true or false. A failure is never an
-exception. Measured on one core (CEL 0.10):
+exception; `table` decides what follows. Measured on one core (CEL 0.10):
 
 - a comparison of two fields: 6 µs; only the fields that the expression names are passed (all 80 of a record: 170 µs);
 - regular expressions run in linear time and are compiled here once (`matches` of the CEL package compiles at each

@@ -1,4 +1,8 @@
-"""The routing table, which decides which routes want an event. Pure and immutable; `receiver.routing.file` makes it."""
+"""The routing table, which decides which routes want an event. Pure and immutable; `receiver.routing.file` makes it.
+
+A route whose filter fails on an event does not want it, and the event names the route among those that failed. A filter
+over records that are read from Nexudus is evaluated by the worker instead (`workers/plugins/enrichment_reader.py`), and
+ends the delivery as discarded."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

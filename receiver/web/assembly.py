@@ -27,10 +27,10 @@ from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.redis import connection, redis_url
 from receiver.storage.spool import slots
-from receiver.web import beside
+from receiver.web import periodic_tasks
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import ConnectionLimits
+from receiver.web.connections.connection_limits import ConnectionLimits
 from receiver.web.hook_endpoint import HookEndpoint
 from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog
@@ -124,10 +124,10 @@ def _tasks(
     ingest: Ingest,
     degraded: Degraded,
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    yield beside.measure_spools(keeper, metrics)
-    yield beside.count_files_set_aside(keeper, metrics)
-    yield beside.publish_failed_filters(client, metrics)
-    yield beside.share_readings(client, ingest.verifier)
+    yield periodic_tasks.measure_spools(keeper, metrics)
+    yield periodic_tasks.count_files_set_aside(keeper, metrics)
+    yield periodic_tasks.publish_failed_filters(client, metrics)
+    yield periodic_tasks.share_readings(client, ingest.verifier)
     yield unsigned.watch(current.webhook_secrets, table)
     yield degraded.run()
 

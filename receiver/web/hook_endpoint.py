@@ -20,7 +20,7 @@ from receiver.nexudus.hook_urls import HookPath
 from receiver.process import logs
 from receiver.web import answers, bodies
 from receiver.web.answers import Headers
-from receiver.web.connections.waiting_protocol import REFUSED
+from receiver.web.connections.timed_protocol import REFUSED
 from receiver.web.request_notes import RequestNotes
 
 PATH = "/hooks/{business_id}/{action}/{token}"

@@ -17,8 +17,8 @@ from receiver.core.errors import SettingsError
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import end_signals
 from receiver.web.connections import open_files
-from receiver.web.connections.connection_budget import ConnectionBudget, ConnectionLimits
-from receiver.web.connections.connection_limits import BoundedProtocol
+from receiver.web.connections.bounded_protocol import BoundedProtocol
+from receiver.web.connections.connection_limits import ConnectionBudget, ConnectionLimits
 
 _BACKLOG = 2_048
 _TICKS_PER_SECOND = 10

@@ -26,14 +26,14 @@ from receiver.storage.queue.route_limits import Target
 from receiver.storage.redis import keys
 from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.audit_log import AuditLog
+from receiver.storage.shared.backfill_claims import BackfillClaims
 from receiver.storage.shared.business_names import BusinessNames
-from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapWhy, PairHealth, opened
 from receiver.storage.shared.lock import Lock
-from receiver.storage.shared.made_changes import MadeChanges
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 from receiver.storage.shared.response_cache import ResponseCache
+from receiver.storage.shared.shared_call_budget import SharedBudget
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
 
 HOUR_S = 3_600
@@ -117,7 +117,7 @@ def _registrar(client: redis.Redis) -> None:
     gap = opened((1001, "BookingCreate"), now_ms, GapWhy.DISABLED)
     GapLedger(client).apply(CoverageChange(now_ms, True, {(1001, "BookingCreate"): health}, (), (gap,)))
     BusinessNames(client).remember({1001: "Here"})
-    MadeChanges(client, [(1001, "BookingCreate")]).begin()
+    BackfillClaims(client, [(1001, "BookingCreate")]).begin()
     claimed = entry(b"claimed")
     keep_all(client, claimed._replace(fingerprint=change_claims.claiming(claimed.fingerprint or b"", b"h", b"")))
     client.hset(keys.ids("Tariff"), mapping={"at_ms": now_ms, "7": 1001})

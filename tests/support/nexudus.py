@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from receiver.nexudus.api.budget import CallBudget
+from receiver.nexudus.api.call_limits import CallBudget
 from receiver.nexudus.api.client import Client, Patience
 from receiver.nexudus.api.oauth import BearerToken, Password
 from tests.support.processes import Process

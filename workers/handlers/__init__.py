@@ -1,1 +1,1 @@
-"""The built-in handlers. Like any plugin, they import only `workers` and `workers.api`."""
+"""The built-in handlers. Like any plugin, they import only `workers`, `workers.api` and `workers.templates`."""

@@ -19,12 +19,12 @@ import redis
 
 from receiver.core.errors import CredentialsRefused, HandlerError, NexudusError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
-from receiver.nexudus.api import budget
+from receiver.nexudus.api import call_limits
 from receiver.nexudus.api.client import Call, Client, Patience
 from receiver.nexudus.api.credentials import credentials
 from receiver.storage.redis import connection
-from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.response_cache import CacheLookup, ResponseCache
+from receiver.storage.shared.shared_call_budget import SharedBudget
 from workers.api import Retry
 from workers.nexudus.lookup import AttemptContext
 from workers.nexudus.wait_budget import NoTime, WaitBudget
@@ -192,7 +192,7 @@ class NexudusTransport:
     @cached_property
     def _new_client(self) -> Client:
         current = self._settings
-        shared = SharedBudget(self._store, **budget.limits(current), first=False, sleep=self._wait_budget.sleep)
+        shared = SharedBudget(self._store, **call_limits.limits(current), first=False, sleep=self._wait_budget.sleep)
         who = credentials(current, "work")
         return Client(current.nexudus_url, who, shared, patience=_PATIENCE, sleep=self._wait_budget.sleep)
 

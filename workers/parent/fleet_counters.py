@@ -1,5 +1,5 @@
 """Publishes the counters of all worker processes of one parent. What a process counts is in
-`workers.run.shared_counters`, the names of the metrics in `receiver.observation.exposition`."""
+`workers.run.shared_counters`, the names of the metrics in `receiver.observation.prometheus_exposition`."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -1,6 +1,7 @@
 """Reads the records that a route's `enrich` names before its handler runs, and evaluates a `where` that names them.
 
-It is part of the attempt: reading takes of its time and comes from the same cache and call budget as `nexudus.get`.
+If that filter fails, the delivery is discarded with its reason. All this is part of the attempt: reading takes of its
+time and comes from the same cache and call budget as `nexudus.get`.
 """
 
 import asyncio

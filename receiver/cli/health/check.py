@@ -16,7 +16,7 @@ from receiver.cli.ui import output
 from receiver.core import outbound, settings
 from receiver.core.errors import FileProblem, FrontdeskError, HandlerError, RoutesError, SettingsError
 from receiver.core.settings import Settings
-from receiver.nexudus.api import budget
+from receiver.nexudus.api import call_limits
 from receiver.nexudus.api.client import Client
 from receiver.nexudus.api.credentials import credentials
 from receiver.nexudus.api.webhooks import Webhooks
@@ -28,7 +28,7 @@ from receiver.registrar.ownership import Ownership
 from receiver.routing.loading import read_table
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, preflight, redis_url
-from receiver.storage.spool import folder_test
+from receiver.storage.spool import folder_check
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.plugins import handler_lookup, route_handler
 
@@ -141,7 +141,7 @@ def _alert_urls(read: Settings) -> Iterator[FileProblem]:
 
 def _spool(read: Settings) -> Iterator[FileProblem | str]:
     """Try the folder that a receiver spools in; that it cannot be made here is a warning, where it is not there yet."""
-    if reason := folder_test.problem(read.data_dir, read.spool_max):
+    if reason := folder_check.problem(read.data_dir, read.spool_max):
         sentence = (
             f"FRONTDESK_DATA_DIR: nothing can be spooled in {str(read.data_dir)!r} while the store is away: {reason}"
         )
@@ -201,7 +201,7 @@ def _nexudus(read: Settings, table: RoutingTable | None) -> list[FileProblem]:
         return []
     try:
         who = credentials(read, "check")
-        limit = budget.local(read)
+        limit = call_limits.local(read)
         with Client(read.nexudus_url, who, limit) as client:
             webhooks = Webhooks(client)
             webhooks.list()

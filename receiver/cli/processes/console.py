@@ -5,8 +5,8 @@ import os
 
 import redis
 
+from receiver.cli.playground.playground_process import Playground
 from receiver.cli.registrar.registrar_adapter import RegistrarAdapter
-from receiver.cli.routes.playground_process import Playground
 from receiver.cli.ui import output
 from receiver.cli.up import console_access, generated_secrets
 from receiver.console.asgi import Console
@@ -38,7 +38,7 @@ from receiver.storage.shared.gap_ledger import GapLedger
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.web import server
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import ConnectionLimits
+from receiver.web.connections.connection_limits import ConnectionLimits
 
 _CONNECTIONS = 500
 _TO_REDIS = 64

@@ -12,8 +12,8 @@ from receiver.cli.ui import option_values
 from receiver.cli.up import demo, generated_secrets
 from receiver.core.errors import RoutesError, SettingsError, StorageUnavailable
 from receiver.core.settings import Settings
-from receiver.nexudus.api import budget
-from receiver.nexudus.api.budget import CallBudget
+from receiver.nexudus.api import call_limits
+from receiver.nexudus.api.call_limits import CallBudget
 from receiver.nexudus.api.client import Client
 from receiver.nexudus.api.credentials import credentials
 from receiver.nexudus.api.webhooks import Webhooks
@@ -24,7 +24,7 @@ from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection
 from receiver.storage.redis.store_client import guarded
 from receiver.storage.shared.business_names import BusinessNames
-from receiver.storage.shared.call_budget import SharedBudget
+from receiver.storage.shared.shared_call_budget import SharedBudget
 
 LOCK = "registrar"
 """Whoever writes registrations holds it: `apply` and the watch."""
@@ -103,9 +103,9 @@ def _store(current: Settings, stack: contextlib.ExitStack, *, alone: bool) -> re
 
 def _budget(current: Settings, store: redis.Redis | None, *, can_wait: bool) -> CallBudget:
     if store is None:
-        return budget.local(current)
-    shared = SharedBudget(store, **budget.limits(current), first=not can_wait)
-    return budget.Joint(budget.pace(current), shared) if can_wait else shared
+        return call_limits.local(current)
+    shared = SharedBudget(store, **call_limits.limits(current), first=not can_wait)
+    return call_limits.Joint(call_limits.pace(current), shared) if can_wait else shared
 
 
 def _signed(current: Settings) -> frozenset[int] | str:

@@ -1,4 +1,4 @@
 """The REST API of Nexudus: the client with its call budget and sign-in, and what we call with it, webhooks and records.
 
-What Nexudus sends by itself, the hooks, is one floor up: their URLs, signatures, bodies and actions.
+What Nexudus sends by itself, the hooks, is in the folder above: their URLs, signatures, bodies and actions.
 """

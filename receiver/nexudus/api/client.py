@@ -18,7 +18,7 @@ from receiver import __version__
 from receiver.core import outbound
 from receiver.core.errors import CredentialsRefused, NexudusError
 from receiver.nexudus.api import response_parsing
-from receiver.nexudus.api.budget import CallBudget
+from receiver.nexudus.api.call_limits import CallBudget
 from receiver.nexudus.api.oauth import BearerToken, Password, PasswordTokens, TokenSource
 from receiver.nexudus.api.response_parsing import Answer
 

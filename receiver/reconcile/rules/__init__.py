@@ -1,4 +1,5 @@
-"""What back-fill asks for each of the 90 actions, and when each one happened. Values only: `table` has all rules.
+"""What back-fill asks for each action, and when each one happened. Values only; `receiver.reconcile.search` asks Nexudus.
 
-Who asks Nexudus is in the room around it.
+`action_rules` has the rule of each action; it takes those of contracts and invoices from `billing_rules`, and what most
+rules share from `create_update_delete`.
 """

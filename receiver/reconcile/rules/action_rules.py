@@ -1,4 +1,6 @@
-"""What back-fill does for each of the 90 actions. Pure. The page docs/backfill.md is written from this table."""
+"""What back-fill does for each action. Pure. Contracts and invoices are in `billing_rules`.
+
+The page docs/backfill.md is written from this table."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +9,7 @@ from typing import Final
 from receiver.nexudus.actions import CODES
 from receiver.nexudus.record_times import moment
 from receiver.reconcile.rules.billing_rules import BILLING
-from receiver.reconcile.rules.kinds_of_rules import at, audited, became_true, by_ids, create, no, update
+from receiver.reconcile.rules.create_update_delete import at, audited, became_true, by_ids, create, no, update
 from receiver.reconcile.rules.rule import Ask, Inside, Row, Rule, Stage, Sure
 
 

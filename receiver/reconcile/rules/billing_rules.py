@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from receiver.nexudus.record_times import moment
-from receiver.reconcile.rules.kinds_of_rules import at, audited, became_true, create, created, update
+from receiver.reconcile.rules.create_update_delete import at, audited, became_true, create, created, update
 from receiver.reconcile.rules.rule import Ask, Inside, Row, Rule, Stage, Sure
 
 

@@ -1,6 +1,7 @@
 """What a rule of back-fill is: what it asks, when it makes an event, and how sure that is. Pure.
 
-A rule sees one row of a search and says at which moment the thing happened, or that it did not. `table` has them.
+A rule sees one row of a search and says at which moment the thing happened, or that it did not. `action_rules` has all
+of them.
 """
 
 from collections.abc import Callable, Mapping

@@ -13,9 +13,9 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
+from receiver.storage.keep.asyncio_helpers import end, outcome_of
+from receiver.storage.keep.pending_events import PendingEvents, Settle, Waiting, answer_all, next_batch
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.tasks import end, outcome_of
-from receiver.storage.keep.unanswered import Settle, Unanswered, Waiting, answer_all, next_batch
 from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
 from receiver.storage.redis.store_client import is_refusal
 
@@ -60,7 +60,7 @@ class GroupCommit:
         self._settle = settle
         self._in_order = in_order
         self._pending: deque[Waiting] = deque()
-        self._unanswered = Unanswered(patience_s, self._lose_patience)
+        self._unanswered = PendingEvents(patience_s, self._lose_patience)
         self._number = 0
         self._flying: set[int] = set()
         self._late: set[int] = set()

@@ -12,23 +12,21 @@ from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.process import logs
+from receiver.storage.keep.asyncio_helpers import end, for_ever, outcome_of
 from receiver.storage.keep.drain_task import DrainTask
 from receiver.storage.keep.ordered_group_commit import OrderedGroupCommit
+from receiver.storage.keep.pending_events import Waiting
 from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.keep.store_monitor import StoreMonitor
-from receiver.storage.keep.tasks import end, for_ever, outcome_of
-from receiver.storage.keep.unanswered import Waiting
 from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt, is_ordered
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool import rejected
 from receiver.storage.spool.spool import Spool
 
-PATIENCE_S = 0.15
-"""Seconds that an event waits for the store before it goes to the spool; the spool gets the other half of 300 ms."""
 MEMORY_SHARE = 0.9
 """The share of the server's maxmemory above which events go to the spool."""
 
@@ -47,15 +45,16 @@ class KeepOrSpool:
         *,
         max_bytes: int,
         alias_ms: int,
-        patience_s: float = PATIENCE_S,
+        patience_s: float,
         memory_share: float = MEMORY_SHARE,
         clock: StoreClock | None = None,
         committed: Callable[[int], None] | None = None,
         has_order: Callable[[], bool] = lambda: False,
     ) -> None:
         """*folder*: that of the spools, which may hold *max_bytes*. *alias_ms*: if a spooled event turns out to be a
-        duplicate, how long its id leads to the event stored first. *clock*: the clock for times of events. *committed*:
-        see GroupCommit. *has_order*: whether there are ordered routes. `close` closes the store, too."""
+        duplicate, how long its id leads to the event stored first. *patience_s*: how long an event waits for the store
+        before it goes to the spool. *clock*: the clock for times of events. *committed*: see GroupCommit. *has_order*:
+        whether there are ordered routes. `close` closes the store, too."""
         self.clock = clock or StoreClock()
         self._store = store
         self._health = StoreHealth()

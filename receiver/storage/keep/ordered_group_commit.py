@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from receiver.storage.keep.group_commit import GroupCommit
+from receiver.storage.keep.pending_events import Settle, answer_all
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.unanswered import Settle, answer_all
 
 
 class OrderedGroupCommit:

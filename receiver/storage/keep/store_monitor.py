@@ -89,7 +89,11 @@ class StoreMonitor:
         self._clock_at = _now() + _SET_CLOCK_EVERY_S
         if abs(ahead_s) > _SKEW_S and _now() - self._warned_at > _REMIND_EVERY_S:
             self._warned_at = _now()
-            _log.warning("clock.skewed", ahead_s=round(ahead_s, 3), remedy="events have the store's time; correct this clock, e.g. by NTP")
+            _log.warning(
+                "clock.skewed",
+                ahead_s=round(ahead_s, 3),
+                remedy="events have the store's time; correct this clock, e.g. by NTP",
+            )
 
     async def _settle(self) -> None:
         if not self._is_settled:

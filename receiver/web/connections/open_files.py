@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 from receiver.process import logs
-from receiver.web.connections.connection_budget import ConnectionLimits
+from receiver.web.connections.connection_limits import ConnectionLimits
 
 _OURS = 128
 """Open files besides the connections: those to the store, spools and routes."""

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from receiver.cli.routes.playground_process import Playground
-from receiver.cli.routes.playground_rules import read_route
+from receiver.cli.playground.playground_process import Playground
+from receiver.cli.playground.playground_rules import read_route
 from receiver.console.pages.playground import as_item, source_of
 from receiver.core.errors import RequestRefused, RoutesError, UsageError
 from receiver.nexudus.actions import CODES

@@ -7,7 +7,7 @@ import pytest
 
 from receiver.core import outbound
 from receiver.core.errors import NexudusError, SettingsError
-from receiver.nexudus.api.budget import LocalBudget
+from receiver.nexudus.api.call_limits import LocalBudget
 from receiver.nexudus.api.client import Call, Client, Patience
 from receiver.nexudus.api.oauth import BearerToken
 from tests.support import processes

@@ -11,8 +11,8 @@ from receiver.nexudus import actions
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.routing import file
 from receiver.storage.keep.keep_or_spool import KeepOrSpool
+from receiver.storage.keep.pending_events import Waiting
 from receiver.storage.keep.store import Store
-from receiver.storage.keep.unanswered import Waiting
 from receiver.storage.model.entries import Entry, Receipt
 from receiver.storage.redis import connection
 from receiver.storage.redis.raw_connection import RawConnections
@@ -39,7 +39,7 @@ def test_requests_leave_nothing_in_circles(redis_url: str, tmp_path: Path) -> No
 
     async def run() -> list[object]:
         store = Store(connection.connect_async(redis_url))
-        keeper = KeepOrSpool(store, tmp_path, max_bytes=1 << 24, alias_ms=60_000)
+        keeper = KeepOrSpool(store, tmp_path, max_bytes=1 << 24, alias_ms=60_000, patience_s=0.15)
         await keeper.start()
         ingest = Ingest(keeper, lambda: TABLE, Policy(), IngestMetrics(actions.NAMES))
         await burst(ingest, 0)

@@ -13,7 +13,7 @@ import redis
 
 from receiver.core.events import DeliveryStatus, Envelope, EventStatus
 from receiver.nexudus.actions import CODES
-from receiver.operations import unpacking
+from receiver.operations import body_decoding
 from receiver.operations.erasure import CoworkerSubject, EmailSubject, Erased, Erasure, Subject, erase_spooled
 from receiver.operations.release import Release
 from receiver.operations.replay import Replay
@@ -215,7 +215,7 @@ def test_the_header_tells_what_the_body_does_not(client: redis.Redis) -> None:
 
 HIDDEN = [
     (gzip.compress(HERS.encode())[:30], ""),
-    (zlib.compress(b"x" * unpacking.LARGEST + HERS.encode(), 1), ""),
+    (zlib.compress(b"x" * body_decoding.LARGEST + HERS.encode(), 1), ""),
     (gzip.compress(b"hello")[:-1] + b"?", ""),
     (b"\x28\xb5\x2f\xfd\x24\x10" + random.Random(1).randbytes(60), ""),
     (b"PK\x03\x04" + random.Random(1).randbytes(60), ""),

@@ -16,7 +16,7 @@ from receiver.core.durations import HOUR_MS
 from receiver.core.events import EventStatus
 from receiver.failures import route_versions
 from receiver.failures.failure_ledger import FailureLedger
-from receiver.observation import arrival_baseline, exposition, status_snapshot
+from receiver.observation import arrival_baseline, prometheus_exposition, status_snapshot
 from receiver.observation.alerts import alert_conditions
 from receiver.observation.alerts.alerting import Alerting
 from receiver.observation.alerts.notifier import Notifier
@@ -40,12 +40,12 @@ from receiver.storage.redis import connection, keys
 from receiver.storage.shared import signature_readings
 from receiver.storage.shared.audit_log import AuditLog
 from receiver.storage.shared.business_names import BusinessNames
-from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.gap_ledger import CoverageChange, GapLedger, GapWhy, PairHealth, opened
 from receiver.storage.shared.lock import Lock
 from receiver.storage.shared.one_time_tokens import OneTimeTokens
 from receiver.storage.shared.registrar_state import Flap, HooksFound, RegistrarState
 from receiver.storage.shared.response_cache import ResponseCache
+from receiver.storage.shared.shared_call_budget import SharedBudget
 from receiver.storage.spool import reports
 from tests.conftest import StartFrontdesk
 from tests.support import every_key
@@ -118,7 +118,7 @@ def _readers(  # noqa: C901 - one function for each reader
 
     def alerts() -> None:
         found = status_snapshot.look(client)
-        exposition.exposition(found)
+        prometheus_exposition.exposition(found)
         list(alert_conditions.found(found, {}, patience_ms=0))
         Alerting(client, Notifier([]), patience_ms=0).turn(found)
 

@@ -29,7 +29,7 @@ from receiver.storage.model.entries import Entry, OnResult, Receipt
 from receiver.web import server
 from receiver.web.application import Receiver
 from receiver.web.clients import ClientAddresses
-from receiver.web.connections.connection_budget import ConnectionLimits
+from receiver.web.connections.connection_limits import ConnectionLimits
 from receiver.web.hook_endpoint import HookEndpoint
 from receiver.web.probe_endpoint import Probe
 from receiver.web.request_log import RequestLog

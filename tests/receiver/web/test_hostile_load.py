@@ -16,8 +16,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from receiver.web import answers
-from receiver.web.connections.connection_budget import ConnectionBudget, ConnectionLimits
-from receiver.web.connections.connection_limits import BoundedProtocol
+from receiver.web.connections.bounded_protocol import BoundedProtocol
+from receiver.web.connections.connection_limits import ConnectionBudget, ConnectionLimits
 from tests.receiver.web.running import BOOKING, Running, Start, head, read_all, statuses
 from tests.support.processes import wait_until
 

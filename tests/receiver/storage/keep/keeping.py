@@ -20,7 +20,9 @@ from tests.support.events import entry
 
 async def keep_on(url: str, folder: Path, rate: float) -> None:
     """Keep an event every so often, whether the one before has been answered or not."""
-    keeper = KeepOrSpool(Store(connection.connect_async(url)), folder, max_bytes=1 << 30, alias_ms=3_600_000)
+    keeper = KeepOrSpool(
+        Store(connection.connect_async(url)), folder, max_bytes=1 << 30, alias_ms=3_600_000, patience_s=0.15
+    )
     await keeper.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

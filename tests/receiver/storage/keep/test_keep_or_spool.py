@@ -16,7 +16,6 @@ import redis
 from receiver.core.errors import RequestRefused
 from receiver.core.events import EventStatus
 from receiver.core.settings import Settings
-from receiver.storage.keep import keep_or_spool as keeper_module
 from receiver.storage.keep.keep_or_spool import KeepOrSpool
 from receiver.storage.keep.store import Store
 from receiver.storage.model.entries import Entry, Receipt
@@ -44,7 +43,7 @@ def keeping(
     max_bytes: int = 1 << 30,
     memory_share: float = 0.9,
     replicas: int = 0,
-    patience_s: float = keeper_module.PATIENCE_S,
+    patience_s: float = 0.15,
 ) -> T:
     """Run *work* with a started keeper, and close it. *patience_s*: more of it where a busy machine must not matter."""
 

@@ -8,8 +8,8 @@ import redis
 
 from receiver.core.errors import LockLost, StorageUnavailable
 from receiver.storage.redis import connection
-from receiver.storage.shared.call_budget import SharedBudget
 from receiver.storage.shared.lock import Lock
+from receiver.storage.shared.shared_call_budget import SharedBudget
 from tests.conftest import StartValkey
 from tests.support.processes import wait_until
 

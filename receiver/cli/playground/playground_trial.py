@@ -14,7 +14,8 @@ from typing import Any, Final
 import orjson
 
 from receiver.cli.context import Context
-from receiver.cli.routes import dry_run_report, playground_rules, trial_events, try_handler
+from receiver.cli.playground import playground_rules
+from receiver.cli.routes import dry_run_report, trial_events, try_handler
 from receiver.core.errors import FrontdeskError, HandlerError, RoutesError, UsageError
 from receiver.core.events import Business, Event
 from receiver.nexudus import samples

@@ -1,4 +1,7 @@
-"""The budget of Nexudus calls that all processes of one deployment share, in Redis and by its clock."""
+"""The budget of Nexudus calls that all processes of one deployment share, in Redis and by its clock.
+
+How large it is, and why, is in `receiver.nexudus.api.call_limits`.
+"""
 
 import time
 from collections.abc import Callable

@@ -21,7 +21,7 @@ _REMEMBERED_MS: Final = 2 * 31 * 86_400_000
 """How long claims are kept at most."""
 
 
-class MadeChanges:
+class BackfillClaims:
     """The hooks *pairs*, of one back-fill. Every method raises StorageUnavailable."""
 
     def __init__(self, client: redis.Redis, pairs: Collection[Pair]) -> None:

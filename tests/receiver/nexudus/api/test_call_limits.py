@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.nexudus.api.budget import LocalBudget
+from receiver.nexudus.api.call_limits import LocalBudget
 
 
 class Clock:

@@ -3,7 +3,7 @@
 Nexudus allows 120 calls and 60 writes a minute, one call every 100 ms, 5,000 calls an hour and 5,000 writes a day
 (https://developers.nexudus.com/reference/api-limitations). A budget is two token buckets, whose rates are chosen so
 that no window of 60 seconds holds more than the limit, with a burst of one second's worth; and two counts, of an hour's
-calls and of a day's writes.
+calls and of a day's writes. `receiver.storage.shared.shared_call_budget` counts them for all processes together.
 """
 
 import math

@@ -17,7 +17,7 @@ import httpx2
 import orjson
 from cyclopts import Parameter
 
-from receiver.cli.routes.send_report import SendReport
+from receiver.cli.events.send_report import SendReport
 from receiver.cli.ui import option_values, output, terminal
 from receiver.cli.up import generated_secrets
 from receiver.core import settings

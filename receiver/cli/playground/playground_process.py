@@ -16,7 +16,7 @@ WITHIN_S: Final = 45.0
 """Seconds that one trial may take."""
 
 _AT_ONCE: Final = 2
-_PROGRAM: Final = "receiver.cli.routes.playground_trial"
+_PROGRAM: Final = "receiver.cli.playground.playground_trial"
 
 
 class Playground:

@@ -65,7 +65,7 @@ def next_batch(pending: deque[Waiting]) -> list[Waiting]:
     return batch
 
 
-class Unanswered:
+class PendingEvents:
     """The waiting events in the order of their arrival. *give_up* is called with each that has waited too long."""
 
     def __init__(self, patience_s: float, give_up: Callable[[Waiting], None]) -> None:

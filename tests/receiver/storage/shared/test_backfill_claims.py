@@ -5,7 +5,7 @@ import redis
 from receiver.storage.model import decoding
 from receiver.storage.redis import keys
 from receiver.storage.redis.store_client import StoreClient
-from receiver.storage.shared.made_changes import LEASE_MS, MadeChanges
+from receiver.storage.shared.backfill_claims import LEASE_MS, BackfillClaims
 from tests.support.events import DAY_MS
 
 PAIR = (1001, "TeamUpdated")
@@ -18,7 +18,7 @@ def _said(client: redis.Redis) -> dict[str, int]:
 
 def test_claims_begin_go_on_and_end(client: redis.Redis) -> None:
     """For so long; again when it is half over; and from then on only what was made is remembered."""
-    made, now_ms = MadeChanges(client, [PAIR]), StoreClient(client).now_ms()
+    made, now_ms = BackfillClaims(client, [PAIR]), StoreClient(client).now_ms()
 
     made.begin()
     began = _said(client)[NAME]
@@ -33,7 +33,7 @@ def test_claims_begin_go_on_and_end(client: redis.Redis) -> None:
 
 def test_one_that_takes_long_says_it_again(client: redis.Redis) -> None:
     """Nobody who goes on is taken for over."""
-    made = MadeChanges(client, [PAIR])
+    made = BackfillClaims(client, [PAIR])
 
     made.go_on()
 
@@ -45,9 +45,9 @@ def test_hooks_of_long_ago_are_forgotten(client: redis.Redis) -> None:
     now_ms = StoreClient(client).now_ms()
     client.hset(keys.MADE, mapping={"1/A": now_ms - 63 * DAY_MS, "1/B": now_ms - 61 * DAY_MS, "1/C": "odd"})
 
-    MadeChanges(client, []).begin()
+    BackfillClaims(client, []).begin()
     assert set(_said(client)) == {"1/B"}
-    MadeChanges(client, [PAIR]).begin()
+    BackfillClaims(client, [PAIR]).begin()
 
     assert set(_said(client)) == {"1/B", NAME}
     assert 0 < client.pttl(keys.MADE) <= 62 * DAY_MS

@@ -1,5 +1,7 @@
 """Time limits: what a connection waits for from its client, since when, and what happens when that takes too long.
 
+`connection_limits` has the seconds; `receiver.web.server` looks at all connections once a second.
+
 To refuse a client, we write the refusal, close our side of the connection, and drop further input for a moment: closing
 at once would reset the connection, and the client might never read the refusal. The limits need no timer for each
 request: each connection knows what it waits for and since when, and the server checks all of them once a second.
@@ -15,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from receiver.web import answers
-from receiver.web.connections.connection_budget import ConnectionBudget
+from receiver.web.connections.connection_limits import ConnectionBudget
 
 REFUSED = "connection.refused"
 """Key in the ASGI scope: the status with which a connection was refused before the request's body was complete."""
@@ -30,7 +32,7 @@ class Awaiting(Enum):
     CLOSE = 3
 
 
-class WaitingProtocol(HttpToolsProtocol):
+class TimedProtocol(HttpToolsProtocol):
     """One connection: its state, and the limits on its time and number."""
 
     transport: Any
@@ -61,9 +63,9 @@ class WaitingProtocol(HttpToolsProtocol):
         self.is_draining = False
         """Set when each further answer has to close the connection."""
 
-    def neighbours(self) -> list["WaitingProtocol"]:
+    def neighbours(self) -> list["TimedProtocol"]:
         """Return all connections of this server."""
-        return [one for one in self.connections if isinstance(one, WaitingProtocol)]
+        return [one for one in self.connections if isinstance(one, TimedProtocol)]
 
     def shutdown(self) -> None:
         """Finish the requests that were accepted, then close. The server calls this when it stops."""

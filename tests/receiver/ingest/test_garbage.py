@@ -39,7 +39,7 @@ def test_requests_leave_nothing_in_circles(redis_url: str, tmp_path: Path) -> No
 
     async def run() -> list[object]:
         store = Store(connection.connect_async(redis_url))
-        keeper = KeepOrSpool(store, tmp_path, max_bytes=1 << 24, alias_ms=60_000, patience_s=0.15)
+        keeper = KeepOrSpool(store, tmp_path, max_bytes=1 << 24, alias_ms=60_000, patience_s=30)
         await keeper.start()
         ingest = Ingest(keeper, lambda: TABLE, Policy(), IngestMetrics(actions.NAMES))
         await burst(ingest, 0)

@@ -53,7 +53,7 @@ def test_a_seal_confirms_a_name_and_tells_none() -> None:
     assert audit_log.is_sealed("ada@example.com", one)
     assert audit_log.is_sealed("ADA@example.com", other)
     assert not audit_log.is_sealed("bob@example.com", one)
-    assert "ada" not in one.lower()
+    assert "example" not in one.lower()
 
 
 def test_an_act_is_logged_once_however_many_look(client: redis.Redis) -> None:

@@ -1,6 +1,7 @@
 """Failures are counted exactly, in a bounded number of groups; a group opens, is closed, and opens anew."""
 
 import random
+import re
 import string
 from pathlib import Path
 
@@ -267,14 +268,15 @@ def test_nothing_of_a_person_is_in_what_is_kept(client: redis.Redis) -> None:
     keep_failing(
         client,
         [
-            "ValueError: louisa lovelace of Babbage & Co owes 'Louisa Lovelace' 3 at louisa@example.com",
-            "louisa lovelace",
+            "ValueError: ada lovelace of Babbage & Co owes 'Ada Lovelace' 3 at ada@example.com",
+            "ada lovelace",
         ],
     )
     FailureLedger(client).refresh()
 
-    told = str(client.hvals(keys.FAILURES)).lower()
-    assert not [word for word in ("louisa", "lovelace", "babbage", "example") if word in told]
+    told = b"\n".join(client.hvals(keys.FAILURES)).decode().lower()
+    words = set(re.findall(r"\w+", told))  # an id may hold any three letters
+    assert not words & {"ada", "lovelace", "babbage", "example"}
 
 
 def test_a_group_of_a_hundred_thousand_is_found(client: redis.Redis, tmp_path: Path) -> None:

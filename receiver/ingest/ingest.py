@@ -24,7 +24,7 @@ from receiver.nexudus import actions, payload
 from receiver.nexudus.verification import Verdict, Verifier
 from receiver.observation.receiver_metrics import IngestMetrics
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Receipt, StoreResult
 
 _MOST_PLANS = 4_096
 """Hooks whose plans are kept in memory. Each has a valid token, so only the operator can create more of them."""
@@ -117,7 +117,7 @@ class Ingest:
     def _answer(
         self,
         entry: Entry,
-        outcome: Outcome,
+        outcome: StoreResult,
         on_result: Callable[[IngestResult], None],
     ) -> None:
         if isinstance(outcome, Receipt):
@@ -218,7 +218,7 @@ class _Together:
         self._receipts: dict[str, Receipt] = {}
         self._error: RequestRefused | StorageUnavailable | None = None
 
-    def on_result(self, entry: Entry, outcome: Outcome, _: Any) -> None:
+    def on_result(self, entry: Entry, outcome: StoreResult, _: Any) -> None:
         """Note the result of one event; after the last one, report the result of the request."""
         if isinstance(outcome, Receipt):
             self._receipts[entry.envelope.id] = outcome

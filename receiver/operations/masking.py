@@ -1,4 +1,6 @@
-"""Masking: a record, the error of a handler and the reason of quarantine, without what they say about people."""
+"""Masking: a record, the error of a handler and the reason of quarantine, without what they say about people.
+
+This is what a viewer sees. `receiver.console.auth.sessions` says who is one."""
 
 import importlib
 import pkgutil

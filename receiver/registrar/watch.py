@@ -39,7 +39,7 @@ def act_of(change: HookChange) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ReconcilerParts:
+class WatchParts:
     """What the watch works with. *routes* returns the routing table, None while there is no valid one.
 
     *unreachable* and *behind* probe the receiver; *lock* is `apply`'s, too. *gaps* keeps the ledger of what was missed.
@@ -67,12 +67,12 @@ class _Logged:
     doubts: dict[ChangeKey, Flap] = field(default_factory=dict)
 
 
-class Reconciler:
+class RegistrarWatch:
     """Reconciles. *leads* raises when we are no longer the leader; it is asked before each write."""
 
     def __init__(
         self,
-        parts: ReconcilerParts,
+        parts: WatchParts,
         *,
         leads: Callable[[], None],
         guardrails: Guardrails | None = None,

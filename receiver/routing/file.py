@@ -17,7 +17,7 @@ from receiver.routing.document.yaml_lines import Marked
 from receiver.routing.enrichment import Enrichment
 from receiver.routing.flow_rules import GIVE_UP_MS, Flow
 from receiver.routing.route import Example, Route
-from receiver.routing.table import Reconciling, RoutingTable
+from receiver.routing.table import BackfillSettings, RoutingTable
 
 MAX_BYTES = 1_048_576
 """Size of a routing file."""
@@ -92,8 +92,8 @@ def _business(shape: LocationShape, defaults: Defaults) -> Business:
     return Business(shape.name, shape.time_zone or defaults.time_zone, shape.currency or defaults.currency)
 
 
-def _reconciling(shape: ReconcileShape) -> Reconciling:
-    return Reconciling(shape.backfill, shape.window, shape.limit, shape.deletes)  # type: ignore[arg-type]  # checked
+def _reconciling(shape: ReconcileShape) -> BackfillSettings:
+    return BackfillSettings(shape.backfill, shape.window, shape.limit, shape.deletes)  # type: ignore[arg-type]  # checked
 
 
 def _route(shape: RouteShape, defaults: Defaults, document: Marked, path: yaml_lines.Path) -> Route:

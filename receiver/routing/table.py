@@ -50,7 +50,7 @@ _NOBODY = Matched(())
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciling:
+class BackfillSettings:
     """How Frontdesk handles events for which no webhook came. *window_ms*: how far back it looks. Above *limit* events
     it asks a person first. *deletes*: whether it compares Ids daily to find deletes."""
 
@@ -77,7 +77,7 @@ class RoutingTable:
     file: str
     default_business: Business = field(default_factory=Business)
     locations: Mapping[int, Business] = field(default_factory=dict)
-    reconcile: Reconciling = Reconciling()
+    reconcile: BackfillSettings = BackfillSettings()
     _candidates: dict[tuple[int, str], _Candidates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

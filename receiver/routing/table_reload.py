@@ -20,7 +20,7 @@ from receiver.routing.last_good import LastGood
 from receiver.routing.table import RoutingTable
 
 _LOOK_EVERY_MS = 500
-"""Seconds after which the file is read even without a notification (network file systems, replaced folders)."""
+"""Milliseconds after which the file is read even without a notification (network file systems, replaced folders)."""
 
 STILL_S = 2.0
 """Seconds for which a text must stay the same before it is used: a half-copied file may be a valid one, too."""

@@ -22,7 +22,7 @@ from receiver.storage.model.entries import terms
 from receiver.storage.queue.checkpoints import Steps
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, DeliveryQueue
-from receiver.storage.queue.route_limits import Target
+from receiver.storage.queue.route_limits import TargetReport
 from receiver.storage.redis import keys
 from receiver.storage.redis.store_client import StoreClient
 from receiver.storage.shared.audit_log import AuditLog
@@ -100,9 +100,11 @@ def _deliveries(client: redis.Redis) -> None:
     first, second, third, *_ = claimed.claims
     attempt = Attempt(1, "failed", 1, 2, "ann", "E: why")
     done = attempt._replace(outcome="succeeded")
-    queue.acknowledge("ann", [Acknowledgement(first.job, "dead", 0, 30_000, attempt, Target("down", DAY_MS))])
+    queue.acknowledge("ann", [Acknowledgement(first.job, "dead", 0, 30_000, attempt, TargetReport("down", DAY_MS))])
     queue.acknowledge("ann", [Acknowledgement(second.job, "succeeded", 0, 30_000, done)])
-    queue.acknowledge("ann", [Acknowledgement(third.job, "retry", 60_000, 30_000, attempt, Target("busy", DAY_MS))])
+    queue.acknowledge(
+        "ann", [Acknowledgement(third.job, "retry", 60_000, 30_000, attempt, TargetReport("busy", DAY_MS))]
+    )
     Gates(client).pause("late", "ada")
     assert queue.claim("bob", ["default"], 5) is not None
 

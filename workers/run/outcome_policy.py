@@ -1,11 +1,14 @@
 """Decides what happens to a delivery after an attempt, by the current version of its route: done, retried, dead, or
-waiting for its target. Pure functions."""
+waiting for its target. Pure functions.
+
+The retry schedule is the route's (`receiver/routing/document/shapes.py`); `workers.api` bounds what a target asks for.
+"""
 
 from receiver.core.events import Outcome
 from receiver.routing.flow_rules import GIVE_UP_MS
 from receiver.routing.route import Route
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim
-from receiver.storage.queue.route_limits import Target
+from receiver.storage.queue.route_limits import TargetReport
 from workers.run.delivery_loader import NotReady
 from workers.run.execution import AttemptResult
 from workers.run.timeliness import Early, Unrunnable
@@ -28,9 +31,11 @@ def after_attempt(
     give_up_ms = route.flow.give_up_ms if route.flow else GIVE_UP_MS
     if result.uncharged:
         delay = _SHORTEST_PAUSE_MS if result.retry_after_ms is None else result.retry_after_ms
-        return Acknowledgement(claim.job, "uncharged", delay, route.timeout_ms, attempt, Target("busy", give_up_ms))
+        return Acknowledgement(
+            claim.job, "uncharged", delay, route.timeout_ms, attempt, TargetReport("busy", give_up_ms)
+        )
     # An attempt that we ended tells nothing about a target: the handler itself may hang.
-    target = Target("down", give_up_ms) if result.target_down else None
+    target = TargetReport("down", give_up_ms) if result.target_down else None
     if result.final or claim.failures >= len(route.retry_ms):
         return Acknowledgement(claim.job, "dead", 0, route.timeout_ms, attempt, target)
     delay = route.retry_ms[claim.failures] if result.retry_after_ms is None else result.retry_after_ms

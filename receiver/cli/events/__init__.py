@@ -1,1 +1,1 @@
-"""The commands about kept events: events, show, tail, replay, release, erase, drain."""
+"""The commands about events: events, show, tail, failures, listen, send, replay, release, erase, drain."""

@@ -21,7 +21,7 @@ from receiver.reconcile.automatic_backfill import AutomaticBackfill
 from receiver.registrar import probe, watch_schedule
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
-from receiver.registrar.watch import Reconciler, ReconcilerParts
+from receiver.registrar.watch import RegistrarWatch, WatchParts
 from receiver.routing.loading import load_table
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.shared.audit_log import AuditLog
@@ -112,11 +112,11 @@ class _Leader(Lock):
 
 def _reconciler(
     registrar: RegistrarTools, routes: CurrentTable, leader: Lock, guardrails: Guardrails, every_ms: int
-) -> Reconciler:
+) -> RegistrarWatch:
     store, url = registrar.store, registrar.settings.public_url
     assert store is not None and url is not None  # noqa: S101, PT018 -- opened() saw to it; for the type checker
     memory = RegistrarState(store)
-    parts = ReconcilerParts(
+    parts = WatchParts(
         webhooks=registrar.webhooks,
         planner=registrar.planner,
         memory=memory,
@@ -128,4 +128,4 @@ def _reconciler(
         gaps=GapKeeper(GapLedger(store), memory, every_ms=every_ms),
         names=BusinessNames(store),
     )
-    return Reconciler(parts, leads=leader.check, guardrails=guardrails)
+    return RegistrarWatch(parts, leads=leader.check, guardrails=guardrails)

@@ -26,7 +26,7 @@ from receiver.routing.table import RoutingTable
 from receiver.routing.table_reload import CurrentTable
 from receiver.storage.accounting.maintenance import Maintenance
 from receiver.storage.accounting.retention import RetentionSchedule
-from receiver.storage.queue.held_lanes import HeldLanes
+from receiver.storage.queue.lane_release import LaneRelease
 from receiver.storage.redis import schema_version
 from workers.nexudus.nexudus_transport import NexudusTransport
 from workers.parent.child import Launch
@@ -78,7 +78,7 @@ def work(
 def _tasks(context: Context, table: CurrentTable, *, burst: bool) -> list[PeriodicTask]:
     """What the parent does beside its processes. With *burst* it only lets held lanes go, for which deliveries wait."""
     client, read = context.client, context.settings
-    tasks = [PeriodicTask("order", HeldLanes(client).turn, every_s=1.0)]
+    tasks = [PeriodicTask("order", LaneRelease(client).turn, every_s=1.0)]
     if not burst:
         expiry = RetentionSchedule(client, retention_ms=read.retention, kept_ms=read.retention_kept)
         tasks += [PeriodicTask("sweeper", Maintenance(client).turn), PeriodicTask("expiry", expiry.turn)]

@@ -1,1 +1,3 @@
-"""The commands about webhooks at Nexudus: plan, apply, hooks. The loop is `receiver.cli.processes.watch`."""
+"""The commands about webhooks at Nexudus: plan, apply, hooks, gaps, backfill; and what they share with the console.
+`receiver.cli.processes.watch` runs the loop.
+"""

@@ -1,1 +1,1 @@
-"""The commands for who edits routes.yaml or writes handlers: routes, try, send, pause, new-handler."""
+"""The commands for who edits routes.yaml or writes handlers: routes, try, pause, resume, recipes, new-handler."""

@@ -3,7 +3,8 @@
 Nexudus allows 120 calls and 60 writes a minute, one call every 100 ms, 5,000 calls an hour and 5,000 writes a day
 (https://developers.nexudus.com/reference/api-limitations). A budget is two token buckets, whose rates are chosen so
 that no window of 60 seconds holds more than the limit, with a burst of one second's worth; and two counts, of an hour's
-calls and of a day's writes. `receiver.storage.shared.shared_call_budget` counts them for all processes together.
+calls and of a day's writes; the settings FRONTDESK_NEXUDUS_* say how many.
+`receiver.storage.shared.shared_call_budget` counts them for all processes together.
 """
 
 import math

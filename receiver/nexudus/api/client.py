@@ -1,7 +1,7 @@
 """The HTTP client of the Nexudus API: signs in, keeps to the call budget, and repeats calls after throttling and
 faults. Time, tries and the size of answers are bounded.
 
-The calls themselves are in `webhooks` and `entities` beside it; `answers` interprets what comes back.
+The calls themselves are in `webhooks` and `entities` beside it; `response_parsing` interprets what comes back.
 """
 
 import random

@@ -1,4 +1,6 @@
-"""What pydantic cannot see or say of the keys of routes.yaml: unknown keys, empty ones, names that are given twice."""
+"""What pydantic cannot see or say of the keys of routes.yaml: unknown keys, empty ones, names that are given twice.
+
+A handler's own options, below `with:`, are checked in `workers/plugins/option_types.py`."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from receiver.process import logs
-from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Receipt, StoreResult
 
 _CANCEL_AGAIN_S = 0.2
 _AFTER_ERROR_S = 1.0
@@ -32,7 +32,7 @@ async def outcome_of(submit: Callable[[Entry, OnResult, Any], None], entry: Entr
     return await answer
 
 
-def _settle(_: Entry, outcome: Outcome, answer: asyncio.Future[Receipt]) -> None:
+def _settle(_: Entry, outcome: StoreResult, answer: asyncio.Future[Receipt]) -> None:
     if answer.done():
         return
     if isinstance(outcome, Receipt):

@@ -16,7 +16,7 @@ from receiver.process import logs
 from receiver.storage.keep.asyncio_helpers import end, outcome_of
 from receiver.storage.keep.pending_events import PendingEvents, Settle, Waiting, answer_all, next_batch
 from receiver.storage.keep.store import Store
-from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt
+from receiver.storage.model.entries import Entry, OnResult, Receipt, StoreResult
 from receiver.storage.redis.store_client import is_refusal
 
 _BATCHES_IN_FLIGHT = 6
@@ -221,7 +221,7 @@ class GroupCommit:
         if takes_others_along:
             self.give_up(str(error))
 
-    def _answer(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+    def _answer(self, settled: Sequence[Waiting], outcomes: Sequence[StoreResult]) -> None:
         """Give the events of a batch their results, except those that have one already."""
         if any(waiting.is_answered for waiting in settled):
             pairs = [pair for pair in zip(settled, outcomes, strict=True) if not pair[0].is_answered]

@@ -21,7 +21,7 @@ from receiver.storage.keep.spool_reporter import SpoolReporter
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.keep.store_monitor import StoreMonitor
-from receiver.storage.model.entries import Entry, OnResult, Outcome, Receipt, is_ordered
+from receiver.storage.model.entries import Entry, OnResult, Receipt, StoreResult, is_ordered
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.store_client import is_refusal
 from receiver.storage.spool import rejected
@@ -202,7 +202,7 @@ class KeepOrSpool:
         except StorageUnavailable as error:
             _log.warning("spool.not_reported", events=self._spool.depth, error=str(error))
 
-    def _settle(self, settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, settled: Sequence[Waiting], outcomes: Sequence[StoreResult]) -> None:
         """Report events that are in the store, and spool those for which that is not certain."""
         for waiting, outcome in zip(settled, outcomes, strict=True):
             if isinstance(outcome, StorageUnavailable):

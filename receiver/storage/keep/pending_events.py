@@ -7,7 +7,7 @@ from typing import Any
 
 from receiver.process import logs
 from receiver.storage.model import keep_script
-from receiver.storage.model.entries import Entry, OnResult, Outcome
+from receiver.storage.model.entries import Entry, OnResult, StoreResult
 
 _LOOP_WAS_LATE_S = 0.03
 _GRACE_S = 0.01
@@ -32,7 +32,7 @@ class Waiting:
         self.batch = 0
         self.is_answered = False
 
-    def answer(self, outcome: Outcome) -> None:
+    def answer(self, outcome: StoreResult) -> None:
         """Report the result to the sender. An error in one answer does not affect the others."""
         try:
             self.on_result(self.entry, outcome, self.context)
@@ -40,11 +40,11 @@ class Waiting:
             _log.error("answer.failed", event_id=self.entry.envelope.id, error=type(error).__name__)
 
 
-Settle = Callable[[Sequence[Waiting], Sequence[Outcome]], None]
+Settle = Callable[[Sequence[Waiting], Sequence[StoreResult]], None]
 """Called with events and the result of each, nearly always with a whole batch."""
 
 
-def answer_all(settled: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+def answer_all(settled: Sequence[Waiting], outcomes: Sequence[StoreResult]) -> None:
     """Report the result of its event to each sender."""
     for waiting, outcome in zip(settled, outcomes, strict=True):
         waiting.answer(outcome)

@@ -88,8 +88,8 @@ class Receipt(NamedTuple):
     status: Literal["accepted", "duplicate", "spooled", "quarantined"]
 
 
-Outcome = Receipt | RequestRefused | StorageUnavailable
+StoreResult = Receipt | RequestRefused | StorageUnavailable
 """The result of an entry: its receipt, or the reason why it is not certain that it is stored."""
 
-OnResult = Callable[[Entry, Outcome, Any], None]
+OnResult = Callable[[Entry, StoreResult, Any], None]
 """Called once with an entry, its result, and the context that was passed with the callback."""

@@ -10,7 +10,7 @@ import redis
 from receiver.core.events import Envelope, Origin
 from receiver.storage.model import codec, decoding
 from receiver.storage.model.keep_script import rq_time, rq_timeout
-from receiver.storage.queue.route_limits import NOTHING_KNOWN, RouteRule, Runnable, Target, written
+from receiver.storage.queue.route_limits import NOTHING_KNOWN, RouteRule, Runnable, TargetReport, written
 from receiver.storage.redis import keys, rq_keys
 from receiver.storage.redis.store_client import StoreClient
 
@@ -83,7 +83,7 @@ class Acknowledgement(NamedTuple):
     delay_ms: int = 0
     timeout_ms: int = 30_000
     attempt: Attempt | None = None
-    target: Target | None = None
+    target: TargetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

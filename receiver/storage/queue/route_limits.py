@@ -26,7 +26,7 @@ class RouteRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetReport:
     """What an attempt found out about its route's target: it is down, or it asks to wait for the delay.
 
     *give_up_ms*: the age at which a delivery stops waiting for it.

@@ -1,6 +1,7 @@
 """Files that were set aside from the spools of a folder: broken spool files, and events that the store rejected.
 
-Each rejected event is a file that also says why. All files stay until an operator has dealt with them.
+`receiver.storage.keep.drain` decides which events those are. Each one is a file that also says why. All files stay
+until an operator has dealt with them.
 """
 
 import base64

@@ -1,5 +1,5 @@
 """The limits of connections, in seconds and bytes, and the state that all connections of one server share: the bytes
-that they hold, and which one is closed first.
+that they hold, and which one is closed first. `timed_protocol` closes connections by them.
 """
 
 import time

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from receiver.core.errors import LockLost, NexudusError
 from receiver.registrar.gap_keeper import GapKeeper
 from receiver.registrar.guardrails import Guardrails
-from receiver.registrar.watch import Reconciler, ReconcilerParts
+from receiver.registrar.watch import RegistrarWatch, WatchParts
 from receiver.routing.table import RoutingTable
 from receiver.storage.redis import connection, keys
 from receiver.storage.shared.audit_log import AuditLog
@@ -51,9 +51,9 @@ class World:
         if not self.leads:
             raise LockLost("somebody else leads")
 
-    def watch(self) -> Reconciler:
+    def watch(self) -> RegistrarWatch:
         """A watch as a fresh process has it."""
-        parts = ReconcilerParts(
+        parts = WatchParts(
             self.office.webhooks,
             self.office.planner,
             self.memory,
@@ -65,7 +65,7 @@ class World:
             GapKeeper(self.ledger, self.memory, every_ms=60_000, steady=lambda: self.steady_s),
             self.names,
         )
-        return Reconciler(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
+        return RegistrarWatch(parts, leads=self.check_leader, guardrails=Guardrails(), now_ms=lambda: self.now_ms)
 
     def disable_all(self) -> None:
         """Nexudus counts to ten."""

@@ -16,7 +16,7 @@ from receiver.storage.keep.receiver_lanes import ReceiverLanes
 from receiver.storage.keep.store import Store
 from receiver.storage.keep.store_health import StoreHealth
 from receiver.storage.model.entries import Entry, terms
-from receiver.storage.queue.held_lanes import HeldLanes
+from receiver.storage.queue.lane_release import LaneRelease
 from receiver.storage.redis import connection, scripts
 from receiver.storage.redis.clock import StoreClock
 from receiver.storage.redis.store_client import StoreClient
@@ -39,7 +39,7 @@ def numbered(number: int, lane: str = "lane", **more: object) -> Entry:
 
 def has_gone_on(desk: Desk, one: Entry) -> bool:
     """Look at the lanes that wait, and whether a delivery waits no more."""
-    HeldLanes(desk.client).turn()
+    LaneRelease(desk.client).turn()
     return desk.waits(one.envelope.id) == "queued"
 
 

@@ -13,7 +13,7 @@ from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Claim, DeliveryQueue, Verdict
-from receiver.storage.queue.route_limits import RouteRule, Target
+from receiver.storage.queue.route_limits import RouteRule, TargetReport
 from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 from tests.support.processes import wait_until
@@ -48,7 +48,7 @@ class Desk:
         return claimed.claims
 
     def end(
-        self, *claims: Claim, verdict: Verdict = "succeeded", delay_ms: int = 0, target: Target | None = None
+        self, *claims: Claim, verdict: Verdict = "succeeded", delay_ms: int = 0, target: TargetReport | None = None
     ) -> None:
         """End attempts."""
         for claim in claims:
@@ -386,7 +386,7 @@ def test_a_target_that_asks_to_wait_slows_its_whole_route(desk: Desk) -> None:
     events = desk.keep(8)
     (first,) = desk.claim(1)
 
-    desk.end(first, verdict="uncharged", delay_ms=300, target=Target("busy", DAY_MS))
+    desk.end(first, verdict="uncharged", delay_ms=300, target=TargetReport("busy", DAY_MS))
 
     assert desk.claim() == ()
     assert {desk.waits(event) for event in events} == {"retry-after"}
@@ -406,17 +406,17 @@ def _find_down(desk: Desk) -> None:
     """Five deliveries find the target of their route down, the last of them three seconds after the others."""
     *first, last = desk.claim(5)
     for claim in first:
-        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+        desk.end(claim, verdict="retry", target=TargetReport("down", DAY_MS))
     found: Any = desk.client.zrange("fd:down:announce", 0, -1, withscores=True)
     desk.client.zadd("fd:down:announce", {name: at_ms - 3_000 for name, at_ms in found})
-    desk.end(last, verdict="retry", target=Target("down", DAY_MS))
+    desk.end(last, verdict="retry", target=TargetReport("down", DAY_MS))
 
 
 def test_failures_that_are_made_good_soon_are_no_target_that_is_down(desk: Desk) -> None:
     """Many first attempts fail within a moment, and the second ones do not."""
     desk.keep(60)
     for claim in desk.claim(60):
-        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+        desk.end(claim, verdict="retry", target=TargetReport("down", DAY_MS))
 
     assert Gates(desk.client).standing() == {}
 
@@ -425,7 +425,7 @@ def test_a_burst_to_a_target_that_is_down_does_not_die_before_that_is_plain(desk
     """Twenty at once say so, too, when there is no attempt left; their ends are no ends then."""
     events = desk.keep(24)
     for claim in desk.claim(20):
-        desk.end(claim, verdict="dead", target=Target("down", DAY_MS))
+        desk.end(claim, verdict="dead", target=TargetReport("down", DAY_MS))
 
     assert Gates(desk.client).standing()["announce"].state == "target down"
     assert [desk.status(event)[0] for event in events].count("dead") == 19
@@ -434,7 +434,7 @@ def test_a_burst_to_a_target_that_is_down_does_not_die_before_that_is_plain(desk
 def test_a_target_that_is_down_is_tried_by_one_and_the_others_wait_uncharged(desk: Desk) -> None:
     """Five in a row say so, when it lasts; the probes are uncharged, further and further apart; an answer ends it."""
     events = desk.keep(12)
-    down = Target("down", DAY_MS)
+    down = TargetReport("down", DAY_MS)
     _find_down(desk)
 
     assert desk.claim() == ()
@@ -468,12 +468,14 @@ def test_one_delivery_that_fails_again_and_again_does_not_shut_its_route(desk: D
     desk.keep(1)
     for _ in range(8):
         (claim,) = desk.claim()
-        desk.end(claim, verdict="retry", target=Target("down", DAY_MS))
+        desk.end(claim, verdict="retry", target=TargetReport("down", DAY_MS))
     assert len(desk.claim()) == 1
     desk.keep(9)
     for at, claim in enumerate(desk.claim()):
         desk.end(
-            claim, verdict="succeeded" if at % 3 == 2 else "dead", target=Target("down", DAY_MS) if at % 3 < 2 else None
+            claim,
+            verdict="succeeded" if at % 3 == 2 else "dead",
+            target=TargetReport("down", DAY_MS) if at % 3 < 2 else None,
         )
 
     desk.keep(1)
@@ -500,7 +502,7 @@ def test_waiting_for_a_target_ends(desk: Desk) -> None:
             rf"gave up: its target was waited for, {str(LONG_AGO_MS // 1_000)[:3]}\d+ s long", str(error)
         ), error
     desk.client.hset(keys.state(events[6]), "1v", int(time.time() * 1_000) - LONG_AGO_MS)
-    desk.end(probe, verdict="uncharged", delay_ms=60_000, target=Target("busy", DAY_MS))
+    desk.end(probe, verdict="uncharged", delay_ms=60_000, target=TargetReport("busy", DAY_MS))
     assert desk.status(events[6])[0] == "dead"
     assert desk.unaccounted() == 0
 

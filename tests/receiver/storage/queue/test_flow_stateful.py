@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from receiver.storage.model.entries import terms
 from receiver.storage.model.keep_script import rq_time
 from receiver.storage.queue.queue import Acknowledgement, Attempt, Verdict
-from receiver.storage.queue.route_limits import RouteRule, Runnable, Target
+from receiver.storage.queue.route_limits import RouteRule, Runnable, TargetReport
 from receiver.storage.redis import keys
 from tests.support.delivery_machine import FINAL, QUEUES, START, DeliveryMachine, Known, run_histories
 from tests.support.events import DAY_MS, entry, half_keep, keep_all
@@ -108,9 +108,9 @@ class Flow(DeliveryMachine[One]):
         one = data.draw(st.sampled_from(self.running()))
         target = None
         if says == "down" and verdict in ("retry", "dead"):
-            target = Target("down", DAY_MS)
+            target = TargetReport("down", DAY_MS)
         elif says == "busy" and verdict == "uncharged":
-            target = Target("busy", DAY_MS)
+            target = TargetReport("busy", DAY_MS)
         self.end(one, verdict, DAY_MS if later else 0, target)
 
     @precondition(lambda self: any(one.state in FINAL for one in self.all.values()))
@@ -164,7 +164,7 @@ class Flow(DeliveryMachine[One]):
                 if left:
                     self.heads[key] = min(left, key=lambda o: o.asked)
 
-    def end(self, one: One, verdict: Verdict, delay_ms: int = 0, target: Target | None = None) -> None:
+    def end(self, one: One, verdict: Verdict, delay_ms: int = 0, target: TargetReport | None = None) -> None:
         """Also at a target that is down, or asks to wait."""
         claim = one.claim
         assert claim is not None

@@ -13,7 +13,7 @@ from receiver.storage.model.entries import terms
 from receiver.storage.query.event_reader import EventReader
 from receiver.storage.queue.flow_control import Gates
 from receiver.storage.queue.queue import Acknowledgement, Claim, DeliveryQueue, Verdict
-from receiver.storage.queue.route_limits import RouteRule, Runnable, Target
+from receiver.storage.queue.route_limits import RouteRule, Runnable, TargetReport
 from receiver.storage.redis import keys, rq_keys
 from tests.support.events import DAY_MS, entry, keep_all
 
@@ -40,7 +40,7 @@ class Worker:
         self.handed += sum(claim.route == ROUTE for claim in claimed.claims)
         return claimed.claims
 
-    def end(self, *claims: Claim, verdict: Verdict = "succeeded", target: Target | None = None) -> None:
+    def end(self, *claims: Claim, verdict: Verdict = "succeeded", target: TargetReport | None = None) -> None:
         """End what was claimed."""
         ended = [Acknowledgement(claim.job, verdict, target=target) for claim in claims]
         assert self.queue.acknowledge(self.name, ended) == ()

@@ -7,7 +7,7 @@ from receiver.storage.redis.store_client import StoreClient
 _MOST_CALLS = 100
 
 
-class HeldLanes:
+class LaneRelease:
     """Releases lanes that need not wait any more, and forgets receivers that have been silent for long."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -1,10 +1,10 @@
 """The audit, which accounts for every accepted event and every delivery ever created.
 
 Events: accepted = unrouted + quarantined + routed + expired. Deliveries: created = succeeded + dead + discarded + in
-flight + expired. Each hour has counters that change in the same atomic step as what they count. An hour is sealed when
-it is over, all of its deliveries have ended, and its events were read and found to match the counters; its counters are
-then trusted until one of them changes. All other hours are read event by event: each delivery in flight must have its
-job in a queue, in the schedule, or with a worker that holds its lease.
+flight + expired. Each hour has counters that change in the same atomic step as what they count (`hour_counters.py`
+compares them). An hour is sealed when it is over, all of its deliveries have ended, and its events were read and found
+to match the counters; its counters are then trusted until one of them changes. All other hours are read event by
+event: each delivery in flight must have its job in a queue, in the schedule, or with a worker that holds its lease.
 
 The system keeps running during an audit. Each page is read in one atomic step, so it shows the waiting and running
 deliveries of one instant. To find out whether a job is in its queue takes a second step (`missing_jobs.py`). Sums are

@@ -2,8 +2,10 @@
 
 import random
 import threading
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import redis
 
@@ -19,9 +21,12 @@ from receiver.storage.query.event_reader import EventReader
 from receiver.storage.query.stored_event import EventFilter
 from receiver.storage.redis import keys
 from receiver.storage.redis.store_client import StoreClient
+from tests.conftest import StartFrontdesk
 from tests.receiver.reconcile.outage import HOUR, Outage, table
 from tests.support.entity_api import iso
 from tests.support.events import DAY_MS
+from tests.support.processes import Process
+from tests.support.stack import Stack
 
 AUTO = "{name: auto, action: TeamUpdated, handler: log}"
 CAREFUL = "{name: careful, action: TeamUpdated, handler: log, backfill: %s}"
@@ -306,3 +311,32 @@ def test_a_claim_of_a_wrong_type_costs_no_event(outage: Outage, client: redis.Re
 
     _assert_accepted(outage, outage.brought("TeamUpdated", _team(outage)))
     assert client.get(f"fd:aside:{keys.MADE}") == b"odd"
+
+
+class _Receiver(Stack):
+    def __init__(self, folder: Path, redis_url: str, frontdesk: StartFrontdesk) -> None:
+        routes = "businesses: [1001]\nroutes: [{action: TeamUpdated, handler: log}]\n"
+        super().__init__(folder, redis_url, routes=routes, handlers="", key="k" * 32, secret="s" * 32)
+        self._frontdesk = frontdesk
+
+    def start(self, *arguments: str) -> Process:
+        return self._frontdesk(*arguments, settings=self.settings)
+
+
+def test_a_receiver_answers_a_late_hook_202_and_keeps_one_event(
+    outage: Outage, redis_url: str, frontdesk: StartFrontdesk, tmp_path: Path
+) -> None:
+    """Over HTTP, signed: one that comes before back-fill, as an event, and one that comes after it, as a duplicate."""
+    receiver = _Receiver(tmp_path, redis_url, frontdesk)
+    receiver.serve()
+    early, late = _team(outage, number=1), _team(outage, number=2)
+    _put_team(outage, 1)
+    _put_team(outage, 2)
+    outage.gaps("TeamUpdated")
+
+    assert receiver.posted("TeamUpdated", orjson.dumps([early])).status == 202
+    outage.fill()
+    assert receiver.posted("TeamUpdated", orjson.dumps([late | {"Name": "as a hook"}])).status == 202
+
+    assert _all(outage) == [(1001, "TeamUpdated", 1, "webhook"), (1001, "TeamUpdated", 2, "backfill")]
+    _assert_counted(outage, kept=2, duplicates=1)

@@ -345,7 +345,7 @@ class Valkey(Process):
         with contextlib.suppress(redis.RedisError), self.client(timeout_s=2.0) as client:
             if client.config_get("appendfsync") == {"appendfsync": "everysec"}:
                 client.config_set("appendfsync", "no")
-                wait_until(lambda: not client.info("persistence")["aof_pending_bio_fsync"], "the end of a sync")
+                wait_until(lambda: not client.info("persistence").get("aof_pending_bio_fsync"), "the end of a sync")
         return super().kill()
 
     def client(self, *, timeout_s: float = DEADLINE_S) -> redis.Redis:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 import redis
+import structlog
 from hypothesis import HealthCheck, settings
 
 from receiver.storage.redis import connection
@@ -52,6 +53,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 if os.environ.get("CI") == "true":
                     pytest.fail(f"{sentence}, and under CI=true it must be")
                 pytest.skip(sentence)
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that configures logging in this process leaves it as it was: loggers do not remember a test's writer."""
+    configure = structlog.configure
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False}))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

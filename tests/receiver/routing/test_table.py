@@ -12,7 +12,7 @@ from receiver.nexudus import actions
 from receiver.routing import file, route
 from receiver.routing.filters import Filter
 from receiver.routing.route import Route
-from receiver.routing.table import RoutingTable
+from receiver.routing.table import BackfillSettings, RoutingTable
 
 
 def parse(text: str) -> RoutingTable:
@@ -142,7 +142,8 @@ def test_match_is_what_a_plain_reading_of_the_routes_gives(
     routes: list[Route], events: list[tuple[int, str, Any]]
 ) -> None:
     """Many events through one table, so that what it remembers is used; `explain` agrees with `match`."""
-    one = RoutingTable(tuple(routes), ("default",), "all", "0" * 16, "", "routes.yaml")
+    never = BackfillSettings("never", window_ms=0, limit=0, deletes="off")
+    one = RoutingTable(tuple(routes), ("default",), "all", "0" * 16, "", "routes.yaml", never)
 
     for business_id, action, price in events:
         wanted = [

@@ -1,10 +1,8 @@
 """log writes one line for each event and nothing of what the event says."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from receiver.core.errors import HandlerError
 from receiver.process import logs
@@ -12,12 +10,6 @@ from receiver.process.line_writer import LineWriter
 from tests.support.handled import an_event
 from tests.support.lines import objects, written
 from workers.plugins import loader
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_a_line_names_the_event_and_tells_nothing_of_its_record(tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ class BackfillSettings:
     """How Frontdesk handles events for which no webhook came. *window_ms*: how far back it looks. Above *limit* events
     it asks a person first. *deletes*: whether it compares Ids daily to find deletes."""
 
-    backfill: Literal["auto", "confirm", "never"] = "auto"
-    window_ms: int = 31 * 86_400_000
-    limit: int = 500
-    deletes: Literal["off", "daily"] = "off"
+    backfill: Literal["auto", "confirm", "never"]
+    window_ms: int
+    limit: int
+    deletes: Literal["off", "daily"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class RoutingTable:
     hash: str
     text: str = field(repr=False)
     file: str
+    reconcile: BackfillSettings
     default_business: Business = field(default_factory=Business)
     locations: Mapping[int, Business] = field(default_factory=dict)
-    reconcile: BackfillSettings = BackfillSettings()
     _candidates: dict[tuple[int, str], _Candidates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -6,8 +6,6 @@ Where back-fill is at work, an event also claims its change, and one that finds 
 
 from typing import Final
 
-FINGERPRINT_BYTES: Final = 16
-
 OF_HOOK: Final = b"h"
 
 

@@ -8,7 +8,6 @@ then all become entries. One step fits into the processor's caches, all of them 
 costs each request a quarter less than sixteen requests one after another.
 """
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from receiver.core.errors import RequestRefused, StorageUnavailable
 from receiver.core.events import Envelope
 from receiver.core.ids import IdGenerator
+from receiver.core.one_loop import InOneLoop
 from receiver.ingest.delivery_plan import MatchingTable
 from receiver.ingest.hook_plan import HookPlan
 from receiver.ingest.request_evaluation import Accepted, Policy, Quarantined, Refused, Request, evaluate, kept_headers
@@ -43,7 +43,7 @@ class EventSink(Protocol):
     def submit(self, entry: Entry, on_result: OnResult, context: Any = None) -> None: ...
 
 
-class Ingest:
+class Ingest(InOneLoop):
     """Takes requests in, for one event loop."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Ingest:
     def accept(self, request: Request, on_result: Callable[[IngestResult], None]) -> None:
         """Take a request together with the others of this iteration of the event loop; see `take`."""
         if not self._arrived:
-            asyncio.get_running_loop().call_soon(self._take_arrived)
+            self._loop.call_soon(self._take_arrived)
         self._arrived.append(Arrival(request, on_result))
 
     def _take_arrived(self) -> None:

@@ -24,12 +24,15 @@ class Verdict(NamedTuple):
     """The result of a verification. *doubt*: why the signature is not accepted. *reading*: the one it is valid under.
     Both None: no secret is set for the location.
 
-    *seen*: the scope of the secret that signed, and the reading that this shows it to use.
+    *seen*: the scope of the secret that signed, and the reading that this shows it to use; None: nothing new.
     """
 
     reading: Reading | None = None
     doubt: str | None = None
     seen: tuple[str, Reading] | None = None
+
+
+_VALID: Mapping[Reading, Verdict] = {"raw": Verdict("raw"), "dotnet-ascii": Verdict("dotnet-ascii")}
 
 
 class Verifier:
@@ -67,14 +70,17 @@ class Verifier:
             reading = signature.verify(body, header, (secret,), likely=self._reading or self._learnt.get(scope))
             if reading is not None:
                 if body.isascii() and secret.isascii():  # both readings are one
-                    return Verdict(reading)
+                    return _VALID[reading]
                 return self._judged(scope, reading)
         if not secrets:
             return Verdict()
         return Verdict(doubt=f"{signature.HEADER} {'does not match' if header else 'is missing'}")
 
     def _judged(self, scope: str, reading: Reading) -> Verdict:
-        known = self._reading or self._learnt.get(scope, reading)
+        learnt = self._learnt.get(scope)
+        if reading == learnt and self._reading in (None, reading):
+            return _VALID[reading]
+        known = self._reading or learnt or reading
         if known == reading:
             return Verdict(reading, seen=(scope, reading))
         why = "FRONTDESK_SIGNATURE_READING says so" if self._reading else "this secret has been seen to sign so"

@@ -13,6 +13,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.core.one_loop import InOneLoop
 from receiver.ingest.ingest import IngestResult
 from receiver.ingest.request_evaluation import Request
 from receiver.nexudus import hook_urls, signature
@@ -44,8 +45,8 @@ class Accepting(Protocol):
     def accept(self, request: Request, done: Callable[[IngestResult], None]) -> None: ...
 
 
-class HookEndpoint:
-    """Answers hooks. *url_keys*: all of them open."""
+class HookEndpoint(InOneLoop):
+    """Answers hooks, in one event loop. *url_keys*: all of them open."""
 
     def __init__(self, ingest: Accepting, *, url_keys: Sequence[str], max_body: int, notes: RequestNotes) -> None:
         self._ingest = ingest
@@ -70,7 +71,7 @@ class HookEndpoint:
                 self._notes.answered(scope, started, hook, scope.get(REFUSED, _GONE))
                 return
             size = len(body)
-            future: asyncio.Future[IngestResult] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[IngestResult] = self._loop.create_future()
             self._ingest.accept(_request(hook, body, fields, scope["headers"]), partial(_resolve, future))
             result = await future
         except RequestRefused as refusal:

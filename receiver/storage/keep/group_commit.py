@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from receiver.core.errors import RequestRefused, StorageUnavailable
+from receiver.core.one_loop import InOneLoop
 from receiver.process import logs
 from receiver.storage.keep.asyncio_helpers import end, outcome_of
 from receiver.storage.keep.pending_events import PendingEvents, Settle, Waiting, answer_all, next_batch
@@ -31,7 +32,7 @@ _MOST_PENDING = 20_000
 _log = logs.get()
 
 
-class GroupCommit:
+class GroupCommit(InOneLoop):
     """Stores events in Redis, many in one call. Each event loop has its own, which may be created before the loop runs.
 
     A call whose reply is late is not cancelled: its events get their result (not certainly stored), its connection goes
@@ -83,8 +84,7 @@ class GroupCommit:
 
         It gets StorageUnavailable if that is not certain in time, and RequestRefused (503) if quarantine is full.
         """
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(entry, on_result, context, loop.time())
+        waiting = Waiting(entry, on_result, context, self._loop.time())
         if len(self._pending) >= _MOST_PENDING:
             self._answer([waiting], [StorageUnavailable(f"{_MOST_PENDING} events are waiting for Redis already")])
             return
@@ -95,7 +95,7 @@ class GroupCommit:
         self._unanswered.add(waiting)
         if not self._scheduled and self._may_send():
             self._scheduled = True
-            loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     async def keep(self, entry: Entry) -> Receipt:
         """Return when the event is in Redis. Raises the errors that `submit` reports."""
@@ -173,7 +173,7 @@ class GroupCommit:
 
     def _begin(self, number: int, commit: Coroutine[Any, Any, None]) -> None:
         """Store a batch in a task, which is needed only if something must be awaited or went wrong."""
-        task = asyncio.get_running_loop().create_task(commit)
+        task = self._loop.create_task(commit)
         self._slow.add(task)
         task.add_done_callback(partial(self._ended, number))
 

@@ -29,10 +29,7 @@ local function open_gates(rules, claimer)
     local PARKED = 10000000000000
     local RAMP_MS = 1000                              -- how often one is let go to a target that says neither yes nor no
     local FIRST_PACE_MS, LONGEST_PACE_MS = 5000, 300000
-    -- A target is down when DOWN_AFTER deliveries in a row found it so over DOWN_LASTS_MS: a failure that is over
-    -- sooner does not count. It is also down when DOWN_AT_ONCE deliveries found it so and one of them would be dead: a
-    -- burst must not die within those two seconds. What was counted is forgotten DOWN_FOR_MS after the last one.
-    local DOWN_AFTER, DOWN_LASTS_MS, DOWN_AT_ONCE, DOWN_FOR_MS = 5, 2000, 20, 600000
+    local DOWN_FOR_MS = 600000                        -- deliveries that found a target down are forgotten so long after the last
     local GIVE_UP_MS = 259200000
     local CHECK_PLACES_MS = 30000
     local CLOCK_SLACK_MS = 1000
@@ -462,7 +459,6 @@ local function open_gates(rules, claimer)
         look = look_at_gates, look_at_unseen = look_at_unseen, holds_back = is_held_back, hold = hold, park = park, shut = shut,
         look_by = look_by, of_route = route_gate,
         forget = function(route) seen[route] = nil end,
-        DOWN_AFTER = DOWN_AFTER, DOWN_LASTS_MS = DOWN_LASTS_MS, DOWN_AT_ONCE = DOWN_AT_ONCE, DOWN_FOR_MS = DOWN_FOR_MS,
-        FIRST_PACE_MS = FIRST_PACE_MS,
+        DOWN_FOR_MS = DOWN_FOR_MS, FIRST_PACE_MS = FIRST_PACE_MS,
     }
 end

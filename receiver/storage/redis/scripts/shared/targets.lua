@@ -3,6 +3,11 @@
 
 -- Returns the function `heed` below; like the gates, it is made when a call first needs it.
 local function open_targets(gates)
+    -- A target is down when DOWN_AFTER deliveries in a row found it so over DOWN_LASTS_MS: a failure that is over
+    -- sooner does not count. It is also down when DOWN_AT_ONCE deliveries found it so and one of them would be dead: a
+    -- burst must not die within those two seconds.
+    local DOWN_AFTER, DOWN_LASTS_MS, DOWN_AT_ONCE = 5, 2000, 20
+
     -- Notes that a delivery found the target of its route down. *dies*: it has no attempt left. Returns whether the
     -- target counts as down, so that the deliveries of the route wait for it.
     local function note_down(route, delivery, dies)
@@ -12,8 +17,8 @@ local function open_targets(gates)
         redis.call('PEXPIRE', key, gates.DOWN_FOR_MS)
         local many = redis.call('ZCARD', key)
         local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-        local lasts = math.abs(now_ms - first[2]) >= gates.DOWN_LASTS_MS
-        local is_down = many >= gates.DOWN_AFTER and lasts or many >= gates.DOWN_AT_ONCE and dies
+        local lasts = math.abs(now_ms - first[2]) >= DOWN_LASTS_MS
+        local is_down = many >= DOWN_AFTER and lasts or many >= DOWN_AT_ONCE and dies
         if is_down then
             redis.call('HSET', 'fd:g:' .. route, 'open', now_ms, 'pace', gates.FIRST_PACE_MS * 2, 'next', now_ms + gates.FIRST_PACE_MS)
             gates.look_by(route, now_ms + gates.FIRST_PACE_MS)

@@ -54,9 +54,9 @@
     tests/test_nothing_missed.py::test_handlers_see_all_that_happened_each_once
     tests/receiver/cli/registrar/test_killed.py::test_killed_at_any_call_nothing_is_missed_and_nothing_is_made_twice
     tests/receiver/cli/registrar/test_night.py::test_a_night_is_made_good
-    tests/receiver/registrar/test_hook_coverage.py::test_a_gap_that_begins_like_the_one_before_is_another_one
+    tests/receiver/registrar/test_gap_rules.py::test_a_gap_that_begins_like_the_one_before_is_another_one
     tests/receiver/reconcile/search/test_early_updates.py::test_a_change_within_seconds_of_the_creation_is_told_by_the_audit_trail
-    tests/receiver/registrar/test_hook_coverage.py::test_a_gap_opens_at_the_last_good_look_and_closes_at_the_next
+    tests/receiver/registrar/test_gap_rules.py::test_a_gap_opens_at_the_last_good_look_and_closes_at_the_next
     tests/receiver/reconcile/test_backfill_run.py::test_what_happened_in_a_gap_becomes_events_each_once
     tests/receiver/reconcile/test_backfill_run.py::test_cut_off_anywhere_it_makes_nothing_twice
     tests/receiver/reconcile/test_hostile.py::test_a_search_that_cannot_be_believed_makes_nothing

@@ -1,4 +1,4 @@
-"""Keeps the gap ledger: after each look of the registrar, and when it could not look."""
+"""Writes the gap ledger, after each look of the registrar and when it could not look; `gap_rules` decides what."""
 
 import time
 from collections import Counter
@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from receiver.registrar import hook_coverage
-from receiver.registrar.hook_coverage import Look
+from receiver.registrar import gap_rules
+from receiver.registrar.gap_rules import Look
 from receiver.registrar.plan import Plan, WantedHooks
 from receiver.storage.shared.gap_ledger import CoverageChange, Gap, GapLedger, GapState, Pair
 from receiver.storage.shared.registrar_state import RegistrarState
@@ -50,13 +50,13 @@ class GapKeeper:
         look = Look(
             now_ms=now_ms,
             every_ms=self._every_ms,
-            seen=hook_coverage.seen(plan, wanted.pairs()),
+            seen=gap_rules.seen(plan, wanted.pairs()),
             received=self._memory.last_received(),
             reached=unreachable() is None,
             began_ms=began_ms,
         )
         self._tell_of_the_clock(now_ms, before.looked_ms)
-        change = hook_coverage.after_look(look, before, still_open)
+        change = gap_rules.after_look(look, before, still_open)
         self._ledger.apply(change)
         self._log_gaps(change.gaps)
         self._ledger.tidy(now_ms)
@@ -64,12 +64,12 @@ class GapKeeper:
 
     def could_not_look(self, *, now_ms: int) -> None:
         """Note that the registrar could not look: Nexudus did not answer, or not as it should."""
-        self._open_only(hook_coverage.after_failure(self._ledger.coverage(), self._open(), now_ms))
+        self._open_only(gap_rules.after_failure(self._ledger.coverage(), self._open(), now_ms))
 
     def mending(self, plan: Plan, wanted: WantedHooks, *, now_ms: int) -> None:
         """Note which hooks a person is about to mend: between two looks, nobody else would know that they were bad."""
-        found = hook_coverage.seen(plan, wanted.pairs())
-        self._open_only(hook_coverage.before_mending(found, self._ledger.coverage(), self._open(), now_ms))
+        found = gap_rules.seen(plan, wanted.pairs())
+        self._open_only(gap_rules.before_mending(found, self._ledger.coverage(), self._open(), now_ms))
 
     def _tell_of_the_clock(self, now_ms: int, looked_ms: int) -> None:
         """Log that the clock of this machine was set, which shifts where gaps begin and may open one for every hook."""

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from receiver.registrar import hook_coverage
-from receiver.registrar.hook_coverage import OVERLAP_MS, Look, Seen
+from receiver.registrar import gap_rules
+from receiver.registrar.gap_rules import OVERLAP_MS, Look, Seen
 from receiver.storage.shared.gap_ledger import Coverage, CoverageChange, Gap, GapState, GapWhy, Pair, opened
 
 MINUTE = 60_000
@@ -39,14 +39,14 @@ class Ledger:
         self.now += after * MINUTE
         seen = {} if found is None else {PAIR: found}
         self._apply(
-            hook_coverage.after_look(Look(self.now, MINUTE, seen, self.received, reached), self.coverage, self._open())
+            gap_rules.after_look(Look(self.now, MINUTE, seen, self.received, reached), self.coverage, self._open())
         )
         return list(self.gaps.values())
 
     def fail(self, *, after: int = 1) -> list[Gap]:
         """A look that failed."""
         self.now += after * MINUTE
-        self._apply(hook_coverage.after_failure(self.coverage, self._open(), self.now))
+        self._apply(gap_rules.after_failure(self.coverage, self._open(), self.now))
         return list(self.gaps.values())
 
     def settled(self) -> "Ledger":
@@ -232,8 +232,8 @@ def test_what_is_listed_for_long_was_well_when_the_look_began() -> None:
     began, ended = ledger.now + MINUTE, ledger.now + 3 * MINUTE
     look = Look(ended, MINUTE, {PAIR: WELL}, {}, None, began)
 
-    change = hook_coverage.after_look(look, ledger.coverage, {})
-    closing = hook_coverage.after_look(look, ledger.coverage, {PAIR: opened(PAIR, began, GapWhy.DISABLED)})
+    change = gap_rules.after_look(look, ledger.coverage, {})
+    closing = gap_rules.after_look(look, ledger.coverage, {PAIR: opened(PAIR, began, GapWhy.DISABLED)})
 
     assert change.looked_ms == began
     assert [gap.to_ms for gap in closing.gaps] == [ended]
@@ -244,10 +244,10 @@ def test_what_a_person_mends_between_two_looks_is_a_gap() -> None:
     ledger = Ledger().settled()
     found = {PAIR: Seen(GapWhy.DISABLED), (1001, "TeamCreated"): Seen(GapWhy.MISSING)}
 
-    change = hook_coverage.before_mending(found, ledger.coverage, {}, ledger.now)
+    change = gap_rules.before_mending(found, ledger.coverage, {}, ledger.now)
 
     assert [(gap.pair, gap.why, gap.state) for gap in change.gaps] == [(PAIR, GapWhy.DISABLED, GapState.OPEN)]
-    assert (change.looked_ms, change.pairs, hook_coverage.before_mending(found, Coverage(), {}, 1).gaps) == (
+    assert (change.looked_ms, change.pairs, gap_rules.before_mending(found, Coverage(), {}, 1).gaps) == (
         None,
         {},
         [],

@@ -1,4 +1,4 @@
-"""Since when each hook is known to be healthy, and the gaps in between: what one look changes. Pure.
+"""When a gap opens and closes, and since when each hook is known to be healthy: what one look changes. Pure.
 
 A gap begins when the last good look began, less an overlap: a call of Nexudus that fails may be tried for minutes. It
 ends when the next look that finds the hook healthy has ended.

@@ -25,7 +25,7 @@ from receiver.storage.redis.store_client import guarded
 OnReceipts = Callable[[list[Receipt | None] | StorageUnavailable | None], None]
 """Called with what `keep` returns or raises; None: nothing was done, and `keep` has to be called."""
 
-_QUARANTINE_SHARE = 10
+_QUARANTINE_SHARE = 10  # quarantine may use a tenth of the server's memory limit
 _LIMIT_AGE_S = 60.0
 
 

@@ -78,11 +78,9 @@ class Verifier:
 
     def _judged(self, scope: str, reading: Reading) -> Verdict:
         learnt = self._learnt.get(scope)
-        if reading == learnt and self._reading in (None, reading):
-            return _VALID[reading]
         known = self._reading or learnt or reading
         if known == reading:
-            return Verdict(reading, seen=(scope, reading))
+            return _VALID[reading] if learnt == reading else Verdict(reading, seen=(scope, reading))
         why = "FRONTDESK_SIGNATURE_READING says so" if self._reading else "this secret has been seen to sign so"
         doubt = f"{signature.HEADER} matches only in the reading {reading!r}, and only {known!r} holds: {why}"
         return Verdict(doubt=doubt, seen=(scope, reading))

@@ -29,7 +29,7 @@ local function open_gates(rules, claimer)
     local PARKED = 10000000000000
     local RAMP_MS = 1000                              -- how often one is let go to a target that says neither yes nor no
     local FIRST_PACE_MS, LONGEST_PACE_MS = 5000, 300000
-    local DOWN_FOR_MS = 600000                        -- deliveries that found a target down are forgotten so long after the last
+    local DOWN_FOR_MS = 600000                        -- what was counted of a target is forgotten so long after the last one
     local GIVE_UP_MS = 259200000
     local CHECK_PLACES_MS = 30000
     local CLOCK_SLACK_MS = 1000
